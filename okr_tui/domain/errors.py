@@ -1,0 +1,60 @@
+"""Every error a user can meet. Each message is one line: what happened, to what, what to do.
+
+OkrError
+├── SettingsError    a settings file cannot be read or changed
+├── StoreError       the log cannot be read or written
+├── NoKeyError       no key is configured
+├── PoolBlockedError every key is blocked; carries the earliest return
+└── CloudError       the cloud refused or failed; carries the fault
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from okr_tui.domain.faults import Fault
+
+
+class OkrError(Exception):
+    """The root of the tree. `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class SettingsError(OkrError):
+    """A settings file cannot be read or changed; nothing was written."""
+
+    def __init__(
+        self, message: str, path: str = "", line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+        self.column = column
+
+
+class StoreError(OkrError):
+    """The log cannot be opened, read or written."""
+
+
+class NoKeyError(OkrError):
+    """The pool is empty."""
+
+    exit_code = 3
+
+
+class PoolBlockedError(OkrError):
+    """No key may be used now. `earliest` is the first known return in epoch seconds, or None."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, earliest: float | None = None) -> None:
+        super().__init__(message)
+        self.earliest = earliest
+
+
+class CloudError(OkrError):
+    """The cloud, or the way to it, failed this request."""
+
+    def __init__(self, message: str, fault: "Fault") -> None:
+        super().__init__(message)
+        self.fault = fault

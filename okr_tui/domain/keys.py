@@ -1,0 +1,40 @@
+"""An API key as the program handles it: a secret text, a stable fingerprint, a mask for people."""
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+SHORT_KEY = 20
+
+
+def fingerprint(text: str) -> str:
+    """The identity of a key: the first 12 hexadecimal digits of the SHA-256 of its text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def mask(text: str) -> str:
+    """What may be shown of a key: the first and last four characters; of a short one, only the last two."""
+    if len(text) < SHORT_KEY:
+        return f"…{text[-2:]}"
+    return f"{text[:4]}…{text[-4:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the pool. Its place in the pool says nothing of its identity; the fingerprint does."""
+
+    secret: SecretStr
+    fingerprint: str
+    masked: str
+    origin: str
+    label: str | None = None
+
+    @classmethod
+    def of(cls, text: str, origin: str, label: str | None = None) -> "Key":
+        """Make a key from its text; `origin` names the layer it was read from ("global", "project", ...)."""
+        return cls(SecretStr(text), fingerprint(text), mask(text), origin, label)
+
+    def hide(self, text: str) -> str:
+        """Outside text with this key, should it repeat it, replaced by its mask."""
+        return text.replace(self.secret.get_secret_value(), self.masked)

@@ -1,0 +1,141 @@
+"""The pool of keys: every layer's keys in order, references resolved, repetitions dropped."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from pydantic import SecretStr
+
+from okr_tui.domain.keys import Key
+from okr_tui.settings.schema import Place, Problem
+from okr_tui.settings.secrets import COMMAND, resolve
+from okr_tui.settings.sections import ORIGINAL, SHORT, Layer, digest
+
+NAMES = ("apiKeys", "apiKey")
+SECTIONS = (ORIGINAL, SHORT)
+
+
+@dataclass(slots=True)
+class Pool:
+    """Keys in order, the place of each, what commands printed, and what was wrong."""
+
+    keys: list[Key] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    commands: dict[tuple[str, str], SecretStr] = field(default_factory=dict, repr=False)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    reference: SecretStr | None
+    label: object
+    place: Place
+
+
+def collect(
+    layers: Iterable[Layer],
+    environment: Mapping[str, str],
+    commands: Mapping[tuple[str, str], SecretStr],
+) -> Pool:
+    """Read the keys of all layers; `layers` come in pool order.
+
+    commands: what earlier loads left in `Pool.commands`. A command is run again only when the keys of its
+        layer were edited, or when it failed.
+    """
+    pool = Pool()
+    known: set[str] = set()
+    for layer in layers:
+        written = digest([layer.values(section).get(name) for name in NAMES for section in SECTIONS])
+        dropped: Counter[str] = Counter()
+        for entry in _entries(layer):
+            if entry.reference is None:
+                dropped["not text"] += 1
+                continue
+            if not entry.reference.get_secret_value().strip():
+                dropped["blank"] += 1
+                continue
+            secret = _resolved(entry, layer, written, environment, commands, pool)
+            if secret is None:
+                continue
+            key = Key.of(secret.get_secret_value(), layer.name, _label(entry, pool))
+            if key.fingerprint in known:
+                dropped["repeated"] += 1
+                continue
+            known.add(key.fingerprint)
+            pool.keys.append(key)
+            pool.places.append(entry.place)
+        if dropped:
+            pool.problems.append(_dropped(layer, dropped))
+    return pool
+
+
+def _entries(layer: Layer) -> Iterator[_Entry]:
+    for name in NAMES:
+        for section in SECTIONS:
+            value = layer.values(section).get(name)
+            if name == "apiKeys" and isinstance(value, list):
+                for position, item in enumerate(value):
+                    place = Place(layer.origin(section, name, position), section, name, position)
+                    yield _entry(item, place)
+            elif name == "apiKeys" and isinstance(value, str) and not value.strip().startswith(COMMAND):
+                origin = layer.origin(section, name)
+                for position, item in enumerate(value.split(",")):
+                    yield _entry(item, Place(origin, section, name, position))
+            elif value is not None:
+                yield _entry(value, Place(layer.origin(section, name), section, name, None))
+
+
+def _entry(item: object, place: Place) -> _Entry:
+    key, label = (item.get("key"), item.get("label")) if isinstance(item, dict) else (item, None)
+    return _Entry(SecretStr(key) if isinstance(key, str) else None, label, place)
+
+
+def _resolved(
+    entry: _Entry,
+    layer: Layer,
+    written: str,
+    environment: Mapping[str, str],
+    commands: Mapping[tuple[str, str], SecretStr],
+    pool: Pool,
+) -> SecretStr | None:
+    reference = entry.reference or SecretStr("")
+    text = reference.get_secret_value().strip()
+    is_command = text.startswith(COMMAND) and layer.trusted
+    known = (written, digest(text))
+    secret = commands.get(known) if is_command else None
+    resolved = secret or resolve(reference, environment, layer.trusted)
+    if isinstance(resolved, Problem):
+        pool.problems.append(_about(entry, resolved.message))
+        return None
+    if is_command:
+        pool.commands[known] = resolved
+    key = resolved.get_secret_value()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        pool.problems.append(_about(entry, "a key is printable ASCII without blanks"))
+        return None
+    return resolved
+
+
+def _label(entry: _Entry, pool: Pool) -> str | None:
+    label = entry.label
+    if label is None:
+        return None
+    if not isinstance(label, str) or not label.isprintable() or not label.strip():
+        pool.problems.append(
+            replace(_about(entry, ""), message="a label is ignored: it must be printable text")
+        )
+        return None
+    return label.strip()
+
+
+def _about(entry: _Entry, message: str) -> Problem:
+    position = "" if entry.place.position is None else f" entry {entry.place.position + 1}"
+    return Problem.at(entry.place.origin, f"{entry.place.name}{position} is ignored: {message}")
+
+
+def _dropped(layer: Layer, dropped: Counter[str]) -> Problem:
+    total = dropped.total()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+    files = [section.document.path for section in layer.sections.values() if section.document]
+    message = f"{layer.name} keys: {total} {'entry' if total == 1 else 'entries'} ignored ({reasons})"
+    return Problem(message, files[0] if files else None)

@@ -1,0 +1,88 @@
+"""A key may be written as a reference: the key itself, `$NAME`, `!command`, or `keyring:NAME`.
+
+No message here quotes a reference: what looks like one may be a key in the wrong place.
+"""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from importlib import import_module
+
+from pydantic import SecretStr
+
+from okr_tui.settings.schema import Problem
+
+SERVICE = "okr-tui"
+COMMAND = "!"
+VARIABLE = "$"
+KEYRING = "keyring:"
+COMMAND_TIMEOUT = 10.0
+# Only a name in capitals is shown to the user; a mistaken key after "$" hardly looks like that.
+SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
+def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool) -> SecretStr | Problem:
+    """The key a reference stands for, or what is wrong with it.
+
+    trusted: whether the place it was read from may name variables, commands and keyring entries; from
+        elsewhere only a key itself is taken.
+    Blocks up to 10 seconds for a command, and as long as the keyring asks the user.
+    """
+    text = reference.get_secret_value().strip()
+    if not text.startswith((COMMAND, VARIABLE, KEYRING)):
+        return SecretStr(text)
+    if not trusted:
+        return Problem("only keys themselves are taken from the settings of a project that is not trusted")
+    if text.startswith(VARIABLE):
+        return _from_variable(text.removeprefix(VARIABLE), environment)
+    if text.startswith(COMMAND):
+        return _from_command(text.removeprefix(COMMAND), environment)
+    return _from_keyring(text.removeprefix(KEYRING))
+
+
+def _from_variable(name: str, environment: Mapping[str, str]) -> SecretStr | Problem:
+    value = environment.get(name, "").strip()
+    if value:
+        return SecretStr(value)
+    shown = f" {name}" if SHOWN_NAME.fullmatch(name) else ""
+    return Problem(f"the environment variable{shown} it names is not set")
+
+
+def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | Problem:
+    try:
+        # The settings are the user's own, and no shell reads the line.
+        result = subprocess.run(  # noqa: S603
+            shlex.split(command),
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+        printed = result.stdout.decode().strip()
+    except subprocess.TimeoutExpired:
+        return Problem(f"its command did not end within {COMMAND_TIMEOUT:.0f} s")
+    except OSError as error:
+        return Problem(f"its command cannot be run: {error.strerror}")
+    except UnicodeDecodeError:
+        return Problem("its command printed something that is not text")
+    except (ValueError, IndexError):
+        return Problem("its command is not a valid command line")
+    if result.returncode:
+        return Problem(f"its command ended with exit code {result.returncode}")
+    return SecretStr(printed) if printed else Problem("its command printed nothing")
+
+
+def _from_keyring(name: str) -> SecretStr | Problem:
+    try:
+        keyring = import_module("keyring")
+    except ImportError:
+        return Problem("the system keyring needs the extra: install okr-tui[keyring]")
+    try:
+        value = keyring.get_password(SERVICE, name)
+    except Exception as error:  # a backend may raise anything it likes
+        return Problem(f"the system keyring failed: {type(error).__name__}")
+    if not value or not value.strip():
+        return Problem(f'the system keyring has no such entry of the service "{SERVICE}"')
+    return SecretStr(value.strip())

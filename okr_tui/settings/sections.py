@@ -1,0 +1,118 @@
+"""The layers settings come from, all in one form: sections of named values that know where they stand."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.settings.file import Section, read
+from okr_tui.settings.schema import Kept, LayerName, Origin, Problem
+
+ORIGINAL = "pi-ollama"
+SHORT = "ollama"
+OURS = "okr-tui"
+SECTIONS = (ORIGINAL, SHORT, OURS)
+
+VARIABLES = {
+    "apiKeys": "OLLAMA_API_KEYS",
+    "apiKey": "OLLAMA_API_KEY",
+    "cloudUrl": "OLLAMA_HOST_CLOUD",
+    "activeKeyIndex": "OLLAMA_ACTIVE_KEY_INDEX",
+    "baseUrl": "OLLAMA_HOST",
+    "store": "OKR_TUI_STORE",
+}
+OPTIONS = {
+    "cloudUrl": "cloud_url",
+    "activeKeyIndex": "active_index",
+    "baseUrl": "base_url",
+    "strategy": "strategy",
+    "store": "store",
+    "theme": "theme",
+}
+DIGITS = re.compile(r"[0-9]{1,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer. `trusted` is False for the file of a project the user has not vouched for."""
+
+    name: LayerName
+    sections: Mapping[str, Section] = field(repr=False)
+    trusted: bool = True
+
+    def values(self, section: str) -> Mapping[str, object]:
+        """What the section holds here; empty when the layer has no such section."""
+        return self.sections[section].values if section in self.sections else {}
+
+    def origin(self, section: str, name: str, *path: str | int) -> Origin:
+        """Where the value called `name`, or an item inside it, stands."""
+        if self.name == "environment":
+            return Origin(self.name, variable=VARIABLES[name])
+        if self.name == "option":
+            return Origin(self.name, variable="--" + OPTIONS[name].replace("_", "-"))
+        found = self.sections[section]
+        if found.document is None:
+            return Origin(self.name)
+        return Origin(self.name, found.document.path, *found.position(name, *path))
+
+    def digest(self) -> str:
+        """SHA-256 over all values, in hexadecimal."""
+        return digest({name: dict(section.values) for name, section in self.sections.items()})
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value in hexadecimal; equal for equal JSON."""
+    return sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Problem]]:
+    """The layer of one file. What cannot be read now stays as `kept` had it, and is reported."""
+    sections: dict[str, Section] = {}
+    problems: list[Problem] = []
+    try:
+        document = read(path)
+    except SettingsError as error:
+        sections = {
+            wanted: kept.sections[path, wanted] for wanted in SECTIONS if (path, wanted) in kept.sections
+        }
+        return Layer(name, sections), [_broken(error, bool(sections))]
+    for wanted in SECTIONS:
+        try:
+            sections[wanted] = document.section(wanted)
+        except SettingsError as error:
+            if (path, wanted) in kept.sections:
+                sections[wanted] = kept.sections[path, wanted]
+            problems.append(_broken(error, wanted in sections))
+    return Layer(name, sections), problems
+
+
+def environment_layer(environment: Mapping[str, str]) -> Layer:
+    """The layer of the environment; blank variables count as not set, digits as a number where one is due."""
+    texts = {name: environment.get(variable, "").strip() for name, variable in VARIABLES.items()}
+    values: dict[str, object] = {name: text for name, text in texts.items() if text}
+    index = texts["activeKeyIndex"]
+    if DIGITS.fullmatch(index):
+        values["activeKeyIndex"] = int(index)
+    return _flat("environment", values)
+
+
+def option_layer(options: Mapping[str, object]) -> Layer:
+    """The layer of the command line; an option that is None was not given."""
+    named = {name: options.get(option) for name, option in OPTIONS.items()}
+    return _flat("option", {name: value for name, value in named.items() if value is not None})
+
+
+def runtime_layer(runtime: Mapping[str, object]) -> Layer:
+    """The layer of what the program decided while it runs."""
+    return _flat("runtime", runtime)
+
+
+def _flat(name: LayerName, values: Mapping[str, object]) -> Layer:
+    return Layer(name, {section: Section(section, values) for section in (ORIGINAL, OURS)})
+
+
+def _broken(error: SettingsError, kept: bool) -> Problem:
+    return Problem.of(error, "; its last good content stays in use" if kept else "")

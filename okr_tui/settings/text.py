@@ -1,0 +1,198 @@
+"""JSON text with positions: where a value stands, and how to change one value and no other character.
+
+Text here never carries a byte order mark. Positions for people are lines and columns that start at 1.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from json.decoder import JSONDecodeError, JSONDecoder
+from typing import NamedTuple
+
+from okr_tui.domain.errors import SettingsError
+
+BLANK = " \t\r\n"
+DEEPEST = 100
+SURROGATE = re.compile("[\ud800-\udfff]")
+REFUSED_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?Infinity|NaN|\d{4301,})')
+
+
+class Span(NamedTuple):
+    """Offsets into the text: the first character of a value, and the one after its last."""
+
+    start: int
+    end: int
+
+
+class _Member(NamedTuple):
+    name: str | int
+    key: Span
+    value: Span
+
+
+def place(path: str, line: int | None, column: int | None) -> str:
+    """How a position is written for people and editors: `path:line:column`, as far as it is known."""
+    return ":".join(str(part) for part in (path, line, column) if part is not None)
+
+
+def failure(what: str, path: str, line: int | None = None, column: int | None = None) -> SettingsError:
+    """A SettingsError whose one line starts with the place."""
+    return SettingsError(f"{place(path, line, column)}: {what}", path, line, column)
+
+
+def position(text: str, offset: int) -> tuple[int, int]:
+    """Line and column of an offset, both from 1."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def parse(text: str, path: str = "") -> object:
+    """The value of strict JSON. Raises SettingsError with line and column; its message quotes nothing."""
+    try:
+        value = _DECODER.decode(text)
+    except JSONDecodeError as error:
+        what, offset = error.msg.partition(": ")[0], error.pos
+    except ValueError:
+        what, offset = "NaN, Infinity and endless numbers are not allowed", _refused_number(text)
+    except RecursionError:
+        what, offset = "it is nested too deeply", 0
+    else:
+        if _depth_within(value, DEEPEST):
+            return value
+        what, offset = "it is nested too deeply", 0
+    # Raised out here because a decoding error in the chain would carry the whole text, keys included.
+    raise failure(f"not valid JSON: {what}", path, *position(text, offset))
+
+
+def locate(text: str, path: Sequence[str | int]) -> Span | None:
+    """Where the value at `path` (names and list positions, outermost first) stands in valid JSON, or None.
+
+    Of members with the same name the last counts, as in every JSON reader here.
+    """
+    start = _skip(text, 0)
+    if start == len(text):
+        return None
+    span = Span(start, len(text.rstrip(BLANK)))
+    for name in path:
+        found = [member for member in _members(text, span.start) if member.name == name]
+        if not found:
+            return None
+        span = found[-1].value
+    return span
+
+
+def put(text: str, path: Sequence[str], value: object) -> str:
+    """`text` with the value at `path` replaced, or inserted with the objects it needs; all else is kept.
+
+    `text` is valid JSON or blank; `value` is anything JSON can hold. The layout of the surroundings is
+    continued. Raises ValueError when a value on the way is not an object.
+    """
+    newline = "\r\n" if "\r\n" in text else "\n"
+    start = _skip(text, 0)
+    if start == len(text):
+        return _render(_nested(path, value), "  ", newline, "") + newline
+    indent = _indent(text, start)
+    span = Span(start, len(text))
+    for depth, name in enumerate(path):
+        if text[span.start] != "{":
+            raise ValueError(f"{name} has no object to stand in")
+        members = _members(text, span.start)
+        found = [member for member in members if member.name == name]
+        if not found:
+            inner = _nested(path[depth + 1 :], value)
+            if members:
+                return _append(text, members[-1], name, inner, indent, newline)
+            return _fill(text, span.start, name, inner, indent, newline)
+        span = found[-1].value
+    old = text[span.start : span.end]
+    inline = old[0] in "[{" and len(old) > len("[]") and "\n" not in old
+    new = _render(value, None if inline else indent, newline, _lead(text, span.start))
+    return text[: span.start] + new + text[span.end :]
+
+
+def _append(text: str, last: _Member, name: str, value: object, indent: str | None, newline: str) -> str:
+    gap = text[len(text[: last.key.start].rstrip(BLANK)) : last.key.start]
+    colon = text[last.key.end : last.value.start]
+    base = gap.rpartition("\n")[2] if "\n" in gap else _lead(text, last.key.start)
+    new = _render(value, indent if "\n" in gap else None, newline, base)
+    member = f",{gap}{_render(name, None, newline, base)}{colon}{new}"
+    return text[: last.value.end] + member + text[last.value.end :]
+
+
+def _fill(text: str, start: int, name: str, value: object, indent: str | None, newline: str) -> str:
+    end = text.index("}", start) + 1
+    new = _render({name: value}, indent, newline, _lead(text, start))
+    return text[:start] + new + text[end:]
+
+
+def _indent(text: str, start: int) -> str | None:
+    """One step of indentation as the document has it; None when it is written on one line."""
+    members = _members(text, start)
+    if not members:
+        return "  "
+    gap = text[start + 1 : members[0].key.start]
+    return gap.rpartition("\n")[2] if "\n" in gap else None
+
+
+def _lead(text: str, offset: int) -> str:
+    line = text[text.rfind("\n", 0, offset) + 1 : offset]
+    return line[: len(line) - len(line.lstrip(BLANK))]
+
+
+def _nested(path: Sequence[str], value: object) -> object:
+    for name in reversed(path):
+        value = {name: value}
+    return value
+
+
+def _render(value: object, indent: str | None, newline: str, base: str) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    if SURROGATE.search(text):
+        # Half a surrogate pair has no UTF-8; only its escape can be stored.
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    return text.replace("\n", newline + base)
+
+
+def _members(text: str, start: int) -> list[_Member]:
+    opening, at = text[start], _skip(text, start + 1)
+    found: list[_Member] = []
+    while opening in "{[" and text[at] not in "}]":
+        name: str | int = len(found)
+        key = Span(at, at)
+        if opening == "{":
+            name, end = _DECODER.raw_decode(text, at)
+            key = Span(at, end)
+            at = _skip(text, _skip(text, end) + 1)
+        value = Span(at, _DECODER.raw_decode(text, at)[1])
+        found.append(_Member(name, key, value))
+        at = _skip(text, value.end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in BLANK:
+        at += 1
+    return at
+
+
+def _depth_within(value: object, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        lists = [item for item in level if isinstance(item, list)]
+        objects = [item.values() for item in level if isinstance(item, dict)]
+        level = [child for children in (*lists, *objects) for child in children]
+        if not level:
+            return True
+    return False
+
+
+def _refused_number(text: str) -> int:
+    return next((match.start() for match in REFUSED_NUMBER.finditer(text) if match.lastindex), 0)
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)
+
+
+_DECODER = JSONDecoder(parse_constant=_refuse)

@@ -1,0 +1,100 @@
+"""Tell when settings files change, whichever way a program or a person changes them."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+
+from watchfiles import awatch
+
+QUIET_MS = 50
+LONGEST_MS = 150
+# A change that raced with the start of a watch, or on a disk that reports none, is seen at the next look.
+LOOK_AGAIN_MS = 1_000
+RETRY_SECONDS = 0.1
+
+Snapshot = tuple[tuple[int, ...], ...]
+
+
+class _Stop(asyncio.Event):
+    """Set when the caller's event is; set by a cancelled watch without reaching the caller's."""
+
+    def __init__(self, outer: asyncio.Event | None) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._outer is not None and self._outer.is_set())
+
+
+async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> AsyncGenerator[None, None]:
+    """Yield once after each burst of changes to the named files, until `stop` is set.
+
+    A file may be replaced, deleted, made again, reached through symbolic links, or have no directory yet. The
+    content may be the same as before: compare what was loaded.
+    """
+    files = _absolute(paths)
+    ended = _Stop(stop)
+    seen = _snapshot(files)
+    while not ended.is_set():
+        watched, names = _directories(files), _names(files)
+        events = awatch(
+            *watched,
+            watch_filter=None,
+            recursive=False,
+            step=QUIET_MS,
+            debounce=LONGEST_MS,
+            rust_timeout=LOOK_AGAIN_MS,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+            stop_event=ended,
+        )
+        try:
+            async with aclosing(events):
+                async for batch in events:
+                    now = _snapshot(files)
+                    if now != seen or any(path in names for _, path in batch):
+                        seen = now
+                        yield
+                    if _directories(files) != watched:
+                        break
+        except (OSError, RuntimeError):
+            # The directory just vanished, or the system has no watches left, for which watchfiles raises a
+            # RuntimeError: look again in a moment.
+            await asyncio.sleep(RETRY_SECONDS)
+        now = _snapshot(files)
+        if now != seen:
+            seen = now
+            yield
+
+
+def _absolute(paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(Path(os.path.abspath(path)) for path in paths)
+
+
+def _names(files: Iterable[Path]) -> set[str]:
+    """Every name an event about these files may carry: as given, and where symbolic links lead."""
+    return {name for path in files for name in (str(path), os.path.realpath(path))}
+
+
+def _directories(files: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
+    """The directories to watch, each with its identity: one that was made anew needs a new watch."""
+    wanted = {Path(name).parent for name in _names(files)}
+    return {path: _identity(path)[:2] for path in map(_nearest, wanted)}
+
+
+def _nearest(directory: Path) -> Path:
+    return next(path for path in (directory, *directory.parents) if path.is_dir() or path == path.parent)
+
+
+def _snapshot(files: Iterable[Path]) -> Snapshot:
+    return tuple(_identity(path) for path in files)
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode

@@ -1,0 +1,177 @@
+"""Merging the layers: trust, what a mistake costs, what is told about it, what is never shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from settings_home import Home, messages
+
+from okr_tui.settings.layers import Sources, default_global_file, load
+
+SECRET = "hidden-key-0123456789abcdef"
+THREE = ["aaa", "bbb", "ccc"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def test_nothing_configured_is_all_defaults_and_no_problem(home: Home) -> None:
+    settings = home.load()
+    assert settings.keys == ()
+    assert settings.cloud_url.value == "https://ollama.com"
+    assert settings.base_url.value == "http://localhost:11434"
+    assert settings.strategy.value == "sticky"
+    assert (settings.active_index.value, settings.store.value, settings.theme.value) == (0, None, None)
+    assert settings.cloud_url.origin.describe() == "default"
+    assert settings.problems == ()
+    assert settings.files == (home.file, home.project_file)
+    assert (settings.index_target, settings.index_section, settings.index_shadow) == (
+        home.file,
+        "pi-ollama",
+        None,
+    )
+
+
+def test_a_project_chooses_host_and_log_only_when_trusted(home: Home) -> None:
+    home.user({"apiKeys": [SECRET]})
+    home.checkout(
+        {"cloudUrl": "https://thief.example"},
+        {"store": "redis://thief.example", "gateway": {"host": "0.0.0.0"}},
+    )
+    settings = home.load()
+    assert (settings.cloud_url.value, settings.store.value) == ("https://ollama.com", None)
+    assert settings.gateway == {}
+    assert not settings.project_trusted
+    assert [message.split(":")[0] for message in messages(settings)] == [
+        "cloudUrl is ignored",
+        "store is ignored",
+    ]
+    assert all(
+        f"{home.project}, to okr-tui.trustedProjects in {home.file}" in message
+        for message in messages(settings)
+    )
+    home.trust()
+    settings = home.load()
+    assert (settings.cloud_url.value, settings.store.value) == (
+        "https://thief.example",
+        "redis://thief.example",
+    )
+    assert settings.gateway == {"host": "0.0.0.0"}
+    assert settings.problems == ()
+
+
+def test_a_project_cannot_trust_itself_and_only_absolute_paths_count(home: Home) -> None:
+    home.checkout({"cloudUrl": "https://thief.example"}, {"trustedProjects": [str(home.project)]})
+    assert not home.load().project_trusted
+    home.user(ours={"trustedProjects": ["project", 5, str(home.project.parent)]})
+    settings = home.load()
+    assert not settings.project_trusted
+    assert "must be a list of absolute paths" in messages(settings)[0]
+    home.user(ours={"trustedProjects": str(home.project)})
+    assert not home.load().project_trusted
+
+
+def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
+    home.user(ours={"keymap": {"quit": "q", "help": 1}, "policy": {"attempts": 3, "a": 1}})
+    home.checkout(ours={"keymap": {"quit": "x"}, "policy": {"a": 2}, "gateway": 5})
+    settings = home.load()
+    assert settings.keymap == {"quit": "x"}
+    assert settings.policy == {"attempts": 3, "a": 2}
+    assert messages(settings) == ["keymap: what is not text is ignored (1)"]
+    home.user(ours={"keymap": []})
+    assert messages(home.load()) == ["keymap is ignored: it must be an object {...}"]
+
+
+@pytest.mark.parametrize("broken", ['{"pi-ollama": ', "[]", '{"pi-ollama": "text"}', "\ufeff{,}"])
+def test_a_broken_file_keeps_its_last_good_content(home: Home, broken: str) -> None:
+    home.user({"apiKeys": THREE, "activeKeyIndex": 1})
+    good = home.load()
+    home.file.write_text(broken)
+    assert home.load().keys == ()
+    settings = home.load(home.load(good))
+    assert settings.keys == good.keys
+    assert settings.active_index.value == 1
+    (problem,) = settings.problems
+    assert problem.severity == "error"
+    assert problem.path == home.file
+    assert problem.line is not None
+    assert problem.message.endswith("; its last good content stays in use")
+    assert problem.describe() == f"{home.file}:{problem.line}:{problem.column}: {problem.message}"
+    home.file.unlink()
+    assert home.load(settings).keys == ()
+
+
+def test_a_section_of_the_wrong_type_leaves_the_others(home: Home) -> None:
+    home.user({"apiKeys": THREE}, ours="text")
+    settings = home.load()
+    assert len(settings.keys) == 3
+    assert messages(settings) == ['"okr-tui" must be an object {...}']
+
+
+def test_the_signature_follows_content_not_layout(home: Home) -> None:
+    home.user({"apiKeys": THREE})
+    first = home.load()
+    home.file.write_text('{"theme": "other",\n\n\n' + home.file.read_text().lstrip("{"))
+    assert home.load(first).signature == first.signature
+    home.user({"apiKeys": THREE, "activeKeyIndex": 0})
+    assert home.load(first).signature != first.signature
+    home.user({"apiKeys": THREE})
+    assert home.load(first) == first
+    home.environment["OLLAMA_API_KEY"] = "ddd"
+    assert home.load(first).signature != first.signature
+
+
+def test_no_text_form_shows_a_secret(home: Home) -> None:
+    home.user(
+        {"apiKeys": [SECRET, f"!echo {SECRET}x"], "apiKey": SECRET}, {"store": f"redis://user:{SECRET}@host"}
+    )
+    home.environment = {
+        "OLLAMA_API_KEYS": SECRET,
+        "OLLAMA_HOST": f"http://127.0.0.1:1/{SECRET}",
+        "PATH": "/usr/bin:/bin",
+    }
+    home.runtime = {"apiKey": SECRET}
+    home.options = {"store": f"redis://:{SECRET}@host"}
+    settings = home.load()
+    sources = Sources(home.file, home.project, home.environment, home.options, home.runtime)
+    shown = (
+        repr(settings)
+        + repr(settings.kept)
+        + repr(sources)
+        + "".join(p.describe() for p in settings.problems)
+    )
+    assert len(settings.keys) == 2
+    assert SECRET not in shown
+
+
+def test_one_file_is_not_two_layers(tmp_path: Path) -> None:
+    path = tmp_path / ".pi" / "settings.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"pi-ollama": {"apiKeys": THREE, "cloudUrl": "https://own.example"}}))
+    settings = load(Sources(path, tmp_path, {}))
+    assert settings.cloud_url.value == "https://own.example"
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "/home/someone/.pi/agent/settings.json"),
+        ({"PI_CODING_AGENT_DIR": "~/pi"}, "/home/someone/pi/settings.json"),
+        ({"PI_CODING_AGENT_DIR": "/pi"}, "/pi/settings.json"),
+        ({"PI_CODING_AGENT_DIR": "/pi", "OKR_TUI_SETTINGS": "~/own.json"}, "/home/someone/own.json"),
+        ({"PI_CODING_AGENT_DIR": " ", "OKR_TUI_SETTINGS": ""}, "/home/someone/.pi/agent/settings.json"),
+    ],
+)
+def test_the_global_file(environment: dict[str, str], expected: str) -> None:
+    assert default_global_file({"HOME": "/home/someone", **environment}) == Path(expected)
+
+
+def test_places_in_the_home_directory_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "settings.json"
+    path.write_text('{"pi-ollama": {\n"cloudUrl": "https://own.example"}}')
+    settings = load(Sources(path, tmp_path / "project", {}))
+    assert settings.cloud_url.origin.describe() == "global ~/settings.json:2"

@@ -1,0 +1,85 @@
+"""References to keys: what each form gives, and that nothing is quoted or run without trust."""
+
+import os
+import sys
+from types import ModuleType
+
+import pytest
+from pydantic import SecretStr
+
+from okr_tui.settings import secrets
+from okr_tui.settings.schema import Problem
+from okr_tui.settings.secrets import resolve
+
+SECRET = "hidden-key-0123456789abcdef"
+ENVIRONMENT = {"WORK_KEY": f" {SECRET} ", "PATH": os.environ["PATH"]}
+
+
+def key(reference: str) -> str:
+    found = resolve(SecretStr(reference), ENVIRONMENT, True)
+    assert isinstance(found, SecretStr)
+    return found.get_secret_value()
+
+
+def message(reference: str, trusted: bool = True) -> str:
+    problem = resolve(SecretStr(reference), ENVIRONMENT, trusted)
+    assert isinstance(problem, Problem)
+    return problem.message
+
+
+def test_a_key_itself_a_variable_and_a_command() -> None:
+    assert key(f" {SECRET}\n") == SECRET
+    assert key("$WORK_KEY") == SECRET
+    assert key("!printf '%s\\n' \"$WORK_KEY\"") == "$WORK_KEY"  # no shell reads the line
+    assert key("!printenv WORK_KEY") == SECRET
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("$OTHER_KEY", "variable OTHER_KEY it names is not set"),
+        (f"${SECRET}", "variable it names is not set"),
+        ("!false", "exit code 1"),
+        (f"!no-such-program {SECRET}", "cannot be run: No such file"),
+        ("!true", "printed nothing"),
+        ("!printf '\\377'", "not text"),
+        ("!printf '", "not a valid command line"),
+        ("!", "not a valid command line"),
+        ("!a\0b", "not a valid command line"),
+    ],
+)
+def test_what_cannot_be_resolved_is_said_without_quoting(reference: str, words: str) -> None:
+    assert words in message(reference)
+    assert SECRET not in message(reference)
+
+
+@pytest.mark.parametrize("reference", ["$WORK_KEY", "!printenv WORK_KEY", "keyring:work"])
+def test_an_untrusted_place_may_only_hold_keys_themselves(reference: str) -> None:
+    assert "not trusted" in message(reference, trusted=False)
+
+
+def test_a_command_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", 0.05)
+    assert "did not end" in message("!sleep 5")
+
+
+def test_the_system_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = {("okr-tui", "work"): SECRET}
+    module = ModuleType("keyring")
+    monkeypatch.setattr(
+        module, "get_password", lambda service, name: entries.get((service, name)), raising=False
+    )
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    assert key("keyring:work") == SECRET
+    assert "no such entry" in message("keyring:home")
+
+    def fail(_service: str, _name: str) -> str:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(module, "get_password", fail)
+    assert message("keyring:work") == "the system keyring failed: RuntimeError"
+
+
+def test_the_system_keyring_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert "okr-tui[keyring]" in message("keyring:work")
