@@ -1,0 +1,150 @@
+"""Which key takes a request, and why. Pure: the same state, roster and question give the same answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from okr_tui.domain.health import State, Verdict, verdict
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy, Strategy
+from okr_tui.domain.state import PoolState
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The configured pool: keys in order, the fingerprint of the preferred one, the strategy."""
+
+    keys: tuple[Key, ...] = ()
+    preferred: str | None = None
+    strategy: Strategy = "sticky"
+
+    def index(self, fingerprint: str | None) -> int | None:
+        """The 1-based place of a key, or None when it is not in the pool."""
+        for place, key in enumerate(self.keys, 1):
+            if key.fingerprint == fingerprint:
+                return place
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request asks of the pool.
+
+    `now` is epoch seconds; `conversation` the account that has served this conversation; `in_flight` the
+    requests under way per account; `tried` the accounts and fingerprints this request already failed on.
+    """
+
+    now: float
+    model: str | None = None
+    conversation: str | None = None
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    tried: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The key to use, or none; the reason in words; every key's verdict in pool order.
+
+    `trial` says that this request tests a key whose block is over; `only` is the 1-based place of the one
+    key that the strategy allows, None when it allows all.
+    """
+
+    key: Key | None
+    why: str
+    verdicts: tuple[Verdict, ...] = ()
+    trial: bool = False
+    only: int | None = None
+
+    @property
+    def earliest(self) -> float | None:
+        """When the first blocked key that may be chosen is due back, in epoch seconds."""
+        due = (
+            judged.until
+            for place, judged in enumerate(self.verdicts, 1)
+            if not judged.eligible and judged.until is not None and self.only in (None, place)
+        )
+        return min(due, default=None)
+
+
+def verdicts(state: PoolState, roster: Roster, question: Question, policy: Policy) -> tuple[Verdict, ...]:
+    """Every key's verdict for this question, in pool order."""
+    accounts = {
+        state.account_of(key.fingerprint) for key in roster.keys if not state.key(key.fingerprint).disabled
+    }
+    return tuple(
+        verdict(
+            state,
+            key.fingerprint,
+            now=question.now,
+            policy=policy,
+            model=question.model,
+            in_flight=question.in_flight.get(state.account_of(key.fingerprint), 0),
+            alone=len(accounts) <= 1,
+        )
+        for key in roster.keys
+    )
+
+
+def choose(state: PoolState, roster: Roster, question: Question, policy: Policy) -> Choice:
+    """The key for this request by the roster's strategy, among those that are eligible and untried."""
+    found = verdicts(state, roster, question, policy)
+    usable = [
+        key
+        for key, judged in zip(roster.keys, found, strict=True)
+        if judged.eligible and not {key.fingerprint, state.account_of(key.fingerprint)} & question.tried
+    ]
+    only = roster.index(roster.preferred) if roster.strategy == "pinned" else None
+    if roster.strategy == "pinned":
+        usable = [key for key in usable if key.fingerprint == roster.preferred]
+    if not usable:
+        return Choice(None, "no key is eligible" if roster.keys else "no key is configured", found, only=only)
+    key, why = _pick(usable, state, roster, question, policy)
+    return Choice(key, why, found, trial=found[roster.keys.index(key)].trial, only=only)
+
+
+def _pick(
+    usable: list[Key], state: PoolState, roster: Roster, question: Question, policy: Policy
+) -> tuple[Key, str]:
+    preferred = next((key for key in usable if key.fingerprint == roster.preferred), None)
+    match roster.strategy:
+        case "drain":
+            start = (roster.index(roster.preferred) or 1) - 1
+            walk = [*roster.keys[start:], *roster.keys[:start]]
+            return next(key for key in walk if key in usable), "next in pool order from the preferred key"
+        case "round-robin":
+            return min(usable, key=lambda key: state.key(key.fingerprint).last_used), "longest unused"
+        case "headroom":
+            return _roomiest(usable, state, question, policy), "most quota left"
+        case "pinned":
+            return usable[0], "pinned"
+    if question.conversation:
+        for key in usable:
+            if state.account_of(key.fingerprint) == question.conversation:
+                return key, "has served this conversation"
+    if preferred:
+        return preferred, "preferred"
+    return _roomiest(usable, state, question, policy), "most quota left while the preferred key is blocked"
+
+
+def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
+    """The free part of the key's tightest window, 0 to 1; an unknown one counts by policy."""
+    balance = state.account(state.account_of(fingerprint)).balance
+    used = balance.used_percent if balance else None
+    return policy.unknown_headroom if used is None else 1 - used / 100
+
+
+def _roomiest(usable: list[Key], state: PoolState, question: Question, policy: Policy) -> Key:
+    def rank(key: Key) -> tuple[float, int, float]:
+        account = state.account_of(key.fingerprint)
+        busy = question.in_flight.get(account, 0)
+        return (
+            -headroom(state, key.fingerprint, policy),
+            busy,
+            state.key(key.fingerprint).last_used,
+        )
+
+    return min(usable, key=rank)
+
+
+def waiting_is_worth_it(choice: Choice) -> bool:
+    """Whether a key is only held back by requests under way, so that a place in the queue helps."""
+    return any(v.state in (State.BUSY, State.PROBING) for v in choice.verdicts)

@@ -1,0 +1,118 @@
+"""A model of the cloud as it is listed and shown. What the cloud did not say is None, never a guess."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+PROVIDER: Final = "ollama-cloud"
+BADGES: Final = (("vision", "👁️"), ("thinking", "🧠"))
+
+# docs.ollama.com/cloud/model-lifecycle
+REPLACED_BY: Final[Mapping[str, str]] = {
+    "qwen3.5:397b": "glm-5.3",
+    "glm-5.1": "glm-5.2",
+    "deepseek-v4-flash:0731": "deepseek-v4.1-flash",
+    "minimax-m2.5": "minimax-m2.7",
+    "kimi-k2.5": "kimi-k2.6",
+    "deepseek-v3.1:671b": "deepseek-v4-flash",
+    "deepseek-v3.2": "deepseek-v4-flash",
+    "devstral-2:123b": "mistral-large-3:675b",
+    "gemini-3-flash-preview": "minimax-m3",
+    "minimax-m2.1": "minimax-m3",
+    "gemma3:4b": "gemma4:31b",
+    "gemma3:12b": "gemma4:31b",
+    "gemma3:27b": "gemma4:31b",
+    "glm-4.7": "glm-5.2",
+    "glm-5": "glm-5.2",
+    "qwen3-coder-next": "qwen3.5:397b",
+    "qwen3-coder:480b": "qwen3.5:397b",
+    "kimi-k2-thinking": "kimi-k2.6",
+    "kimi-k2:1t": "kimi-k2.6",
+    "minimax-m2": "minimax-m3",
+    "glm-4.6": "glm-5.1",
+    "qwen3-next:80b": "qwen3.5:397b",
+    "qwen3-vl:235b": "qwen3.5:397b",
+    "qwen3-vl:235b-instruct": "qwen3.5:397b",
+    "cogito-2.1:671b": "deepseek-v4-flash",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model. `parameters` is a count, `context_length` is in tokens, `size` in bytes."""
+
+    id: str
+    digest: str | None = None
+    modified_at: str | None = None
+    size: int | None = None
+    parameters: int | None = None
+    context_length: int | None = None
+    capabilities: tuple[str, ...] | None = None
+    family: str | None = None
+    quantization: str | None = None
+    model_info: Mapping[str, object] = field(default_factory=dict)
+    status: Literal["listed", "gone"] = "listed"
+
+    def can(self, capability: str) -> bool:
+        """Whether the cloud lists this capability for the model."""
+        return capability in (self.capabilities or ())
+
+    @property
+    def provider_id(self) -> str:
+        """The model's name as pi's settings write it."""
+        return f"{PROVIDER}/{self.id}"
+
+    @property
+    def parameters_text(self) -> str | None:
+        """The parameter count for people: "20.9B"."""
+        return short_count(self.parameters) if self.parameters else None
+
+    @property
+    def context_text(self) -> str | None:
+        """The context length for people: "131K"."""
+        return short_context(self.context_length) if self.context_length else None
+
+    @property
+    def display(self) -> str:
+        """The line that pi shows: badges, name, size and context."""
+        badges = ["☁️", *(badge for capability, badge in BADGES if self.can(capability))]
+        parts = [f"{' '.join(badges)} {self.id}", self.parameters_text]
+        if self.context_text:
+            parts.append(f"{self.context_text} ctx")
+        return " · ".join(part for part in parts if part)
+
+
+def short_count(count: float) -> str:
+    """A large count for people, in thousands of millions and up: "756.2B", "1.0T"."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
+        if count >= size:
+            text = f"{count / size:.1f}"
+            return (text.removesuffix(".0") if count >= 10 * size else text) + unit
+    return f"{count:.0f}"
+
+
+def short_context(tokens: int) -> str:
+    """A context length for people: "131K", "1.05M"."""
+    if tokens >= 1_000_000:
+        return f"{tokens / 1e6:.3g}M"
+    return f"{tokens // 1000}K" if tokens >= 1000 else str(tokens)
+
+
+def replacement(model: str, listed: frozenset[str]) -> str | None:
+    """The living successor of a retired model: replacements are retired too, so the chain is followed."""
+    seen = {model}
+    following = REPLACED_BY.get(model)
+    while following and following not in seen:
+        if following in listed:
+            return following
+        seen.add(following)
+        following = REPLACED_BY.get(following)
+    return None
+
+
+def bare_name(model: str) -> str:
+    """The catalogue's name of a model: without pi's provider prefix and the daemon's cloud suffix."""
+    model = model.removeprefix(f"{PROVIDER}/")
+    for suffix in (":cloud", "-cloud"):
+        model = model.removesuffix(suffix)
+    return model

@@ -1,0 +1,214 @@
+"""Quota: what `GET /api/balance` says of an account, when a window comes back, how fast it empties.
+
+Shapes: docs.ollama.com/api/balance. Accounts on older plans have a session and a weekly window in
+percent left; newer ones an allowance in dollars per period. A window that is absent or null means
+"no such limit", never "nothing left".
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+SESSION: Final = 18000
+HOUR: Final = 3600
+WEEK: Final = 604800
+FIRST_MONDAY: Final = 345600
+WINDOWS: Final = ("session", "weekly")
+FRACTION = re.compile(r"(\.\d{6})\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One limit of an account. `used_percent` is 0 to 100, `resets_at` epoch seconds; None is unknown."""
+
+    name: str
+    used_percent: float | None
+    resets_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """Dollars of the running period, those bought beside it, and the period's end in epoch seconds."""
+
+    balance_usd: float
+    allowance_usd: float | None = None
+    purchased_usd: float | None = None
+    until: float | None = None
+
+    @property
+    def used_percent(self) -> float | None:
+        """The part of the allowance that is gone; None without an allowance to measure by."""
+        if not self.allowance_usd or self.allowance_usd <= 0:
+            return None
+        return min(100.0, max(0.0, 100 * (1 - self.balance_usd / self.allowance_usd)))
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One reading of an account's quota; `understood` is false for a shape this program does not know."""
+
+    windows: tuple[Window, ...] = ()
+    credits: Credits | None = None
+    understood: bool = True
+
+    def window(self, name: str) -> Window | None:
+        """The window of that name; "hourly" is an older word for the session."""
+        name = "session" if name == "hourly" else name
+        return next((window for window in self.windows if window.name == name), None)
+
+    def resets_at(self, name: str | None) -> float | None:
+        """When the server says a spent window comes back, in epoch seconds."""
+        window = self.window(name) if name else None
+        if window:
+            return window.resets_at
+        return self.credits.until if self.credits and name not in ("session", "weekly", "hourly") else None
+
+    @property
+    def purchased_usd(self) -> float:
+        """The bought credit that is left; 0 where none is known."""
+        return (self.credits.purchased_usd if self.credits else None) or 0.0
+
+    @property
+    def included_percent(self) -> float | None:
+        """How full the tightest limit of the plan itself is, 0 to 100, whatever was bought beside it."""
+        known = [window.used_percent for window in self.windows if window.used_percent is not None]
+        if self.credits:
+            if self.credits.used_percent is not None:
+                known.append(self.credits.used_percent)
+            elif self.credits.balance_usd <= 0 and not known:
+                known.append(100.0)
+        return max(known, default=None)
+
+    @property
+    def used_percent(self) -> float | None:
+        """How full the tightest limit is, 0 to 100; purchased credit counts as room."""
+        return 0.0 if self.purchased_usd > 0 else self.included_percent
+
+
+def read_balance(document: object) -> Balance:
+    """Read a balance document of any generation, and the older `limits` shape; never raises."""
+    if not isinstance(document, dict):
+        return Balance(understood=False)
+    if isinstance(document.get("limits"), dict):
+        return Balance(tuple(_old_windows(document["limits"])))
+    included, purchased = document.get("included"), document.get("purchased")
+    bought = _number(purchased.get("balance_usd")) if isinstance(purchased, dict) else None
+    if included is None and bought is not None:
+        included = {}
+    if not isinstance(included, dict):
+        return Balance(understood=False)
+    windows = tuple(_windows(included))
+    balance = _number(included.get("balance_usd"))
+    dollars = None
+    if balance is not None or bought:
+        period = included.get("period")
+        until = parse_time(period.get("until")) if isinstance(period, dict) else None
+        dollars = Credits(balance or 0.0, _number(included.get("allowance_usd")), bought, until)
+    return Balance(windows, dollars, understood=_understood(included, windows, balance))
+
+
+def _understood(included: Mapping[str, object], windows: Sequence[Window], balance: float | None) -> bool:
+    """Whether the plan's part has a known shape: readable windows, dollars, or nothing at all."""
+    present = [included[name] for name in WINDOWS if included.get(name) is not None]
+    if not all(isinstance(window, dict) and _readable(window) for window in present):
+        return False
+    return bool(windows) or balance is not None or not set(included) - set(WINDOWS)
+
+
+def _readable(window: Mapping[str, object]) -> bool:
+    left = window.get("remaining_percent", "absent")
+    return left is None or _number(left) is not None
+
+
+def _windows(included: Mapping[str, object]) -> Sequence[Window]:
+    found = []
+    for name in WINDOWS:
+        window = included.get(name)
+        if isinstance(window, dict):
+            left = _number(window.get("remaining_percent"))
+            used = None if left is None else min(100.0, max(0.0, 100 - left))
+            found.append(Window(name, used, parse_time(window.get("resets_at"))))
+    return found
+
+
+def _old_windows(limits: Mapping[str, object]) -> Sequence[Window]:
+    found = []
+    for name in ("session", "weekly", "monthly"):
+        window = limits.get(name)
+        if isinstance(window, dict):
+            used = _number(window.get("usage"))
+            found.append(Window(name, None if used is None else min(100.0, max(0.0, 100 * used))))
+    return found
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def parse_time(text: object) -> float | None:
+    """An RFC 3339 time, up to nanoseconds, as epoch seconds; None when it is none, or Go's zero time."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(FRACTION.sub(r"\1", text))
+    except ValueError:
+        return None
+    at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return at if at > 0 else None
+
+
+def next_reset(window: str | None, now: float) -> float | None:
+    """When a spent window comes back by the calendar, strictly after `now`; None when only the server knows.
+
+    Sessions end on a global five-hour grid and weeks on Monday 00:00 UTC (ollama/ollama issue 12532).
+    """
+    if window == "session":
+        return (now // SESSION + 1) * SESSION
+    if window == "hourly":
+        return (now // HOUR + 1) * HOUR
+    if window == "weekly":
+        return ((now - FIRST_MONDAY) // WEEK + 1) * WEEK + FIRST_MONDAY
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How full an account's tightest limit was at a moment (epoch seconds, percent)."""
+
+    at: float
+    used_percent: float
+
+
+def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 3600) -> float | None:
+    """Percent per second by which an account fills, or None when there is not enough to tell.
+
+    The method: the slope between the newest sample and the oldest one since the last reset within
+    the last `over` seconds, when they are at least `least` seconds apart.
+    """
+    if not samples:
+        return None
+    newest = samples[-1]
+    run = [newest]
+    for sample in reversed(samples[:-1]):
+        if sample.used_percent > run[-1].used_percent or newest.at - sample.at > over:
+            break
+        run.append(sample)
+    span = newest.at - run[-1].at
+    return (newest.used_percent - run[-1].used_percent) / span if span >= least else None
+
+
+def empty_at(samples: Sequence[Sample]) -> float | None:
+    """When an account is full at its present pace (epoch seconds); None when unknown or standing still."""
+    rate = burn_rate(samples)
+    if not rate or rate <= 0:
+        return None
+    return samples[-1].at + (100 - samples[-1].used_percent) / rate

@@ -1,0 +1,92 @@
+"""Which free readings are due: identity of each key, balance of each account, second looks at blocks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from okr_tui.domain.choice import Roster
+from okr_tui.domain.deadlines import jitter
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.state import Block, Cause, PoolState
+
+AFTER_RESET = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading to make with a key: its account's balance, or its identity. `at` is epoch seconds."""
+
+    at: float
+    key: Key
+    identity: bool
+    name: str
+
+
+def due(
+    state: PoolState, roster: Roster, policy: Policy, now: float, not_before: Mapping[str, float]
+) -> tuple[tuple[Reading, ...], float]:
+    """The readings to make now, and when the next one will be due (epoch seconds).
+
+    `not_before` holds off readings, by their names, that failed lately.
+    """
+    readings = [*_identities(state, roster, policy), *_balances(state, roster, policy)]
+    times = [(max(reading.at, not_before.get(reading.name, 0.0)), reading) for reading in readings]
+    ready = tuple(reading for at, reading in times if at <= now)
+    following = min((at for at, _ in times if at > now), default=now + policy.poll_idle[1])
+    return ready, following
+
+
+def _identities(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Reading]:
+    for key in roster.keys:
+        known = state.key(key.fingerprint)
+        if known.disabled or Cause.INVALID in known.blocks:
+            continue
+        at = 0.0 if known.identity_at is None else known.identity_at + policy.identity_every
+        yield Reading(at, key, identity=True, name=f"identity {key.fingerprint}")
+
+
+def _balances(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Reading]:
+    """One key speaks for each account; a refused key only for itself, when its doubt is to be looked at."""
+    spoken: set[str] = set()
+    for key in roster.keys:
+        known = state.key(key.fingerprint)
+        account = state.account_of(key.fingerprint)
+        name = f"balance {key.fingerprint}"
+        if known.disabled:
+            continue
+        if refused := known.blocks.get(Cause.INVALID):
+            if refused.recheck is not None:
+                yield Reading(refused.recheck, key, identity=False, name=name)
+            continue
+        if account in spoken:
+            continue
+        spoken.add(account)
+        yield Reading(_balance_at(state, account, policy), key, identity=False, name=name)
+
+
+def _balance_at(state: PoolState, account: str, policy: Policy) -> float:
+    known = state.account(account)
+    if known.balance_at is None:
+        return 0.0
+    suspended = known.blocks.get(Cause.SUSPENDED)
+    if suspended and suspended.recheck is not None:
+        return suspended.recheck
+    low, high = policy.poll_shown
+    spread = 1 + policy.poll_jitter * (2 * jitter((0, 1), f"{account}{known.balance_at}") - 1)
+    regular = known.balance_at + (low + high) / 2 * spread
+    times = [regular]
+    if spent := known.blocks.get(Cause.SPENT):
+        times += [_recheck(spent, known.balance_at, policy), spent.until or regular]
+    if known.balance:
+        times += [window.resets_at + AFTER_RESET for window in known.balance.windows if window.resets_at]
+    return min(at for at in times if at > known.balance_at)
+
+
+def _recheck(spent: Block, read_at: float, policy: Policy) -> float:
+    """The next look at a spent account that may have come back early: after 10, 15, 30, then every 60 min."""
+    at = spent.since
+    for wait in policy.spent_rechecks:
+        at += wait
+        if at > read_at:
+            return at
+    return read_at + policy.spent_rechecks[-1]

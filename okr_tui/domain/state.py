@@ -1,0 +1,152 @@
+"""What is known of keys, accounts, models and the service: plain immutable values, made by the fold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from okr_tui.domain.faults import Fault
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.quota import Balance, Sample
+
+
+class Cause(StrEnum):
+    """Why something is blocked, strongest first: what a person is told when several apply."""
+
+    INVALID = "invalid"
+    SUSPENDED = "suspended"
+    SPENT = "spent"
+    NO_PLAN = "no-plan"
+    GONE = "gone"
+    OUTAGE = "outage"
+    OVERLOADED = "overloaded"
+    FORBIDDEN = "forbidden"
+    SLOWED = "slowed"
+    BUSY = "busy"
+    SHAKY = "shaky"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Something is not to be used from `since` to `until` (epoch seconds).
+
+    `until` None: only a fact lifts it, and `recheck` says when it is looked at again. `step` counts the
+    failures before this one, `confirmed` is false while a refusal of the key waits for its second witness.
+    """
+
+    cause: Cause
+    since: float
+    until: float | None
+    text: str = ""
+    status: int | None = None
+    window: str | None = None
+    model: str | None = None
+    step: int = 0
+    confirmed: bool = True
+    recheck: float | None = None
+
+    def holds(self, now: float) -> bool:
+        """Whether the block's time is not over."""
+        return self.until is None or now < self.until
+
+
+Blocks = Mapping[Cause, Block]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What the log says of one key. Times are epoch seconds."""
+
+    account: str | None = None
+    identity_at: float | None = None
+    disabled: bool = False
+    blocks: Blocks = field(default_factory=dict)
+    requests: int = 0
+    faults: int = 0
+    last_fault: Fault | None = None
+    last_fault_at: float | None = None
+    last_used: float = 0
+    last_ok: float = 0
+    proven: bool = False
+    """An authenticated request succeeded."""
+    streak: int = 0
+    streak_since: float = 0
+    trial_at: float | None = None
+    reset_at: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What the log says of one account, or of a key whose account is not known yet."""
+
+    plan: str | None = None
+    blocks: Blocks = field(default_factory=dict)
+    models: Mapping[str, Block] = field(default_factory=dict)
+    balance: Balance | None = None
+    balance_at: float | None = None
+    samples: tuple[Sample, ...] = ()
+    slots: int | None = None
+    slots_until: float | None = None
+    clean: int = 0
+
+    def slot_count(self, policy: Policy, now: float) -> int:
+        """How many requests the account takes at once: as learned, else as its plan begins."""
+        if self.slots is not None and (self.slots_until is None or now < self.slots_until):
+            return self.slots
+        return policy.slots.get(self.plan or "", policy.slots_unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What the log says of one model, whichever key asked."""
+
+    block: Block | None = None
+    failures: tuple[tuple[float, str], ...] = ()
+    max_output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """The cloud as a whole: its outage, and the recent failures (time, account) that may become one."""
+
+    outage: Block | None = None
+    failures: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """Everything the log says of the pool."""
+
+    keys: Mapping[str, KeyState] = field(default_factory=dict)
+    accounts: Mapping[str, AccountState] = field(default_factory=dict)
+    models: Mapping[str, ModelState] = field(default_factory=dict)
+    service: ServiceState = ServiceState()
+
+    def key(self, fingerprint: str) -> KeyState:
+        """The state of a key; one that the log does not know is fresh."""
+        return self.keys.get(fingerprint, KeyState())
+
+    def account_of(self, fingerprint: str) -> str:
+        """The account of a key; until it is known each key is an account of its own."""
+        return self.key(fingerprint).account or fingerprint
+
+    def account(self, identifier: str) -> AccountState:
+        """The state of an account."""
+        return self.accounts.get(identifier, AccountState())
+
+    def model(self, name: str) -> ModelState:
+        """The state of a model."""
+        return self.models.get(name, ModelState())
+
+    def with_key(self, fingerprint: str, **changes: Any) -> "PoolState":
+        """The state with some fields of one key changed."""
+        return replace(self, keys={**self.keys, fingerprint: replace(self.key(fingerprint), **changes)})
+
+    def with_account(self, identifier: str, **changes: Any) -> "PoolState":
+        """The state with some fields of one account changed."""
+        account = replace(self.account(identifier), **changes)
+        return replace(self, accounts={**self.accounts, identifier: account})
+
+    def with_model(self, name: str, **changes: Any) -> "PoolState":
+        """The state with some fields of one model changed."""
+        return replace(self, models={**self.models, name: replace(self.model(name), **changes)})

@@ -1,0 +1,155 @@
+"""The pool as it is shown: one immutable snapshot for screen, commands and gateway."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from okr_tui.domain.choice import Question, Roster, choose
+from okr_tui.domain.faults import Fault
+from okr_tui.domain.health import State, Verdict, blocked
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.quota import Balance, burn_rate
+from okr_tui.domain.state import Cause, PoolState
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """One row of the pool. Times are epoch seconds; `index` and `account_keys` count from 1."""
+
+    index: int
+    fingerprint: str
+    masked: str
+    label: str | None
+    origin: str
+    verdict: Verdict
+    preferred: bool
+    account: str | None
+    account_keys: tuple[int, ...]
+    plan: str | None
+    balance: Balance | None
+    read_at: float | None
+    requests: int
+    faults: int
+    last_fault: Fault | None
+    last_fault_at: float | None
+    blocked_models: tuple[str, ...]
+    in_flight: int
+    slots: int
+    used_percent: float | None = None
+
+    @property
+    def state(self) -> State:
+        """The word for the key's state."""
+        return self.verdict.state
+
+    @property
+    def same_as(self) -> int | None:
+        """The first key of the same account, whose quota this one shares; None when it is that key."""
+        first = self.account_keys[0]
+        return None if first == self.index else first
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """The whole pool at one moment. `active` is the key the next request takes, None when there is none."""
+
+    keys: tuple[KeyView, ...] = ()
+    active: int | None = None
+    preferred: int | None = None
+    strategy: str = "sticky"
+    why: str = ""
+    earliest: float | None = None
+    empty_at: float | None = None
+    outage: Verdict | None = None
+    counts: Mapping[State, int] = field(default_factory=dict)
+    """Keys per state in use."""
+
+
+def view(
+    state: PoolState, roster: Roster, policy: Policy, now: float, in_flight: Mapping[str, int] | None = None
+) -> PoolView:
+    """The pool as the log says it is at `now` (epoch seconds)."""
+    flights = in_flight or {}
+    choice = choose(state, roster, Question(now, in_flight=flights), policy)
+    places: dict[str, list[int]] = {}
+    for index, key in enumerate(roster.keys, 1):
+        places.setdefault(state.account_of(key.fingerprint), []).append(index)
+    rows = tuple(
+        _row(state, key, index, judged, places, roster, policy, now, flights)
+        for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
+    )
+    outage = state.service.outage
+    return PoolView(
+        keys=rows,
+        active=roster.index(choice.key.fingerprint) if choice.key else None,
+        preferred=roster.index(roster.preferred),
+        strategy=roster.strategy,
+        why=choice.why,
+        earliest=choice.earliest,
+        empty_at=pool_empty_at(state, rows, now),
+        outage=blocked(outage) if outage and outage.holds(now) else None,
+        counts=Counter(row.state for row in rows),
+    )
+
+
+def _row(
+    state: PoolState,
+    key: Key,
+    index: int,
+    judged: Verdict,
+    places: Mapping[str, list[int]],
+    roster: Roster,
+    policy: Policy,
+    now: float,
+    flights: Mapping[str, int],
+) -> KeyView:
+    known = state.key(key.fingerprint)
+    identifier = state.account_of(key.fingerprint)
+    account = state.account(identifier)
+    return KeyView(
+        index=index,
+        fingerprint=key.fingerprint,
+        masked=key.masked,
+        label=key.label,
+        origin=key.origin,
+        verdict=judged,
+        preferred=key.fingerprint == roster.preferred,
+        account=known.account,
+        account_keys=tuple(places[identifier]),
+        plan=account.plan,
+        balance=account.balance,
+        read_at=account.balance_at,
+        requests=known.requests,
+        faults=known.faults,
+        last_fault=known.last_fault,
+        last_fault_at=known.last_fault_at,
+        blocked_models=tuple(sorted(name for name, block in account.models.items() if block.holds(now))),
+        in_flight=flights.get(identifier, 0),
+        slots=account.slot_count(policy, now),
+        used_percent=account.balance.used_percent if account.balance else None,
+    )
+
+
+def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: float) -> tuple[int, ...]:
+    """The places of the keys that may use a model, whatever their quota says at the moment."""
+    whole = state.model(model).block
+    if whole and whole.cause is Cause.GONE and whole.holds(now):
+        return ()
+    lost = (State.OFF, State.INVALID, State.SUSPENDED)
+    return tuple(row.index for row in rows if row.state not in lost and model not in row.blocked_models)
+
+
+def pool_empty_at(state: PoolState, rows: tuple[KeyView, ...], now: float) -> float | None:
+    """When the usable accounts are empty together at their present pace; None without enough readings.
+
+    The method: what is left of every account's tightest window, divided by the sum of their burn rates.
+    """
+    left = rate = 0.0
+    for identifier in {state.account_of(row.fingerprint) for row in rows if row.verdict.eligible}:
+        samples = state.account(identifier).samples
+        if not samples:
+            return None
+        left += 100 - samples[-1].used_percent
+        rate += max(0.0, burn_rate(samples) or 0.0)
+    return now + left / rate if rate > 0 else None

@@ -1,0 +1,60 @@
+"""Times and states in words. Every function takes the moment and the zone; none asks a clock."""
+
+from datetime import UTC, datetime, tzinfo
+
+from okr_tui.domain.health import State, Verdict
+
+GLYPHS: dict[State, str] = {
+    State.UNVERIFIED: "○",
+    State.READY: "●",
+    State.BUSY: "◐",
+    State.SLOWED: "◔",
+    State.SPENT: "▣",
+    State.SHAKY: "≈",
+    State.INVALID: "✖",
+    State.SUSPENDED: "■",
+    State.OFF: "–",
+    State.PROBING: "◌",
+    State.NO_PLAN: "◇",
+    State.GONE: "†",
+    State.OUTAGE: "▲",
+}
+
+
+def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
+    """A time of day, with seconds when it is near, with a day or date when it is far."""
+    there, here = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
+    if abs(at - now) < 600:
+        return f"{there:%H:%M:%S}"
+    if there.date() == here.date() or 0 <= at - now < 12 * 3600:
+        return f"{there:%H:%M}"
+    return f"{there:%a %H:%M}" if abs(at - now) < 6 * 86400 else f"{there:%Y-%m-%d %H:%M}"
+
+
+def span(seconds: float) -> str:
+    """A length of time for people: "14s", "2h 14m", "3d 4h"."""
+    left = max(0, round(seconds))
+    if left < 60:
+        return f"{left}s"
+    if left < 3600:
+        return f"{left // 60}m {left % 60:02d}s" if left < 600 else f"{left // 60}m"
+    if left < 86400:
+        return f"{left // 3600}h {left % 3600 // 60:02d}m"
+    return f"{left // 86400}d {left % 86400 // 3600}h"
+
+
+def sentence(verdict: Verdict, now: float, zone: tzinfo = UTC) -> str:
+    """A verdict in words: "5h spent, back 10:00"."""
+    reason = verdict.reason or verdict.state.value
+    if verdict.until is None or verdict.eligible:
+        return reason
+    name = f" {datetime.fromtimestamp(verdict.until, zone):%Z}" if zone is UTC else ""
+    return f"{reason}, back {moment(verdict.until, now, zone)}{name}"
+
+
+def rfc3339(at: float | None) -> str | None:
+    """Epoch seconds as RFC 3339 in UTC, to the millisecond where there is a fraction."""
+    if at is None:
+        return None
+    precision = "seconds" if at == int(at) else "milliseconds"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
