@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from settings_home import Home, messages
 
 from okr_tui.settings.layers import Sources, default_global_file, load
+
+from .settings_home import Home, messages
 
 SECRET = "hidden-key-0123456789abcdef"
 THREE = ["aaa", "bbb", "ccc"]

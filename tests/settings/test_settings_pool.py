@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from settings_home import Home, messages
 
 from okr_tui.settings.schema import Settings
+
+from .settings_home import Home, messages
 
 SECRET = "hidden-key-0123456789abcdef"
 

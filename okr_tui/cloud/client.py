@@ -1,0 +1,147 @@
+"""The HTTP client of Ollama Cloud. Redirects are not followed, and only these methods send a key."""
+
+import contextlib
+import platform
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from okr_tui import __version__
+from okr_tui.cloud.wire import Identity, read_identity, read_models, with_details
+from okr_tui.domain.errors import CloudError
+from okr_tui.domain.faults import BODY_LIMIT, Fault, classify, no_response
+from okr_tui.domain.keys import Key
+from okr_tui.domain.models import Model
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.quota import Balance, read_balance
+
+AGENT = f"okr-tui/{__version__} (python {platform.python_version()})"
+PUBLIC_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to pass on: its path on the cloud and its JSON body, with the model it names."""
+
+    path: str
+    body: bytes
+    model: str | None = None
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Cloud:
+    """One cloud address. `transport` replaces the network in tests. Failures are CloudErrors with a fault."""
+
+    def __init__(
+        self, url: str, policy: Policy, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.url = url
+        self._timeout = httpx.Timeout(policy.idle, connect=policy.connect)
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            transport=transport,
+            headers={"user-agent": AGENT, "accept-encoding": "identity"},
+            follow_redirects=False,
+            trust_env=transport is None,
+            timeout=PUBLIC_TIMEOUT,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def models(self) -> tuple[Model, ...]:
+        """`GET /api/tags`: names and digests of what the cloud serves. Public: no key is sent."""
+        found = read_models(await self._public("GET", "/api/tags"))
+        if found is None:
+            raise _error("GET /api/tags", no_response("the answer is not a model list"))
+        return found
+
+    async def details(self, model: Model) -> Model:
+        """`POST /api/show`: the model with size, context and capabilities. Public: no key is sent."""
+        return with_details(model, await self._public("POST", "/api/show", {"model": model.id}))
+
+    async def balance(self, key: Key) -> Balance:
+        """`GET /api/balance`: the quota of the key's account."""
+        return read_balance(await self._authenticated("GET", "/api/balance", key))
+
+    async def identity(self, key: Key) -> Identity:
+        """`POST /api/me`: the account and plan of a key."""
+        identity = read_identity(await self._authenticated("POST", "/api/me", key))
+        if identity is None:
+            raise _error("POST /api/me", no_response("the answer names no account"))
+        return identity
+
+    @contextlib.asynccontextmanager
+    async def stream(self, call: Call, key: Key) -> AsyncIterator[httpx.Response]:
+        """Send a call with a key; the response is open and unread. Leaving the block hangs up."""
+        request = self._client.build_request(
+            call.method,
+            call.path,
+            content=call.body,
+            headers={"content-type": "application/json", **call.headers, **_authorization(key)},
+            timeout=self._timeout,
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise _error(f"{call.method} {call.path}", no_response(transport_text(error))) from None
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _public(self, method: str, path: str, document: object = None) -> object:
+        return await self._json(method, path, document, {})
+
+    async def _authenticated(self, method: str, path: str, key: Key) -> object:
+        return await self._json(method, path, None, _authorization(key))
+
+    async def _json(self, method: str, path: str, document: object, headers: Mapping[str, str]) -> object:
+        try:
+            response = await self._client.request(method, path, json=document, headers=headers)
+        except httpx.HTTPError as error:
+            raise _error(f"{method} {path}", no_response(transport_text(error))) from None
+        fault = response_fault(response.status_code, response.headers, response.content, path)
+        if fault:
+            raise _error(f"{method} {path}", fault)
+        try:
+            return response.json()
+        except ValueError:
+            raise _error(f"{method} {path}", no_response("the answer is not JSON")) from None
+
+
+def response_fault(status: int, headers: Mapping[str, str], body: bytes, path: str) -> Fault | None:
+    """The fault in a response; a redirect is one too, since none is followed with a key."""
+    if 300 <= status < 400:
+        return no_response(f"HTTP {status}: the address redirects, check the cloud URL")
+    return classify(status, headers, body[:BODY_LIMIT] if status >= 400 else body, path)
+
+
+def _authorization(key: Key) -> dict[str, str]:
+    return {"authorization": f"Bearer {key.secret.get_secret_value()}"}
+
+
+def transport_text(error: httpx.HTTPError) -> str:
+    """What went wrong on the way, in words; httpx's own text may carry addresses."""
+    words: dict[type[Exception], str] = {
+        httpx.ConnectTimeout: "no connection in time",
+        httpx.ReadTimeout: "no answer in time",
+        httpx.ConnectError: "no connection",
+        httpx.RemoteProtocolError: "connection cut",
+        httpx.ReadError: "connection cut",
+    }
+    return words.get(type(error), type(error).__name__)
+
+
+def _error(what: str, fault: Fault) -> CloudError:
+    return CloudError(f"{what}: {fault.text}", fault)

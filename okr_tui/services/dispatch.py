@@ -1,0 +1,238 @@
+"""One request: an eligible key, a response stream, fail-over before the first output and none after it.
+
+This is the only code that spends a key.
+"""
+
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from okr_tui.cloud.client import Call, Cloud
+from okr_tui.domain.chat import Hop
+from okr_tui.domain.choice import Choice, Question
+from okr_tui.domain.errors import CloudError, NoKeyError, PoolBlockedError
+from okr_tui.domain.faults import Fault, FaultKind
+from okr_tui.domain.health import State
+from okr_tui.domain.keys import Key
+from okr_tui.domain.plan import Step, next_step
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Attempt, Client, Outcome, Trial
+from okr_tui.domain.words import sentence
+from okr_tui.services.exchange import Exchange
+from okr_tui.services.pool import Pool
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a request has been through so far."""
+
+    call: Call
+    client: Client
+    began: float
+    conversation: str | None
+    hops: list[Hop]
+    tried: set[str]
+    passing: int = 0
+    clamped: bool = False
+    same: Key | None = None
+
+
+class Dispatch:
+    """Sends requests with the pool's keys. `faulted` hears of every fault, to look into it."""
+
+    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], faulted: Callable[[Key, Fault], None]) -> None:
+        self._pool = pool
+        self._cloud = cloud
+        self._faulted = faulted
+        self._conversations: dict[str, tuple[str, float]] = {}
+        self._queued = 0
+
+    @property
+    def _policy(self) -> Policy:
+        return self._pool.policy
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self, call: Call, client: Client, conversation: str | None = None
+    ) -> AsyncIterator[Exchange]:
+        """An open exchange whose first output is there; leaving the block hangs up and records the end.
+
+        Raises NoKeyError, PoolBlockedError when nothing is eligible, CloudError when the request failed.
+        A fault after the first output comes out of the exchange's iterator as CloudError.
+        """
+        progress = Progress(call, client, self._pool.clock.time(), conversation, [], set())
+        while True:
+            key, trial = await self._take(progress)
+            async with self._flight(progress, key, trial=trial) as exchange:
+                if exchange.fault is None:
+                    yield exchange
+                    return
+            await self._next(progress, key, exchange.fault)
+
+    @contextlib.asynccontextmanager
+    async def _flight(self, progress: Progress, key: Key, *, trial: bool) -> AsyncIterator[Exchange]:
+        """One send: its place among the account's slots, its exchange, and its record at the end."""
+        account = self._pool.state.account_of(key.fingerprint)
+        self._pool.in_flight[account] += 1
+        in_flight = self._pool.in_flight[account]
+        exchange = Exchange(self._cloud(), progress.call, key, self._policy, self._pool.clock)
+        exchange.hops = tuple(progress.hops)
+        exchange.index = self._pool.roster.index(key.fingerprint)
+        try:
+            if trial:
+                await self._pool.append(Trial(at=exchange.started, fingerprint=key.fingerprint))
+            self._pool.announce()
+            async with exchange:
+                if exchange.fault is None:
+                    self._remember(progress, account)
+                yield exchange
+        finally:
+            self._pool.in_flight[account] -= 1
+            await self._record(progress, exchange, in_flight)
+            if exchange.fault:
+                progress.hops.append(Hop(key.fingerprint, exchange.index, exchange.fault))
+                self._faulted(key, exchange.fault)
+
+    async def _take(self, progress: Progress) -> tuple[Key, bool]:
+        """The key for the next send; waits in line while only requests under way hold all keys back."""
+        entered = self._pool.clock.time()
+        while True:
+            choice = self._pool.choose(self._question(progress))
+            same, progress.same = progress.same, None
+            if same and self._usable(same, choice):
+                return same, False
+            if choice.key:
+                return choice.key, choice.trial
+            patience = self._patience(choice, entered)
+            if patience <= 0 or self._queued >= self._policy.queue_longest:
+                raise self._blocked(choice, progress)
+            self._queued += 1
+            try:
+                await self._pool.wait(patience)
+            finally:
+                self._queued -= 1
+
+    def _usable(self, key: Key, choice: Choice) -> bool:
+        place = self._pool.roster.index(key.fingerprint)
+        return place is not None and choice.verdicts[place - 1].eligible
+
+    def _question(self, progress: Progress) -> Question:
+        now = self._pool.clock.time()
+        account = None
+        if progress.conversation:
+            account, used = self._conversations.get(progress.conversation, (None, 0.0))
+            if now - used > self._policy.conversation_idle:
+                account = None
+        return Question(now, progress.call.model, account, self._pool.in_flight, frozenset(progress.tried))
+
+    def _patience(self, choice: Choice, entered: float) -> float:
+        """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
+        now = self._pool.clock.time()
+        waits = [0.0]
+        for judged in choice.verdicts:
+            if judged.state in (State.BUSY, State.PROBING):
+                left = entered + self._policy.queue_wait - now
+                waits.append(min(left, (judged.until or now + left) - now + 0.01))
+            elif judged.state is State.SLOWED and judged.until is not None:
+                patient = judged.until <= entered + self._policy.slowed_wait
+                waits.append(judged.until - now + 0.01 if patient else 0.0)
+        return min((wait for wait in waits if wait > 0), default=0.0)
+
+    def _blocked(self, choice: Choice, progress: Progress) -> Exception:
+        roster = self._pool.roster
+        if not roster.keys:
+            return NoKeyError("no key is configured: add one to settings.json or set OLLAMA_API_KEYS")
+        if progress.hops and any(judged.eligible for judged in choice.verdicts):
+            return _refused(progress, progress.hops[-1].fault)
+        now = self._pool.clock.time()
+        reasons = "; ".join(
+            f"#{place} {sentence(judged, now)}" for place, judged in enumerate(choice.verdicts, 1)
+        )
+        return PoolBlockedError(f"no key can take this request: {reasons}", choice.earliest)
+
+    def _remember(self, progress: Progress, account: str) -> None:
+        if not progress.conversation:
+            return
+        now = self._pool.clock.time()
+        idle = self._policy.conversation_idle
+        self._conversations = {k: v for k, v in self._conversations.items() if now - v[1] <= idle}
+        self._conversations[progress.conversation] = (account, now)
+
+    async def _next(self, progress: Progress, key: Key, fault: Fault) -> None:
+        """Prepare the next send after a fault, or raise when there is none to be made."""
+        if fault.kind is FaultKind.TRANSIENT:
+            progress.passing += 1
+        step = self._step(progress, fault)
+        late = self._pool.clock.time() - progress.began > self._policy.request_longest
+        if step is Step.GIVE_UP or len(progress.hops) >= self._policy.sends or late:
+            raise _refused(progress, fault)
+        if step is Step.NEXT_KEY:
+            if fault.kind not in (FaultKind.BUSY, FaultKind.SLOWED):
+                progress.tried |= {key.fingerprint, self._pool.state.account_of(key.fingerprint)}
+            return
+        progress.same = key
+        if fault.max_output:
+            progress.clamped = True
+            progress.call = _clamped(progress.call, fault.max_output)
+        else:
+            await self._pool.clock.sleep(random.uniform(*self._policy.retry_same))  # noqa: S311 a wait
+
+    def _step(self, progress: Progress, fault: Fault) -> Step:
+        return next_step(fault, progress.passing, clamped=progress.clamped, policy=self._policy)
+
+    async def _record(self, progress: Progress, exchange: Exchange, in_flight: int) -> None:
+        outcome: Outcome = "fault" if exchange.fault else "ok" if exchange.complete else "cancelled"
+        now = self._pool.clock.time()
+        record = Attempt(
+            at=now,
+            started=exchange.started,
+            client=progress.client,
+            fingerprint=exchange.key.fingerprint,
+            model=progress.call.model,
+            path=progress.call.path,
+            outcome=outcome,
+            fault=exchange.fault,
+            first_byte_ms=exchange.first_byte_ms,
+            duration_ms=round(1000 * (now - exchange.started)),
+            input_tokens=exchange.input_tokens,
+            output_tokens=exchange.output_tokens,
+            in_flight=in_flight,
+        )
+        if exchange.fault and not exchange.committed:
+            record = record.model_copy(update={"next_fingerprint": self._following(progress, record)})
+        await self._pool.append(record)
+
+    def _following(self, progress: Progress, record: Attempt) -> str | None:
+        """The key that the request moves to, for the log."""
+        fault = record.fault
+        if fault is None:
+            return None
+        passing = progress.passing + (fault.kind is FaultKind.TRANSIENT)
+        step = next_step(fault, passing, clamped=progress.clamped, policy=self._policy)
+        if step is not Step.NEXT_KEY:
+            return record.fingerprint if step is Step.SAME_KEY else None
+        account = self._pool.state.account_of(record.fingerprint)
+        question = self._question(progress)
+        tried = question.tried | {record.fingerprint, account}
+        following = self._pool.choose_after(record, replace(question, tried=tried)).key
+        return following.fingerprint if following else None
+
+
+def _refused(progress: Progress, fault: Fault) -> CloudError:
+    what = progress.call.model or progress.call.path
+    tried = "; ".join(
+        f"#{hop.index or '?'} {f'{hop.fault.status} ' if hop.fault.status else ''}{hop.fault.text}"
+        for hop in progress.hops
+    )
+    return CloudError(f"{what} failed on {tried}", fault)
+
+
+def _clamped(call: Call, most: int) -> Call:
+    """The call with its output limit lowered to what the model allows."""
+    document = json.loads(call.body)
+    for place, name in ((document, "max_tokens"), (document.get("options"), "num_predict")):
+        if isinstance(place, dict) and name in place:
+            place[name] = most
+    return replace(call, body=json.dumps(document).encode())

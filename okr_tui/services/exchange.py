@@ -1,0 +1,132 @@
+"""One send with one key: opened, looked into up to the first output, then passed on as it comes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from okr_tui.cloud.client import Call, Cloud, response_fault, transport_text
+from okr_tui.cloud.streams import RecordReader, StreamRecord
+from okr_tui.domain.chat import Hop
+from okr_tui.domain.errors import CloudError
+from okr_tui.domain.faults import BODY_LIMIT, Fault, classify_record, no_response
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.services.clock import Clock
+
+LINE_STREAMS = frozenset({"/api/chat", "/api/generate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes as the cloud sent them, and the records they complete."""
+
+    data: bytes
+    records: tuple[StreamRecord, ...]
+
+
+class Exchange:
+    """A response under way. After entering, `fault` is set or the first output waits in the iterator."""
+
+    def __init__(self, cloud: Cloud, call: Call, key: Key, policy: Policy, clock: Clock) -> None:
+        self.key = key
+        self.index: int | None = None
+        self.hops: tuple[Hop, ...] = ()
+        self.fault: Fault | None = None
+        self.committed = False
+        self.complete = False
+        self.started = clock.time()
+        self.status = 0
+        self.headers: httpx.Headers = httpx.Headers()
+        self.first_byte_ms: int | None = None
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
+        self._cloud = cloud
+        self._call = call
+        self._policy = policy
+        self._clock = clock
+        self._reader = RecordReader()
+        self._held: list[Piece] = []
+        self._done = False
+        self._stack = contextlib.AsyncExitStack()
+        self._source: AsyncIterator[Piece] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.timeout(self._policy.first_byte):
+                await self._open()
+        except TimeoutError:
+            self._fail(no_response(f"no answer within {self._policy.first_byte:g} s"))
+        except CloudError as error:
+            self._fail(error.fault)
+        except httpx.HTTPError as error:
+            self._fail(no_response(transport_text(error)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        response = await self._stack.enter_async_context(self._cloud.stream(self._call, self.key))
+        self.status, self.headers = response.status_code, response.headers
+        if response.status_code >= 300:
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) >= BODY_LIMIT:
+                    break
+            fault = response_fault(response.status_code, response.headers, bytes(body), self._call.path)
+            self._fail(fault or no_response(f"HTTP {response.status_code}"))
+            return
+        self._source = self._pieces(response.aiter_raw())
+        held = 0
+        async for piece in self._source:
+            self._held.append(piece)
+            held += len(piece.data)
+            if self.fault or held > self._policy.held_back or any(r.commits for r in piece.records):
+                return
+
+    async def _pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Piece]:
+        """The response cut into records; an error record or a missing end become the fault."""
+        async for chunk in chunks:
+            if self.first_byte_ms is None:
+                self.first_byte_ms = round(1000 * (self._clock.time() - self.started))
+            yield self._piece(chunk, tuple(self._reader.feed(chunk)))
+        if records := tuple(self._reader.finish()):
+            yield self._piece(b"", records)
+        if not self._done and self.fault is None and self._call.path in LINE_STREAMS:
+            self._fail(no_response("the answer ended before it was complete"))
+
+    def _piece(self, data: bytes, records: tuple[StreamRecord, ...]) -> Piece:
+        for record in records:
+            if record.error is not None and self.fault is None:
+                self._fail(classify_record(record.error, self._call.path))
+            self._done = self._done or record.done
+            self.input_tokens = record.input_tokens or self.input_tokens
+            self.output_tokens = record.output_tokens or self.output_tokens
+        return Piece(data, records)
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        """The pieces, those held back first. A fault after the first output ends it as CloudError."""
+        self.committed = True
+        for piece in self._held:
+            yield piece
+        self._held.clear()
+        try:
+            if self._source:
+                async for piece in self._source:
+                    yield piece
+        except httpx.HTTPError as error:
+            self._fail(no_response(transport_text(error)))
+        if self.fault:
+            raise CloudError(f"the answer was cut off: {self.fault.text}", self.fault)
+        self.complete = True
+
+    def _fail(self, fault: Fault) -> None:
+        self.fault = replace(fault, text=self.key.hide(fault.text))

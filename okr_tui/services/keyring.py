@@ -1,0 +1,281 @@
+"""The composition root: settings, store, cloud and services, opened together and closed together."""
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from datetime import UTC, tzinfo
+
+import httpx
+
+from okr_tui.cloud.client import Cloud
+from okr_tui.domain.chat import ChatEvent, Message
+from okr_tui.domain.choice import Question
+from okr_tui.domain.errors import NoKeyError, OkrError, SettingsError
+from okr_tui.domain.keys import Key
+from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
+from okr_tui.domain.words import sentence
+from okr_tui.services.chat import answer
+from okr_tui.services.clock import Clock, SystemClock
+from okr_tui.services.configuration import Configuration
+from okr_tui.services.dispatch import Dispatch
+from okr_tui.services.inventory import Inventory
+from okr_tui.services.meter import Meter
+from okr_tui.services.pool import Pool
+from okr_tui.services.service import SettingsView, Snapshot
+from okr_tui.settings import watch
+from okr_tui.settings.layers import Sources
+from okr_tui.store.base import Store
+from okr_tui.store.locate import open_store
+
+LONGEST_SLEEP = 3600.0
+
+
+class Keyring:
+    """The service. `async with Keyring.open(...)` gives one that is running."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        store: Store,
+        *,
+        client: Client,
+        clock: Clock,
+        zone: tzinfo,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self.configuration = configuration
+        self.clock = clock
+        self._store = store
+        self._client = client
+        self._transport = transport
+        self.pool = Pool(store, configuration.roster, configuration.policy, clock, zone)
+        self._clouds = [self._new_cloud()]
+        self.meter = Meter(self.pool, lambda: self.cloud, f"{os.getpid()}-{uuid.uuid4().hex[:8]}")
+        self.inventory = Inventory(self.pool, lambda: self.cloud)
+        self.dispatch = Dispatch(self.pool, lambda: self.cloud, self.meter.faulted)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: Exception | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        sources: Sources,
+        *,
+        client: Client = "dashboard",
+        watching: bool = True,
+        clock: Clock | None = None,
+        zone: tzinfo = UTC,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> AsyncGenerator["Keyring", None]:
+        """Open everything. `watching` keeps settings, log, quota and models fresh in the background.
+
+        Raises StoreError when the log cannot be opened; settings that are wrong become problems instead.
+        """
+        configuration = await Configuration.read(sources)
+        store = await open_store(configuration.settings.store.value)
+        keyring = cls(
+            configuration,
+            store,
+            client=client,
+            clock=clock or SystemClock(),
+            zone=zone,
+            transport=transport,
+        )
+        try:
+            await keyring.pool.open()
+            await keyring.inventory.load()
+            if watching:
+                keyring._start()
+            yield keyring
+        finally:
+            await keyring._close()
+
+    @property
+    def cloud(self) -> Cloud:
+        """The client of the cloud that the settings name now."""
+        return self._clouds[-1]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """See Service."""
+        pool = self.pool.look()
+        settings = self.configuration.settings
+        return Snapshot(
+            at=self.clock.time(),
+            pool=pool,
+            models=self.inventory.listed(pool.keys),
+            settings=SettingsView(
+                cloud_url=settings.cloud_url.value,
+                global_file=settings.global_file,
+                files=settings.files,
+                problems=self.problems,
+                theme=settings.theme.value,
+            ),
+            entries=tuple(self.pool.entries),
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with settings, policy and store, a line each."""
+        notice = (self._store.notice,) if self._store.notice else ()
+        return (*self.configuration.problems, *notice)
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        """See Service. Raises what ended a background task."""
+        async for _ in self.pool.changes():
+            if self._failure:
+                raise self._failure
+            yield self.snapshot
+
+    async def use_key(self, index: int) -> str:
+        """See Service."""
+        self._key(index)
+        return f"Active Ollama cloud key → {await self._prefer(index)}"
+
+    async def rotate(self) -> str:
+        """See Service."""
+        roster = self.pool.roster
+        if not roster.keys:
+            raise NoKeyError("no key to rotate to: none is configured")
+        if len(roster.keys) == 1:
+            return "nothing to rotate to: the pool has one key"
+        here = roster.index(roster.preferred) or 1
+        choice = self.pool.choose(Question(self.clock.time(), in_flight=self.pool.in_flight))
+        order = [(here - 1 + offset) % len(roster.keys) for offset in range(1, len(roster.keys))]
+        free = next((place for place in order if choice.verdicts[place].eligible), None)
+        if free is None:
+            raise SettingsError(
+                "nothing to rotate to: every other key is blocked; use 1-9 to choose one anyway"
+            )
+        return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"
+
+    async def _prefer(self, index: int) -> str:
+        said = await self.configuration.prefer(index - 1)
+        await self.reload()
+        key = self._key(index)
+        await self.pool.append(Use(at=self.clock.time(), fingerprint=key.fingerprint))
+        return f"#{index} {key.masked}\n{said}"
+
+    async def refresh_models(self) -> str:
+        """See Service."""
+        await self.inventory.refresh()
+        if self.inventory.error:
+            raise OkrError(f"models not refreshed: {self.inventory.error}; the last list is kept")
+        count = sum(model.status == "listed" for model in self.inventory.models)
+        return f"Loaded {count} cloud Ollama models"
+
+    async def test_key(self, index: int) -> str:
+        """See Service."""
+        key = self._key(index)
+        fault = await self.meter.identity(key) or await self.meter.balance(key)
+        if fault:
+            status = f"{fault.status} " if fault.status else ""
+            raise OkrError(f"#{index} {key.masked}: {status}{fault.text}")
+        row = self.pool.view().keys[index - 1]
+        return (
+            f"#{index} {key.masked}: {sentence(row.verdict, self.clock.time())}, plan {row.plan or 'unknown'}"
+        )
+
+    async def reset_key(self, index: int) -> str:
+        """See Service."""
+        key = self._key(index)
+        await self.pool.append(Reset(at=self.clock.time(), fingerprint=key.fingerprint))
+        return f"#{index} {key.masked}: older faults forgotten"
+
+    async def set_enabled(self, index: int, *, enabled: bool) -> str:
+        """See Service."""
+        key = self._key(index)
+        fact = Enabled if enabled else Disabled
+        await self.pool.append(fact(at=self.clock.time(), fingerprint=key.fingerprint))
+        return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
+
+    def chat(
+        self, model: str, messages: Sequence[Message], *, conversation: str, think: str | None = None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """See Service."""
+        return answer(
+            self.dispatch,
+            self.clock,
+            self._client,
+            model,
+            messages,
+            conversation=conversation,
+            think=think,
+        )
+
+    async def reload(self) -> None:
+        """Read the settings again; what is broken keeps its last good content."""
+        if not await self.configuration.reload():
+            return
+        settings = self.configuration.settings
+        if settings.cloud_url.value != self.cloud.url:
+            self._clouds.append(self._new_cloud())
+        self.pool.change_roster(self.configuration.roster, self.configuration.policy)
+        await self.pool.append(
+            SettingsRead(
+                at=self.clock.time(),
+                keys=len(settings.keys),
+                cloud_url=settings.cloud_url.value,
+                problems=self.problems,
+            )
+        )
+
+    def _key(self, index: int) -> Key:
+        keys = self.pool.roster.keys
+        if not keys:
+            raise NoKeyError("no key is configured: add one to settings.json or set OLLAMA_API_KEYS")
+        if not 1 <= index <= len(keys):
+            raise OkrError(f"Invalid key index: {index}; the pool has {len(keys)}")
+        return keys[index - 1]
+
+    def _new_cloud(self) -> Cloud:
+        url = self.configuration.settings.cloud_url.value
+        return Cloud(url, self.configuration.policy, transport=self._transport)
+
+    def _start(self) -> None:
+        for work in (
+            self.pool.follow,
+            self._watch_settings,
+            self._watch_time,
+            self.meter.run,
+            self.inventory.keep_fresh,
+        ):
+            self._tasks.append(asyncio.create_task(self._kept(work), name=work.__qualname__))
+
+    async def _kept(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run a background task; what ends it is told to whoever follows the snapshots."""
+        try:
+            await work()
+        except Exception as error:
+            self._failure = error
+            self.pool.announce()
+
+    async def _watch_settings(self) -> None:
+        async for _ in watch.changes(self.configuration.settings.files):
+            await self.reload()
+
+    async def _watch_time(self) -> None:
+        """Announce the moments at which a block ends, since no record will."""
+        while True:
+            now = self.clock.time()
+            ends = [
+                row.verdict.until
+                for row in self.pool.view().keys
+                if row.verdict.until is not None and row.verdict.until > now
+            ]
+            await self.pool.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
+            if ends and self.clock.time() >= min(ends):
+                self.pool.announce()
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.meter.close()
+        await self.inventory.close()
+        for cloud in self._clouds:
+            await cloud.__aexit__(None, None, None)
+        await self._store.close()

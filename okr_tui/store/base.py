@@ -1,0 +1,48 @@
+"""What every store of the log can do."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from okr_tui.domain.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A record with its place in the log; places only grow."""
+
+    sequence: int
+    record: Record
+
+
+class Store(Protocol):
+    """An ordered log shared by processes, a few named documents, and leases. Failures are StoreErrors."""
+
+    @property
+    def name(self) -> str:
+        """The store's address for people, without secrets."""
+
+    @property
+    def notice(self) -> str | None:
+        """What a person should know of how the store was opened."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Add records at the end of the log, all or none."""
+
+    async def read(self, after: int = 0) -> list[Logged]:
+        """The records behind a place, oldest first."""
+
+    def tail(self, after: int) -> AsyncIterator[list[Logged]]:
+        """The records behind a place as they come, from this process and all others, without end."""
+
+    async def load(self, document: str) -> str | None:
+        """The text kept under a name."""
+
+    async def save(self, document: str, text: str) -> None:
+        """Keep a text under a name in place of the one before."""
+
+    async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
+        """Take or renew a lease until `now + seconds`; false while another owner holds it."""
+
+    async def close(self) -> None:
+        """Let go of the store."""

@@ -1,0 +1,33 @@
+"""From a store's address to the store."""
+
+from pathlib import Path
+
+import platformdirs
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.store.base import Store
+
+
+def state_folder() -> Path:
+    """Where the program keeps what it remembers, by the platform's custom."""
+    return platformdirs.user_state_path("okr-tui", appauthor=False)
+
+
+def _path(place: str) -> Path:
+    return Path(place).expanduser()
+
+
+async def open_store(url: str | None) -> Store:
+    """Open `sqlite:PATH` (the default, in the state folder) or `memory:`."""
+    if url is None:
+        url = f"sqlite:{state_folder() / 'log.db'}"
+    scheme, _, place = url.partition(":")
+    if scheme == "memory":
+        from okr_tui.store.memory import MemoryStore
+
+        return MemoryStore()
+    if scheme == "sqlite" and place:
+        from okr_tui.store.sqlite import SqliteStore
+
+        return await SqliteStore.open(_path(place))
+    raise StoreError(f"unknown store {scheme}: use sqlite:PATH or memory:")

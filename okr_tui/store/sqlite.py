@@ -1,0 +1,162 @@
+"""The log in one SQLite file that several processes share."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import aiosqlite
+from pydantic import ValidationError
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.records import Record, decode, encode
+from okr_tui.store.base import Logged
+
+SCHEMA = """
+create table if not exists log
+    (sequence integer primary key autoincrement, at real not null, body text not null);
+create table if not exists document (name text primary key, body text not null);
+create table if not exists lease (name text primary key, owner text not null, until real not null);
+pragma user_version = 1;
+"""
+BUSY_MILLISECONDS = 5000
+LOOK_EVERY = 0.2
+
+
+class SqliteStore:
+    """A log file in write-ahead mode. Another process's records are seen within a fifth of a second."""
+
+    def __init__(self, path: Path, database: aiosqlite.Connection) -> None:
+        self.name = f"sqlite:{path}"
+        self.notice: str | None = None
+        self._path = path
+        self._database = database
+        self._listeners: set[asyncio.Event] = set()
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the log, made for its user alone. A file that is no log is set aside and a fresh one begun."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                return cls(path, await _connect(path))
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                spare = _set_aside(path)
+                store = cls(path, await _connect(path))
+                store.notice = (
+                    f"{path} was not a readable log; it is kept as {spare.name}, a fresh one is begun"
+                )
+                return store
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"cannot open the log {path}: {error}; choose another with --store or make it writable"
+            ) from error
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See Store. One statement, so that it is in the log whole or not at all."""
+        places = ", ".join(["(?, ?)"] * len(records))
+        values = [value for record in records for value in (record.at, encode(record))]
+        with self._failures("write"):
+            await self._database.execute(f"insert into log (at, body) values {places}", values)  # noqa: S608
+        for grown in self._listeners:
+            grown.set()
+
+    async def read(self, after: int = 0) -> list[Logged]:
+        """See Store. A record of a later version of the program is passed over."""
+        query = "select sequence, body from log where sequence > ? order by sequence"
+        with self._failures("read"):
+            rows = await self._database.execute_fetchall(query, (after,))
+        found = []
+        for sequence, body in rows:
+            with contextlib.suppress(ValidationError):
+                found.append(Logged(sequence, decode(body)))
+        return found
+
+    async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
+        """See Store."""
+        grown = asyncio.Event()
+        grown.set()
+        self._listeners.add(grown)
+        version = await self._version()
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await grown.wait()
+                except TimeoutError:
+                    seen = await self._version()
+                    if seen == version:
+                        continue
+                    version = seen
+                grown.clear()
+                if found := await self.read(after):
+                    after = found[-1].sequence
+                    yield found
+        finally:
+            self._listeners.discard(grown)
+
+    async def _version(self) -> int:
+        """A number that changes when another connection commits."""
+        with self._failures("read"):
+            rows = list(await self._database.execute_fetchall("pragma data_version"))
+        return int(rows[0][0])
+
+    async def load(self, document: str) -> str | None:
+        """See Store."""
+        with self._failures("read"):
+            rows = list(
+                await self._database.execute_fetchall("select body from document where name = ?", (document,))
+            )
+        return str(rows[0][0]) if rows else None
+
+    async def save(self, document: str, text: str) -> None:
+        """See Store."""
+        with self._failures("write"):
+            await self._database.execute("insert or replace into document values (?, ?)", (document, text))
+
+    async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
+        """See Store."""
+        query = """insert into lease values (?, ?, ?) on conflict (name) do update
+            set owner = excluded.owner, until = excluded.until where owner = excluded.owner or until <= ?"""
+        with self._failures("write"):
+            cursor = await self._database.execute(query, (name, owner, now + seconds, now))
+        return cursor.rowcount > 0
+
+    async def close(self) -> None:
+        """See Store."""
+        await self._database.close()
+
+    @contextlib.contextmanager
+    def _failures(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot {action} the log {self._path}: {error}") from error
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    os.close(descriptor)
+    database = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+    try:
+        await database.execute("pragma journal_mode = wal")
+        await database.execute("pragma synchronous = normal")
+        await database.executescript(SCHEMA)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _set_aside(path: Path) -> Path:
+    spare = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
+    path.replace(spare)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    return spare

@@ -1,0 +1,1 @@
+"""The services on the simulated cloud over real loopback HTTP, with time held by the tests."""

@@ -1,0 +1,106 @@
+"""The stores: one contract, and what only a file has to stand."""
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.records import Record, Reset, Use
+from okr_tui.store.base import Store
+from okr_tui.store.locate import open_store
+from okr_tui.store.sqlite import SqliteStore
+
+
+@pytest.fixture(params=["memory:", "sqlite:{}/log.db"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    made = await open_store(str(request.param).format(tmp_path))
+    yield made
+    await made.close()
+
+
+def facts(count: int) -> list[Record]:
+    return [Use(at=float(place), fingerprint=f"{place}") for place in range(count)]
+
+
+async def test_records_come_back_in_order_and_behind_a_place(store: Store) -> None:
+    await store.append(facts(3))
+    logged = await store.read()
+    assert [item.record for item in logged] == facts(3)
+    assert [item.record for item in await store.read(logged[1].sequence)] == facts(3)[2:]
+
+
+async def test_the_tail_gives_what_is_there_and_what_comes(store: Store) -> None:
+    await store.append(facts(1))
+    tail = store.tail(0)
+    async with asyncio.timeout(5):
+        first = await anext(tail)
+        await store.append([Reset(at=9, fingerprint="9")])
+        second = await anext(tail)
+    await tail.aclose()  # type: ignore[attr-defined]
+    assert [item.record.kind for item in (*first, *second)] == ["use", "reset"]
+
+
+async def test_a_document_is_replaced_whole(store: Store) -> None:
+    assert await store.load("name") is None
+    await store.save("name", "one")
+    await store.save("name", "two")
+    assert await store.load("name") == "two"
+
+
+async def test_a_lease_has_one_owner_until_it_lapses(store: Store) -> None:
+    assert await store.lease("meter", "a", 100, 30)
+    assert not await store.lease("meter", "b", 120, 30)
+    assert await store.lease("meter", "a", 120, 30)
+    assert await store.lease("meter", "b", 151, 30)
+
+
+async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
+    one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
+    tail = one.tail(0)
+    seen = asyncio.ensure_future(anext(tail))
+    await two.append(facts(2))
+    async with asyncio.timeout(5):
+        assert [item.record for item in await seen] == facts(2)
+    await tail.aclose()  # type: ignore[attr-defined]
+    await one.close()
+    await two.close()
+
+
+async def test_the_log_is_its_users_alone(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "new" / "log.db")
+    await store.append(facts(1))
+    for path in (tmp_path / "new").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    await store.close()
+
+
+async def test_a_file_that_is_no_log_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(b"this was never a database" * 100)
+    store = await SqliteStore.open(path)
+    assert store.notice
+    assert "not a readable log" in store.notice
+    assert await store.read() == []
+    await store.close()
+    assert "log.db.broken-" in store.notice
+
+
+async def test_a_record_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "log.db")
+    await store.append(facts(1))
+    await store._database.execute('insert into log (at, body) values (1, \'{"kind": "later", "at": 1}\')')
+    await store.append(facts(1))
+    assert [item.record for item in await store.read()] == facts(1) * 2
+    await store.close()
+
+
+async def test_a_place_that_cannot_be_is_said_plainly(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot open the log"):
+        await open_store(f"sqlite:{tmp_path / 'file' / 'log.db'}")
+    with pytest.raises(StoreError, match="unknown store"):
+        await open_store("floppy:a")

@@ -1,0 +1,1 @@
+"""The settings layer in a temporary home."""
