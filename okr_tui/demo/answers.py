@@ -1,0 +1,134 @@
+"""What the simulated models say: a few pleasant Markdown answers, chosen by the prompt alone."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+Record = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A request of the model to run one of the caller's tools."""
+
+    name: str
+    arguments: dict[str, object]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer before it is cut into pieces."""
+
+    thinking: str
+    text: str
+    tools: tuple[ToolCall, ...] = field(default=())
+
+
+SKY = """\
+The sky is blue because of **Rayleigh scattering**. Sunlight holds every colour, and the molecules of the \
+air scatter the short, blue waves far more strongly than the long, red ones: the effect grows with the \
+inverse fourth power of the wavelength.
+
+- **Noon:** blue light reaches you from every direction, so the whole sky glows blue.
+- **Sunset:** the light crosses much more air, the blue is scattered away, and red remains.
+- **Violet** is scattered even more, but the sun sends less of it and our eyes hardly see it.
+"""
+
+CODE = """\
+Here is a short version that keeps the order of the items:
+
+```python
+def unique(items):
+    seen = set()
+    return [item for item in items if not (item in seen or seen.add(item))]
+
+print(unique([3, 1, 3, 2, 1]))  # [3, 1, 2]
+```
+
+It runs in linear time. For hashable items `list(dict.fromkeys(items))` does the same in one expression.
+"""
+
+STEPS = """\
+A small plan that works well:
+
+1. **Write down the goal** in one sentence, so that everybody can tell when it is reached.
+2. **Cut it into parts** that take a day or less.
+3. **Start with the riskiest part**; it decides whether the rest is worth doing.
+4. **Show the result early** and let the feedback change the order.
+"""
+
+PARAGRAPH = """\
+In short: it depends on what you measure, but the *simplest* explanation is usually the right one to \
+start with. Look at the smallest case that shows the effect, change **one** thing at a time, and write down \
+what you see. Two or three such steps tell you more than a long argument.
+"""
+
+COMPARISON = """\
+Both are good choices; they differ in what they make easy.
+
+| | first | second |
+|---|---|---|
+| start | quick | needs a plan |
+| growth | gets harder | stays even |
+| best for | a prototype | a product |
+
+If in doubt, take the first and write down when you would switch.
+"""
+
+GREETING = "Hello! I am doing well, thank you. What shall we look at today?\n"
+
+TOPICS: Sequence[tuple[str, str]] = (
+    (r"\bsky\b|rayleigh", SKY),
+    (r"\b(code|function|python|program|script|list)\b", CODE),
+    (r"\b(how|plan|steps?)\b", STEPS),
+    (r"\b(compare|versus|vs|difference|better)\b", COMPARISON),
+    (r"^\W*(hi|hello|hey|ping)\b", GREETING),
+)
+OTHERS = (PARAGRAPH, STEPS, COMPARISON)
+
+
+def compose(prompt: str, tools: Sequence[Record] = (), result: str | None = None) -> Answer:
+    """Answer a prompt: call the first tool if it asks for the weather, or sum up the `result` of one."""
+    if result is not None:
+        return Answer("The tool answered; sum it up.", f"The tool reports: **{result.strip()}**\n")
+    if tools and re.search("weather", prompt, re.IGNORECASE):
+        call = _call(tools[0], prompt)
+        return Answer(f"Need the {call.name} tool.", "", (call,))
+    topic = " ".join(prompt.split()[:8]) or "nothing"
+    return Answer(f"The user asks: {topic}. Give a short, clear answer.", _text(prompt))
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a text into what is sent at a time: a word with the space after it."""
+    return re.findall(r"\S+\s*|\s+", text)
+
+
+def _text(prompt: str) -> str:
+    for pattern, text in TOPICS:
+        if re.search(pattern, prompt, re.IGNORECASE):
+            return text
+    return OTHERS[hashlib.sha256(prompt.encode()).digest()[0] % len(OTHERS)]
+
+
+def _call(tool: Record, prompt: str) -> ToolCall:
+    function = _record(tool.get("function")) or tool
+    schema = _record(function.get("parameters")) or _record(function.get("input_schema"))
+    properties = _record(schema.get("properties"))
+    arguments = {name: _argument(_record(described), prompt) for name, described in properties.items()}
+    digest = hashlib.sha256(prompt.encode()).hexdigest()
+    return ToolCall(str(function.get("name", "tool")), arguments, f"call_{digest[:8]}")
+
+
+def _argument(described: Record, prompt: str) -> object:
+    choices = described.get("enum")
+    if isinstance(choices, list) and choices:
+        return choices[0]
+    place = re.search(r"\bin ([A-Z]\w+)", prompt)
+    simple: dict[object, object] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
+    return simple.get(described.get("type"), place[1] if place else "London")
+
+
+def _record(value: object) -> Record:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,191 @@
+"""The endpoints that spend quota: chat, generate and their compatible forms."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from starlette.responses import Response, StreamingResponse
+
+from okr_tui.demo.answers import Answer, compose, pieces
+from okr_tui.demo.calls import Call, Hangup
+from okr_tui.demo.catalogue import FAULTS
+from okr_tui.demo.compatible import AnthropicMessages, OpenAIChat
+from okr_tui.demo.dialects import Dialect, Ending, Kind, NativeChat, NativeGenerate, encode
+from okr_tui.demo.models import MODELS, RETIRED, Model
+
+TEMPLATE_TOKENS = 12
+CHARACTERS_PER_TOKEN = 4
+
+
+async def chat(call: Call) -> Response:
+    """POST /api/chat."""
+    return await _infer(call, NativeChat)
+
+
+async def generate(call: Call) -> Response:
+    """POST /api/generate."""
+    return await _infer(call, NativeGenerate)
+
+
+async def completions(call: Call) -> Response:
+    """POST /v1/chat/completions."""
+    return await _infer(call, OpenAIChat)
+
+
+async def messages(call: Call) -> Response:
+    """POST /v1/messages."""
+    return await _infer(call, AnthropicMessages)
+
+
+async def _infer(call: Call, kind: type[Dialect]) -> Response:
+    model = find_model(call)
+    conversation = _conversation(call)
+    _check(call, model, conversation)
+    call.occupy()
+    dialect = kind(model.name, call.state.clock)
+    options = call.body.get("stream_options")
+    if isinstance(dialect, OpenAIChat) and isinstance(options, Mapping):
+        dialect.include_usage = bool(options.get("include_usage"))
+    answer = _answer(call, model, conversation)
+    if call.body.get("stream", kind.streams_by_default):
+        return StreamingResponse(_stream(call, dialect, answer), media_type=kind.media_type)
+    return await _whole(call, dialect, answer)
+
+
+def find_model(call: Call) -> Model:
+    """The model the body names, or the refusal for a missing, unknown or retired one."""
+    name = call.received.model
+    if not name:
+        raise call.refuse("bad-request", detail="model is required")
+    if name in RETIRED:
+        raise call.refuse("retired")
+    if name not in MODELS:
+        raise call.refuse("model-not-found")
+    return MODELS[name]
+
+
+def _check(call: Call, model: Model, conversation: Sequence[Mapping[str, object]]) -> None:
+    account = call.account
+    if model.paid and account.plan == "free" and account.purchased <= 0:
+        raise call.refuse("subscription-or-extra-usage")
+    asked = _asked(call)
+    if asked is not None and asked > model.output_limit:
+        raise call.refuse("max-tokens", asked=asked, limit=model.output_limit)
+    texts = [_text(message) for message in conversation]
+    call.input_tokens = TEMPLATE_TOKENS + sum(map(len, texts)) // CHARACTERS_PER_TOKEN
+    if call.input_tokens > model.context:
+        raise call.refuse("context-too-long", excess=call.input_tokens - model.context)
+    images = [image for message in conversation for image in _images(message)]
+    if images and "vision" not in model.capabilities:
+        raise call.refuse("image-not-supported")
+    if any(str(image).startswith("http") for image in images):
+        raise call.refuse("image-url")
+    if (window := account.spent()) is not None:
+        raise call.refuse(window)
+
+
+def _answer(call: Call, model: Model, conversation: Sequence[Mapping[str, object]]) -> Answer:
+    tools = [tool for tool in _records(call.body.get("tools")) if "tools" in model.capabilities]
+    last = conversation[-1] if conversation else {}
+    asked = [_text(message) for message in conversation if message.get("role", "user") == "user"]
+    answer = compose(asked[-1] if asked else "", tools, _text(last) if last.get("role") == "tool" else None)
+    # gpt-oss thinks whatever it is told.
+    silent = call.body.get("think") is False and model.architecture != "gptoss"
+    if silent or "thinking" not in model.capabilities:
+        answer = Answer("", answer.text, answer.tools)
+    if call.fault is not None and call.fault.fault == "empty-content":
+        return Answer("", "")
+    return answer
+
+
+def _cut(call: Call, answer: Answer) -> tuple[list[tuple[Kind, str]], str]:
+    parts: list[tuple[Kind, str]] = [("thinking", piece) for piece in pieces(answer.thinking)]
+    parts += [("content", piece) for piece in pieces(answer.text)]
+    asked = _asked(call)
+    if asked is not None and 0 <= asked < len(parts):
+        return parts[:asked], "length"
+    return parts, "tool_calls" if answer.tools else "stop"
+
+
+async def _stream(call: Call, dialect: Dialect, answer: Answer) -> AsyncIterator[bytes]:
+    started = call.state.clock()
+    parts, reason = _cut(call, answer)
+    broken = call.breaking
+    if opening := dialect.opening():
+        yield opening
+    for kind, text in parts[: broken.after] if broken else parts:
+        await asyncio.sleep(call.pace)
+        call.output_tokens += 1
+        yield dialect.piece(kind, text)
+    if broken is None:
+        for tool in answer.tools:
+            yield dialect.tool(tool)
+        yield dialect.closing(_ending(call, reason, started))
+    elif broken.fault == "stream-truncated":
+        yield dialect.piece("content", "never seen")[:40]
+    elif broken.fault == "stream-dropped":
+        await call.drop()
+    elif broken.fault == "stream-stalled":
+        # Ends when the caller leaves: the response is cancelled then.
+        await asyncio.Event().wait()
+    else:
+        name = broken.fault if broken.in_stream else "internal-error"
+        yield dialect.error(FAULTS[name].render(call.refuse(name).values))
+
+
+async def _whole(call: Call, dialect: Dialect, answer: Answer) -> Response:
+    started = call.state.clock()
+    parts, reason = _cut(call, answer)
+    if call.pace:
+        await call.linger(call.pace * len(parts))
+    broken = call.breaking
+    if broken is not None:
+        if broken.fault == "stream-dropped":
+            await call.drop()
+            raise Hangup
+        if broken.fault == "stream-stalled":
+            await call.linger(None)
+        if broken.fault != "stream-truncated":
+            raise call.refuse(broken.fault if broken.in_stream else "internal-error")
+    call.output_tokens = len(parts)
+    kept = {kind: "".join(text for part, text in parts if part == kind) for kind in ("thinking", "content")}
+    shown = Answer(kept["thinking"], kept["content"], answer.tools)
+    body = encode(dialect.whole(shown, _ending(call, reason, started)))
+    return Response(body[: len(body) // 2] if broken else body, media_type="application/json")
+
+
+def _ending(call: Call, reason: str, started: float) -> Ending:
+    nanoseconds = max(1, int((call.state.clock() - started) * 1e9))
+    return Ending(reason, call.input_tokens, call.output_tokens, nanoseconds)
+
+
+def _asked(call: Call) -> int | None:
+    options = call.body.get("options")
+    if call.received.path.startswith("/v1/"):
+        asked = call.body.get("max_tokens", call.body.get("max_completion_tokens"))
+    else:
+        asked = options.get("num_predict") if isinstance(options, Mapping) else None
+    return asked if isinstance(asked, int) else None
+
+
+def _conversation(call: Call) -> list[Mapping[str, object]]:
+    if "prompt" in call.body:
+        return [{"role": "user", "content": call.body["prompt"], "images": call.body.get("images")}]
+    return _records(call.body.get("messages"))
+
+
+def _records(value: object) -> list[Mapping[str, object]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _text(message: Mapping[str, object]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in _records(content))
+    return str(content or "")
+
+
+def _images(message: Mapping[str, object]) -> list[object]:
+    native = message.get("images")
+    linked = [part.get("image_url") for part in _records(message.get("content")) if "image_url" in part]
+    addresses = [link.get("url") if isinstance(link, Mapping) else link for link in linked]
+    return (native if isinstance(native, list) else []) + addresses

@@ -1,0 +1,96 @@
+"""The simulated cloud as an object, and as a server on a free loopback port."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from okr_tui.demo import control
+from okr_tui.demo.api import Api
+from okr_tui.demo.scenarios import Scenario
+from okr_tui.demo.state import State
+
+PACE = 0.025
+BACKLOG = 2048
+
+
+class SimulatedCloud:
+    """A cloud in a scenario. `speed` divides every scenario second; `pace` is the time between two tokens."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        speed: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        pace: float = PACE,
+    ) -> None:
+        self.state = State(scenario, speed, clock)
+        self.app: ASGIApp = Starlette(
+            routes=[
+                Mount("/_demo", routes=control.routes(self.state)),
+                Mount("/", app=Api(self.state, pace)),
+            ]
+        )
+
+    @property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """Every key that was handed out, with its label, in pool order."""
+        return tuple((text, credential.label) for text, credential in self.state.credentials.items())
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program around the server."""
+        yield
+
+
+@asynccontextmanager
+async def serve(cloud: SimulatedCloud) -> AsyncIterator[str]:
+    """Serve a cloud in the running loop and yield its base URL; on leaving, every connection is cut."""
+    connections: dict[tuple[str, int], asyncio.Transport] = {}
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if self.client is not None:
+                connections[self.client] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            if self.client is not None:
+                connections.pop(self.client, None)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await cloud.app({**scope, "connections": connections}, receive, send)
+
+    config = uvicorn.Config(
+        application,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    # Only a socket that names its protocol gets TCP_NODELAY; without it every small answer waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(BACKLOG)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        for transport in tuple(connections.values()):
+            transport.abort()
+        server.should_exit = True
+        await serving
