@@ -1,0 +1,5 @@
+"""`python -m okr_tui`."""
+
+from okr_tui.cli import main
+
+main()

@@ -1,0 +1,32 @@
+"""The dashboard, on a terminal."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import click
+
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.services.service import Service
+
+
+def dashboard(invocation: Invocation) -> None:
+    """Run the dashboard on the user's own keys, then the demo if that is what the user asked for there."""
+    require_terminal()
+    if run(lambda: invocation.keyring("dashboard"), demo=False) == "demo":
+        from okr_tui.cli.demo import run_demo
+
+        run_demo("day", 1.0)
+
+
+def require_terminal() -> None:
+    """The screen is read from standard input and drawn on standard error: both must be a terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("the dashboard needs a terminal; see okr-tui --help for commands that do not")
+
+
+def run(open_service: Callable[[], AbstractAsyncContextManager[Service]], *, demo: bool) -> object:
+    """Show the dashboard over a service until the user leaves; answers what the app ended with."""
+    from okr_tui.ui.app import OkrApp
+
+    return OkrApp(open_service, zone=local_zone(), demo=demo).run()

@@ -1,0 +1,131 @@
+"""`okr-tui demo`: the dashboard on a simulated cloud, with someone at work in another process.
+
+Both run as processes of their own that end with this one, and all files are in a folder that goes with it.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from okr_tui.services.keyring import Keyring
+
+SCENARIOS = ("calm", "crowded", "day", "outage", "revoked", "spent")
+CHAT_EVERY = 1.5
+MODELS = ("gpt-oss:20b", "gemma4:31b", "kimi-k2.6", "gpt-oss:120b", "glm-5.2")
+PROMPTS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short Python loop.")
+
+
+@click.command()
+@click.option("--scenario", type=click.Choice(SCENARIOS), default="day", show_default=True)
+@click.option("--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True)
+def demo(scenario: str, speed: float) -> None:
+    """The dashboard on a built-in simulated cloud; touches none of your files."""
+    from okr_tui.cli.dashboard import require_terminal
+
+    require_terminal()
+    run_demo(scenario, speed)
+
+
+@click.command(hidden=True)
+@click.option("--every", type=float, default=CHAT_EVERY)
+@click.pass_obj
+def traffic(invocation: Invocation, every: float) -> None:
+    """Ask the pool one short question after another until standard input ends."""
+    asyncio.run(_converse(invocation, every))
+
+
+def run_demo(scenario: str, speed: float) -> None:
+    """Run the dashboard of a scenario until the user leaves."""
+    from okr_tui.cli import dashboard
+
+    with tempfile.TemporaryDirectory(prefix="okr-tui-demo-") as folder:
+        place = Path(folder)
+        invocation = Invocation(settings=place / "settings.json", project=place / "project", environment={})
+
+        @contextlib.asynccontextmanager
+        async def service() -> AsyncGenerator["Keyring", None]:
+            async with _child("-m", "okr_tui.demo", "--scenario", scenario, "--speed", str(speed)) as cloud:
+                assert cloud.stdout is not None
+                ready = json.loads(await cloud.stdout.readline())
+                assert invocation.settings is not None
+                await asyncio.to_thread(_write_settings, invocation.settings, ready, speed)
+                async with (
+                    invocation.keyring("dashboard") as keyring,
+                    _child(*_traffic_arguments(invocation, speed)),
+                ):
+                    yield keyring
+
+        dashboard.run(service, demo=True)
+
+
+def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
+    """Settings like a user's own, with the policy's slow numbers brought to the scenario's pace."""
+    document = {
+        "pi-ollama": {"cloudUrl": ready["url"], "apiKeys": ready["keys"], "activeKeyIndex": 0},
+        "okr-tui": {
+            "store": f"sqlite:{path.parent / 'log.db'}",
+            "policy": {
+                "spent_jitter": [0.5 / speed, 2 / speed],
+                "balance_lag": 3 / speed,
+                "poll_shown": [8 / speed, 12 / speed],
+                "poll_gap": 2 / speed,
+                "invalid_steps": [15 / speed, 30 / speed],
+            },
+        },
+    }
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _traffic_arguments(invocation: Invocation, speed: float) -> tuple[str, ...]:
+    where = ("--settings", str(invocation.settings), "--project", str(invocation.project))
+    return ("-m", "okr_tui", *where, "traffic", "--every", str(CHAT_EVERY / speed))
+
+
+@contextlib.asynccontextmanager
+async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+    """A Python process that ends when its standard input does, at the latest when this process is gone."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def _converse(invocation: Invocation, every: float) -> None:
+    from okr_tui.domain.chat import Message
+    from okr_tui.domain.errors import OkrError
+
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
+    async with invocation.keyring("cli") as keyring:
+        turn = 0
+        while not ended.done():
+            messages = [Message("user", PROMPTS[turn % len(PROMPTS)])]
+            model = MODELS[turn % len(MODELS)]
+            turn += 1
+            # A request that fails is what the demo is about: the log tells of it.
+            with contextlib.suppress(OkrError):
+                async for _ in keyring.chat(model, messages, conversation=f"demo {turn}"):
+                    if ended.done():
+                        return
+            await asyncio.wait([ended], timeout=every)
