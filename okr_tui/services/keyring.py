@@ -30,6 +30,7 @@ from okr_tui.store.base import Store
 from okr_tui.store.locate import open_store
 
 LONGEST_SLEEP = 3600.0
+COMPACT_EVERY = 900.0
 
 
 class Keyring:
@@ -86,6 +87,7 @@ class Keyring:
         )
         try:
             await keyring.pool.open()
+            await keyring.pool.compact()
             await keyring.inventory.load()
             if watching:
                 keyring._start()
@@ -132,7 +134,7 @@ class Keyring:
 
     async def use_key(self, index: int) -> str:
         """See Service."""
-        self._key(index)
+        self.key(index)
         return f"Active Ollama cloud key → {await self._prefer(index)}"
 
     async def rotate(self) -> str:
@@ -155,7 +157,7 @@ class Keyring:
     async def _prefer(self, index: int) -> str:
         said = await self.configuration.prefer(index - 1)
         await self.reload()
-        key = self._key(index)
+        key = self.key(index)
         await self.pool.append(Use(at=self.clock.time(), fingerprint=key.fingerprint))
         return f"#{index} {key.masked}\n{said}"
 
@@ -169,7 +171,7 @@ class Keyring:
 
     async def test_key(self, index: int) -> str:
         """See Service."""
-        key = self._key(index)
+        key = self.key(index)
         fault = await self.meter.identity(key) or await self.meter.balance(key)
         if fault:
             status = f"{fault.status} " if fault.status else ""
@@ -181,13 +183,13 @@ class Keyring:
 
     async def reset_key(self, index: int) -> str:
         """See Service."""
-        key = self._key(index)
+        key = self.key(index)
         await self.pool.append(Reset(at=self.clock.time(), fingerprint=key.fingerprint))
         return f"#{index} {key.masked}: older faults forgotten"
 
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """See Service."""
-        key = self._key(index)
+        key = self.key(index)
         fact = Enabled if enabled else Disabled
         await self.pool.append(fact(at=self.clock.time(), fingerprint=key.fingerprint))
         return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
@@ -223,7 +225,8 @@ class Keyring:
             )
         )
 
-    def _key(self, index: int) -> Key:
+    def key(self, index: int) -> Key:
+        """The key at a 1-based place; raises an OkrError when there is none."""
         keys = self.pool.roster.keys
         if not keys:
             raise NoKeyError("no key is configured: add one to settings.json or set OLLAMA_API_KEYS")
@@ -240,6 +243,7 @@ class Keyring:
             self.pool.follow,
             self._watch_settings,
             self._watch_time,
+            self._keep_small,
             self.meter.run,
             self.inventory.keep_fresh,
         ):
@@ -269,6 +273,11 @@ class Keyring:
             await self.pool.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
             if ends and self.clock.time() >= min(ends):
                 self.pool.announce()
+
+    async def _keep_small(self) -> None:
+        while True:
+            await self.clock.sleep(COMPACT_EVERY)
+            await self.pool.compact()
 
     async def _close(self) -> None:
         for task in self._tasks:

@@ -3,8 +3,11 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.domain.choice import Choice, Question, Roster, choose
 from okr_tui.domain.feed import Entry, entry, recoveries
@@ -17,6 +20,21 @@ from okr_tui.services.clock import Clock
 from okr_tui.store.base import Logged, Store
 
 ENTRIES: Final = 500
+SNAPSHOT: Final = "snapshot"
+COMPACT_AFTER: Final = 2000
+LOG_SECONDS: Final = 30 * 86400
+LOG_BYTES: Final = 50 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KeptState:
+    """The state after the log's record of that sequence."""
+
+    sequence: int
+    state: PoolState
+
+
+_snapshots: TypeAdapter[KeptState] = TypeAdapter(KeptState)
 
 
 class Pool:
@@ -34,17 +52,49 @@ class Pool:
         self.in_flight: Counter[str] = Counter()
         self._zone = zone
         self._sequence = 0
+        self._kept = 0
+        self._checkpoints = deque([(0, self.state)], maxlen=2)
         self._changed: set[asyncio.Event] = set()
         self._shown = PoolView()
 
     async def open(self) -> None:
-        """Fold the whole log. The feed's lines are made for its last records only."""
-        logged = await self.store.read()
+        """Fold the log from the last snapshot on. The feed's lines are made for its last records only."""
+        await self._load_snapshot()
+        logged = await self.store.read(self._sequence)
         for item in logged[:-ENTRIES]:
-            self._sequence = item.sequence
-            self.state = apply(self.state, item.record, self.policy)
+            self._apply(item)
         self._take(logged[-ENTRIES:])
         self._shown = self.view()
+
+    async def _load_snapshot(self) -> None:
+        text = await self.store.load(SNAPSHOT)
+        if text is None:
+            return
+        try:
+            kept = _snapshots.validate_json(text)
+        except ValidationError:
+            return  # of another version of the program: what is left of the log is folded instead
+        self.state, self._sequence, self._kept = kept.state, kept.sequence, kept.sequence
+        self._checkpoints.append((kept.sequence, kept.state))
+
+    async def compact(self) -> None:
+        """Keep a state beside the log once the log has grown, and drop records that are too old or too many.
+
+        The state kept is an older one, so that the next start still has records to show as lines.
+        """
+        sequence, state = self._checkpoints[0]
+        if sequence - self._kept < COMPACT_AFTER:
+            return
+        kept = KeptState(sequence, state)
+        await self.store.save(SNAPSHOT, _snapshots.dump_json(kept).decode())
+        self._kept = sequence
+        await self.store.trim(sequence, self.clock.time() - LOG_SECONDS, LOG_BYTES)
+
+    def _apply(self, item: Logged) -> None:
+        self._sequence = item.sequence
+        self.state = apply(self.state, item.record, self.policy)
+        if item.sequence - self._checkpoints[-1][0] >= ENTRIES:
+            self._checkpoints.append((item.sequence, self.state))
 
     async def follow(self) -> None:
         """Apply what any process appends, for ever."""
@@ -60,8 +110,7 @@ class Pool:
         for item in logged:
             if item.sequence <= self._sequence:
                 continue
-            self._sequence = item.sequence
-            self.state = apply(self.state, item.record, self.policy)
+            self._apply(item)
             if line := entry(item.record, self.state, self.roster, self.policy, self._zone):
                 self.entries.append(line)
         if logged:

@@ -41,6 +41,9 @@ class Store(Protocol):
     async def save(self, document: str, text: str) -> None:
         """Keep a text under a name in place of the one before."""
 
+    async def trim(self, through: int, before: float, most: int) -> None:
+        """Drop records up to a place that are older than `before`, or do not fit in `most` bytes of log."""
+
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease until `now + seconds`; false while another owner holds it."""
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from okr_tui.domain.records import Record
+from okr_tui.domain.records import Record, encode
 from okr_tui.store.base import Logged
 
 
@@ -15,6 +15,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._log: list[Logged] = []
+        self._last = 0
         self._documents: dict[str, str] = {}
         self._leases: dict[str, tuple[str, float]] = {}
         self._grown = asyncio.Condition()
@@ -22,20 +23,20 @@ class MemoryStore:
     async def append(self, records: Sequence[Record]) -> None:
         """See Store."""
         async with self._grown:
-            first = len(self._log) + 1
-            self._log += [Logged(place, record) for place, record in enumerate(records, first)]
+            self._log += [Logged(place, record) for place, record in enumerate(records, self._last + 1)]
+            self._last += len(records)
             self._grown.notify_all()
 
     async def read(self, after: int = 0) -> list[Logged]:
         """See Store."""
-        return self._log[after:]
+        return [item for item in self._log if item.sequence > after]
 
     async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
         """See Store."""
         while True:
             async with self._grown:
-                await self._grown.wait_for(lambda: len(self._log) > after)  # noqa: B023 read at once
-                found = self._log[after:]
+                while not (found := await self.read(after)):
+                    await self._grown.wait()
             after = found[-1].sequence
             yield found
 
@@ -46,6 +47,15 @@ class MemoryStore:
     async def save(self, document: str, text: str) -> None:
         """See Store."""
         self._documents[document] = text
+
+    async def trim(self, through: int, before: float, most: int) -> None:
+        """See Store."""
+        kept: list[Logged] = []
+        for item in reversed(self._log):
+            most -= len(encode(item.record))
+            if item.sequence > through or (item.record.at >= before and most >= 0):
+                kept.append(item)
+        self._log = kept[::-1]
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """See Store."""

@@ -120,6 +120,15 @@ class SqliteStore:
         with self._failures("write"):
             await self._database.execute("insert or replace into document values (?, ?)", (document, text))
 
+    async def trim(self, through: int, before: float, most: int) -> None:
+        """See Store. Freed pages are used again, so the file stays near its bound."""
+        query = """delete from log where sequence <= ? and (at < ? or sequence <= (
+            select max(sequence) from (
+                select sequence, sum(length(body)) over (order by sequence desc) as bytes from log
+            ) where bytes > ?))"""
+        with self._failures("write"):
+            await self._database.execute(query, (through, before, most))
+
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """See Store."""
         query = """insert into lease values (?, ?, ?) on conflict (name) do update

@@ -57,6 +57,16 @@ async def test_a_lease_has_one_owner_until_it_lapses(store: Store) -> None:
     assert await store.lease("meter", "b", 151, 30)
 
 
+async def test_trimming_drops_the_old_and_what_is_too_much(store: Store) -> None:
+    await store.append(facts(6))
+    await store.trim(4, before=2, most=10**6)
+    assert [item.record for item in await store.read()] == facts(6)[2:]
+    await store.trim(4, before=0, most=100)
+    assert [item.record for item in await store.read()] == facts(6)[4:]
+    await store.append(facts(1))
+    assert (await store.read())[-1].sequence == 7
+
+
 async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
     one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
     tail = one.tail(0)

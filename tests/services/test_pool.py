@@ -1,0 +1,66 @@
+"""The fold kept beside the log: a start from a kept state equals a start from the whole log."""
+
+from okr_tui.domain.choice import Roster
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Attempt
+from okr_tui.services.pool import COMPACT_AFTER, ENTRIES, LOG_SECONDS, Pool
+from okr_tui.store.base import Store
+from okr_tui.store.memory import MemoryStore
+
+from .house import START, ManualClock
+
+KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
+SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
+
+
+def attempt(place: int, at: float) -> Attempt:
+    fault = SPENT if place % 7 == 0 else None
+    return Attempt(
+        at=at,
+        started=at - 1,
+        client="cli",
+        fingerprint=KEYS[place % 3].fingerprint,
+        path="/api/chat",
+        outcome="fault" if fault else "ok",
+        fault=fault,
+    )
+
+
+async def opened(store: Store, clock: ManualClock) -> Pool:
+    pool = Pool(store, Roster(KEYS, KEYS[0].fingerprint), Policy(), clock)
+    await pool.open()
+    return pool
+
+
+async def test_a_start_from_a_kept_state_equals_a_start_from_the_whole_log() -> None:
+    clock, store, whole = ManualClock(), MemoryStore(), MemoryStore()
+    records = [attempt(place, START + place) for place in range(COMPACT_AFTER + 2 * ENTRIES + 17)]
+    await store.append(records)
+    await whole.append(records)
+    await (await opened(store, clock)).compact()
+    again = await opened(store, clock)
+    assert await store.load("snapshot")
+    assert again.state == (await opened(whole, clock)).state
+    assert len(again.entries) == ENTRIES
+
+
+async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await (await opened(store, clock)).compact()
+    assert len(await store.read()) == COMPACT_AFTER + 2 * ENTRIES
+    await clock.advance(LOG_SECONDS + 60)
+    await store.append([attempt(place, clock.time()) for place in range(COMPACT_AFTER + ENTRIES)])
+    await (await opened(store, clock)).compact()
+    left = await store.read()
+    assert ENTRIES <= len(left) < 2 * COMPACT_AFTER
+    assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).requests == 1000 + 834
+
+
+async def test_a_kept_state_of_another_version_is_passed_over() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(0, START)])
+    await store.save("snapshot", '{"sequence": 9, "state": "of old"}')
+    assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).faults == 1

@@ -1,0 +1,31 @@
+"""The direction of imports, proved on the modules that are really loaded."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level names of every module that a fresh interpreter loads for a statement."""
+    script = f"{statement}\nimport sys\nprint(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import okr_tui.domain.view, okr_tui.domain.feed, okr_tui.domain.records", {"httpx", "asyncio"}),
+        ("import okr_tui.settings.layers", {"httpx", "textual", "okr_tui.store", "okr_tui.cloud"}),
+        ("import okr_tui.cloud.client", {"okr_tui.settings", "okr_tui.store", "okr_tui.services"}),
+        ("import okr_tui.store.sqlite", {"httpx", "okr_tui.settings", "okr_tui.cloud"}),
+        # httpx itself loads rich, for a command of its own.
+        ("import okr_tui.services.keyring", {"textual", "starlette", "uvicorn", "okr_tui.demo"}),
+        ("import okr_tui.demo", {"okr_tui.domain", "okr_tui.services", "pydantic", "httpx", "textual"}),
+        ("import okr_tui.cli", {"textual", "httpx", "pydantic", "okr_tui.services"}),
+        ("import okr_tui.ui.app", {"starlette", "uvicorn", "okr_tui.demo", "httpx", "okr_tui.settings"}),
+    ],
+)
+def test_a_layer_loads_nothing_above_it(statement: str, absent: set[str]) -> None:
+    assert not loaded_by(statement) & absent
