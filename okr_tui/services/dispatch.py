@@ -14,12 +14,12 @@ from okr_tui.domain.chat import Hop
 from okr_tui.domain.choice import Choice, Question
 from okr_tui.domain.errors import CloudError, NoKeyError, PoolBlockedError
 from okr_tui.domain.faults import Fault, FaultKind
-from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.domain.plan import Step, next_step
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.words import sentence
+from okr_tui.services.admission import Admission, Ticket
 from okr_tui.services.exchange import Exchange
 from okr_tui.services.pool import Pool
 
@@ -47,7 +47,7 @@ class Dispatch:
         self._cloud = cloud
         self._faulted = faulted
         self._conversations: dict[str, tuple[str, float]] = {}
-        self._queued = 0
+        self._admission = Admission(pool)
 
     @property
     def _policy(self) -> Policy:
@@ -64,59 +64,40 @@ class Dispatch:
         """
         progress = Progress(call, client, self._pool.clock.time(), conversation, [], set())
         while True:
-            key, trial = await self._take(progress)
-            async with self._flight(progress, key, trial=trial) as exchange:
+            same, progress.same = progress.same, None
+            ticket = await self._admission.enter(
+                lambda: self._question(progress), lambda choice: self._blocked(choice, progress), same=same
+            )
+            async with self._flight(progress, ticket) as exchange:
                 if exchange.fault is None:
                     yield exchange
                     return
-            await self._next(progress, key, exchange.fault)
+            await self._next(progress, ticket.key, exchange.fault)
 
     @contextlib.asynccontextmanager
-    async def _flight(self, progress: Progress, key: Key, *, trial: bool) -> AsyncIterator[Exchange]:
-        """One send: its place among the account's slots, its exchange, and its record at the end."""
-        account = self._pool.state.account_of(key.fingerprint)
-        self._pool.in_flight[account] += 1
-        in_flight = self._pool.in_flight[account]
+    async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
+        """One send: its exchange, its slot given back, and its record at the end."""
+        key = ticket.key
+        in_flight = self._pool.in_flight[ticket.account]
         exchange = Exchange(self._cloud(), progress.call, key, self._policy, self._pool.clock)
         exchange.hops = tuple(progress.hops)
         exchange.index = self._pool.roster.index(key.fingerprint)
         try:
-            if trial:
+            if ticket.trial:
                 await self._pool.append(Trial(at=exchange.started, fingerprint=key.fingerprint))
             self._pool.announce()
             async with exchange:
                 if exchange.fault is None:
-                    self._remember(progress, account)
+                    self._remember(progress, ticket.account)
                 yield exchange
         finally:
-            self._pool.in_flight[account] -= 1
+            self._admission.leave(ticket)
             await self._record(progress, exchange, in_flight)
             if exchange.fault:
+                if exchange.fault.kind is FaultKind.SPENT:
+                    self._admission.switched()
                 progress.hops.append(Hop(key.fingerprint, exchange.index, exchange.fault))
                 self._faulted(key, exchange.fault)
-
-    async def _take(self, progress: Progress) -> tuple[Key, bool]:
-        """The key for the next send; waits in line while only requests under way hold all keys back."""
-        entered = self._pool.clock.time()
-        while True:
-            choice = self._pool.choose(self._question(progress))
-            same, progress.same = progress.same, None
-            if same and self._usable(same, choice):
-                return same, False
-            if choice.key:
-                return choice.key, choice.trial
-            patience = self._patience(choice, entered)
-            if patience <= 0 or self._queued >= self._policy.queue_longest:
-                raise self._blocked(choice, progress)
-            self._queued += 1
-            try:
-                await self._pool.wait(patience)
-            finally:
-                self._queued -= 1
-
-    def _usable(self, key: Key, choice: Choice) -> bool:
-        place = self._pool.roster.index(key.fingerprint)
-        return place is not None and choice.verdicts[place - 1].eligible
 
     def _question(self, progress: Progress) -> Question:
         now = self._pool.clock.time()
@@ -126,19 +107,6 @@ class Dispatch:
             if now - used > self._policy.conversation_idle:
                 account = None
         return Question(now, progress.call.model, account, self._pool.in_flight, frozenset(progress.tried))
-
-    def _patience(self, choice: Choice, entered: float) -> float:
-        """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
-        now = self._pool.clock.time()
-        waits = [0.0]
-        for judged in choice.verdicts:
-            if judged.state in (State.BUSY, State.PROBING):
-                left = entered + self._policy.queue_wait - now
-                waits.append(min(left, (judged.until or now + left) - now + 0.01))
-            elif judged.state is State.SLOWED and judged.until is not None:
-                patient = judged.until <= entered + self._policy.slowed_wait
-                waits.append(judged.until - now + 0.01 if patient else 0.0)
-        return min((wait for wait in waits if wait > 0), default=0.0)
 
     def _blocked(self, choice: Choice, progress: Progress) -> Exception:
         roster = self._pool.roster

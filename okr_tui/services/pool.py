@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final
@@ -54,6 +54,7 @@ class Pool:
         self._sequence = 0
         self._kept = 0
         self._checkpoints = deque([(0, self.state)], maxlen=2)
+        self.listeners: list[Callable[[], None]] = []
         self._changed: set[asyncio.Event] = set()
         self._shown = PoolView()
 
@@ -143,6 +144,8 @@ class Pool:
 
     def announce(self) -> None:
         """Wake everyone who waits for a change."""
+        for listener in self.listeners:
+            listener()
         for changed in self._changed:
             changed.set()
 

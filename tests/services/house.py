@@ -22,7 +22,7 @@ from okr_tui.settings.layers import Sources
 
 START = 1_793_000_000.0
 MODEL = "gpt-oss:20b"
-QUICK = {"retry_same": [0, 0], "confirm_after": [1, 1], "spent_jitter": [30, 30]}
+QUICK = {"retry_same": [0, 0], "confirm_after": [1, 1], "spent_jitter": [30, 30], "ramp_step": 0}
 
 
 class ManualClock:

@@ -1,0 +1,153 @@
+"""Who is let through to which key, and in which order the others wait.
+
+Requests wait in one line and are served first come, first served among those a key could take. After an
+account is spent, the rest go over to the next one by and by instead of all at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from okr_tui.domain.choice import Choice, Question
+from okr_tui.domain.health import State
+from okr_tui.domain.keys import Key
+from okr_tui.services.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A key to send with, and the account whose slot is held. `trial`: this request tests the key."""
+
+    key: Key
+    account: str
+    trial: bool
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A request in line. `question` asks anew each time; `refuse` makes the error when waiting is no use."""
+
+    question: Callable[[], Question]
+    refuse: Callable[[Choice], Exception]
+    entered: float
+    ticket: asyncio.Future[Ticket]
+    patience: float = 0.0
+
+
+class Admission:
+    """The line before the pool. Every ticket is given back with `leave`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._line: list[Waiter] = []
+        self._serving = False
+        self._switched: float | None = None
+        self._admitted = 0
+        pool.listeners.append(self.serve)
+
+    async def enter(
+        self, question: Callable[[], Question], refuse: Callable[[Choice], Exception], *, same: Key | None
+    ) -> Ticket:
+        """A ticket, at once or after a wait for what is only busy; `same` is taken if it is still good."""
+        if same and (ticket := self._same(same, question())):
+            return ticket
+        waiter = Waiter(question, refuse, self._pool.clock.time(), asyncio.get_running_loop().create_future())
+        self._line.append(waiter)
+        try:
+            self.serve()
+            while not waiter.ticket.done():
+                await self._rest(waiter)
+                self.serve()
+            return waiter.ticket.result()
+        except asyncio.CancelledError:
+            if waiter.ticket.done() and not waiter.ticket.cancelled() and not waiter.ticket.exception():
+                self.leave(waiter.ticket.result())
+            raise
+        finally:
+            if waiter in self._line:
+                self._line.remove(waiter)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give a slot back."""
+        self._pool.in_flight[ticket.account] -= 1
+        self._pool.announce()
+
+    def switched(self) -> None:
+        """An account was just found spent: those behind go over slowly."""
+        self._switched = self._pool.clock.time()
+        self._admitted = 0
+
+    def serve(self) -> None:
+        """Give tickets to those in line who can have one now."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            for waiter in tuple(self._line):
+                self._consider(waiter)
+        finally:
+            self._serving = False
+
+    def _consider(self, waiter: Waiter) -> None:
+        if waiter.ticket.done():
+            return
+        if (pause := self._ramp()) > 0:
+            waiter.patience = pause
+            return
+        choice = self._pool.choose(waiter.question())
+        if choice.key:
+            self._line.remove(waiter)
+            self._admitted += 1
+            waiter.ticket.set_result(self._give(choice.key, trial=choice.trial))
+            return
+        waiter.patience = self._patience(choice, waiter.entered)
+        if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
+            self._line.remove(waiter)
+            waiter.ticket.set_exception(waiter.refuse(choice))
+
+    def _same(self, key: Key, question: Question) -> Ticket | None:
+        place = self._pool.roster.index(key.fingerprint)
+        if place is None or not self._pool.choose(question).verdicts[place - 1].eligible:
+            return None
+        return self._give(key, trial=False)
+
+    def _give(self, key: Key, *, trial: bool) -> Ticket:
+        account = self._pool.state.account_of(key.fingerprint)
+        self._pool.in_flight[account] += 1
+        return Ticket(key, account, trial)
+
+    def _ramp(self) -> float:
+        """Seconds until the next may go over after a switch; 0 when nobody needs to wait."""
+        policy = self._pool.policy
+        if self._switched is None or policy.ramp_step <= 0:
+            return 0.0
+        since = self._pool.clock.time() - self._switched
+        if since > policy.ramp_step * policy.queue_longest:
+            self._switched = None
+            return 0.0
+        return max(0.0, self._admitted * policy.ramp_step - since)
+
+    def _patience(self, choice: Choice, entered: float) -> float:
+        """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
+        now, policy, roster = self._pool.clock.time(), self._pool.policy, self._pool.roster
+        waits = []
+        for key, judged in zip(roster.keys, choice.verdicts, strict=True):
+            if roster.strategy == "pinned" and key.fingerprint != roster.preferred:
+                continue
+            if judged.state in (State.BUSY, State.PROBING):
+                left = entered + policy.queue_wait - now
+                waits.append(min(left, left if judged.until is None else judged.until - now))
+            elif judged.state is State.SLOWED and (judged.until or now) <= entered + policy.slowed_wait:
+                waits.append((judged.until or now) - now)
+        return min((wait for wait in waits if wait > 0), default=0.0)
+
+    async def _rest(self, waiter: Waiter) -> None:
+        """Until the waiter is served or its patience is over."""
+        sleep = asyncio.ensure_future(self._pool.clock.sleep(waiter.patience))
+        try:
+            await asyncio.wait((sleep, waiter.ticket), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sleep

@@ -1,0 +1,141 @@
+"""The line before the pool: slots, first come first served, patience, and the slow start after a switch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from okr_tui.domain.choice import Choice, Question, Roster
+from okr_tui.domain.errors import PoolBlockedError
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Attempt
+from okr_tui.services.admission import Admission, Ticket
+from okr_tui.services.pool import Pool
+from okr_tui.store.memory import MemoryStore
+
+from .house import ManualClock
+
+FIRST, SECOND = (Key.of(f"a synthetic key number {place}", "global") for place in range(2))
+
+
+@dataclass
+class Line:
+    """A pool of one or two keys with one slot each, and the requests before it."""
+
+    keys: tuple[Key, ...] = (FIRST,)
+    policy: Policy = field(default_factory=lambda: Policy(queue_wait=60, queue_longest=3))
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(MemoryStore(), Roster(self.keys, self.keys[0].fingerprint), self.policy, self.clock)
+        self.admission = Admission(self.pool)
+        self.tasks: list[asyncio.Task[Ticket]] = []
+
+    def question(self) -> Question:
+        return Question(self.clock.time(), in_flight=self.pool.in_flight)
+
+    async def join(self, *, same: Key | None = None) -> asyncio.Task[Ticket]:
+        task = asyncio.create_task(self.admission.enter(self.question, refuse, same=same))
+        self.tasks.append(task)
+        await settle()
+        return task
+
+    async def fault(self, key: Key, fault: Fault) -> None:
+        now = self.clock.time()
+        await self.pool.append(
+            Attempt(
+                at=now,
+                started=now,
+                client="cli",
+                fingerprint=key.fingerprint,
+                path="/api/chat",
+                outcome="fault",
+                fault=fault,
+            )
+        )
+
+
+def refuse(choice: Choice) -> Exception:
+    return PoolBlockedError(choice.why, choice.earliest)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    made = Line()
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def test_a_slot_is_given_to_the_first_who_waited(line: Line) -> None:
+    first, second, third = [await line.join() for _ in range(3)]
+    assert [task.done() for task in (first, second, third)] == [True, False, False]
+    line.admission.leave(await first)
+    await settle()
+    assert [task.done() for task in (second, third)] == [True, False]
+
+
+async def test_who_leaves_the_line_loses_nothing_for_others(line: Line) -> None:
+    first, second, third = [await line.join() for _ in range(3)]
+    second.cancel()
+    line.admission.leave(await first)
+    await settle()
+    assert third.done()
+    assert sum(line.pool.in_flight.values()) == 1
+
+
+async def test_waiting_ends_with_the_patience_of_the_policy(line: Line) -> None:
+    await line.join()
+    second = await line.join()
+    await line.clock.advance(61)
+    await settle()
+    with pytest.raises(PoolBlockedError):
+        await second
+
+
+async def test_the_line_is_bounded(line: Line) -> None:
+    tasks = [await line.join() for _ in range(5)]
+    assert [task.done() for task in tasks] == [True, False, False, False, True]
+    with pytest.raises(PoolBlockedError):
+        await tasks[-1]
+
+
+async def test_a_short_slow_down_is_waited_out_and_a_long_one_is_not(line: Line) -> None:
+    await line.fault(FIRST, Fault(FaultKind.SLOWED, Scope.ACCOUNT, "slow", 429, retry_after=5))
+    waiting = await line.join()
+    assert not waiting.done()
+    await line.clock.advance(5.1)
+    await settle()
+    assert waiting.done()
+    await line.fault(FIRST, Fault(FaultKind.SLOWED, Scope.ACCOUNT, "slow", 429, retry_after=50))
+    line.admission.leave(await waiting)
+    with pytest.raises(PoolBlockedError):
+        await (await line.join())
+
+
+async def test_the_same_key_is_taken_again_while_it_is_good() -> None:
+    line = Line(keys=(FIRST, SECOND))
+    ticket = await (await line.join(same=SECOND))
+    assert ticket.key is SECOND
+
+
+async def test_after_a_switch_the_rest_follow_by_and_by() -> None:
+    line = Line(policy=Policy(slots_unknown=10, ramp_step=0.25))
+    line.admission.switched()
+    tasks = [await line.join() for _ in range(3)]
+    assert [task.done() for task in tasks] == [True, False, False]
+    await line.clock.advance(0.25)
+    await settle()
+    assert [task.done() for task in tasks] == [True, True, False]
+    await line.clock.advance(0.25)
+    await settle()
+    assert all(task.done() for task in tasks)
