@@ -113,19 +113,24 @@ async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, 
 
 
 async def _converse(invocation: Invocation, every: float) -> None:
+    """Two people at work, each asking as soon as they have read the last answer."""
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
+    async with invocation.keyring("cli") as keyring:
+        await asyncio.gather(*(_ask_and_ask(keyring, person, every, ended) for person in range(2)))
+
+
+async def _ask_and_ask(keyring: "Keyring", person: int, every: float, ended: asyncio.Task[bytes]) -> None:
     from okr_tui.domain.chat import Message
     from okr_tui.domain.errors import OkrError
 
-    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
-    async with invocation.keyring("cli") as keyring:
-        turn = 0
-        while not ended.done():
-            messages = [Message("user", PROMPTS[turn % len(PROMPTS)])]
-            model = MODELS[turn % len(MODELS)]
-            turn += 1
-            # A request that fails is what the demo is about: the log tells of it.
-            with contextlib.suppress(OkrError):
-                async for _ in keyring.chat(model, messages, conversation=f"demo {turn}"):
-                    if ended.done():
-                        return
-            await asyncio.wait([ended], timeout=every)
+    turn = person
+    while not ended.done():
+        messages = [Message("user", PROMPTS[turn % len(PROMPTS)])]
+        model = MODELS[turn % len(MODELS)]
+        turn += 2
+        # A request that fails is what the demo is about: the log tells of it.
+        with contextlib.suppress(OkrError):
+            async for _ in keyring.chat(model, messages, conversation=f"demo {turn}"):
+                if ended.done():
+                    return
+        await asyncio.wait([ended], timeout=every)

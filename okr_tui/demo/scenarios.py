@@ -72,12 +72,12 @@ PLENTY = 100_000
 DAY = Scenario(
     "day",
     (
-        Holder("amber", "pro", legacy(82, 34.6, 24), keys=2),
-        Holder("birch", "free", legacy(88, 12.4, 10)),
-        Holder("cedar", "pro", credit(60, 33), dollars=60.0),
+        Holder("amber", "pro", legacy(86, 34.6, 24), keys=2),
+        Holder("birch", "free", legacy(68, 12.4, 10)),
+        Holder("cedar", "pro", credit(60, 72), dollars=60.0),
     ),
     timeline=((45, Change("amber", revoke=1)), (100, Change("amber", restore=1))),
-    monthly_seconds=150.0,
+    monthly_seconds=120.0,
 )
 
 CALM = Scenario(

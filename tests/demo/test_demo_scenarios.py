@@ -41,11 +41,10 @@ async def test_day_spends_returns_revokes_and_refills(visit: Visit) -> None:
     revoked = [moment for moment, status in amber if status == 401]
     assert 45 <= min(revoked) < 47
     assert 97 < max(revoked) < 100
-    assert all(status == 200 for moment, status in cedar if moment < 60)
     empty = [moment for moment, status in cedar if status == 429]
-    assert min(empty) > 60
-    assert max(empty) < 150
-    assert any(status == 200 for moment, status in cedar if moment >= 150)
+    assert 20 < min(empty) < 60
+    assert max(empty) < 120
+    assert any(status == 200 for moment, status in cedar if moment >= 120)
 
 
 async def test_calm_never_fails(visit: Visit) -> None:
