@@ -57,6 +57,11 @@ class Model:
         """Whether the cloud lists this capability for the model."""
         return capability in (self.capabilities or ())
 
+    def matches(self, words: str) -> bool:
+        """Whether every word is in the model's name, family or capabilities."""
+        text = " ".join((self.id, self.family or "", *(self.capabilities or ()))).lower()
+        return all(word in text for word in words.lower().split())
+
     @property
     def provider_id(self) -> str:
         """The model's name as pi's settings write it."""

@@ -25,7 +25,7 @@ class Window:
     """One limit of an account. `used_percent` is 0 to 100, `resets_at` epoch seconds; None is unknown."""
 
     name: str
-    used_percent: float | None
+    used_percent: float | None = None
     resets_at: float | None = None
 
 

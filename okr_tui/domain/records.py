@@ -65,7 +65,7 @@ class IdentityRead(Fact):
     started: float
     fingerprint: str
     account: str
-    plan: str | None
+    plan: str | None = None
 
 
 class Use(Fact):

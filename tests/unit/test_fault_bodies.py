@@ -1,0 +1,222 @@
+"""Bodies nobody planned: the status decides, quickly, and nothing is guessed from loose words."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okr_tui.domain.faults import (
+    Fault,
+    FaultKind,
+    Scope,
+    classify,
+    classify_record,
+    clean,
+    error_text,
+    is_public,
+)
+
+HUGE = 10_000_000
+BODIES = {
+    "plain text": b"upstream connect error",
+    "empty": b"",
+    "cut JSON": b'{"error": "you (ann) have reached your weekly us',
+    "HTML": b"<html><body>weekly usage limit</body></html>",
+    "huge text": b"weekly usage limit " * (HUGE // 19),
+    "huge JSON": b'{"filler": "' + b" " * HUGE + b'"}',
+    "wrong charset": '{"error": "Unzulässig"}'.encode("latin-1"),
+    "a list": b'["error"]',
+    "a number": b"17",
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "deep error": b'{"error": ' * 100_000,
+    "a number as error": b'{"error": 429}',
+    "a list as error": b'{"error": ["weekly usage limit"]}',
+    "an empty envelope": b'{"error": {}}',
+    "a huge number": b'{"error": ' + b"9" * 10_000 + b"}",
+}
+STATUSES = {
+    400: FaultKind.REQUEST,
+    401: FaultKind.UNAUTHORIZED,
+    402: FaultKind.NO_PLAN,
+    403: FaultKind.FORBIDDEN,
+    404: FaultKind.GONE,
+    405: FaultKind.REQUEST,
+    408: FaultKind.TRANSIENT,
+    409: FaultKind.REQUEST,
+    410: FaultKind.GONE,
+    413: FaultKind.REQUEST,
+    415: FaultKind.REQUEST,
+    422: FaultKind.REQUEST,
+    425: FaultKind.TRANSIENT,
+    429: FaultKind.SLOWED,
+    500: FaultKind.TRANSIENT,
+    503: FaultKind.TRANSIENT,
+    529: FaultKind.TRANSIENT,
+}
+
+
+def fault_of(status: int, error: str, path: str = "/api/chat", **headers: str) -> Fault:
+    fault = classify(status, headers, json.dumps({"error": error}).encode(), path)
+    assert fault is not None
+    return fault
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_status_alone_decides_without_an_error_text(body: bytes) -> None:
+    for status, kind in STATUSES.items():
+        fault = classify(status, {}, body, "/api/chat")
+        assert fault is not None
+        assert (fault.kind, fault.window, fault.text) == (kind, None, f"HTTP {status}")
+    assert classify(200, {}, body, "/api/chat") is None
+
+
+@pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings", "/api/ps", "/v1/embeddings"])
+def test_refusal_by_an_endpoint_the_cloud_lacks_says_nothing_of_the_key(path: str) -> None:
+    assert fault_of(401, "unauthorized", path).kind is FaultKind.ENDPOINT
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/me", "/api/balance", "/v1/chat/completions"])
+def test_refusal_elsewhere_is_about_the_key(path: str) -> None:
+    assert fault_of(401, "unauthorized", path).kind is FaultKind.UNAUTHORIZED
+
+
+@pytest.mark.parametrize(
+    ("path", "public"),
+    [("/api/tags", True), ("/v1/models/gpt-oss:20b", True), ("/api/chat", False), ("/api/me", False)],
+)
+def test_public_endpoints_are_known(path: str, public: bool) -> None:
+    assert is_public(path) is public
+
+
+@pytest.mark.parametrize(
+    "text", ["credit", "forbidden", "timeout", "subscription", "monthly balance", "upgrade"]
+)
+def test_loose_words_decide_nothing(text: str) -> None:
+    assert fault_of(400, f"bad {text} given").kind is FaultKind.REQUEST
+    assert fault_of(500, f"bad {text} given").kind is FaultKind.TRANSIENT
+    assert fault_of(404, f"bad {text} given").kind is FaultKind.GONE
+
+
+def test_only_a_bad_request_may_be_an_inner_failure() -> None:
+    assert fault_of(400, "Internal Server Error (ref: x)").kind is FaultKind.TRANSIENT
+    assert fault_of(422, "internal server error").kind is FaultKind.REQUEST
+
+
+@pytest.mark.parametrize("status", [400, 403, 408, 429, 500, 503])
+def test_concurrency_is_recognised_whatever_the_status(status: int) -> None:
+    assert fault_of(status, "too many concurrent requests").kind is FaultKind.BUSY
+
+
+def test_usage_limit_is_recognised_whatever_the_status() -> None:
+    fault = fault_of(403, "reached your weekly usage limit, upgrade for access or add extra usage")
+    assert (fault.kind, fault.window) == (FaultKind.SPENT, "weekly")
+
+
+def test_the_named_window_wins_over_others_in_the_text() -> None:
+    text = "you (ann) have reached your session usage limit (weekly: 40 % left, add usage credits)"
+    assert fault_of(429, text).window == "session"
+
+
+def test_usage_limit_of_an_unknown_window_is_spent_without_a_window() -> None:
+    fault = fault_of(429, "you (ann) have reached your daily usage limit, add usage credits")
+    assert (fault.kind, fault.window) == (FaultKind.SPENT, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [("credit balance is empty", "credits"), ("monthly limit", "monthly"), ("balance is used up", "credits")],
+)
+def test_too_many_requests_with_a_known_word_is_spent(text: str, window: str) -> None:
+    fault = fault_of(429, text)
+    assert (fault.kind, fault.window) == (FaultKind.SPENT, window)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("27", 27.0),
+        ("0", 0.0),
+        ("1.5", 1.5),
+        ("-1", None),
+        ("soon", None),
+        ("nan", None),
+        ("1e999", None),
+        ("", None),
+        ("Wed, 07 Oct 2026 22:43:05 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_nothing(value: str, seconds: float | None) -> None:
+    fault = classify(429, {"retry-after": value}, b"", "/api/chat")
+    assert fault is not None
+    assert fault.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "slots"), [("4", 4), ("0", None), ("-3", None), ("four", None), ("9" * 5000, None), ("٣", None)]
+)
+def test_slot_count_is_a_positive_number_or_nothing(value: str, slots: int | None) -> None:
+    body = b'{"error": "too many concurrent requests"}'
+    fault = classify(429, {"x-ratelimit-max-concurrent": value}, body, "/api/chat")
+    assert fault is not None
+    assert fault.max_concurrent == slots
+
+
+def test_output_limit_beyond_belief_is_not_remembered() -> None:
+    text = f"max_tokens (5) exceeds model's maximum output tokens ({'9' * 5000})"
+    assert fault_of(400, text).max_output is None
+
+
+@pytest.mark.parametrize("part", [" ", "you (", "(ref: ", "max_tokens (1) exceeds ", "reached your "])
+@pytest.mark.timeout(5)
+def test_hostile_text_is_judged_quickly(part: str) -> None:
+    fault = fault_of(500, part * (HUGE // len(part)))
+    assert fault.kind is FaultKind.TRANSIENT
+    assert len(fault.text) <= 240
+
+
+def test_text_after_a_long_preamble_still_counts() -> None:
+    fault = fault_of(429, f"{'x' * 400} reached your weekly usage limit")
+    assert fault.window == "weekly"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("You (ann) have reached it", "you have reached it"),
+        ("you (ann smith) have\n\treached it (ref: 1-2)", "you have reached it"),
+        ("you (never closed", "you"),
+        ("bad\x1b[31m line\u2028end\u202e!", "bad [31m line end !"),
+        ("half \ud800 a character", "half a character"),
+    ],
+)
+def test_shown_text_is_safe(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+@given(st.text(alphabet=st.characters(), max_size=400), st.sampled_from(sorted(STATUSES)))
+def test_any_text_gives_a_bounded_printable_line(text: str, status: int) -> None:
+    fault = fault_of(status, f"you (secret-name) {text} (ref: secret-ref)")
+    assert len(fault.text) <= 240
+    assert not set("\n\r\x1b\x00\u2028\u2029") & set(fault.text)
+    assert "secret-name" not in fault.text
+    assert fault.text.encode()
+
+
+@given(st.binary(max_size=200), st.integers(100, 999))
+def test_any_bytes_are_classified(body: bytes, status: int) -> None:
+    fault = classify(status, {}, body, "/api/chat")
+    assert fault is not None or status < 400
+
+
+def test_message_is_found_in_every_envelope() -> None:
+    openai = {"error": {"message": "no", "type": "api_error", "param": None, "code": None}}
+    anthropic = {"type": "error", "error": {"type": "api_error", "message": "no"}, "request_id": "r"}
+    assert error_text(b'{"error": "no"}') == "no"
+    assert error_text(json.dumps(openai).encode()) == "no"
+    assert error_text(json.dumps(anthropic).encode()) == "no"
+
+
+def test_stream_record_of_an_overloaded_model_concerns_the_model() -> None:
+    assert classify_record("Server overloaded, please retry shortly", "/api/chat").scope is Scope.MODEL
