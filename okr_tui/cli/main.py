@@ -1,22 +1,65 @@
 """The command line's root: options before the verb, errors mapped to one line and an exit code."""
 
+import importlib
+import io
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
 import click
 
 from okr_tui import __version__
-from okr_tui.cli.demo import demo, traffic
-from okr_tui.cli.invocation import Invocation
-from okr_tui.domain.errors import OkrError
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.domain.errors import OkrError, PoolBlockedError
 
 INTERRUPTED = 130
-USAGE = 2
+
+# Each verb: the module with a command of that name, and what help says of it; one without help is not listed.
+VERBS = {
+    "status": ("status", "The cloud, the active key and the pool at a glance."),
+    "keys": ("keys", "The pool: each key's state, quota and account."),
+    "models": ("models", "The models of the cloud."),
+    "refresh": ("models", "Read the model list again."),
+    "info": ("models", "Everything about one model."),
+    "chat": ("chat", "Ask a model; the answer is streamed."),
+    "explain": ("explain", "Which key the next request takes, and why."),
+    "events": ("events", "The log of requests, faults and changes."),
+    "rotate": ("keys", "Prefer the next key that is not blocked."),
+    "use-key": ("keys", "Prefer a key."),
+    "enable-key": ("keys", "Put a key back into the pool."),
+    "disable-key": ("keys", "Take a key out of the pool."),
+    "test-key": ("keys", "Ask the cloud about a key, at no cost."),
+    "reset-key": ("keys", "Forget the older faults of a key."),
+    "paths": ("paths", "Where files are."),
+    "demo": ("demo", "The dashboard on a built-in simulated cloud; touches none of your files."),
+    "traffic": ("demo", ""),
+}
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class Verbs(click.Group):
+    """The verbs; the module of one is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
+        """The names that help and completion show."""
+        return [name for name, (_, words) in VERBS.items() if words]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"okr_tui.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs with their words from the table, so that help imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, VERBS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--settings",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -51,12 +94,12 @@ def root(
         dashboard(context.obj)
 
 
-root.add_command(demo)
-root.add_command(traffic)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Text from outside may hold what the terminal's encoding does not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = root.main(arguments, prog_name="okr-tui", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -66,12 +109,25 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
-    except OkrError as error:
-        if "--debug" in (arguments or sys.argv):
-            traceback.print_exc()
-        click.echo(f"okr-tui: {error}", err=True)
-        code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except Exception as error:
+        if "--debug" in (arguments or sys.argv):
+            traceback.print_exc()
+        click.echo(f"okr-tui: {_words(error)}", err=True)
+        code = error.exit_code if isinstance(error, OkrError) else 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _words(error: Exception) -> str:
+    """One line: what happened, to what, what to do."""
+    if isinstance(error, PoolBlockedError) and error.earliest is not None:
+        from okr_tui.domain.words import moment, span
+
+        now = time.time()
+        wait = f"{moment(error.earliest, now, local_zone())}, in {span(error.earliest - now)}"
+        return f"{error}; the first is back {wait}"
+    if isinstance(error, OkrError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}; okr-tui --debug shows where"

@@ -14,6 +14,8 @@ from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.services.pool import Pool
 
+PASSING = (State.SLOWED, State.SHAKY, State.OUTAGE)
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -138,7 +140,7 @@ class Admission:
             if judged.state in (State.BUSY, State.PROBING):
                 left = entered + policy.queue_wait - now
                 waits.append(min(left, left if judged.until is None else judged.until - now))
-            elif judged.state is State.SLOWED and (judged.until or now) <= entered + policy.slowed_wait:
+            elif judged.state in PASSING and (judged.until or now) <= entered + policy.slowed_wait:
                 waits.append((judged.until or now) - now)
         return min((wait for wait in waits if wait > 0), default=0.0)
 

@@ -174,6 +174,7 @@ class Keyring:
         key = self.key(index)
         fault = await self.meter.identity(key) or await self.meter.balance(key)
         if fault:
+            self.meter.faulted(key, fault)
             status = f"{fault.status} " if fault.status else ""
             raise OkrError(f"#{index} {key.masked}: {status}{fault.text}")
         row = self.pool.view().keys[index - 1]

@@ -1,0 +1,166 @@
+"""The shapes of `--json`. They are public: a field may be added, none changed."""
+
+from collections.abc import Mapping
+
+from okr_tui.domain.chat import Hop
+from okr_tui.domain.explain import Explanation
+from okr_tui.domain.faults import Fault
+from okr_tui.domain.health import State
+from okr_tui.domain.quota import Balance
+from okr_tui.domain.view import KeyView, PoolView
+from okr_tui.domain.words import rfc3339
+from okr_tui.services.service import ModelList, ModelRow, Snapshot
+
+Document = dict[str, object]
+
+
+def keys_document(pool: PoolView) -> Document:
+    """`keys`."""
+    return {
+        "active": pool.active,
+        "preferred": pool.preferred,
+        "strategy": pool.strategy,
+        "keys": [key_document(row) for row in pool.keys],
+    }
+
+
+def key_document(row: KeyView) -> Document:
+    """One key of `keys`."""
+    return {
+        "index": row.index,
+        "fingerprint": row.fingerprint,
+        "masked": row.masked,
+        "label": row.label,
+        "origin": row.origin,
+        "enabled": row.state is not State.OFF,
+        "state": row.state.value,
+        "window": row.verdict.window,
+        "until": rfc3339(row.verdict.until),
+        "reason": row.verdict.reason,
+        "account": row.account,
+        "account_keys": list(row.account_keys),
+        "plan": row.plan,
+        **balance_document(row.balance),
+        "read_at": rfc3339(row.read_at),
+        "requests": row.requests,
+        "faults": row.faults,
+        "blocked_models": list(row.blocked_models),
+    }
+
+
+def balance_document(balance: Balance | None) -> Document:
+    """The quota of an account: its windows and its credits."""
+    dollars = balance.credits if balance else None
+    return {
+        "windows": [
+            {
+                "name": window.name,
+                "used_percent": window.used_percent,
+                "resets_at": rfc3339(window.resets_at),
+            }
+            for window in (balance.windows if balance else ())
+        ],
+        "credits": dollars
+        and {
+            "balance_usd": dollars.balance_usd,
+            "allowance_usd": dollars.allowance_usd,
+            "purchased_usd": dollars.purchased_usd,
+            "until": rfc3339(dollars.until),
+        },
+    }
+
+
+def models_document(rows: tuple[ModelRow, ...], models: ModelList, *, stale: bool) -> Document:
+    """`models`: the rows that pass the filter."""
+    return {
+        "refreshed_at": rfc3339(models.refreshed_at),
+        "stale": stale,
+        "models": [model_document(row) for row in rows],
+    }
+
+
+def model_document(row: ModelRow) -> Document:
+    """One model of `models`."""
+    model = row.model
+    return {
+        "id": model.id,
+        "provider_id": model.provider_id,
+        "display": model.display,
+        "parameters": model.parameters_text,
+        "context_length": model.context_length,
+        "capabilities": None if model.capabilities is None else list(model.capabilities),
+        "status": model.status,
+        "keys": list(row.keys),
+    }
+
+
+def info_document(row: ModelRow) -> Document:
+    """`info`."""
+    return {
+        **model_document(row),
+        "family": row.model.family,
+        "quantization": row.model.quantization,
+        "model_info": dict(row.model.model_info),
+    }
+
+
+def status_document(snapshot: Snapshot, store: str) -> Document:
+    """`status`."""
+    pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
+    counts = {state.value: pool.counts[state] for state in State if pool.counts.get(state)}
+    return {
+        "cloud_url": settings.cloud_url,
+        "active": pool.active,
+        "preferred": pool.preferred,
+        "keys": {"total": len(pool.keys), State.READY.value: 0, **counts},
+        "models": sum(row.model.status == "listed" for row in models.rows),
+        "refreshed_at": rfc3339(models.refreshed_at),
+        "store": store,
+        "gateway": {"url": None},
+        "settings": {
+            "files": [str(path) for path in settings.files],
+            "problems": list(settings.problems),
+        },
+        "forecast": {"empty_at": rfc3339(pool.empty_at)},
+    }
+
+
+def fault_document(fault: Fault) -> Document:
+    """A fault in `events` and in the summary of `chat`."""
+    return {
+        "kind": fault.kind.value,
+        "scope": fault.scope.value,
+        "window": fault.window,
+        "status": fault.status,
+        "text": fault.text,
+    }
+
+
+def hop_document(hop: Hop) -> Document:
+    """A key that a chat failed on before another answered."""
+    return {"key": hop.index, "fault": fault_document(hop.fault)}
+
+
+def explanation_document(
+    explanation: Explanation, if_fails: Explanation | None = None
+) -> Mapping[str, object]:
+    """`explain`."""
+    chosen = explanation.chosen
+    document: Document = {
+        "model": explanation.model,
+        "choice": chosen
+        and {"key": chosen.index, "fingerprint": chosen.key.fingerprint, "why": explanation.why},
+        "keys": [
+            {
+                "index": standing.index,
+                "fingerprint": standing.key.fingerprint,
+                "state": standing.state.value,
+                "eligible": standing.eligible,
+                "reason": standing.reason,
+                "until": rfc3339(standing.until),
+            }
+            for standing in explanation.keys
+        ],
+        "earliest": rfc3339(explanation.earliest),
+    }
+    return document if if_fails is None else {**document, "if_fails": explanation_document(if_fails)}

@@ -1,0 +1,192 @@
+"""`okr-tui events`: the log, oldest first."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.documents import Document, balance_document, fault_document
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.keys import quota_words
+from okr_tui.cli.text import show_fitted, show_record
+from okr_tui.cli.verb import json_option, run
+from okr_tui.domain.choice import Roster
+from okr_tui.domain.feed import entry
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.pool import apply
+from okr_tui.domain.records import (
+    Attempt,
+    BalanceRead,
+    IdentityRead,
+    ModelsRead,
+    Record,
+    SettingsRead,
+    Trial,
+)
+from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.words import moment, rfc3339
+
+if TYPE_CHECKING:
+    from okr_tui.services.keyring import Keyring
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+
+
+def age(text: str) -> int:
+    """A length of time such as 90s, 15m, 2h, 3d or 1w, in seconds; anything else is a usage error."""
+    found = AGE.fullmatch(text.strip())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not an age such as 90s, 15m, 2h, 3d or 1w")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on with what comes, until ctrl+c.")
+@click.option("--since", type=age, metavar="AGE", help="Only what is no older: 90s, 15m, 2h, 3d, 1w.")
+@click.option("--faults", is_flag=True, help="Only faults and outages.")
+@json_option
+@click.pass_obj
+def events(invocation: Invocation, *, follow: bool, since: int | None, faults: bool, as_json: bool) -> None:
+    """The log of requests, faults and changes, oldest first."""
+
+    async def work(keyring: "Keyring") -> None:
+        pool = keyring.pool
+        oldest = keyring.clock.time() - since if since is not None else 0.0
+        history = History(pool.roster, pool.policy, local_zone())
+        last = 0
+
+        def tell(record: Record) -> None:
+            for event in history.take(record):
+                if event.at < oldest or (faults and not event.is_fault):
+                    continue
+                if as_json:
+                    show_record(event.document)
+                else:
+                    show_fitted(event.text)
+
+        for item in await pool.store.read():
+            tell(item.record)
+            last = item.sequence
+        if not follow:
+            return
+        async for logged in pool.store.tail(last):
+            for item in logged:
+                if isinstance(item.record, SettingsRead):
+                    await keyring.configuration.reload()
+                    history.roster = keyring.configuration.roster
+                tell(item.record)
+
+    run(invocation, work)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log in both forms. `at` is epoch seconds."""
+
+    at: float
+    is_fault: bool
+    document: Document
+    text: str
+
+
+class History:
+    """Reads the log in order; what only the fold knows, that an outage begins or ends, is told with it."""
+
+    def __init__(self, roster: Roster, policy: Policy, zone: tzinfo) -> None:
+        self.roster = roster
+        self._policy = policy
+        self._zone = zone
+        self._state = PoolState()
+
+    def take(self, record: Record) -> Iterator[Event]:
+        """The events of one more record."""
+        before = self._state.service.outage
+        self._state = apply(self._state, record, self._policy)
+        after = self._state.service.outage
+        if not isinstance(record, Trial):
+            is_fault = isinstance(record, Attempt) and record.fault is not None
+            yield Event(record.at, is_fault, self._document(record), self._line(record))
+        if (before is None) != (after is None):
+            yield self._outage(record.at, after)
+
+    def _outage(self, at: float, block: Block | None) -> Event:
+        until = block.until if block else None
+        document: Document = {
+            "at": rfc3339(at),
+            "kind": "outage",
+            "phase": "begin" if block else "end",
+            "until": rfc3339(until),
+            "text": block.text if block else None,
+        }
+        again = f", next try {moment(until, at, self._zone)}" if until else ""
+        words = f"the cloud does not answer{again}" if block else "outage over"
+        return Event(at, is_fault=True, document=document, text=self._stamped(at, words))
+
+    def _document(self, record: Record) -> Document:
+        document: Document = {"at": rfc3339(record.at), "kind": record.kind}
+        match record:
+            case SettingsRead():
+                own: Document = {"keys": record.keys, "cloud_url": record.cloud_url}
+                return {**document, **own, "problems": list(record.problems)}
+            case ModelsRead():
+                changes: Document = {"added": list(record.added), "removed": list(record.removed)}
+                return {**document, "count": record.count, **changes, "error": record.error}
+            case Attempt():
+                return {
+                    **document,
+                    "client": record.client,
+                    **self._key(record.fingerprint),
+                    **self._attempt(record),
+                }
+        document |= self._key(record.fingerprint)
+        match record:
+            case BalanceRead():
+                document |= {**balance_document(record.balance), "understood": record.balance.understood}
+            case IdentityRead():
+                document |= {"account": record.account, "plan": record.plan}
+        return document
+
+    def _key(self, fingerprint: str) -> Document:
+        return {"key": self.roster.index(fingerprint), "fingerprint": fingerprint}
+
+    def _attempt(self, record: Attempt) -> Document:
+        return {
+            "model": record.model,
+            "path": record.path,
+            "outcome": record.outcome,
+            "fault": fault_document(record.fault) if record.fault else None,
+            "next_key": self.roster.index(record.next_fingerprint),
+            "first_byte_ms": record.first_byte_ms,
+            "duration_ms": record.duration_ms,
+            "input_tokens": record.input_tokens,
+            "output_tokens": record.output_tokens,
+        }
+
+    def _line(self, record: Record) -> str:
+        line = entry(record, self._state, self.roster, self._policy, self._zone)
+        if line:
+            return self._stamped(record.at, " · ".join(part for part in (line.text, line.detail) if part))
+        match record:
+            case Attempt():
+                words = (
+                    f"{self._name(record)} {record.model or record.path} {record.outcome} · {record.client}"
+                )
+            case BalanceRead():
+                words = f"{self._name(record)} quota read  {quota_words(record.balance)}"
+            case IdentityRead():
+                words = f"{self._name(record)} identity read, plan {record.plan or 'unknown'}"
+            case ModelsRead():
+                words = f"{record.count} models, no change"
+            case _:
+                words = record.kind
+        return self._stamped(record.at, words)
+
+    def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
+        return f"#{self.roster.index(record.fingerprint) or '?'}"
+
+    def _stamped(self, at: float, words: str) -> str:
+        return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"

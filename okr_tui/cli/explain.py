@@ -1,0 +1,67 @@
+"""`okr-tui explain`: the next choice in words, and what would follow if a key failed."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.documents import explanation_document
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.verb import NUMBERED, json_option, key_number, run
+from okr_tui.domain import explain as domain
+from okr_tui.domain.choice import Question
+from okr_tui.domain.explain import Explanation, Standing
+from okr_tui.domain.models import bare_name
+from okr_tui.domain.words import GLYPHS, moment
+
+if TYPE_CHECKING:
+    from okr_tui.services.keyring import Keyring
+
+
+@click.command(context_settings=NUMBERED)
+@click.argument("model", required=False)
+@click.option("--if-fails", type=key_number, metavar="N", help="What if key N were found spent now.")
+@json_option
+@click.pass_obj
+def explain(invocation: Invocation, model: str | None, if_fails: int | None, *, as_json: bool) -> None:
+    """Which key the next request takes, for MODEL if given, and why not each other."""
+
+    async def work(keyring: "Keyring") -> None:
+        pool = keyring.pool
+        now = keyring.clock.time()
+        question = Question(now, bare_name(model) if model else None, in_flight=pool.in_flight)
+        found = domain.explain(pool.state, pool.roster, question, pool.policy)
+        after = None
+        if if_fails is not None:
+            key = keyring.key(if_fails)
+            after = domain.explain_failure(pool.state, pool.roster, question, pool.policy, key)
+        if as_json:
+            show_document(explanation_document(found, after))
+            return
+        subject = f"The next request for {found.model}" if found.model else "The next request"
+        for line in _lines(found, now, subject):
+            show(line)
+        for line in ["", *_lines(after, now, f"If #{if_fails} were spent, it")] if after else ():
+            show(line)
+
+    run(invocation, work)
+
+
+def _lines(found: Explanation, now: float, subject: str) -> list[str]:
+    if found.chosen:
+        chosen = found.chosen
+        first = f"{subject} takes #{chosen.index} {chosen.key.masked}: {found.why}"
+    else:
+        back = f", the first is back {moment(found.earliest, now, local_zone())}" if found.earliest else ""
+        first = f"{subject} finds no key: {found.why}{back}"
+    return [first, *table(_cells(standing, now) for standing in found.keys if standing is not found.chosen)]
+
+
+def _cells(standing: Standing, now: float) -> tuple[str, ...]:
+    back = f", back {moment(standing.until, now, local_zone())}" if standing.until else ""
+    return (
+        f"  #{standing.index}",
+        standing.key.masked,
+        f"{GLYPHS[standing.state]} {standing.state.value}",
+        f"{standing.reason}{back}",
+    )

@@ -1,0 +1,148 @@
+"""The models of the cloud: `models`, `refresh`, `info`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.documents import info_document, models_document
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.keys import active_words
+from okr_tui.cli.text import note, show, show_document, table
+from okr_tui.cli.verb import json_option, run
+from okr_tui.domain.errors import OkrError
+from okr_tui.domain.models import bare_name
+from okr_tui.domain.words import rfc3339
+from okr_tui.services.inventory import REFRESH_EVERY
+from okr_tui.services.service import ModelRow, Snapshot
+
+if TYPE_CHECKING:
+    from okr_tui.services.keyring import Keyring
+
+CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
+
+
+@click.command()
+@click.argument("words", metavar="[FILTER]", default="")
+@click.option("--refresh", "anew", is_flag=True, help="Read the list again, however new it is.")
+@json_option
+@click.pass_obj
+def models(invocation: Invocation, words: str, *, anew: bool, as_json: bool) -> None:
+    """The models of the cloud; with FILTER those with all its words in name, family or capabilities."""
+
+    async def work(keyring: "Keyring") -> None:
+        if anew or _is_old(keyring.snapshot):
+            await _refresh(keyring)
+        snapshot = keyring.snapshot
+        rows = tuple(row for row in snapshot.models.rows if row.model.matches(words))
+        if as_json:
+            stale = bool(snapshot.models.error) or _is_old(snapshot)
+            show_document(models_document(rows, snapshot.models, stale=stale))
+            return
+        for line in _list_lines(rows, snapshot):
+            show(line)
+
+    run(invocation, work)
+
+
+def _is_old(snapshot: Snapshot) -> bool:
+    return snapshot.at - (snapshot.models.refreshed_at or 0.0) >= REFRESH_EVERY
+
+
+async def _refresh(keyring: "Keyring") -> None:
+    """Read the list again; a failure matters only where no earlier list can stand in."""
+    note("Refreshing Ollama cloud models…")
+    try:
+        await keyring.refresh_models()
+    except OkrError as error:
+        if keyring.snapshot.models.refreshed_at is None:
+            raise
+        note(f"okr-tui: {error}")
+
+
+def _list_lines(rows: tuple[ModelRow, ...], snapshot: Snapshot) -> list[str]:
+    if not rows:
+        known = bool(snapshot.models.rows)
+        return ["No model matches." if known else "No cloud models are currently available."]
+    active = active_words(snapshot.pool, snapshot.at, local_zone())
+    total = len(snapshot.pool.keys)
+    return [f"☁️ Cloud ({len(rows)}) — active key {active}", *table(_cells(row, total) for row in rows)]
+
+
+def _cells(row: ModelRow, total: int) -> tuple[str, ...]:
+    model = row.model
+    able = " ".join(word for capability, word in CAPABILITIES if model.can(capability))
+    return (model.id, model.parameters_text or "-", model.context_text or "-", able, _keys(row, total))
+
+
+def _keys(row: ModelRow, total: int) -> str:
+    if row.model.status == "gone":
+        return f"gone, now {row.replaced_by}" if row.replaced_by else "gone"
+    if len(row.keys) == total:
+        return "all keys" if total else ""
+    return " ".join(f"#{place}" for place in row.keys) or "no key"
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def refresh(invocation: Invocation, *, as_json: bool) -> None:
+    """Read the model list again."""
+
+    async def work(keyring: "Keyring") -> None:
+        note("Refreshing Ollama cloud models…")
+        said = await keyring.refresh_models()
+        listed = keyring.snapshot.models
+        if as_json:
+            count = sum(row.model.status == "listed" for row in listed.rows)
+            document = {"message": said, "refreshed_at": rfc3339(listed.refreshed_at), "models": count}
+            show_document(document)
+        else:
+            show(said)
+
+    run(invocation, work)
+
+
+@click.command()
+@click.argument("model")
+@json_option
+@click.pass_obj
+def info(invocation: Invocation, model: str, *, as_json: bool) -> None:
+    """Everything about one model."""
+
+    async def work(keyring: "Keyring") -> None:
+        row = _row(keyring.snapshot, model)
+        if row is None or row.model.capabilities is None:
+            await _refresh(keyring)
+            row = _row(keyring.snapshot, model)
+        if row is None:
+            raise OkrError(f"Model not found: {model}; okr-tui models lists those there are")
+        if as_json:
+            show_document(info_document(row))
+            return
+        show(row.model.display)
+        for line in table(_details(row, len(keyring.pool.roster.keys))):
+            show(line)
+
+    run(invocation, work)
+
+
+def _row(snapshot: Snapshot, name: str) -> ModelRow | None:
+    wanted = bare_name(name)
+    return next((row for row in snapshot.models.rows if row.model.id == wanted), None)
+
+
+def _details(row: ModelRow, total: int) -> list[tuple[str, str]]:
+    model = row.model
+    context = f"{model.context_length:,} tokens" if model.context_length else "unknown"
+    able = "unknown" if model.capabilities is None else ", ".join(model.capabilities) or "none"
+    vision = "unknown" if model.capabilities is None else "✅" if model.can("vision") else "❌"
+    return [
+        ("Source", f"Ollama Cloud, {model.provider_id}"),
+        ("Parameters", model.parameters_text or "unknown"),
+        ("Context", context),
+        ("Vision", vision),
+        ("Family", model.family or "unknown"),
+        ("Quantization", model.quantization or "unknown"),
+        ("Capabilities", able),
+        ("Keys", _keys(row, total)),
+    ]

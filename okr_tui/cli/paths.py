@@ -1,0 +1,41 @@
+"""`okr-tui paths`: where files are, without touching any."""
+
+from urllib.parse import urlsplit
+
+import click
+
+from okr_tui.cli.invocation import Invocation
+from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.verb import json_option
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def paths(invocation: Invocation, *, as_json: bool) -> None:
+    """Where settings, log and state are, whether they exist or not."""
+    from okr_tui.settings.layers import load
+    from okr_tui.store.locate import state_folder
+
+    settings = load(invocation.sources())
+    state = state_folder()
+    found = {
+        "settings": str(settings.global_file),
+        "project_settings": str(settings.project_file),
+        "store": without_password(settings.store.value or f"sqlite:{state / 'log.db'}"),
+        "state": str(state),
+        "gateway_token": str(state / "gateway-token"),
+    }
+    if as_json:
+        show_document(found)
+        return
+    for line in table((name.replace("_", " "), place) for name, place in found.items()):
+        show(line)
+
+
+def without_password(store: str) -> str:
+    """A store's address for people. A server's may hold a password, in front of the host or in the query."""
+    parts = urlsplit(store)
+    if not parts.netloc:
+        return store
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,54 @@
+"""`okr-tui status`: the pool at a glance."""
+
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.documents import status_document
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.keys import active_words
+from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.verb import json_option, run
+from okr_tui.domain.words import moment
+from okr_tui.services.service import Snapshot
+
+if TYPE_CHECKING:
+    from okr_tui.services.keyring import Keyring
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(invocation: Invocation, *, as_json: bool) -> None:
+    """The cloud, the active key and the pool at a glance. Asks the cloud nothing."""
+
+    async def work(keyring: "Keyring") -> None:
+        snapshot, store = keyring.snapshot, keyring.pool.store.name
+        if as_json:
+            show_document(status_document(snapshot, store))
+            return
+        show("🦙 Ollama Cloud Status")
+        for line in table(_rows(snapshot, store, local_zone())):
+            show(line)
+
+    run(invocation, work, with_problems=False)
+
+
+def _rows(snapshot: Snapshot, store: str, zone: tzinfo) -> list[tuple[str, str]]:
+    pool, models, settings, now = snapshot.pool, snapshot.models, snapshot.settings, snapshot.at
+    counts = ", ".join(f"{count} {state.value}" for state, count in pool.counts.items())
+    listed = sum(row.model.status == "listed" for row in models.rows)
+    read = f", read {moment(models.refreshed_at, now, zone)}" if models.refreshed_at else ", not read yet"
+    rows = [
+        ("Keys", f"✅ {len(pool.keys)} configured: {counts}" if pool.keys else "❌ none configured"),
+        ("Active key", active_words(pool, now, zone)),
+        ("Models", f"{listed}{read}"),
+        ("URL", settings.cloud_url),
+    ]
+    if pool.empty_at:
+        rows.append(("Pool empty", f"{moment(pool.empty_at, now, zone)} at this pace"))
+    if pool.outage:
+        rows.append(("Outage", pool.outage.reason))
+    rows += [("Log", store), ("Settings", str(settings.global_file))]
+    return rows + [("Problem", problem) for problem in settings.problems]

@@ -1,0 +1,210 @@
+"""A user's home on a simulated cloud over loopback, where commands are run in this process."""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from okr_tui.cli import main
+from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
+
+NOW = 1_791_475_200.0
+"""Thursday 2026-10-08, 16:00 UTC."""
+MODEL = "gpt-oss:20b"
+QUICK = {"retry_same": [0, 0], "confirm_after": [0, 0], "spent_jitter": [30, 30]}
+
+
+@dataclass
+class Moment:
+    """The clock of cloud and commands; it moves only when a test says so."""
+
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Text:
+    """Equal to every text of a form."""
+
+    form: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and re.fullmatch(self.form, other) is not None
+
+    def __hash__(self) -> int:
+        return hash(self.form)
+
+
+class Number:
+    """Equal to every whole number."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is int
+
+    def __hash__(self) -> int:
+        return 0
+
+
+TIME = Text(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
+COUNT = Number()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The documents on standard output, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Home:
+    """Settings, log and cloud of one user."""
+
+    folder: Path
+    url: str
+    keys: tuple[tuple[str, str], ...]
+    moment: Moment
+    capture: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def settings_file(self) -> Path:
+        """The global settings."""
+        return self.folder / "settings.json"
+
+    @property
+    def where(self) -> list[str]:
+        """The options that lead to this home."""
+        return ["--settings", str(self.settings_file), "--project", str(self.folder / "project")]
+
+    def write_settings(
+        self, *, keys: int | None = None, policy: Mapping[str, object] | None = None, **section: object
+    ) -> None:
+        """Write settings with the cloud's keys, or the first of them."""
+        entries = [{"key": text, "label": label} for text, label in self.keys[:keys]]
+        document = {
+            "theme": "kept",
+            "pi-ollama": {"cloudUrl": self.url, "apiKeys": entries, "activeKeyIndex": 0, **section},
+            "okr-tui": {
+                "store": f"sqlite:{self.folder / 'log.db'}",
+                "policy": {**QUICK, **(policy or {})},
+            },
+        }
+        self.settings_file.write_text(json.dumps(document, indent=2))
+
+    def run(self, *arguments: str, stdin: str = "") -> Ran:
+        """Run a command to its end. What it says never holds a key."""
+        self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        self.capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*self.where, *arguments])
+        out, err = self.capture.readouterr()
+        assert not any(text in out + err for text, _ in self.keys)
+        assert "Traceback" not in err
+        assert isinstance(ended.value.code, int)
+        return Ran(ended.value.code, out, err)
+
+    def good(self, *arguments: str, stdin: str = "") -> Ran:
+        """Run a command that does what it is asked."""
+        ran = self.run(*arguments, stdin=stdin)
+        assert ran.code == 0, ran.err
+        return ran
+
+    @contextlib.contextmanager
+    def process(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run a command as a process of its own, by the machine's clock."""
+        command = [sys.executable, "-m", "okr_tui", *self.where, *arguments]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def fault(self, fault: str, **order: object) -> None:
+        """Order a fault of the cloud."""
+        self._control("faults", {"fault": fault, **order})
+
+    def change(self, account: str, **values: object) -> None:
+        """Change an account of the cloud."""
+        self._control(f"accounts/{account}", values)
+
+    def sent(self, path: str) -> list[dict[str, Any]]:
+        """The requests the cloud received on a path."""
+        found = httpx.get(f"{self.url}/_demo/requests", trust_env=False).json()["requests"]
+        return [request for request in found if request["path"] == path]
+
+    def _control(self, path: str, document: Mapping[str, object]) -> None:
+        httpx.post(f"{self.url}/_demo/{path}", json=document, trust_env=False).raise_for_status()
+
+
+@contextlib.contextmanager
+def served(cloud: SimulatedCloud) -> Iterator[str]:
+    """Serve a cloud from a thread, so that commands can run loops of their own in this one."""
+    ready: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+
+    async def serving() -> None:
+        ended = asyncio.Event()
+        async with serve(cloud) as url:
+            ready.put((url, asyncio.get_running_loop(), ended))
+            await ended.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serving(),))
+    thread.start()
+    url, loop, ended = ready.get(timeout=10)
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+
+
+@contextlib.contextmanager
+def living(
+    folder: Path,
+    capture: pytest.CaptureFixture[str],
+    patch: pytest.MonkeyPatch,
+    scenario: str = "calm",
+    pace: float = 0.0,
+) -> Iterator[Home]:
+    """A home on a cloud in that scenario."""
+    moment = Moment()
+    cloud = SimulatedCloud(SCENARIOS[scenario], clock=moment, pace=pace)
+    patch.setattr("okr_tui.services.clock.SystemClock.time", lambda _: moment())
+    with served(cloud) as url:
+        home = Home(folder, url, cloud.keys, moment, capture, patch)
+        home.write_settings()
+        yield home
