@@ -1,0 +1,178 @@
+"""The application: it opens the service, holds the newest snapshot and sends commands."""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, tzinfo
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import InvalidThemeError, SystemCommand
+from textual.binding import BindingType
+from textual.reactive import var
+from textual.screen import Screen
+from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
+
+from okr_tui.domain.errors import OkrError
+from okr_tui.services.service import Snapshot
+from okr_tui.ui import feeds
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.commands import Commands
+from okr_tui.ui.editor import EditFile, edit_file
+from okr_tui.ui.palette import palette
+from okr_tui.ui.screens.dashboard import Dashboard
+from okr_tui.ui.themes import DEFAULT, THEMES
+from okr_tui.ui.widgets.chat import ChatPane
+
+
+def said(error: BaseException | None) -> str:
+    """A failure in one line; what is not ours is named as what it is."""
+    if isinstance(error, OkrError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def counts_down(snapshot: Snapshot) -> bool:
+    """Whether a text on the screen changes with time alone."""
+    pool = snapshot.pool
+    ages = snapshot.models.error is not None or any(row.read_at for row in pool.keys)
+    return ages or pool.outage is not None or any(row.verdict.until for row in pool.keys)
+
+
+class OkrApp(Commands):
+    """The dashboard. It returns "demo" when the person wants to look around without a key."""
+
+    CSS_PATH = "okr.tcss"
+    TITLE = "okr-tui"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+
+    now: var[float] = var(0.0)
+    failure: var[str | None] = var(None)
+
+    def __init__(
+        self,
+        open_service: feeds.OpenService,
+        *,
+        theme: str | None = None,
+        zone: tzinfo | None = None,
+        demo: bool = False,
+        edit_file: EditFile = edit_file,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(zone or datetime.now(UTC).astimezone().tzinfo or UTC, clock)
+        self.edit_file = edit_file
+        self._open_service = open_service
+        self._demo = demo
+        self._own_theme = theme is not None
+        self._answering: Worker[None] | None = None
+        self._serving: Worker[None] | None = None
+        for each in THEMES:
+            self.register_theme(each)
+        self.theme = DEFAULT
+        self._wanted_theme = theme
+
+    def get_default_screen(self) -> Screen[None]:
+        """The dashboard, fed with the newest snapshot."""
+        dashboard = Dashboard(self.zone, self.clock, demo=self._demo)
+        return dashboard.data_bind(Commands.snapshot, OkrApp.now, OkrApp.failure)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
+        """What the palette offers."""
+        return palette(self)
+
+    def on_mount(self) -> None:
+        """Show the screen at once; the service is opened beside it."""
+        self._use_theme(self._wanted_theme)
+        self.now = self.clock()
+        self._ticking = self.set_interval(1, self._tick, pause=True)
+        self._serving = self.run_worker(
+            feeds.serve(self._open_service, self.post_message), group="service", exit_on_error=False
+        )
+
+    async def on_unmount(self) -> None:
+        """Let the service close in peace; only a failure while closing is news."""
+        serving = self._serving
+        if serving is None or serving.state is WorkerState.ERROR:
+            return
+        serving.cancel()
+        try:
+            await serving.wait()
+        except WorkerCancelled:
+            return
+        except WorkerFailed as failed:
+            raise failed.error from None
+
+    def _tick(self) -> None:
+        self.now = self.clock()
+
+    def _use_theme(self, name: str | None) -> None:
+        try:
+            self.theme = name or DEFAULT
+        except InvalidThemeError:
+            self.theme = DEFAULT
+            self.notify(f"There is no theme {name}; {DEFAULT} is used", severity="warning", markup=False)
+
+    @on(feeds.ServiceOpened)
+    def _service_opened(self, event: feeds.ServiceOpened) -> None:
+        self.service = event.service
+
+    @on(feeds.SnapshotArrived)
+    def _snapshot_arrived(self, event: feeds.SnapshotArrived) -> None:
+        snapshot = event.snapshot
+        theme = snapshot.settings.theme
+        if not self._own_theme and theme != self._wanted_theme:
+            self._wanted_theme = theme
+            self._use_theme(theme)
+        with self.batch_update():
+            self.now = self.clock()
+            self.snapshot = snapshot
+        if counts_down(snapshot):
+            self._ticking.resume()
+        else:
+            self._ticking.pause()
+
+    @on(feeds.AnswerArrived)
+    def _answer_arrived(self, event: feeds.AnswerArrived) -> None:
+        self.dashboard.chat.show_event(event.event, event.at)
+
+    @on(ChatPane.Asked)
+    def _asked(self, event: ChatPane.Asked) -> None:
+        if self.service is None:
+            self.dashboard.chat.fail(self.failure or "the service is still being opened; try again")
+            return
+        events = self.service.chat(event.model, event.messages, conversation=event.conversation)
+        self._answering = self.run_worker(
+            feeds.answer(events, self.post_message, self.clock),
+            group="answer",
+            exclusive=True,
+            exit_on_error=False,
+        )
+
+    @on(ChatPane.StopAsked)
+    def _stop_asked(self) -> None:
+        if self._answering:
+            self._answering.cancel()
+
+    @on(ChatPane.NoModel)
+    def _no_model(self) -> None:
+        self.notify("Choose a model first: enter on a line of Models", severity="warning")
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        """Every worker's end comes by here, so no failure goes unseen."""
+        worker, state = event.worker, event.state
+        if worker is self._answering:
+            self._answer_ended(worker, state)
+        elif worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
+            self.service = None
+            self.failure = said(worker.error) if worker.error else "it closed by itself"
+        elif state is WorkerState.ERROR and worker.group == "command":
+            self.notify(said(worker.error), title="Not done", severity="error", timeout=10, markup=False)
+
+    def _answer_ended(self, worker: Worker[None], state: WorkerState) -> None:
+        chat = self.dashboard.chat
+        if state is WorkerState.SUCCESS:
+            chat.finish()
+        elif state is WorkerState.CANCELLED:
+            chat.stop()
+        elif state is WorkerState.ERROR:
+            chat.fail(said(worker.error))

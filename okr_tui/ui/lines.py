@@ -1,0 +1,97 @@
+"""A line of the screen as plain values: parts of text, each with a style; compared, cut and padded by cells.
+
+Outside text only ever enters a part's text, so nothing in it is read as markup.
+"""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from okr_tui.domain.feed import Tone
+from okr_tui.domain.health import State
+
+Part = tuple[str, str]
+"""A text and its style; styles name theme variables."""
+Line = tuple[Part, ...]
+
+GOOD = "$text-success"
+NOTICE = "$text-primary"
+WARNING = "$text-warning"
+FAULT = "$text-error"
+QUIET = "$text-muted"
+STRONG = "bold"
+
+STATE_STYLES: dict[State, str] = {
+    State.UNVERIFIED: NOTICE,
+    State.READY: GOOD,
+    State.BUSY: WARNING,
+    State.SLOWED: WARNING,
+    State.SPENT: WARNING,
+    State.SHAKY: WARNING,
+    State.INVALID: FAULT,
+    State.SUSPENDED: FAULT,
+    State.OFF: QUIET,
+    State.PROBING: NOTICE,
+    State.NO_PLAN: WARNING,
+    State.GONE: QUIET,
+    State.OUTAGE: FAULT,
+}
+TONES: dict[Tone, tuple[str, str]] = {
+    "fault": ("✖", FAULT),
+    "warning": ("▲", WARNING),
+    "good": ("●", GOOD),
+    "info": ("○", NOTICE),
+    "quiet": ("·", QUIET),
+}
+
+
+def one_line(text: str) -> str:
+    """Outside text on one line."""
+    return " ".join(text.split())
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """A text in exactly `width` cells: padded, or cut with an ellipsis."""
+    text = one_line(text)
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+    pad = " " * (width - cell_len(text))
+    return pad + text if right else text + pad
+
+
+def faded(line: Line) -> Line:
+    """A line without its colours."""
+    return tuple((text, QUIET) for text, _ in line)
+
+
+def length(line: Line) -> int:
+    """How many cells a line takes."""
+    return sum(cell_len(text) for text, _ in line)
+
+
+def fit_line(line: Line, width: int) -> Line:
+    """A line in exactly `width` cells."""
+    left = width
+    fitted: list[Part] = []
+    for text, style in line:
+        if cell_len(text) > left:
+            fitted.append((set_cell_size(text, left - 1) + "…" if left > 0 else "", style))
+            return tuple(fitted)
+        fitted.append((text, style))
+        left -= cell_len(text)
+    return (*fitted, (" " * left, "")) if left else tuple(fitted)
+
+
+def joined(lines: Sequence[Line], gap: Part = ("  ", "")) -> Line:
+    """Lines side by side with a gap between; empty ones leave none."""
+    parts: list[Part] = []
+    for line in lines:
+        if line:
+            parts.extend((gap, *line) if parts else line)
+    return tuple(parts)
+
+
+def content(line: Line) -> Content:
+    """A line as a widget takes it."""
+    return Content.assemble(*line)

@@ -1,0 +1,65 @@
+"""The command palette: the original's seven commands, then every action of the table."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from okr_tui.ui.actions import ACTIONS
+
+if TYPE_CHECKING:
+    from okr_tui.ui.commands import Commands
+
+
+def palette(app: "Commands") -> Iterator[SystemCommand]:
+    """Every command; those for single keys and models show once something is typed."""
+    yield SystemCommand(
+        "ollama-status", "keys, active key, models, address", partial(app.show_text, "status")
+    )
+    yield SystemCommand("ollama-models", "the cloud's models", partial(app.show_text, "models"))
+    yield SystemCommand("ollama-refresh", "read the model list again", app.action_refresh_models)
+    yield SystemCommand("ollama-info MODEL", "what is known of one model", app.pick_model)
+    yield SystemCommand("ollama-keys", "the pool and each key's health", partial(app.show_text, "keys"))
+    yield SystemCommand("ollama-rotate", "prefer the next key that is not blocked", app.action_rotate)
+    snapshot = app.snapshot
+    for row in snapshot.pool.keys if snapshot else ():
+        name = f"ollama-use-key {row.index}"
+        yield SystemCommand(
+            name, f"prefer {row.masked} and remember it", partial(app.action_use_key, row.index)
+        )
+    for model in snapshot.models.rows if snapshot else ():
+        name = f"ollama-info {model.model.id}"
+        yield SystemCommand(
+            name, "what is known of this model", partial(app.show_model, model), discover=False
+        )
+    for action in ACTIONS:
+        if action.title:
+            run = partial(app.run_action, action.target)
+            yield SystemCommand(action.title, f"{action.tooltip} ({action.shown})", run)
+    yield SystemCommand("theme: choose", "change the colours for this session", app.action_change_theme)
+
+
+class ModelPicker(Provider):
+    """The models to choose from for `ollama-info`; their names are outside text, so they are never markup."""
+
+    async def discover(self) -> Hits:
+        """All models."""
+        for name, show in self._models():
+            yield DiscoveryHit(Content(name), show, text=name)
+
+    async def search(self, query: str) -> Hits:
+        """The models whose name matches."""
+        matcher = self.matcher(query)
+        for name, show in self._models():
+            if (score := matcher.match(name)) > 0:
+                yield Hit(score, matcher.highlight(name), show, text=name)
+
+    def _models(self) -> "Iterator[tuple[str, partial[None]]]":
+        from okr_tui.ui.commands import Commands
+
+        if isinstance(self.app, Commands) and self.app.snapshot:
+            for row in self.app.snapshot.models.rows:
+                yield row.model.id, partial(self.app.show_model, row)

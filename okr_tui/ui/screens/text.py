@@ -1,0 +1,59 @@
+"""A text laid over the dashboard: help and the answers of the original's commands."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from okr_tui.ui.actions import groups
+
+
+class TextScreen(ModalScreen[None]):
+    """Shows a text until escape, q or enter. No right border: terminals differ on how wide emoji are."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,question_mark,f1", "close", "close", show=False)
+    ]
+
+    def __init__(self, title: str, text: Content) -> None:
+        super().__init__()
+        self.heading = title
+        self.text = text
+
+    def compose(self) -> ComposeResult:
+        """Heading, scrolling text, the way out."""
+        with VerticalScroll(id="text-box"):
+            yield Static(Content(self.heading), id="text-heading")
+            yield Static(self.text, id="text-body")
+            yield Static(Content("esc closes"), id="text-foot")
+
+    def action_close(self) -> None:
+        """Back to the dashboard."""
+        self.dismiss()
+
+
+def help_text() -> Content:
+    """Every action under its heading, and what the marks mean."""
+    lines: list[Content] = []
+    for heading, actions in groups().items():
+        lines.append(Content.assemble("\n" if lines else "", (heading, "bold $text-primary")))
+        lines += [
+            Content.assemble((f"  {action.shown:<10}", "bold $text-accent"), f" {action.tooltip}")
+            for action in actions
+        ]
+    lines.append(
+        Content.assemble(
+            ("\nMarks\n", "bold $text-primary"),
+            ("  ▶", "$text-primary"),
+            "          the key that the next request takes\n",
+            ("  ▷", "$text-primary"),
+            "          the key you prefer, while another one has to stand in\n",
+            ("  ▇▁▁▁", "$text-success"),
+            "       how much of a quota window is used",
+        )
+    )
+    return Content("\n").join(lines)

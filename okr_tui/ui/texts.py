@@ -1,0 +1,84 @@
+"""The texts of the original's seven commands, from a snapshot. Wording is kept where it was right."""
+
+from datetime import tzinfo
+
+from okr_tui.domain.models import Model
+from okr_tui.domain.words import GLYPHS, sentence
+from okr_tui.services.service import ModelRow, Snapshot
+
+
+def active_key(snapshot: Snapshot) -> str:
+    """The active key masked, or "(none)"."""
+    pool = snapshot.pool
+    return next((row.masked for row in pool.keys if row.index == pool.active), "(none)")
+
+
+def status_text(snapshot: Snapshot) -> str:
+    """What `ollama-status` says."""
+    count = len(snapshot.pool.keys)
+    return "\n".join(
+        [
+            "🦙 Ollama Cloud Status",
+            "",
+            f"Keys:       {f'✅ {count} configured' if count else '❌ none configured'}",
+            f"Active key: {active_key(snapshot)}",
+            f"Models:     {len(snapshot.models.rows)}",
+            f"URL:        {snapshot.settings.cloud_url}",
+            *(f"Problem:    {problem}" for problem in snapshot.settings.problems),
+        ]
+    )
+
+
+def keys_text(snapshot: Snapshot, now: float, zone: tzinfo) -> str:
+    """What `ollama-keys` says, with each key's health."""
+    pool = snapshot.pool
+    lines = [
+        "🔑 Ollama Cloud Key Pool",
+        "",
+        f"Total:  {len(pool.keys)}",
+        f"Active: {active_key(snapshot)}",
+        "",
+    ]
+    for row in pool.keys:
+        mark = "👉" if row.index == pool.active else "  "
+        reason = sentence(row.verdict, now, zone)
+        state = row.state.value if reason == row.state.value else f"{row.state.value}, {reason}"
+        lines.append(f"{mark} #{row.index} {row.masked}  {GLYPHS[row.state]} {state}")
+    return "\n".join([*lines, "", pool.why] if pool.why else lines)
+
+
+def models_text(snapshot: Snapshot) -> str:
+    """What `ollama-models` says."""
+    names = [row.model.display for row in snapshot.models.rows if row.model.status == "listed"]
+    if not names:
+        return "No cloud models are currently available."
+    header = f"☁️ Cloud ({len(names)}) — active key {active_key(snapshot)}"
+    return "\n".join([header, "", *names])
+
+
+def info_text(row: ModelRow) -> str:
+    """What `ollama-info MODEL` says."""
+    model = row.model
+    lines = [
+        model.display,
+        "",
+        "Source:       Ollama Cloud",
+        f"Parameters:   {model.parameters_text or 'unknown'}",
+        f"Context:      {f'{model.context_length:,} tokens' if model.context_length else 'unknown'}",
+        f"Vision:       {_mark(model, 'vision')}",
+        f"Family:       {model.family or 'unknown'}",
+        f"Quantization: {model.quantization or 'unknown'}",
+        f"Capabilities: {', '.join(model.capabilities) if model.capabilities else 'unknown'}",
+        f"Keys:         {', '.join(f'#{key}' for key in row.keys) or 'none may use it'}",
+    ]
+    if model.status == "gone":
+        lines.append(
+            f"Gone:         {f'use {row.replaced_by}' if row.replaced_by else 'no successor is known'}"
+        )
+    return "\n".join(lines)
+
+
+def _mark(model: Model, capability: str) -> str:
+    if model.capabilities is None:
+        return "unknown"
+    return "✅" if model.can(capability) else "❌"

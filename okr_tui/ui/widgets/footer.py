@@ -1,0 +1,59 @@
+"""The keys that apply where the focus is: at most seven, and none cut."""
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.reactive import var
+from textual.style import Style
+from textual.widgets import Static
+
+from okr_tui.ui.actions import Action, Place, offered
+from okr_tui.ui.lines import QUIET
+
+MOST = 7
+
+
+def shown_key(action: Action, place: Place) -> str:
+    """The key as people write it; where `?` would be typed, help is F1."""
+    return "F1" if action.id == "help" and place in ("prompt", "filter") else action.shown
+
+
+def chosen(place: Place, width: int) -> list[tuple[str, Action]]:
+    """What fits, in the table's order; the last ones, help and palette, are kept longest."""
+    actions = offered(place)[:MOST]
+    items = [(shown_key(action, place), action) for action in actions]
+    while items and sum(cell_len(key) + cell_len(action.label) + 3 for key, action in items) - 2 > width:
+        del items[-3 if len(items) > 2 else -1]
+    return items
+
+
+class FootLine(Static):
+    """Draws the keys; each can be clicked."""
+
+    place: var[Place] = var[Place]("keys")
+    answering: var[bool] = var(False)
+
+    def __init__(self) -> None:
+        super().__init__(id="footer")
+        self.auto_links = False
+
+    def watch_place(self) -> None:
+        """Draw the keys of the new place."""
+        self._draw()
+
+    def watch_answering(self) -> None:
+        """While an answer runs, escape stops it."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Choose what fits."""
+        self._draw()
+
+    def _draw(self) -> None:
+        parts: list[Content] = []
+        for key, action in chosen(self.place, self.content_size.width):
+            label = "stop" if action.id == "back" and self.answering else action.label
+            text = Content.assemble((key, "bold $text-accent"), (f" {label}", QUIET))
+            if action.target.startswith(("app.", "screen.")) and action.id != "use-key":
+                text = text.stylize(Style.from_meta({"@click": action.target}))
+            parts.append(text)
+        self.update(Content("  ").join(parts), layout=False)

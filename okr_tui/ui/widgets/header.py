@@ -1,0 +1,112 @@
+"""The one line on top: which cloud, how the pool stands, when it will be empty, what is wrong."""
+
+from datetime import UTC, tzinfo
+from urllib.parse import urlsplit
+
+from textual.reactive import var
+from textual.widgets import Static
+
+from okr_tui.domain.health import State
+from okr_tui.domain.words import moment, span
+from okr_tui.services.service import Snapshot
+from okr_tui.ui.lines import FAULT, QUIET, STATE_STYLES, WARNING, Line, content, fit_line, joined, length
+
+STALE = 900
+"""A quota reading older than this many seconds is worth a word."""
+NAME: Line = (("okr-tui", "bold $text-accent"),)
+
+
+def host(url: str) -> str:
+    """The host of an address, with its port when it has one."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or url
+
+
+def counts(snapshot: Snapshot) -> Line:
+    """The keys per state: "3 ready · 1 spent"."""
+    found = [
+        ((f"{n} {state.value}", STATE_STYLES[state]),)
+        for state in State
+        if (n := snapshot.pool.counts.get(state))
+    ]
+    return joined(found, (" · ", QUIET))
+
+
+def forecast(snapshot: Snapshot, now: float, zone: tzinfo) -> Line:
+    """When the pool is empty at its present pace."""
+    empty_at = snapshot.pool.empty_at
+    if empty_at is None:
+        return ()
+    return (("pool empty at this pace ", QUIET), (moment(empty_at, now, zone), WARNING))
+
+
+def marks(snapshot: Snapshot, now: float, *, demo: bool) -> Line:
+    """What deserves a look: problems, stale readings, the demo."""
+    readings = [row.read_at for row in snapshot.pool.keys if row.read_at is not None and row.verdict.eligible]
+    found: list[Line] = []
+    if readings and now - min(readings) > STALE:
+        found.append(((f"quota read {span(now - min(readings))} ago", WARNING),))
+    if problems := len(snapshot.settings.problems):
+        found.append(((f"▲ {problems} in settings", WARNING),))
+    if snapshot.models.error:
+        found.append((("▲ models", FAULT),))
+    if demo:
+        found.append(((" DEMO ", "reverse bold $text-accent"),))
+    return joined(found)
+
+
+def header_line(snapshot: Snapshot, now: float, zone: tzinfo, width: int, *, demo: bool) -> Line:
+    """The whole line; where there is no room, the forecast goes first, then the host."""
+    right = marks(snapshot, now, demo=demo)
+    where: Line = ((host(snapshot.settings.cloud_url), QUIET),)
+    ahead = forecast(snapshot, now, zone)
+    choices = [
+        [NAME, where, counts(snapshot), ahead],
+        [NAME, where, counts(snapshot)],
+        [NAME, counts(snapshot)],
+    ]
+    for choice in choices:
+        left = joined(choice, ("   ", ""))
+        room = width - length(right)
+        if length(left) + 2 <= room or choice is choices[-1]:
+            break
+    return (*fit_line(left, max(0, room)), *right)
+
+
+class Header(Static):
+    """Draws `header_line`, and only when it says something else."""
+
+    snapshot: var[Snapshot | None] = var(None)
+    now: var[float] = var(0.0)
+    failure: var[str | None] = var(None)
+
+    def __init__(self, zone: tzinfo = UTC, *, demo: bool = False) -> None:
+        super().__init__(id="header")
+        self.zone = zone
+        self.demo = demo
+        self._line: Line = ()
+
+    def watch_snapshot(self) -> None:
+        """Draw the new state."""
+        self._draw()
+
+    def watch_now(self) -> None:
+        """Let ages go on."""
+        self._draw()
+
+    def watch_failure(self) -> None:
+        """Stop saying that the service is being opened."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Choose what fits."""
+        self._draw()
+
+    def _draw(self) -> None:
+        line: Line = (*NAME, ("   not running" if self.failure else "   opening …", QUIET))
+        if self.snapshot is not None:
+            width = self.content_size.width
+            line = header_line(self.snapshot, self.now, self.zone, width, demo=self.demo)
+        if line != self._line:
+            self._line = line
+            self.update(content(line), layout=False)

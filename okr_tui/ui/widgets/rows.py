@@ -1,0 +1,212 @@
+"""A list drawn line by line: it repaints only lines that changed and keeps its cursor on its row.
+
+Textual's DataTable repaints every visible row for one changed cell and reads strings as markup; this one
+compares plain values instead.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.style import Style
+from textual.visual import Visual
+
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.lines import QUIET, Line, content, fit_line
+
+Row = TypeVar("Row", bound=Hashable)
+
+
+class RowList(ScrollView, Generic[Row], can_focus=True):
+    """Rows of one or more lines each, under an optional header, with a cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--header", "rows--cursor", "rows--cursor-blurred"}
+    ALLOW_SELECT = False
+    FOLLOWS_TOP: ClassVar[bool] = False
+    """Whether a cursor on the first row stays on the first row when new rows come above it."""
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+    empty: reactive[str] = reactive("", repaint=False)
+
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another row."""
+
+        rows: "RowList[Any]"
+
+    @dataclass
+    class Chosen(Message):
+        """A row was chosen with enter or a second click."""
+
+        rows: "RowList[Any]"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.rows: tuple[Row, ...] = ()
+        self._header: Line | None = None
+        self._lines: list[Line] = []
+        self._owners: list[int] = []
+
+    def header(self, width: int) -> Line | None:  # noqa: ARG002
+        """The header in exactly `width` cells; None for no header."""
+        return None
+
+    def lines_of(self, row: Row, width: int) -> Sequence[Line]:
+        """The lines of one row, each in at most `width` cells."""
+        raise NotImplementedError
+
+    def key_of(self, row: Row) -> Hashable:
+        """What stays the same of a row when its values change."""
+        return row
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows[self.cursor] if self.cursor < len(self.rows) else None
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Take over new rows; cursor and scroll position stay with the rows they were on."""
+        chosen, top = self.selected, self._row_at_top()
+        follows = self.FOLLOWS_TOP and self.cursor == 0
+        self.rows = tuple(rows)
+        places = {self.key_of(row): place for place, row in reversed(list(enumerate(self.rows)))}
+        kept = places.get(self.key_of(chosen)) if chosen is not None and not follows else None
+        with self.prevent(RowList.Moved):
+            self.set_reactive(RowList.cursor, min(self.cursor, max(0, len(self.rows) - 1)))
+            if kept is not None:
+                self.set_reactive(RowList.cursor, kept)
+        self.draw()
+        if top is not None and self.scroll_offset.y and (place := places.get(self.key_of(top))) is not None:
+            self.scroll_to(y=self._first_line(place), animate=False)
+        if self.selected != chosen:
+            self.post_message(self.Moved(self))
+
+    def draw(self) -> None:
+        """Make the lines anew and repaint those that differ."""
+        width = self.scrollable_content_region.width
+        if width <= 0:
+            return
+        header, old = self.header(width), self._lines
+        self._lines, self._owners = [], []
+        for place, row in enumerate(self.rows):
+            for line in self.lines_of(row, width):
+                self._lines.append(line)
+                self._owners.append(place)
+        if not self.rows and self.empty:
+            self._lines, self._owners = [((self.empty, QUIET),)], [-1]
+        size = Size(width, len(self._lines) + bool(header))
+        if header != self._header or size != self.virtual_size:
+            resized = size.height != self.virtual_size.height
+            self._header = header
+            self.virtual_size = size
+            self.refresh(layout=resized and self.styles.auto_dimensions)
+            return
+        for number, (before, after) in enumerate(zip(old, self._lines, strict=False)):
+            if before != after:
+                self.refresh_line(number + bool(header))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """The height of all lines, for lists that grow with their rows."""
+        lines = sum(len(self.lines_of(row, width)) for row in self.rows) or bool(self.empty)
+        return lines + (self.header(width) is not None)
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        width = self.scrollable_content_region.width
+        if y == 0 and self._header:
+            line, style = self._header, self.get_visual_style("rows--header")
+        else:
+            number = y + self.scroll_offset.y - bool(self._header)
+            line = self._lines[number] if number < len(self._lines) else ()
+            style = self._style_of(self._owners[number] if number < len(self._lines) else -1)
+        return Visual.to_strips(self, content(fit_line(line, width)), width, 1, style, pad=True)[0]
+
+    def _style_of(self, owner: int) -> Style:
+        if owner != self.cursor or owner < 0:
+            return self.visual_style
+        return self.get_visual_style("rows--cursor" if self.has_focus else "rows--cursor-blurred")
+
+    def _first_line(self, place: int) -> int:
+        return self._owners.index(place) if place in self._owners else 0
+
+    def _row_at_top(self) -> Row | None:
+        owner = self._owners[self.scroll_offset.y] if self.scroll_offset.y < len(self._owners) else -1
+        return self.rows[owner] if 0 <= owner < len(self.rows) else None
+
+    def watch_cursor(self, before: int, after: int) -> None:
+        """Repaint both rows, keep the new one in sight and say so."""
+        for number, owner in enumerate(self._owners):
+            if owner in (before, after):
+                self.refresh_line(number + bool(self._header))
+        mine = [number for number, owner in enumerate(self._owners) if owner == after]
+        room = self.scrollable_content_region.height - bool(self._header)
+        if mine and room > 0:
+            if mine[0] < self.scroll_offset.y:
+                self.scroll_to(y=mine[0], animate=False)
+            elif mine[-1] >= self.scroll_offset.y + room:
+                self.scroll_to(y=mine[-1] - room + 1, animate=False)
+        self.post_message(self.Moved(self))
+
+    def watch_empty(self) -> None:
+        """Show the new reason for having no rows."""
+        self.draw()
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """A scroll bar takes a column."""
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        """Lay the lines out for the new width."""
+        self.draw()
+
+    def on_focus(self) -> None:
+        """The cursor looks different with focus."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The cursor looks different without focus."""
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor; a double click chooses."""
+        number = event.get_content_offset_capture(self).y + self.scroll_offset.y - bool(self._header)
+        if 0 <= number < len(self._owners) and self._owners[number] >= 0:
+            self.cursor = self._owners[number]
+            if event.chain == 2:
+                self.post_message(self.Chosen(self))
+
+    def action_cursor_up(self) -> None:
+        """One row up."""
+        self._move_to(self.cursor - 1)
+
+    def action_cursor_down(self) -> None:
+        """One row down."""
+        self._move_to(self.cursor + 1)
+
+    def action_cursor_first(self) -> None:
+        """To the first row."""
+        self._move_to(0)
+
+    def action_cursor_last(self) -> None:
+        """To the last row."""
+        self._move_to(len(self.rows) - 1)
+
+    def action_cursor_page(self, direction: int) -> None:
+        """One page on."""
+        self._move_to(self.cursor + direction * max(1, self.size.height - 2))
+
+    def action_choose(self) -> None:
+        """Choose the row under the cursor."""
+        if self.selected is not None:
+            self.post_message(self.Chosen(self))
+
+    def _move_to(self, place: int) -> None:
+        self.cursor = min(max(0, place), max(0, len(self.rows) - 1))

@@ -1,0 +1,68 @@
+"""Helpers that drive the application by keys and wait for what a person would see."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from textual.message import Message
+from textual.notifications import Notify
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from okr_tui.ui.app import OkrApp
+from okr_tui.ui.widgets.rows import RowList
+
+from .scripted import ScriptedService, make_app
+
+
+class Driver:
+    """The application under a pilot, with the notifications it sent."""
+
+    def __init__(self, app: OkrApp) -> None:
+        self.app = app
+        self.toasts: list[tuple[str, str]] = []
+        self.pilot: Pilot[str]
+
+    def heard(self, message: Message) -> None:
+        """Note what a notification says and how severe it is."""
+        if isinstance(message, Notify):
+            self.toasts.append((message.notification.severity, message.notification.message))
+
+    async def press(self, *keys: str) -> None:
+        """Press keys and let the application answer."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        """Type a text where the focus is."""
+        await self.press(*("space" if letter == " " else letter for letter in text))
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Let the application work until a condition holds."""
+        for _ in range(200):
+            if condition():
+                return
+            await self.pilot.pause(0.01)
+        raise AssertionError("the condition never held")
+
+    async def toast(self, text: str, severity: str = "information") -> None:
+        """Wait for a notification."""
+        await self.until(lambda: any(s == severity and text in said for s, said in self.toasts))
+
+    def words(self, selector: str) -> str:
+        """What a static widget of the dashboard says."""
+        return str(self.app.dashboard.query_one(selector, Static).content)
+
+    def rows(self, selector: str) -> list[str]:
+        """The visible lines of a list, as drawn."""
+        rows = self.app.dashboard.query_one(selector, RowList)
+        return [rows.render_line(y).text.rstrip() for y in range(rows.content_size.height)]
+
+
+@asynccontextmanager
+async def driven(service: ScriptedService, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Driver]:
+    """The application on a scripted service, once its first snapshot is shown."""
+    driver = Driver(make_app(service))
+    async with driver.app.run_test(size=size, notifications=True, message_hook=driver.heard) as driver.pilot:
+        await driver.until(lambda: driver.app.dashboard.keys.snapshot is not None)
+        await driver.pilot.pause()
+        yield driver

@@ -1,0 +1,67 @@
+"""A few steady pictures of the whole screen."""
+
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Markdown
+
+from okr_tui.ui.screens.dashboard import Dashboard
+
+from .scripted import ScriptedService, make_app, pool, snapshot
+
+SnapCompare = Callable[..., bool]
+SIZES = [(80, 24), (120, 40), (160, 45)]
+
+
+async def settle(pilot: Pilot[str]) -> None:
+    """Wait until the first snapshot is drawn."""
+    await reached(pilot, lambda dashboard: dashboard.snapshot is not None)
+
+
+async def reached(pilot: Pilot[str], condition: Callable[[Dashboard], bool]) -> None:
+    """Wait until the dashboard is in a state, and until all of it is drawn."""
+    dashboard = pilot.app.screen_stack[0]
+    assert isinstance(dashboard, Dashboard)
+    for _ in range(500):
+        if condition(dashboard):
+            break
+        await pilot.pause(0.01)
+    await pilot.pause(0.2)
+
+
+def answered(dashboard: Dashboard) -> bool:
+    """Whether the whole answer is drawn."""
+    return any(markdown.source.endswith("```\n") for markdown in dashboard.query(Markdown))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_dashboard(service: ScriptedService, snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    assert snap_compare(make_app(service), terminal_size=size, run_before=settle)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_conversation(service: ScriptedService, snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    async def talk(pilot: Pilot[str]) -> None:
+        await settle(pilot)
+        await pilot.press("tab", "tab", "enter", *"why", "enter")
+        await reached(pilot, answered)
+
+    assert snap_compare(make_app(service), terminal_size=size, run_before=talk)
+
+
+def test_light(service: ScriptedService, snap_compare: SnapCompare) -> None:
+    assert snap_compare(make_app(service, "okr-light"), terminal_size=(120, 40), run_before=settle)
+
+
+def test_first_run(snap_compare: SnapCompare) -> None:
+    service = ScriptedService(snapshot(pool=pool(active=None)))
+    assert snap_compare(make_app(service), terminal_size=(80, 24), run_before=settle)
+
+
+def test_help(service: ScriptedService, snap_compare: SnapCompare) -> None:
+    async def ask(pilot: Pilot[str]) -> None:
+        await settle(pilot)
+        await pilot.press("question_mark")
+
+    assert snap_compare(make_app(service), terminal_size=(80, 24), run_before=ask)

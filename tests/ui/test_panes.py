@@ -1,0 +1,192 @@
+"""Lists, filter, focus and layout."""
+
+from dataclasses import replace
+
+import pytest
+
+from okr_tui.domain.feed import Entry
+from okr_tui.services.service import ModelList, ModelRow
+from okr_tui.ui.widgets.live import LivePane
+from okr_tui.ui.widgets.models import Filter
+
+from .driving import driven
+from .scripted import ENTRIES, KEYS, MODELS, NOW, SPENT, ScriptedService, key, model, pool, snapshot
+
+
+async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        lines = driver.rows("#keys")
+    assert len(lines) == 7
+    assert lines[1].startswith("▶ 1")
+    assert "same as #1" in lines[2]
+    assert "▣ spent 5h" in lines[3]
+    assert "back 2h 14m" in lines[3]
+    assert "$12.50" in lines[5]
+
+
+async def test_preferred_and_active_are_told_apart() -> None:
+    keys = (key(1, SPENT, preferred=True), key(2))
+    async with driven(ScriptedService(snapshot(pool=pool(*keys, active=2)))) as driver:
+        lines = driver.rows("#keys")
+    assert lines[1].startswith("▷ 1")
+    assert lines[2].startswith("▶ 2")
+
+
+async def test_the_cursor_stays_on_its_key(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        await driver.press("j", "j")
+        moved = (key(9), *(replace(row, index=row.index + 1) for row in KEYS))
+        service.show(snapshot(pool=pool(*moved)))
+        keys = driver.app.dashboard.keys
+        await driver.until(lambda: len(keys.rows) == 7)
+        assert keys.selected is not None
+        assert keys.selected.fingerprint == KEYS[2].fingerprint
+        service.show(snapshot(pool=pool(KEYS[0])))
+        await driver.until(lambda: len(keys.rows) == 1)
+        assert keys.selected == KEYS[0]
+
+
+async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        app = driver.app
+        app.now = NOW + 60
+        await driver.pilot.pause()
+        lines = driver.rows("#keys")
+    assert "back 2h 13m" in lines[3]
+    assert "retry 3m 12s" in lines[4]
+
+
+async def test_the_clock_rests_while_nothing_counts_down() -> None:
+    still = snapshot(pool=pool(key(1, read_at=None)))
+    service = ScriptedService(still)
+    async with driven(service) as driver:
+        ticks: list[float] = []
+        driver.app.watch(driver.app, "now", ticks.append, init=False)
+        await driver.pilot.pause(1.2)
+        assert ticks == []
+
+
+MARKUP = ModelList(
+    (ModelRow(model("x[beta]", 1, 1000), (1,)), ModelRow(model("a[/b]", 1, 1000), (1,)), *MODELS),
+    refreshed_at=NOW,
+)
+
+
+async def test_model_names_are_never_markup() -> None:
+    service = ScriptedService(snapshot(models=MARKUP))
+    async with driven(service) as driver:
+        lines = driver.rows("#model-table")
+        assert lines[1].startswith("x[beta]")
+        assert lines[2].startswith("a[/b]")
+        await driver.press("tab", "tab", "y")
+        await driver.toast("Copied x[beta]")
+        await driver.press("down", "enter")
+        assert "a\\[/b]" in str(driver.app.dashboard.chat.border_title)
+        await driver.press("escape", "ctrl+p")
+        await driver.type("info beta")
+        await driver.pilot.pause(0.3)
+        await driver.press("escape")
+        driver.app.pick_model()
+        await driver.pilot.pause(0.3)
+        await driver.press("escape")
+
+
+async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        models = driver.app.dashboard.models
+        await driver.press("slash")
+        await driver.type("gpt 120")
+        assert [row.model.id for row in models.table.rows] == ["gpt-oss:120b"]
+        assert "1 of 11" in str(models.border_title)
+        await driver.press("enter")
+        assert driver.app.focused is models.table
+        await driver.press("slash")
+        await driver.type("zzz")
+        assert "no model has these words" in driver.rows("#model-table")[1]
+        await driver.press("escape")
+        assert len(models.table.rows) == 11
+        assert driver.app.focused is models.table
+        assert not driver.app.dashboard.query_one(Filter).display
+
+
+async def test_keys_of_a_filter_are_only_letters(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        await driver.press("slash")
+        await driver.type("1rq")
+        assert driver.app.dashboard.models.words == "1rq"
+    assert service.calls == []
+
+
+async def test_faults_only_and_back(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        live = driver.app.dashboard.query_one(LivePane)
+        assert [entry.at for entry in live.rows] == sorted((entry.at for entry in ENTRIES), reverse=True)
+        await driver.press("f")
+        assert {entry.tone for entry in live.rows} == {"fault", "warning"}
+        assert "faults 3 of 8" in str(live.border_title)
+        await driver.press("f")
+        assert len(live.rows) == len(ENTRIES)
+
+
+async def test_the_feed_stays_put_while_read(service: ScriptedService) -> None:
+    many = tuple(Entry(NOW - 500 + number, "quiet", f"line {number}") for number in range(200))
+    service.show(snapshot(entries=many))
+    async with driven(service) as driver:
+        live = driver.app.dashboard.query_one(LivePane)
+        await driver.press("tab")
+        assert "line 199" in driver.rows("#live")[0]
+        service.show(snapshot(entries=(*many, Entry(NOW, "quiet", "line 200"))))
+        await driver.until(lambda: len(live.rows) == 201)
+        assert "line 200" in driver.rows("#live")[0]
+        live.scroll_to(y=50, animate=False)
+        before = driver.rows("#live")
+        service.show(snapshot(entries=(*many[1:], *(Entry(NOW, "quiet", f"new {n}") for n in range(5)))))
+        await driver.until(lambda: len(live.rows) == 204)
+        await driver.pilot.pause()
+        assert driver.rows("#live") == before
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (160, 45)])
+async def test_tab_goes_round_every_pane_and_shows_it(
+    service: ScriptedService, size: tuple[int, int]
+) -> None:
+    async with driven(service, size) as driver:
+        stops = []
+        for _ in range(4):
+            focused = driver.app.focused
+            assert focused is not None
+            assert focused.region.height > 0
+            stops.append(focused.id)
+            await driver.press("tab")
+        assert stops == ["keys", "live", "model-table", "prompt"]
+        assert driver.app.focused is not None
+        assert driver.app.focused.id == "keys"
+        await driver.press("shift+tab")
+        assert driver.app.focused.id == "prompt"
+
+
+async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+
+        def maximized() -> str | None:
+            large = driver.app.dashboard.maximized
+            return large.id if large else None
+
+        await driver.press("tab", "m")
+        assert maximized() == "live"
+        await driver.press("tab")
+        assert maximized() == "models"
+        await driver.press("m")
+        assert maximized() is None
+        await driver.press("m", "escape")
+        assert maximized() is None
+
+
+async def test_the_mouse_picks_rows_and_tabs(service: ScriptedService) -> None:
+    async with driven(service, (80, 24)) as driver:
+        await driver.pilot.click("#keys", offset=(5, 4))
+        assert driver.app.dashboard.keys.cursor == 2
+        await driver.pilot.click("#tabs", offset=(9, 0))
+        await driver.until(lambda: driver.app.focused is driver.app.dashboard.models.table)
+        await driver.pilot.click("#model-table", offset=(5, 2), times=2)
+        await driver.until(lambda: driver.app.dashboard.chat.model == "gpt-oss:120b")

@@ -1,0 +1,155 @@
+"""What is shown when not all is well: each a state of the screen, never an exception."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC
+
+import pytest
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.health import State, Verdict
+from okr_tui.services.service import Service
+from okr_tui.ui.app import OkrApp
+
+from .driving import Driver, driven
+from .scripted import (
+    INVALID,
+    NOW,
+    SETTINGS_FILE,
+    SPENT,
+    ScriptedService,
+    key,
+    opener,
+    pool,
+    snapshot,
+)
+
+
+async def test_first_run_says_what_to_do_and_goes_by_itself() -> None:
+    service = ScriptedService(snapshot(pool=pool(active=None)))
+    async with driven(service, (80, 24)) as driver:
+        text = driver.words("#first")
+        assert str(SETTINGS_FILE) in text
+        assert "OLLAMA_API_KEYS" in text
+        assert not driver.app.dashboard.keys.display or driver.app.dashboard.has_class("-first")
+        await driver.until(lambda: "d demo" in driver.words("#footer"))
+        await driver.press("tab", "m", "slash", "escape")
+        service.show(snapshot())
+        await driver.until(lambda: not driver.app.dashboard.has_class("-first"))
+        await driver.until(lambda: driver.app.focused is driver.app.dashboard.keys)
+
+
+async def test_all_blocked_names_the_earliest_return() -> None:
+    blocked = pool(key(1, SPENT), key(2, INVALID), active=None, earliest=NOW + 252)
+    async with driven(ScriptedService(snapshot(pool=blocked))) as driver:
+        assert driver.words("#banner") == "▲ every key is blocked; the first is back in 4m 12s, at 08:18:12"
+
+
+async def test_an_outage_is_a_banner() -> None:
+    verdict = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)
+    async with driven(ScriptedService(snapshot(pool=pool(key(1), outage=verdict)))) as driver:
+        assert driver.words("#banner") == "▲ the cloud does not answer, next try in 20s"
+
+
+async def test_settings_problems_are_named_and_bounded() -> None:
+    problems = ("settings.json:4:7: expected a [comma]", "second", "third", "fourth")
+    shown = snapshot()
+    service = ScriptedService(replace(shown, settings=replace(shown.settings, problems=problems)))
+    async with driven(service) as driver:
+        lines = driver.words("#banner").splitlines()
+        assert lines[0] == "▲ settings.json:4:7: expected a [comma]"
+        assert lines[-1] == "▲ and 2 more in the settings; e edits them"
+        assert "▲ 4 in settings" in driver.words("#header")
+        service.show(shown)
+        await driver.until(lambda: not driver.app.dashboard.query_one("#banner").display)
+
+
+async def test_a_failed_refresh_keeps_the_rows_and_says_their_age() -> None:
+    shown = snapshot()
+    models = replace(shown.models, error="HTTP 503 [busy]", refreshed_at=NOW - 7200)
+    async with driven(ScriptedService(replace(shown, models=models))) as driver:
+        pane = driver.app.dashboard.models
+        assert "as of 2h 00m ago" in str(pane.border_title)
+        assert "not refreshed: HTTP 503" in str(pane.border_subtitle)
+        assert len(pane.table.rows) == 11
+
+
+async def test_a_service_that_cannot_open_is_explained() -> None:
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[Service]:
+        raise StoreError("the log /a/[b]/log.db cannot be opened: disk full")
+        yield ScriptedService()
+
+    driver = Driver(OkrApp(broken, zone=UTC, clock=lambda: NOW))
+    async with driver.app.run_test(message_hook=driver.heard) as driver.pilot:
+        await driver.until(lambda: driver.app.dashboard.has_class("-broken"))
+        assert "the log /a/[b]/log.db cannot be opened: disk full" in driver.words("#broken")
+        await driver.press("r", "1", "e", "d")
+        assert "not running" in driver.words("#header")
+        await driver.press("q")
+    assert driver.app.return_code == 0
+
+
+async def test_a_service_that_ends_later_is_a_banner() -> None:
+    class Failing(ScriptedService):
+        async def snapshots(self) -> AsyncIterator[object]:  # type: ignore[override]
+            yield self.snapshot
+            raise StoreError("the log went away")
+
+    async with driven(Failing()) as driver:
+        await driver.until(lambda: "the log went away" in driver.words("#banner"))
+        await driver.press("r")
+        assert driver.app.dashboard.keys.rows
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 15)])
+async def test_too_small_says_which_size_is_needed(service: ScriptedService, size: tuple[int, int]) -> None:
+    async with driven(service, size) as driver:
+        assert f"{size[0]}x{size[1]} is too small" in driver.words("#too-small")
+        assert driver.app.dashboard.query_one("#too-small").size.height > 1
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.until(lambda: driver.app.dashboard.keys.size.height)
+        assert not driver.app.dashboard.query_one("#too-small").size
+
+
+async def test_the_first_paint_does_not_wait_for_the_service() -> None:
+    import asyncio
+
+    service, gate = ScriptedService(), asyncio.Event()
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[Service]:
+        await gate.wait()
+        yield service
+
+    driver = Driver(OkrApp(slow, zone=UTC, clock=lambda: NOW))
+    async with driver.app.run_test(message_hook=driver.heard, notifications=True) as driver.pilot:
+        await driver.pilot.pause()
+        assert "opening" in driver.words("#header")
+        await driver.press("r", "1", "t")
+        assert service.calls == []
+        gate.set()
+        await driver.until(lambda: driver.app.dashboard.keys.rows)
+
+
+async def test_an_unknown_theme_is_said_and_the_default_used(service: ScriptedService) -> None:
+    shown = snapshot()
+    app = OkrApp(opener(service), zone=UTC, clock=lambda: NOW)
+    driver = Driver(app)
+    async with app.run_test(message_hook=driver.heard, notifications=True) as driver.pilot:
+        await driver.until(lambda: app.snapshot)
+        service.show(replace(shown, settings=replace(shown.settings, theme="okr-light")))
+        await driver.until(lambda: app.theme == "okr-light")
+        service.show(replace(shown, settings=replace(shown.settings, theme="no[/b]such")))
+        await driver.toast("There is no theme no[/b]such", "warning")
+        assert app.theme == "okr-dark"
+
+
+async def test_no_color_still_tells_states_apart(
+    service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with driven(service) as driver:
+        assert "▣ spent 5h" in "\n".join(driver.rows("#keys"))
+        assert driver.app.dashboard.has_pseudo_class("nocolor")
