@@ -68,7 +68,7 @@ class State:
         self.rules: list[Rule] = []
         self.outage: Rule | None = None
         self.outage_ends = 0.0
-        self.requests: deque[Received] = deque(maxlen=10_000)
+        self.requests: deque[Received] = deque(maxlen=100_000)
         self._played = 0
 
     def advance(self) -> float:

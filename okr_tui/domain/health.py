@@ -135,8 +135,8 @@ def _trial_under_way(
     for block in over:
         for other, key in state.keys.items():
             shares = block.cause is Cause.OUTAGE or state.account_of(other) == account
-            if not shares or key.trial_at is None or now - key.trial_at >= policy.trial_lapses:
+            if not shares or not key.tries(now, policy):
                 continue
-            if block.until is not None and key.trial_at >= block.until:
+            if block.until is not None and (key.trial_at or 0.0) >= block.until:
                 return True
     return False

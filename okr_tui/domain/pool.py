@@ -43,13 +43,23 @@ def apply(state: PoolState, record: Record, policy: Policy) -> PoolState:
         case IdentityRead():
             return identity_read(state, record)
         case Trial():
-            return state.with_key(record.fingerprint, trial_at=record.at)
+            return _trial(state, record, policy)
         case Enabled() | Disabled():
             return state.with_key(record.fingerprint, disabled=isinstance(record, Disabled))
         case Reset():
             return _reset(state, record)
         case _:
             return state
+
+
+def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
+    """The first trial in the log stands; those begun beside it, on the same block, are for nothing."""
+    account = state.account_of(record.fingerprint)
+    for fingerprint, key in state.keys.items():
+        shares = state.service.outage is not None or state.account_of(fingerprint) == account
+        if shares and key.tries(record.at, policy):
+            return state
+    return state.with_key(record.fingerprint, trial_at=record.at, trial_owner=record.owner)
 
 
 def _older(blocks: Mapping[Name, Block], started: float) -> dict[Name, Block]:
@@ -69,6 +79,7 @@ def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
             requests=key.requests + 1,
             last_used=max(key.last_used, record.at),
             trial_at=None if ended else key.trial_at,
+            trial_owner=None if ended else key.trial_owner,
         )
     if record.outcome == "ok":
         return (

@@ -27,6 +27,8 @@ class Trial(Fact):
 
     kind: Literal["trial"] = "trial"
     fingerprint: str
+    owner: str = ""
+    """Names the request; when several begin at once, the first in the log has the trial."""
 
 
 class Attempt(Fact):

@@ -72,7 +72,12 @@ class KeyState:
     streak: int = 0
     streak_since: float = 0
     trial_at: float | None = None
+    trial_owner: str | None = None
     reset_at: float = 0
+
+    def tries(self, now: float, policy: Policy) -> bool:
+        """Whether a trial of this key is under way."""
+        return self.trial_at is not None and now - self.trial_at < policy.trial_lapses
 
 
 @dataclass(frozen=True, slots=True)

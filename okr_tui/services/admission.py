@@ -14,6 +14,7 @@ from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.services.pool import Pool
 
+SOON = 0.01
 PASSING = (State.SLOWED, State.SHAKY, State.OUTAGE)
 
 
@@ -69,6 +70,11 @@ class Admission:
         finally:
             if waiter in self._line:
                 self._line.remove(waiter)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are in line."""
+        return len(self._line)
 
     def leave(self, ticket: Ticket) -> None:
         """Give a slot back."""
@@ -133,16 +139,16 @@ class Admission:
     def _patience(self, choice: Choice, entered: float) -> float:
         """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
         now, policy, roster = self._pool.clock.time(), self._pool.policy, self._pool.roster
-        waits = []
+        ends = []
         for key, judged in zip(roster.keys, choice.verdicts, strict=True):
             if roster.strategy == "pinned" and key.fingerprint != roster.preferred:
                 continue
             if judged.state in (State.BUSY, State.PROBING):
-                left = entered + policy.queue_wait - now
-                waits.append(min(left, left if judged.until is None else judged.until - now))
+                last = entered + policy.queue_wait
+                ends.append(min(last, last if judged.until is None else max(judged.until, now + SOON)))
             elif judged.state in PASSING and (judged.until or now) <= entered + policy.slowed_wait:
-                waits.append((judged.until or now) - now)
-        return min((wait for wait in waits if wait > 0), default=0.0)
+                ends.append(max(judged.until or now, now + SOON))
+        return min((end - now for end in ends if end > now), default=0.0)
 
     async def _rest(self, waiter: Waiter) -> None:
         """Until the waiter is served or its patience is over."""

@@ -6,6 +6,8 @@ This is the only code that spends a key.
 import contextlib
 import json
 import random
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -47,7 +49,7 @@ class Dispatch:
         self._cloud = cloud
         self._faulted = faulted
         self._conversations: dict[str, tuple[str, float]] = {}
-        self._admission = Admission(pool)
+        self.admission = Admission(pool)
 
     @property
     def _policy(self) -> Policy:
@@ -65,14 +67,41 @@ class Dispatch:
         progress = Progress(call, client, self._pool.clock.time(), conversation, [], set())
         while True:
             same, progress.same = progress.same, None
-            ticket = await self._admission.enter(
+            await self._pool.catch_up()
+            ticket = await self.admission.enter(
                 lambda: self._question(progress), lambda choice: self._blocked(choice, progress), same=same
             )
+            if not await self._still_good(progress, ticket):
+                continue
             async with self._flight(progress, ticket) as exchange:
                 if exchange.fault is None:
                     yield exchange
                     return
             await self._next(progress, ticket.key, exchange.fault)
+
+    async def _still_good(self, progress: Progress, ticket: Ticket) -> bool:
+        """Whether what others did meanwhile leaves the ticket good; if not, it is given back."""
+        good = False
+        try:
+            await self._pool.catch_up()
+            flights = Counter(self._pool.in_flight)
+            flights[ticket.account] -= 1
+            choice = self._pool.choose(replace(self._question(progress), in_flight=flights))
+            place = self._pool.roster.index(ticket.key.fingerprint)
+            good = place is not None and choice.verdicts[place - 1].eligible
+            if good and ticket.trial:
+                good = await self._begin_trial(ticket.key)
+        finally:
+            if not good:
+                self.admission.leave(ticket)
+        return good
+
+    async def _begin_trial(self, key: Key) -> bool:
+        """Whether this request has the trial of its key; the log decides among all that began one."""
+        owner = uuid.uuid4().hex
+        now = self._pool.clock.time()
+        await self._pool.append(Trial(at=now, fingerprint=key.fingerprint, owner=owner))
+        return self._pool.state.key(key.fingerprint).trial_owner == owner
 
     @contextlib.asynccontextmanager
     async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
@@ -83,19 +112,17 @@ class Dispatch:
         exchange.hops = tuple(progress.hops)
         exchange.index = self._pool.roster.index(key.fingerprint)
         try:
-            if ticket.trial:
-                await self._pool.append(Trial(at=exchange.started, fingerprint=key.fingerprint))
             self._pool.announce()
             async with exchange:
                 if exchange.fault is None:
                     self._remember(progress, ticket.account)
                 yield exchange
         finally:
-            self._admission.leave(ticket)
+            self.admission.leave(ticket)
             await self._record(progress, exchange, in_flight)
             if exchange.fault:
                 if exchange.fault.kind is FaultKind.SPENT:
-                    self._admission.switched()
+                    self.admission.switched()
                 progress.hops.append(Hop(key.fingerprint, exchange.index, exchange.fault))
                 self._faulted(key, exchange.fault)
 
@@ -134,10 +161,13 @@ class Dispatch:
             progress.passing += 1
         step = self._step(progress, fault)
         late = self._pool.clock.time() - progress.began > self._policy.request_longest
-        if step is Step.GIVE_UP or len(progress.hops) >= self._policy.sends or late:
+        sends = sum(hop.fault.kind is not FaultKind.BUSY for hop in progress.hops)
+        if step is Step.GIVE_UP or sends >= self._policy.sends or late:
             raise _refused(progress, fault)
         if step is Step.NEXT_KEY:
-            if fault.kind not in (FaultKind.BUSY, FaultKind.SLOWED):
+            if (
+                fault.kind is FaultKind.TRANSIENT
+            ):  # every other fault blocks the key, for as long as it should
                 progress.tried |= {key.fingerprint, self._pool.state.account_of(key.fingerprint)}
             return
         progress.same = key

@@ -22,6 +22,7 @@ from okr_tui.store.base import Logged, Store
 ENTRIES: Final = 500
 SNAPSHOT: Final = "snapshot"
 COMPACT_AFTER: Final = 2000
+CATCH_UP_AFTER: Final = 0.02
 LOG_SECONDS: Final = 30 * 86400
 LOG_BYTES: Final = 50 * 1024 * 1024
 
@@ -53,6 +54,7 @@ class Pool:
         self._zone = zone
         self._sequence = 0
         self._kept = 0
+        self._caught_up = 0.0
         self._checkpoints = deque([(0, self.state)], maxlen=2)
         self.listeners: list[Callable[[], None]] = []
         self._changed: set[asyncio.Event] = set()
@@ -101,6 +103,13 @@ class Pool:
         """Apply what any process appends, for ever."""
         async for logged in self.store.tail(self._sequence):
             self._take(logged)
+
+    async def catch_up(self) -> None:
+        """See what other processes have just appended, so that no request goes where the log says no."""
+        now = asyncio.get_running_loop().time()
+        if now - self._caught_up >= CATCH_UP_AFTER:
+            self._caught_up = now
+            self._take(await self.store.read(self._sequence))
 
     async def append(self, *records: Record) -> None:
         """Put records in the log and see them, and all that came before them, in the state."""

@@ -31,8 +31,9 @@ class _Stop(asyncio.Event):
 async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> AsyncGenerator[None, None]:
     """Yield once at first and then after each burst of changes to the named files, until `stop` is set.
 
-    A reader that loads after the first yield misses nothing that comes later. A file may be replaced, deleted, made again, reached through symbolic links, or have no directory yet. The
-    content may be the same as before: compare what was loaded.
+    A reader that loads after the first yield misses nothing that comes later. A file may be replaced,
+    deleted, made again, reached through symbolic links, or have no directory yet. The content may be the
+    same as before: compare what was loaded.
     """
     files = _absolute(paths)
     ended = _Stop(stop)

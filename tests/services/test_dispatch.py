@@ -1,12 +1,14 @@
 """One request: fail-over before the first output, none after it, and nothing sent to a blocked key."""
 
+import asyncio
+
 import pytest
 
 from okr_tui.domain.chat import ChatEvent, Delta, Finished
 from okr_tui.domain.errors import CloudError, PoolBlockedError
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State
-from okr_tui.domain.records import Attempt
+from okr_tui.domain.records import Attempt, Trial
 
 from .house import House, ask, asking
 
@@ -122,11 +124,40 @@ async def test_a_lasting_fault_of_the_cloud_ends_after_three_sends(house: House)
         with pytest.raises(CloudError, match=r"failed on #1 503 .*; #1 503 .*; #3 503"):
             await ask(keyring)
         assert keyring.snapshot.pool.outage
+    assert await house.sent() == [1, 1, 3]
+
+
+async def test_a_short_outage_is_waited_out_by_one_request_that_tries(house: House) -> None:
+    await house.fault("unavailable", times=3)
+    async with house.open() as keyring:
+        with pytest.raises(CloudError):
+            await ask(keyring)
+        waiting = [asyncio.create_task(ask(keyring, conversation=f"{turn}")) for turn in range(3)]
+        while keyring.dispatch.admission.waiting < 3:
+            await asyncio.sleep(0)
+        await house.clock.advance(5)
+        assert not any(task.done() for task in waiting)
+        await house.clock.advance(6)
+        await asyncio.gather(*waiting)
+        records = [item.record for item in await keyring.pool.store.read()]
+    tried = [record for record in records if isinstance(record, Trial)]
+    assert await house.sent() == [1, 1, 3, 1, 1, 1]
+    assert len([record for record in records if isinstance(record, Attempt)]) == 6
+    assert len(tried) >= 1
+
+
+async def test_a_longer_outage_is_said_at_once(house: House) -> None:
+    await house.fault("unavailable", times=None)
+    async with house.open() as keyring:
+        with pytest.raises(CloudError):
+            await ask(keyring)
+        await house.clock.advance(11)
+        with pytest.raises(PoolBlockedError):
+            await ask(keyring)
         sent = await house.sent()
         with pytest.raises(PoolBlockedError, match="does not answer"):
             await ask(keyring)
-    assert sent == [1, 1, 3]
-    assert await house.sent() == sent
+    assert await house.sent() == sent == [1, 1, 3, 1]
 
 
 @pytest.mark.parametrize("fault", ["connection-dropped", "edge-timeout", "unavailable-page"])
