@@ -46,6 +46,11 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
         await woken
 
+    @property
+    def sleeping(self) -> int:
+        """How many wait for time to pass."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
     async def advance(self, seconds: float) -> None:
         """Let time pass and those who slept so long wake."""
         self._now += seconds
