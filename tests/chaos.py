@@ -28,7 +28,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.pool import apply
+from okr_tui.domain.pool import apply, fold
 from okr_tui.domain.records import Attempt, Record
 from okr_tui.domain.state import PoolState
 from okr_tui.services.keyring import Keyring
@@ -39,6 +39,7 @@ from .services.house import MODEL, asking
 
 ACCOUNTS = ("amber", "birch", "cedar", "dogwood", "elm", "fir")
 KNOWN_AFTER = 0.25
+SEEN_AFTER = 2.5
 TOGETHER = 6
 POLICY: dict[str, object] = {
     "first_byte": 1.0,
@@ -138,16 +139,17 @@ async def run(folder: Path, requests: int, processes: int, seed: int) -> Finding
 
 
 async def disturb(cloud: SimulatedCloud, dice: random.Random) -> None:
-    """One mishap after another, each for one account, never for the last two that are well."""
+    """One mishap after another, each for one account, while at least three others have long been well."""
     unwell: dict[str, float] = {}
     while True:
         await asyncio.sleep(dice.uniform(0.05, 0.2))
         now = time.time()
-        for name in [name for name, until in unwell.items() if until <= now]:
-            del unwell[name]
-            cloud.state.apply(Change(name, restore=1), cloud.state.advance())
+        for name, until in unwell.items():
+            if until <= now:
+                cloud.state.apply(Change(name, restore=1), cloud.state.advance())
+        unwell = {name: until for name, until in unwell.items() if now < until + SEEN_AFTER}
         well = [name for name in ACCOUNTS if name not in unwell]
-        if len(well) <= 2:
+        if len(well) <= 3:
             continue
         name = dice.choice(well)
         action = mishap(name, dice)
@@ -196,6 +198,7 @@ async def work(settings: Path, requests: int) -> None:
                     pass
             except OkrError as error:
                 failures.append((time.time(), str(error)))
+                await asyncio.sleep(KNOWN_AFTER)
 
     sources = Sources(settings, settings.parent / "project", {})
     async with Keyring.open(sources, client="cli") as keyring:
@@ -205,13 +208,13 @@ async def work(settings: Path, requests: int) -> None:
 
 
 def excused(failure: Failure, records: Sequence[Record], keys: tuple[Key, ...], policy: Policy) -> bool:
-    """Whether the log knew no eligible key when the request failed."""
-    state = PoolState()
-    for record in records:
-        if record.at <= failure.at:
-            state = apply(state, record, policy)
-    question = Question(failure.at, MODEL)
-    return not any(judged.eligible for judged in verdicts(state, Roster(keys), question, policy))
+    """Whether the log had known no eligible key for long enough when the request failed."""
+    eligible = []
+    for at in (failure.at - KNOWN_AFTER, failure.at):
+        state = fold((record for record in records if record.at <= at), policy)
+        found = verdicts(state, Roster(keys), Question(at, MODEL), policy)
+        eligible.append(any(judged.eligible for judged in found))
+    return not all(eligible)
 
 
 def sent_to_blocked(

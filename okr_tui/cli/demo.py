@@ -79,6 +79,7 @@ def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
                 "balance_lag": 3 / speed,
                 "poll_shown": [8 / speed, 12 / speed],
                 "poll_gap": 2 / speed,
+                "forecast_least": 8 / speed,
                 "invalid_steps": [15 / speed, 30 / speed],
             },
         },

@@ -78,6 +78,8 @@ class Policy(BaseModel):
     longest_block: PositiveFloat = 8 * 86400
     longest_period: PositiveFloat = 35 * 86400
 
+    forecast_least: PositiveFloat = 60
+    """A pace is told from readings that are at least so far apart."""
     poll_shown: tuple[PositiveFloat, PositiveFloat] = (60, 120)
     poll_idle: tuple[PositiveFloat, PositiveFloat] = (300, 600)
     poll_jitter: float = Field(default=0.1, ge=0, lt=1)

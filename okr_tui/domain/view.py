@@ -87,7 +87,7 @@ def view(
         strategy=roster.strategy,
         why=choice.why,
         earliest=choice.earliest,
-        empty_at=pool_empty_at(state, rows, now),
+        empty_at=pool_empty_at(state, rows, now, least=policy.forecast_least),
         outage=blocked(outage) if outage and outage.holds(now) else None,
         counts=Counter(row.state for row in rows),
     )
@@ -140,7 +140,9 @@ def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: flo
     return tuple(row.index for row in rows if row.state not in lost and model not in row.blocked_models)
 
 
-def pool_empty_at(state: PoolState, rows: tuple[KeyView, ...], now: float) -> float | None:
+def pool_empty_at(
+    state: PoolState, rows: tuple[KeyView, ...], now: float, *, least: float = 60
+) -> float | None:
     """When the usable accounts are empty together at their present pace; None without enough readings.
 
     The method: what is left of every account's tightest window, divided by the sum of their burn rates.
@@ -151,5 +153,5 @@ def pool_empty_at(state: PoolState, rows: tuple[KeyView, ...], now: float) -> fl
         if not samples:
             return None
         left += 100 - samples[-1].used_percent
-        rate += max(0.0, burn_rate(samples) or 0.0)
+        rate += max(0.0, burn_rate(samples, least=least) or 0.0)
     return now + left / rate if rate > 0 else None

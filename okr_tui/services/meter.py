@@ -17,7 +17,8 @@ from okr_tui.domain.schedule import Reading, due
 from okr_tui.services.pool import Pool
 
 LEASE = "meter"
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 15.0
+REFUSALS = (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN)
 
 
 class Meter:
@@ -61,7 +62,10 @@ class Meter:
             await asyncio.wait(self._looking.values(), timeout=seconds)
 
     async def close(self) -> None:
-        """Drop the looks that are under way."""
+        """Drop the looks that are under way, and let another process read at once."""
+        now = self._pool.clock.time()
+        if now < self._lease_until:
+            await self._pool.store.lease(LEASE, self._owner, now, 0.0)
         tasks = tuple(self._looking.values())
         for task in tasks:
             task.cancel()
@@ -71,7 +75,7 @@ class Meter:
         """Look closer after a fault that a free reading can explain."""
         if fault.kind is FaultKind.SPENT:
             self._look("balance", key, self._after_spent(key))
-        elif fault.kind in (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN):
+        elif fault.kind in REFUSALS:
             self._look("confirm", key, self._confirm(key))
 
     def _look(self, name: str, key: Key, look: Coroutine[None, None, None]) -> None:
@@ -96,7 +100,7 @@ class Meter:
         """One reading; after a failure the next is a while off."""
         read = self.identity if reading.identity else self.balance
         fault = await read(reading.key)
-        if fault is None:
+        if fault is None or fault.kind in REFUSALS:  # a refusal is in the log, which knows the next look
             self._not_before.pop(reading.name, None)
             return
         wait = fault.retry_after or self._pool.policy.poll_shown[1]
@@ -136,7 +140,7 @@ class Meter:
 
     async def _refused(self, key: Key, path: str, started: float, fault: Fault) -> Fault:
         """Only a refusal of the key itself is a fact worth keeping; the rest just delays reading."""
-        if fault.kind in (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN):
+        if fault.kind in REFUSALS:
             now = self._pool.clock.time()
             await self._pool.append(
                 Attempt(

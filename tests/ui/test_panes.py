@@ -129,7 +129,7 @@ async def test_faults_only_and_back(service: ScriptedService) -> None:
 
 
 async def test_the_feed_stays_put_while_read(service: ScriptedService) -> None:
-    many = tuple(Entry(NOW - 500 + number, "quiet", f"line {number}") for number in range(200))
+    many = tuple(Entry(NOW - 500 + number, "info", f"line {number}") for number in range(200))
     service.show(snapshot(entries=many))
     async with driven(service) as driver:
         live = driver.app.dashboard.query_one(LivePane)
@@ -190,3 +190,16 @@ async def test_the_mouse_picks_rows_and_tabs(service: ScriptedService) -> None:
         await driver.until(lambda: driver.app.focused is driver.app.dashboard.models.table)
         await driver.pilot.click("#model-table", offset=(5, 2), times=2)
         await driver.until(lambda: driver.app.dashboard.chat.model == "gpt-oss:120b")
+
+
+async def test_runs_of_requests_that_went_well_are_one_line(service: ScriptedService) -> None:
+    well = tuple(Entry(NOW - 50 + number, "quiet", f"ok {number}", key=number % 2 + 1) for number in range(8))
+    service.show(snapshot(entries=(*well, Entry(NOW - 9, "fault", "#1 5h spent"), *well[:2])))
+    async with driven(service) as driver:
+        rows = [row.strip() for row in driver.rows("#live") if row.strip()]
+    assert [row.split(" ", 2)[2] for row in rows] == [
+        "ok 1",
+        "ok 0",
+        "#1 5h spent",
+        "8 requests ok  #2 ×4 #1 ×4 · in 7s",
+    ]

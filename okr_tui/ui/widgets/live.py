@@ -1,18 +1,42 @@
 """The live feed: the log's lines, newest on top."""
 
 import textwrap
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
+from itertools import groupby
 
 from textual.reactive import var
 
 from okr_tui.domain.feed import Entry
+from okr_tui.domain.words import span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.lines import QUIET, STRONG, TONES, Line, content, length, one_line
 from okr_tui.ui.widgets.rows import RowList
 
 FAULTS = frozenset({"fault", "warning"})
+ALIKE = 3
+
+
+def folded(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Runs of requests that went well as one line each, so that what matters stays in sight."""
+    for tone, run in groupby(entries, key=lambda entry: entry.tone):
+        alike = list(run)
+        if tone != "quiet" or len(alike) < ALIKE:
+            yield from alike
+            continue
+        first, last = alike[0], alike[-1]
+        counts = Counter(entry.key for entry in alike)
+        keys = " ".join(f"#{key or '?'} ×{count}" for key, count in counts.most_common(6))
+        text = f"{len(alike)} requests ok"
+        yield Entry(first.at, "quiet", text, f"{keys} · in {span(first.at - last.at)}")
+
+
+def entries_from(entries: Sequence[Entry], *, faults_only: bool) -> list[Entry]:
+    """The lines of the feed, newest first."""
+    newest = reversed(entries)
+    return [entry for entry in newest if entry.tone in FAULTS] if faults_only else list(folded(newest))
 
 
 @lru_cache(maxsize=4096)
@@ -66,7 +90,7 @@ class LivePane(RowList[Entry]):
 
     def _show(self) -> None:
         entries = self.snapshot.entries if self.snapshot else ()
-        shown = [entry for entry in reversed(entries) if not self.faults_only or entry.tone in FAULTS]
+        shown = entries_from(entries, faults_only=self.faults_only)
         if not self.faults_only:
             self.empty = "nothing yet: requests, faults and recoveries appear here" if self.snapshot else ""
         else:

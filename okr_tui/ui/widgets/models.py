@@ -16,20 +16,35 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.words import span
 from okr_tui.services.service import ModelList, ModelRow, Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, fit, fit_line, joined, one_line
+from okr_tui.ui.lines import (
+    FAULT,
+    QUIET,
+    STRONG,
+    WARNING,
+    Line,
+    Part,
+    content,
+    fit,
+    fit_line,
+    joined,
+    one_line,
+)
 from okr_tui.ui.widgets.rows import RowList
 
 WORDS: Final = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
-SIZE, CONTEXT, ABILITIES, KEYS = 6, 6, 18, 7
+SIZE, CONTEXT, ABILITIES, KEYS = 6, 5, 18, 5
 LAYOUTS: Final = (
-    ("size", "context", "abilities", "keys"),
-    ("context", "abilities", "keys"),
-    ("abilities", "keys"),
-    ("context", "keys"),
-    ("keys",),
+    (2, ("size", "context", "abilities", "keys")),
+    (1, ("size", "context", "abilities", "keys")),
+    (2, ("context", "abilities", "keys")),
+    (2, ("abilities", "keys")),
+    (2, ("size", "context", "keys")),
+    (2, ("context", "keys")),
+    (2, ("keys",)),
 )
+"""The cells between two columns, and the columns after the name: the first that fits is taken."""
 WIDTHS: Final = {"size": SIZE, "context": CONTEXT, "abilities": ABILITIES, "keys": KEYS}
-TITLES: Final = {"size": "size", "context": "tokens", "abilities": "can", "keys": "keys"}
+TITLES: Final = {"size": "size", "context": "ctx", "abilities": "can", "keys": "keys"}
 
 
 def abilities(model: Model, *, aligned: bool = True) -> str:
@@ -41,20 +56,13 @@ def abilities(model: Model, *, aligned: bool = True) -> str:
 
 
 def keys_text(keys: tuple[int, ...], total: int) -> str:
-    """Which keys may use a model: "all", "1 2", "5 of 9" or "no plan"."""
+    """Which keys may use a model: "all", "1 2", "5/9" or "none"."""
     if not keys:
-        return "no plan"
+        return "none"
     if len(keys) == total:
         return "all"
     listed = " ".join(map(str, keys))
-    return listed if len(listed) <= KEYS else f"{len(keys)} of {total}"
-
-
-def matches(row: ModelRow, words: str) -> bool:
-    """Whether a model has every word of a filter in its name, family or capabilities."""
-    model = row.model
-    text = " ".join([model.id, model.family or "", *(model.capabilities or ())]).lower()
-    return all(word in text for word in words.lower().split())
+    return listed if len(listed) <= KEYS else f"{len(keys)}/{total}"
 
 
 class ModelTable(RowList[ModelRow]):
@@ -73,24 +81,26 @@ class ModelTable(RowList[ModelRow]):
         self._longest = max((cell_len(row.model.id) for row in rows), default=0)
         super().show_rows(rows)
 
-    def _layout(self, width: int) -> tuple[int, tuple[str, ...]]:
+    def _layout(self, width: int) -> tuple[int, Part, tuple[str, ...]]:
+        """The name's width, the gap, and the columns that fit beside it."""
         name = min(max(self._longest, 12), 32)
-        for columns in LAYOUTS:
-            rest = sum(WIDTHS[column] + 2 for column in columns)
+        for gap, columns in LAYOUTS:
+            rest = sum(WIDTHS[column] + gap for column in columns)
             if name + rest <= width:
-                return width - rest, columns
-        return max(8, width - KEYS - 2), LAYOUTS[-1]
+                return width - rest, (" " * gap, ""), columns
+        gap, columns = LAYOUTS[-1]
+        return max(8, width - KEYS - gap), (" " * gap, ""), columns
 
     def header(self, width: int) -> Line:
         """The column titles."""
-        name, columns = self._layout(width)
+        name, gap, columns = self._layout(width)
         numbers = ("size", "context")
         cells = [fit(TITLES[each], WIDTHS[each], right=each in numbers) for each in columns]
-        return fit_line((("  ".join([fit("model", name), *cells]), ""),), width)
+        return fit_line(((gap[0].join([fit("model", name), *cells]), ""),), width)
 
     def lines_of(self, row: ModelRow, width: int) -> Sequence[Line]:
         """The one line of a model."""
-        name, columns = self._layout(width)
+        name, gap, columns = self._layout(width)
         model = row.model
         if model.status == "gone":
             successor = f"gone → {row.replaced_by}" if row.replaced_by else "gone"
@@ -103,7 +113,7 @@ class ModelTable(RowList[ModelRow]):
             "keys": ((fit(keys_text(row.keys, self.total_keys), KEYS), "" if usable else WARNING),),
         }
         first: Line = ((fit(model.id, name), "" if usable else QUIET),)
-        return (fit_line(joined([first, *(cells[column] for column in columns)]), width),)
+        return (fit_line(joined([first, *(cells[column] for column in columns)], gap), width),)
 
     def key_of(self, row: ModelRow) -> Hashable:
         """A model is known by its name."""
@@ -188,7 +198,7 @@ class ModelsPane(Vertical):
             table.empty = "no model has these words; esc shows all"
         else:
             table.empty = "reading the list …" if models.refreshing else "no models; R reads the list again"
-        table.show_rows([row for row in models.rows if matches(row, self.words)])
+        table.show_rows([row for row in models.rows if row.model.matches(self.words)])
         self._show_titles()
 
     def _show_titles(self) -> None:
