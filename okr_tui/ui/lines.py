@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
+from textual.widget import Widget
 
 from okr_tui.domain.feed import Tone
 from okr_tui.domain.health import State
@@ -95,3 +96,12 @@ def joined(lines: Sequence[Line], gap: Part = ("  ", "")) -> Line:
 def content(line: Line) -> Content:
     """A line as a widget takes it."""
     return Content.assemble(*line)
+
+
+def entitle(widget: Widget, *, title: Line | None = None, subtitle: Line | None = None) -> None:
+    """Set the words on a pane's border, where they are new: any setting draws the whole pane again."""
+    for name, line in (("border_title", title), ("border_subtitle", subtitle)):
+        if line is not None:
+            words = content(line)
+            if getattr(widget, name) != words.markup:
+                setattr(widget, name, words)

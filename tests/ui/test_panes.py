@@ -135,12 +135,12 @@ async def test_the_feed_stays_put_while_read(service: ScriptedService) -> None:
         live = driver.app.dashboard.query_one(LivePane)
         await driver.press("tab")
         assert "line 199" in driver.rows("#live")[0]
-        service.show(snapshot(entries=(*many, Entry(NOW, "quiet", "line 200"))))
+        service.show(snapshot(entries=(*many, Entry(NOW, "info", "line 200"))))
         await driver.until(lambda: len(live.rows) == 201)
         assert "line 200" in driver.rows("#live")[0]
         live.scroll_to(y=50, animate=False)
         before = driver.rows("#live")
-        service.show(snapshot(entries=(*many[1:], *(Entry(NOW, "quiet", f"new {n}") for n in range(5)))))
+        service.show(snapshot(entries=(*many[1:], *(Entry(NOW, "info", f"new {n}") for n in range(5)))))
         await driver.until(lambda: len(live.rows) == 204)
         await driver.pilot.pause()
         assert driver.rows("#live") == before

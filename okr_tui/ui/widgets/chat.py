@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from okr_tui.domain.chat import ChatEvent, Finished, Message, Routed
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.lines import QUIET, STRONG, content
+from okr_tui.ui.lines import QUIET, STRONG, content, entitle
 from okr_tui.ui.widgets.prompt import Prompt
 from okr_tui.ui.widgets.turn import Turn
 
@@ -175,7 +175,7 @@ class ChatPane(Vertical):
         parts = [("Chat", STRONG), (f" {self.model}" if self.model else "", "")]
         if self.model and via:
             parts.append((f" · via #{via}", QUIET))
-        self.border_title = content(tuple(parts))
+        entitle(self, title=tuple(parts))
 
     def _say_empty(self) -> None:
         if self.model:

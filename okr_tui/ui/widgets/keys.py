@@ -20,7 +20,7 @@ from okr_tui.ui.lines import (
     STRONG,
     WARNING,
     Line,
-    content,
+    entitle,
     faded,
     fit,
     fit_line,
@@ -158,7 +158,7 @@ class KeysPane(RowList[KeyView]):
         """Draw the new pool."""
         if snapshot is not None:
             self.empty = "no keys"
-            self.border_title = content(_title(snapshot))
+            entitle(self, title=_title(snapshot))
             self.show_rows(snapshot.pool.keys)
             self.say_why()
 
@@ -174,7 +174,7 @@ class KeysPane(RowList[KeyView]):
         """Spell out the selected key's state on the lower border, where no column cuts it."""
         row = self.selected
         words = f"#{row.index} {sentence(row.verdict, self.now, self.zone)}" if row else ""
-        self.border_subtitle = content(((words, STATE_STYLES[row.state] if row else ""),))
+        entitle(self, subtitle=((words, STATE_STYLES[row.state] if row else ""),))
 
 
 def _title(snapshot: Snapshot) -> Line:

@@ -12,7 +12,7 @@ from textual.reactive import var
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.words import span
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.lines import QUIET, STRONG, TONES, Line, content, length, one_line
+from okr_tui.ui.lines import QUIET, STRONG, TONES, Line, entitle, length, one_line
 from okr_tui.ui.widgets.rows import RowList
 
 FAULTS = frozenset({"fault", "warning"})
@@ -96,5 +96,5 @@ class LivePane(RowList[Entry]):
         else:
             self.empty = "no faults; f shows all traffic"
         count = f" faults {len(shown)} of {len(entries)}" if self.faults_only else " all traffic"
-        self.border_title = content((("Live", STRONG), (count, QUIET)))
+        entitle(self, title=(("Live", STRONG), (count, QUIET)))
         self.show_rows(shown)

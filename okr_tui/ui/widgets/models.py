@@ -23,7 +23,7 @@ from okr_tui.ui.lines import (
     WARNING,
     Line,
     Part,
-    content,
+    entitle,
     fit,
     fit_line,
     joined,
@@ -207,12 +207,12 @@ class ModelsPane(Vertical):
         models, shown = self.snapshot.models, len(self.table.rows)
         total = len(models.rows)
         count = f" {shown} of {total}" if self.words else f" {total}" if total else ""
-        self.border_title = content((("Models", STRONG), (count + self._age(models), QUIET)))
+        entitle(self, title=(("Models", STRONG), (count + self._age(models), QUIET)))
         if models.error:
-            self.border_subtitle = content(((f"not refreshed: {fit(models.error, 60).rstrip()}", FAULT),))
+            entitle(self, subtitle=((f"not refreshed: {fit(models.error, 60).rstrip()}", FAULT),))
         else:
             row = self.table.selected
-            self.border_subtitle = content(((_about(row.model) if row else "", QUIET),))
+            entitle(self, subtitle=((_about(row.model) if row else "", QUIET),))
 
     def _age(self, models: ModelList) -> str:
         if models.refreshing:
