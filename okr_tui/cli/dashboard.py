@@ -10,6 +10,12 @@ from okr_tui.cli.invocation import Invocation, local_zone
 from okr_tui.services.service import Service
 
 
+class NoTerminal(click.ClickException):
+    """There is nothing to draw on."""
+
+    exit_code = 2
+
+
 def dashboard(invocation: Invocation) -> None:
     """Run the dashboard on the user's own keys, then the demo if that is what the user asked for there."""
     require_terminal()
@@ -22,7 +28,7 @@ def dashboard(invocation: Invocation) -> None:
 def require_terminal() -> None:
     """The screen is read from standard input and drawn on standard error: both must be a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError("the dashboard needs a terminal; see okr-tui --help for commands that do not")
+        raise NoTerminal("the dashboard needs a terminal; see okr-tui --help for commands that do not")
 
 
 def run(open_service: Callable[[], AbstractAsyncContextManager[Service]], *, demo: bool) -> object:

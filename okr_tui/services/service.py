@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+from pydantic import SecretStr
 
 from okr_tui.domain.chat import ChatEvent, Message
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.models import Model
 from okr_tui.domain.view import PoolView
+
+KeepIn = Literal["file", "keyring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,40 @@ class ModelList:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One value in force, the place it comes from, and the places that also set it but lost, in words."""
+
+    name: str
+    value: str
+    origin: str
+    shadowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrustQuestion:
+    """A project's settings file that asks for what only a trusted one gets, and what that is, in words."""
+
+    project_file: Path
+    wants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsView:
-    """What a front shows of the settings. A problem is one line with its file, line and column."""
+    """What a front shows of the settings. A problem is one line with its file, line and column.
+
+    `open_to_others` is a settings file with keys that other users of the machine can read.
+    """
 
     cloud_url: str
     global_file: Path
     files: tuple[Path, ...] = ()
     problems: tuple[str, ...] = ()
     theme: str | None = None
+    lines: tuple[SettingLine, ...] = ()
+    trust: TrustQuestion | None = None
+    open_to_others: Path | None = None
+    removable: tuple[str, ...] = ()
+    """What `restore_key` would bring back, newest first, by mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +112,24 @@ class Service(Protocol):
 
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Take a key out of the pool or put it back."""
+
+    async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
+        """Add a key to the global settings: its text, or a reference to it in the system's secret store."""
+
+    async def remove_key(self, index: int) -> str:
+        """Take a key out of the settings; `restore_key` brings it back while this process lives."""
+
+    async def restore_key(self) -> str:
+        """Put the key that was removed last back where it was."""
+
+    async def label_key(self, index: int, label: str | None) -> str:
+        """Give a key another label, or none."""
+
+    async def trust_project(self, *, trusted: bool) -> str:
+        """Answer the trust question; remembered by the file's path and content."""
+
+    async def close_file(self) -> str:
+        """Make the settings file that others can read its owner's alone."""
 
     def chat(
         self, model: str, messages: Sequence[Message], *, conversation: str, think: str | None = None
