@@ -72,7 +72,12 @@ def verdict(
     if key.disabled:
         return Verdict(State.OFF, eligible=False, reason="switched off by you")
     account = state.account(state.account_of(fingerprint))
-    blocks = [*key.blocks.values(), *account.blocks.values(), *_model_blocks(state, fingerprint, model)]
+    blocks = [
+        *key.blocks.values(),
+        *account.blocks.values(),
+        *_team_blocks(state, fingerprint),
+        *_model_blocks(state, fingerprint, model),
+    ]
     if state.service.outage:
         blocks.append(state.service.outage)
     bought = bool(account.balance and account.balance.purchased_usd > 0)
@@ -104,6 +109,17 @@ def blocked(block: Block) -> Verdict:
         doubt = "" if block.confirmed else ", being confirmed"
         reason = f"{block.status or ''} {block.text or reason}{doubt}".strip()
     return Verdict(word, eligible=False, reason=reason, until=block.until, window=block.window)
+
+
+def _team_blocks(state: PoolState, fingerprint: str) -> list[Block]:
+    """What other members of the key's team have found spent."""
+    account = state.account_of(fingerprint)
+    quota = state.quota_of(account)
+    if quota == account:
+        return []
+    others = (other for other in state.accounts if other != account and state.quota_of(other) == quota)
+    found = (state.account(other).blocks.get(Cause.SPENT) for other in others)
+    return [block for block in found if block]
 
 
 def _model_blocks(state: PoolState, fingerprint: str, model: str | None) -> list[Block]:

@@ -139,6 +139,14 @@ class PoolState:
         """The state of an account."""
         return self.accounts.get(identifier, AccountState())
 
+    def quota_of(self, identifier: str) -> str:
+        """What an account's quota is known by: members of a team draw on one, told by its period and size."""
+        account = self.account(identifier)
+        dollars = account.balance.credits if account.balance else None
+        if account.plan != "team" or dollars is None or not dollars.allowance_usd or not dollars.until:
+            return identifier
+        return f"team {dollars.allowance_usd} {dollars.until}"
+
     def model(self, name: str) -> ModelState:
         """The state of a model."""
         return self.models.get(name, ModelState())

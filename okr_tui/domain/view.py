@@ -74,7 +74,7 @@ def view(
     choice = choose(state, roster, Question(now, in_flight=flights), policy)
     places: dict[str, list[int]] = {}
     for index, key in enumerate(roster.keys, 1):
-        places.setdefault(state.account_of(key.fingerprint), []).append(index)
+        places.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
     rows = tuple(
         _row(state, key, index, judged, places, roster, policy, now, flights)
         for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
@@ -116,7 +116,7 @@ def _row(
         verdict=judged,
         preferred=key.fingerprint == roster.preferred,
         account=known.account,
-        account_keys=tuple(places[identifier]),
+        account_keys=tuple(places[state.quota_of(identifier)]),
         plan=account.plan,
         balance=account.balance,
         read_at=account.balance_at,
@@ -148,7 +148,8 @@ def pool_empty_at(
     The method: what is left of every account's tightest window, divided by the sum of their burn rates.
     """
     left = rate = 0.0
-    for identifier in {state.account_of(row.fingerprint) for row in rows if row.verdict.eligible}:
+    accounts = (state.account_of(row.fingerprint) for row in rows if row.verdict.eligible)
+    for identifier in {state.quota_of(account): account for account in accounts}.values():
         samples = state.account(identifier).samples
         if not samples:
             return None

@@ -20,11 +20,10 @@ PASSING = (State.SLOWED, State.SHAKY, State.OUTAGE)
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A key to send with, and the account whose slot is held. `trial`: this request tests the key."""
+    """A key to send with, and the account whose slot is held."""
 
     key: Key
     account: str
-    trial: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +106,7 @@ class Admission:
         if choice.key:
             self._line.remove(waiter)
             self._admitted += 1
-            waiter.ticket.set_result(self._give(choice.key, trial=choice.trial))
+            waiter.ticket.set_result(self._give(choice.key))
             return
         waiter.patience = self._patience(choice, waiter.entered)
         if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
@@ -118,12 +117,12 @@ class Admission:
         place = self._pool.roster.index(key.fingerprint)
         if place is None or not self._pool.choose(question).verdicts[place - 1].eligible:
             return None
-        return self._give(key, trial=False)
+        return self._give(key)
 
-    def _give(self, key: Key, *, trial: bool) -> Ticket:
+    def _give(self, key: Key) -> Ticket:
         account = self._pool.state.account_of(key.fingerprint)
         self._pool.in_flight[account] += 1
-        return Ticket(key, account, trial)
+        return Ticket(key, account)
 
     def _ramp(self) -> float:
         """Seconds until the next may go over after a switch; 0 when nobody needs to wait."""

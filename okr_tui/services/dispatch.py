@@ -64,6 +64,8 @@ class Dispatch:
         Raises NoKeyError, PoolBlockedError when nothing is eligible, CloudError when the request failed.
         A fault after the first output comes out of the exchange's iterator as CloudError.
         """
+        most = self._pool.state.model(call.model).max_output if call.model else None
+        call = clamped(call, most) if most else call
         progress = Progress(call, client, self._pool.clock.time(), conversation, [], set())
         while True:
             same, progress.same = progress.same, None
@@ -88,8 +90,9 @@ class Dispatch:
             flights[ticket.account] -= 1
             choice = self._pool.choose(replace(self._question(progress), in_flight=flights))
             place = self._pool.roster.index(ticket.key.fingerprint)
-            good = place is not None and choice.verdicts[place - 1].eligible
-            if good and ticket.trial:
+            judged = choice.verdicts[place - 1] if place is not None else None
+            good = judged is not None and judged.eligible
+            if judged and good and judged.trial:
                 good = await self._begin_trial(ticket.key)
         finally:
             if not good:
@@ -173,7 +176,7 @@ class Dispatch:
         progress.same = key
         if fault.max_output:
             progress.clamped = True
-            progress.call = _clamped(progress.call, fault.max_output)
+            progress.call = clamped(progress.call, fault.max_output)
         else:
             await self._pool.clock.sleep(random.uniform(*self._policy.retry_same))  # noqa: S311 a wait
 
@@ -227,10 +230,23 @@ def _refused(progress: Progress, fault: Fault) -> CloudError:
     return CloudError(f"{what} failed on {tried}", fault)
 
 
-def _clamped(call: Call, most: int) -> Call:
-    """The call with its output limit lowered to what the model allows."""
-    document = json.loads(call.body)
-    for place, name in ((document, "max_tokens"), (document.get("options"), "num_predict")):
-        if isinstance(place, dict) and name in place:
+def clamped(call: Call, most: int) -> Call:
+    """The call with its output limit lowered to what the model allows, where it asks for more."""
+    try:
+        document = json.loads(call.body)
+    except ValueError:
+        return call
+    if not isinstance(document, dict):
+        return call
+    lowered = False
+    for place, name in (
+        (document, "max_tokens"),
+        (document, "max_completion_tokens"),
+        (document, "max_output_tokens"),
+        (document.get("options"), "num_predict"),
+    ):
+        asked = place.get(name) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(asked, int) and asked > most:
             place[name] = most
-    return replace(call, body=json.dumps(document).encode())
+            lowered = True
+    return replace(call, body=json.dumps(document, ensure_ascii=False).encode()) if lowered else call

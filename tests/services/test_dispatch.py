@@ -1,16 +1,19 @@
 """One request: fail-over before the first output, none after it, and nothing sent to a blocked key."""
 
 import asyncio
+import json
 
 import pytest
 
+from okr_tui.cloud.client import Call
 from okr_tui.domain.chat import ChatEvent, Delta, Finished
 from okr_tui.domain.errors import CloudError, PoolBlockedError
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Attempt, Trial
+from okr_tui.services.dispatch import clamped
 
-from .house import House, ask, asking
+from .house import MODEL, House, ask, asking
 
 
 async def test_a_spent_key_is_replaced_before_the_caller_notices(house: House) -> None:
@@ -255,3 +258,34 @@ async def test_a_slot_limited_account_hands_over_without_being_marked_unwell(hou
     assert answer.index == 3
     assert row.state is State.BUSY
     assert row.slots == 1
+
+
+async def test_an_output_limit_is_lowered_once_and_remembered(house: House) -> None:
+    body = json.dumps({"model": MODEL, "messages": [], "options": {"num_predict": 1_048_576}}).encode()
+    call = Call("/api/chat", body, MODEL)
+    await house.fault("max-tokens")
+    async with house.open() as keyring:
+        for _ in range(2):
+            async with keyring.dispatch.send(call, "cli") as exchange:
+                async for _ in exchange:
+                    pass
+        assert keyring.pool.state.model(MODEL).max_output == 65536
+        assert keyring.snapshot.pool.keys[0].faults == 0
+    assert await house.sent() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        (b'{"max_tokens": 9}', b'{"max_tokens": 5}'),
+        (
+            '{"options": {"num_predict": 9}, "x": "é"}'.encode(),
+            '{"options": {"num_predict": 5}, "x": "é"}'.encode(),
+        ),
+        (b'{"max_tokens":   3}', b'{"max_tokens":   3}'),
+        (b"not json", b"not json"),
+        (b"[1]", b"[1]"),
+    ],
+)
+def test_only_a_limit_that_is_too_high_changes_a_body(asked: bytes, sent: bytes) -> None:
+    assert clamped(Call("/v1/chat/completions", asked), 5).body == sent
