@@ -20,6 +20,11 @@ WINDOWS: Final = ("session", "weekly")
 FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
+def percent(value: float) -> float:
+    """A part of a whole, 0 to 100, without the noise of arithmetic."""
+    return round(min(100.0, max(0.0, value)), 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """One limit of an account. `used_percent` is 0 to 100, `resets_at` epoch seconds; None is unknown."""
@@ -43,7 +48,7 @@ class Credits:
         """The part of the allowance that is gone; None without an allowance to measure by."""
         if not self.allowance_usd or self.allowance_usd <= 0:
             return None
-        return min(100.0, max(0.0, 100 * (1 - self.balance_usd / self.allowance_usd)))
+        return percent(100 * (1 - self.balance_usd / self.allowance_usd))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ def _windows(included: Mapping[str, object]) -> Sequence[Window]:
         window = included.get(name)
         if isinstance(window, dict):
             left = _number(window.get("remaining_percent"))
-            used = None if left is None else min(100.0, max(0.0, 100 - left))
+            used = None if left is None else percent(100 - left)
             found.append(Window(name, used, parse_time(window.get("resets_at"))))
     return found
 
@@ -140,7 +145,7 @@ def _old_windows(limits: Mapping[str, object]) -> Sequence[Window]:
         window = limits.get(name)
         if isinstance(window, dict):
             used = _number(window.get("usage"))
-            found.append(Window(name, None if used is None else min(100.0, max(0.0, 100 * used))))
+            found.append(Window(name, None if used is None else percent(100 * used)))
     return found
 
 
