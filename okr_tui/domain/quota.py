@@ -22,7 +22,7 @@ FRACTION = re.compile(r"(\.\d{6})\d+")
 
 def percent(value: float) -> float:
     """A part of a whole, 0 to 100, without the noise of arithmetic."""
-    return round(min(100.0, max(0.0, value)), 4)
+    return round(min(100.0, max(0.0, value)), 6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class LivePane(RowList[Entry]):
         entries = self.snapshot.entries if self.snapshot else ()
         shown = entries_from(entries, faults_only=self.faults_only)
         if not self.faults_only:
-            self.empty = "nothing yet: requests, faults and recoveries appear here" if self.snapshot else ""
+            self.empty = "no requests, faults or recoveries yet" if self.snapshot else ""
         else:
             self.empty = "no faults; f shows all traffic"
         count = f" faults {len(shown)} of {len(entries)}" if self.faults_only else " all traffic"
