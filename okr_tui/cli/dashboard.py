@@ -1,7 +1,10 @@
 """The dashboard, on a terminal."""
 
+import asyncio
+import contextlib
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import click
@@ -19,10 +22,18 @@ class NoTerminal(click.ClickException):
 def dashboard(invocation: Invocation) -> None:
     """Run the dashboard on the user's own keys, then the demo if that is what the user asked for there."""
     require_terminal()
-    if run(lambda: invocation.keyring("dashboard"), demo=False) == "demo":
+    if run(lambda: opened(invocation), demo=False) == "demo":
         from okr_tui.cli.demo import run_demo
 
         run_demo("day", 1.0)
+
+
+@contextlib.asynccontextmanager
+async def opened(invocation: Invocation) -> AsyncGenerator[Service, None]:
+    """The service; its code is read in a thread, so that the screen answers meanwhile."""
+    await asyncio.to_thread(importlib.import_module, "okr_tui.services.keyring")
+    async with invocation.keyring("dashboard") as keyring:
+        yield keyring
 
 
 def require_terminal() -> None:

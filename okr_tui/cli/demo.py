@@ -18,6 +18,7 @@ from okr_tui.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from okr_tui.services.keyring import Keyring
+    from okr_tui.services.service import Service
 
 SCENARIOS = ("calm", "crowded", "day", "outage", "revoked", "spent")
 CHAT_EVERY = 1.5
@@ -53,14 +54,14 @@ def run_demo(scenario: str, speed: float) -> None:
         invocation = Invocation(settings=place / "settings.json", project=place / "project", environment={})
 
         @contextlib.asynccontextmanager
-        async def service() -> AsyncGenerator["Keyring", None]:
+        async def service() -> AsyncGenerator["Service", None]:
             async with _child("-m", "okr_tui.demo", "--scenario", scenario, "--speed", str(speed)) as cloud:
                 assert cloud.stdout is not None
                 ready = json.loads(await cloud.stdout.readline())
                 assert invocation.settings is not None
                 await asyncio.to_thread(_write_settings, invocation.settings, ready, speed)
                 async with (
-                    invocation.keyring("dashboard") as keyring,
+                    dashboard.opened(invocation) as keyring,
                     _child(*_traffic_arguments(invocation, speed)),
                 ):
                     yield keyring

@@ -1,6 +1,7 @@
 """The HTTP client of Ollama Cloud. Redirects are not followed, and only these methods send a key."""
 
 import contextlib
+import ipaddress
 import platform
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Cloud:
             transport=transport,
             headers={"user-agent": AGENT, "accept-encoding": "identity"},
             follow_redirects=False,
-            trust_env=transport is None,
+            trust_env=not _on_this_machine(url),
             timeout=PUBLIC_TIMEOUT,
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
         )
@@ -125,6 +126,15 @@ def response_fault(status: int, headers: Mapping[str, str], body: bytes, path: s
     if 300 <= status < 400:
         return no_response(f"HTTP {status}: the address redirects, check the cloud URL")
     return classify(status, headers, body[:BODY_LIMIT] if status >= 400 else body, path)
+
+
+def _on_this_machine(url: str) -> bool:
+    """Whether an address is loopback, which no proxy of the environment stands before."""
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _authorization(key: Key) -> dict[str, str]:

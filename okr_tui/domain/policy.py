@@ -22,7 +22,7 @@ STRATEGIES: tuple[str, ...] = get_args(Strategy)
 class Policy(BaseModel):
     """The defaults; the settings section `okr-tui.policy` may override each by its name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     # A spent window comes back at the server's own time; without one, by the calendar or by these steps.
     spent_steps: Steps = (6 * 3600, 12 * 3600, 24 * 3600)
