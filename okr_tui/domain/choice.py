@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from okr_tui.domain.health import State, Verdict, verdict
+from okr_tui.domain.health import Verdict, verdict
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy
 from okr_tui.domain.state import PoolState
@@ -111,7 +111,7 @@ def _pick(
             walk = [*roster.keys[start:], *roster.keys[:start]]
             return next(key for key in walk if key in usable), "next in pool order from the preferred key"
         case "round-robin":
-            return min(usable, key=lambda key: state.key(key.fingerprint).last_used), "longest unused"
+            return _longest_unused(usable, state, question), "longest unused"
         case "headroom":
             return _roomiest(usable, state, question, policy), "most quota left"
         case "pinned":
@@ -123,6 +123,17 @@ def _pick(
     if preferred:
         return preferred, "preferred"
     return _roomiest(usable, state, question, policy), "most quota left while the preferred key is blocked"
+
+
+def _longest_unused(usable: list[Key], state: PoolState, question: Question) -> Key:
+    """What is under way counts as use, since its end is not in the log yet."""
+
+    def rank(key: Key) -> tuple[int, float]:
+        return question.in_flight.get(state.account_of(key.fingerprint), 0), state.key(
+            key.fingerprint
+        ).last_used
+
+    return min(usable, key=rank)
 
 
 def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
@@ -143,8 +154,3 @@ def _roomiest(usable: list[Key], state: PoolState, question: Question, policy: P
         )
 
     return min(usable, key=rank)
-
-
-def waiting_is_worth_it(choice: Choice) -> bool:
-    """Whether a key is only held back by requests under way, so that a place in the queue helps."""
-    return any(v.state in (State.BUSY, State.PROBING) for v in choice.verdicts)

@@ -23,13 +23,22 @@ class Reading:
 
 
 def due(
-    state: PoolState, roster: Roster, policy: Policy, now: float, not_before: Mapping[str, float]
+    state: PoolState,
+    roster: Roster,
+    policy: Policy,
+    now: float,
+    not_before: Mapping[str, float],
+    *,
+    shown: bool = True,
 ) -> tuple[tuple[Reading, ...], float]:
     """The readings to make now, and when the next one will be due (epoch seconds).
 
-    `not_before` holds off readings, by their names, that failed lately.
+    `not_before` holds off readings, by their names, that failed lately. `shown` says that somebody is
+    looking; without that, and without traffic, balances are read more rarely.
     """
-    readings = [*_identities(state, roster, policy), *_balances(state, roster, policy)]
+    used = max((state.key(key.fingerprint).last_used for key in roster.keys), default=0.0)
+    pace = policy.poll_shown if shown or now - used < policy.poll_idle[0] else policy.poll_idle
+    readings = [*_identities(state, roster, policy), *_balances(state, roster, policy, pace)]
     times = [(max(reading.at, not_before.get(reading.name, 0.0)), reading) for reading in readings]
     ready = tuple(reading for at, reading in times if at <= now)
     following = min((at for at, _ in times if at > now), default=now + policy.poll_idle[1])
@@ -45,7 +54,9 @@ def _identities(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Re
         yield Reading(at, key, identity=True, name=f"identity {key.fingerprint}")
 
 
-def _balances(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Reading]:
+def _balances(
+    state: PoolState, roster: Roster, policy: Policy, pace: tuple[float, float]
+) -> Iterator[Reading]:
     """One key speaks for each account; a refused key only for itself, when its doubt is to be looked at."""
     spoken: set[str] = set()
     for key in roster.keys:
@@ -61,19 +72,18 @@ def _balances(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Read
         if account in spoken:
             continue
         spoken.add(account)
-        yield Reading(_balance_at(state, account, policy), key, identity=False, name=name)
+        yield Reading(_balance_at(state, account, policy, pace), key, identity=False, name=name)
 
 
-def _balance_at(state: PoolState, account: str, policy: Policy) -> float:
+def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[float, float]) -> float:
     known = state.account(account)
     if known.balance_at is None:
         return 0.0
     suspended = known.blocks.get(Cause.SUSPENDED)
     if suspended and suspended.recheck is not None:
         return suspended.recheck
-    low, high = policy.poll_shown
     spread = 1 + policy.poll_jitter * (2 * jitter((0, 1), f"{account}{known.balance_at}") - 1)
-    regular = known.balance_at + (low + high) / 2 * spread
+    regular = known.balance_at + sum(pace) / 2 * spread
     times = [regular]
     if spent := known.blocks.get(Cause.SPENT):
         times += [_recheck(spent, known.balance_at, policy), spent.until or regular]

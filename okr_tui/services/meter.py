@@ -22,12 +22,16 @@ REFUSALS = (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN)
 
 
 class Meter:
-    """Reads what the cloud says of keys and puts it in the log. `owner` names this process in the lease."""
+    """Reads what the cloud says of keys and puts it in the log. `owner` names this process in the lease.
 
-    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], owner: str) -> None:
+    `shown` says that somebody looks at the quotas.
+    """
+
+    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], owner: str, *, shown: bool) -> None:
         self._pool = pool
         self._cloud = cloud
         self._owner = owner
+        self.shown = shown
         self._lease_until = 0.0
         self._not_before: dict[str, float] = {}
         self._last_read: dict[str, float] = {}
@@ -39,8 +43,9 @@ class Meter:
             now = self._pool.clock.time()
             wait = LEASE_SECONDS / 3
             if await self._leads(now):
+                pool = self._pool
                 readings, following = due(
-                    self._pool.state, self._pool.roster, self._pool.policy, now, self._not_before
+                    pool.state, pool.roster, pool.policy, now, self._not_before, shown=self.shown
                 )
                 for reading in readings:
                     await self._read(reading)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.choice import Roster, headroom, waiting_is_worth_it
+from okr_tui.domain.choice import Roster, headroom
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.policy import STRATEGIES, Strategy
 from okr_tui.domain.quota import Balance
@@ -181,8 +181,6 @@ def test_model_decides_which_keys_can_serve() -> None:
 def test_full_slots_send_the_request_to_another_account() -> None:
     choice = chosen(PoolState(), roster(2, preferred=A), in_flight={A: 1})
     assert choice.key == KEYS[1]
-    assert waiting_is_worth_it(choice)
-    assert not waiting_is_worth_it(chosen(PoolState(), roster(2)))
 
 
 def test_earliest_is_the_first_known_return() -> None:
@@ -218,3 +216,10 @@ def test_verdicts_and_choice_agree(
     assert (choice.key in allowed) if allowed else (choice.key is None)
     assert all(verdict.reason for verdict in choice.verdicts if not verdict.eligible)
     assert choice.why
+
+
+def test_round_robin_counts_what_is_under_way_as_use() -> None:
+    pool = roster(2, strategy="round-robin")
+    assert chosen_key(PoolState(), pool) == A
+    state = after(belongs(A, "amber", plan="pro"), belongs(B, "birch", plan="pro"))
+    assert chosen_key(state, pool, in_flight={"amber": 1}) == B

@@ -19,6 +19,7 @@ from .facts import (
     reading,
     refused_reading,
     roster,
+    went_well,
     windows,
 )
 
@@ -115,3 +116,12 @@ def test_hour_of_reading_stays_far_below_the_clouds_limit() -> None:
         state = fold([reading(now, windows(5), item.key.fingerprint) for item in readings], POLICY, state)
         now = following if not readings else now + 0.1
     assert count <= 3 * 60
+
+
+def test_when_nobody_looks_and_nothing_runs_balances_are_read_more_rarely() -> None:
+    state = after(*known(A))
+    _, following = due(state, roster(1), POLICY, NOW + 1, {}, shown=False)
+    assert NOW + 450 * 0.9 <= following <= NOW + 450 * 1.1
+    busy = after(*known(A), went_well(NOW + 1))
+    _, following = due(busy, roster(1), POLICY, NOW + 2, {}, shown=False)
+    assert following <= NOW + 99
