@@ -28,10 +28,17 @@ VERBS = {
     "events": ("events", "The log of requests, faults and changes."),
     "rotate": ("keys", "Prefer the next key that is not blocked."),
     "use-key": ("keys", "Prefer a key."),
+    "add-key": ("configure", "Add a key, typed at a prompt or piped in."),
+    "remove-key": ("configure", "Take a key out of the settings."),
+    "import-keys": ("configure", "Add the keys that pi holds for Ollama."),
     "enable-key": ("keys", "Put a key back into the pool."),
     "disable-key": ("keys", "Take a key out of the pool."),
     "test-key": ("keys", "Ask the cloud about a key, at no cost."),
     "reset-key": ("keys", "Forget the older faults of a key."),
+    "serve": ("serve", "The gateway: any client of Ollama, OpenAI or Anthropic uses the pool."),
+    "connect": ("connect", "How to point a client at the gateway."),
+    "trust": ("configure", "Trust the project's settings, or refuse to."),
+    "doctor": ("doctor", "What is configured, from where, what is wrong and what to do."),
     "paths": ("paths", "Where files are."),
     "demo": ("demo", "The dashboard on a built-in simulated cloud; touches none of your files."),
     "traffic": ("demo", ""),
@@ -73,7 +80,12 @@ class Verbs(click.Group):
     help="The directory whose .pi/settings.json is the project layer  [default: here]",
 )
 @click.option("--cloud-url", metavar="URL", help="The cloud's address for this run.")
-@click.option("--store", metavar="URL", envvar="OKR_TUI_STORE", help="sqlite:PATH or memory:")
+@click.option(
+    "--store",
+    metavar="URL",
+    envvar="OKR_TUI_STORE",
+    help="sqlite:PATH, redis://HOST, rediss://HOST or memory:",
+)
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.version_option(__version__, prog_name="okr-tui", message="%(prog)s %(version)s")
 @click.pass_context

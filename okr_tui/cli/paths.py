@@ -1,7 +1,5 @@
 """`okr-tui paths`: where files are, without touching any."""
 
-from urllib.parse import urlsplit
-
 import click
 
 from okr_tui.cli.invocation import Invocation
@@ -15,6 +13,7 @@ from okr_tui.cli.verb import json_option
 def paths(invocation: Invocation, *, as_json: bool) -> None:
     """Where settings, log and state are, whether they exist or not."""
     from okr_tui.settings.layers import load
+    from okr_tui.settings.values import without_password
     from okr_tui.store.locate import state_folder
 
     settings = load(invocation.sources())
@@ -31,11 +30,3 @@ def paths(invocation: Invocation, *, as_json: bool) -> None:
         return
     for line in table((name.replace("_", " "), place) for name, place in found.items()):
         show(line)
-
-
-def without_password(store: str) -> str:
-    """A store's address for people. A server's may hold a password, in front of the host or in the query."""
-    parts = urlsplit(store)
-    if not parts.netloc:
-        return store
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

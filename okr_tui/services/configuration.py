@@ -1,28 +1,42 @@
 """The settings in force: read from all layers, read again when files change, changed where they count."""
 
 import asyncio
+import os
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from okr_tui.domain.choice import Roster
+from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.policy import Policy, Strategy
-from okr_tui.settings import file, layers
+from okr_tui.services.provenance import setting_lines, trust_question
+from okr_tui.services.service import SettingsView
+from okr_tui.settings import file, layers, trust
+from okr_tui.settings.document import Document
 from okr_tui.settings.layers import Sources
+from okr_tui.settings.preferred import INDEX, preferring
 from okr_tui.settings.schema import Settings
+from okr_tui.settings.sections import OURS
 
 
 class Configuration:
     """What the user configured, as values the services take."""
 
     def __init__(self, sources: Sources, settings: Settings) -> None:
-        self.settings = settings
         self._sources = sources
-        self.policy, self._refused = Policy.override(settings.policy)
+        self._reading = asyncio.Lock()
+        self._take(settings)
 
     @classmethod
     async def read(cls, sources: Sources) -> "Configuration":
         """Read all layers for the first time. What is wrong becomes a problem, never an error."""
         return cls(sources, await asyncio.to_thread(layers.load, sources))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment the settings were read with."""
+        return self._sources.environment
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -36,24 +50,108 @@ class Configuration:
         preferred = keys[self.settings.active_index.value].fingerprint if keys else None
         return Roster(keys, preferred, cast(Strategy, self.settings.strategy.value))
 
+    @property
+    def shifting(self) -> bool:
+        """Whether keys come from several layers, so that a file untouched may come to mean another key."""
+        return len({key.origin for key in self.settings.keys}) > 1
+
+    def view(self, problems: tuple[str, ...], removable: tuple[str, ...]) -> SettingsView:
+        """What a front shows; `problems` are all there are, `removable` the keys that can be brought back."""
+        settings = self.settings
+        return SettingsView(
+            cloud_url=settings.cloud_url.value,
+            global_file=settings.global_file,
+            files=settings.files,
+            problems=problems,
+            theme=settings.theme.value,
+            lines=self.lines,
+            trust=trust_question(settings),
+            open_to_others=settings.open_to_others[0] if settings.open_to_others else None,
+            removable=removable,
+        )
+
     async def reload(self) -> bool:
         """Read again; what is broken keeps its last good content. Answers whether anything changed."""
-        before = (self.settings.signature, self.problems)
-        self.settings = await asyncio.to_thread(layers.load, self._sources, self.settings)
-        self.policy, self._refused = Policy.override(self.settings.policy)
-        return (self.settings.signature, self.problems) != before
+        async with self._reading:
+            before = (self.settings.signature, self.problems)
+            self._take(await asyncio.to_thread(layers.load, self._sources, self.settings))
+            return (self.settings.signature, self.problems) != before
 
     async def prefer(self, index: int) -> str:
         """Write the preferred key (from 0) where it takes effect; answers where that is.
 
         Where an option or a variable overrules every file, the choice is kept for this run only.
         """
-        if self.settings.index_shadow:
+        settings = self.settings
+        if settings.index_shadow:
             options = {**self._sources.options, "active_index": index}
             self._sources = replace(self._sources, options=options)
-            return f"for this run only: {self.settings.index_shadow}"
-        target, section = self.settings.index_target, self.settings.index_section
-        written = await asyncio.to_thread(file.edit, target, section, "activeKeyIndex", index)
+            return f"for this run only: {settings.index_shadow}"
+        key, section, shifting = settings.keys[index], settings.index_section, self.shifting
+
+        def preferred(document: Document) -> str:
+            return preferring(document, section, index, key, shifting=shifting)
+
+        target = settings.index_target
+        written = await asyncio.to_thread(file.rewrite, target, ((section, INDEX),), preferred)
+        if target == settings.project_file:
+            await asyncio.to_thread(self._carry_answer, written)
         if not written.kept:
             return f"activeKeyIndex was changed again in {written.path} by another program"
-        return f"Persisted activeKeyIndex to {written.path}"
+        lost = settings.active_index.shadowed
+        decides = f", which decides over {lost[0].describe()}" if lost else ""
+        return f"Persisted activeKeyIndex to {written.path}{decides}"
+
+    async def trust(self, *, trusted: bool) -> str:
+        """Remember the user's answer about the project's file as it was read; answers what now holds.
+
+        Raises SettingsError when there is no such file, or the answer cannot be written.
+        """
+        settings = self.settings
+        if not settings.project_digest:
+            raise SettingsError(f"{settings.project_file}: there is no content to decide on")
+        if settings.project_trusted if trusted else settings.project_refused:
+            return (
+                f"{settings.project_file} was {'trusted' if trusted else 'refused'} before; nothing changed"
+            )
+
+        def answered(listed: object) -> object:
+            return trust.remembered(
+                listed, self._sources.project_dir, settings.project_digest, trusted=trusted
+            )
+
+        await asyncio.to_thread(file.change, settings.global_file, OURS, trust.SETTING, answered)
+        if trusted:
+            allowed = "; ".join(settings.project_wants) or "nothing more than before"
+            return f"Trusted {settings.project_file} until its content changes: {allowed}"
+        return f"Refused {settings.project_file} until its content changes: only keys themselves are taken"
+
+    async def close_file(self) -> str:
+        """Make the file that others can read its owner's alone; answers which it was.
+
+        Raises SettingsError when there is none, or its mode cannot be changed.
+        """
+        if not self.settings.open_to_others:
+            raise SettingsError("no settings file with keys is open to others")
+        path = self.settings.open_to_others[0]
+        try:
+            await asyncio.to_thread(os.chmod, path, 0o600)
+        except OSError as error:
+            raise SettingsError(f"{path}: its mode cannot be changed: {error.strerror}") from error
+        return f"{path} is yours alone now (mode 0600)"
+
+    def _take(self, settings: Settings) -> None:
+        self.settings = settings
+        self.policy, self._refused = Policy.override(settings.policy)
+        self.lines = setting_lines(settings)
+
+    def _carry_answer(self, written: file.Written) -> None:
+        """What this program writes into a project's file does not undo what the user said of it."""
+        if self.settings.project_trusted or self.settings.project_refused:
+            project = Path(self._sources.project_dir)
+            file.change(
+                self.settings.global_file,
+                OURS,
+                trust.SETTING,
+                lambda listed: trust.carried(listed, project, written.before, written.after),
+            )

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, tzinfo
 
 import httpx
+from pydantic import SecretStr
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.chat import ChatEvent, Message
 from okr_tui.domain.choice import Question
-from okr_tui.domain.errors import NoKeyError, OkrError, SettingsError
+from okr_tui.domain.errors import NoKeyError, OkrError, SettingsError, StoreError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
 from okr_tui.domain.words import sentence
@@ -21,16 +22,16 @@ from okr_tui.services.clock import Clock, SystemClock
 from okr_tui.services.configuration import Configuration
 from okr_tui.services.dispatch import Dispatch
 from okr_tui.services.inventory import Inventory
+from okr_tui.services.key_settings import KeySettings
 from okr_tui.services.meter import Meter
 from okr_tui.services.pool import Pool
-from okr_tui.services.service import SettingsView, Snapshot
+from okr_tui.services.service import KeepIn, Snapshot
 from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
 from okr_tui.store.locate import open_store
 
-LONGEST_SLEEP = 3600.0
-COMPACT_EVERY = 900.0
+TRY_AGAIN = 5.0
 
 
 class Keyring:
@@ -53,11 +54,14 @@ class Keyring:
         self._transport = transport
         self.pool = Pool(store, configuration.roster, configuration.policy, clock, zone)
         self._clouds = [self._new_cloud()]
-        self.meter = Meter(self.pool, lambda: self.cloud, f"{os.getpid()}-{uuid.uuid4().hex[:8]}")
+        owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.meter = Meter(self.pool, lambda: self.cloud, owner, shown=client == "dashboard")
         self.inventory = Inventory(self.pool, lambda: self.cloud)
         self.dispatch = Dispatch(self.pool, lambda: self.cloud, self.meter.faulted)
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
+        self._trouble: str | None = None
+        self._key_settings = KeySettings(configuration, self.reload)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -104,26 +108,19 @@ class Keyring:
     def snapshot(self) -> Snapshot:
         """See Service."""
         pool = self.pool.look()
-        settings = self.configuration.settings
         return Snapshot(
             at=self.clock.time(),
             pool=pool,
             models=self.inventory.listed(pool.keys),
-            settings=SettingsView(
-                cloud_url=settings.cloud_url.value,
-                global_file=settings.global_file,
-                files=settings.files,
-                problems=self.problems,
-                theme=settings.theme.value,
-            ),
+            settings=self.configuration.view(self.problems, self._key_settings.removable),
             entries=tuple(self.pool.entries),
         )
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with settings, policy and store, a line each."""
-        notice = (self._store.notice,) if self._store.notice else ()
-        return (*self.configuration.problems, *notice)
+        of_the_log = (self._store.notice, self._trouble)
+        return (*self.configuration.problems, *(line for line in of_the_log if line))
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """See Service. Raises what ended a background task."""
@@ -149,9 +146,7 @@ class Keyring:
         order = [(here - 1 + offset) % len(roster.keys) for offset in range(1, len(roster.keys))]
         free = next((place for place in order if choice.verdicts[place].eligible), None)
         if free is None:
-            raise SettingsError(
-                "nothing to rotate to: every other key is blocked; use 1-9 to choose one anyway"
-            )
+            raise SettingsError("nothing to rotate to: every other key is blocked; choose one by its number")
         return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"
 
     async def _prefer(self, index: int) -> str:
@@ -194,6 +189,39 @@ class Keyring:
         fact = Enabled if enabled else Disabled
         await self.pool.append(fact(at=self.clock.time(), fingerprint=key.fingerprint))
         return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
+
+    async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
+        """See Service."""
+        return await self._key_settings.add(secret, label, keep)
+
+    async def take_key(self, reference: SecretStr) -> str:
+        """Add a key by a reference, which is resolved to see that it is one."""
+        return await self._key_settings.take(reference)
+
+    async def remove_key(self, index: int, *, forget: bool = False) -> str:
+        """See Service. `forget` deletes its text from the system keyring too, which cannot be undone."""
+        return await self._key_settings.remove(self.key(index), forget=forget)
+
+    async def restore_key(self) -> str:
+        """See Service."""
+        return await self._key_settings.restore()
+
+    async def label_key(self, index: int, label: str | None) -> str:
+        """See Service."""
+        return await self._key_settings.label(self.key(index), label)
+
+    async def trust_project(self, *, trusted: bool) -> str:
+        """See Service."""
+        return await self._reloaded(self.configuration.trust(trusted=trusted))
+
+    async def close_file(self) -> str:
+        """See Service."""
+        return await self._reloaded(self.configuration.close_file())
+
+    async def _reloaded(self, done: Awaitable[str]) -> str:
+        said = await done
+        await self.reload()
+        return said
 
     def chat(
         self, model: str, messages: Sequence[Message], *, conversation: str, think: str | None = None
@@ -243,49 +271,39 @@ class Keyring:
         for work in (
             self.pool.follow,
             self._watch_settings,
-            self._watch_time,
-            self._keep_small,
+            self.pool.watch_time,
+            self.pool.keep_small,
             self.meter.run,
             self.inventory.keep_fresh,
         ):
             self._tasks.append(asyncio.create_task(self._kept(work), name=work.__qualname__))
 
     async def _kept(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Run a background task; what ends it is told to whoever follows the snapshots."""
-        try:
-            await work()
-        except Exception as error:
-            self._failure = error
-            self.pool.announce()
+        """Run a background task. A log out of reach is tried again; what else ends it ends the snapshots."""
+        while True:
+            try:
+                return await work()
+            except StoreError as error:
+                self._trouble = str(error)
+                self.pool.announce()
+                await self.clock.sleep(TRY_AGAIN)
+                self._trouble = None
+            except Exception as error:
+                self._failure = error
+                return self.pool.announce()
 
     async def _watch_settings(self) -> None:
         async for _ in watch.changes(self.configuration.settings.files):
             await self.reload()
 
-    async def _watch_time(self) -> None:
-        """Announce the moments at which a block ends, since no record will."""
-        while True:
-            now = self.clock.time()
-            ends = [
-                row.verdict.until
-                for row in self.pool.view().keys
-                if row.verdict.until is not None and row.verdict.until > now
-            ]
-            await self.pool.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
-            if ends and self.clock.time() >= min(ends):
-                self.pool.announce()
-
-    async def _keep_small(self) -> None:
-        while True:
-            await self.clock.sleep(COMPACT_EVERY)
-            await self.pool.compact()
-
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.meter.close()
         await self.inventory.close()
         for cloud in self._clouds:
             await cloud.__aexit__(None, None, None)
-        await self._store.close()
+        try:
+            await self.meter.close()
+        finally:
+            await self._store.close()

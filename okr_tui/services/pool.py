@@ -22,6 +22,8 @@ from okr_tui.store.base import Logged, Store
 ENTRIES: Final = 500
 SNAPSHOT: Final = "snapshot"
 COMPACT_AFTER: Final = 2000
+COMPACT_EVERY: Final = 900.0
+LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 LOG_SECONDS: Final = 30 * 86400
 LOG_BYTES: Final = 50 * 1024 * 1024
@@ -59,6 +61,11 @@ class Pool:
         self.listeners: list[Callable[[], None]] = []
         self._changed: set[asyncio.Event] = set()
         self._shown = PoolView()
+
+    @property
+    def sequence(self) -> int:
+        """The place in the log of the last record that the state knows."""
+        return self._sequence
 
     async def open(self) -> None:
         """Fold the log from the last snapshot on. The feed's lines are made for its last records only."""
@@ -170,6 +177,25 @@ class Pool:
                 yield
         finally:
             self._changed.discard(changed)
+
+    async def watch_time(self) -> None:
+        """Announce the moments at which a block ends, since no record will; for ever."""
+        while True:
+            now = self.clock.time()
+            ends = [
+                row.verdict.until
+                for row in self.view().keys
+                if row.verdict.until is not None and row.verdict.until > now
+            ]
+            await self.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
+            if ends and self.clock.time() >= min(ends):
+                self.announce()
+
+    async def keep_small(self) -> None:
+        """Compact the log now and then, for ever."""
+        while True:
+            await self.clock.sleep(COMPACT_EVERY)
+            await self.compact()
 
     async def wait(self, seconds: float) -> None:
         """Until something changes, at most so long."""

@@ -3,63 +3,26 @@
 Everything here blocks, for milliseconds as a rule and for the lock's five seconds at worst.
 """
 
-import hashlib
 import os
 import stat
 import tempfile
-from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.settings.document import Document
 from okr_tui.settings.lock import locked
-from okr_tui.settings.text import BLANK, failure, locate, parse, position, put
+from okr_tui.settings.text import BLANK, failure, put
 
 LARGEST = 4 * 1024 * 1024
+ABANDONED = 60.0
 
-Position = tuple[int | None, int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One object of a layer, by its name. `document` is None for values that come from no file."""
-
-    name: str
-    values: Mapping[str, object] = field(repr=False)
-    document: "Document | None" = None
-
-    def position(self, *path: str | int) -> Position:
-        """Line and column of a value of this section, or of the section itself; (None, None) if unknown."""
-        return self.document.position(self.name, *path) if self.document else (None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """What a settings file held when it was read. `raw` is None when there is no file."""
-
-    path: Path
-    raw: bytes | None = field(repr=False)
-    text: str = field(repr=False)
-    root: Mapping[str, object] = field(repr=False)
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the bytes in hexadecimal; "" when there is no file."""
-        return "" if self.raw is None else hashlib.sha256(self.raw).hexdigest()
-
-    def position(self, *path: str | int) -> Position:
-        """Line and column of the value at `path`, or (None, None)."""
-        span = locate(self.text, path)
-        return position(self.text, span.start) if span else (None, None)
-
-    def section(self, name: str) -> Section:
-        """The section, empty when absent. Raises SettingsError, with line and column, if it is no object."""
-        values = self.root.get(name, {})
-        if not isinstance(values, dict):
-            raise failure(f'"{name}" must be an object {{...}}', str(self.path), *self.position(name))
-        return Section(name, values, self)
+Touched = Sequence[tuple[str, str]]
+"""Values by section and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +31,14 @@ class Written:
 
     changed: False when the file held that value already and was not touched.
     kept: False when the value was gone again right after; some program writes without the lock.
+    before, after: SHA-256 of the content in hexadecimal; "" for no file. Both are the same without a change.
     """
 
     path: Path
     changed: bool
     kept: bool = True
+    before: str = ""
+    after: str = ""
 
 
 def read(path: Path) -> Document:
@@ -86,7 +52,7 @@ def read(path: Path) -> Document:
         # Where the lock cannot be had, the first reading is the best there is.
         with suppress(SettingsError), locked(path):
             raw = _bytes(path)
-    return _document(path, raw)
+    return Document.of(path, raw)
 
 
 def edit(path: Path, section: str, name: str, value: object) -> Written:
@@ -101,47 +67,50 @@ def change(path: Path, section: str, name: str, function: Callable[[object], obj
     0600, a new directory 0700. Raises SettingsError, with nothing changed, when the file is corrupt, the
     section is not an object, or the place cannot be locked or written.
     """
-    task = _Change(Path(os.path.abspath(path)), section, name, function)
+
+    def applied(document: Document) -> str:
+        values = document.section(section).values
+        value = function(values.get(name))
+        if name in values and _same(values[name], value):
+            return document.text
+        return put(document.text, (section, name), value)
+
+    return rewrite(path, ((section, name),), applied)
+
+
+def rewrite(path: Path, touched: Touched, function: Callable[[Document], str]) -> Written:
+    """Change the values `touched` at once: `function` makes the new text of the file, as in `change`."""
+    task = _Change(Path(os.path.abspath(path)), touched, function)
     before = read(task.path)
     after = task.applied(before)
-    if after == before.raw:
-        return Written(task.path, changed=False)
+    if after == (before.raw or b""):
+        return Written(task.path, changed=False, before=before.fingerprint, after=before.fingerprint)
     try:
-        written = _commit(task, before, after)
+        return _commit(task, before, after)
     except OSError as error:
         raise failure(f"cannot be written: {error.strerror}; nothing was changed", str(task.path)) from error
-    if written is None:
-        return Written(task.path, changed=False)
-    return Written(task.path, changed=True, kept=_is_kept(task, written))
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
     path: Path
-    section: str
-    name: str
-    function: Callable[[object], object]
+    touched: Touched
+    function: Callable[[Document], str]
 
     def applied(self, document: Document) -> bytes:
-        values = document.section(self.section).values
-        value = self.function(values.get(self.name))
-        raw = document.raw or b""
-        if self.name in values and _same(values[self.name], value):
-            return raw
-        mark = BOM_UTF8 if raw.startswith(BOM_UTF8) else b""
-        return mark + put(document.text, (self.section, self.name), value).encode()
+        return document.encoded(self.function(document))
 
 
-def _commit(task: _Change, before: Document, after: bytes) -> bytes | None:
-    """What was written, or None when the file came to hold the value meanwhile."""
+def _commit(task: _Change, before: Document, after: bytes) -> Written:
     # A rename onto a symbolic link would replace the link, so the work is done where it points.
     target = Path(os.path.realpath(task.path))
     for directory in (task.path.parent, target.parent):
         _make_directory(directory)
     mode = _mode(task.path, target)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    os.close(descriptor)
+    _remove_abandoned(target)
+    descriptor, temporary = tempfile.mkstemp(".tmp", f".{target.name}.okr-tui-", target.parent)
     try:
+        os.close(descriptor)
         # Written and flushed before the lock is taken: other programs wait for it only 180 ms.
         _fill(temporary, after, mode, target)
         with locked(task.path) as lock:
@@ -151,24 +120,28 @@ def _commit(task: _Change, before: Document, after: bytes) -> bytes | None:
                     "another program is rewriting it; nothing was written, try again", str(task.path)
                 )
             if now != before.raw:
-                after = task.applied(_document(task.path, now))
+                before = Document.of(task.path, now)
+                after = task.applied(before)
                 if after == now:
-                    return None
+                    return Written(task.path, False, before=before.fingerprint, after=before.fingerprint)
                 _fill(temporary, after, mode, target)
             lock.verify()
             os.replace(temporary, target)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    return after
+    written = Document.of(task.path, after)
+    return Written(task.path, True, _is_kept(task, written), before.fingerprint, written.fingerprint)
 
 
-def _is_kept(task: _Change, written: bytes) -> bool:
-    expected = _document(task.path, written).section(task.section).values
+def _is_kept(task: _Change, written: Document) -> bool:
     try:
-        found = read(task.path).section(task.section).values
+        found = read(task.path)
+        return all(
+            _same(found.section(section).values.get(name), written.section(section).values.get(name))
+            for section, name in task.touched
+        )
     except SettingsError:
         return False
-    return _same(found.get(task.name), expected[task.name])
 
 
 def _same(left: object, right: object) -> bool:
@@ -199,6 +172,14 @@ def _fill(temporary: str, content: bytes, mode: int, target: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _remove_abandoned(target: Path) -> None:
+    """Remove what killed writers left behind. One that lives is done with its file in seconds."""
+    for temporary in target.parent.glob(f".{escape(target.name)}.okr-tui-*.tmp"):
+        with suppress(OSError):
+            if temporary.lstat().st_mtime < time.time() - ABANDONED:
+                temporary.unlink()
+
+
 def _make_directory(directory: Path) -> None:
     if not directory.is_dir():
         _make_directory(directory.parent)
@@ -222,24 +203,6 @@ def _bytes(path: Path) -> bytes | None:
 
 def _is_whole(raw: bytes) -> bool:
     try:
-        return _document(Path(), raw).text.strip(BLANK) != ""
+        return Document.of(Path(), raw).text.strip(BLANK) != ""
     except SettingsError:
         return False
-
-
-def _document(path: Path, raw: bytes | None) -> Document:
-    text = _decoded(path, (raw or b"").removeprefix(BOM_UTF8))
-    root = parse(text, str(path)) if text.strip(BLANK) else {}
-    document = Document(path, raw, text, root if isinstance(root, dict) else {})
-    if not isinstance(root, dict):
-        raise failure("must hold one JSON object {...}", str(path), *document.position())
-    return document
-
-
-def _decoded(path: Path, raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode()
-    # Raised out here because the decoding error in the chain would carry the whole text, keys included.
-    raise failure("not UTF-8 text", str(path), *position(before, len(before)))

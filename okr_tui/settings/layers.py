@@ -1,19 +1,22 @@
 """All layers into one Settings: option, environment, runtime, project, global, default, highest first.
 
 A project's file comes with a checkout, so it cannot choose where keys or the log go, nor run commands, unless
-the user's own file lists the project in `okr-tui.trustedProjects`.
+the user trusts it (trust.py). The keys of a project that names a cloud of its own go to no other.
 """
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from okr_tui.settings import values
-from okr_tui.settings.pool import collect
-from okr_tui.settings.schema import Kept, Problem, Settings, Valued
+from okr_tui.domain.keys import Key
+from okr_tui.settings import trust, values
+from okr_tui.settings.pool import collect, holds_literal, key_places
+from okr_tui.settings.preferred import followed
+from okr_tui.settings.schema import Kept, Origin, Problem, Settings, Valued
 from okr_tui.settings.sections import (
     ORIGINAL,
     OURS,
@@ -29,6 +32,7 @@ from okr_tui.settings.sections import (
 CLOUD_URL = "https://ollama.com"
 BASE_URL = "http://localhost:11434"
 STRATEGY = "sticky"
+OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,15 @@ class Sources:
 
 
 def default_global_file(environment: Mapping[str, str]) -> Path:
-    """The user's settings file: OKR_TUI_SETTINGS, else in PI_CODING_AGENT_DIR, else in ~/.pi/agent."""
-    home = environment.get("HOME") or str(Path.home())
+    """The user's settings file: OKR_TUI_SETTINGS, else in pi's folder."""
     if own := environment.get("OKR_TUI_SETTINGS", "").strip():
-        return _expanded(own, home)
-    agent = environment.get("PI_CODING_AGENT_DIR", "").strip() or "~/.pi/agent"
-    return _expanded(agent, home) / "settings.json"
+        return _expanded(own, environment)
+    return agent_folder(environment) / "settings.json"
+
+
+def agent_folder(environment: Mapping[str, str]) -> Path:
+    """Where pi keeps its files: PI_CODING_AGENT_DIR, else ~/.pi/agent."""
+    return _expanded(environment.get("PI_CODING_AGENT_DIR", "").strip() or "~/.pi/agent", environment)
 
 
 def load(sources: Sources, previous: Settings | None = None) -> Settings:
@@ -72,29 +79,32 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     global_file = Path(os.path.abspath(sources.global_file))
     project_file = sources.project_file
     user, problems = file_layer("global", global_file, kept)
-    trusted = _is_trusted(sources.project_dir, user, problems)
     project = Layer("project", {})
     # Run from the directory above the user's own file, the project's file is that very file.
     if os.path.realpath(project_file) != os.path.realpath(global_file):
         project, more = file_layer("project", project_file, kept)
         problems += more
-    project = replace(project, trusted=trusted)
+    listed = user.values(OURS).get(trust.SETTING)
+    if listed is not None and not trust.is_understood(listed):
+        message = f"{trust.SETTING} must be a list of absolute paths; the rest is ignored"
+        problems.append(Problem.at(user.origin(OURS, trust.SETTING), message))
+    project_digest = trust.content(project)
+    answer = trust.answer(listed, sources.project_dir, project_digest)
+    project = replace(project, trusted=answer == "trusted")
     runtime = runtime_layer(sources.runtime)
     environment = environment_layer(sources.environment)
     pool_order = (user, project, runtime, environment)
     highest_first = (option_layer(sources.options), *reversed(pool_order))
     in_files = (user, project, runtime)
 
-    pool = collect(pool_order, sources.environment, kept.commands)
-    problems += pool.problems
     scalar, own = (SHORT, ORIGINAL), (OURS,)
-    remedy = (
-        f"the project is not trusted; to use it, add its directory, {project_file.parent.parent}, to "
-        f"{OURS}.trustedProjects in {global_file}"
-    )
+    remedy = f"the project is not trusted; if you know it, run okr-tui trust in {project_file.parent.parent}"
     cloud = values.choose(
         highest_first, "cloudUrl", scalar, values.cloud_url, CLOUD_URL, problems, needs_trust=remedy
     )
+    welcome = [layer for layer in pool_order if layer is not project or _may_join(project, cloud, problems)]
+    pool = collect(welcome, sources.environment, kept.commands)
+    problems += pool.problems
     index = values.choose(highest_first, "activeKeyIndex", scalar, values.index, 0, problems)
     base = values.choose(highest_first, "baseUrl", scalar, values.base_url, BASE_URL, problems)
     strategy = values.choose(highest_first, "strategy", own, values.strategy, STRATEGY, problems)
@@ -102,12 +112,14 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     theme = values.choose(highest_first, "theme", own, values.text, None, problems)
     decided_by = index.valued.origin
     by_file = decided_by.file is not None or decided_by.layer == "default"
-    keymap = _keymap(in_files, problems)
-    policy = _merged(in_files, "policy", problems)
-    gateway = _merged([layer for layer in in_files if layer.trusted], "gateway", problems)
-    active = _within(index.valued, len(pool.keys), problems)
+    keymap, keymap_origins = _merged(in_files, "keymap", problems)
+    policy, policy_origins = _merged(in_files, "policy", problems)
+    gateway, gateway_origins = _merged([layer for layer in in_files if layer.trusted], "gateway", problems)
+    active = _active(index.valued, in_files, pool.keys, problems)
     read = [layer.digest() for layer in highest_first]
     keys = [(key.fingerprint, key.label, key.origin) for key in pool.keys]
+    paths = ((user, global_file), (project, project_file))
+    loose = tuple(path for layer, path in paths if holds_literal(layer) and _is_open(path))
     return Settings(
         keys=tuple(pool.keys),
         places=tuple(pool.places),
@@ -117,38 +129,50 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         strategy=strategy.valued,
         store=store.valued,
         theme=theme.valued,
-        keymap=keymap,
+        keymap=_texts(keymap, problems),
         policy=policy,
         gateway=gateway,
         files=(global_file, project_file),
         global_file=global_file,
         project_file=project_file,
-        project_trusted=trusted,
+        project_trusted=answer == "trusted",
+        project_refused=answer == "refused",
+        project_digest=project_digest,
+        project_wants=trust.wants(project, cloud.valued.value),
+        open_to_others=loose,
+        origins=keymap_origins | policy_origins | gateway_origins,
         problems=tuple(problems),
         index_target=decided_by.file or global_file,
         index_section=index.section if decided_by.file else ORIGINAL,
         index_shadow=None if by_file else _shadow_words(decided_by.describe()),
-        signature=digest([read, keys, trusted, [problem.describe() for problem in problems]]),
+        signature=digest([read, keys, answer, loose, [problem.describe() for problem in problems]]),
         kept=_kept(user, project, pool.commands),
     )
 
 
-def _expanded(path: str, home: str) -> Path:
+def _expanded(path: str, environment: Mapping[str, str]) -> Path:
+    home = environment.get("HOME") or str(Path.home())
     if path == "~" or path.startswith("~/"):
         path = home + path[1:]
     return Path(os.path.abspath(path))
 
 
-def _is_trusted(project: Path, user: Layer, problems: list[Problem]) -> bool:
-    listed = user.values(OURS).get("trustedProjects", [])
-    usable = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
-    if not isinstance(listed, list) or not all(os.path.isabs(item) for item in usable) or usable != listed:
-        origin = user.origin(OURS, "trustedProjects")
-        problems.append(
-            Problem.at(origin, "trustedProjects must be a list of absolute paths; the rest is ignored")
-        )
-    real = os.path.realpath(project)
-    return any(os.path.isabs(item) and os.path.realpath(item) == real for item in usable)
+def _may_join(project: Layer, cloud: values.Choice[str], problems: list[Problem]) -> bool:
+    """Whether a project's keys belong in the pool of the cloud in force."""
+    if trust.keeps_its_keys(project, cloud.valued.value):
+        return True
+    if places := key_places(project):
+        message = "the project's keys are left out: they are for its own cloudUrl, which is not in force"
+        problems.append(Problem.at(places[0], message))
+    return False
+
+
+def _active(
+    index: Valued[int], in_files: Sequence[Layer], keys: Sequence[Key], problems: list[Problem]
+) -> Valued[int]:
+    decider = next((layer for layer in in_files if layer.name == index.origin.layer), None)
+    chosen = followed(index, decider.values(OURS), keys) if decider else None
+    return chosen or _within(index, len(keys), problems)
 
 
 def _within(index: Valued[int], size: int, problems: list[Problem]) -> Valued[int]:
@@ -166,24 +190,37 @@ def _shadow_words(decider: str) -> str:
     return f"{decider} decides the active key; a saved choice takes effect only without it"
 
 
-def _merged(layers: Sequence[Layer], name: str, problems: list[Problem]) -> dict[str, object]:
+def _merged(
+    layers: Sequence[Layer], name: str, problems: list[Problem]
+) -> tuple[dict[str, object], dict[str, tuple[Origin, ...]]]:
+    """The members of an object from all layers, the later over the earlier, and the places of each."""
     merged: dict[str, object] = {}
+    origins: dict[str, tuple[Origin, ...]] = {}
     for layer in layers:
         value = layer.values(OURS).get(name)
         if isinstance(value, Mapping):
             merged |= value
+            for member in value:
+                place = layer.origin(OURS, name, member)
+                origins[f"{name}.{member}"] = (place, *origins.get(f"{name}.{member}", ()))
         elif value is not None:
             origin = layer.origin(OURS, name)
             problems.append(Problem.at(origin, f"{name} is ignored: it must be an object {{...}}"))
-    return merged
+    return merged, origins
 
 
-def _keymap(layers: Sequence[Layer], problems: list[Problem]) -> dict[str, str]:
-    merged = _merged(layers, "keymap", problems)
-    usable = {name: key for name, key in merged.items() if isinstance(key, str)}
-    if len(usable) < len(merged):
-        problems.append(Problem(f"keymap: what is not text is ignored ({len(merged) - len(usable)})"))
+def _texts(keymap: Mapping[str, object], problems: list[Problem]) -> dict[str, str]:
+    usable = {name: key for name, key in keymap.items() if isinstance(key, str)}
+    if len(usable) < len(keymap):
+        problems.append(Problem(f"keymap: what is not text is ignored ({len(keymap) - len(usable)})"))
     return usable
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & OTHERS)
+    except OSError:
+        return False  # gone, or its directory closed: then it is open to nobody
 
 
 def _kept(user: Layer, project: Layer, commands: Mapping[tuple[str, str], SecretStr]) -> Kept:

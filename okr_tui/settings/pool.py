@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pydantic import SecretStr
 
 from okr_tui.domain.keys import Key
-from okr_tui.settings.schema import Place, Problem
+from okr_tui.settings.entries import NAMES, entries, is_joined, kind, reference
+from okr_tui.settings.schema import Origin, Place, Problem
 from okr_tui.settings.secrets import COMMAND, resolve
 from okr_tui.settings.sections import ORIGINAL, SHORT, Layer, digest
 
-NAMES = ("apiKeys", "apiKey")
 SECTIONS = (ORIGINAL, SHORT)
 
 
@@ -43,7 +43,7 @@ def collect(
         layer were edited, or when it failed.
     """
     pool = Pool()
-    known: set[str] = set()
+    known: dict[str, int] = {}
     for layer in layers:
         written = digest([layer.values(section).get(name) for name in NAMES for section in SECTIONS])
         dropped: Counter[str] = Counter()
@@ -59,9 +59,12 @@ def collect(
                 continue
             key = Key.of(secret.get_secret_value(), layer.name, _label(entry, pool))
             if key.fingerprint in known:
+                first = pool.places[known[key.fingerprint]]
+                again = replace(first, also=(*first.also, entry.place.origin))
+                pool.places[known[key.fingerprint]] = again
                 dropped["repeated"] += 1
                 continue
-            known.add(key.fingerprint)
+            known[key.fingerprint] = len(pool.keys)
             pool.keys.append(key)
             pool.places.append(entry.place)
         if dropped:
@@ -73,21 +76,27 @@ def _entries(layer: Layer) -> Iterator[_Entry]:
     for name in NAMES:
         for section in SECTIONS:
             value = layer.values(section).get(name)
-            if name == "apiKeys" and isinstance(value, list):
-                for position, item in enumerate(value):
-                    place = Place(layer.origin(section, name, position), section, name, position)
-                    yield _entry(item, place)
-            elif name == "apiKeys" and isinstance(value, str) and not value.strip().startswith(COMMAND):
-                origin = layer.origin(section, name)
-                for position, item in enumerate(value.split(",")):
-                    yield _entry(item, Place(origin, section, name, position))
-            elif value is not None:
-                yield _entry(value, Place(layer.origin(section, name), section, name, None))
+            for position, item in entries(name, value):
+                # A part of a comma-separated text has no position of its own in the file.
+                inner = () if position is None or is_joined(name, value) else (position,)
+                found = reference(item)
+                place = Place(
+                    layer.origin(section, name, *inner), section, name, position, found or SecretStr("")
+                )
+                yield _Entry(found, item.get("label") if isinstance(item, dict) else None, place)
 
 
-def _entry(item: object, place: Place) -> _Entry:
-    key, label = (item.get("key"), item.get("label")) if isinstance(item, dict) else (item, None)
-    return _Entry(SecretStr(key) if isinstance(key, str) else None, label, place)
+def key_places(layer: Layer) -> list[Origin]:
+    """Where the layer has entries for keys, usable or not."""
+    return [entry.place.origin for entry in _entries(layer)]
+
+
+def holds_literal(layer: Layer) -> bool:
+    """Whether the text of a key stands in the layer itself."""
+    return any(
+        entry.reference and entry.reference.get_secret_value().strip() and kind(entry.reference) == "literal"
+        for entry in _entries(layer)
+    )
 
 
 def _resolved(

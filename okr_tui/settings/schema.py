@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
-from okr_tui.settings.file import Section
+from okr_tui.settings.document import Section
 from okr_tui.settings.text import place
 
 T = TypeVar("T")
@@ -74,11 +74,13 @@ class Valued(Generic[T]):
     """A value, where it comes from, and which lower places also set it, highest first.
 
     The value is left out of the text form: the address of a store or a daemon may carry a password.
+    `note` says in words what else led to it; "" as a rule.
     """
 
     value: T = field(repr=False)
     origin: Origin
     shadowed: tuple[Origin, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,15 @@ class Place:
     """Where a key of the pool is configured, for those who change it there.
 
     `section` and `name` ("apiKeys" or "apiKey") say which value; `position` counts from 0 in a list or a
-    comma-separated text, and is None for a value that is one key.
+    comma-separated text, and is None for a value that is one key. `also` are later places of the same key.
     """
 
     origin: Origin
     section: str
     name: str
     position: int | None
+    reference: SecretStr = field(repr=False)
+    also: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,11 @@ class Settings:
     active_index: from 0, always within the pool; 0 when the pool is empty.
     keymap, policy, gateway: as written, project over global; their users check them.
     files: every file looked at, whether it exists or not.
-    project_trusted: whether the global file lists the project in `okr-tui.trustedProjects`.
+    project_trusted, project_refused: the answer in the global file's `okr-tui.trustedProjects`, if any.
+    project_digest: SHA-256 of the project file's content that was read; "" when there is none to speak of.
+    project_wants: what it asks for that only a trusted one gets, in words.
+    open_to_others: files with keys in them that other users of the machine may read or write.
+    origins: the places of each value in keymap, policy and gateway by "policy.NAME", the deciding one first.
     index_target, index_section: the file and section where a new activeKeyIndex takes effect.
     index_shadow: words for the user when none does, because an option or a variable decides.
     signature: equal for equal content of all that was read, wherever in the files it stands.
@@ -132,6 +140,11 @@ class Settings:
     global_file: Path
     project_file: Path
     project_trusted: bool
+    project_refused: bool
+    project_digest: str
+    project_wants: tuple[str, ...]
+    open_to_others: tuple[Path, ...]
+    origins: Mapping[str, tuple[Origin, ...]]
     problems: tuple[Problem, ...]
     index_target: Path
     index_section: str

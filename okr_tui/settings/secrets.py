@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -18,6 +19,8 @@ COMMAND = "!"
 VARIABLE = "$"
 KEYRING = "keyring:"
 COMMAND_TIMEOUT = 10.0
+NEEDS_EXTRA = "the system keyring needs the extra: install okr-tui[keyring]"
+UNUSABLE = "the system keyring cannot be used; install a backend, such as GNOME Keyring or keyrings.alt"
 # Only a name in capitals is shown to the user; a mistaken key after "$" hardly looks like that.
 SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -76,13 +79,43 @@ def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | P
 
 def _from_keyring(name: str) -> SecretStr | Problem:
     try:
-        keyring = import_module("keyring")
-    except ImportError:
-        return Problem("the system keyring needs the extra: install okr-tui[keyring]")
-    try:
+        keyring = _backend()
         value = keyring.get_password(SERVICE, name)
+    except ImportError:
+        return Problem(NEEDS_EXTRA)
     except Exception as error:  # a backend may raise anything it likes
         return Problem(f"the system keyring failed: {type(error).__name__}")
     if not value or not value.strip():
         return Problem(f'the system keyring has no such entry of the service "{SERVICE}"')
     return SecretStr(value.strip())
+
+
+def keep(secret: SecretStr, name: str) -> Problem | None:
+    """Put a key into the system keyring under that name; answers what prevents it. Blocks like `resolve`."""
+    text = secret.get_secret_value()
+    try:
+        keyring = _backend()
+        keyring.set_password(SERVICE, name, text)
+        # Some backends take everything and keep nothing.
+        kept = keyring.get_password(SERVICE, name) == text
+    except ImportError:
+        return Problem(NEEDS_EXTRA)
+    except Exception as error:  # as above; NoKeyringError is what there being none is called
+        return Problem(f"{UNUSABLE} ({type(error).__name__})")
+    return None if kept else Problem(f"{UNUSABLE} (it keeps nothing)")
+
+
+def forget(name: str) -> Problem | None:
+    """Delete an entry of the system keyring; answers what prevents it. Blocks like `resolve`."""
+    try:
+        _backend().delete_password(SERVICE, name)
+    except ImportError:
+        return Problem(NEEDS_EXTRA)
+    except Exception as error:  # as above
+        return Problem(f"the system keyring failed: {type(error).__name__}")
+    return None
+
+
+def _backend() -> Any:
+    """The optional package; raises ImportError without it."""
+    return import_module("keyring")

@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.file import Section, read
+from okr_tui.settings.document import Section
+from okr_tui.settings.file import read
 from okr_tui.settings.schema import Kept, LayerName, Origin, Problem
 
 ORIGINAL = "pi-ollama"

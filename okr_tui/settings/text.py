@@ -24,7 +24,9 @@ class Span(NamedTuple):
     end: int
 
 
-class _Member(NamedTuple):
+class Member(NamedTuple):
+    """A member of an object by its name, or an item of a list by its position; an item's key is empty."""
+
     name: str | int
     key: Span
     value: Span
@@ -73,7 +75,7 @@ def locate(text: str, path: Sequence[str | int]) -> Span | None:
         return None
     span = Span(start, len(text.rstrip(BLANK)))
     for name in path:
-        found = [member for member in _members(text, span.start) if member.name == name]
+        found = [member for member in members_of(text, span.start) if member.name == name]
         if not found:
             return None
         span = found[-1].value
@@ -89,13 +91,13 @@ def put(text: str, path: Sequence[str], value: object) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     start = _skip(text, 0)
     if start == len(text):
-        return _render(_nested(path, value), "  ", newline, "") + newline
+        return render(_nested(path, value), "  ", newline, "") + newline
     indent = _indent(text, start)
     span = Span(start, len(text))
     for depth, name in enumerate(path):
         if text[span.start] != "{":
             raise ValueError(f"{name} has no object to stand in")
-        members = _members(text, span.start)
+        members = members_of(text, span.start)
         found = [member for member in members if member.name == name]
         if not found:
             inner = _nested(path[depth + 1 :], value)
@@ -105,28 +107,28 @@ def put(text: str, path: Sequence[str], value: object) -> str:
         span = found[-1].value
     old = text[span.start : span.end]
     inline = old[0] in "[{" and len(old) > len("[]") and "\n" not in old
-    new = _render(value, None if inline else indent, newline, _lead(text, span.start))
+    new = render(value, None if inline else indent, newline, _lead(text, span.start))
     return text[: span.start] + new + text[span.end :]
 
 
-def _append(text: str, last: _Member, name: str, value: object, indent: str | None, newline: str) -> str:
+def _append(text: str, last: Member, name: str, value: object, indent: str | None, newline: str) -> str:
     gap = text[len(text[: last.key.start].rstrip(BLANK)) : last.key.start]
     colon = text[last.key.end : last.value.start]
     base = gap.rpartition("\n")[2] if "\n" in gap else _lead(text, last.key.start)
-    new = _render(value, indent if "\n" in gap else None, newline, base)
-    member = f",{gap}{_render(name, None, newline, base)}{colon}{new}"
+    new = render(value, indent if "\n" in gap else None, newline, base)
+    member = f",{gap}{render(name, None, newline, base)}{colon}{new}"
     return text[: last.value.end] + member + text[last.value.end :]
 
 
 def _fill(text: str, start: int, name: str, value: object, indent: str | None, newline: str) -> str:
     end = text.index("}", start) + 1
-    new = _render({name: value}, indent, newline, _lead(text, start))
+    new = render({name: value}, indent, newline, _lead(text, start))
     return text[:start] + new + text[end:]
 
 
 def _indent(text: str, start: int) -> str | None:
     """One step of indentation as the document has it; None when it is written on one line."""
-    members = _members(text, start)
+    members = members_of(text, start)
     if not members:
         return "  "
     gap = text[start + 1 : members[0].key.start]
@@ -144,7 +146,8 @@ def _nested(path: Sequence[str], value: object) -> object:
     return value
 
 
-def _render(value: object, indent: str | None, newline: str, base: str) -> str:
+def render(value: object, indent: str | None = None, newline: str = "\n", base: str = "") -> str:
+    """JSON text of a value: on one line without `indent`, else with `base` in front of each further line."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     if SURROGATE.search(text):
         # Half a surrogate pair has no UTF-8; only its escape can be stored.
@@ -152,9 +155,10 @@ def _render(value: object, indent: str | None, newline: str, base: str) -> str:
     return text.replace("\n", newline + base)
 
 
-def _members(text: str, start: int) -> list[_Member]:
+def members_of(text: str, start: int) -> list[Member]:
+    """What the object or list that starts at an offset of valid JSON holds; empty for any other value."""
     opening, at = text[start], _skip(text, start + 1)
-    found: list[_Member] = []
+    found: list[Member] = []
     while opening in "{[" and text[at] not in "}]":
         name: str | int = len(found)
         key = Span(at, at)
@@ -163,7 +167,7 @@ def _members(text: str, start: int) -> list[_Member]:
             key = Span(at, end)
             at = _skip(text, _skip(text, end) + 1)
         value = Span(at, _DECODER.raw_decode(text, at)[1])
-        found.append(_Member(name, key, value))
+        found.append(Member(name, key, value))
         at = _skip(text, value.end)
         if text[at] == ",":
             at = _skip(text, at + 1)

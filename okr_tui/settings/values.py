@@ -46,15 +46,13 @@ def choose(
     needs_trust: what to do about a value of an untrusted layer, in words; "" when trust does not matter.
     """
     found: list[tuple[T, Origin, str]] = []
+    refused: list[tuple[T, Origin]] = []
     for layer in layers:
         here: list[T] = []
         for section in sections:
             if name not in layer.values(section):
                 continue
             origin = layer.origin(section, name)
-            if needs_trust and not layer.trusted:
-                problems.append(Problem.at(origin, f"{name} is ignored: {needs_trust}"))
-                continue
             try:
                 value = check(layer.values(section)[name])
             except UnusableError as error:
@@ -62,11 +60,18 @@ def choose(
                 continue
             if value is None:
                 continue
+            if needs_trust and not layer.trusted:
+                refused.append((value, origin))
+                continue
             if here and here[0] != value:
                 message = f'"{found[-1][2]}" sets another {name} than "{section}"; "{found[-1][2]}" wins'
                 problems.append(Problem.at(origin, message))
             here.append(value)
             found.append((value, origin, section))
+    for value, origin in refused:
+        # What would be so anyway needs nobody's trust.
+        if value != (found[0][0] if found else default):
+            problems.append(Problem.at(origin, f"{name} is ignored: {needs_trust}"))
     if not found:
         return Choice(Valued(default, Origin("default")), ORIGINAL)
     value, origin, section = found[0]
@@ -118,12 +123,30 @@ def base_url(value: object) -> str | None:
     if address is None:
         return None
     if "://" not in address:
+        host = address.partition("/")[0].rpartition("]")[2]
         address = f"http://{address}"
-        if not urlsplit(address).netloc.rpartition("]")[2].count(":"):
+        if ":" not in host:
             address = f"{address.rstrip('/')}:{DAEMON_PORT}"
     if _parts(address)[0] not in {"http", "https"}:
         raise UnusableError("it must be http://HOST:PORT")
     return address.rstrip("/")
+
+
+def without_password(store: str) -> str:
+    """A store's address for people. A server's may hold a password, in front of the host or in the query."""
+    try:
+        parts = urlsplit(store)
+    except ValueError:
+        return f"{store.partition(':')[0]}:…"
+    if not parts.netloc:
+        return store
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def without_token(address: str) -> str:
+    """A daemon's address for people. The path of one may be a gateway's token."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{'/…' if parts.path.strip('/') else ''}"
 
 
 def _parts(address: str) -> tuple[str, str]:

@@ -87,7 +87,10 @@ def _directories(files: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
 
 
 def _nearest(directory: Path) -> Path:
-    return next(path for path in (directory, *directory.parents) if path.is_dir() or path == path.parent)
+    # Unlike Path.is_dir, this answers no for a path that is not allowed to be looked at, or is too long.
+    return next(
+        path for path in (directory, *directory.parents) if os.path.isdir(path) or path == path.parent
+    )
 
 
 def _snapshot(files: Iterable[Path]) -> Snapshot:

@@ -62,6 +62,7 @@ def test_every_kind_in_full(home: Home) -> None:
         {"at": START, "kind": "disabled", **who},
         {"at": START, "kind": "enabled", **who},
         {"at": START, "kind": "reset", **who},
+        {"at": START, "kind": "settings", "keys": 1, "cloud_url": home.url, "problems": []},
         {"at": START, "kind": "use", **who},
         {"at": START, "kind": "settings", "keys": 2, "cloud_url": home.url, "problems": []},
         {"at": START, "kind": "use", **second},

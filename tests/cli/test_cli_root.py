@@ -68,6 +68,7 @@ def everything() -> list[list[str]]:
         ["reset-key", "1"],
         ["events"],
         ["paths"],
+        ["doctor"],
     ]
 
 

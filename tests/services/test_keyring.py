@@ -6,17 +6,23 @@ import pytest
 
 from okr_tui.domain.errors import NoKeyError, OkrError
 from okr_tui.domain.health import State
+from okr_tui.domain.keys import fingerprint
 
 from .house import House, ask, until
 
 
 async def test_a_chosen_key_is_written_and_survives_a_restart(house: House) -> None:
-    before = house.settings_file.read_text()
+    before = json.loads(house.settings_file.read_text())
     async with house.open() as keyring:
         said = await keyring.use_key(3)
         assert keyring.snapshot.pool.active == 3
     assert str(house.settings_file) in said
-    assert house.settings_file.read_text() == before.replace('"activeKeyIndex": 0', '"activeKeyIndex": 2')
+    before["pi-ollama"]["activeKeyIndex"] = 2
+    before["okr-tui"] |= {
+        "activeKeyFingerprint": fingerprint(house.cloud.keys[2][0]),
+        "activeKeyFingerprintIndex": 2,
+    }
+    assert house.settings_file.read_text() == json.dumps(before, indent=2)
     async with house.open() as keyring:
         assert keyring.snapshot.pool.preferred == 3
 

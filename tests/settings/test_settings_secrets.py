@@ -11,6 +11,8 @@ from okr_tui.settings import secrets
 from okr_tui.settings.schema import Problem
 from okr_tui.settings.secrets import resolve
 
+from ..system_keyring import Backend
+
 SECRET = "hidden-key-0123456789abcdef"
 ENVIRONMENT = {"WORK_KEY": f" {SECRET} ", "PATH": os.environ["PATH"]}
 
@@ -83,3 +85,33 @@ def test_the_system_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_system_keyring_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert "okr-tui[keyring]" in message("keyring:work")
+
+
+def test_a_key_is_kept_in_the_system_keyring_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Backend()
+    monkeypatch.setitem(sys.modules, "keyring", backend)
+    assert secrets.keep(SecretStr(SECRET), "name") is None
+    assert backend.entries == {("okr-tui", "name"): SECRET}
+    assert key("keyring:name") == SECRET
+    assert secrets.forget("name") is None
+    assert backend.entries == {}
+    assert secrets.forget("name") == Problem("the system keyring failed: KeyError")
+
+
+def test_a_system_keyring_that_does_not_work_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Backend()
+    monkeypatch.setitem(sys.modules, "keyring", backend)
+
+    def fail(_service: str, _name: str, text: str) -> None:
+        raise RuntimeError(text)
+
+    for put in (fail, lambda *_: None):
+        monkeypatch.setattr(backend, "set_password", put)
+        problem = secrets.keep(SecretStr(SECRET), "name")
+        assert problem
+        assert "install a backend" in problem.message
+        assert SECRET not in problem.message
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    for found in (secrets.keep(SecretStr(SECRET), "name"), secrets.forget("name")):
+        assert found
+        assert "install okr-tui[keyring]" in found.message

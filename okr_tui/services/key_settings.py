@@ -1,0 +1,236 @@
+"""Keys added to the user's own file and taken out of it; the preferred key stays the one it was."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import Key
+from okr_tui.services.configuration import Configuration
+from okr_tui.services.service import KeepIn
+from okr_tui.settings import file, keys, secrets
+from okr_tui.settings.document import Document
+from okr_tui.settings.entries import kind
+from okr_tui.settings.preferred import INDEX, preferring
+from okr_tui.settings.schema import Place, Problem
+from okr_tui.settings.sections import ORIGINAL
+
+SHORTEST = 8
+"""A shorter text in a label is a word, whatever else it is."""
+ELSEWHERE = {
+    "environment": "take it out of the variable where you set that, and start again",
+    "project": "take it out of the project's file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    key: Key
+    place: Place
+    raw: SecretStr
+    index: int
+    preferred: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of one value of the global file, the pool that follows, and who is to be preferred in it."""
+
+    place: tuple[str, str]
+    function: Callable[[Document], str]
+    pool: list[Key]
+    preferred: str | None
+
+
+class KeySettings:
+    """Commands on the keys of the global file. Each answers what was done; SettingsError if it was not."""
+
+    def __init__(self, configuration: Configuration, reload: Callable[[], Awaitable[None]]) -> None:
+        self._configuration = configuration
+        self._reload = reload
+        self._removed: list[_Removed] = []
+
+    @property
+    def removable(self) -> tuple[str, ...]:
+        """The masks of the keys that `restore` would bring back, newest first."""
+        return tuple(removed.key.masked for removed in reversed(self._removed))
+
+    async def add(self, secret: SecretStr, label: str | None, keep: KeepIn) -> str:
+        """Add a key by its text, or by a reference to the system keyring, which then holds the text."""
+        key = self._new_key(secret, label)
+        if keep == "file":
+            return await self._add(key, secret)
+        if problem := await asyncio.to_thread(secrets.keep, secret, key.fingerprint):
+            raise SettingsError(f"the key was not added: {problem.message}")
+        try:
+            return await self._add(key, SecretStr(f"{secrets.KEYRING}{key.fingerprint}"))
+        except SettingsError:
+            await asyncio.to_thread(secrets.forget, key.fingerprint)
+            raise
+
+    async def take(self, reference: SecretStr) -> str:
+        """Add a key by any reference, which is resolved once to see that it is a key."""
+        resolved = await asyncio.to_thread(
+            secrets.resolve, reference, self._configuration.environment, trusted=True
+        )
+        if isinstance(resolved, Problem):
+            raise SettingsError(f"the key was not added: {resolved.message}")
+        return await self._add(self._new_key(resolved, None), reference)
+
+    async def remove(self, key: Key, *, forget: bool = False) -> str:
+        """Take a key out of the file; with `forget` its text goes from the system keyring too."""
+        place = self._own_place(key)
+        settings = self._configuration.settings
+        index = [other.fingerprint for other in settings.keys].index(key.fingerprint)
+        left = [other for other in settings.keys if other.fingerprint != key.fingerprint]
+        preferred = self._configuration.roster.preferred
+        was_preferred = preferred == key.fingerprint
+        if was_preferred and not place.also:
+            preferred = left[index % len(left)].fingerprint if left else None
+        raw = SecretStr("")
+
+        def without(document: Document) -> str:
+            nonlocal raw
+            raw = keys.written(document, place)
+            return keys.removed(document, place)
+
+        await self._write(_Change((place.section, place.name), without, left, preferred))
+        said = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
+        if again := self._found(key.fingerprint):
+            return f"{said}; it stays in the pool, since it also stands in {again.origin.describe()}"
+        if not forget:
+            self._removed.append(_Removed(key, place, raw, index, was_preferred))
+        if kind(place.reference) != "keyring":
+            return said
+        if not forget:
+            return (
+                f"{said}; its text stays in the system keyring, entry {key.fingerprint} of {secrets.SERVICE}"
+            )
+        name = place.reference.get_secret_value().strip().removeprefix(secrets.KEYRING)
+        if problem := await asyncio.to_thread(secrets.forget, name):
+            return f"{said}; its text is still in the system keyring: {problem.message}"
+        return f"{said} and its text from the system keyring"
+
+    async def restore(self) -> str:
+        """Put the key that was removed last back where it was."""
+        if not self._removed:
+            raise SettingsError("no key was removed since the start")
+        gone = self._removed[-1]
+        pool = list(self._configuration.settings.keys)
+        pool.insert(gone.index, gone.key)
+        preferred = gone.key.fingerprint if gone.preferred else self._configuration.roster.preferred
+        await self._write(
+            _Change(
+                (gone.place.section, gone.place.name),
+                lambda document: keys.restored(document, gone.place, gone.raw),
+                pool,
+                preferred,
+            )
+        )
+        self._removed.pop()
+        return f"Restored {self._named(gone.key)} in {self._configuration.settings.global_file}"
+
+    async def label(self, key: Key, label: str | None) -> str:
+        """Give a key another label, or none."""
+        place = self._own_place(key)
+        settings = self._configuration.settings
+        wanted = _checked(label, *settings.keys)
+        await self._write(
+            _Change(
+                (place.section, place.name),
+                lambda document: keys.labelled(document, place, wanted),
+                list(settings.keys),
+                self._configuration.roster.preferred,
+            )
+        )
+        return f"{self._named(key)} is {f'called {wanted}' if wanted else 'without a label'} now"
+
+    def _new_key(self, secret: SecretStr, label: str | None) -> Key:
+        if why := keys.refusal(secret):
+            raise SettingsError(f"the key was not added: {why}")
+        key = Key.of(secret.get_secret_value(), "global")
+        if place := self._found(key.fingerprint):
+            where = place.origin.describe()
+            raise SettingsError(f"{self._named(key)} is in the pool already, from {where}; nothing was added")
+        return Key(secret, key.fingerprint, key.masked, key.origin, _checked(label, key))
+
+    async def _add(self, key: Key, reference: SecretStr) -> str:
+        settings = self._configuration.settings
+        before = [
+            place
+            for place in settings.places
+            if (place.origin.layer, place.section, place.name) == ("global", ORIGINAL, keys.LIST)
+        ]
+        pool = list(settings.keys)
+        # The list's keys are the first of the pool, so what is added to its end comes after them.
+        pool.insert(len(before), key)
+        item = keys.entry(reference, key.label)
+        await self._write(
+            _Change(
+                (ORIGINAL, keys.LIST),
+                lambda document: keys.added(document, item),
+                pool,
+                self._configuration.roster.preferred,
+            )
+        )
+        return f"Added {self._named(key)} to {settings.global_file}"
+
+    async def _write(self, change: _Change) -> None:
+        """Make the change and, in the same write, set the index so that the preferred key stays that one."""
+        settings, section = self._configuration.settings, self._configuration.settings.index_section
+        shifting = self._configuration.shifting
+        order = [key.fingerprint for key in change.pool]
+        index = order.index(change.preferred) if change.preferred in order else None
+        here = settings.index_target == settings.global_file and not settings.index_shadow
+        moves = here and index is not None and index != settings.active_index.value
+
+        def whole(document: Document) -> str:
+            text = change.function(document)
+            if not moves or index is None:
+                return text
+            changed = Document.of(document.path, document.encoded(text))
+            return preferring(changed, section, index, change.pool[index], shifting=shifting)
+
+        touched = (change.place, (section, INDEX)) if moves else (change.place,)
+        written = await asyncio.to_thread(file.rewrite, settings.global_file, touched, whole)
+        await self._reload()
+        if not written.kept:
+            raise SettingsError(f"{written.path}: another program changed it again; look at the keys anew")
+        # The index may stand in another file, or in a variable, or have been one beyond the pool.
+        roster = self._configuration.roster
+        place = roster.index(change.preferred)
+        if place is not None and roster.preferred != change.preferred:
+            await self._configuration.prefer(place - 1)
+            await self._reload()
+
+    def _own_place(self, key: Key) -> Place:
+        """Where a key stands in the global file; a key of another place is not ours to change."""
+        place = self._found(key.fingerprint)
+        if place is None:
+            raise SettingsError(f"{key.masked} is not in the pool any more")
+        layer = place.origin.layer
+        if layer != "global":
+            todo = ELSEWHERE.get(layer, "change it there")
+            raise SettingsError(f"{self._named(key)} comes from {place.origin.describe()}; {todo}")
+        return place
+
+    def _found(self, fingerprint: str) -> Place | None:
+        settings = self._configuration.settings
+        found = zip(settings.keys, settings.places, strict=True)
+        return next((place for key, place in found if key.fingerprint == fingerprint), None)
+
+    def _named(self, key: Key) -> str:
+        return f"#{self._configuration.roster.index(key.fingerprint)} {key.masked}"
+
+
+def _checked(label: str | None, *keys: Key) -> str | None:
+    """A label that can be shown, without blanks around it; None for a blank one."""
+    label = (label or "").strip()
+    if not label.isprintable():
+        raise SettingsError("a label is printable text; nothing was changed")
+    texts = (key.secret.get_secret_value() for key in keys)
+    if any(text in label for text in texts if len(text) >= SHORTEST):
+        raise SettingsError("a label is shown, so it must not hold a key; nothing was changed")
+    return label or None

@@ -1,0 +1,164 @@
+"""What a project's settings file may do. It comes with a checkout, so the user is asked, and the answer holds
+for that file as it was read: for its project's path and the SHA-256 of its content.
+
+The answers are in the user's own file, in `okr-tui.trustedProjects`: `{"path": ..., "sha256": ...}`, with
+`"trusted": false` for a refusal. A path alone, written by the user's own hand, trusts whatever is there.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.settings.entries import NAMES, entries, kind, reference
+from okr_tui.settings.secrets import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
+from okr_tui.settings.sections import ORIGINAL, OURS, SHORT, Layer
+from okr_tui.settings.text import SURROGATE
+from okr_tui.settings.values import UnusableError, cloud_url, without_password
+
+Answer = Literal["trusted", "refused"]
+
+SETTING = "trustedProjects"
+SECTIONS = (SHORT, ORIGINAL)
+LONGEST = 100
+MOST = 20
+
+
+def content(project: Layer) -> str:
+    """SHA-256 of the one content a project's values were read from; "" when there is none, or are several."""
+    found = {section.document.fingerprint for section in project.sections.values() if section.document}
+    return found.pop() if len(found) == 1 else ""
+
+
+def answer(listed: object, project: Path, digest: str) -> Answer | None:
+    """The answer that holds for the project with that content, None without one."""
+    found: Answer | None = None
+    for item in _understood(listed):
+        if not _is_about(item, project):
+            continue
+        if isinstance(item, str):
+            return "trusted"
+        if digest and isinstance(item, dict) and item["sha256"] == digest:
+            found = "trusted" if item.get("trusted", True) is True else "refused"
+    return found
+
+
+def is_understood(listed: object) -> bool:
+    """Whether the setting is a list of absolute paths, alone or with a SHA-256."""
+    return isinstance(listed, list) and _understood(listed) == listed
+
+
+def remembered(listed: object, project: Path, digest: str, *, trusted: bool) -> list[object]:
+    """The setting with this answer in it, in place of the earlier ones for the project.
+
+    Raises SettingsError when the setting is no list, which only the user can put right.
+    """
+    said: dict[str, object] = {"path": os.path.realpath(project), "sha256": digest}
+    if not trusted:
+        said["trusted"] = False
+    return [*(item for item in _listed(listed) if not _is_about(item, project)), said]
+
+
+def carried(listed: object, project: Path, before: str, after: str) -> list[object]:
+    """The setting once this program itself has changed the project's file: the answer stays."""
+    return [
+        {**item, "sha256": after}
+        if isinstance(item, dict) and item.get("sha256") == before and _is_about(item, project)
+        else item
+        for item in _listed(listed)
+    ]
+
+
+def keeps_its_keys(project: Layer, url: str) -> bool:
+    """Whether the keys of a project may go to the cloud in force: one that names a cloud means its own."""
+    named = _clouds(project)
+    return not named or named[0] == url
+
+
+def wants(project: Layer, url: str) -> tuple[str, ...]:
+    """What the file asks for that only a trusted one gets, in words; `url` is the cloud without it."""
+    asked = [
+        f"send requests, with your own keys too, to {_bounded(cloud)}"
+        for cloud in _clouds(project)
+        if cloud not in ("", url)
+    ]
+    ours = project.values(OURS)
+    if isinstance(ours.get("store"), str):
+        asked.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
+    if isinstance(ours.get("gateway"), Mapping):
+        asked.append("change how this machine's gateway listens")
+    for name in NAMES:
+        for section in (ORIGINAL, SHORT):
+            for _, entry in entries(name, project.values(section).get(name)):
+                if words := _reference_words(entry):
+                    asked.append(words)
+    asked = list(dict.fromkeys(asked))
+    more = len(asked) - MOST
+    return (*asked[:MOST], f"and {more} more, which only the file shows") if more > 0 else tuple(asked)
+
+
+def _reference_words(entry: object) -> str | None:
+    found = reference(entry)
+    if found is None:
+        return None
+    text = found.get_secret_value().strip()
+    match kind(found):
+        case "command":
+            command = text.removeprefix(COMMAND)
+            size = f" (of {len(command)} characters)" if len(command) > LONGEST else ""
+            return f"run the command `{_bounded(command)}`{size}"
+        case "variable":
+            # What is no plain name may be a key in the wrong place.
+            name = text.removeprefix(VARIABLE)
+            return f"use the variable {name if SHOWN_NAME.fullmatch(name) else '…'} as a key"
+        case "keyring":
+            return (
+                f"use the entry {_bounded(text.removeprefix(KEYRING))} of the system's secret store as a key"
+            )
+        case _:
+            return None
+
+
+def _clouds(project: Layer) -> list[str]:
+    """The clouds the file names, the deciding one first; "" for an address that cannot be used."""
+    found = []
+    for section in SECTIONS:
+        try:
+            url = cloud_url(project.values(section).get("cloudUrl"))
+        except UnusableError:
+            url = ""
+        if url is not None:
+            found.append(url)
+    return found
+
+
+def _bounded(text: str) -> str:
+    shown = "".join(letter if letter.isprintable() else "�" for letter in text[: LONGEST + 1])
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def _listed(listed: object) -> list[object]:
+    if listed is None:
+        return []
+    if not isinstance(listed, list):
+        raise SettingsError(f"{OURS}.{SETTING} must be a list; nothing was changed")
+    return listed
+
+
+def _understood(listed: object) -> list[object]:
+    return [item for item in listed if os.path.isabs(_path(item))] if isinstance(listed, list) else []
+
+
+def _is_about(item: object, project: Path) -> bool:
+    path = _path(item)
+    return os.path.isabs(path) and os.path.realpath(path) == os.path.realpath(project)
+
+
+def _path(item: object) -> str:
+    """The path of an item, "" for one that has none or no meaning."""
+    if isinstance(item, dict) and isinstance(item.get("sha256"), str):
+        item = item.get("path")
+    # No file system takes these two, and asking it would raise.
+    usable = isinstance(item, str) and "\0" not in item and not SURROGATE.search(item)
+    return str(item) if usable else ""

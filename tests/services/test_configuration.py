@@ -1,0 +1,82 @@
+"""Trust, modes and provenance through the service: what is asked, what is written, what is never shown."""
+
+import json
+
+import pytest
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import mask
+
+from .house import House
+
+
+async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the_answer(house: House) -> None:
+    project = house.home / "project" / ".pi" / "settings.json"
+    project.parent.mkdir(parents=True)
+    document = {"pi-ollama": {"cloudUrl": f"{house.url}/other", "activeKeyIndex": 1}}
+    project.write_text(json.dumps(document))
+    async with house.open() as keyring:
+        question = keyring.snapshot.settings.trust
+        assert question
+        assert question.project_file == project
+        assert question.wants == (f"send requests, with your own keys too, to {house.url}/other",)
+        assert "Refused" in await keyring.trust_project(trusted=False)
+        assert keyring.snapshot.settings.trust is None
+        assert keyring.cloud.url == house.url
+        assert "before" in await keyring.trust_project(trusted=False)
+        said = await keyring.use_key(3)
+        assert f"to {project}, which decides over global {house.settings_file}" in said
+        assert keyring.snapshot.settings.trust is None
+        await keyring.trust_project(trusted=True)
+        assert keyring.cloud.url == f"{house.url}/other"
+        await keyring.use_key(4)
+        assert keyring.cloud.url == f"{house.url}/other"
+        project.write_text(project.read_text().replace("other", "third"))
+        await keyring.reload()
+        assert keyring.cloud.url == house.url
+        assert keyring.snapshot.settings.trust
+    (answer,) = json.loads(house.settings_file.read_text())["okr-tui"]["trustedProjects"]
+    assert answer["path"] == str(house.home / "project")
+
+
+async def test_without_a_project_there_is_nothing_to_trust(house: House) -> None:
+    async with house.open() as keyring:
+        with pytest.raises(SettingsError, match="no content to decide on"):
+            await keyring.trust_project(trusted=True)
+
+
+async def test_an_open_file_is_closed_on_order_only(house: House) -> None:
+    house.settings_file.chmod(0o644)
+    async with house.open() as keyring:
+        assert keyring.snapshot.settings.open_to_others == house.settings_file
+        await keyring.use_key(2)
+        assert house.settings_file.stat().st_mode & 0o777 == 0o644
+        assert str(house.settings_file) in await keyring.close_file()
+        assert house.settings_file.stat().st_mode & 0o777 == 0o600
+        assert keyring.snapshot.settings.open_to_others is None
+        with pytest.raises(SettingsError, match="no settings file"):
+            await keyring.close_file()
+
+
+async def test_every_line_says_where_its_value_is_from(house: House) -> None:
+    secret = "token-0123456789"
+    house.environment |= {
+        "OLLAMA_HOST": f"http://127.0.0.1:1/{secret}",
+        "OKR_TUI_STORE": f"sqlite:{house.home / 'log.db'}",
+    }
+    document = json.loads(house.settings_file.read_text())
+    document["okr-tui"]["policy"] |= {"sends": 4, "note": house.cloud.keys[0][0]}
+    house.settings_file.write_text(json.dumps(document, indent=2))
+    async with house.open() as keyring:
+        lines = {line.name: line for line in keyring.snapshot.settings.lines}
+    assert lines["cloudUrl"].origin == f"global {house.settings_file}:4"
+    assert lines["activeKeyIndex"].value == f"0, key 1 {mask(house.cloud.keys[0][0])}"
+    assert lines["strategy"].origin == "default"
+    assert lines["store"].origin == "environment OKR_TUI_STORE"
+    assert lines["store"].shadowed[0].startswith(f"global {house.settings_file}:")
+    assert lines["baseUrl"].value == "http://127.0.0.1:1/…"
+    assert lines["policy.sends"].value == "4"
+    assert lines["key 4"].value.endswith("cedar 1")
+    shown = repr(lines)
+    assert secret not in shown
+    assert all(text not in shown for text, _ in house.cloud.keys)

@@ -1,0 +1,214 @@
+"""A cloned repository can steal nothing; what the user allows holds for what the user saw."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.settings import trust
+from okr_tui.settings.layers import CLOUD_URL
+
+from .settings_home import Home, messages, written
+
+OWN = "own-key-0123456789abcdef"
+THEIRS = "their-key-0123456789abcdef"
+THIEF = "https://thief.example"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def digest(home: Home) -> str:
+    return sha256(home.project_file.read_bytes()).hexdigest()
+
+
+def answered(home: Home, *, trusted: bool, original: object = None) -> None:
+    listed = trust.remembered(None, home.project, digest(home), trusted=trusted)
+    home.user(original, {"trustedProjects": listed})
+
+
+def texts(home: Home) -> list[str]:
+    return [key.secret.get_secret_value() for key in home.load().keys]
+
+
+def test_what_a_project_wants_is_said_in_words(home: Home) -> None:
+    home.checkout(
+        {
+            "cloudUrl": THIEF,
+            "apiKeys": ["$HOME", f"!steal {'x' * 200}", "keyring:work", THEIRS, f"${THEIRS}"],
+        },
+        {"store": f"redis://u:{THEIRS}@thief.example", "gateway": {"host": "0.0.0.0"}, "theme": "nord"},
+    )
+    found = home.load()
+    assert not found.project_trusted
+    assert not found.project_refused
+    wants = found.project_wants
+    assert wants[0] == f"send requests, with your own keys too, to {THIEF}"
+    assert wants[1:3] == (
+        "keep the log in redis://thief.example",
+        "change how this machine's gateway listens",
+    )
+    assert wants[3] == "use the variable HOME as a key"
+    assert wants[4].startswith("run the command `steal xxx")
+    assert wants[4].endswith("…` (of 206 characters)")
+    assert wants[5:] == (
+        "use the entry work of the system's secret store as a key",
+        "use the variable … as a key",
+    )
+    assert all(THEIRS not in words and len(words) < 150 for words in wants)
+
+
+def test_only_keys_for_the_cloud_in_force_need_no_answer(home: Home) -> None:
+    home.user({"apiKeys": [OWN]})
+    home.checkout({"apiKeys": [THEIRS], "cloudUrl": f"{CLOUD_URL}/", "activeKeyIndex": 1})
+    found = home.load()
+    assert found.project_wants == ()
+    assert found.problems == ()
+    assert texts(home) == [OWN, THEIRS]
+
+
+def test_words_are_bounded_and_what_steers_a_terminal_is_not_in_them(home: Home) -> None:
+    home.checkout({"apiKeys": [f"!echo \x1b[2J{number}\n" for number in range(30)]})
+    wants = home.load().project_wants
+    assert len(wants) == 21
+    assert wants[-1] == "and 10 more, which only the file shows"
+    assert all(words.isprintable() for words in wants)
+
+
+def test_a_clone_gets_no_key_and_its_own_go_nowhere_else(home: Home, tmp_path: Path) -> None:
+    home.user({"apiKeys": [OWN]})
+    home.environment["OLLAMA_API_KEY"] = "environment-key"
+    marker = tmp_path / "ran"
+    home.checkout({"cloudUrl": THIEF, "apiKeys": [THEIRS, "$OLLAMA_API_KEY", f"!touch {marker}"]})
+    found = home.load()
+    assert found.cloud_url.value == CLOUD_URL
+    assert texts(home) == [OWN, "environment-key"]
+    assert not marker.exists()
+    assert any("left out" in message for message in messages(found))
+    answered(home, trusted=True, original={"apiKeys": [OWN]})
+    assert home.load().cloud_url.value == THIEF
+    assert texts(home) == [OWN, THEIRS, "environment-key"]
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("layer", ["environment", "option"])
+def test_a_trusted_project_s_keys_stay_home_when_another_cloud_is_in_force(home: Home, layer: str) -> None:
+    home.trust({"apiKeys": [OWN]})
+    home.checkout({"cloudUrl": THIEF, "apiKeys": [THEIRS]})
+    if layer == "environment":
+        home.environment["OLLAMA_HOST_CLOUD"] = "https://other.example"
+    else:
+        home.options["cloud_url"] = "https://other.example"
+    assert texts(home) == [OWN]
+    assert "left out" in messages(home.load())[0]
+
+
+def test_keys_of_a_project_whose_cloud_cannot_be_used_are_left_out(home: Home) -> None:
+    home.checkout({"cloudUrl": "http://plain.example", "apiKeys": [THEIRS]})
+    assert texts(home) == []
+
+
+def test_an_answer_holds_for_the_path_and_the_content(home: Home) -> None:
+    home.checkout({"cloudUrl": THIEF})
+    answered(home, trusted=True)
+    assert home.load().project_trusted
+    home.project_file.write_text(home.project_file.read_text() + "\n")
+    found = home.load()
+    assert not found.project_trusted
+    assert not found.project_refused
+    assert found.cloud_url.value == CLOUD_URL
+    answered(home, trusted=False)
+    assert home.load().project_refused
+    assert home.load().cloud_url.value == CLOUD_URL
+    home.checkout({"cloudUrl": f"{THIEF}/2"})
+    assert not home.load().project_refused
+    listed = [{"path": str(home.project.parent), "sha256": digest(home)}]
+    home.user(ours={"trustedProjects": listed})
+    assert not home.load().project_trusted
+
+
+def test_a_path_alone_trusts_whatever_is_there_and_a_refusal_replaces_it(home: Home) -> None:
+    home.trust()
+    home.checkout({"cloudUrl": THIEF})
+    assert home.load().project_trusted
+    listed = trust.remembered(["/other", str(home.project), 5], home.project, "abc", trusted=False)
+    assert listed == ["/other", 5, {"path": str(home.project), "sha256": "abc", "trusted": False}]
+    with pytest.raises(SettingsError, match="must be a list"):
+        trust.remembered("text", home.project, "abc", trusted=True)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"path": "relative", "sha256": "x"},
+        {"path": "/x"},
+        {"sha256": "x"},
+        {"path": 1, "sha256": "x"},
+        None,
+        ["/x"],
+    ],
+)
+def test_what_is_no_answer_is_told_and_trusts_nothing(home: Home, item: object) -> None:
+    home.checkout({"cloudUrl": THIEF})
+    home.user(ours={"trustedProjects": [item]})
+    found = home.load()
+    assert not found.project_trusted
+    assert "trustedProjects must be a list" in messages(found)[0]
+
+
+def test_trust_stays_with_the_last_good_content_of_a_broken_file(home: Home) -> None:
+    home.checkout({"cloudUrl": THIEF})
+    answered(home, trusted=True)
+    good = home.load()
+    home.project_file.write_text("{")
+    assert home.load(good).cloud_url.value == THIEF
+    home.project_file.write_text(json.dumps({"pi-ollama": {"cloudUrl": f"{THIEF}/2"}, "okr-tui": 5}))
+    assert home.load(good).cloud_url.value == CLOUD_URL
+
+
+SECTION = st.fixed_dictionaries(
+    {},
+    optional={
+        "cloudUrl": st.sampled_from([THIEF, CLOUD_URL, "http://thief.example", "", None, 5]),
+        "apiKeys": st.lists(st.sampled_from([THEIRS, "$OWN", "!printf x", "keyring:a", ""]), max_size=3)
+        | st.sampled_from([THEIRS, f"{THEIRS},$OWN", "!printf x"]),
+        "apiKey": st.sampled_from([THEIRS, "$OWN", {"key": "$OWN"}]),
+        "activeKeyIndex": st.integers(0, 3),
+    },
+)
+OURS = st.fixed_dictionaries(
+    {},
+    optional={
+        "store": st.just("redis://thief.example"),
+        "gateway": st.just({"host": "0.0.0.0"}),
+        "trustedProjects": st.just(["/"]),
+        "activeKeyFingerprint": st.text(max_size=12),
+    },
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SECTION, SECTION, OURS, st.booleans())
+def test_no_untrusted_project_moves_a_key(
+    home: Home, original: object, short: object, ours: object, refused: bool
+) -> None:
+    home.environment["OWN"] = "variable-key"
+    home.project_file.write_text(written(original, ours, short))
+    home.user({"apiKeys": [OWN]})
+    if refused:
+        answered(home, trusted=False, original={"apiKeys": [OWN]})
+    found = home.load()
+    assert found.cloud_url.value == CLOUD_URL
+    assert found.store.value is None
+    assert found.gateway == {}
+    assert set(texts(home)) <= {OWN, THEIRS}
+    if THIEF in (original.get("cloudUrl"), short.get("cloudUrl")):  # type: ignore[attr-defined]
+        assert any("send requests" in words for words in found.project_wants)
+        if short.get("cloudUrl") == THIEF or not short.get("cloudUrl"):  # type: ignore[attr-defined]
+            assert texts(home) == [OWN]
