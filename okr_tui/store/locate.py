@@ -18,7 +18,7 @@ def _path(place: str) -> Path:
 
 
 async def open_store(url: str | None) -> Store:
-    """Open `sqlite:PATH` (the default, in the state folder) or `memory:`."""
+    """Open `sqlite:PATH` (the default, in the state folder), `redis://`, `rediss://` or `memory:`."""
     if url is None:
         url = f"sqlite:{state_folder() / 'log.db'}"
     scheme, _, place = url.partition(":")
@@ -30,4 +30,16 @@ async def open_store(url: str | None) -> Store:
         from okr_tui.store.sqlite import SqliteStore
 
         return await SqliteStore.open(_path(place))
-    raise StoreError(f"unknown store {scheme}: use sqlite:PATH or memory:")
+    if scheme in ("redis", "rediss"):
+        return await _open_redis(url)
+    raise StoreError(f"unknown store {scheme}: use sqlite:PATH, redis://HOST, rediss://HOST or memory:")
+
+
+async def _open_redis(url: str) -> Store:
+    try:
+        from okr_tui.store.redis import RedisStore
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise StoreError("a log on a server needs the redis package: pip install 'okr-tui[redis]'") from error
+    return await RedisStore.open(url)

@@ -1,11 +1,80 @@
-"""Houses to test in."""
+"""Houses to test in, and a server for logs that machines share."""
 
-from collections.abc import AsyncIterator
+import itertools
+import random
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from .house import House, living
+
+DATABASES = 4096
+
+
+class RedisServer:
+    """A server process on a loopback port. Killed and started again, it keeps its port and folder."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        binary = shutil.which("redis-server") or shutil.which("valkey-server")
+        if binary is None:
+            pytest.skip("neither redis-server nor valkey-server is installed")
+        self._binary = binary
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        # Below the ports that systems give to connections, so that none of those takes ours meanwhile.
+        for port in random.sample(range(20_000, 30_000), 20):
+            self.port = port
+            if self.start():
+                return
+        raise AssertionError("no server could be started on any of 20 ports")
+
+    @property
+    def url(self) -> str:
+        """The address of its first database."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> bool:
+        """Start it and wait until it answers; false when it cannot be, as on a port in use."""
+        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(self._folder), "--databases", str(DATABASES), *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if "ready to accept connections" in line.lower():
+                return True
+        self.kill()
+        return False
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests, that keeps nothing on disk."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "no")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[int]:
+    """The numbers of databases that no test has used."""
+    return itertools.count(1)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer, databases: Iterator[int]) -> str:
+    """The address of an empty database."""
+    return f"redis://127.0.0.1:{redis_server.port}/{next(databases)}"
 
 
 @pytest.fixture

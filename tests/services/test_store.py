@@ -14,9 +14,16 @@ from okr_tui.store.locate import open_store
 from okr_tui.store.sqlite import SqliteStore
 
 
-@pytest.fixture(params=["memory:", "sqlite:{}/log.db"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made = await open_store(str(request.param).format(tmp_path))
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
+    return "memory:" if request.param == "memory" else f"sqlite:{tmp_path / 'log.db'}"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    made = await open_store(url)
     yield made
     await made.close()
 
