@@ -1,50 +1,14 @@
 """Every action of the dashboard, declared once: bindings, footer, help and palette derive from this table."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from textual.binding import Binding
 
-Owner = Literal["app", "screen", "list", "prompt", "filter"]
-Place = Literal["keys", "live", "models", "chat", "prompt", "filter", "first", "broken"]
+from okr_tui.ui.action import Action, Owner, Place
+
 EVERYWHERE: Final[tuple[Place, ...]] = ("keys", "live", "models", "chat")
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing a person can do.
-
-    `keys` are as Textual names them, `shown` as people do. `label` is the footer's word, `tooltip` the help's
-    sentence, `group` its heading. `footer` lists the places where the footer offers it; `title` is the
-    palette's line, None when it makes no sense there. In `run`, `{key}` stands for the pressed key.
-    """
-
-    id: str
-    keys: tuple[str, ...]
-    shown: str
-    label: str
-    tooltip: str
-    group: str
-    owner: Owner = "app"
-    footer: tuple[Place, ...] = ()
-    title: str | None = None
-    run: str = ""
-
-    @property
-    def command(self) -> str:
-        """The Textual action, without an argument."""
-        return self.run or self.id.replace("-", "_")
-
-    @property
-    def target(self) -> str:
-        """The Textual action with the namespace that finds it from anywhere."""
-        name = self.command.format(key=self.keys[0])
-        prefix = {"app": "app.", "screen": "screen."}.get(self.owner, "")
-        return prefix + (name if name.endswith(")") else f"{name}()")
-
-
 KEYS, MODELS, LIVE, CHAT = "Keys", "Models", "Live", "Chat"
-LISTS, VIEW, PROGRAM = "Lists", "View", "Program"
+LISTS, VIEW, SETTINGS, PROGRAM = "Lists", "View", "Settings", "Program"
 
 # Two lines for each action can be read as a table.
 # fmt: off
@@ -63,11 +27,27 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "reset-key", ("x",), "x", "reset", "forget every block of the selected key and its account",
-        KEYS, footer=("keys",), title="keys: reset the selected key",
+        KEYS, title="keys: reset the selected key",
     ),
     Action(
         "toggle-key", ("o",), "o", "on/off", "take the selected key out of the pool or put it back",
-        KEYS, footer=("keys",), title="keys: switch the selected key on or off",
+        KEYS, title="keys: switch the selected key on or off",
+    ),
+    Action(
+        "add-key", ("a",), "a", "add key", "add a key to the settings",
+        KEYS, footer=("keys", "first", "settings"), title="keys: add a key",
+    ),
+    Action(
+        "remove-key", ("d", "delete"), "d del", "remove", "take the selected key out of the settings",
+        KEYS, owner="pool", run="app.remove_key", title="keys: remove the selected key",
+    ),
+    Action(
+        "restore-key", ("u",), "u", "undo", "bring back the key that was removed last",
+        KEYS, footer=("keys", "first", "settings"), title="keys: bring back the key removed last",
+    ),
+    Action(
+        "label-key", ("l",), "l", "label", "give the selected key a label, or none",
+        KEYS, owner="pool", run="app.label_key", title="keys: label the selected key",
     ),
     Action(
         "choose-model", ("enter",), "enter", "chat", "chat with the selected model",
@@ -154,8 +134,28 @@ ACTIONS: Final[tuple[Action, ...]] = (
         VIEW, owner="screen", footer=("live", "chat"), title="view: maximise the pane or restore",
     ),
     Action(
-        "edit-settings", ("e",), "e", "edit settings", "open the settings file in $EDITOR",
-        PROGRAM, footer=("first",), title="program: edit the settings file",
+        "show-settings", ("comma",), ",", "settings", "every value, and where it comes from",
+        SETTINGS, footer=("keys", "models"), title="settings: show",
+    ),
+    Action(
+        "edit-settings", ("e",), "e", "edit", "open the settings file in $EDITOR",
+        SETTINGS, footer=("first", "settings"), title="settings: edit the file",
+    ),
+    Action(
+        "close-file", ("p",), "p", "private", "make the settings file readable to you alone",
+        SETTINGS, footer=("settings",), title="settings: make the file readable to you alone",
+    ),
+    Action(
+        "answer-trust", ("T",), "T", "trust", "trust the project's settings file or not",
+        SETTINGS, footer=("settings",), title="settings: trust the project's file or not",
+    ),
+    Action(
+        "accept", ("enter",), "enter", "accept", "do what a dialog asks about",
+        VIEW, owner="dialog",
+    ),
+    Action(
+        "leave", ("escape",), "esc", "leave", "leave a dialog without an answer",
+        VIEW, owner="dialog",
     ),
     Action(
         "demo", ("d",), "d", "demo", "look around on a simulated cloud (without keys only)",
@@ -163,15 +163,19 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "help", ("question_mark", "f1"), "?", "help", "this help (F1 also while typing)",
-        PROGRAM, footer=(*EVERYWHERE, "first", "broken"), title="program: help",
+        PROGRAM, footer=(*EVERYWHERE, "first", "broken", "settings"), title="program: help",
     ),
     Action(
         "command-palette", ("ctrl+p", "colon"), "^p", "palette", "search every command (also :)",
-        PROGRAM, footer=(*EVERYWHERE, "prompt"),
+        PROGRAM, footer=(*EVERYWHERE, "prompt", "first", "settings"),
     ),
     Action(
         "quit", ("q", "ctrl+q"), "q", "quit", "quit (ctrl+q also while typing)",
         PROGRAM, footer=("first", "broken"), title="program: quit",
+    ),
+    Action(
+        "close-settings", ("escape", "q", "comma"), "esc", "close", "back from the settings to the dashboard",
+        SETTINGS, owner="settings", footer=("settings",), run="close",
     ),
 )
 # fmt: on

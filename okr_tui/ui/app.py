@@ -20,6 +20,7 @@ from okr_tui.ui.commands import Commands
 from okr_tui.ui.editor import EditFile, edit_file
 from okr_tui.ui.palette import palette
 from okr_tui.ui.screens.dashboard import Dashboard
+from okr_tui.ui.settings_commands import SettingsCommands
 from okr_tui.ui.themes import DEFAULT, THEMES
 from okr_tui.ui.widgets.chat import ChatPane
 
@@ -38,7 +39,7 @@ def counts_down(snapshot: Snapshot) -> bool:
     return ages or pool.outage is not None or any(row.verdict.until for row in pool.keys)
 
 
-class OkrApp(Commands):
+class OkrApp(SettingsCommands):
     """The dashboard. It returns "demo" when the person wants to look around without a key."""
 
     CSS_PATH = "okr.tcss"
@@ -75,9 +76,9 @@ class OkrApp(Commands):
         dashboard = Dashboard(self.zone, self.clock, demo=self._demo)
         return dashboard.data_bind(Commands.snapshot, OkrApp.now, OkrApp.failure)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers."""
-        return palette(self)
+        return palette(self, screen)
 
     def on_mount(self) -> None:
         """Show the screen at once; the service is opened beside it."""
@@ -125,6 +126,7 @@ class OkrApp(Commands):
         with self.batch_update():
             self.now = self.clock()
             self.snapshot = snapshot
+        self.ask_for_trust()
         if counts_down(snapshot):
             self._ticking.resume()
         else:

@@ -3,10 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, tzinfo
-from subprocess import CalledProcessError
 from typing import Literal
 
-from textual.app import App, SuspendNotSupported
+from textual.app import App
 from textual.command import CommandPalette
 from textual.content import Content
 from textual.reactive import var
@@ -20,7 +19,8 @@ from okr_tui.ui.palette import ModelPicker
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.text import TextScreen, help_text
 
-NEEDS_SERVICE = frozenset({"use_key", "rotate", "refresh_models", "test_key", "reset_key", "toggle_key"})
+ON_A_KEY = frozenset({"use_key", "rotate", "test_key", "reset_key", "toggle_key", "remove_key", "label_key"})
+NEEDS_SERVICE = ON_A_KEY | {"refresh_models", "add_key", "restore_key", "close_file", "answer_trust"}
 
 
 class Commands(App[str]):
@@ -44,12 +44,11 @@ class Commands(App[str]):
         return screen
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Commands wait for the service; the demo is offered only while there is no key."""
-        if action in NEEDS_SERVICE:
-            return True if self.service else None
-        if action == "demo":
-            return self.snapshot is not None and not self.snapshot.pool.keys
-        return True
+        """Commands wait for the service; without a key the demo takes the place of what needs one."""
+        known, keys = self.snapshot is not None, self.snapshot and self.snapshot.pool.keys
+        if (action == "demo" and not (known and not keys)) or (action in ON_A_KEY and known and not keys):
+            return False
+        return None if action in NEEDS_SERVICE and self.service is None else True
 
     def _command(self, answer: Awaitable[str]) -> None:
         """Send a command and say what it did."""
@@ -92,18 +91,6 @@ class Commands(App[str]):
         """Switch the selected key on or off."""
         if self.service and (row := self._selected_key()):
             self._command(self.service.set_enabled(row.index, enabled=row.state is State.OFF))
-
-    def action_edit_settings(self) -> None:
-        """Open the settings file; the service notices what was changed."""
-        if self.snapshot is None:
-            return
-        path = self.snapshot.settings.global_file
-        try:
-            self.edit_file(self, path)
-        except SuspendNotSupported:
-            self.notify(f"This terminal cannot start an editor. The file is {path}", markup=False)
-        except (OSError, ValueError, CalledProcessError) as error:
-            self.notify(f"The editor failed: {error}. The file is {path}", severity="error", markup=False)
 
     def action_demo(self) -> None:
         """Leave for the simulated cloud."""

@@ -2,19 +2,27 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.app import SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.screen import Screen
 
+from okr_tui.ui.action import Action
 from okr_tui.ui.actions import ACTIONS
 
 if TYPE_CHECKING:
     from okr_tui.ui.commands import Commands
 
 
-def palette(app: "Commands") -> Iterator[SystemCommand]:
+def applies(action: Action, app: "Commands", screen: Screen[Any]) -> bool:
+    """Whether an action means something now, on the screen that the palette was opened over."""
+    owner = screen if action.owner == "screen" else app
+    return hasattr(owner, f"action_{action.name}") and owner.check_action(action.name, ()) is not False
+
+
+def palette(app: "Commands", screen: Screen[Any]) -> Iterator[SystemCommand]:
     """Every command; those for single keys and models show once something is typed."""
     yield SystemCommand(
         "ollama-status", "keys, active key, models, address", partial(app.show_text, "status")
@@ -36,7 +44,7 @@ def palette(app: "Commands") -> Iterator[SystemCommand]:
             name, "what is known of this model", partial(app.show_model, model), discover=False
         )
     for action in ACTIONS:
-        if action.title:
+        if action.title and applies(action, app, screen):
             run = partial(app.run_action, action.target)
             yield SystemCommand(action.title, f"{action.tooltip} ({action.shown})", run)
     yield SystemCommand("theme: choose", "change the colours for this session", app.action_change_theme)

@@ -15,15 +15,17 @@ from .scripted import ScriptedService, make_app
 
 
 class Driver:
-    """The application under a pilot, with the notifications it sent."""
+    """The application under a pilot, with the messages and notifications it sent."""
 
     def __init__(self, app: OkrApp) -> None:
         self.app = app
         self.toasts: list[tuple[str, str]] = []
+        self.messages: list[Message] = []
         self.pilot: Pilot[str]
 
     def heard(self, message: Message) -> None:
-        """Note what a notification says and how severe it is."""
+        """Note every message, and of a notification what it says and how severe it is."""
+        self.messages.append(message)
         if isinstance(message, Notify):
             self.toasts.append((message.notification.severity, message.notification.message))
 
@@ -51,6 +53,12 @@ class Driver:
     def words(self, selector: str) -> str:
         """What a static widget of the dashboard says."""
         return str(self.app.dashboard.query_one(selector, Static).content)
+
+    def screen(self) -> str:
+        """The visible text of whatever screen is on top."""
+        # Textual's only public way to a drawn screen is a whole SVG, which is slow to ask for repeatedly.
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
     def rows(self, selector: str) -> list[str]:
         """The visible lines of a list, as drawn."""

@@ -1,160 +1,23 @@
 """A service made of plain domain values: what it was asked is recorded, what it shows is set by the test."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC
-from pathlib import Path
 
-from okr_tui.domain.chat import ChatEvent, Delta, Finished, Hop, Message, Routed
+from pydantic import SecretStr
+
+from okr_tui.domain.chat import ChatEvent, Message
 from okr_tui.domain.errors import OkrError
-from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.domain.feed import Entry
-from okr_tui.domain.health import State, Verdict
-from okr_tui.domain.keys import fingerprint
-from okr_tui.domain.models import Model
-from okr_tui.domain.quota import Balance, Credits, Window
-from okr_tui.domain.view import KeyView, PoolView
-from okr_tui.services.service import ModelList, ModelRow, Service, SettingsView, Snapshot
+from okr_tui.services.service import (
+    KeepIn,
+    Service,
+    Snapshot,
+)
 from okr_tui.ui.app import OkrApp
 
-NOW = 1_785_917_640.0
-"""Wednesday 2026-08-05 08:14:00 UTC."""
-SETTINGS_FILE = Path("/home/someone/.pi/agent/settings.json")
-READY = Verdict(State.READY, eligible=True)
-SPENT = Verdict(State.SPENT, eligible=False, reason="5h spent", until=NOW + 8040, window="session")
-INVALID = Verdict(State.INVALID, eligible=False, reason="401 invalid api key", until=NOW + 252)
-SPENT_FAULT = Fault(
-    FaultKind.SPENT, Scope.ACCOUNT, "you have reached your session usage limit", 429, "session"
-)
-
-
-def windows(session: float, weekly: float) -> Balance:
-    """A balance of the two windows, in percent used."""
-    return Balance((Window("session", session, NOW + 6000), Window("weekly", weekly, NOW + 300_000)))
-
-
-def dollars(left: float) -> Balance:
-    """A balance in dollars."""
-    return Balance(credits=Credits(left, 60.0))
-
-
-def key(index: int, verdict: Verdict = READY, **changes: object) -> KeyView:
-    """One key of the pool."""
-    text = f"key number {index}"
-    print_of = fingerprint(text)
-    row = KeyView(
-        index=index,
-        fingerprint=print_of,
-        masked=f"{print_of[:4]}…{print_of[-4:]}",
-        label=None,
-        origin="global",
-        verdict=verdict,
-        preferred=False,
-        account=None,
-        account_keys=(index,),
-        plan="pro",
-        balance=windows(38, 12),
-        read_at=NOW - 30,
-        requests=10,
-        faults=0,
-        last_fault=None,
-        last_fault_at=None,
-        blocked_models=(),
-        in_flight=0,
-        slots=3,
-    )
-    return replace(row, **changes)  # type: ignore[arg-type]
-
-
-KEYS = (
-    key(1, label="amber", preferred=True, account_keys=(1, 2), in_flight=1),
-    key(2, label="amber", account_keys=(1, 2)),
-    key(3, SPENT, label="birch", plan="free", balance=windows(100, 61)),
-    key(4, INVALID, plan=None, balance=None, read_at=None),
-    key(5, label="cedar", plan="max", balance=dollars(12.5)),
-    key(6, Verdict(State.OFF, eligible=False, reason="switched off by you"), label="dune"),
-)
-
-
-def pool(*keys: KeyView, active: int | None = 1, **changes: object) -> PoolView:
-    """A pool of these keys."""
-    counts = Counter(row.state for row in keys)
-    whole = PoolView(keys=keys, active=active, preferred=1, counts=counts)
-    return replace(whole, **changes)  # type: ignore[arg-type]
-
-
-def model(name: str, billions: float, context: int, *capabilities: str) -> Model:
-    """One model."""
-    listed = ("completion", *capabilities)
-    family = name.partition(":")[0]
-    return Model(
-        name, parameters=int(billions * 1e9), context_length=context, capabilities=listed, family=family
-    )
-
-
-ALL = (1, 2, 3, 5)
-MODELS = (
-    ModelRow(model("gpt-oss:20b", 20.9, 131_072, "thinking", "tools"), (1, 2, 3, 4, 5, 6)),
-    ModelRow(model("gpt-oss:120b", 116.8, 131_072, "thinking", "tools"), (1, 2, 3, 4, 5, 6)),
-    ModelRow(model("kimi-k2.6", 1000, 262_144, "vision", "thinking", "tools"), (1, 2)),
-    ModelRow(model("kimi-k3", 2800, 1_048_576, "vision", "thinking", "tools"), ()),
-    ModelRow(model("gemma4:31b", 32.7, 262_144, "vision", "thinking", "tools"), ALL),
-    ModelRow(model("qwen3-vl:235b-instruct", 235.1, 262_144, "vision", "tools"), ALL),
-    ModelRow(model("mistral-large-3:675b", 675, 262_144, "vision", "tools"), ALL),
-    ModelRow(model("deepseek-v4-flash", 284.3, 1_048_576, "thinking", "tools"), ALL),
-    ModelRow(model("glm-5.2", 756.2, 202_752, "thinking", "tools"), ALL),
-    ModelRow(model("minimax-m3", 456, 524_288, "tools"), ALL),
-    ModelRow(replace(model("glm-4.6", 355, 202_752, "tools"), status="gone"), (), "glm-5.2"),
-)
-ENTRIES = (
-    Entry(NOW - 3600, "info", "settings read: 6 keys", "https://ollama.com"),
-    Entry(NOW - 3590, "info", "11 models", "+minimax-m3 -glm-4.6"),
-    Entry(
-        NOW - 300,
-        "fault",
-        "#4 401 invalid api key, back 08:18 UTC → #1",
-        "cli · gpt-oss:20b · 401 invalid api key",
-        4,
-    ),
-    Entry(NOW - 120, "good", "#5 back: slowed is over", key=5),
-    Entry(NOW - 63, "quiet", "#1 gpt-oss:20b ok", "dashboard · 412 tokens, 6.8 s", 1),
-    Entry(NOW - 20, "quiet", "#1 kimi-k2.6 ok", "gateway · 1204 tokens, 21.0 s", 1),
-    Entry(
-        NOW - 9,
-        "fault",
-        "#3 5h spent, back 10:28 UTC → #1",
-        "gateway · gpt-oss:120b · 429 you have reached your session usage limit",
-        3,
-    ),
-    Entry(NOW - 2, "warning", "#1 model kimi-k9 not found", "gateway · kimi-k9 · 404 model not found", 1),
-)
-
-
-def snapshot(**changes: object) -> Snapshot:
-    """The pool in every state, with models and entries."""
-    whole = Snapshot(
-        at=NOW,
-        pool=pool(*KEYS, empty_at=NOW + 117_960),
-        models=ModelList(MODELS, refreshed_at=NOW - 60),
-        settings=SettingsView("https://ollama.com", SETTINGS_FILE, (SETTINGS_FILE,)),
-        entries=ENTRIES,
-    )
-    return replace(whole, **changes)  # type: ignore[arg-type]
-
-
-ANSWER: tuple[ChatEvent, ...] = (
-    Routed(KEYS[0].fingerprint, 1, (Hop(KEYS[2].fingerprint, 3, SPENT_FAULT),)),
-    Delta(thinking="The person asks about the sky. "),
-    Delta(thinking="Scattering, then."),
-    Delta("Sunlight meets molecules that are much smaller than its wavelength.\n\n"),
-    Delta(
-        "- **Blue** is scattered most\n- red passes through\n\n```python\nscatter = wavelength ** -4\n```\n"
-    ),
-    Finished("stop", 17, 122, 300, 2300, (Hop(KEYS[2].fingerprint, 3, SPENT_FAULT),), KEYS[0].fingerprint, 1),
-)
+from .examples import ANSWER, NOW, snapshot
 
 
 class ScriptedService:
@@ -164,6 +27,9 @@ class ScriptedService:
         self._snapshot = first or snapshot()
         self._changed = asyncio.Event()
         self.calls: list[tuple[object, ...]] = []
+        self.secrets: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.questions: list[tuple[str, tuple[Message, ...], str]] = []
         self.answer: Sequence[ChatEvent | OkrError | asyncio.Event] = ANSWER
         self.error: Exception | None = None
@@ -215,6 +81,35 @@ class ScriptedService:
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Record the call."""
         return self._called("set_enabled", index, enabled)
+
+    async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
+        """Record the call once the gate is open; the text itself is kept apart."""
+        self.secrets.append(secret.get_secret_value())
+        await self.gate.wait()
+        return self._called("add_key", label, keep)
+
+    async def remove_key(self, index: int) -> str:
+        """Record the call; the key stays, but could be brought back."""
+        said = self._called("remove_key", index)
+        mask = self._snapshot.pool.keys[index - 1].masked
+        self.show(replace(self._snapshot, settings=replace(self._snapshot.settings, removable=(mask,))))
+        return said
+
+    async def restore_key(self) -> str:
+        """Record the call."""
+        return self._called("restore_key")
+
+    async def label_key(self, index: int, label: str | None) -> str:
+        """Record the call."""
+        return self._called("label_key", index, label)
+
+    async def trust_project(self, *, trusted: bool) -> str:
+        """Record the call."""
+        return self._called("trust_project", trusted)
+
+    async def close_file(self) -> str:
+        """Record the call."""
+        return self._called("close_file")
 
     async def chat(
         self,

@@ -11,7 +11,8 @@ from okr_tui.ui.widgets import chat as chat_module
 from okr_tui.ui.widgets.turn import Turn
 
 from .driving import Driver, driven
-from .scripted import ANSWER, KEYS, ScriptedService
+from .examples import ANSWER, KEYS
+from .scripted import ScriptedService
 
 ROUTED = Routed(KEYS[0].fingerprint, 1)
 DONE = Finished("stop", 10, 20, 100, 500, (), KEYS[0].fingerprint, 1)

@@ -11,7 +11,8 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.text import TextScreen
 
 from .driving import driven
-from .scripted import SETTINGS_FILE, ScriptedService, pool, snapshot
+from .examples import SETTINGS_FILE, pool, snapshot
+from .scripted import ScriptedService
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ async def test_quit_closes_the_service(service: ScriptedService, leaving: str) -
 
 async def test_demo_is_offered_only_without_keys(service: ScriptedService) -> None:
     async with driven(service) as driver:
-        await driver.press("d")
+        await driver.press("tab", "d")
         assert driver.app.is_running
         service.show(snapshot(pool=pool(active=None)))
         await driver.until(lambda: driver.app.dashboard.has_class("-first"))

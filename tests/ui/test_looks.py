@@ -8,7 +8,8 @@ from textual.widgets import Markdown
 
 from okr_tui.ui.screens.dashboard import Dashboard
 
-from .scripted import ScriptedService, make_app, pool, snapshot
+from .examples import SETTINGS_FILE, pool, settings, snapshot
+from .scripted import ScriptedService, make_app
 
 SnapCompare = Callable[..., bool]
 SIZES = [(80, 24), (120, 40), (160, 45)]
@@ -65,3 +66,25 @@ def test_help(service: ScriptedService, snap_compare: SnapCompare) -> None:
         await pilot.press("question_mark")
 
     assert snap_compare(make_app(service), terminal_size=(80, 24), run_before=ask)
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+def test_settings(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    async def look(pilot: Pilot[str]) -> None:
+        await settle(pilot)
+        await pilot.press("comma")
+        await pilot.pause(0.2)
+
+    problem = "~/.pi/agent/settings.json:12:5: sort is ignored: there is no setting of that name"
+    shown = settings(problems=(problem,), open_to_others=SETTINGS_FILE)
+    service = ScriptedService(snapshot(settings=shown))
+    assert snap_compare(make_app(service), terminal_size=size, run_before=look)
+
+
+def test_add_key(service: ScriptedService, snap_compare: SnapCompare) -> None:
+    async def add(pilot: Pilot[str]) -> None:
+        await settle(pilot)
+        await pilot.press("a", *"a-secret", "tab", *"work")
+        await pilot.pause(0.2)
+
+    assert snap_compare(make_app(service), terminal_size=(80, 24), run_before=add)

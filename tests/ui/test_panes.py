@@ -10,7 +10,8 @@ from okr_tui.ui.widgets.live import LivePane
 from okr_tui.ui.widgets.models import Filter
 
 from .driving import driven
-from .scripted import ENTRIES, KEYS, MODELS, NOW, SPENT, ScriptedService, key, model, pool, snapshot
+from .examples import ENTRIES, KEYS, MODELS, NOW, SPENT, key, model, pool, snapshot
+from .scripted import ScriptedService
 
 
 async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:

@@ -13,17 +13,8 @@ from okr_tui.services.service import Service
 from okr_tui.ui.app import OkrApp
 
 from .driving import Driver, driven
-from .scripted import (
-    INVALID,
-    NOW,
-    SETTINGS_FILE,
-    SPENT,
-    ScriptedService,
-    key,
-    opener,
-    pool,
-    snapshot,
-)
+from .examples import INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, snapshot
+from .scripted import ScriptedService, opener
 
 
 async def test_first_run_says_what_to_do_and_goes_by_itself() -> None:

@@ -13,7 +13,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.actions import Place, bindings
+from okr_tui.ui.action import Place
+from okr_tui.ui.actions import ACTIONS, bindings
 from okr_tui.ui.widgets.banner import Banner
 from okr_tui.ui.widgets.chat import ChatPane
 from okr_tui.ui.widgets.footer import FootLine
@@ -38,6 +39,7 @@ PLACES: Final[dict[str, Place]] = {
     "first": "first",
     "broken": "broken",
 }
+ON_PANES: Final = frozenset(action.name for action in ACTIONS if action.owner == "screen")
 
 
 class Dashboard(Screen[None]):
@@ -75,7 +77,7 @@ class Dashboard(Screen[None]):
         yield FirstRun().data_bind(Dashboard.snapshot)
         yield Broken().data_bind(Dashboard.failure)
         yield TooSmall()
-        yield FootLine()
+        yield FootLine().data_bind(Dashboard.snapshot)
 
     def on_mount(self) -> None:
         """Begin with the keys."""
@@ -96,6 +98,10 @@ class Dashboard(Screen[None]):
     def keys(self) -> KeysPane:
         """The pool."""
         return self.query_one(KeysPane)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Leave out what happens on panes while something else stands in their place."""
+        return action not in ON_PANES or not (self.has_class("-first") or self.has_class("-broken"))
 
     def watch_snapshot(self) -> None:
         """Show the first-run text as long as there is no key."""

@@ -26,10 +26,10 @@ class TextScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Heading, scrolling text, the way out."""
-        with VerticalScroll(id="text-box"):
-            yield Static(Content(self.heading), id="text-heading")
+        with VerticalScroll(classes="box"):
+            yield Static(Content(self.heading), classes="box-heading")
             yield Static(self.text, id="text-body")
-            yield Static(Content("esc closes"), id="text-foot")
+            yield Static(Content("esc closes"), classes="box-foot")
 
     def action_close(self) -> None:
         """Back to the dashboard."""

@@ -9,6 +9,7 @@ from textual.widgets import Static
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.lines import FAULT, WARNING, Line, content
+from okr_tui.ui.widgets.settings import notices
 
 PROBLEMS = 2
 
@@ -31,6 +32,7 @@ def banner_lines(snapshot: Snapshot, failure: str | None, now: float, zone: tzin
     lines += [((f"▲ {problem}", WARNING),) for problem in problems[:PROBLEMS]]
     if len(problems) > PROBLEMS:
         lines.append(((f"▲ and {len(problems) - PROBLEMS} more in the settings; e edits them", WARNING),))
+    lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings)]
     return lines
 
 

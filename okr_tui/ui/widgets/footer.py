@@ -1,12 +1,16 @@
 """The keys that apply where the focus is: at most seven, and none cut."""
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import var
 from textual.style import Style
 from textual.widgets import Static
 
-from okr_tui.ui.actions import Action, Place, offered
+from okr_tui.services.service import Snapshot
+from okr_tui.ui.action import Action, Place
+from okr_tui.ui.actions import offered
 from okr_tui.ui.lines import QUIET
 
 MOST = 7
@@ -17,13 +21,16 @@ def shown_key(action: Action, place: Place) -> str:
     return "F1" if action.id == "help" and place in ("prompt", "filter") else action.shown
 
 
-def chosen(place: Place, width: int) -> list[tuple[str, Action]]:
+def chosen(actions: Sequence[Action], place: Place, width: int) -> list[tuple[str, Action]]:
     """What fits, in the table's order; the last ones, help and palette, are kept longest."""
-    actions = offered(place)[:MOST]
     items = [(shown_key(action, place), action) for action in actions]
-    while items and sum(cell_len(key) + cell_len(action.label) + 3 for key, action in items) - 2 > width:
+    while len(items) > MOST or (items and _length(items) > width):
         del items[-3 if len(items) > 2 else -1]
     return items
+
+
+def _length(items: Sequence[tuple[str, Action]]) -> int:
+    return sum(cell_len(key) + cell_len(action.label) + 3 for key, action in items) - 2
 
 
 class FootLine(Static):
@@ -31,9 +38,12 @@ class FootLine(Static):
 
     place: var[Place] = var[Place]("keys")
     answering: var[bool] = var(False)
+    snapshot: var[Snapshot | None] = var(None)
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place = "keys") -> None:
         super().__init__(id="footer")
+        self._drawn: list[tuple[str, str, Action]] = []
+        self.set_reactive(FootLine.place, place)
         self.auto_links = False
 
     def watch_place(self) -> None:
@@ -44,14 +54,25 @@ class FootLine(Static):
         """While an answer runs, escape stops it."""
         self._draw()
 
+    def watch_snapshot(self) -> None:
+        """Offer what the new state makes possible."""
+        self._draw()
+
     def on_resize(self) -> None:
         """Choose what fits."""
         self._draw()
 
     def _draw(self) -> None:
+        actions = [each for each in offered(self.place) if self.app.check_action(each.name, ()) is not False]
+        items = [
+            (key, "stop" if action.id == "back" and self.answering else action.label, action)
+            for key, action in chosen(actions, self.place, self.content_size.width)
+        ]
+        if items == self._drawn:
+            return
+        self._drawn = items
         parts: list[Content] = []
-        for key, action in chosen(self.place, self.content_size.width):
-            label = "stop" if action.id == "back" and self.answering else action.label
+        for key, label, action in items:
             text = Content.assemble((key, "bold $text-accent"), (f" {label}", QUIET))
             if action.target.startswith(("app.", "screen.")) and action.id != "use-key":
                 text = text.stylize(Style.from_meta({"@click": action.target}))

@@ -2,8 +2,9 @@
 
 from collections.abc import Hashable, Sequence
 from datetime import UTC, tzinfo
-from typing import Final
+from typing import ClassVar, Final
 
+from textual.binding import BindingType
 from textual.reactive import var
 
 from okr_tui.domain.health import WINDOW_WORDS, State
@@ -11,6 +12,7 @@ from okr_tui.domain.quota import Balance
 from okr_tui.domain.view import KeyView
 from okr_tui.domain.words import GLYPHS, sentence, span
 from okr_tui.services.service import Snapshot
+from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import (
     FAULT,
     GOOD,
@@ -102,7 +104,9 @@ def notes(row: KeyView, now: float, room: int) -> str:
 
 
 class KeysPane(RowList[KeyView]):
-    """The pool as a list; 1 to 9 pick a key, the cursor says which key test, reset and on/off mean."""
+    """The pool as a list; 1 to 9 pick a key, the cursor says which one the other actions on keys mean."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("pool")]
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)

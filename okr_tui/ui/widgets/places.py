@@ -8,12 +8,7 @@ from okr_tui.services.service import Snapshot
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, content, one_line
 
 LEAST = (60, 16)
-EXAMPLE = """\
-{
-  "pi-ollama": {
-    "apiKeys": ["first key", "second key"]
-  }
-}"""
+EXAMPLE = '{"pi-ollama": {"apiKeys": ["first", "second"]}}'
 
 
 class FirstRun(Static, can_focus=True):
@@ -32,19 +27,18 @@ class FirstRun(Static, can_focus=True):
         self.update(
             Content.assemble(
                 ("No Ollama Cloud key is configured.\n\n", STRONG),
-                "Put your keys into\n",
-                (f"{snapshot.settings.global_file}\n\n", key),
-                (f"{EXAMPLE}\n\n", QUIET),
-                "or into the environment: ",
-                ("OLLAMA_API_KEYS", key),
-                ("=first,second\n", QUIET),
-                "Keys are made at ollama.com/settings/keys; they are noticed at once.\n\n",
-                ("e", key),
-                " edit the file   ",
+                ("a", key),
+                "  add one here\n",
                 ("d", key),
-                " look around on a simulated cloud   ",
-                ("q", key),
-                " quit",
+                "  look around on a simulated cloud\n",
+                ("e", key),
+                "  edit the settings file yourself:\n\n",
+                (f"{snapshot.settings.global_file}\n", key),
+                (f"{EXAMPLE}\n\n", QUIET),
+                "or set ",
+                ("OLLAMA_API_KEYS", key),
+                ("=first,second in the environment.\n", QUIET),
+                ("Keys are made at ollama.com/settings/keys.", QUIET),
             )
         )
 

@@ -1,0 +1,83 @@
+"""A question laid over the dashboard, whose answer is a command to the service."""
+
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+from textual.worker import Worker
+
+from okr_tui.domain.errors import OkrError
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.lines import one_line
+from okr_tui.ui.widgets.rows import RowList
+
+
+class Dialog(ModalScreen[None]):
+    """Enter sends the answer; the dialog closes once it is done and says why when it is refused."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
+    HEADING: ClassVar[str]
+    FOOT: ClassVar[str]
+
+    _sending: Worker[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Heading, question, room for a refusal, the ways out."""
+        with VerticalScroll(classes="box", can_focus=False):
+            yield Static(Content(self.HEADING), classes="box-heading")
+            yield from self.question()
+            yield Static(id="refusal")
+            yield Static(Content(self.FOOT), classes="box-foot")
+
+    def question(self) -> ComposeResult:
+        """What is asked."""
+        raise NotImplementedError
+
+    def answer(self) -> Awaitable[str] | None:
+        """What the service shall do; None when there is nothing to send."""
+        raise NotImplementedError
+
+    def refuse(self, reason: str) -> None:
+        """Say on one line why the answer was not taken."""
+        refusal = self.query_one("#refusal", Static)
+        refusal.update(Content(f"✖ {one_line(reason)}" if reason else ""))
+        refusal.display = bool(reason)
+
+    @on(Input.Submitted)
+    @on(RowList.Chosen)
+    def action_accept(self) -> None:
+        """Send the answer, one at a time. The application does it, so leaving does not cut it short."""
+        if self._sending and not self._sending.is_finished:
+            return
+        self.refuse("")
+        if answer := self.answer():
+            self._sending = self.app.run_worker(self._send(answer), group="dialog", exit_on_error=False)
+
+    async def _send(self, answer: Awaitable[str]) -> None:
+        try:
+            done = await answer
+        except OkrError as error:
+            self._failed(str(error))
+        except Exception as error:
+            # The text of an error that is not ours may repeat what was typed.
+            self._failed(f"unexpected {type(error).__name__}")
+        else:
+            self.app.notify(done, markup=False)
+            if self.is_current:
+                self.dismiss()
+
+    def _failed(self, reason: str) -> None:
+        if self.is_current:
+            self.refuse(reason)
+        else:
+            self.app.notify(reason, title="Not done", severity="error", timeout=10, markup=False)
+
+    def action_leave(self) -> None:
+        """Back, with nothing done."""
+        self.dismiss()

@@ -1,0 +1,121 @@
+"""The dialogs that change the pool: add a key, remove it, label it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
+from pydantic import SecretStr
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from okr_tui.domain.view import KeyView
+from okr_tui.services.service import KeepIn
+from okr_tui.ui.lines import QUIET, STRONG, content, one_line
+from okr_tui.ui.screens.dialog import Dialog
+from okr_tui.ui.widgets.choice import Choice
+from okr_tui.ui.widgets.secret import SecretInput
+
+
+class SendKey(Protocol):
+    """Adds a key."""
+
+    def __call__(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> Awaitable[str]:
+        """Answers what was done."""
+
+
+class LabelInput(Input):
+    """A field for a label."""
+
+    def __init__(self, value: str = "") -> None:
+        super().__init__(value, placeholder="none", id="label", compact=True)
+        self.cursor_blink = False
+
+    @property
+    def label(self) -> str | None:
+        """The label; a blank one is none."""
+        return self.value.strip() or None
+
+
+def field(name: str, widget: Widget) -> Horizontal:
+    """A field behind its name."""
+    return Horizontal(Static(Content(name), classes="name"), widget, classes="field")
+
+
+def named(row: KeyView) -> Static:
+    """A key in its dialog: its place, its mask and its label."""
+    label = f"  {one_line(row.label)}" if row.label else ""
+    return Static(content(((f"#{row.index}  {row.masked}{label}", STRONG),)), classes="key")
+
+
+class AddKey(Dialog):
+    """Takes a key's text once: it leaves the field when it is sent, also when the service refuses it."""
+
+    HEADING = "Add a key"
+    FOOT = "enter adds · tab next field · esc leaves"
+
+    def __init__(self, send: SendKey) -> None:
+        super().__init__()
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """Text, label and where to keep it."""
+        yield field("Key", SecretInput())
+        yield field("Label", LabelInput())
+        options = ("file", "the settings file"), ("keyring", "the system's secret store")
+        yield field("Keep in", Choice(*options))
+
+    def answer(self) -> Awaitable[str] | None:
+        """Add the key."""
+        field = self.query_one(SecretInput)
+        field.focus()
+        secret = field.take()
+        if not secret.get_secret_value():
+            self.refuse("there is no key to add yet")
+            return None
+        keep = cast(KeepIn, self.query_one(Choice).value)
+        return self.send(secret, label=self.query_one(LabelInput).label, keep=keep)
+
+
+class RemoveKey(Dialog):
+    """Names what is about to go."""
+
+    HEADING = "Remove this key?"
+    FOOT = "enter removes · esc keeps it"
+
+    def __init__(self, row: KeyView, where: str, send: Callable[[], Awaitable[str]]) -> None:
+        super().__init__()
+        self.row = row
+        self.where = where
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """The key and where it stands."""
+        yield named(self.row)
+        yield Static(content(((f"It stands in {self.where}", QUIET),)))
+
+    def answer(self) -> Awaitable[str]:
+        """Remove it."""
+        return self.send()
+
+
+class LabelKey(Dialog):
+    """Asks for one line."""
+
+    HEADING = "Label this key"
+    FOOT = "enter saves · empty for none · esc leaves"
+
+    def __init__(self, row: KeyView, send: Callable[[str | None], Awaitable[str]]) -> None:
+        super().__init__()
+        self.row = row
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """The key and its label."""
+        yield named(self.row)
+        yield field("Label", LabelInput(self.row.label or ""))
+
+    def answer(self) -> Awaitable[str]:
+        """Write the label."""
+        return self.send(self.query_one(LabelInput).label)
