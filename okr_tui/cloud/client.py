@@ -25,13 +25,18 @@ PUBLIC_TIMEOUT = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to pass on: its path on the cloud and its JSON body, with the model it names."""
+    """A request to pass on: its path on the cloud and its JSON body, with the model it names.
+
+    `streams` says that the body asks for the answer piece by piece; `query` follows the path's question mark.
+    """
 
     path: str
     body: bytes
     model: str | None = None
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
+    streams: bool = True
+    query: str = ""
 
 
 class Cloud:
@@ -82,12 +87,20 @@ class Cloud:
             raise _error("POST /api/me", no_response("the answer names no account"))
         return identity
 
+    async def show(self, body: bytes) -> httpx.Response:
+        """`POST /api/show` passed on: the whole answer as it is, whatever its status. No key is sent."""
+        headers = {"content-type": "application/json"}
+        try:
+            return await self._client.post("/api/show", content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise _error("POST /api/show", no_response(transport_text(error))) from None
+
     @contextlib.asynccontextmanager
     async def stream(self, call: Call, key: Key) -> AsyncIterator[httpx.Response]:
         """Send a call with a key; the response is open and unread. Leaving the block hangs up."""
         request = self._client.build_request(
             call.method,
-            call.path,
+            f"{call.path}?{call.query}" if call.query else call.path,
             content=call.body,
             headers={"content-type": "application/json", **call.headers, **_authorization(key)},
             timeout=self._timeout,

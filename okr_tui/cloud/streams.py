@@ -5,110 +5,90 @@ an error record after a status of 200 (docs.ollama.com/api/errors).
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from okr_tui.domain.chat import Delta, ToolCall
-from okr_tui.domain.faults import error_message
+from okr_tui.cloud.dialects import READERS, Reader, StreamRecord, read_native
 
 LINE_LIMIT: Final = 8 * 1024 * 1024
-NOTHING: Final = Delta()
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
-    """One record of a stream: a piece of the answer, its end, or an error. Counts are tokens."""
-
-    delta: Delta = NOTHING
-    done: bool = False
-    done_reason: str = ""
-    error: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-
-    @property
-    def commits(self) -> bool:
-        """Whether the caller has been given something that cannot be taken back."""
-        return bool(self.delta)
 
 
 class RecordReader:
-    """Cuts a byte stream into records. It is fed chunks of any size and keeps only the unfinished line."""
+    """Cuts a stream of a path's interface into records. It is fed chunks of any size.
 
-    def __init__(self) -> None:
+    Only the unfinished line is kept. Of an answer that comes `whole`, as one document, all is kept up to the
+    limit, and the record at its end says that it is done.
+    """
+
+    def __init__(self, path: str = "/api/chat", *, whole: bool = False) -> None:
+        self._read: Reader = READERS.get(path, read_native)
+        self._whole = whole
         self._rest = bytearray()
         self._skipping = False
+        self._named_error = False
+        self._event = 0
+        """Where the server-sent event under way begins, relative to the next chunk."""
+        self._in_event = False
 
     def feed(self, chunk: bytes) -> Iterator[StreamRecord]:
         """The records that this chunk completes."""
+        position = -len(self._rest)
         self._rest += chunk
-        while (end := self._rest.find(b"\n")) >= 0:
+        while not self._whole and (end := self._rest.find(b"\n")) >= 0:
             line = bytes(self._rest[:end])
             del self._rest[: end + 1]
+            start, position = position, position + end + 1
             if self._skipping:
                 self._skipping = False
                 continue
-            yield from self._line(line)
+            yield from self._line(line, start)
         if len(self._rest) > LINE_LIMIT:
             self._rest.clear()
             self._skipping = True
+        self._event -= len(chunk)
 
     def finish(self) -> Iterator[StreamRecord]:
         """The record in what is left after the last chunk, if it is whole."""
-        line, self._rest = bytes(self._rest), bytearray()
-        if not self._skipping:
-            yield from self._line(line)
+        rest, self._rest = bytes(self._rest), bytearray()
+        if self._skipping:
+            if self._whole:
+                yield StreamRecord(done=True)
+        elif not self._whole:
+            yield from self._line(rest, -len(rest))
+        else:
+            yield from (replace(record, done=record.error is None) for record in self._document(rest, 0))
 
-    def _line(self, line: bytes) -> Iterator[StreamRecord]:
+    def _line(self, line: bytes, start: int) -> Iterator[StreamRecord]:
         line = line.strip()
-        if line.startswith(b"data:"):
-            line = line[5:].strip()
-        if line == b"[DONE]":
-            yield StreamRecord(done=True)
-        elif line.startswith(b"{"):
-            try:
-                document = json.loads(line)
-            except (ValueError, RecursionError):
-                return
-            yield read_record(document)
+        if not line:
+            self._named_error = self._in_event = False
+            return
+        if line.startswith(b"{"):
+            yield from self._document(line, start)
+            return
+        if not self._in_event:
+            self._in_event, self._event = True, start
+        field, _, value = line.partition(b":")
+        value = value.strip()
+        if field == b"event":
+            self._named_error = value == b"error"
+        elif field == b"data" and value == b"[DONE]":
+            yield StreamRecord(done=True, start=self._event)
+        elif field == b"data" and self._named_error:
+            found = tuple(self._document(value, self._event))
+            text = value.decode(errors="replace")
+            yield from (
+                record if record.error is not None else StreamRecord(error=text, start=self._event)
+                for record in found or (StreamRecord(),)
+            )
+        elif field == b"data":
+            yield from self._document(value, self._event)
 
-
-def read_record(document: Mapping[str, object]) -> StreamRecord:
-    """A parsed record of the native dialect. Unknown fields are passed over, wrong types read as absent."""
-    error = error_message(document)
-    if error is not None:
-        return StreamRecord(error=error)
-    message = document.get("message")
-    part = message if isinstance(message, dict) else document
-    content = part.get("content", document.get("response"))
-    delta = Delta(_text(content), _text(part.get("thinking")), tuple(_tool_calls(part.get("tool_calls"))))
-    return StreamRecord(
-        delta=delta,
-        done=document.get("done") is True,
-        done_reason=_text(document.get("done_reason")),
-        input_tokens=_count(document.get("prompt_eval_count")),
-        output_tokens=_count(document.get("eval_count")),
-    )
-
-
-def _tool_calls(value: object) -> Iterator[ToolCall]:
-    for item in value if isinstance(value, list) else ():
-        function = item.get("function") if isinstance(item, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            continue
-        arguments = function.get("arguments")
-        identifier = item.get("id")
-        yield ToolCall(
-            function["name"],
-            arguments if isinstance(arguments, dict) else {},
-            identifier if isinstance(identifier, str) else None,
-        )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    def _document(self, text: bytes, start: int) -> Iterator[StreamRecord]:
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(document, dict):
+            yield replace(self._read(document), start=start)

@@ -43,13 +43,19 @@ class NoKeyError(OkrError):
 
 
 class PoolBlockedError(OkrError):
-    """No key may be used now. `earliest` is the first known return in epoch seconds, or None."""
+    """No key may be used now. `earliest` is the first known return in epoch seconds, or None.
+
+    `states` are the words for the keys' states, each once.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, earliest: float | None = None) -> None:
+    def __init__(
+        self, message: str, earliest: float | None = None, states: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.earliest = earliest
+        self.states = states
 
 
 class CloudError(OkrError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from okr_tui.cloud.client import Call, Cloud
 from okr_tui.domain.chat import Hop
 from okr_tui.domain.choice import Choice, Question
-from okr_tui.domain.errors import CloudError, NoKeyError, PoolBlockedError
+from okr_tui.domain.errors import NoKeyError, PoolBlockedError
 from okr_tui.domain.faults import Fault, FaultKind
 from okr_tui.domain.keys import Key
 from okr_tui.domain.plan import Step, next_step
@@ -22,7 +22,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, Ticket
-from okr_tui.services.exchange import Exchange
+from okr_tui.services.exchange import Exchange, Refusal, RefusedError
 from okr_tui.services.pool import Pool
 
 
@@ -39,6 +39,7 @@ class Progress:
     passing: int = 0
     clamped: bool = False
     same: Key | None = None
+    refusal: Refusal | None = None
 
 
 class Dispatch:
@@ -126,6 +127,7 @@ class Dispatch:
             if exchange.fault:
                 if exchange.fault.kind is FaultKind.SPENT:
                     self.admission.switched()
+                progress.refusal = exchange.refusal
                 progress.hops.append(Hop(key.fingerprint, exchange.index, exchange.fault))
                 self._faulted(key, exchange.fault)
 
@@ -148,15 +150,19 @@ class Dispatch:
         reasons = "; ".join(
             f"#{place} {sentence(judged, now)}" for place, judged in enumerate(choice.verdicts, 1)
         )
-        return PoolBlockedError(f"no key can take this request: {reasons}", choice.earliest)
+        states = frozenset(judged.state.value for judged in choice.verdicts)
+        return PoolBlockedError(f"no key can take this request: {reasons}", choice.earliest, states)
 
     def _remember(self, progress: Progress, account: str) -> None:
         if not progress.conversation:
             return
         now = self._pool.clock.time()
-        idle = self._policy.conversation_idle
-        self._conversations = {k: v for k, v in self._conversations.items() if now - v[1] <= idle}
-        self._conversations[progress.conversation] = (account, now)
+        known = self._conversations
+        known.pop(progress.conversation, None)
+        known[progress.conversation] = (account, now)
+        # The longest idle stand first.
+        while now - known[first := next(iter(known))][1] > self._policy.conversation_idle:
+            del known[first]
 
     async def _next(self, progress: Progress, key: Key, fault: Fault) -> None:
         """Prepare the next send after a fault, or raise when there is none to be made."""
@@ -221,13 +227,13 @@ class Dispatch:
         return following.fingerprint if following else None
 
 
-def _refused(progress: Progress, fault: Fault) -> CloudError:
+def _refused(progress: Progress, fault: Fault) -> RefusedError:
     what = progress.call.model or progress.call.path
     tried = "; ".join(
         f"#{hop.index or '?'} {f'{hop.fault.status} ' if hop.fault.status else ''}{hop.fault.text}"
         for hop in progress.hops
     )
-    return CloudError(f"{what} failed on {tried}", fault)
+    return RefusedError(f"{what} failed on {tried}", fault, progress.refusal)
 
 
 def clamped(call: Call, most: int) -> Call:
@@ -249,4 +255,4 @@ def clamped(call: Call, most: int) -> Call:
         if isinstance(place, dict) and isinstance(asked, int) and asked > most:
             place[name] = most
             lowered = True
-    return replace(call, body=json.dumps(document, ensure_ascii=False).encode()) if lowered else call
+    return replace(call, body=json.dumps(document).encode()) if lowered else call

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -10,7 +10,8 @@ from typing import Self
 import httpx
 
 from okr_tui.cloud.client import Call, Cloud, response_fault, transport_text
-from okr_tui.cloud.streams import RecordReader, StreamRecord
+from okr_tui.cloud.dialects import READERS, StreamRecord
+from okr_tui.cloud.streams import RecordReader
 from okr_tui.domain.chat import Hop
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import BODY_LIMIT, Fault, classify_record, no_response
@@ -18,7 +19,22 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.services.clock import Clock
 
-LINE_STREAMS = frozenset({"/api/chat", "/api/generate"})
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refused request as the cloud put it; `body` is bounded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class RefusedError(CloudError):
+    """The request failed before any output. `refusal` is the cloud's last answer, None where it gave none."""
+
+    def __init__(self, message: str, fault: Fault, refusal: Refusal | None = None) -> None:
+        super().__init__(message, fault)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +53,10 @@ class Exchange:
         self.index: int | None = None
         self.hops: tuple[Hop, ...] = ()
         self.fault: Fault | None = None
+        self.refusal: Refusal | None = None
         self.committed = False
-        self.complete = False
+        self.streams = False
+        """Whether the answer comes record by record, so that an error can follow what has arrived."""
         self.started = clock.time()
         self.status = 0
         self.headers: httpx.Headers = httpx.Headers()
@@ -49,11 +67,17 @@ class Exchange:
         self._call = call
         self._policy = policy
         self._clock = clock
-        self._reader = RecordReader()
+        self._reader: RecordReader | None = None
         self._held: list[Piece] = []
         self._done = False
+        self._heard_all = False
         self._stack = contextlib.AsyncExitStack()
         self._source: AsyncIterator[Piece] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its end; what a caller does after the end mark does not matter."""
+        return self.fault is None and (self._done or self._heard_all)
 
     async def __aenter__(self) -> Self:
         try:
@@ -81,9 +105,14 @@ class Exchange:
                 body += chunk
                 if len(body) >= BODY_LIMIT:
                     break
+            self.refusal = Refusal(response.status_code, response.headers, bytes(body))
             fault = response_fault(response.status_code, response.headers, bytes(body), self._call.path)
             self._fail(fault or no_response(f"HTTP {response.status_code}"))
             return
+        if self._call.path in READERS:
+            document = self.headers.get("content-type", "").startswith("application/json")
+            self.streams = self._call.streams and not document
+            self._reader = RecordReader(self._call.path, whole=not self.streams)
         self._source = self._pieces(response.aiter_raw())
         held = 0
         async for piece in self._source:
@@ -94,19 +123,25 @@ class Exchange:
 
     async def _pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Piece]:
         """The response cut into records; an error record or a missing end become the fault."""
+        reader = self._reader
         async for chunk in chunks:
             if self.first_byte_ms is None:
                 self.first_byte_ms = round(1000 * (self._clock.time() - self.started))
-            yield self._piece(chunk, tuple(self._reader.feed(chunk)))
-        if records := tuple(self._reader.finish()):
+            yield self._piece(chunk, tuple(reader.feed(chunk)) if reader else ())
+        if reader is None:
+            return
+        if records := tuple(reader.finish()):
             yield self._piece(b"", records)
-        if not self._done and self.fault is None and self._call.path in LINE_STREAMS:
+        if not self._done and self.fault is None:
             self._fail(no_response("the answer ended before it was complete"))
 
     def _piece(self, data: bytes, records: tuple[StreamRecord, ...]) -> Piece:
+        """A piece without the cloud's error record, where it is whole: the fault tells of it."""
         for record in records:
-            if record.error is not None and self.fault is None:
+            if record.error is not None and self.fault is None and not self._done:
                 self._fail(classify_record(record.error, self._call.path))
+                if record.start >= 0:
+                    data = data[: record.start]
             self._done = self._done or record.done
             self.input_tokens = record.input_tokens or self.input_tokens
             self.output_tokens = record.output_tokens or self.output_tokens
@@ -119,14 +154,17 @@ class Exchange:
             yield piece
         self._held.clear()
         try:
-            if self._source:
+            if self._source and self.fault is None:
                 async for piece in self._source:
                     yield piece
+                    if self.fault:
+                        break
         except httpx.HTTPError as error:
-            self._fail(no_response(transport_text(error)))
+            if not self._done:
+                self._fail(no_response(transport_text(error)))
         if self.fault:
             raise CloudError(f"the answer was cut off: {self.fault.text}", self.fault)
-        self.complete = True
+        self._heard_all = True
 
     def _fail(self, fault: Fault) -> None:
         self.fault = replace(fault, text=self.key.hide(fault.text))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.cloud.streams import LINE_LIMIT, RecordReader, StreamRecord
+from okr_tui.cloud.dialects import StreamRecord
+from okr_tui.cloud.streams import LINE_LIMIT, RecordReader
 
 from .facts import FIXTURES
 
