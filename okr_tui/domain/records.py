@@ -106,6 +106,10 @@ class SettingsRead(Fact):
     cloud_url: str
     problems: tuple[str, ...] = ()
 
+    def says_the_same(self, other: "SettingsRead") -> bool:
+        """Whether only the time differs: several processes read the same files."""
+        return self.model_copy(update={"at": other.at}) == other
+
 
 class ModelsRead(Fact):
     """The model list was refreshed, or could not be."""

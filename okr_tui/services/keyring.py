@@ -245,14 +245,15 @@ class Keyring:
         if settings.cloud_url.value != self.cloud.url:
             self._clouds.append(self._new_cloud())
         self.pool.change_roster(self.configuration.roster, self.configuration.policy)
-        await self.pool.append(
-            SettingsRead(
-                at=self.clock.time(),
-                keys=len(settings.keys),
-                cloud_url=settings.cloud_url.value,
-                problems=self.problems,
-            )
+        read = SettingsRead(
+            at=self.clock.time(),
+            keys=len(settings.keys),
+            cloud_url=settings.cloud_url.value,
+            problems=self.problems,
         )
+        await self.pool.catch_up()
+        if self.pool.settings_read is None or not read.says_the_same(self.pool.settings_read):
+            await self.pool.append(read)
 
     def key(self, index: int) -> Key:
         """The key at a 1-based place; raises an OkrError when there is none."""

@@ -13,7 +13,7 @@ from okr_tui.domain.choice import Choice, Question, Roster, choose
 from okr_tui.domain.feed import Entry, entry, recoveries
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.pool import apply
-from okr_tui.domain.records import Record
+from okr_tui.domain.records import Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
 from okr_tui.services.clock import Clock
@@ -54,6 +54,7 @@ class Pool:
         self.entries: deque[Entry] = deque(maxlen=ENTRIES)
         self.in_flight: Counter[str] = Counter()
         self._zone = zone
+        self.settings_read: SettingsRead | None = None
         self._sequence = 0
         self._kept = 0
         self._caught_up = 0.0
@@ -103,6 +104,8 @@ class Pool:
     def _apply(self, item: Logged) -> None:
         self._sequence = item.sequence
         self.state = apply(self.state, item.record, self.policy)
+        if isinstance(item.record, SettingsRead):
+            self.settings_read = item.record
         if item.sequence - self._checkpoints[-1][0] >= ENTRIES:
             self._checkpoints.append((item.sequence, self.state))
 

@@ -23,6 +23,10 @@ ON_A_KEY = frozenset({"use_key", "rotate", "test_key", "reset_key", "toggle_key"
 NEEDS_SERVICE = ON_A_KEY | {"refresh_models", "add_key", "restore_key", "close_file", "answer_trust"}
 
 
+SHORT = 3.0
+"""Seconds that good news stays on the screen."""
+
+
 class Commands(App[str]):
     """The actions that reach beyond the screen."""
 
@@ -54,7 +58,7 @@ class Commands(App[str]):
         """Send a command and say what it did."""
 
         async def tell() -> None:
-            self.notify(await answer, markup=False)
+            self.notify(await answer, timeout=SHORT, markup=False)
 
         self.run_worker(tell(), group="command", exit_on_error=False)
 
@@ -74,7 +78,7 @@ class Commands(App[str]):
     def action_refresh_models(self) -> None:
         """Read the model list again."""
         if self.service:
-            self.notify("Refreshing Ollama cloud models…")
+            self.notify("Refreshing Ollama cloud models…", timeout=SHORT)
             self._command(self.service.refresh_models())
 
     def action_test_key(self) -> None:
