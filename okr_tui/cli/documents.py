@@ -104,8 +104,8 @@ def info_document(row: ModelRow) -> Document:
     }
 
 
-def status_document(snapshot: Snapshot, store: str) -> Document:
-    """`status`."""
+def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) -> Document:
+    """`status`; `gateway` is the address of the one that answers."""
     pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
     counts = {state.value: pool.counts[state] for state in State if pool.counts.get(state)}
     return {
@@ -116,7 +116,7 @@ def status_document(snapshot: Snapshot, store: str) -> Document:
         "models": sum(row.model.status == "listed" for row in models.rows),
         "refreshed_at": rfc3339(models.refreshed_at),
         "store": store,
-        "gateway": {"url": None},
+        "gateway": {"url": gateway},
         "settings": {
             "files": [str(path) for path in settings.files],
             "problems": list(settings.problems),

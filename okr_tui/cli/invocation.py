@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import httpx
+
     from okr_tui.domain.records import Client
     from okr_tui.services.keyring import Keyring
     from okr_tui.settings.layers import Sources
@@ -37,11 +39,19 @@ class Invocation:
             options={"cloud_url": self.cloud_url, "store": self.store},
         )
 
-    def keyring(self, client: "Client", *, watching: bool = True) -> AbstractAsyncContextManager["Keyring"]:
-        """The service, opened and closed by `async with`."""
+    def keyring(
+        self,
+        client: "Client",
+        *,
+        watching: bool = True,
+        transport: "httpx.AsyncBaseTransport | None" = None,
+    ) -> AbstractAsyncContextManager["Keyring"]:
+        """The service, opened and closed by `async with`; `transport` is its way to the network."""
         from okr_tui.services.keyring import Keyring
 
-        return Keyring.open(self.sources(), client=client, watching=watching, zone=local_zone())
+        return Keyring.open(
+            self.sources(), client=client, watching=watching, zone=local_zone(), transport=transport
+        )
 
 
 def local_zone() -> tzinfo:

@@ -1,0 +1,142 @@
+"""The gateway as a server application: the guard, then the paths it knows, errors in the caller's form."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from okr_tui.domain.errors import OkrError
+from okr_tui.domain.words import rfc3339
+from okr_tui.gateway import local
+from okr_tui.gateway.body import CallerGoneError
+from okr_tui.gateway.dialects import Failure, FailureError, failed
+from okr_tui.gateway.failures import failure_of
+from okr_tui.gateway.forward import FORWARDED, forward, show
+from okr_tui.gateway.guard import Guard
+from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
+from okr_tui.gateway.visit import Visit
+from okr_tui.services.keyring import Keyring
+
+MODEL_PREFIX: Final = "/v1/models/"
+READ: Final = ("GET", "HEAD")
+CALLER_LEFT: Final = 499
+Record = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The methods a path takes, and what answers."""
+
+    methods: tuple[str, ...]
+    handler: Callable[[Visit], Awaitable[None]]
+
+
+class Gateway:
+    """The application.
+
+    `host` is what it listens on; `status` makes the document of `/okr/status`; `access` is told of every
+    request; `trouble` is told, in one line, of what nobody expected.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        token: SecretStr,
+        host: str,
+        *,
+        status: Callable[[], Record],
+        access: Callable[[Record], None] | None = None,
+        trouble: Callable[[str], None],
+    ) -> None:
+        self._keyring = keyring
+        self._guard = Guard(token, host)
+        self._metrics = Metrics(keyring.pool)
+        self._access = access
+        self._trouble = trouble
+
+        def fixed(response: Callable[[], Response]) -> Callable[[Visit], Awaitable[None]]:
+            return lambda visit: visit.answer(response())
+
+        def document(make: Callable[[], Record]) -> Callable[[Visit], Awaitable[None]]:
+            return fixed(lambda: JSONResponse(make()))
+
+        self._routes: Mapping[str, Route] = {
+            **{path: Route(("POST",), lambda visit: forward(keyring, visit)) for path in FORWARDED},
+            "/": Route(READ, fixed(lambda: PlainTextResponse(local.RUNNING))),
+            "/healthz": Route(READ, document(lambda: {"status": "ok"})),
+            "/api/version": Route(READ, document(lambda: local.VERSION)),
+            "/api/ps": Route(READ, document(lambda: local.PROCESSES)),
+            "/api/status": Route(READ, document(lambda: local.CLOUD_STATUS)),
+            "/api/me": Route(("GET", "POST"), document(lambda: local.identity(keyring.pool.view()))),
+            "/api/tags": Route(READ, self._tags),
+            "/api/show": Route(("POST",), lambda visit: show(keyring, visit)),
+            "/v1/models": Route(READ, self._models),
+            MODEL_PREFIX: Route(READ, self._one_model),
+            "/okr/status": Route(READ, document(status)),
+            "/metrics": Route(READ, self._show_metrics),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        assert scope["type"] == "http"
+        visit = Visit(scope, receive, send)
+        began = time.monotonic()
+        try:
+            await self._answer(visit)
+        except CallerGoneError:
+            visit.status = visit.status or CALLER_LEFT
+        finally:
+            if self._access:
+                self._access(self._line(visit, began))
+
+    async def _answer(self, visit: Visit) -> None:
+        try:
+            visit.path = self._guard.admit(visit.scope["path"], visit.scope["headers"])
+            await self._route(visit).handler(visit)
+        except FailureError as error:
+            await visit.fail(error.failure)
+        except OkrError as error:
+            await visit.fail(failure_of(error, self._keyring.clock.time()))
+        except CallerGoneError:
+            raise
+        except Exception as error:
+            self._trouble(f"unexpected {type(error).__name__} at {visit.method} {visit.path}: {error}")
+            await visit.fail(Failure(500, "the gateway met an error of its own"))
+
+    def _route(self, visit: Visit) -> Route:
+        path = visit.path or ""
+        known = MODEL_PREFIX if path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX else path
+        route = self._routes.get(known)
+        if route is None or path == MODEL_PREFIX:
+            raise failed(404, "the gateway knows no such path")
+        if visit.method not in route.methods:
+            raise failed(405, "method not allowed", headers={"allow": ", ".join(route.methods)})
+        return route
+
+    async def _tags(self, visit: Visit) -> None:
+        await visit.answer(JSONResponse(await local.tags(self._keyring)))
+
+    async def _models(self, visit: Visit) -> None:
+        await visit.answer(JSONResponse(await local.models(self._keyring)))
+
+    async def _one_model(self, visit: Visit) -> None:
+        name = (visit.path or "").removeprefix(MODEL_PREFIX)
+        await visit.answer(JSONResponse(await local.one_model(self._keyring, name)))
+
+    async def _show_metrics(self, visit: Visit) -> None:
+        await visit.answer(Response(await self._metrics.text(), media_type=MEDIA_TYPE))
+
+    def _line(self, visit: Visit, began: float) -> Record:
+        """A line of the access log. A path that was not let in may hold half a token, so it is left out."""
+        return {
+            "at": rfc3339(self._keyring.clock.time()),
+            "method": visit.method,
+            "path": visit.path,
+            "model": visit.model,
+            "status": visit.status,
+            "duration_ms": round(1000 * (time.monotonic() - began)),
+        }

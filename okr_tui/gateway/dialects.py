@@ -1,0 +1,80 @@
+"""What goes wrong, in the shape that each kind of client understands."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Dialect = Literal["native", "openai", "anthropic"]
+
+OPENAI_TYPES: Final = {404: "not_found_error", 502: "api_error", 503: "api_error", 500: "api_error"}
+ANTHROPIC_TYPES: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as a client is to see it. `code` is a word for programs; OpenAI's type where it is given."""
+
+    status: int
+    text: str
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class FailureError(Exception):
+    """A request that ends here with this failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+
+
+def failed(
+    status: int, text: str, code: str | None = None, headers: Mapping[str, str] | None = None
+) -> FailureError:
+    """The error to raise for a failure."""
+    return FailureError(Failure(status, text, code, headers or {}))
+
+
+def dialect_of(path: str) -> Dialect:
+    """Who speaks at a path; one with a wrong token before it counts as the path behind."""
+    if "/v1/messages" in path:
+        return "anthropic"
+    return "openai" if "/v1/" in path or path.endswith("/v1") else "native"
+
+
+def error_document(dialect: Dialect, failure: Failure) -> dict[str, object]:
+    """The error envelope of a dialect."""
+    if dialect == "native":
+        return {"error": failure.text}
+    if dialect == "anthropic":
+        kind = ANTHROPIC_TYPES.get(failure.status, "invalid_request_error")
+        error: dict[str, object] = {"type": kind, "message": failure.text}
+        return {"type": "error", "error": error | ({"code": failure.code} if failure.code else {})}
+    kind = failure.code or OPENAI_TYPES.get(failure.status, "invalid_request_error")
+    return {"error": {"message": failure.text, "type": kind, "param": None, "code": failure.code}}
+
+
+def error_record(path: str, failure: Failure) -> bytes:
+    """An error inside a stream that has begun. It also ends a record that was cut in the middle."""
+    dialect = dialect_of(path)
+    if path == "/v1/responses":
+        error = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
+        return b"\n\nevent: error\ndata: " + _encode(error) + b"\n\n"
+    body = _encode(error_document(dialect, failure))
+    if dialect == "native":
+        return b"\n" + body + b"\n"
+    return (b"\n\nevent: error\ndata: " if dialect == "anthropic" else b"\n\ndata: ") + body + b"\n\n"
+
+
+def _encode(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

@@ -1,0 +1,86 @@
+"""Requests that the cloud answers, with a key of the pool."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import Response
+
+from okr_tui.cloud.client import Call
+from okr_tui.domain.errors import CloudError
+from okr_tui.gateway.body import Asked, look, receive_body, unpack
+from okr_tui.gateway.dialects import error_record
+from okr_tui.gateway.failures import OWN_ERRORS, cut_off
+from okr_tui.gateway.headers import downward, query_upward, upward
+from okr_tui.gateway.visit import Visit
+from okr_tui.services.exchange import RefusedError
+from okr_tui.services.keyring import Keyring
+
+FORWARDED: Final = frozenset(
+    {f"/api/{name}" for name in ("chat", "generate", "embed", "embeddings", "web_search", "web_fetch")}
+    | {f"/v1/{name}" for name in ("chat/completions", "completions", "responses", "embeddings")}
+    | {"/v1/messages", "/v1/messages/count_tokens"}
+)
+NATIVE_STREAMS: Final = frozenset({"/api/chat", "/api/generate"})
+# The cloud answers 404 there whatever the model is, which says nothing of the model.
+NOT_OF_THE_MODEL: Final = frozenset({"/v1/messages/count_tokens"})
+
+
+async def forward(keyring: Keyring, visit: Visit) -> None:
+    """Send the request with a key of the pool and pass on what comes, as it comes."""
+    asked = await _asked(visit)
+    assert visit.path is not None
+    call = Call(
+        visit.path,
+        asked.body,
+        None if visit.path in NOT_OF_THE_MODEL else asked.model,
+        headers=upward(visit.scope["headers"]),
+        streams=visit.path in NATIVE_STREAMS if asked.streams is None else asked.streams,
+        query=query_upward(visit.scope["query_string"]),
+    )
+    await visit.unless_gone(_pass(keyring, visit, call, asked.opening))
+
+
+async def show(keyring: Keyring, visit: Visit) -> None:
+    """`POST /api/show` asks the cloud without a key."""
+    asked = await _asked(visit)
+
+    async def passed() -> None:
+        answer = await keyring.cloud.show(asked.body)
+        await _whole(visit, answer.status_code, answer.headers, answer.content)
+
+    await visit.unless_gone(passed())
+
+
+async def _asked(visit: Visit) -> Asked:
+    body = await receive_body(visit.receive)
+    if encoding := visit.headers.get("content-encoding", ""):
+        body = await asyncio.to_thread(unpack, body, encoding)
+    asked = look(body, visit.headers)
+    visit.model = asked.model
+    return asked
+
+
+async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | None) -> None:
+    try:
+        async with keyring.dispatch.send(call, "gateway", conversation) as exchange:
+            await visit.begin(exchange.status, downward(exchange.headers))
+            try:
+                async for piece in exchange:
+                    if piece.data:
+                        await visit.write(piece.data)
+            except CloudError as error:
+                if not exchange.streams:
+                    return  # without its end, the server cuts the connection: half a document is no answer
+                await visit.write(error_record(call.path, cut_off(error.fault)))
+            await visit.end()
+    except RefusedError as error:
+        if error.refusal is None or error.fault.kind not in OWN_ERRORS:
+            raise
+        await _whole(visit, error.refusal.status, error.refusal.headers, error.refusal.body)
+
+
+async def _whole(visit: Visit, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    response = Response(body, status)
+    response.raw_headers += downward(headers)
+    await visit.answer(response)

@@ -1,0 +1,105 @@
+"""What is answered without the cloud: the model list, the daemon's small questions, how the gateway is."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from okr_tui import __version__
+from okr_tui.domain.models import Model, bare_name
+from okr_tui.domain.view import PoolView
+from okr_tui.domain.words import rfc3339
+from okr_tui.gateway.dialects import failed
+from okr_tui.services.keyring import Keyring
+
+Document = dict[str, object]
+RUNNING = "Ollama is running"
+VERSION: Document = {"version": __version__}
+PROCESSES: Document = {"models": []}
+CLOUD_STATUS: Document = {"cloud": {"disabled": False, "source": "none"}}
+
+
+async def tags(keyring: Keyring) -> Document:
+    """`/api/tags`: the list as the cloud's own."""
+    return {"models": [_tag(model) for model in await _listed(keyring)]}
+
+
+async def models(keyring: Keyring) -> Document:
+    """`/v1/models`: what OpenAI's and what Anthropic's clients look for, in one."""
+    entries = [_entry(model) for model in await _listed(keyring)]
+    return {
+        "object": "list",
+        "data": entries,
+        "has_more": False,
+        "first_id": entries[0]["id"] if entries else None,
+        "last_id": entries[-1]["id"] if entries else None,
+    }
+
+
+async def one_model(keyring: Keyring, name: str) -> Document:
+    """`/v1/models/ID`."""
+    for model in await _listed(keyring):
+        if model.id == bare_name(name):
+            return _entry(model)
+    raise failed(404, f"model {name[:256]!r} not found", "model_not_found")
+
+
+def identity(pool: PoolView) -> Document:
+    """`/api/me`: who pays for the next request, as far as it is known."""
+    row = pool.keys[(pool.active or 1) - 1] if pool.keys else None
+    return {
+        "id": (row and row.account) or "",
+        "email": "",
+        "name": "okr-tui",
+        "plan": (row and row.plan) or "free",
+    }
+
+
+async def _listed(keyring: Keyring) -> list[Model]:
+    found = list(_living(keyring))
+    if not found:
+        await keyring.inventory.refresh()
+        found = list(_living(keyring))
+    if not found and keyring.inventory.error:
+        raise failed(502, f"the model list cannot be read: {keyring.inventory.error}")
+    return found
+
+
+def _living(keyring: Keyring) -> Iterator[Model]:
+    return (model for model in keyring.inventory.models if model.status == "listed")
+
+
+def _tag(model: Model) -> Document:
+    return {
+        "name": model.id,
+        "model": model.id,
+        "modified_at": model.modified_at or rfc3339(0),
+        "size": model.size or 0,
+        "digest": model.digest or "",
+        "details": {
+            "parent_model": "",
+            "format": "",
+            "family": model.family or "",
+            "families": [model.family] if model.family else None,
+            "parameter_size": model.parameters_text or "",
+            "quantization_level": model.quantization or "",
+        },
+    }
+
+
+def _entry(model: Model) -> Document:
+    created = _epoch(model.modified_at)
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": created,
+        "owned_by": "ollama",
+        "type": "model",
+        "display_name": model.id,
+        "created_at": rfc3339(created),
+    }
+
+
+def _epoch(time: str | None) -> int:
+    try:
+        return int(datetime.fromisoformat(time).timestamp()) if time else 0
+    except ValueError:
+        return 0

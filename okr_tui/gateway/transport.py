@@ -1,0 +1,94 @@
+"""httpx's way to the network, on aiohttp's connection pool.
+
+The pool that httpx comes with looks through all connections at every request, so its cost grows with the
+square of what is under way; a gateway has much under way. The transport of httpx-aiohttp is as fast, but
+lets some of aiohttp's errors through and copies large bodies.
+"""
+
+import io
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import httpx
+from yarl import URL
+
+from okr_tui.gateway.options import is_loopback
+
+ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (TimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
+    (aiohttp.ClientError, httpx.RemoteProtocolError),
+    (OSError, httpx.ReadError),
+)
+"""The first that fits decides."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as error:
+        kind = next(kind for known, kind in ERRORS if isinstance(error, known))
+        raise kind(type(error).__name__) from error
+
+
+class _Body(httpx.AsyncByteStream):
+    """The bytes of an answer, as they come."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Hang up, unless the answer was read to its end."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """As many connections as there are requests. No proxy of the environment stands before this machine."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """See httpx."""
+        body = await request.aread()
+        timeout = request.extensions.get("timeout", {})
+        with _translated():
+            response = await self._session(direct=is_loopback(request.url.host)).request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=request.headers,
+                # Not a copy: a buffer shares the bytes that it is made of.
+                data=io.BytesIO(body) if body else None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
+                ),
+            )
+        return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
+
+    def _session(self, *, direct: bool) -> aiohttp.ClientSession:
+        if direct not in self._sessions:
+            self._sessions[direct] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=not direct,
+                auto_decompress=False,
+            )
+        return self._sessions[direct]

@@ -1,0 +1,83 @@
+"""One request of a client and the answer to it, on the bare server interface."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterable
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from okr_tui.gateway.body import CallerGoneError
+from okr_tui.gateway.dialects import Dialect, Failure, dialect_of, error_document
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+
+class Visit:
+    """A request under way. `path` is set once the caller is let in; `status` once the answer has begun."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.headers = Headers(scope=scope)
+        self.method: str = scope["method"]
+        self.path: str | None = None
+        self.status: int | None = None
+        self.model: str | None = None
+        self._send = send
+
+    @property
+    def dialect(self) -> Dialect:
+        """How errors are put for this caller."""
+        return dialect_of(self.path or self.scope["path"])
+
+    async def send(self, message: Message) -> None:
+        """The server's `send`, with the status noted."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+    async def answer(self, response: Response) -> None:
+        """Answer at once."""
+        await response(self.scope, self.receive, self.send)
+
+    async def fail(self, failure: Failure) -> None:
+        """Answer with an error; what is left of the request is not read any more.
+
+        Once an answer has begun, the server cuts the connection instead.
+        """
+        if self.status is None:
+            headers = {**failure.headers, "connection": "close"}
+            document = error_document(self.dialect, failure)
+            await self.answer(JSONResponse(document, failure.status, headers))
+
+    async def begin(self, status: int, headers: RawHeaders) -> None:
+        """Begin an answer of unknown length."""
+        await self.send({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+    async def write(self, data: bytes) -> None:
+        """A part of the answer, sent as soon as the caller takes it."""
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        """The end of the answer."""
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def unless_gone(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work; when the caller leaves, it is cancelled at once and CallerGoneError raised."""
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(self._gone())
+        try:
+            await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise CallerGoneError
+        finally:
+            leaving.cancel()
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+
+    async def _gone(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass

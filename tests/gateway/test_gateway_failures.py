@@ -1,0 +1,178 @@
+"""What a caller is told when it cannot be served, in its own dialect, and what passes as it came."""
+
+import json
+
+import httpx
+import pytest
+
+from okr_tui.domain.errors import CloudError, PoolBlockedError, StoreError
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.gateway.failures import cut_off, failure_of
+from tests.services.house import House
+
+from .gate import Gate, body
+from .test_gateway_streams import REPEATS
+
+PATHS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
+ACCOUNTS = ("amber", "birch", "cedar")
+
+
+def message(path: str, response: httpx.Response) -> str:
+    """The text of an error, found where the dialect has it."""
+    document = response.json()
+    if path.startswith("/api/"):
+        assert set(document) == {"error"}
+        return str(document["error"])
+    if path == "/v1/messages":
+        assert document["type"] == "error"
+    else:
+        assert {"message", "type", "param", "code"} <= set(document["error"])
+    return str(document["error"]["message"])
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
+    house: House, gateway: Gate, path: str
+) -> None:
+    for account in ACCOUNTS:
+        await house.fault("session", account=account, times=None)
+    await gateway.post(path)
+    sent = await house.sent(path)
+    response = await gateway.post(path)
+    wait = int(response.headers["retry-after"])
+    assert response.status_code == 429
+    assert response.headers["x-should-retry"] == "false"
+    text = message(path, response)
+    assert text.startswith("insufficient_quota: ")
+    assert "#1 5h spent" in text
+    assert text.endswith(f"next key free in {wait} s")
+    assert await house.sent(path) == sent
+    if path == "/v1/chat/completions":
+        error = response.json()["error"]
+        assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_outage_is_503(house: House, gateway: Gate, path: str) -> None:
+    await house.fault("unavailable", times=None)
+    first = await gateway.post(path)
+    assert first.status_code == 503
+    await house.clock.advance(11)
+    await gateway.post(path)
+    response = await gateway.post(path)
+    assert response.status_code == 503
+    assert "does not answer" in message(path, response)
+    assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_only_missing_plans_are_403(house: House, gateway: Gate, path: str) -> None:
+    await house.fault("subscription", times=None)
+    for _ in range(2):
+        response = await gateway.post(path)
+        assert response.status_code == 403
+        assert "plan" in message(path, response)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_keys_that_are_refused_are_502_and_never_401(house: House, gateway: Gate, path: str) -> None:
+    await house.fault("unauthorized", times=None, path=path)
+    response = await gateway.post(path)
+    assert response.status_code == 502
+    assert message(path, response)
+
+
+async def test_no_key_is_502(house: House, gateway: Gate) -> None:
+    house.write_settings(apiKeys=[])
+    await gateway.keyring.reload()
+    response = await gateway.post("/v1/chat/completions")
+    assert response.status_code == 502
+    assert "no key is configured" in message("/v1/chat/completions", response)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("fault", ["context-too-long", "image-not-supported", "too-large", "retired"])
+async def test_the_callers_own_error_passes_as_it_came(
+    house: House, gateway: Gate, path: str, fault: str
+) -> None:
+    await house.fault(fault, times=2)
+    headers = {"authorization": f"Bearer {house.cloud.keys[0][0]}"}
+    direct = await house.control.post(path, json=body(path), headers=headers)
+    passed = await gateway.post(path)
+    assert passed.status_code == direct.status_code
+    assert without_reference(passed) == without_reference(direct)
+    assert "set-cookie" not in passed.headers
+    assert len(await house.sent(path)) == 2
+
+
+def without_reference(response: httpx.Response) -> str:
+    """An error's text without what differs every time."""
+    text = json.dumps(response.json())
+    return text.partition("(ref:")[0].partition('"request_id"')[0]
+
+
+async def test_an_output_limit_is_lowered_and_asked_again(house: House, gateway: Gate) -> None:
+    response = await gateway.post("/v1/chat/completions", max_tokens=10_000_000)
+    assert response.status_code == 200
+    assert await house.sent("/v1/chat/completions") == [1, 1]
+
+
+async def test_embeddings_are_not_offered_and_no_key_suffers(gateway: Gate) -> None:
+    response = await gateway.client.post("/api/embed", json={"model": "gpt-oss:20b", "input": "x"})
+    assert response.status_code == 404
+    assert "no embeddings" in response.json()["error"]
+    assert gateway.keyring.snapshot.pool.keys[0].verdict.eligible
+
+
+async def test_token_counting_is_not_the_models_fault(gateway: Gate) -> None:
+    counted = await gateway.client.post("/v1/messages/count_tokens", json=body("/v1/messages"))
+    assert counted.status_code == 404
+    assert (await gateway.post("/v1/messages")).status_code == 200
+
+
+@pytest.mark.parametrize("kind", list(FaultKind))
+def test_no_word_of_a_broken_answer_makes_a_client_repeat_it(kind: FaultKind) -> None:
+    failure = cut_off(Fault(kind, Scope.SERVICE, "503 server overloaded, timeout", 503))
+    assert not REPEATS.search(failure.text)
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ({"spent", "invalid"}, 429),
+        ({"spent", "outage"}, 429),
+        ({"outage", "off"}, 503),
+        ({"no-plan", "invalid"}, 403),
+        ({"no-plan", "outage"}, 503),
+        ({"gone"}, 404),
+        ({"invalid", "suspended", "off"}, 502),
+        ({"busy"}, 429),
+    ],
+)
+def test_a_blocked_pool_by_its_states(states: set[str], status: int) -> None:
+    failure = failure_of(PoolBlockedError("no key", 1010.2, frozenset(states)), 1000.0)
+    assert failure.status == status
+    if status in (429, 503):
+        assert failure.headers["retry-after"] == "11"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (FaultKind.SPENT, 429, 429),
+        (FaultKind.BUSY, 503, 429),
+        (FaultKind.UNAUTHORIZED, 401, 502),
+        (FaultKind.FORBIDDEN, 403, 403),
+        (FaultKind.TRANSIENT, None, 502),
+        (FaultKind.TRANSIENT, 503, 503),
+        (FaultKind.REQUEST, 200, 400),
+        (FaultKind.GONE, 410, 410),
+    ],
+)
+def test_a_refusal_by_its_kind(kind: FaultKind, status: int | None, expected: int) -> None:
+    error = CloudError("m failed", Fault(kind, Scope.ACCOUNT, "text", status))
+    assert failure_of(error, 0.0).status == expected
+
+
+def test_a_log_that_cannot_be_written_is_503() -> None:
+    assert failure_of(StoreError("disk full"), 0.0).status == 503

@@ -1,0 +1,286 @@
+"""Who gets in: token, host name, no web pages; known paths and methods; bounds on what is sent."""
+
+import asyncio
+import gzip
+import socket
+
+import httpx
+import pytest
+import zstandard
+from pydantic import SecretStr
+
+from okr_tui.gateway import body as bodies
+from okr_tui.gateway.body import look, unpack
+from okr_tui.gateway.dialects import FailureError
+from okr_tui.gateway.guard import Guard
+from okr_tui.gateway.headers import query_upward, upward
+from tests.services.house import House
+
+from .gate import BODIES, TOKEN, Gate, Script, body, scripted, stream
+from .test_gateway_streams import CLOSINGS, OPENINGS, PIECES
+
+DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
+
+
+def bare(gateway: Gate) -> httpx.AsyncClient:
+    """A client without the token."""
+    return httpx.AsyncClient(base_url=gateway.url, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"authorization": f"Bearer {TOKEN}"}, {"authorization": f"bearer {TOKEN}"}, {"x-api-key": TOKEN}],
+)
+async def test_the_token_in_a_header(gateway: Gate, headers: dict[str, str]) -> None:
+    async with bare(gateway) as client:
+        assert (await client.get("/api/version", headers=headers)).status_code == 200
+
+
+async def test_the_token_as_first_segment(gateway: Gate) -> None:
+    async with bare(gateway) as client:
+        assert (await client.get(f"/{TOKEN}/api/version")).status_code == 200
+        assert (await client.head(f"/{TOKEN}")).status_code == 200
+        assert (await client.get(f"/{TOKEN}/")).text == "Ollama is running"
+        answer = await client.post(f"/{TOKEN}/v1/messages", json=body("/v1/messages"))
+        assert b"message_stop" in answer.content
+    assert all(TOKEN not in str(line) for line in await gateway.logged(4))
+
+
+@pytest.mark.parametrize("path", [*DIALECTS, "/nowhere", "/metrics", "/okr/status", "/"])
+async def test_one_answer_to_every_wrong_token(gateway: Gate, path: str) -> None:
+    offers = [b"Bearer " + TOKEN.encode() + b"x", TOKEN.encode(), b"Bearer", b""]
+    wrong = [{}, {b"x-api-key": b"\xe9"}, *({b"authorization": offer} for offer in offers)]
+    async with bare(gateway) as client:
+        found = [await client.get(path, headers=headers) for headers in wrong]
+        found.append(await client.get(f"/{TOKEN[:-1]}{path}"))
+    assert {answer.status_code for answer in found} == {401}
+    assert len({answer.content for answer in found}) == 1
+    assert {answer.headers["www-authenticate"] for answer in found} == {"Bearer"}
+    assert {line["path"] for line in await gateway.logged(7)} == {None}
+
+
+async def test_healthz_needs_no_token(gateway: Gate) -> None:
+    async with bare(gateway) as client:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "rebound.example"},
+        {"host": "rebound.example:11435"},
+        {"host": "10.0.0.1"},
+        {"origin": "https://page.example"},
+        {"origin": "null"},
+        {"origin": "http://localhost:3000"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+async def test_web_pages_stay_outside(gateway: Gate, headers: dict[str, str]) -> None:
+    answer = await gateway.client.get("/healthz", headers=headers)
+    assert answer.status_code == 403
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_loopback_names_and_the_own_origin_may_enter(gateway: Gate) -> None:
+    port = httpx.URL(gateway.url).port
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:1"):
+        assert (await gateway.client.get("/healthz", headers={"host": host})).status_code == 200
+    own = {"host": f"localhost:{port}", "origin": f"http://localhost:{port}", "sec-fetch-site": "same-origin"}
+    assert (await gateway.client.get("/healthz", headers=own)).status_code == 200
+
+
+def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
+    guard = Guard(SecretStr(TOKEN), "0.0.0.0")
+    for host in ("192.0.2.1:11435", "[2001:db8::1]:1", socket.gethostname()):
+        guard.admit("/healthz", [(b"host", host.encode())])
+    with pytest.raises(FailureError):
+        guard.admit("/healthz", [(b"host", b"rebound.example")])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/chat", 405),
+        ("DELETE", "/v1/models/x", 405),
+        ("OPTIONS", "/v1/messages", 405),
+        ("POST", "/api/pull", 404),
+        ("POST", "/api/balance", 404),
+        ("GET", "/v1/models/", 404),
+        ("POST", "/v1/files", 404),
+        ("POST", "//api/chat", 404),
+    ],
+)
+async def test_known_paths_and_methods_only(gateway: Gate, method: str, path: str, status: int) -> None:
+    url = httpx.URL(gateway.url).copy_with(raw_path=path.encode())
+    answer = await gateway.client.request(method, url)
+    assert answer.status_code == status
+    assert ("allow" in answer.headers) is (status == 405)
+    shape = answer.json()["error"]
+    assert isinstance(shape, str if path.startswith(("/api", "//")) else dict)
+
+
+@pytest.mark.parametrize("path", DIALECTS)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"model":7}',
+        b'{"model":""}',
+        b'{"model":"\\ud800"}',
+        b'{"model":"a\\nb"}',
+        b'{"model":"' + b"x" * 300 + b'"}',
+    ],
+)
+async def test_what_is_no_request_is_400(gateway: Gate, path: str, content: bytes) -> None:
+    answer = await gateway.client.post(path, content=content)
+    assert answer.status_code == 400
+    assert "error" in answer.json()
+    assert not await gateway.attempts()
+
+
+async def test_a_large_request_passes_and_a_larger_one_is_413(house: House) -> None:
+    chunks = [*OPENINGS["/api/chat"], *PIECES["/api/chat"], *CLOSINGS["/api/chat"]]
+    script = Script(stream(*chunks))
+    async with scripted(house, script) as gateway:
+        answer = await gateway.post("/api/chat", images=["x" * 20_000_000])
+        assert answer.status_code == 200
+        assert len(script.bodies[0]) > 20_000_000
+        answer = await gateway.post("/v1/messages", images=["x" * (bodies.LARGEST + 1)])
+        assert answer.status_code == 413
+        assert answer.json()["error"]["type"] == "request_too_large"
+    assert len(script.heard) == 1
+
+
+def packed(encoding: str, plain: bytes) -> bytes:
+    """A body in a content encoding."""
+    return gzip.compress(plain) if encoding == "gzip" else zstandard.compress(plain)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_packed_requests_are_unpacked(house: House, encoding: str) -> None:
+    script = Script(stream(*PIECES["/api/chat"], *CLOSINGS["/api/chat"]))
+    plain = b'{"model":"gpt-oss:20b","messages":[]}'
+    async with scripted(house, script) as gateway:
+        answer = await gateway.client.post(
+            "/api/chat", content=packed(encoding, plain), headers={"content-encoding": encoding}
+        )
+    assert answer.status_code == 200
+    assert script.bodies == [plain]
+    assert "content-encoding" not in script.heard[0].headers
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_bomb_and_a_damaged_body(encoding: str) -> None:
+    with pytest.raises(FailureError) as caught:
+        unpack(packed(encoding, bytes(5_000_000)), encoding, limit=1_000_000)
+    assert caught.value.failure.status == 413
+    with pytest.raises(FailureError) as caught:
+        unpack(b"neither of them", encoding)
+    assert caught.value.failure.status == 400
+
+
+def test_an_encoding_nobody_knows_and_one_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FailureError) as caught:
+        unpack(b"x", "br")
+    assert caught.value.failure.status == 415
+    monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
+    with pytest.raises(FailureError, match="pip install") as caught:
+        unpack(b"x", "zstd")
+    assert caught.value.failure.status == 415
+
+
+async def test_a_body_that_never_comes_is_408(gateway: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SECONDS", 0.01)
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
+    head = f"POST /api/chat HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\ncontent-length: 9\r\n\r\n"
+    writer.write(head.encode() + b"{")
+    assert b" 408 " in await reader.readline()
+    writer.close()
+
+
+async def test_a_head_that_never_ends_is_cut(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", 0.01)
+    async with scripted(house, Script()) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
+        writer.write(b"POST /api/chat HTTP/1.1\r\nhost: local")
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        writer.close()
+
+
+async def test_heads_have_bounds(gateway: Gate) -> None:
+    many = {f"x-{number}": "1" for number in range(120)}
+    assert (await gateway.client.get("/healthz", headers=many)).status_code == 431
+    large = {"x-large": "x" * 70_000}
+    assert (await gateway.client.get("/healthz", headers=large)).status_code in (400, 431)
+
+
+async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(house: House) -> None:
+    path = "/v1/messages"
+    script = Script(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
+    callers = {
+        "cookie": "a=b",
+        "x-forwarded-for": "192.0.2.7",
+        "forwarded": "for=192.0.2.7",
+        "via": "1.1 x",
+        "x-api-key": TOKEN,
+        "x-auth-token": "secret",
+        "connection": "keep-alive, x-hop",
+        "x-hop": "1",
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "b",
+    }
+    async with scripted(house, script) as gateway:
+        query = {"beta": "true", "ts": "1"}
+        answer = await gateway.client.post(path, params=query, json=body(path), headers=callers)
+    assert answer.status_code == 200
+    (heard,) = script.heard
+    assert heard.url.query == "beta=true"
+    sent = dict(heard.headers)
+    assert sent["authorization"] == f"Bearer {house.cloud.keys[0][0]}"
+    assert sent["anthropic-version"] == "2023-06-01"
+    assert sent["anthropic-beta"] == "b"
+    assert not set(sent) & (set(callers) - {"anthropic-version", "anthropic-beta", "connection"})
+    assert TOKEN not in str(heard.headers)
+    assert sent["accept-encoding"] == "identity"
+
+
+def test_headers_and_query_upward() -> None:
+    assert upward([(b"Accept", b"x"), (b"Proxy-Authorization", b"y"), (b"Sec-Fetch-Mode", b"z")]) == {
+        "accept": "x"
+    }
+    assert query_upward(b"ts=1") == ""
+    assert query_upward(b"a=1&ts=2&b=%20") == "a=1&b=%20"
+
+
+def test_a_conversation_is_known_by_session_or_first_words() -> None:
+    def opening(content: bytes, **headers: str) -> str | None:
+        return look(content, headers).opening
+
+    first = b'{"model":"a","messages":[{"role":"system","content":"S"},{"role":"user","content":"U"}]}'
+    later = first.replace(b"]}", b',{"role":"assistant","content":"A"},{"role":"user","content":"V"}]}')
+    other = first.replace(b'"U"', b'"W"')
+    assert opening(first) == opening(later) == opening(first.replace(b'"a"', b'"b"'))
+    assert opening(first) != opening(other)
+    assert opening(first, **{"x-session-id": "1"}) == opening(other, **{"x-session-id": "1"})
+    assert opening(b'{"prompt_cache_key":"k","input":"x"}') == opening(
+        b'{"prompt_cache_key":"k","input":"y"}'
+    )
+    assert opening(b'{"metadata":{"user_id":"k"},"messages":[]}')
+    assert opening(b'{"input":"x"}') != opening(b'{"input":"y"}')
+    assert opening(b"{}") is None
+
+
+@pytest.mark.parametrize("name", ["gpt-oss:20b-cloud", "ollama-cloud/gpt-oss:20b"])
+async def test_a_daemons_and_pis_name_of_a_model(gateway: Gate, name: str) -> None:
+    answer = await gateway.post("/api/chat", model=name)
+    assert answer.status_code == 200
+    assert (await gateway.settled(1))[0].model == "gpt-oss:20b"
+
+
+def test_every_forwarded_stream_has_a_good_request() -> None:
+    assert set(BODIES) >= set(DIALECTS)

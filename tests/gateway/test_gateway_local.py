@@ -1,0 +1,170 @@
+"""What the gateway answers itself, its metrics, its token and its options."""
+
+import os
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from okr_tui import __version__
+from okr_tui.domain.errors import OkrError
+from okr_tui.gateway.options import Options, is_loopback, url
+from okr_tui.gateway.server import listen
+from okr_tui.gateway.token import NAME, load_token
+from okr_tui.gateway.transport import Transport
+from tests.services.house import MODEL, House
+
+from .gate import Gate
+
+
+async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
+    async def get(path: str) -> object:
+        return (await gateway.client.get(path)).json()
+
+    assert await get("/api/version") == {"version": __version__}
+    assert await get("/api/ps") == {"models": []}
+    assert await get("/api/status") == {"cloud": {"disabled": False, "source": "none"}}
+    assert await get("/okr/status") == {"cloud_url": gateway.keyring.cloud.url}
+    me = (await gateway.client.post("/api/me")).json()
+    assert me["plan"] == "pro"
+    assert me["id"]
+
+
+async def test_models_in_every_dialect(house: House, gateway: Gate) -> None:
+    tags = (await gateway.client.get("/api/tags")).json()["models"]
+    cloud = (await house.control.get("/api/tags")).json()["models"]
+    assert [tag["name"] for tag in tags] == [tag["name"] for tag in cloud]
+    assert set(tags[0]) >= {"name", "model", "modified_at", "size", "digest", "details"}
+    listed = (await gateway.client.get("/v1/models")).json()
+    assert [entry["id"] for entry in listed["data"]] == [tag["name"] for tag in cloud]
+    entry = (await gateway.client.get(f"/v1/models/{MODEL}")).json()
+    assert (entry["id"], entry["object"], entry["owned_by"]) == (MODEL, "model", "ollama")
+    assert entry["created"] > 0
+    missing = await gateway.client.get("/v1/models/nothing")
+    assert missing.status_code == 404
+    assert missing.json()["error"]["code"] == "model_not_found"
+
+
+async def test_a_model_list_that_cannot_be_read(house: House, gateway: Gate) -> None:
+    await house.fault("unavailable", times=None)
+    answer = await gateway.client.get("/v1/models")
+    assert answer.status_code == 502
+
+
+async def test_show_is_the_clouds_own_and_costs_no_key(house: House, gateway: Gate) -> None:
+    direct = await house.control.post("/api/show", json={"model": MODEL})
+    passed = await gateway.client.post("/api/show", json={"model": f"{MODEL}-cloud"})
+    assert passed.json() == direct.json()
+    missing = await gateway.client.post("/api/show", json={"model": "nothing"})
+    assert missing.status_code == 404
+    assert await house.sent("/api/show") == [None] * 3
+
+
+async def test_web_search_takes_a_key(house: House, gateway: Gate) -> None:
+    answer = await gateway.client.post("/api/web_search", json={"query": "sky"})
+    assert answer.json()["results"]
+    assert await house.sent("/api/web_search") == [1]
+
+
+async def test_metrics(house: House, gateway: Gate) -> None:
+    await house.fault("session", account="amber")
+    await gateway.post("/api/chat")
+    await gateway.settled(2)
+    await gateway.keyring.meter.balance(gateway.keyring.pool.roster.keys[0])
+    answer = await gateway.client.get("/metrics")
+    lines = answer.text.splitlines()
+    first, third = (gateway.keyring.pool.roster.keys[place].fingerprint for place in (0, 2))
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    for line in (
+        f'okr_requests_total{{key="{first}",client="gateway",outcome="fault"}} 1',
+        f'okr_requests_total{{key="{third}",client="gateway",outcome="ok"}} 1',
+        f'okr_faults_total{{key="{first}",kind="spent"}} 1',
+        "okr_rotations_total 1",
+        'okr_first_byte_seconds_bucket{le="+Inf"} 1',
+        "okr_request_seconds_count 1",
+        'okr_keys{state="spent"} 2',
+    ):
+        assert line in lines
+    assert any(line.startswith(f'okr_quota_used_percent{{key="{first}",window="session"}}') for line in lines)
+    assert not any(text in answer.text for text, _ in house.cloud.keys)
+    assert (await gateway.client.get("/metrics")).text == answer.text
+
+
+async def test_the_access_log_names_no_secret(gateway: Gate) -> None:
+    await gateway.client.post("/api/chat?beta=secret", json={"model": MODEL, "messages": []})
+    (line,) = await gateway.logged(1)
+    assert (line["method"], line["path"], line["status"], line["model"]) == ("POST", "/api/chat", 200, MODEL)
+    assert "secret" not in str(line)
+
+
+async def test_what_nobody_expected_is_500_in_one_line(
+    gateway: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise LookupError("nowhere")
+
+    monkeypatch.setattr(gateway.keyring.pool, "view", broken)
+    answer = await gateway.client.post("/api/me")
+    assert (answer.status_code, answer.json()) == (500, {"error": "the gateway met an error of its own"})
+    assert gateway.trouble == ["unexpected LookupError at POST /api/me: nowhere"]
+
+
+def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    token = load_token(folder)
+    place = folder / NAME
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert os.listdir(folder) == [NAME]
+    assert load_token(folder) == token
+    assert token.get_secret_value() not in repr(token)
+    place.chmod(0o644)
+    assert load_token(folder) == token
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40, b"a b" * 20])
+def test_a_damaged_token_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(OkrError, match="gateway-token"):
+        load_token(tmp_path)
+
+
+def test_options() -> None:
+    options, problems = Options.read({"host": "::1", "port": 0, "daemonPort": 11436, "autostart": True})
+    assert (options, problems) == (Options("::1", 0, 11436, autostart=True), ())
+    options, problems = Options.read({"host": 7, "port": True, "daemonPort": "1", "autostart": 1, "x": 1})
+    assert options == Options()
+    assert len(problems) == 5
+    assert problems[1] == "okr-tui.gateway.port: a number from 0 to 65535 is expected; it is not used"
+    assert Options.read({"port": 65536})[1]
+    assert url("0.0.0.0", 1) == "http://127.0.0.1:1"
+    assert url("::1", 1) == "http://[::1]:1"
+    assert [is_loopback(host) for host in ("localhost", "127.0.0.9", "::1", "0.0.0.0", "a.example")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_taken_port_and_a_host_of_others_are_said() -> None:
+    with (
+        listen("127.0.0.1", 0) as listener,
+        pytest.raises(OkrError, match="another program listens there"),
+    ):
+        listen("127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(OkrError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+        listen("192.0.2.1", 0)
+
+
+async def test_the_transport_speaks_of_errors_as_httpx_does() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        async with httpx.AsyncClient(transport=Transport()) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.get(f"http://127.0.0.1:{port}", timeout=0.05)
+    async with httpx.AsyncClient(transport=Transport()) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"http://127.0.0.1:{port}")

@@ -1,0 +1,264 @@
+"""Streams pass unchanged and at once; they fail over before their first output and never after it."""
+
+import asyncio
+import json
+import re
+
+import httpx
+import pytest
+
+from tests.services.house import MODEL, House
+
+from .gate import BODIES, Gate, Script, body, events, gate, joined, read, scripted, stream
+
+SIMULATED = ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/messages"]
+ENDS = {
+    "/api/chat": b'"done":true',
+    "/api/generate": b'"done":true',
+    "/v1/chat/completions": b"data: [DONE]",
+    "/v1/messages": b"event: message_stop",
+}
+# What makes pi send the whole turn again.
+REPEATS = re.compile(
+    r"overloaded|rate.?limit|too many requests|429|5\d\d|service.?unavailable|server error|internal error|"
+    r"connection|network|time.?out|fetch failed|upstream|reset|terminated|ended without",
+    re.IGNORECASE,
+)
+OPENINGS: dict[str, list[bytes]] = {
+    "/api/chat": [b'{"message":{"role":"assistant","content":""},"done":false}\n'],
+    "/api/generate": [b'{"response":"","done":false}\n'],
+    "/v1/chat/completions": events({"choices": [{"delta": {"role": "assistant", "content": ""}}]}),
+    "/v1/completions": events({"choices": [{"text": ""}]}),
+    "/v1/responses": events(
+        {"type": "response.created", "response": {"status": "in_progress", "error": None}},
+        {"type": "response.output_item.added", "item": {"type": "message", "content": []}},
+    ),
+    "/v1/messages": events(
+        {"type": "message_start", "message": {"content": [], "usage": {"input_tokens": 7}}},
+        {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
+    ),
+}
+PIECES: dict[str, list[bytes]] = {
+    "/api/chat": [b'{"message":{"role":"assistant","content":"Hel"},"done":false}\n'],
+    "/api/generate": [b'{"response":"Hel","done":false}\n'],
+    "/v1/chat/completions": events({"choices": [{"delta": {"content": "", "reasoning": "Hm"}}]}),
+    "/v1/completions": events({"choices": [{"text": "Hel"}]}),
+    "/v1/responses": events({"type": "response.output_text.delta", "delta": "Hel"}),
+    "/v1/messages": events({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hel"}}),
+}
+CLOSINGS: dict[str, list[bytes]] = {
+    "/api/chat": [b'{"message":{"content":""},"done":true,"prompt_eval_count":7,"eval_count":3}\n'],
+    "/api/generate": [b'{"response":"","done":true,"prompt_eval_count":7,"eval_count":3}\n'],
+    "/v1/chat/completions": events(
+        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}, done=True
+    ),
+    "/v1/completions": events(
+        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}, done=True
+    ),
+    "/v1/responses": events(
+        {
+            "type": "response.completed",
+            "response": {"status": "completed", "usage": {"input_tokens": 7, "output_tokens": 3}},
+        }
+    ),
+    "/v1/messages": events(
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+        {"type": "message_stop"},
+    ),
+}
+ERRORS: dict[str, list[bytes]] = {
+    path: [b'{"error":"Internal Server Error (ref: 1)"}\n']
+    if path.startswith("/api/")
+    else events({"type": "error", "error": {"type": "api_error", "message": "Internal Server Error"}})
+    for path in BODIES
+}
+
+
+@pytest.mark.parametrize("path", SIMULATED)
+async def test_an_answer_passes_unchanged(house: House, gateway: Gate, path: str) -> None:
+    key = house.cloud.keys[0][0]
+    headers = {"authorization": f"Bearer {key}"}
+    direct = await house.control.post(path, json=body(path), headers=headers)
+    passed = await gateway.post(path)
+    assert passed.status_code == 200
+    assert passed.content == direct.content
+    assert ENDS[path] in passed.content
+    assert passed.headers["content-type"] == direct.headers["content-type"]
+    assert not {"set-cookie", "alt-svc", "server", "via"} & set(passed.headers)
+    (attempt,) = await gateway.settled(1)
+    assert (attempt.client, attempt.outcome, attempt.model) == ("gateway", "ok", MODEL)
+    assert attempt.input_tokens
+    assert attempt.output_tokens
+
+
+@pytest.mark.parametrize("path", SIMULATED)
+async def test_a_whole_answer_passes_unchanged(house: House, gateway: Gate, path: str) -> None:
+    headers = {"authorization": f"Bearer {house.cloud.keys[0][0]}"}
+    direct = await house.control.post(path, json=body(path, stream=False), headers=headers)
+    passed = await gateway.post(path, stream=False)
+    assert passed.content == direct.content
+    (attempt,) = await gateway.settled(1)
+    assert (attempt.outcome, attempt.output_tokens is not None) == ("ok", True)
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_every_chunk_is_passed_when_it_comes(house: House, path: str) -> None:
+    following = asyncio.Event()
+    chunks = [*OPENINGS[path], *PIECES[path]]
+    script = Script(stream(joined(chunks), then=following))
+    async with (
+        scripted(house, script) as gateway,
+        gateway.client.stream("POST", path, json=body(path)) as response,
+    ):
+        first = await read(response, 1)
+        assert first == [joined(chunks)]
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_end_and_counts_are_understood_in_every_dialect(house: House, path: str) -> None:
+    chunks = [*OPENINGS[path], *PIECES[path], *CLOSINGS[path]]
+    async with scripted(house, Script(stream(*chunks))) as gateway:
+        response = await gateway.post(path)
+        (attempt,) = await gateway.settled(1)
+    assert response.content == joined(chunks)
+    assert (attempt.outcome, attempt.input_tokens, attempt.output_tokens) == ("ok", 7, 3)
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("fault", ["error", "end"])
+async def test_before_the_first_output_another_send_is_made(house: House, path: str, fault: str) -> None:
+    broken = [*OPENINGS[path], *(ERRORS[path] if fault == "error" else [])]
+    good = [*OPENINGS[path], *PIECES[path], *CLOSINGS[path]]
+    script = Script(stream(*broken), stream(*good))
+    async with scripted(house, script) as gateway:
+        response = await gateway.post(path)
+    assert (response.status_code, response.content) == (200, joined(good))
+    assert len(script.heard) == 2
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("fault", ["error", "end", "half"])
+async def test_after_it_the_error_is_the_callers_own_and_nothing_is_sent_again(
+    house: House, path: str, fault: str
+) -> None:
+    begun = [*OPENINGS[path], *PIECES[path]]
+    more = {"error": ERRORS[path], "end": [], "half": [PIECES[path][0][:20]]}[fault]
+    going_on = asyncio.Event()
+    script = Script(stream(joined(begun), then=going_on, rest=more))
+    async with scripted(house, script) as gateway:
+        async with gateway.client.stream("POST", path, json=body(path)) as response:
+            chunks = []
+            async for chunk in response.aiter_raw():
+                chunks.append(chunk)
+                going_on.set()
+        (attempt,) = await gateway.settled(1)
+    assert chunks[0] == joined(begun)
+    content = joined(chunks)
+    message = last_error(path, content)
+    assert "in the middle" in message
+    assert not REPEATS.search(message)
+    assert b"Internal Server" not in content
+    assert attempt.outcome == "fault"
+
+
+def last_error(path: str, content: bytes) -> str:
+    """The message of the error that ends a stream, as a client of the dialect finds it."""
+    line = content.strip().splitlines()[-1]
+    if path.startswith("/api/"):
+        return str(json.loads(line)["error"])
+    document = json.loads(line.removeprefix(b"data: "))
+    if path == "/v1/responses":
+        assert document["type"] == "error"
+        return str(document["message"])
+    if path == "/v1/messages":
+        assert document["type"] == "error"
+        assert content.strip().splitlines()[-2] == b"event: error"
+    return str(document["error"]["message"])
+
+
+@pytest.mark.parametrize("path", SIMULATED)
+async def test_a_spent_account_is_left_before_the_caller_notices(
+    house: House, gateway: Gate, path: str
+) -> None:
+    await house.fault("session", account="amber")
+    response = await gateway.post(path)
+    assert ENDS[path] in response.content
+    assert await house.sent(path) == [1, 3]
+
+
+@pytest.mark.parametrize("path", SIMULATED)
+async def test_half_a_whole_answer_is_asked_for_again(house: House, gateway: Gate, path: str) -> None:
+    await house.fault("stream-truncated")
+    response = await gateway.post(path, stream=False)
+    assert response.json()
+    assert await house.sent(path) == [1, 1]
+
+
+async def test_a_large_whole_answer_that_breaks_off_ends_without_its_end(house: House) -> None:
+    half = b'{"message":{"content":"' + b"x" * 100_000
+    async with scripted(house, Script(stream(half, kind="application/json"))) as gateway:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await gateway.post("/api/chat", stream=False)
+
+
+@pytest.mark.parametrize("moment", ["before the answer", "in the answer"])
+async def test_a_caller_who_leaves_ends_the_clouds_answer_and_no_key_suffers(
+    house: House, moment: str
+) -> None:
+    never = asyncio.Event()
+    begun = PIECES["/api/chat"] if moment == "in the answer" else OPENINGS["/api/chat"]
+    script = Script(stream(*begun, then=never))
+    async with scripted(house, script) as gateway:
+        asking = asyncio.create_task(leaving(gateway, moment))
+        async with asyncio.timeout(10):
+            while not script.heard:  # noqa: ASYNC110 the loop has to run
+                await asyncio.sleep(0)
+        if moment == "before the answer":
+            asking.cancel()
+        await asyncio.wait([asking])
+        async with asyncio.timeout(10):
+            await script.left.wait()
+        (attempt,) = await gateway.settled(1)
+        row = gateway.keyring.snapshot.pool.keys[0]
+    assert (attempt.outcome, row.faults, row.in_flight) == ("cancelled", 0, 0)
+
+
+async def leaving(gateway: Gate, moment: str) -> None:
+    """Ask, and leave after the first piece."""
+    async with gateway.client.stream("POST", "/api/chat", json=body("/api/chat")) as response:
+        assert moment == "in the answer"
+        await read(response, 1)
+
+
+async def test_a_caller_who_leaves_at_the_end_mark_had_the_whole_answer(house: House) -> None:
+    never = asyncio.Event()
+    path = "/v1/chat/completions"
+    script = Script(stream(joined([*PIECES[path], *CLOSINGS[path]]), then=never))
+    async with scripted(house, script) as gateway:
+        async with gateway.client.stream("POST", path, json=body(path)) as response:
+            await read(response, 1)
+        (attempt,) = await gateway.settled(1)
+    assert attempt.outcome == "ok"
+
+
+async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
+    await house.fault("stream-stalled")
+    async with house.open() as keyring:
+        async with gate(keyring) as gateway:
+            asking = asyncio.create_task(gateway.post("/api/chat"))
+            while not keyring.pool.in_flight.total():  # noqa: ASYNC110 the loop has to run
+                await asyncio.sleep(0)
+        with pytest.raises(httpx.HTTPError):
+            await asking
+        assert [attempt.outcome for attempt in await gateway.attempts()] == ["cancelled"]
+
+
+async def test_a_full_account_makes_requests_wait_in_line(house: House, gateway: Gate) -> None:
+    house.write_settings(apiKeys=[house.cloud.keys[0][0]])
+    await gateway.keyring.reload()
+    answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert {attempt.outcome for attempt in await gateway.attempts()} == {"ok"}
