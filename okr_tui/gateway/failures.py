@@ -45,7 +45,9 @@ def _blocked(error: PoolBlockedError, now: float) -> Failure:
     if not usable:
         return Failure(502, str(error), "no_valid_key", NO_RETRY)
     if usable == {State.GONE.value}:
-        return Failure(404, str(error), "model_not_found")
+        return Failure(
+            404, "the cloud has no such model: `okr-tui models` lists those it has", "model_not_found"
+        )
     if usable == {State.NO_PLAN.value}:
         return Failure(403, str(error), "no_plan", NO_RETRY)
     wait = UNKNOWN_RETURN if error.earliest is None else max(1, math.ceil(error.earliest - now))

@@ -4,7 +4,6 @@ This is the only code that spends a key.
 """
 
 import contextlib
-import json
 import random
 import uuid
 from collections import Counter
@@ -23,6 +22,7 @@ from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, Ticket
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
+from okr_tui.services.output_limit import clamped
 from okr_tui.services.pool import Pool
 
 
@@ -234,25 +234,3 @@ def _refused(progress: Progress, fault: Fault) -> RefusedError:
         for hop in progress.hops
     )
     return RefusedError(f"{what} failed on {tried}", fault, progress.refusal)
-
-
-def clamped(call: Call, most: int) -> Call:
-    """The call with its output limit lowered to what the model allows, where it asks for more."""
-    try:
-        document = json.loads(call.body)
-    except ValueError:
-        return call
-    if not isinstance(document, dict):
-        return call
-    lowered = False
-    for place, name in (
-        (document, "max_tokens"),
-        (document, "max_completion_tokens"),
-        (document, "max_output_tokens"),
-        (document.get("options"), "num_predict"),
-    ):
-        asked = place.get(name) if isinstance(place, dict) else None
-        if isinstance(place, dict) and isinstance(asked, int) and asked > most:
-            place[name] = most
-            lowered = True
-    return replace(call, body=json.dumps(document).encode()) if lowered else call

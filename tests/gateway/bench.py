@@ -115,9 +115,7 @@ async def bare(upstream: str) -> AsyncIterator[ASGIApp]:
         yield application
 
 
-async def gateway(
-    upstream: str, transport: Callable[[], httpx.AsyncBaseTransport | None]
-) -> AsyncIterator[ASGIApp]:
+async def gateway(upstream: str, transport: Callable[[], httpx.AsyncBaseTransport]) -> AsyncIterator[ASGIApp]:
     """The gateway over a pool of one key that takes any number of requests."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.json"
@@ -220,10 +218,6 @@ def show(line: str) -> None:
     sys.stdout.flush()
 
 
-def nothing() -> None:
-    """httpx's own transport."""
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -234,7 +228,7 @@ def main() -> None:
     load = Load(**vars(parser.parse_args()))
     targets: dict[str, Make] = {
         "gateway": partial(gateway, transport=Transport),
-        "gateway, httpx's pool": partial(gateway, transport=nothing),
+        "gateway, httpx's pool": partial(gateway, transport=httpx.AsyncHTTPTransport),
     }
     show(
         f"{load.streams} streams of {load.chunks} chunks; {load.requests} requests of {load.callers} callers"

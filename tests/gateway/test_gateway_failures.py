@@ -11,7 +11,7 @@ from okr_tui.gateway.failures import cut_off, failure_of
 from tests.services.house import House
 
 from .gate import Gate, body
-from .test_gateway_streams import REPEATS
+from .samples import REPEATS
 
 PATHS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 ACCOUNTS = ("amber", "birch", "cedar")

@@ -11,7 +11,7 @@ from okr_tui.domain.errors import CloudError, PoolBlockedError
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Attempt, Trial
-from okr_tui.services.dispatch import clamped
+from okr_tui.services.output_limit import clamped
 
 from .house import MODEL, House, ask, asking
 

@@ -135,7 +135,7 @@ ENTRIES = (
 
 
 GLOBAL = "global ~/.pi/agent/settings.json"
-PROJECT_FILE = Path("/work/garden/.pi/settings.json")
+PROJECT_FILE = Path("/srv/garden/.pi/settings.json")
 LINES = (
     SettingLine("apiKeys", "6 keys", f"{GLOBAL}:3"),
     SettingLine("activeKeyIndex", "0", "environment OLLAMA_ACTIVE_KEY_INDEX", (f"{GLOBAL}:9",)),

@@ -33,7 +33,7 @@ def texts(lines: list[Line]) -> list[str]:
 def test_a_wide_screen_has_the_origin_beside_the_value() -> None:
     lines = texts(settings_lines(settings(), 116))
     index = lines.index(next(line for line in lines if line.startswith("baseUrl")))
-    assert lines[index].endswith("project /work/garden/.pi/settings.json:4")
+    assert lines[index].endswith("project /srv/garden/.pi/settings.json:4")
     assert lines[index + 1].strip() == "instead of global ~/.pi/agent/settings.json:10"
     assert lines[-1] == str(PROJECT_FILE)
 
