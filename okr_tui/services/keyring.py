@@ -1,10 +1,9 @@
 """The composition root: settings, store, cloud and services, opened together and closed together."""
 
-import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from datetime import UTC, tzinfo
 
 import httpx
@@ -13,10 +12,11 @@ from pydantic import SecretStr
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.chat import ChatEvent, Message
 from okr_tui.domain.choice import Question
-from okr_tui.domain.errors import NoKeyError, OkrError, SettingsError, StoreError
+from okr_tui.domain.errors import NoKeyError, OkrError, SettingsError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
 from okr_tui.domain.words import sentence
+from okr_tui.services.background import Background
 from okr_tui.services.chat import answer
 from okr_tui.services.clock import Clock, SystemClock
 from okr_tui.services.configuration import Configuration
@@ -30,8 +30,6 @@ from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
 from okr_tui.store.locate import open_store
-
-TRY_AGAIN = 5.0
 
 
 class Keyring:
@@ -58,9 +56,7 @@ class Keyring:
         self.meter = Meter(self.pool, lambda: self.cloud, owner, shown=client == "dashboard")
         self.inventory = Inventory(self.pool, lambda: self.cloud)
         self.dispatch = Dispatch(self.pool, lambda: self.cloud, self.meter.faulted)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._failure: Exception | None = None
-        self._trouble: str | None = None
+        self._background = Background(self.pool)
         self._key_settings = KeySettings(configuration, self.reload)
 
     @classmethod
@@ -119,14 +115,14 @@ class Keyring:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with settings, policy and store, a line each."""
-        of_the_log = (self._store.notice, self._trouble)
+        of_the_log = (self._store.notice, self._background.trouble)
         return (*self.configuration.problems, *(line for line in of_the_log if line))
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """See Service. Raises what ended a background task."""
         async for _ in self.pool.changes():
-            if self._failure:
-                raise self._failure
+            if self._background.failure:
+                raise self._background.failure
             yield self.snapshot
 
     async def use_key(self, index: int) -> str:
@@ -269,38 +265,21 @@ class Keyring:
         return Cloud(url, self.configuration.policy, transport=self._transport)
 
     def _start(self) -> None:
-        for work in (
+        self._background.start(
             self.pool.follow,
             self._watch_settings,
             self.pool.watch_time,
             self.pool.keep_small,
             self.meter.run,
             self.inventory.keep_fresh,
-        ):
-            self._tasks.append(asyncio.create_task(self._kept(work), name=work.__qualname__))
-
-    async def _kept(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Run a background task. A log out of reach is tried again; what else ends it ends the snapshots."""
-        while True:
-            try:
-                return await work()
-            except StoreError as error:
-                self._trouble = str(error)
-                self.pool.announce()
-                await self.clock.sleep(TRY_AGAIN)
-                self._trouble = None
-            except Exception as error:
-                self._failure = error
-                return self.pool.announce()
+        )
 
     async def _watch_settings(self) -> None:
         async for _ in watch.changes(self.configuration.settings.files):
             await self.reload()
 
     async def _close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
         await self.inventory.close()
         for cloud in self._clouds:
             await cloud.__aexit__(None, None, None)
