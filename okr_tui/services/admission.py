@@ -5,7 +5,6 @@ account is spent, the rest go over to the next one by and by instead of all at o
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -155,6 +154,5 @@ class Admission:
         try:
             await asyncio.wait((sleep, waiter.ticket), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Not awaited: a cancellation of this request at this moment would be lost with the sleep's.
             sleep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sleep

@@ -205,3 +205,14 @@ async def test_a_refused_trust_stays_in_the_dialog() -> None:
         await asked(driver)
         await driver.press("down", "enter")
         await driver.until(lambda: "✖ the settings file is locked" in driver.screen())
+
+
+async def test_the_footer_is_the_dashboard_s_own_again_after_the_settings(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        before = driver.words("#footer")
+        await driver.press("comma")
+        moved = replace(service.snapshot, at=service.snapshot.at + 1)
+        service.show(moved)
+        await driver.until(lambda: driver.app.snapshot == moved)
+        await driver.press("escape")
+        await driver.until(lambda: driver.words("#footer") == before)

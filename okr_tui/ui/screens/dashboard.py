@@ -103,6 +103,10 @@ class Dashboard(Screen[None]):
         """Leave out what happens on panes while something else stands in their place."""
         return action not in ON_PANES or not (self.has_class("-first") or self.has_class("-broken"))
 
+    def on_screen_resume(self) -> None:
+        """What stood in front is gone: other keys apply."""
+        self.query_one(FootLine).draw()
+
     def watch_snapshot(self) -> None:
         """Show the first-run text as long as there is no key."""
         self._stand_in()

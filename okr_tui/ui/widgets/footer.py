@@ -48,21 +48,22 @@ class FootLine(Static):
 
     def watch_place(self) -> None:
         """Draw the keys of the new place."""
-        self._draw()
+        self.draw()
 
     def watch_answering(self) -> None:
         """While an answer runs, escape stops it."""
-        self._draw()
+        self.draw()
 
     def watch_snapshot(self) -> None:
         """Offer what the new state makes possible."""
-        self._draw()
+        self.draw()
 
     def on_resize(self) -> None:
         """Choose what fits."""
-        self._draw()
+        self.draw()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Offer what applies now; what stands in front of the dashboard changes it too."""
         actions = [each for each in offered(self.place) if self.app.check_action(each.name, ()) is not False]
         items = [
             (key, "stop" if action.id == "back" and self.answering else action.label, action)
