@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.words import rfc3339
@@ -16,7 +16,7 @@ from okr_tui.gateway.body import CallerGoneError
 from okr_tui.gateway.dialects import Failure, FailureError, failed
 from okr_tui.gateway.failures import failure_of
 from okr_tui.gateway.forward import FORWARDED, forward, show
-from okr_tui.gateway.guard import Guard
+from okr_tui.gateway.guard import Gatekeeper, Guard
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
 from okr_tui.gateway.visit import Visit
 from okr_tui.services.keyring import Keyring
@@ -36,7 +36,7 @@ class Route:
 
 
 class Gateway:
-    """The application.
+    """The application, behind the token; `behind` puts the same one behind another gatekeeper.
 
     `host` is what it listens on; `status` makes the document of `/okr/status`; `access` is told of every
     request; `trouble` is told, in one line, of what nobody expected.
@@ -53,7 +53,7 @@ class Gateway:
         trouble: Callable[[str], None],
     ) -> None:
         self._keyring = keyring
-        self._guard = Guard(token, host)
+        self._behind_token = self.behind(Guard(token, host))
         self._metrics = Metrics(keyring.pool)
         self._access = access
         self._trouble = trouble
@@ -81,21 +81,32 @@ class Gateway:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        assert scope["type"] == "http"
-        visit = Visit(scope, receive, send)
+        """Answer one request of the main port."""
+        await self._behind_token(scope, receive, send)
+
+    def behind(self, gatekeeper: Gatekeeper) -> ASGIApp:
+        """The application for another port: the same routes and the same counts, another way in."""
+
+        # uvicorn takes only a plain function, or an object whose `__call__` is one, for what this is.
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["type"] == "http"
+            await self._attend(Visit(scope, receive, send), gatekeeper)
+
+        return answer
+
+    async def _attend(self, visit: Visit, gatekeeper: Gatekeeper) -> None:
         began = time.monotonic()
         try:
-            await self._answer(visit)
+            await self._answer(visit, gatekeeper)
         except CallerGoneError:
             visit.status = visit.status or CALLER_LEFT
         finally:
             if self._access:
                 self._access(self._line(visit, began))
 
-    async def _answer(self, visit: Visit) -> None:
+    async def _answer(self, visit: Visit, gatekeeper: Gatekeeper) -> None:
         try:
-            visit.path = self._guard.admit(visit.scope["path"], visit.scope["headers"])
+            visit.path = gatekeeper.enter(visit.scope)
             await self._route(visit).handler(visit)
         except FailureError as error:
             await visit.fail(error.failure)
