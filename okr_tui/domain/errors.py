@@ -2,7 +2,8 @@
 
 OkrError
 ├── SettingsError    a settings file cannot be read or changed
-├── StoreError       the log cannot be read or written
+├── StoreError       the log or the conversations cannot be read or written
+├── ChatError        a chat command, option, image or tool cannot be used as asked
 ├── NoKeyError       no key is configured
 ├── PoolBlockedError every key is blocked; carries the earliest return
 └── CloudError       the cloud refused or failed; carries the fault
@@ -33,7 +34,11 @@ class SettingsError(OkrError):
 
 
 class StoreError(OkrError):
-    """The log cannot be opened, read or written."""
+    """The log or the conversations cannot be opened, read or written."""
+
+
+class ChatError(OkrError):
+    """A chat command, option, image or tool cannot be used as asked; nothing was sent."""
 
 
 class NoKeyError(OkrError):

@@ -21,6 +21,12 @@ GLYPHS: dict[State, str] = {
 }
 
 
+def printable(text: str, longest: int | None = None) -> str:
+    """Text from outside without letters that could hide or reorder others, at most so many letters long."""
+    shown = "".join(letter if letter.isprintable() else "�" for letter in text[:longest])
+    return shown if len(shown) == len(text) else f"{shown}…"
+
+
 def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
     """A time of day, with seconds when it is near, with a day or date when it is far."""
     there, here = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from okr_tui.settings.comments import plain
 from okr_tui.settings.text import BLANK, failure, locate, parse, position
 
 Position = tuple[int | None, int | None]
@@ -26,19 +27,27 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a settings file held when it was read. `raw` is None when there is no file."""
+    """What a settings file held when it was read. `raw` is None when there is no file.
+
+    strict: `text`, in which blanks stand for comments and last commas of a file that may have them.
+    """
 
     path: Path
     raw: bytes | None = field(repr=False)
     text: str = field(repr=False)
+    strict: str = field(repr=False)
     root: Mapping[str, object] = field(repr=False)
 
     @classmethod
-    def of(cls, path: Path, raw: bytes | None) -> "Document":
-        """Parse the bytes of a file. Raises SettingsError, with line and column where there is one."""
+    def of(cls, path: Path, raw: bytes | None, *, commented: bool = False) -> "Document":
+        """Parse the bytes of a file. Raises SettingsError, with line and column where there is one.
+
+        commented: the file may have what comments.py knows.
+        """
         text = _decoded(path, (raw or b"").removeprefix(BOM_UTF8))
-        root = parse(text, str(path)) if text.strip(BLANK) else {}
-        document = cls(path, raw, text, root if isinstance(root, dict) else {})
+        strict = plain(text) if commented else text
+        root = parse(strict, str(path)) if strict.strip(BLANK) else {}
+        document = cls(path, raw, text, strict, root if isinstance(root, dict) else {})
         if not isinstance(root, dict):
             raise failure("must hold one JSON object {...}", str(path), *document.position())
         return document
@@ -50,7 +59,7 @@ class Document:
 
     def position(self, *path: str | int) -> Position:
         """Line and column of the value at `path`, or (None, None)."""
-        span = locate(self.text, path)
+        span = locate(self.strict, path)
         return position(self.text, span.start) if span else (None, None)
 
     def section(self, name: str) -> Section:

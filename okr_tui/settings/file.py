@@ -41,18 +41,19 @@ class Written:
     after: str = ""
 
 
-def read(path: Path) -> Document:
+def read(path: Path, *, commented: bool = False) -> Document:
     """Read the file; without one, or with an empty one, the result is an empty object.
 
-    Raises SettingsError, with line and column where there is one.
+    commented: the file may have comments, as in Document.of. Raises SettingsError, with line and column where
+    there is one.
     """
     raw = _bytes(path)
-    if raw is not None and not _is_whole(raw):
+    if raw is not None and not _is_whole(raw, commented=commented):
         # A program that writes in place shows an empty or half file for a moment, but not under its lock.
         # Where the lock cannot be had, the first reading is the best there is.
         with suppress(SettingsError), locked(path):
             raw = _bytes(path)
-    return Document.of(path, raw)
+    return Document.of(path, raw, commented=commented)
 
 
 def edit(path: Path, section: str, name: str, value: object) -> Written:
@@ -78,12 +79,17 @@ def change(path: Path, section: str, name: str, function: Callable[[object], obj
     return rewrite(path, ((section, name),), applied)
 
 
-def rewrite(path: Path, touched: Touched, function: Callable[[Document], str]) -> Written:
-    """Change the values `touched` at once: `function` makes the new text of the file, as in `change`."""
-    task = _Change(Path(os.path.abspath(path)), touched, function)
-    before = read(task.path)
+def rewrite(
+    path: Path, touched: Touched, function: Callable[[Document], str | None], *, commented: bool = False
+) -> Written:
+    """Change the values `touched` at once: `function` makes the new text of the file, as in `change`.
+
+    Without a text, the file is removed. commented: as in `read`.
+    """
+    task = _Change(Path(os.path.abspath(path)), touched, function, commented)
+    before = read(task.path, commented=commented)
     after = task.applied(before)
-    if after == (before.raw or b""):
+    if _is_as_before(before, after):
         return Written(task.path, changed=False, before=before.fingerprint, after=before.fingerprint)
     try:
         return _commit(task, before, after)
@@ -95,13 +101,22 @@ def rewrite(path: Path, touched: Touched, function: Callable[[Document], str]) -
 class _Change:
     path: Path
     touched: Touched
-    function: Callable[[Document], str]
+    function: Callable[[Document], str | None]
+    commented: bool
 
-    def applied(self, document: Document) -> bytes:
-        return document.encoded(self.function(document))
+    def applied(self, document: Document) -> bytes | None:
+        text = self.function(document)
+        return None if text is None else document.encoded(text)
+
+    def document(self, raw: bytes | None) -> Document:
+        return Document.of(self.path, raw, commented=self.commented)
 
 
-def _commit(task: _Change, before: Document, after: bytes) -> Written:
+def _is_as_before(before: Document, after: bytes | None) -> bool:
+    return after == before.raw or (before.raw is None and not after)
+
+
+def _commit(task: _Change, before: Document, after: bytes | None) -> Written:
     # A rename onto a symbolic link would replace the link, so the work is done where it points.
     target = Path(os.path.realpath(task.path))
     for directory in (task.path.parent, target.parent):
@@ -112,7 +127,7 @@ def _commit(task: _Change, before: Document, after: bytes) -> Written:
     try:
         os.close(descriptor)
         # Written and flushed before the lock is taken: other programs wait for it only 180 ms.
-        _fill(temporary, after, mode, target)
+        _fill(temporary, after or b"", mode, target)
         with locked(task.path) as lock:
             now = _bytes(task.path)
             if before.raw and not now:
@@ -120,22 +135,25 @@ def _commit(task: _Change, before: Document, after: bytes) -> Written:
                     "another program is rewriting it; nothing was written, try again", str(task.path)
                 )
             if now != before.raw:
-                before = Document.of(task.path, now)
+                before = task.document(now)
                 after = task.applied(before)
-                if after == now:
+                if _is_as_before(before, after):
                     return Written(task.path, False, before=before.fingerprint, after=before.fingerprint)
-                _fill(temporary, after, mode, target)
+                _fill(temporary, after or b"", mode, target)
             lock.verify()
-            os.replace(temporary, target)
+            if after is None:
+                target.unlink()
+            else:
+                os.replace(temporary, target)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    written = Document.of(task.path, after)
+    written = task.document(after)
     return Written(task.path, True, _is_kept(task, written), before.fingerprint, written.fingerprint)
 
 
 def _is_kept(task: _Change, written: Document) -> bool:
     try:
-        found = read(task.path)
+        found = read(task.path, commented=task.commented)
         return all(
             _same(found.section(section).values.get(name), written.section(section).values.get(name))
             for section, name in task.touched
@@ -201,8 +219,8 @@ def _bytes(path: Path) -> bytes | None:
     return raw
 
 
-def _is_whole(raw: bytes) -> bool:
+def _is_whole(raw: bytes, *, commented: bool) -> bool:
     try:
-        return Document.of(Path(), raw).text.strip(BLANK) != ""
+        return Document.of(Path(), raw, commented=commented).text.strip(BLANK) != ""
     except SettingsError:
         return False

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from okr_tui.domain.keys import Key
 from okr_tui.settings import trust, values
+from okr_tui.settings.favourites import enabled_models
 from okr_tui.settings.pool import collect, holds_literal, key_places
 from okr_tui.settings.preferred import followed
 from okr_tui.settings.schema import Kept, Origin, Problem, Settings, Valued
@@ -110,13 +111,18 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     strategy = values.choose(highest_first, "strategy", own, values.strategy, STRATEGY, problems)
     store = values.choose(highest_first, "store", own, values.text, None, problems, needs_trust=remedy)
     theme = values.choose(highest_first, "theme", own, values.text, None, problems)
+    favourites = enabled_models((project, user), problems)
     decided_by = index.valued.origin
     by_file = decided_by.file is not None or decided_by.layer == "default"
     keymap, keymap_origins = _merged(in_files, "keymap", problems)
     policy, policy_origins = _merged(in_files, "policy", problems)
-    gateway, gateway_origins = _merged([layer for layer in in_files if layer.trusted], "gateway", problems)
+    vouched = [layer for layer in in_files if layer.trusted]
+    gateway, gateway_origins = _merged(vouched, "gateway", problems)
+    # It may start programs and let the model call them unasked.
+    chat, chat_origins = _merged(vouched, "chat", problems)
     active = _active(index.valued, in_files, pool.keys, problems)
     read = [layer.digest() for layer in highest_first]
+    read.append(digest([favourites.value, favourites.origin.layer]))
     keys = [(key.fingerprint, key.label, key.origin) for key in pool.keys]
     paths = ((user, global_file), (project, project_file))
     loose = tuple(path for layer, path in paths if holds_literal(layer) and _is_open(path))
@@ -129,9 +135,11 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         strategy=strategy.valued,
         store=store.valued,
         theme=theme.valued,
-        keymap=_texts(keymap, problems),
+        enabled_models=favourites,
+        keymap=_texts(keymap, keymap_origins, problems),
         policy=policy,
         gateway=gateway,
+        chat=chat,
         files=(global_file, project_file),
         global_file=global_file,
         project_file=project_file,
@@ -140,7 +148,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         project_digest=project_digest,
         project_wants=trust.wants(project, cloud.valued.value),
         open_to_others=loose,
-        origins=keymap_origins | policy_origins | gateway_origins,
+        origins=keymap_origins | policy_origins | gateway_origins | chat_origins,
         problems=tuple(problems),
         index_target=decided_by.file or global_file,
         index_section=index.section if decided_by.file else ORIGINAL,
@@ -209,10 +217,13 @@ def _merged(
     return merged, origins
 
 
-def _texts(keymap: Mapping[str, object], problems: list[Problem]) -> dict[str, str]:
+def _texts(
+    keymap: Mapping[str, object], origins: Mapping[str, tuple[Origin, ...]], problems: list[Problem]
+) -> dict[str, str]:
     usable = {name: key for name, key in keymap.items() if isinstance(key, str)}
-    if len(usable) < len(keymap):
-        problems.append(Problem(f"keymap: what is not text is ignored ({len(keymap) - len(usable)})"))
+    for name in sorted(keymap.keys() - usable.keys()):
+        message = f'keymap.{name[:40]} is ignored: it must be text, such as "ctrl+r" or "r,f5"'
+        problems.append(Problem.at(origins[f"keymap.{name}"][0], message))
     return usable
 
 

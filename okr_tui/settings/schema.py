@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
+from okr_tui.domain.words import printable
 from okr_tui.settings.document import Section
 from okr_tui.settings.text import place
 
@@ -64,9 +65,10 @@ class Problem:
 
     def describe(self) -> str:
         """One line: the place as `file:line:column`, as far as it is known, and the message."""
+        message = printable(self.message)
         if self.path is None:
-            return self.message
-        return f"{place(_short(self.path), self.line, self.column)}: {self.message}"
+            return message
+        return f"{place(_short(self.path), self.line, self.column)}: {message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,16 @@ class Settings:
 
     keys, places: the pool in order, and where each key of it is configured.
     active_index: from 0, always within the pool; 0 when the pool is empty.
-    keymap, policy, gateway: as written, project over global; their users check them.
+    enabled_models: pi's favourite models as written, none when all are meant (domain/favourites.py).
+    keymap, policy, gateway, chat: as written, project over global; their users check them.
     files: every file looked at, whether it exists or not.
     project_trusted, project_refused: the answer in the global file's `okr-tui.trustedProjects`, if any.
     project_digest: SHA-256 of the project file's content that was read; "" when there is none to speak of.
     project_wants: what it asks for that only a trusted one gets, in words.
     open_to_others: files with keys in them that other users of the machine may read or write.
-    origins: the places of each value in keymap, policy and gateway by "policy.NAME", the deciding one first.
+        The chat section may hold secrets of tool servers, so no text form of the settings shows it.
+    origins: the places of each value in keymap, policy, gateway and chat by "policy.NAME", the deciding one
+        first.
     index_target, index_section: the file and section where a new activeKeyIndex takes effect.
     index_shadow: words for the user when none does, because an option or a variable decides.
     signature: equal for equal content of all that was read, wherever in the files it stands.
@@ -133,9 +138,11 @@ class Settings:
     strategy: Valued[str]
     store: Valued[str | None]
     theme: Valued[str | None]
+    enabled_models: Valued[tuple[str, ...]]
     keymap: Mapping[str, str]
     policy: Mapping[str, object]
     gateway: Mapping[str, object]
+    chat: Mapping[str, object] = field(repr=False)
     files: tuple[Path, ...]
     global_file: Path
     project_file: Path

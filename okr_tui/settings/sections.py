@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.document import Section
+from okr_tui.settings.document import Document, Section
 from okr_tui.settings.file import read
 from okr_tui.settings.schema import Kept, LayerName, Origin, Problem
 
@@ -43,6 +43,11 @@ class Layer:
     name: LayerName
     sections: Mapping[str, Section] = field(repr=False)
     trusted: bool = True
+
+    @property
+    def document(self) -> Document | None:
+        """The file that was read, or its last good content; None for a layer that is none."""
+        return next((section.document for section in self.sections.values() if section.document), None)
 
     def values(self, section: str) -> Mapping[str, object]:
         """What the section holds here; empty when the layer has no such section."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from okr_tui.settings.comments import plain, uncommented
 from okr_tui.settings.text import BLANK, Member, locate, members_of, put
 
 Path = Sequence[str | int]
@@ -36,16 +37,23 @@ def exchange(text: str, path: Path, raw: str) -> str:
 
 
 def take_out(text: str, path: Path) -> str:
-    """Without the item or member at `path`, nor an earlier member of that name. Nothing there: as it was."""
+    """Without the item or member at `path`, nor an earlier member of that name. Nothing there: as it was.
+
+    Comments around it stay (comments.py).
+    """
     *above, name = path
-    holder = locate(text, above)
+    holder = locate(plain(text), above)
     if holder is None:
         return text
-    members = members_of(text, holder.start)
+    members = members_of(plain(text), holder.start)
     found = [place for place, member in enumerate(members) if member.name == name]
     for place in reversed(found):
-        text = _without(text, holder.start, members, place)
-        members = members_of(text, holder.start)
+        strict = plain(text)
+        members = members_of(strict, holder.start)
+        if strict == text:
+            text = _without(text, holder.start, members, place)
+        else:
+            text = _without_but_comments(text, members, place)
     return text
 
 
@@ -56,6 +64,21 @@ def _without(text: str, start: int, members: list[Member], place: int) -> str:
         return text[: members[0].key.start] + text[members[1].key.start :]
     end = members[0].value.end
     return text[: start + 1] + text[end:].lstrip(BLANK)
+
+
+def _without_but_comments(text: str, members: list[Member], place: int) -> str:
+    _, key, value = members[place]
+    bare = uncommented(text)
+    before, after = text[: key.start].rstrip(BLANK), text[value.end :]
+    if len(bare[: key.start].rstrip(BLANK)) < len(before) and not after.lstrip(" \t\r").startswith("\n"):
+        before = text[: text.index("\n", len(before)) + 1]  # which ends a comment
+    comma = bare.index(",", members[place - 1].value.end) if place else None
+    if bare[value.end :].lstrip(BLANK).startswith(","):
+        own = bare.index(",", value.end) - value.end
+        after = after[:own] + after[own + 1 :]
+    elif comma is not None:
+        before = before[:comma] + before[comma + 1 :]
+    return before + after
 
 
 def _gap(text: str, items: list[Member]) -> str:

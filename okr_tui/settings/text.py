@@ -1,6 +1,7 @@
 """JSON text with positions: where a value stands, and how to change one value and no other character.
 
 Text here never carries a byte order mark. Positions for people are lines and columns that start at 1.
+What changes a text also takes one with comments and last commas (comments.py), and keeps them.
 """
 
 import json
@@ -10,6 +11,7 @@ from json.decoder import JSONDecodeError, JSONDecoder
 from typing import NamedTuple
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.settings.comments import comment_behind, plain, uncommented
 
 BLANK = " \t\r\n"
 DEEPEST = 100
@@ -85,25 +87,27 @@ def locate(text: str, path: Sequence[str | int]) -> Span | None:
 def put(text: str, path: Sequence[str], value: object) -> str:
     """`text` with the value at `path` replaced, or inserted with the objects it needs; all else is kept.
 
-    `text` is valid JSON or blank; `value` is anything JSON can hold. The layout of the surroundings is
+    `text` is valid or blank; `value` is anything JSON can hold. The layout of the surroundings is
     continued. Raises ValueError when a value on the way is not an object.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
-    start = _skip(text, 0)
-    if start == len(text):
-        return render(_nested(path, value), "  ", newline, "") + newline
-    indent = _indent(text, start)
+    strict = plain(text)
+    start = _skip(strict, 0)
+    if start == len(strict):
+        comments = text.rstrip(BLANK)
+        return (comments and comments + newline) + render(_nested(path, value), "  ", newline) + newline
+    indent = _indent(strict, start)
     span = Span(start, len(text))
     for depth, name in enumerate(path):
-        if text[span.start] != "{":
+        if strict[span.start] != "{":
             raise ValueError(f"{name} has no object to stand in")
-        members = members_of(text, span.start)
+        members = members_of(strict, span.start)
         found = [member for member in members if member.name == name]
         if not found:
             inner = _nested(path[depth + 1 :], value)
             if members:
-                return _append(text, members[-1], name, inner, indent, newline)
-            return _fill(text, span.start, name, inner, indent, newline)
+                return _append(text, strict, members[-1], name, inner, indent, newline)
+            return _fill(text, strict, span.start, name, inner, indent, newline)
         span = found[-1].value
     old = text[span.start : span.end]
     inline = old[0] in "[{" and len(old) > len("[]") and "\n" not in old
@@ -111,18 +115,38 @@ def put(text: str, path: Sequence[str], value: object) -> str:
     return text[: span.start] + new + text[span.end :]
 
 
-def _append(text: str, last: Member, name: str, value: object, indent: str | None, newline: str) -> str:
+def _append(
+    text: str, strict: str, last: Member, name: str, value: object, indent: str | None, newline: str
+) -> str:
     gap = text[len(text[: last.key.start].rstrip(BLANK)) : last.key.start]
     colon = text[last.key.end : last.value.start]
+    if colon != strict[last.key.end : last.value.start]:
+        colon = ": "
+    # What stands behind the last value on its line, a comma and a comment, stays with it.
+    comma = uncommented(text[last.value.end : _skip(strict, last.value.end)]).find(",") + 1
+    comment = comment_behind(text, last.value.end + comma)
+    at = last.value.end + comma + comment
+    if comment and "\n" not in gap:
+        gap = newline + _lead(text, last.key.start)
     base = gap.rpartition("\n")[2] if "\n" in gap else _lead(text, last.key.start)
     new = render(value, indent if "\n" in gap else None, newline, base)
-    member = f",{gap}{render(name, None, newline, base)}{colon}{new}"
-    return text[: last.value.end] + member + text[last.value.end :]
+    member = f"{render(name)}{colon}{new}"
+    if comma:
+        return f"{text[:at]}{gap}{member},{text[at:]}"
+    return text[:at] + (f"{gap}, {member}" if comment else f",{gap}{member}") + text[at:]
 
 
-def _fill(text: str, start: int, name: str, value: object, indent: str | None, newline: str) -> str:
-    end = text.index("}", start) + 1
-    new = render({name: value}, indent, newline, _lead(text, start))
+def _fill(
+    text: str, strict: str, start: int, name: str, value: object, indent: str | None, newline: str
+) -> str:
+    end = strict.index("}", start) + 1
+    base = _lead(text, start)
+    if comments := text[start + 1 : end - 1].rstrip(BLANK):
+        at = start + 1 + len(comments)
+        step = "  " if indent is None else indent
+        member = f"{render(name)}: {render(value, step, newline, base + step)}"
+        return f"{text[:at]}{newline}{base}{step}{member}{text[at:]}"
+    new = render({name: value}, indent, newline, base)
     return text[:start] + new + text[end:]
 
 

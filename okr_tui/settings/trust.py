@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.words import printable
 from okr_tui.settings.entries import NAMES, entries, kind, reference
 from okr_tui.settings.secrets import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
 from okr_tui.settings.sections import ORIGINAL, OURS, SHORT, Layer
@@ -88,6 +89,7 @@ def wants(project: Layer, url: str) -> tuple[str, ...]:
         asked.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
     if isinstance(ours.get("gateway"), Mapping):
         asked.append("change how this machine's gateway listens")
+    asked += _chat_words(ours.get("chat"))
     for name in NAMES:
         for section in (ORIGINAL, SHORT):
             for _, entry in entries(name, project.values(section).get(name)):
@@ -96,6 +98,31 @@ def wants(project: Layer, url: str) -> tuple[str, ...]:
     asked = list(dict.fromkeys(asked))
     more = len(asked) - MOST
     return (*asked[:MOST], f"and {more} more, which only the file shows") if more > 0 else tuple(asked)
+
+
+def _chat_words(chat: object) -> list[str]:
+    """What the chat section asks for: programs to start, servers to call, tools to let loose."""
+    if not isinstance(chat, Mapping):
+        return []
+    asked = ["change which tools models may call in the chat, and which of them unasked"]
+    servers = chat.get("mcpServers")
+    for name, server in servers.items() if isinstance(servers, Mapping) else ():
+        if not isinstance(server, Mapping):
+            continue
+        if isinstance(server.get("url"), str):
+            place = _bounded(without_password(server["url"]))
+            asked.append(f"connect the chat to the tool server {_bounded(name)} at {place}")
+        else:
+            listed = server.get("args")
+            parts = [server.get("command"), *(listed if isinstance(listed, list) else ())]
+            command = " ".join(str(part) for part in parts)
+            asked.append(f"start the tool server {_bounded(name)}: `{_bounded(command)}`")
+        for group in ("env", "headers"):
+            values = server.get(group)
+            for value in values.values() if isinstance(values, Mapping) else ():
+                if words := _reference_words(value):
+                    asked.append(f"{words.removesuffix(' as a key')} for the tool server {_bounded(name)}")
+    return asked
 
 
 def _reference_words(entry: object) -> str | None:
@@ -134,8 +161,7 @@ def _clouds(project: Layer) -> list[str]:
 
 
 def _bounded(text: str) -> str:
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text[: LONGEST + 1])
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+    return printable(text, LONGEST)
 
 
 def _listed(listed: object) -> list[object]:

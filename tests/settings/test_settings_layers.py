@@ -80,7 +80,9 @@ def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
     settings = home.load()
     assert settings.keymap == {"quit": "x"}
     assert settings.policy == {"attempts": 3, "a": 2}
-    assert messages(settings) == ["keymap: what is not text is ignored (1)"]
+    assert [problem.describe().partition(":")[2] for problem in settings.problems] == [
+        '5:15: keymap.help is ignored: it must be text, such as "ctrl+r" or "r,f5"'
+    ]
     home.user(ours={"keymap": []})
     assert messages(home.load()) == ["keymap is ignored: it must be an object {...}"]
 
@@ -176,3 +178,10 @@ def test_places_in_the_home_directory_are_short(tmp_path: Path, monkeypatch: pyt
     path.write_text('{"pi-ollama": {\n"cloudUrl": "https://own.example"}}')
     settings = load(Sources(path, tmp_path / "project", {}))
     assert settings.cloud_url.origin.describe() == "global ~/settings.json:2"
+
+
+def test_a_problem_quotes_no_letter_that_hides_or_reorders_others(home: Home) -> None:
+    home.file.write_text('{"okr-tui": {"keymap": {"\\u202e\\ud800": null}}}')
+    (problem,) = home.load().problems
+    assert problem.describe().isprintable()
+    assert "keymap.��" in problem.describe()
