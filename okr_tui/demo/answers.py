@@ -90,12 +90,15 @@ OTHERS = (PARAGRAPH, STEPS, COMPARISON)
 
 
 def compose(prompt: str, tools: Sequence[Record] = (), result: str | None = None) -> Answer:
-    """Answer a prompt: call the first tool if it asks for the weather, or sum up the `result` of one."""
-    if result is not None:
+    """Answer a prompt: call the tools it names, or sum up the `result` of one.
+
+    The weather asks for the first tool, a search for web_search; "without end" calls after every result.
+    """
+    if result is not None and "without end" not in prompt:
         return Answer("The tool answered; sum it up.", f"The tool reports: **{result.strip()}**\n")
-    if tools and re.search("weather", prompt, re.IGNORECASE):
-        call = _call(tools[0], prompt)
-        return Answer(f"Need the {call.name} tool.", "", (call,))
+    if wanted := _wanted(tools, prompt):
+        calls = tuple(_call(tool, prompt) for tool in wanted)
+        return Answer(f"Need the {calls[0].name} tool.", "", calls)
     topic = " ".join(prompt.split()[:8]) or "nothing"
     return Answer(f"The user asks: {topic}. Give a short, clear answer.", _text(prompt))
 
@@ -112,13 +115,26 @@ def _text(prompt: str) -> str:
     return OTHERS[hashlib.sha256(prompt.encode()).digest()[0] % len(OTHERS)]
 
 
+def _wanted(tools: Sequence[Record], prompt: str) -> list[Record]:
+    named = [tool for tool in tools if re.search(rf"\b{re.escape(_name(tool))}\b", prompt)]
+    if not named and re.search("weather", prompt, re.IGNORECASE):
+        return list(tools[:1])
+    if not named and re.search(r"\bsearch\b", prompt, re.IGNORECASE):
+        return [tool for tool in tools if _name(tool) == "web_search"]
+    return named
+
+
+def _name(tool: Record) -> str:
+    return str((_record(tool.get("function")) or tool).get("name", "tool"))
+
+
 def _call(tool: Record, prompt: str) -> ToolCall:
     function = _record(tool.get("function")) or tool
     schema = _record(function.get("parameters")) or _record(function.get("input_schema"))
     properties = _record(schema.get("properties"))
     arguments = {name: _argument(_record(described), prompt) for name, described in properties.items()}
-    digest = hashlib.sha256(prompt.encode()).hexdigest()
-    return ToolCall(str(function.get("name", "tool")), arguments, f"call_{digest[:8]}")
+    digest = hashlib.sha256(f"{_name(tool)} {prompt}".encode()).hexdigest()
+    return ToolCall(_name(tool), arguments, f"call_{digest[:8]}")
 
 
 def _argument(described: Record, prompt: str) -> object:

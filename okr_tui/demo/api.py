@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
@@ -52,7 +53,10 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/api/web_fetch": Endpoint("POST", endpoints.web_fetch, "unauthorized"),
     "/v1/models": Endpoint("GET", endpoints.models),
     MODEL_PREFIX: Endpoint("GET", endpoints.one_model),
-    "/v1/chat/completions": Endpoint("POST", inference.completions, "unauthorized"),
+    "/v1/chat/completions": Endpoint("POST", inference.chat_completions, "unauthorized"),
+    "/v1/completions": Endpoint("POST", inference.completions, "unauthorized"),
+    "/v1/responses": Endpoint("POST", inference.responses, "unauthorized"),
+    "/v1/embeddings": Endpoint("POST", endpoints.embeddings, "unauthorized"),
     "/v1/messages": Endpoint("POST", inference.messages, "unauthorized"),
 }
 
@@ -77,6 +81,7 @@ class Api:
                 response = refusal.response(received.path)
             received.status = response.status_code
             response.headers.update(FRONT_HEADERS)
+            response.headers["date"] = formatdate(now, usegmt=True)
             response.headers["x-request-id"] = str(uuid4())
             await response(scope, receive, send)
         except (Hangup, ClientDisconnect):

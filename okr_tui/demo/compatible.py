@@ -35,11 +35,14 @@ class OpenAIChat(Dialect):
 
     media_type = "text/event-stream"
     streams_by_default = False
+    identity = "chatcmpl-730"
+    chunk_kind = "chat.completion.chunk"
 
     def __init__(self, model: str, clock: Callable[[], float], include_usage: bool = False) -> None:
         super().__init__(model, clock)
         self.include_usage = include_usage
         self._first = True
+        self._tools = 0
 
     def piece(self, kind: Kind, text: str) -> bytes:
         """A chunk; reasoning has a field of its own beside empty content."""
@@ -48,7 +51,8 @@ class OpenAIChat(Dialect):
 
     def tool(self, call: ToolCall) -> bytes:
         """A chunk with the tool call; its arguments are a string."""
-        return self._chunk({"content": "", "tool_calls": [{"index": 0, **self._tool(call)}]})
+        self._tools += 1
+        return self._chunk({"content": "", "tool_calls": [{"index": self._tools - 1, **self._tool(call)}]})
 
     def closing(self, ending: Ending) -> bytes:
         """The finish reason, the usage if asked for, and the end mark."""
@@ -78,11 +82,11 @@ class OpenAIChat(Dialect):
         return self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
 
     def _event(self, body: Body) -> bytes:
-        return b"data: " + encode(self._envelope("chat.completion.chunk") | body) + b"\n\n"
+        return b"data: " + encode(self._envelope(self.chunk_kind) | body) + b"\n\n"
 
     def _envelope(self, kind: str) -> Body:
         return {
-            "id": "chatcmpl-730",
+            "id": self.identity,
             "object": kind,
             "created": int(self.clock()),
             "model": self.model,
@@ -100,6 +104,29 @@ class OpenAIChat(Dialect):
             "completion_tokens": ending.output_tokens,
             "total_tokens": total,
         }
+
+
+class OpenAICompletions(OpenAIChat):
+    """POST /v1/completions: text in place of a message; it knows neither thinking nor tools."""
+
+    identity = "cmpl-730"
+    chunk_kind = "text_completion"
+
+    def piece(self, kind: Kind, text: str) -> bytes:
+        """A chunk; while thinking its text is empty."""
+        return self._chunk({"text": text if kind == "content" else ""})
+
+    def tool(self, call: ToolCall) -> bytes:  # noqa: ARG002
+        """Nothing."""
+        return b""
+
+    def whole(self, answer: Answer, ending: Ending) -> Body:
+        """A text_completion."""
+        choice = {"index": 0, "text": answer.text, "finish_reason": ending.reason}
+        return self._envelope(self.chunk_kind) | {"choices": [choice], "usage": self._usage(ending)}
+
+    def _chunk(self, delta: Body, reason: str | None = None) -> bytes:
+        return self._event({"choices": [{"index": 0, "text": "", **delta, "finish_reason": reason}]})
 
 
 class AnthropicMessages(Dialect):
@@ -127,9 +154,12 @@ class AnthropicMessages(Dialect):
         return self._delta({"type": "text", "text": ""}, {"type": "text_delta", "text": text})
 
     def tool(self, call: ToolCall) -> bytes:
-        """A block of its own."""
+        """A block of its own, also after another tool's."""
+        before = self._stop() if self._open == "tool_use" else b""
+        self._open = None if before else self._open
         block: Body = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
-        return self._delta(block, {"type": "input_json_delta", "partial_json": json.dumps(call.arguments)})
+        delta: Body = {"type": "input_json_delta", "partial_json": json.dumps(call.arguments)}
+        return before + self._delta(block, delta)
 
     def closing(self, ending: Ending) -> bytes:
         """The stop reason, the usage, and the end mark."""

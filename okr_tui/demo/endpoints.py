@@ -45,6 +45,13 @@ async def never(call: Call) -> Response:
     raise call.refuse("endpoint-unauthorized")
 
 
+async def embeddings(call: Call) -> Response:
+    """POST /v1/embeddings: answered by the cloud, with nothing in it."""
+    model = find_model(call).name
+    usage = {"prompt_tokens": 0, "total_tokens": 0}
+    return JSONResponse({"object": "list", "data": [], "model": model, "usage": usage})
+
+
 async def identity(call: Call) -> Response:
     """POST /api/me."""
     return JSONResponse(call.account.identity())

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from starlette.responses import Response, StreamingResponse
 
+from okr_tui.demo import conversation
 from okr_tui.demo.answers import Answer, compose, pieces
 from okr_tui.demo.calls import Call, Hangup
 from okr_tui.demo.catalogue import FAULTS
-from okr_tui.demo.compatible import AnthropicMessages, OpenAIChat
+from okr_tui.demo.compatible import AnthropicMessages, OpenAIChat, OpenAICompletions
 from okr_tui.demo.dialects import Dialect, Ending, Kind, NativeChat, NativeGenerate, encode
 from okr_tui.demo.models import MODELS, RETIRED, Model
+from okr_tui.demo.responses import OpenAIResponses
 
 TEMPLATE_TOKENS = 12
 CHARACTERS_PER_TOKEN = 4
@@ -26,9 +28,19 @@ async def generate(call: Call) -> Response:
     return await _infer(call, NativeGenerate)
 
 
-async def completions(call: Call) -> Response:
+async def chat_completions(call: Call) -> Response:
     """POST /v1/chat/completions."""
     return await _infer(call, OpenAIChat)
+
+
+async def completions(call: Call) -> Response:
+    """POST /v1/completions."""
+    return await _infer(call, OpenAICompletions)
+
+
+async def responses(call: Call) -> Response:
+    """POST /v1/responses."""
+    return await _infer(call, OpenAIResponses)
 
 
 async def messages(call: Call) -> Response:
@@ -38,14 +50,14 @@ async def messages(call: Call) -> Response:
 
 async def _infer(call: Call, kind: type[Dialect]) -> Response:
     model = find_model(call)
-    conversation = _conversation(call)
-    _check(call, model, conversation)
+    said = conversation.read(call.body)
+    _check(call, model, said)
     call.occupy()
     dialect = kind(model.name, call.state.clock)
     options = call.body.get("stream_options")
     if isinstance(dialect, OpenAIChat) and isinstance(options, Mapping):
         dialect.include_usage = bool(options.get("include_usage"))
-    answer = _answer(call, model, conversation)
+    answer = _answer(call, model, said)
     if call.body.get("stream", kind.streams_by_default):
         return StreamingResponse(_stream(call, dialect, answer), media_type=kind.media_type)
     return await _whole(call, dialect, answer)
@@ -63,18 +75,18 @@ def find_model(call: Call) -> Model:
     return MODELS[name]
 
 
-def _check(call: Call, model: Model, conversation: Sequence[Mapping[str, object]]) -> None:
+def _check(call: Call, model: Model, said: Sequence[conversation.Body]) -> None:
     account = call.account
     if model.paid and account.plan == "free" and account.purchased <= 0:
         raise call.refuse("subscription-or-extra-usage")
     asked = _asked(call)
     if asked is not None and asked > model.output_limit:
         raise call.refuse("max-tokens", asked=asked, limit=model.output_limit)
-    texts = [_text(message) for message in conversation]
+    texts = [conversation.text(message) for message in said]
     call.input_tokens = TEMPLATE_TOKENS + sum(map(len, texts)) // CHARACTERS_PER_TOKEN
     if call.input_tokens > model.context:
         raise call.refuse("context-too-long", excess=call.input_tokens - model.context)
-    images = [image for message in conversation for image in _images(message)]
+    images = [image for message in said for image in conversation.images(message)]
     if images and "vision" not in model.capabilities:
         raise call.refuse("image-not-supported")
     if any(str(image).startswith("http") for image in images):
@@ -83,11 +95,12 @@ def _check(call: Call, model: Model, conversation: Sequence[Mapping[str, object]
         raise call.refuse(window)
 
 
-def _answer(call: Call, model: Model, conversation: Sequence[Mapping[str, object]]) -> Answer:
-    tools = [tool for tool in _records(call.body.get("tools")) if "tools" in model.capabilities]
-    last = conversation[-1] if conversation else {}
-    asked = [_text(message) for message in conversation if message.get("role", "user") == "user"]
-    answer = compose(asked[-1] if asked else "", tools, _text(last) if last.get("role") == "tool" else None)
+def _answer(call: Call, model: Model, said: Sequence[conversation.Body]) -> Answer:
+    tools = conversation.records(call.body.get("tools")) if "tools" in model.capabilities else []
+    last = said[-1] if said else {}
+    asked = [conversation.text(message) for message in said if message.get("role", "user") == "user"]
+    result = conversation.text(last) if last.get("role") == "tool" else None
+    answer = compose(asked[-1] if asked else "", tools, result)
     # gpt-oss thinks whatever it is told.
     silent = call.body.get("think") is False and model.architecture != "gptoss"
     if silent or "thinking" not in model.capabilities:
@@ -161,31 +174,8 @@ def _ending(call: Call, reason: str, started: float) -> Ending:
 def _asked(call: Call) -> int | None:
     options = call.body.get("options")
     if call.received.path.startswith("/v1/"):
-        asked = call.body.get("max_tokens", call.body.get("max_completion_tokens"))
+        names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+        asked = next((call.body[name] for name in names if name in call.body), None)
     else:
         asked = options.get("num_predict") if isinstance(options, Mapping) else None
     return asked if isinstance(asked, int) else None
-
-
-def _conversation(call: Call) -> list[Mapping[str, object]]:
-    if "prompt" in call.body:
-        return [{"role": "user", "content": call.body["prompt"], "images": call.body.get("images")}]
-    return _records(call.body.get("messages"))
-
-
-def _records(value: object) -> list[Mapping[str, object]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
-def _text(message: Mapping[str, object]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        return " ".join(str(part.get("text", "")) for part in _records(content))
-    return str(content or "")
-
-
-def _images(message: Mapping[str, object]) -> list[object]:
-    native = message.get("images")
-    linked = [part.get("image_url") for part in _records(message.get("content")) if "image_url" in part]
-    addresses = [link.get("url") if isinstance(link, Mapping) else link for link in linked]
-    return (native if isinstance(native, list) else []) + addresses

@@ -79,6 +79,7 @@ async def serve(cloud: SimulatedCloud) -> AsyncIterator[str]:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=1,
     )
     # Only a socket that names its protocol gets TCP_NODELAY; without it every small answer waits 40 ms.
