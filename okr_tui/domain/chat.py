@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from okr_tui.domain.faults import Fault
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+TOOL_FAILED: Final = "Error: "
+"""What tells the model that a tool failed: the API has no mark of its own for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `images` are base64 texts; `incomplete` marks an answer that was cut off."""
+    """One turn. `images` are base64 texts; `incomplete` marks an answer that was cut off.
+
+    `failed` marks the result of a tool that could not do its work.
+    """
 
     role: Role
     content: str
@@ -29,10 +35,12 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_name: str | None = None
     incomplete: bool = False
+    failed: bool = False
 
     def wire(self) -> dict[str, object]:
         """The message as the native API takes it."""
-        document: dict[str, object] = {"role": self.role, "content": self.content}
+        content = f"{TOOL_FAILED}{self.content}" if self.failed else self.content
+        document: dict[str, object] = {"role": self.role, "content": content}
         if self.thinking:
             document["thinking"] = self.thinking
         if self.images:
