@@ -1,33 +1,44 @@
 """`okr-tui chat`: one answer, streamed."""
 
 import asyncio
+import os
+import stat
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.documents import Document, hop_document
-from okr_tui.cli.images import read_image
+from okr_tui.cli.chat_output import Answer, JsonAnswer, PlainAnswer
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.text import note, safe, show_record
+from okr_tui.cli.text import note
 from okr_tui.cli.verb import json_option, run
-from okr_tui.domain.chat import ChatEvent, Delta, Finished, Message, Routed, ToolCall
-from okr_tui.domain.errors import OkrError
+from okr_tui.domain.chat import Message
+from okr_tui.domain.chat_options import THINK_LEVELS, ChatOptions, think_refusal
+from okr_tui.domain.errors import ChatError, OkrError
 from okr_tui.domain.models import bare_name
-from okr_tui.services.chat import THINK_LEVELS
 
 if TYPE_CHECKING:
     from okr_tui.services.keyring import Keyring
+    from okr_tui.services.rounds import Ask
+
+CONVERSATION = "cli"
 
 
 @click.command()
 @click.argument("model")
 @click.argument("prompt", metavar="[PROMPT | -]", required=False)
-@click.option("--system", metavar="TEXT", help="What the model is told before the prompt.")
+@click.option("--system", metavar="TEXT", default="", help="What the model is told before the prompt.")
 @click.option("--think", type=click.Choice(list(THINK_LEVELS)), help="How much the model thinks first.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="temperature, top_p, num_predict or seed; may be given several times.",
+)
 @click.option(
     "--image",
     "images",
@@ -35,30 +46,50 @@ if TYPE_CHECKING:
     multiple=True,
     help="A picture to go with the prompt; may be given several times.",
 )
+@click.option("--tools/--no-tools", help="Let the model search and read the web, unasked  [default: no]")
 @json_option
 @click.pass_obj
 def chat(
     invocation: Invocation,
     model: str,
     prompt: str | None,
-    system: str | None,
+    system: str,
     think: str | None,
+    settings: tuple[str, ...],
     images: tuple[Path, ...],
     *,
+    tools: bool,
     as_json: bool,
 ) -> None:
-    """Ask MODEL; the prompt is read from standard input when it is - or not given.
+    """Ask MODEL. What is piped in is the prompt, or follows the one that is given.
 
-    The answer goes to standard output as it comes, all else to standard error.
+    The answer goes to standard output as it comes, all else to standard error. Within a loop that reads
+    lines, give this command an input of its own: </dev/null.
     """
+    from okr_tui.services.images import check_sight, read_image
+    from okr_tui.services.rounds import Consent, rounds
+    from okr_tui.services.tools import BUILT_IN_ONLY, ToolBox
+
+    options = _options(settings)
     text = _prompt(prompt)
+    try:
+        pictures = tuple(map(read_image, images))
+    except ChatError as error:
+        raise click.UsageError(str(error)) from error
     messages = [Message("system", system)] if system else []
-    messages.append(Message("user", text, images=tuple(map(read_image, images))))
+    messages.append(Message("user", text, images=pictures))
     answer: Answer = JsonAnswer(bare_name(model)) if as_json else PlainAnswer(bare_name(model))
 
     async def work(keyring: "Keyring") -> None:
+        known = next((each for each in keyring.inventory.models if each.id == bare_name(model)), None)
+        check_sight(known, len(pictures))
+        box = ToolBox(BUILT_IN_ONLY, partial(keyring.post, conversation=CONVERSATION)) if tools else None
+        refusal = think_refusal(known, think)
+        if refusal:
+            note(refusal)
+        ask = _asking(keyring, model, None if refusal else think, options)
         try:
-            async with aclosing(keyring.chat(model, messages, conversation="cli", think=think)) as events:
+            async with aclosing(rounds(ask, messages, box, Consent(asks=False), keyring.clock)) as events:
                 async for event in events:
                     answer.take(event)
         except asyncio.CancelledError:
@@ -72,127 +103,48 @@ def chat(
     run(invocation, work)
 
 
+def _asking(keyring: "Keyring", model: str, think: str | None, options: ChatOptions) -> "Ask":
+    return lambda messages, tools: keyring.chat(
+        model,
+        messages,
+        conversation=CONVERSATION,
+        think=think,
+        sampling=options.sampling(),
+        tools=tools,
+    )
+
+
+def _options(settings: tuple[str, ...]) -> ChatOptions:
+    options = ChatOptions()
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes NAME=VALUE, not {setting[:40]!r}")
+        if name in ("system", "think", "tools"):
+            raise click.UsageError(f"--{name} is an option of its own")
+        try:
+            options = options.changed(name, value)
+        except ChatError as error:
+            raise click.UsageError(str(error)) from error
+    return options
+
+
 def _prompt(prompt: str | None) -> str:
-    if prompt == "-" or (prompt is None and not sys.stdin.isatty()):
-        prompt = sys.stdin.buffer.read().decode(errors="replace")
-    if not prompt or not prompt.strip():
+    """The prompt: the argument, and behind it what is piped in; `-` stands for the latter alone."""
+    given = "" if prompt is None or prompt == "-" else prompt
+    piped = "" if prompt is None and sys.stdin.isatty() else _piped(wanted=not given)
+    text = f"{given}\n\n{piped}" if given.strip() and piped.strip() else given or piped
+    if not text.strip():
         raise click.UsageError("a prompt is needed: as an argument or on standard input")
-    return prompt
+    return text
 
 
-@dataclass
-class Answer:
-    """What has come of an answer so far."""
-
-    model: str
-    content: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    routed: Routed | None = None
-    finished: Finished | None = None
-
-    def take(self, event: ChatEvent) -> None:
-        """Keep one more event and show it."""
-        match event:
-            case Routed():
-                self.routed = event
-            case Delta():
-                self.content.append(event.content)
-                self.thinking.append(event.thinking)
-                self.tool_calls += event.tool_calls
-            case Finished():
-                self.finished = event
-
-    def close(self, error: str | None = None) -> None:
-        """Show the end; `error` says what cut the answer off."""
-
-
-class JsonAnswer(Answer):
-    """One line a piece, and a summary as the last line, also of an answer that was cut off."""
-
-    def take(self, event: ChatEvent) -> None:
-        """See Answer."""
-        super().take(event)
-        if isinstance(event, Delta):
-            piece = {
-                "content": event.content,
-                "thinking": event.thinking,
-                "tool_calls": [_call_document(call) for call in event.tool_calls],
-            }
-            show_record({"done": False, "model": self.model, **piece})
-
-    def close(self, error: str | None = None) -> None:
-        """See Answer."""
-        end = self.finished
-        summary: Document = {
-            "done": end is not None,
-            "model": self.model,
-            "content": "".join(self.content),
-            "thinking": "".join(self.thinking),
-            "tool_calls": [_call_document(call) for call in self.tool_calls],
-            "done_reason": end.done_reason if end else None,
-            "key": self.routed.index if self.routed else None,
-            "hops": [hop_document(hop) for hop in (self.routed.hops if self.routed else ())],
-            "input_tokens": end.input_tokens if end else None,
-            "output_tokens": end.output_tokens if end else None,
-            "first_token_ms": end.first_token_ms if end else None,
-            "duration_ms": end.duration_ms if end else None,
-        }
-        show_record(summary if error is None else {**summary, "error": error})
-
-
-class PlainAnswer(Answer):
-    """The answer for people: content on standard output, thinking and the way it took beside it."""
-
-    def take(self, event: ChatEvent) -> None:
-        """See Answer."""
-        if isinstance(event, Routed):
-            for hop in event.hops:
-                status = f"{hop.fault.status} " if hop.fault.status else ""
-                note(f"#{hop.index or '?'} {status}{hop.fault.text}")
-        elif isinstance(event, Delta):
-            self._write(event)
-        super().take(event)
-
-    def _write(self, delta: Delta) -> None:
-        if delta.thinking:
-            click.echo(safe(delta.thinking), nl=False, err=True)
-        if delta.content:
-            if not any(self.content):
-                _end_line(self.thinking, err=True)
-            # A file gets what the model said; a terminal must not be told to do things.
-            text = safe(delta.content) if sys.stdout.isatty() else delta.content
-            click.echo(text, nl=False)
-        for call in delta.tool_calls:
-            note(f"the model asks for {call.name}")
-
-    def close(self, error: str | None = None) -> None:
-        """See Answer."""
-        if not any(self.content):
-            _end_line(self.thinking, err=True)
-        _end_line(self.content)
-        if self.finished:
-            note(_figures(self.model, self.finished))
-        elif error == "interrupted":
-            note("interrupted")
-
-
-def _end_line(pieces: list[str], *, err: bool = False) -> None:
-    text = "".join(pieces[-2:])
-    if any(pieces) and not text.endswith("\n"):
-        click.echo(err=err)
-
-
-def _figures(model: str, end: Finished) -> str:
-    parts = [f"{model} via #{end.index or '?'}"]
-    if end.input_tokens is not None and end.output_tokens is not None:
-        parts.append(f"{end.input_tokens} + {end.output_tokens} tokens")
-    if end.tokens_per_second:
-        parts.append(f"{end.tokens_per_second:.0f} tok/s")
-    if end.first_token_ms is not None:
-        parts.append(f"first after {end.first_token_ms / 1000:.1f} s")
-    return " · ".join([*parts, f"{end.duration_ms / 1000:.1f} s"])
-
-
-def _call_document(call: ToolCall) -> Document:
-    return {"id": call.id, "name": call.name, "arguments": dict(call.arguments)}
+def _piped(*, wanted: bool) -> str:
+    """What is on standard input; unless that is wanted, only of a pipe or a file: no terminal, no device."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except OSError:
+        mode = stat.S_IFIFO
+    if not wanted and not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
+        return ""
+    return sys.stdin.buffer.read().decode(errors="replace")

@@ -1,113 +1,194 @@
-"""`okr-tui connect`: how to point a client at the gateway. The token itself is not printed."""
+"""`okr-tui connect`: how to point a client at the gateway; for pi, done by itself. No token is shown."""
 
 import asyncio
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from okr_tui.cli.clients import CLIENTS, Reach, advice, pi_provider
 from okr_tui.cli.invocation import Invocation
 from okr_tui.cli.text import note, show
+from okr_tui.domain.errors import OkrError, SettingsError
 
 if TYPE_CHECKING:
+    from okr_tui.domain.gateway import Options
     from okr_tui.domain.models import Model
+    from okr_tui.services.keyring import Keyring
+    from okr_tui.settings.layers import Sources
 
-THINKING = {"off": "none", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": None}
-LONGEST_ANSWER = 32768
-COMPATIBLE = {
-    "supportsDeveloperRole": False,
-    "supportsStore": False,
-    "supportsReasoningEffort": True,
-    "supportsUsageInStreaming": True,
-    "maxTokensField": "max_tokens",
-}
+PI = "pi"
+NO_GATEWAY = (
+    "no gateway runs, and requests fail until one does: `okr-tui serve`, or set okr-tui.gateway.autostart, "
+    "with which the dashboard starts it"
+)
 
 
-def _ollama(url: str, token: str, _: "Sequence[Model]") -> list[str]:
-    return [f'export OLLAMA_HOST="{url}/{token}"', "ollama list"]
+class MistakenError(click.ClickException):
+    """A mistake in the command line, said in one line."""
 
-
-def _openai(url: str, token: str, _: "Sequence[Model]") -> list[str]:
-    return [f'export OPENAI_BASE_URL="{url}/v1"', f'export OPENAI_API_KEY="{token}"']
-
-
-def _anthropic(url: str, token: str, models: "Sequence[Model]") -> list[str]:
-    model = next((model.id for model in models if model.can("tools")), "MODEL")
-    return [
-        f'export ANTHROPIC_BASE_URL="{url}"',
-        f'export ANTHROPIC_AUTH_TOKEN="{token}"',
-        f"export ANTHROPIC_MODEL={shlex.quote(model)}",
-    ]
-
-
-CLIENTS: dict[str, Callable[[str, str, "Sequence[Model]"], list[str]]] = {
-    "ollama": _ollama,
-    "openai": _openai,
-    "anthropic": _anthropic,
-}
+    exit_code = 2
 
 
 @click.command()
-@click.argument("client", type=click.Choice(["pi", *CLIENTS]))
+@click.argument("client", type=click.Choice([PI, *CLIENTS]))
+@click.option("--write", is_flag=True, help="For pi: put the gateway and its models into pi's models.json.")
+@click.option("--undo", is_flag=True, help="For pi: put back what --write changed.")
 @click.pass_obj
-def connect(invocation: Invocation, client: str) -> None:
-    """Show how to point a client at the gateway: pi, ollama, openai or anthropic (Claude Code too)."""
-    asyncio.run(_connect(invocation, client))
+def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> None:
+    """Show how to point a client at the gateway; anthropic is for Claude Code too.
+
+    ollama-daemon is for `ollama serve`, which then uses the pool for its cloud models.
+    """
+    if (write or undo) and client != PI:
+        raise MistakenError(f"--write and --undo are for {PI}: what {client} needs is set in its shell")
+    if write and undo:
+        raise MistakenError("--write and --undo exclude each other")
+    if undo:
+        _undo(invocation)
+    else:
+        asyncio.run(_connect(invocation, client, write=write))
 
 
-async def _connect(invocation: Invocation, client: str) -> None:
-    from okr_tui.gateway.options import Options
+async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
+    from okr_tui.domain.gateway import Options
     from okr_tui.gateway.token import NAME, load_token
-    from okr_tui.store.locate import state_folder
 
-    load_token(state_folder())
-    place = state_folder() / NAME
+    state = invocation.state_folder
+    load_token(state)
     async with invocation.keyring("cli", watching=False) as keyring:
         options, problems = Options.read(keyring.configuration.settings.gateway)
         for problem in (*keyring.problems, *problems):
             note(f"okr-tui: {problem}")
-        if not keyring.inventory.models:
-            await keyring.inventory.refresh()
-        if keyring.inventory.error:
-            note(f"okr-tui: models not read: {keyring.inventory.error}")
-        models = [model for model in keyring.inventory.models if model.status == "listed"]
-    if client == "pi":
-        note("Put this into models.json beside pi's settings.json; it works while `okr-tui serve` runs:")
-        show(json.dumps(pi_document(options.url, place, models), ensure_ascii=False, indent=2))
+        reach = _reach(options, state)
+        models = await _models(keyring) if client in (PI, "anthropic") else ()
+    if client == PI:
+        _pi(invocation, pi_provider(reach.url, state / NAME, models), write=write)
+    else:
+        lines = CLIENTS[client](reach, f"$(cat {shlex.quote(str(state / NAME))})", models)
+        note(advice(client, reach))
+        for line in lines:
+            show(line)
+    if not reach.runs:
+        note(f"okr-tui: {NO_GATEWAY}")
+
+
+def _reach(options: "Options", state: Path) -> Reach:
+    from okr_tui.domain.gateway import url
+    from okr_tui.gateway.daemon import HOST
+    from okr_tui.services.presence import running_gateway
+
+    if running := running_gateway(state):
+        return Reach(running.url, running.daemon_url, runs=True)
+    for name, port in (("port", options.port), ("daemonPort", options.daemon_port)):
+        if port == 0:
+            raise OkrError(
+                f"okr-tui.gateway.{name} is 0, which is another port at each start: start `okr-tui serve` "
+                "first, or choose a number"
+            )
+    return Reach(options.url, url(HOST, options.daemon_port) if options.daemon_port else None, runs=False)
+
+
+async def _models(keyring: "Keyring") -> "tuple[Model, ...]":
+    """The models that are listed now; the last known ones when they cannot be read."""
+    await keyring.inventory.refresh()
+    if keyring.inventory.error:
+        note(f"okr-tui: models not read: {keyring.inventory.error}")
+    return tuple(model for model in keyring.inventory.models if model.status == "listed")
+
+
+def _pi(invocation: Invocation, provider: dict[str, object], *, write: bool) -> None:
+    from okr_tui.settings import pi_models
+
+    sources = invocation.sources()
+    path = pi_models.models_file(sources.global_file)
+    whole = {pi_models.PROVIDERS: {pi_models.PROVIDER: provider}}
+    document = json.dumps(whole, ensure_ascii=False, indent=2)
+    if write:
+        _write(path, provider, invocation.state_folder, document)
+    else:
+        note(f"Put this into {path}, or let --write do it:")
+        show(document)
+    for warning in _warnings(sources, path.parent):
+        note(f"okr-tui: {warning}")
+
+
+def _write(path: Path, provider: dict[str, object], state: Path, document: str) -> None:
+    from okr_tui.settings import pi_models
+
+    if not provider["models"]:
+        raise OkrError(f"no models are known, so nothing was written to {path}: try again, or see doctor")
+    try:
+        done = pi_models.write(path, provider, state)
+    except SettingsError:
+        note(f"Not written; this is what belongs into {path}:")
+        show(document)
+        raise
+    if not done.changed:
+        show(f"{path} is up to date; nothing was written")
         return
-    note("Run this in the client's shell, while `okr-tui serve` runs elsewhere:")
-    for line in CLIENTS[client](options.url, f"$(cat {shlex.quote(str(place))})", models):
-        show(line)
+    show(f"Wrote the provider {pi_models.PROVIDER} to {path}")
+    if done.moved:
+        note(
+            f"okr-tui: the provider {pi_models.PROVIDER} that was there is {done.moved} now, and goes around "
+            "the gateway; --undo gives its name back"
+        )
+    if not done.kept:
+        note(f"okr-tui: another program changed {path} right after: look at it, and try again")
 
 
-def pi_document(url: str, token: Path, models: "Sequence[Model]") -> dict[str, object]:
-    """The gateway as a provider of pi, which runs what stands behind an exclamation mark."""
-    return {
-        "providers": {
-            "ollama-cloud": {
-                "baseUrl": f"{url}/v1",
-                "api": "openai-completions",
-                "apiKey": f"!cat {shlex.quote(str(token))}",
-                "compat": COMPATIBLE,
-                "models": [_pi_model(model) for model in models],
-            }
-        }
-    }
+def _undo(invocation: Invocation) -> None:
+    from okr_tui.settings import pi_models
+
+    path = pi_models.models_file(invocation.sources().global_file)
+    done = pi_models.undo(path, invocation.state_folder)
+    if done is None:
+        show(f"Nothing to undo: no provider was written to {path}")
+    elif not done.changed:
+        show(f"Nothing to undo: the provider is gone from {path} already")
+    elif done.gone:
+        show(f"Removed {path}, which was made for the provider {pi_models.PROVIDER}")
+    else:
+        restored = "; the one that was there before has its name back" if done.restored else ""
+        show(f"Took the provider {pi_models.PROVIDER} out of {path}{restored}")
+    if done and not done.kept:
+        note(f"okr-tui: another program changed {path} right after: look at it, and try again")
 
 
-def _pi_model(model: "Model") -> dict[str, object]:
-    document: dict[str, object] = {
-        "id": model.id,
-        "name": model.display,
-        "reasoning": model.can("thinking"),
-        "input": ["text", "image"] if model.can("vision") else ["text"],
-    }
-    if model.context_length:  # pi has defaults of its own; a zero would make it drop the provider
-        document["contextWindow"] = model.context_length
-        document["maxTokens"] = max(1, min(LONGEST_ANSWER, model.context_length // 4))
-    if model.can("thinking"):
-        document["thinkingLevelMap"] = THINKING
-    return document
+def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
+    """What keeps pi from the gateway in spite of the provider; `agent` is the folder of its models.json.
+
+    Of variables, only the one that moves that folder matters: pi has none for the key of a provider that is
+    not built in.
+    """
+    from okr_tui.settings import pi
+    from okr_tui.settings.layers import agent_folder
+    from okr_tui.settings.pi_models import PROVIDER
+
+    if agent != agent_folder(sources.environment):
+        yield f"pi reads this models.json only with PI_CODING_AGENT_DIR={shlex.quote(str(agent))}"
+    for path in dict.fromkeys((sources.global_file, agent / "settings.json", sources.project_file)):
+        try:
+            names = list(pi.extension_places(path))
+        except SettingsError as error:
+            yield f"{error}; pi may load {pi.EXTENSION} from there, which would replace the provider"
+            continue
+        for name in names:
+            yield (
+                f"{path} loads {pi.EXTENSION} in {name}, which replaces the provider, so that requests go "
+                f"around the gateway: take it out there, or `pi remove npm:{pi.EXTENSION}`"
+            )
+    auth = pi.auth_file(agent)
+    try:
+        providers = [found.provider for found in pi.stored_keys(auth, sources.environment)]
+    except SettingsError as error:
+        yield f"{error}; an entry {PROVIDER} there would be sent in place of the gateway's token"
+        return
+    if PROVIDER in providers:
+        yield (
+            f"{auth} has a key for {PROVIDER}, which pi sends in place of the gateway's token: "
+            f"`okr-tui import-keys` adds it to the pool; then /logout in pi, and choose {PROVIDER}"
+        )

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import importlib
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
 
 import click
 
 from okr_tui.cli.invocation import Invocation, local_zone
-from okr_tui.services.service import Service
+
+if TYPE_CHECKING:
+    from okr_tui.ui.feeds import Opened, OpenService
 
 
 class NoTerminal(click.ClickException):
@@ -29,11 +31,18 @@ def dashboard(invocation: Invocation) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(invocation: Invocation) -> AsyncGenerator[Service, None]:
-    """The service; its code is read in a thread, so that the screen answers meanwhile."""
-    await asyncio.to_thread(importlib.import_module, "okr_tui.services.keyring")
-    async with invocation.keyring("dashboard") as keyring:
-        yield keyring
+async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
+    """The service and the conversations; their code is read in a thread, so the screen answers meanwhile."""
+    await asyncio.to_thread(importlib.import_module, "okr_tui.services.conversations")
+    from okr_tui.cli.hosting import hosting
+    from okr_tui.services.conversations import Conversations
+
+    async with (
+        invocation.keyring("dashboard") as keyring,
+        Conversations.open(keyring, invocation.state) as conversations,
+    ):
+        await keyring.host(hosting(invocation, keyring))
+        yield keyring, conversations
 
 
 def require_terminal() -> None:
@@ -42,7 +51,7 @@ def require_terminal() -> None:
         raise NoTerminal("the dashboard needs a terminal; see okr-tui --help for commands that do not")
 
 
-def run(open_service: Callable[[], AbstractAsyncContextManager[Service]], *, demo: bool) -> object:
+def run(open_service: "OpenService", *, demo: bool) -> object:
     """Show the dashboard over a service until the user leaves; answers what the app ended with."""
     from okr_tui.ui.app import OkrApp
 

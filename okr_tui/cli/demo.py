@@ -18,7 +18,7 @@ from okr_tui.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from okr_tui.services.keyring import Keyring
-    from okr_tui.services.service import Service
+    from okr_tui.ui.feeds import Opened
 
 SCENARIOS = ("calm", "crowded", "day", "outage", "revoked", "spent")
 CHAT_EVERY = 1.5
@@ -51,20 +51,22 @@ def run_demo(scenario: str, speed: float) -> None:
 
     with tempfile.TemporaryDirectory(prefix="okr-tui-demo-") as folder:
         place = Path(folder)
-        invocation = Invocation(settings=place / "settings.json", project=place / "project", environment={})
+        invocation = Invocation(
+            settings=place / "settings.json", project=place / "project", environment={}, state=place / "state"
+        )
 
         @contextlib.asynccontextmanager
-        async def service() -> AsyncGenerator["Service", None]:
+        async def service() -> AsyncGenerator["Opened", None]:
             async with _child("-m", "okr_tui.demo", "--scenario", scenario, "--speed", str(speed)) as cloud:
                 assert cloud.stdout is not None
                 ready = json.loads(await cloud.stdout.readline())
                 assert invocation.settings is not None
                 await asyncio.to_thread(_write_settings, invocation.settings, ready, speed)
                 async with (
-                    dashboard.opened(invocation) as keyring,
+                    dashboard.opened(invocation) as services,
                     _child(*_traffic_arguments(invocation, speed)),
                 ):
-                    yield keyring
+                    yield services
 
         dashboard.run(service, demo=True)
 
@@ -75,6 +77,9 @@ def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
         "pi-ollama": {"cloudUrl": ready["url"], "apiKeys": ready["keys"], "activeKeyIndex": 0},
         "okr-tui": {
             "store": f"sqlite:{path.parent / 'log.db'}",
+            # The usual port may be a real gateway's.
+            "gateway": {"port": 0},
+            "chat": {"tools": True, "confirm": {"web_fetch": "ask"}},
             "policy": {
                 "spent_jitter": [0.5 / speed, 2 / speed],
                 "balance_lag": 3 / speed,

@@ -91,6 +91,8 @@ def model_document(row: ModelRow) -> Document:
         "capabilities": None if model.capabilities is None else list(model.capabilities),
         "status": model.status,
         "keys": list(row.keys),
+        "favourite": row.favourite,
+        "replaced_by": row.replaced_by,
     }
 
 
@@ -105,7 +107,7 @@ def info_document(row: ModelRow) -> Document:
 
 
 def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) -> Document:
-    """`status`; `gateway` is the address of the one that answers."""
+    """`status`; `gateway` is the address of the one that runs."""
     pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
     counts = {state.value: pool.counts[state] for state in State if pool.counts.get(state)}
     return {
@@ -119,7 +121,7 @@ def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) 
         "gateway": {"url": gateway},
         "settings": {
             "files": [str(path) for path in settings.files],
-            "problems": list(settings.problems),
+            "problems": list(snapshot.problems),
         },
         "forecast": {"empty_at": rfc3339(pool.empty_at)},
     }

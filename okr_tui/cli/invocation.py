@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The options of the root command."""
+    """The options of the root command; `environment` and `state` stand in for the user's own."""
 
     settings: Path | None = None
     project: Path = Path()
@@ -26,6 +26,14 @@ class Invocation:
     store: str | None = None
     debug: bool = False
     environment: Mapping[str, str] | None = None
+    state: Path | None = None
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the gateway's token is, and where gateways that run are announced."""
+        from okr_tui.store.locate import state_folder
+
+        return self.state or state_folder()
 
     def sources(self) -> "Sources":
         """Where settings are read from."""

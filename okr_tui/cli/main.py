@@ -24,6 +24,7 @@ VERBS = {
     "refresh": ("models", "Read the model list again."),
     "info": ("models", "Everything about one model."),
     "chat": ("chat", "Ask a model; the answer is streamed."),
+    "conversations": ("conversations", "The conversations that the chat keeps."),
     "explain": ("explain", "Which key the next request takes, and why."),
     "events": ("events", "The log of requests, faults and changes."),
     "rotate": ("keys", "Prefer the next key that is not blocked."),

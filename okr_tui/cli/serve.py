@@ -3,7 +3,9 @@
 import asyncio
 import json
 import signal
-import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,74 +13,127 @@ import click
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation
 from okr_tui.cli.text import note
+from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
-    from okr_tui.gateway.app import Record
+    from okr_tui.domain.gateway import Options
+    from okr_tui.gateway.host import Host
     from okr_tui.services.keyring import Keyring
 
 EXPOSED = "okr-tui: other machines can reach this gateway, and all that passes is plain HTTP"
+PORT = click.IntRange(0, 65535)
 
 
 @click.command()
 @click.option("--host", metavar="HOST", help="The address to listen on  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one  [default: 11435]")
+@click.option("--port", type=PORT, help="The port; 0 takes a free one  [default: 11435]")
+@click.option(
+    "--daemon-port",
+    type=PORT,
+    help="A second port for an `ollama` daemon, which signs its requests; 0 takes a free one.",
+)
 @click.option("--expose", is_flag=True, help="Allow a host that other machines reach; nothing is encrypted.")
 @click.option("--access-log", is_flag=True, help="Write a line of JSON to standard error for every request.")
 @click.pass_obj
 def serve(
-    invocation: Invocation, host: str | None, port: int | None, *, expose: bool, access_log: bool
+    invocation: Invocation,
+    host: str | None,
+    port: int | None,
+    daemon_port: int | None,
+    *,
+    expose: bool,
+    access_log: bool,
 ) -> None:
     """Run the gateway: Ollama's, OpenAI's and Anthropic's interface on this machine, over the pool."""
-    asyncio.run(_serve(invocation, host, port, expose=expose, access_log=access_log))
+    given = {"host": host or None, "port": port, "daemon_port": daemon_port}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    asyncio.run(_serve(invocation, chosen, expose=expose, access_log=access_log))
 
 
 async def _serve(
-    invocation: Invocation, host: str | None, port: int | None, *, expose: bool, access_log: bool
+    invocation: Invocation, chosen: Mapping[str, object], *, expose: bool, access_log: bool
 ) -> None:
-    from okr_tui.gateway.options import Options, is_loopback
-    from okr_tui.gateway.server import listen
+    from okr_tui.domain.gateway import is_loopback
+    from okr_tui.gateway.host import Host
     from okr_tui.gateway.transport import Transport
 
     async with invocation.keyring("gateway", transport=Transport()) as keyring:
-        options, problems = Options.read(keyring.configuration.settings.gateway)
+        options, problems = _options(keyring, chosen)
         for problem in (*keyring.problems, *problems):
             note(f"okr-tui: {problem}")
-        host = host or options.host
-        if not is_loopback(host):
+        if not is_loopback(options.host):
             if not expose:
-                raise click.UsageError(f"other machines can reach {host}: say --expose if that is meant")
+                raise click.UsageError(
+                    f"other machines can reach {options.host}: say --expose if that is meant"
+                )
             note(EXPOSED)
-        with listen(host, options.port if port is None else port) as listener:
-            await _answer(keyring, host, listener, access_log=access_log)
+        async with Host.open(
+            keyring,
+            options,
+            invocation.state_folder,
+            status=lambda url: status_document(keyring.snapshot, keyring.pool.store.name, url),
+            access=(lambda record: note(json.dumps(record))) if access_log else None,
+            trouble=lambda line: note(f"okr-tui: {line}"),
+        ) as running:
+            with _told_to_end() as ended:
+                click.echo(f"listening on {running.url}")
+                if running.daemon_url:
+                    click.echo(f"listening on {running.daemon_url} for the ollama daemon")
+                await _until(ended, keyring, running, chosen)
 
 
-async def _answer(keyring: "Keyring", host: str, listener: socket.socket, *, access_log: bool) -> None:
-    from okr_tui.gateway.app import Gateway
-    from okr_tui.gateway.options import url
-    from okr_tui.gateway.server import serving
-    from okr_tui.gateway.token import load_token
-    from okr_tui.store.locate import state_folder
+def _options(keyring: "Keyring", chosen: Mapping[str, object]) -> "tuple[Options, tuple[str, ...]]":
+    """What the settings say now, overruled by what was given with the verb; and what is wrong with it."""
+    from okr_tui.domain.gateway import Options
 
-    address = url(host, listener.getsockname()[1])
+    options, problems = Options.read(keyring.configuration.settings.gateway)
+    return replace(options, **chosen), problems  # type: ignore[arg-type]
 
-    def status() -> "Record":
-        return status_document(keyring.snapshot, keyring.pool.store.name, address)
 
-    gateway = Gateway(
-        keyring,
-        load_token(state_folder()),
-        host,
-        status=status,
-        access=(lambda record: note(json.dumps(record))) if access_log else None,
-        trouble=lambda line: note(f"okr-tui: {line}"),
-    )
+@contextmanager
+def _told_to_end() -> Iterator[asyncio.Event]:
+    """Set when the process is to end. Whoever asks once more does not want to wait for answers under way."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
         loop.add_signal_handler(number, ended.set)
-    async with serving(gateway, listener):
-        click.echo(f"listening on {address}")
-        await ended.wait()
-        # Whoever asks once more does not want to wait for the answers under way.
-        for number in (signal.SIGINT, signal.SIGTERM):
+    try:
+        yield ended
+    finally:
+        for number in signals:
             loop.remove_signal_handler(number)
+
+
+async def _until(
+    ended: asyncio.Event, keyring: "Keyring", running: "Host", chosen: Mapping[str, object]
+) -> None:
+    """Until it is told to end; raises OkrError when the service or its server failed for good."""
+    telling = asyncio.ensure_future(_tell(keyring, chosen))
+    waiting = asyncio.ensure_future(ended.wait())
+    failing = [asyncio.ensure_future(each.failed()) for each in (keyring, running)]
+    try:
+        await asyncio.wait((waiting, telling, *failing), return_when=asyncio.FIRST_COMPLETED)
+        for each in (telling, *failing):
+            if each.done() and not waiting.done():
+                error = each.exception() or each.result()
+                words = str(error) if isinstance(error, OkrError) else f"{type(error).__name__}: {error}"
+                raise OkrError(f"the gateway had to end: {words}; start it again")
+    finally:
+        for task in (waiting, telling, *failing):
+            task.cancel()
+
+
+async def _tell(keyring: "Keyring", chosen: Mapping[str, object]) -> None:
+    """Say what goes wrong while it runs, and that a change of where it listens has to wait; for ever."""
+    began, problems = _options(keyring, chosen)
+    said = {*keyring.problems, *problems}
+    async for _ in keyring.pool.changes():
+        options, problems = _options(keyring, chosen)
+        lines = [*keyring.problems, *problems]
+        if options != began:
+            lines.append("where the gateway listens was changed in the settings: it holds at its next start")
+        for line in lines:
+            if line not in said:
+                note(f"okr-tui: {line}")
+        said = set(lines)

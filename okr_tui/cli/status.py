@@ -1,5 +1,6 @@
 """`okr-tui status`: the pool at a glance."""
 
+import asyncio
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from okr_tui.services.service import Snapshot
 
 if TYPE_CHECKING:
     from okr_tui.services.keyring import Keyring
+    from okr_tui.services.presence import Presence
 
 
 @click.command()
@@ -23,19 +25,22 @@ if TYPE_CHECKING:
 def status(invocation: Invocation, *, as_json: bool) -> None:
     """The cloud, the active key and the pool at a glance. Asks the cloud nothing."""
 
+    from okr_tui.services.presence import running_gateway
+
     async def work(keyring: "Keyring") -> None:
         snapshot, store = keyring.snapshot, keyring.pool.store.name
+        gateway = await asyncio.to_thread(running_gateway, invocation.state_folder)
         if as_json:
-            show_document(status_document(snapshot, store))
+            show_document(status_document(snapshot, store, gateway.url if gateway else None))
             return
         show("🦙 Ollama Cloud Status")
-        for line in table(_rows(snapshot, store, local_zone())):
+        for line in table(_rows(snapshot, store, gateway, local_zone())):
             show(line)
 
     run(invocation, work, with_problems=False)
 
 
-def _rows(snapshot: Snapshot, store: str, zone: tzinfo) -> list[tuple[str, str]]:
+def _rows(snapshot: Snapshot, store: str, gateway: "Presence | None", zone: tzinfo) -> list[tuple[str, str]]:
     pool, models, settings, now = snapshot.pool, snapshot.models, snapshot.settings, snapshot.at
     counts = ", ".join(f"{count} {state.value}" for state, count in pool.counts.items())
     listed = sum(row.model.status == "listed" for row in models.rows)
@@ -50,5 +55,8 @@ def _rows(snapshot: Snapshot, store: str, zone: tzinfo) -> list[tuple[str, str]]
         rows.append(("Pool empty", f"{moment(pool.empty_at, now, zone)} at this pace"))
     if pool.outage:
         rows.append(("Outage", pool.outage.reason))
+    rows.append(("Gateway", f"{gateway.url} (process {gateway.pid})" if gateway else "not running"))
+    if gateway and gateway.daemon_url:
+        rows.append(("", f"{gateway.daemon_url} for the ollama daemon"))
     rows += [("Log", store), ("Settings", str(settings.global_file))]
-    return rows + [("Problem", problem) for problem in settings.problems]
+    return rows + [("Problem", problem) for problem in snapshot.problems]

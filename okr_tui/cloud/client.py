@@ -1,9 +1,9 @@
 """The HTTP client of Ollama Cloud. Redirects are not followed, and only these methods send a key."""
 
-import contextlib
+import functools
 import ipaddress
 import platform
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, read_balance
 
 AGENT = f"okr-tui/{__version__} (python {platform.python_version()})"
+HEADERS = {"user-agent": AGENT, "accept-encoding": "identity"}
 PUBLIC_TIMEOUT = 20.0
 
 
@@ -40,17 +41,27 @@ class Call:
 
 
 class Cloud:
-    """One cloud address. `transport` replaces the network in tests. Failures are CloudErrors with a fault."""
+    """One cloud address. Failures are CloudErrors with a fault.
+
+    `transport` replaces the network. `heard` is given the headers of each answer about keys and models.
+    """
 
     def __init__(
-        self, url: str, policy: Policy, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        url: str,
+        policy: Policy,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
     ) -> None:
         self.url = url
-        self._timeout = httpx.Timeout(policy.idle, connect=policy.connect)
+        self._heard = heard
+        self._extensions = {"timeout": httpx.Timeout(policy.idle, connect=policy.connect).as_dict()}
+        self._transport = transport
         self._client = httpx.AsyncClient(
             base_url=url,
             transport=transport,
-            headers={"user-agent": AGENT, "accept-encoding": "identity"},
+            headers=HEADERS,
             follow_redirects=False,
             trust_env=not _on_this_machine(url),
             timeout=PUBLIC_TIMEOUT,
@@ -95,24 +106,32 @@ class Cloud:
         except httpx.HTTPError as error:
             raise _error("POST /api/show", no_response(transport_text(error))) from None
 
-    @contextlib.asynccontextmanager
-    async def stream(self, call: Call, key: Key) -> AsyncIterator[httpx.Response]:
-        """Send a call with a key; the response is open and unread. Leaving the block hangs up."""
-        request = self._client.build_request(
+    async def send(self, call: Call, key: Key) -> httpx.Response:
+        """Send a call with a key; the response is open and unread, and hangs up when it is closed.
+
+        What httpx's client does beside, with cookies, redirects and authentication, has no use here and
+        costs as much as all else, so the transport is asked itself where there is one.
+        """
+        address = self.url.rstrip("/") + call.path
+        request = httpx.Request(
             call.method,
-            f"{call.path}?{call.query}" if call.query else call.path,
+            httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address),
             content=call.body,
-            headers={"content-type": "application/json", **call.headers, **_authorization(key)},
-            timeout=self._timeout,
+            headers={
+                **HEADERS,
+                "accept": "*/*",
+                "content-type": "application/json",
+                **call.headers,
+                **_authorization(key),
+            },
+            extensions=self._extensions,
         )
         try:
-            response = await self._client.send(request, stream=True)
+            if self._transport:
+                return await self._transport.handle_async_request(request)
+            return await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
             raise _error(f"{call.method} {call.path}", no_response(transport_text(error))) from None
-        try:
-            yield response
-        finally:
-            await response.aclose()
 
     async def _public(self, method: str, path: str, document: object = None) -> object:
         return await self._json(method, path, document, {})
@@ -125,6 +144,7 @@ class Cloud:
             response = await self._client.request(method, path, json=document, headers=headers)
         except httpx.HTTPError as error:
             raise _error(f"{method} {path}", no_response(transport_text(error))) from None
+        self._heard(response.headers)
         fault = response_fault(response.status_code, response.headers, response.content, path)
         if fault:
             raise _error(f"{method} {path}", fault)
@@ -139,6 +159,11 @@ def response_fault(status: int, headers: Mapping[str, str], body: bytes, path: s
     if 300 <= status < 400:
         return no_response(f"HTTP {status}: the address redirects, check the cloud URL")
     return classify(status, headers, body[:BODY_LIMIT] if status >= 400 else body, path)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(address: str) -> httpx.URL:
+    return httpx.URL(address)
 
 
 def _on_this_machine(url: str) -> bool:

@@ -12,17 +12,21 @@ from typing import Final
 from okr_tui.cloud.dialects import READERS, Reader, StreamRecord, read_native
 
 LINE_LIMIT: Final = 8 * 1024 * 1024
+TELLING: Final = (b"error", b"usage", b"_count", b"true", b"[DONE]", b"_stop", b"complete", b"failed")
+"""Without one of these a record neither ends an answer nor counts tokens nor is an error, in any dialect."""
 
 
 class RecordReader:
     """Cuts a stream of a path's interface into records. It is fed chunks of any size.
 
     Only the unfinished line is kept. Of an answer that comes `whole`, as one document, all is kept up to the
-    limit, and the record at its end says that it is done.
+    limit, and the record at its end says that it is done. While it `skims`, chunks of whole lines that end,
+    count and refuse nothing are not looked into.
     """
 
     def __init__(self, path: str = "/api/chat", *, whole: bool = False) -> None:
         self._read: Reader = READERS.get(path, read_native)
+        self.skims = False
         self._whole = whole
         self._rest = bytearray()
         self._skipping = False
@@ -31,8 +35,15 @@ class RecordReader:
         """Where the server-sent event under way begins, relative to the next chunk."""
         self._in_event = False
 
-    def feed(self, chunk: bytes) -> Iterator[StreamRecord]:
+    def feed(self, chunk: bytes) -> tuple[StreamRecord, ...]:
         """The records that this chunk completes."""
+        return () if self.skims and self._tells_nothing(chunk) else tuple(self._records(chunk))
+
+    def _tells_nothing(self, chunk: bytes) -> bool:
+        between = not (self._whole or self._rest or self._skipping or self._in_event)
+        return between and chunk.endswith(b"\n") and not any(word in chunk for word in TELLING)
+
+    def _records(self, chunk: bytes) -> Iterator[StreamRecord]:
         position = -len(self._rest)
         self._rest += chunk
         while not self._whole and (end := self._rest.find(b"\n")) >= 0:
@@ -91,4 +102,5 @@ class RecordReader:
         except (ValueError, RecursionError):
             return
         if isinstance(document, dict):
-            yield replace(self._read(document), start=start)
+            record = self._read(document)
+            yield replace(record, start=start) if start else record

@@ -67,20 +67,23 @@ class Choice:
 
 def verdicts(state: PoolState, roster: Roster, question: Question, policy: Policy) -> tuple[Verdict, ...]:
     """Every key's verdict for this question, in pool order."""
-    accounts = {
-        state.account_of(key.fingerprint) for key in roster.keys if not state.key(key.fingerprint).disabled
-    }
+    known = [state.key(key.fingerprint) for key in roster.keys]
+    accounts = [key.account or fresh.fingerprint for key, fresh in zip(known, roster.keys, strict=True)]
+    usable = {account for account, key in zip(accounts, known, strict=True) if not key.disabled}
+    alone = len(usable) <= 1
     return tuple(
-        verdict(
-            state,
-            key.fingerprint,
-            now=question.now,
-            policy=policy,
-            model=question.model,
-            in_flight=question.in_flight.get(state.account_of(key.fingerprint), 0),
-            alone=len(accounts) <= 1,
-        )
-        for key in roster.keys
+        [
+            verdict(
+                state,
+                key.fingerprint,
+                now=question.now,
+                policy=policy,
+                model=question.model,
+                in_flight=question.in_flight.get(account, 0),
+                alone=alone,
+            )
+            for key, account in zip(roster.keys, accounts, strict=True)
+        ]
     )
 
 
@@ -90,7 +93,7 @@ def choose(state: PoolState, roster: Roster, question: Question, policy: Policy)
     usable = [
         key
         for key, judged in zip(roster.keys, found, strict=True)
-        if judged.eligible and not {key.fingerprint, state.account_of(key.fingerprint)} & question.tried
+        if judged.eligible and not (question.tried and was_tried(key, state, question))
     ]
     only = roster.index(roster.preferred) if roster.strategy == "pinned" else None
     if roster.strategy == "pinned":
@@ -98,7 +101,13 @@ def choose(state: PoolState, roster: Roster, question: Question, policy: Policy)
     if not usable:
         return Choice(None, "no key is eligible" if roster.keys else "no key is configured", found, only=only)
     key, why = _pick(usable, state, roster, question, policy)
-    return Choice(key, why, found, trial=found[roster.keys.index(key)].trial, only=only)
+    trial = next(judged.trial for other, judged in zip(roster.keys, found, strict=True) if other is key)
+    return Choice(key, why, found, trial=trial, only=only)
+
+
+def was_tried(key: Key, state: PoolState, question: Question) -> bool:
+    """Whether a key is left out because it, or its account, was tried or is to be avoided."""
+    return not {key.fingerprint, state.account_of(key.fingerprint)}.isdisjoint(question.tried)
 
 
 def _pick(

@@ -66,6 +66,16 @@ def explain_failure(
     return explain(apply(state, record, policy), roster, question, policy)
 
 
+def reasons(
+    choice: Choice, state: PoolState, roster: Roster, question: Question, policy: Policy
+) -> tuple[str, ...]:
+    """Why each key is taken, or why not, in pool order."""
+    return tuple(
+        _standing(index, key, judged, choice, state, roster, question, policy).reason
+        for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
+    )
+
+
 def tightest_window(balance: Balance | None) -> str:
     """The limit of an account that is hit first; a session's where nothing is known."""
     if balance is None:

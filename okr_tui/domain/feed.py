@@ -1,6 +1,7 @@
 """The live feed: the log's records as lines for people, and the recoveries that time alone brings."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Literal
 
@@ -8,9 +9,12 @@ from okr_tui.domain.choice import Roster
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State, verdict
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.pool import apply
 from okr_tui.domain.records import (
     Attempt,
     BalanceRead,
+    Client,
+    Command,
     Disabled,
     Enabled,
     ModelsRead,
@@ -31,6 +35,8 @@ BLOCKED = frozenset({State.SPENT, State.SLOWED, State.SHAKY, State.INVALID, Stat
 class Entry:
     """One line of the feed. `at` is epoch seconds; `key` the 1-based place or None; `detail` may be empty.
 
+    `record` is what it tells of, `sequence` its place in the log; None where time alone brought the line.
+
     Tones: a fault, a warning, good news, information, and quiet for requests that went well.
     """
 
@@ -41,12 +47,28 @@ class Entry:
     key: int | None = None
     fingerprint: str | None = None
     model: str | None = None
+    client: Client | None = None
+    sequence: int | None = None
+    record: Record | None = field(default=None, compare=False, repr=False)
 
 
 def entry(
-    record: Record, after: PoolState, roster: Roster, policy: Policy, zone: tzinfo = UTC
+    record: Record,
+    after: PoolState,
+    roster: Roster,
+    policy: Policy,
+    zone: tzinfo = UTC,
+    sequence: int | None = None,
 ) -> Entry | None:
     """The line for a record, given the pool's state after it; None for what a person need not see."""
+    line = _line(record, after, roster, policy, zone)
+    if line is None:
+        return None
+    client = record.client if isinstance(record, Attempt | Command) else None
+    return replace(line, client=client, sequence=sequence, record=record)
+
+
+def _line(record: Record, after: PoolState, roster: Roster, policy: Policy, zone: tzinfo) -> Entry | None:
     match record:
         case Attempt():
             return _attempt(record, after, roster, policy, zone)
@@ -69,6 +91,44 @@ def entry(
             return _models(record)
         case _:
             return None
+
+
+def history(
+    logged: Iterable[tuple[int, Record]],
+    state: PoolState,
+    roster: Roster,
+    policy: Policy,
+    until: float | None = None,
+    zone: tzinfo = UTC,
+) -> Iterator[tuple[PoolState, Entry | None]]:
+    """Lines for a stretch of the log, from the state before it, each with the state then.
+
+    Keys whose block ran out between two records, or by `until`, are told where they came back.
+    """
+    last: float | None = None
+    for sequence, record in logged:
+        if last is not None:
+            yield from ((state, back) for back in returns(state, roster, policy, last, record.at))
+        state = apply(state, record, policy)
+        last = max(record.at, last or record.at)
+        yield state, entry(record, state, roster, policy, zone, sequence)
+    if last is not None and until is not None:
+        yield from ((state, back) for back in returns(state, roster, policy, last, until))
+
+
+def returns(
+    state: PoolState, roster: Roster, policy: Policy, since: float, until: float
+) -> tuple[Entry, ...]:
+    """The keys whose block runs out after `since` and not after `until` (epoch seconds), oldest first."""
+    found: list[Entry] = []
+    for index, key in enumerate(roster.keys, 1):
+        was = verdict(state, key.fingerprint, now=since, policy=policy)
+        if was.state not in BLOCKED or was.until is None or not since < was.until <= until:
+            continue
+        if verdict(state, key.fingerprint, now=was.until, policy=policy).eligible:
+            text = f"#{index} back: {was.state.value} is over"
+            found.append(Entry(was.until, "good", text, key=index, fingerprint=key.fingerprint))
+    return tuple(sorted(found, key=lambda line: line.at))
 
 
 def _about_key(fingerprint: str, at: float, tone: Tone, text: str, roster: Roster) -> Entry:

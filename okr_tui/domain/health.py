@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import Block, Cause, PoolState
@@ -54,6 +55,11 @@ class Verdict:
     trial: bool = False
 
 
+READY: Final = Verdict(State.READY, eligible=True)
+UNVERIFIED: Final = Verdict(State.UNVERIFIED, eligible=True, reason="not tried yet")
+BACK: Final = Verdict(State.READY, eligible=True, reason="back, to be tried", trial=True)
+
+
 def verdict(
     state: PoolState,
     fingerprint: str,
@@ -80,13 +86,14 @@ def verdict(
     ]
     if state.service.outage:
         blocks.append(state.service.outage)
-    bought = bool(account.balance and account.balance.purchased_usd > 0)
-    eased = (_eased(block, policy, alone=alone, bought=bought) for block in blocks)
-    blocks = sorted(eased, key=lambda block: ORDER[block.cause])
-    if holding := [block for block in blocks if block.holds(now)]:
-        ends = [block.until for block in holding if block.until is not None]
-        until = max(ends) if len(ends) == len(holding) else None
-        return replace(blocked(holding[0]), until=until)
+    if blocks:
+        bought = bool(account.balance and account.balance.purchased_usd > 0)
+        eased = (_eased(block, policy, alone=alone, bought=bought) for block in blocks)
+        blocks = sorted(eased, key=lambda block: ORDER[block.cause])
+        if holding := [block for block in blocks if block.holds(now)]:
+            ends = [block.until for block in holding if block.until is not None]
+            until = max(ends) if len(ends) == len(holding) else None
+            return replace(blocked(holding[0]), until=until)
     over = [block for block in blocks if block.cause not in (Cause.BUSY, Cause.SLOWED, Cause.NO_PLAN)]
     if over and _trial_under_way(state, fingerprint, over, now, policy):
         return Verdict(State.PROBING, eligible=False, reason="one request is trying it")
@@ -94,10 +101,8 @@ def verdict(
     if in_flight >= slots:
         return Verdict(State.BUSY, eligible=False, reason=f"all {slots} request slots taken")
     if over:
-        return Verdict(State.READY, eligible=True, reason="back, to be tried", trial=True)
-    if not key.proven:
-        return Verdict(State.UNVERIFIED, eligible=True, reason="not tried yet")
-    return Verdict(State.READY, eligible=True)
+        return BACK
+    return READY if key.proven else UNVERIFIED
 
 
 def blocked(block: Block) -> Verdict:

@@ -72,21 +72,20 @@ def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
         return state
     key = state.key(record.fingerprint)
     asked = record.client != "probe"
+    if record.outcome == "ok" and not asked:
+        return authenticated(state, record.fingerprint, record.started, policy)
+    changes: dict[str, object] = {}
     if asked:
         ended = key.trial_at is not None and key.trial_at <= record.started
-        state = state.with_key(
-            record.fingerprint,
-            requests=key.requests + 1,
-            last_used=max(key.last_used, record.at),
-            trial_at=None if ended else key.trial_at,
-            trial_owner=None if ended else key.trial_owner,
-        )
+        changes = {
+            "requests": key.requests + 1,
+            "last_used": max(key.last_used, record.at),
+            "trial_at": None if ended else key.trial_at,
+            "trial_owner": None if ended else key.trial_owner,
+        }
     if record.outcome == "ok":
-        return (
-            _success(state, record, policy)
-            if asked
-            else authenticated(state, record.fingerprint, record.started, policy)
-        )
+        return _success(state, record, policy, changes)
+    state = state.with_key(record.fingerprint, **changes)
     if record.outcome == "cancelled" or record.fault is None or record.started < key.reset_at:
         return state
     if asked and record.fault.kind not in NOT_THE_KEYS:
@@ -99,10 +98,12 @@ def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
     return fault_effect(state, record, record.fault, policy)
 
 
-def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
+def _success(state: PoolState, record: Attempt, policy: Policy, changes: Mapping[str, object]) -> PoolState:
+    """`changes` are those that the key has from any request."""
     key = state.key(record.fingerprint)
     state = state.with_key(
         record.fingerprint,
+        **changes,
         blocks=_older(key.blocks, record.started),
         last_ok=max(key.last_ok, record.at),
         proven=True,
@@ -113,12 +114,10 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
     models = dict(account.models)
     if record.model in models and models[record.model].since < record.started:
         del models[record.model]
-    state = state.with_account(
-        identifier,
-        blocks=_older(account.blocks, record.started),
-        models=models,
-        **_slots(account, record, policy),
-    )
+    better = {"blocks": _older(account.blocks, record.started), "models": models}
+    learned = _slots(account, record, policy)
+    if learned or better != {"blocks": account.blocks, "models": account.models}:
+        state = state.with_account(identifier, **better, **learned)
     if record.model and (known := state.models.get(record.model)):
         block = known.block if known.block and known.block.since >= record.started else None
         state = replace(
@@ -126,7 +125,7 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
         )
     outage = state.service.outage
     kept = outage if outage and outage.since >= record.started else None
-    return replace(state, service=ServiceState(kept))
+    return state if state.service == ServiceState(kept) else replace(state, service=ServiceState(kept))
 
 
 def _slots(account: AccountState, record: Attempt, policy: Policy) -> dict[str, int | None]:

@@ -22,6 +22,12 @@ class Fact(BaseModel):
     at: float
 
 
+class Command(Fact):
+    """What a person or their settings asked for, and through which client; None in older logs."""
+
+    client: Client | None = None
+
+
 class Trial(Fact):
     """A block ran out and one request goes out to see; others wait for it, in every process."""
 
@@ -70,35 +76,35 @@ class IdentityRead(Fact):
     plan: str | None = None
 
 
-class Use(Fact):
+class Use(Command):
     """A person chose the preferred key."""
 
     kind: Literal["use"] = "use"
     fingerprint: str
 
 
-class Reset(Fact):
+class Reset(Command):
     """A person declared a key healthy: everything older than this is forgotten, in every process."""
 
     kind: Literal["reset"] = "reset"
     fingerprint: str
 
 
-class Enabled(Fact):
+class Enabled(Command):
     """A person put a key back into the pool."""
 
     kind: Literal["enabled"] = "enabled"
     fingerprint: str
 
 
-class Disabled(Fact):
+class Disabled(Command):
     """A person took a key out of the pool."""
 
     kind: Literal["disabled"] = "disabled"
     fingerprint: str
 
 
-class SettingsRead(Fact):
+class SettingsRead(Command):
     """Settings were read again: how many keys there are now, and what is wrong."""
 
     kind: Literal["settings"] = "settings"
@@ -107,8 +113,8 @@ class SettingsRead(Fact):
     problems: tuple[str, ...] = ()
 
     def says_the_same(self, other: "SettingsRead") -> bool:
-        """Whether only the time differs: several processes read the same files."""
-        return self.model_copy(update={"at": other.at}) == other
+        """Whether only time and client differ: several processes read the same files."""
+        return self.model_copy(update={"at": other.at, "client": other.client}) == other
 
 
 class ModelsRead(Fact):

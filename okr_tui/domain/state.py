@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.policy import Policy
@@ -118,6 +118,11 @@ class ServiceState:
     failures: tuple[tuple[float, str], ...] = ()
 
 
+FRESH_KEY: Final = KeyState()
+FRESH_ACCOUNT: Final = AccountState()
+FRESH_MODEL: Final = ModelState()
+
+
 @dataclass(frozen=True, slots=True)
 class PoolState:
     """Everything the log says of the pool."""
@@ -129,7 +134,7 @@ class PoolState:
 
     def key(self, fingerprint: str) -> KeyState:
         """The state of a key; one that the log does not know is fresh."""
-        return self.keys.get(fingerprint, KeyState())
+        return self.keys.get(fingerprint, FRESH_KEY)
 
     def account_of(self, fingerprint: str) -> str:
         """The account of a key; until it is known each key is an account of its own."""
@@ -137,19 +142,21 @@ class PoolState:
 
     def account(self, identifier: str) -> AccountState:
         """The state of an account."""
-        return self.accounts.get(identifier, AccountState())
+        return self.accounts.get(identifier, FRESH_ACCOUNT)
 
     def quota_of(self, identifier: str) -> str:
         """What an account's quota is known by: members of a team draw on one, told by its period and size."""
         account = self.account(identifier)
+        if account.plan != "team":
+            return identifier
         dollars = account.balance.credits if account.balance else None
-        if account.plan != "team" or dollars is None or not dollars.allowance_usd or not dollars.until:
+        if dollars is None or not dollars.allowance_usd or not dollars.until:
             return identifier
         return f"team {dollars.allowance_usd} {dollars.until}"
 
     def model(self, name: str) -> ModelState:
         """The state of a model."""
-        return self.models.get(name, ModelState())
+        return self.models.get(name, FRESH_MODEL)
 
     def with_key(self, fingerprint: str, **changes: Any) -> "PoolState":
         """The state with some fields of one key changed."""

@@ -1,15 +1,16 @@
 """The pool as it is shown: one immutable snapshot for screen, commands and gateway."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from okr_tui.domain.choice import Question, Roster, choose
+from okr_tui.domain.explain import reasons, tightest_window
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.health import State, Verdict, blocked
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.quota import Balance, burn_rate
+from okr_tui.domain.quota import Balance, Sample, burn_rate
 from okr_tui.domain.state import Cause, PoolState
 
 
@@ -37,6 +38,12 @@ class KeyView:
     in_flight: int
     slots: int
     used_percent: float | None = None
+    reason: str = ""
+    """Why the next request takes this key, or why not."""
+    identity_at: float | None = None
+    models: tuple[tuple[str, Verdict], ...] = ()
+    """The models that the account may not use for now, each with why and until when."""
+    samples: tuple[Sample, ...] = ()
 
     @property
     def state(self) -> State:
@@ -71,12 +78,14 @@ def view(
 ) -> PoolView:
     """The pool as the log says it is at `now` (epoch seconds)."""
     flights = in_flight or {}
-    choice = choose(state, roster, Question(now, in_flight=flights), policy)
+    question = Question(now, in_flight=flights)
+    choice = choose(state, roster, question, policy)
+    why = reasons(choice, state, roster, question, policy)
     places: dict[str, list[int]] = {}
     for index, key in enumerate(roster.keys, 1):
         places.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
     rows = tuple(
-        _row(state, key, index, judged, places, roster, policy, now, flights)
+        replace(_row(state, key, index, judged, places, roster, policy, now, flights), reason=why[index - 1])
         for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
     )
     outage = state.service.outage
@@ -107,6 +116,7 @@ def _row(
     known = state.key(key.fingerprint)
     identifier = state.account_of(key.fingerprint)
     account = state.account(identifier)
+    held = {name: block for name, block in sorted(account.models.items()) if block.holds(now)}
     return KeyView(
         index=index,
         fingerprint=key.fingerprint,
@@ -124,11 +134,25 @@ def _row(
         faults=known.faults,
         last_fault=known.last_fault,
         last_fault_at=known.last_fault_at,
-        blocked_models=tuple(sorted(name for name, block in account.models.items() if block.holds(now))),
+        blocked_models=tuple(held),
         in_flight=flights.get(identifier, 0),
         slots=account.slot_count(policy, now),
         used_percent=account.balance.used_percent if account.balance else None,
+        identity_at=known.identity_at,
+        models=tuple((name, blocked(block)) for name, block in held.items()),
+        samples=account.samples,
     )
+
+
+def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:
+    """One sign per key that joins neighbours of the same account: "┌", "│", "└", or a blank."""
+    signs = []
+    for place, row in enumerate(rows):
+        shares = len(row.account_keys) > 1
+        up = shares and place > 0 and rows[place - 1].account_keys == row.account_keys
+        down = shares and place + 1 < len(rows) and rows[place + 1].account_keys == row.account_keys
+        signs.append("│" if up and down else "└" if up else "┌" if down else " ")
+    return tuple(signs)
 
 
 def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: float) -> tuple[int, ...]:
@@ -145,14 +169,22 @@ def pool_empty_at(
 ) -> float | None:
     """When the usable accounts are empty together at their present pace; None without enough readings.
 
-    The method: what is left of every account's tightest window, divided by the sum of their burn rates.
+    The method: what is left of every account's tightest window, divided by the sum of their burn rates. A
+    window that is full again before that moment makes the pool outlast it, so nothing is foretold.
     """
     left = rate = 0.0
+    resets: list[float] = []
     accounts = (state.account_of(row.fingerprint) for row in rows if row.verdict.eligible)
     for identifier in {state.quota_of(account): account for account in accounts}.values():
-        samples = state.account(identifier).samples
+        account = state.account(identifier)
+        samples = account.samples
         if not samples:
             return None
+        if account.balance and (reset := account.balance.resets_at(tightest_window(account.balance))):
+            resets.append(reset)
         left += 100 - samples[-1].used_percent
         rate += max(0.0, burn_rate(samples, least=least) or 0.0)
-    return now + left / rate if rate > 0 else None
+    if rate <= 0:
+        return None
+    empty = now + left / rate
+    return empty if empty <= min(resets, default=empty) else None

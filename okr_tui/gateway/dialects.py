@@ -2,14 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from okr_tui.domain.words import span
 
 Dialect = Literal["native", "openai", "anthropic"]
 
 OPENAI_TYPES: Final = {404: "not_found_error", 502: "api_error", 503: "api_error", 500: "api_error"}
+CLIENT_HEADER: Final = "x-okr-tui-client"
+PI: Final = "pi"
+QUOTA: Final = "insufficient_quota"
+NO_KEY: Final = "no_key"
+NO_VALID_KEY: Final = "no_valid_key"
+HOPELESS: Final = frozenset({QUOTA, NO_KEY, NO_VALID_KEY})
+
 ANTHROPIC_TYPES: Final = {
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
@@ -45,6 +55,22 @@ def failed(
     return FailureError(Failure(status, text, code, headers or {}))
 
 
+def as_told(failure: Failure, client: str | None) -> Failure:
+    """A failure as a client of this name gets it; None for one that gave no name.
+
+    pi sends the whole turn again, three times, for an error with 429 or 502 in it, and it puts the status
+    before every text. It gives up at once on 402. Its text has no figure of three digits for the same reason,
+    and not the keys' states, whose words ("rate limited") it looks for as well.
+    """
+    if client != PI or failure.code not in HOPELESS:
+        return failure
+    if failure.code != QUOTA:
+        return replace(failure, status=402)
+    wait = span(int(failure.headers["retry-after"]))
+    text = f"{QUOTA}: no key of the pool is free; next key free in {wait}; `okr-tui explain` says more"
+    return replace(failure, status=402, text=text)
+
+
 def dialect_of(path: str) -> Dialect:
     """Who speaks at a path; one with a wrong token before it counts as the path behind."""
     if "/v1/messages" in path:
@@ -64,15 +90,19 @@ def error_document(dialect: Dialect, failure: Failure) -> dict[str, object]:
     return {"error": {"message": failure.text, "type": kind, "param": None, "code": failure.code}}
 
 
-def error_record(path: str, failure: Failure) -> bytes:
-    """An error inside a stream that has begun. It also ends a record that was cut in the middle."""
+def error_record(path: str, failure: Failure, *, whole_line: bool) -> bytes:
+    """An error inside a stream that has begun.
+
+    It also ends a record that was cut in the middle, unless `whole_line`: Ollama's client for Python takes no
+    empty line.
+    """
     dialect = dialect_of(path)
     if path == "/v1/responses":
         error = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
         return b"\n\nevent: error\ndata: " + _encode(error) + b"\n\n"
     body = _encode(error_document(dialect, failure))
     if dialect == "native":
-        return b"\n" + body + b"\n"
+        return (b"" if whole_line else b"\n") + body + b"\n"
     return (b"\n\nevent: error\ndata: " if dialect == "anthropic" else b"\n\ndata: ") + body + b"\n\n"
 
 

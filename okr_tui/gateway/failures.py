@@ -6,9 +6,8 @@ from typing import Final
 from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind
 from okr_tui.domain.health import State
-from okr_tui.gateway.dialects import Failure
+from okr_tui.gateway.dialects import NO_KEY, NO_VALID_KEY, QUOTA, Failure
 
-QUOTA: Final = "insufficient_quota"
 UNUSABLE: Final = frozenset({State.OFF, State.INVALID, State.SUSPENDED})
 UNKNOWN_RETURN: Final = 60
 OWN_ERRORS: Final = frozenset({FaultKind.REQUEST, FaultKind.GONE})
@@ -28,7 +27,7 @@ def failure_of(error: OkrError, now: float) -> Failure:
     if isinstance(error, PoolBlockedError):
         return _blocked(error, now)
     if isinstance(error, NoKeyError):
-        return Failure(502, str(error), "no_key", NO_RETRY)
+        return Failure(502, str(error), NO_KEY, NO_RETRY)
     if isinstance(error, CloudError):
         return _refused(error, error.fault)
     return Failure(503 if isinstance(error, StoreError) else 500, str(error))
@@ -43,7 +42,7 @@ def cut_off(fault: Fault) -> Failure:
 def _blocked(error: PoolBlockedError, now: float) -> Failure:
     usable = error.states - {state.value for state in UNUSABLE}
     if not usable:
-        return Failure(502, str(error), "no_valid_key", NO_RETRY)
+        return Failure(502, str(error), NO_VALID_KEY, NO_RETRY)
     if usable == {State.GONE.value}:
         return Failure(
             404, "the cloud has no such model: `okr-tui models` lists those it has", "model_not_found"

@@ -56,7 +56,7 @@ async def _asked(visit: Visit) -> Asked:
     body = await receive_body(visit.receive)
     if encoding := visit.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
-    asked = look(body, visit.headers)
+    asked = look(body, dict(visit.headers))
     visit.model = asked.model
     return asked
 
@@ -65,14 +65,17 @@ async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | 
     try:
         async with keyring.dispatch.send(call, "gateway", conversation) as exchange:
             await visit.begin(exchange.status, downward(exchange.headers))
+            exchange.skim()
+            whole_line = True
             try:
                 async for piece in exchange:
                     if piece.data:
                         await visit.write(piece.data)
+                        whole_line = piece.data.endswith(b"\n")
             except CloudError as error:
                 if not exchange.streams:
                     return  # without its end, the server cuts the connection: half a document is no answer
-                await visit.write(error_record(call.path, cut_off(error.fault)))
+                await visit.write(error_record(call.path, cut_off(error.fault), whole_line=whole_line))
             await visit.end()
     except RefusedError as error:
         if error.refusal is None or error.fault.kind not in OWN_ERRORS:

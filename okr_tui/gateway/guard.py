@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from pydantic import SecretStr
 from starlette.types import Scope
 
+from okr_tui.domain.gateway import is_loopback
 from okr_tui.gateway.dialects import failed
-from okr_tui.gateway.options import is_loopback
 
 RawHeaders = list[tuple[bytes, bytes]]
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})

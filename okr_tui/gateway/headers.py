@@ -31,7 +31,7 @@ CALLERS_OWN: Final = HOP_BY_HOP | {
     "x-real-ip",
 }
 SECRET_WORDS: Final = ("auth", "cookie", "api-key", "apikey", "token", "secret")
-CALLERS_PREFIXES: Final = ("x-forwarded", "sec-", "cf-", "access-control-")
+CALLERS_PREFIXES: Final = ("x-okr-", "x-forwarded", "sec-", "cf-", "access-control-")
 # What would make a client act on this address as if it were the cloud's.
 CLOUDS_OWN: Final = HOP_BY_HOP | {
     "alt-svc",

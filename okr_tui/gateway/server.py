@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -17,13 +18,17 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.guard import LONGEST_HEAD
 
 HEAD_SECONDS: Final = 15.0
+WRITE_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 3
 IDLE_SECONDS: Final = 75
 BACKLOG: Final = 2048
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises OkrError when the address cannot be had."""
+def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gateway") -> socket.socket:
+    """A listening socket; raises OkrError when the address cannot be had.
+
+    `choosing` tells with what another port is chosen.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, _, _, address = found[0]
@@ -39,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            words = "another program listens there; choose another port with --port"
+            words = f"another program listens there; choose another port with {choosing}"
         else:
             words = os.strerror(error.errno or 0)
         raise OkrError(f"cannot listen on {host} port {port}: {words}") from None
@@ -47,9 +52,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Protocol(H11Protocol):
-    """A connection that is closed when the head of a request takes too long."""
+    """A connection that is cut when the head of a request takes too long, or nobody takes the answer."""
 
     _late: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -64,7 +70,16 @@ class _Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        self._unstick()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._unstick()
+        super().resume_writing()
 
     def _watch(self) -> None:
         if self._late is None:
@@ -74,6 +89,11 @@ class _Protocol(H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _unstick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
 
 class _Server(uvicorn.Server):
@@ -94,8 +114,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve until the block is left; answers under way then have a few seconds to end."""
+async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve until the block is left; answers under way then have a few seconds to end.
+
+    The task is the server's: while the block lasts, it only ends by a failure.
+    """
     config = uvicorn.Config(
         application,
         http=_Protocol,
@@ -114,10 +137,13 @@ async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterato
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
+    # What is there now stays: to look through it for garbage again and again halts every stream for 50 ms.
+    gc.freeze()
     try:
-        yield
+        yield task
     finally:
         server.ended.set()
-        await task
+        await asyncio.wait([task])
         # Those cut off have a record to write yet.
         await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+    task.result()

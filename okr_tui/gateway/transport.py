@@ -8,12 +8,14 @@ lets some of aiohttp's errors through and copies large bodies.
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import aiohttp
 import httpx
+from multidict import CIMultiDict
 from yarl import URL
 
-from okr_tui.gateway.options import is_loopback
+from okr_tui.domain.gateway import is_loopback
 
 ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
@@ -33,6 +35,19 @@ def _translated() -> Iterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         kind = next(kind for known, kind in ERRORS if isinstance(error, known))
         raise kind(type(error).__name__) from error
+
+
+_is_loopback = lru_cache(maxsize=64)(is_loopback)
+
+
+@lru_cache(maxsize=64)
+def _parsed(address: str) -> URL:
+    return URL(address, encoded=True)
+
+
+@lru_cache(maxsize=64)
+def _limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -65,16 +80,16 @@ class Transport(httpx.AsyncBaseTransport):
         body = await request.aread()
         timeout = request.extensions.get("timeout", {})
         with _translated():
-            response = await self._session(direct=is_loopback(request.url.host)).request(
+            response = await self._session(direct=_is_loopback(request.url.host)).request(
                 request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers,
+                _parsed(str(request.url)),
+                headers=CIMultiDict(
+                    (name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw
+                ),
                 # Not a copy: a buffer shares the bytes that it is made of.
                 data=io.BytesIO(body) if body else None,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
-                ),
+                timeout=_limits(timeout.get("connect"), timeout.get("read")),
             )
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
 

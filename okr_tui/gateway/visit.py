@@ -1,7 +1,6 @@
 """One request of a client and the answer to it, on the bare server interface."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Iterable
 
 from starlette.datastructures import Headers
@@ -9,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.gateway.body import CallerGoneError
-from okr_tui.gateway.dialects import Dialect, Failure, dialect_of, error_document
+from okr_tui.gateway.dialects import CLIENT_HEADER, Dialect, Failure, as_told, dialect_of, error_document
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -26,6 +25,7 @@ class Visit:
         self.status: int | None = None
         self.model: str | None = None
         self._send = send
+        self._ended = False
 
     @property
     def dialect(self) -> Dialect:
@@ -33,10 +33,11 @@ class Visit:
         return dialect_of(self.path or self.scope["path"])
 
     async def send(self, message: Message) -> None:
-        """The server's `send`, with the status noted."""
+        """The server's `send`, with the status and the end noted."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
+        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def answer(self, response: Response) -> None:
         """Answer at once."""
@@ -48,6 +49,7 @@ class Visit:
         Once an answer has begun, the server cuts the connection instead.
         """
         if self.status is None:
+            failure = as_told(failure, self.headers.get(CLIENT_HEADER))
             headers = {**failure.headers, "connection": "close"}
             document = error_document(self.dialect, failure)
             await self.answer(JSONResponse(document, failure.status, headers))
@@ -65,18 +67,30 @@ class Visit:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def unless_gone(self, work: Coroutine[None, None, None]) -> None:
-        """Do the work; when the caller leaves, it is cancelled at once and CallerGoneError raised."""
-        working = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(self._gone())
+        """Do the work; when the caller leaves, it is cancelled at once and CallerGoneError raised.
+
+        Once the answer is sent, what is left of the work is done in any case.
+        """
+        working = asyncio.current_task()
+        assert working
+        gone = False
+
+        def leave(_: object = None) -> None:
+            nonlocal gone
+            if not gone and not self._ended:
+                gone = working.cancel()
+
+        watching = asyncio.ensure_future(self._gone())
+        watching.add_done_callback(leave)
         try:
-            await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise CallerGoneError
+            await work
+        except asyncio.CancelledError:
+            if gone and working.uncancel() == 0:
+                raise CallerGoneError from None
+            raise
         finally:
-            leaving.cancel()
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
+            watching.remove_done_callback(leave)
+            watching.cancel()
 
     async def _gone(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":

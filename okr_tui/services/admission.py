@@ -8,21 +8,29 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import Choice, Question
+from okr_tui.domain.choice import Choice, Question, Roster, was_tried
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
+from okr_tui.domain.state import PoolState
 from okr_tui.services.pool import Pool
 
 SOON = 0.01
 PASSING = (State.SLOWED, State.SHAKY, State.OUTAGE)
+Asked = tuple[str | None, str | None, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A key to send with, and the account whose slot is held."""
+    """A key to send with, and the account whose slot is held. `trial`: the request tests the key.
+
+    `state` and `roster` are what it was given on.
+    """
 
     key: Key
     account: str
+    trial: bool
+    state: PoolState
+    roster: Roster
 
 
 @dataclass(slots=True, eq=False)
@@ -86,42 +94,49 @@ class Admission:
 
     def serve(self) -> None:
         """Give tickets to those in line who can have one now."""
-        if self._serving:
+        if self._serving or not self._line:
             return
         self._serving = True
         try:
+            blocked: dict[Asked, Choice] = {}
             for waiter in tuple(self._line):
-                self._consider(waiter)
+                self._consider(waiter, blocked)
         finally:
             self._serving = False
 
-    def _consider(self, waiter: Waiter) -> None:
+    def _consider(self, waiter: Waiter, blocked: dict[Asked, Choice]) -> None:
+        """`blocked` is what those before were told: slots only get fewer on the way along the line."""
         if waiter.ticket.done():
             return
         if (pause := self._ramp()) > 0:
             waiter.patience = pause
             return
-        choice = self._pool.choose(waiter.question())
+        question = waiter.question()
+        asked = (question.model, question.conversation, question.tried)
+        choice = blocked.get(asked) or self._pool.choose(question)
         if choice.key:
             self._line.remove(waiter)
             self._admitted += 1
-            waiter.ticket.set_result(self._give(choice.key))
+            waiter.ticket.set_result(self._give(choice.key, trial=choice.trial))
             return
-        waiter.patience = self._patience(choice, waiter.entered)
+        blocked[asked] = choice
+        waiter.patience = self._patience(choice, question, waiter.entered)
         if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
             self._line.remove(waiter)
             waiter.ticket.set_exception(waiter.refuse(choice))
 
     def _same(self, key: Key, question: Question) -> Ticket | None:
         place = self._pool.roster.index(key.fingerprint)
-        if place is None or not self._pool.choose(question).verdicts[place - 1].eligible:
+        if place is None:
             return None
-        return self._give(key)
+        judged = self._pool.choose(question).verdicts[place - 1]
+        return self._give(key, trial=judged.trial) if judged.eligible else None
 
-    def _give(self, key: Key) -> Ticket:
-        account = self._pool.state.account_of(key.fingerprint)
+    def _give(self, key: Key, *, trial: bool) -> Ticket:
+        state = self._pool.state
+        account = state.account_of(key.fingerprint)
         self._pool.in_flight[account] += 1
-        return Ticket(key, account)
+        return Ticket(key, account, trial, state, self._pool.roster)
 
     def _ramp(self) -> float:
         """Seconds until the next may go over after a switch; 0 when nobody needs to wait."""
@@ -134,12 +149,14 @@ class Admission:
             return 0.0
         return max(0.0, self._admitted * policy.ramp_step - since)
 
-    def _patience(self, choice: Choice, entered: float) -> float:
+    def _patience(self, choice: Choice, question: Question, entered: float) -> float:
         """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
         now, policy, roster = self._pool.clock.time(), self._pool.policy, self._pool.roster
         ends = []
         for key, judged in zip(roster.keys, choice.verdicts, strict=True):
             if roster.strategy == "pinned" and key.fingerprint != roster.preferred:
+                continue
+            if was_tried(key, self._pool.state, question):
                 continue
             if judged.state in (State.BUSY, State.PROBING):
                 last = entered + policy.queue_wait

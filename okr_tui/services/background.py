@@ -10,6 +10,19 @@ from okr_tui.services.pool import Pool
 TRY_AGAIN: Final = 5.0
 
 
+async def to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Do the work whole, however often the caller is cancelled meanwhile; that is passed on afterwards."""
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled:
+        raise cancelled
+
+
 class Background:
     """Runs tasks for ever. `trouble` is a log out of reach, in one line; `failure` is what ended a task."""
 
@@ -17,12 +30,19 @@ class Background:
         self.trouble: str | None = None
         self.failure: Exception | None = None
         self._pool = pool
+        self._failing = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, *works: Callable[[], Coroutine[None, None, None]]) -> None:
         """Begin these tasks."""
         for work in works:
             self._tasks.append(asyncio.create_task(self._kept(work), name=work.__qualname__))
+
+    async def failed(self) -> Exception:
+        """What ended a task, once one has ended; nothing brings it back."""
+        await self._failing.wait()
+        assert self.failure is not None
+        return self.failure
 
     async def close(self) -> None:
         """End them all."""
@@ -31,7 +51,7 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _kept(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Run one. A log out of reach is tried again; anything else is told to who follows the snapshots."""
+        """Run one. A log out of reach is tried again; anything else is told to those who wait for it."""
         while True:
             try:
                 return await work()
@@ -42,4 +62,5 @@ class Background:
                 self.trouble = None
             except Exception as error:
                 self.failure = error
+                self._failing.set()
                 return self._pool.announce()

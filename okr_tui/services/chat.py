@@ -1,16 +1,18 @@
 """A model's answer as events: which key took the request, the pieces, the end."""
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
 from okr_tui.cloud.client import Call
 from okr_tui.domain.chat import ChatEvent, Finished, Message, Routed
+from okr_tui.domain.chat_options import THINK_LEVELS as THINK_LEVELS
+from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import bare_name
 from okr_tui.domain.records import Client
 from okr_tui.services.clock import Clock
 from okr_tui.services.dispatch import Dispatch
 
-THINK_LEVELS = {"off": False, "on": True, "low": "low", "medium": "medium", "high": "high", "max": "max"}
+POST_LONGEST = 8 * 1024 * 1024
 
 
 async def answer(
@@ -22,10 +24,14 @@ async def answer(
     *,
     conversation: str,
     think: str | None = None,
+    sampling: Mapping[str, object] | None = None,
+    tools: Sequence[Mapping[str, object]] = (),
+    avoid: Collection[str] = (),
 ) -> AsyncGenerator[ChatEvent, None]:
     """Routed, then Deltas, then Finished. Raises what Dispatch.send raises; closing it stops the answer.
 
-    `think` is a word of THINK_LEVELS, or None to leave it to the model.
+    `think` is a word of THINK_LEVELS, or None to leave it to the model; `sampling` goes into the request's
+    `options`; `tools` are descriptions of functions; `avoid` as in Dispatch.send.
     """
     name = bare_name(model)
     document: dict[str, object] = {
@@ -35,11 +41,15 @@ async def answer(
     }
     if think is not None:
         document["think"] = THINK_LEVELS[think]
-    call = Call("/api/chat", json.dumps(document, ensure_ascii=False).encode(), name)
+    if sampling:
+        document["options"] = dict(sampling)
+    if tools:
+        document["tools"] = list(tools)
+    call = Call("/api/chat", _encoded(document), name)
     began = clock.time()
     first_token: int | None = None
     done_reason = ""
-    async with dispatch.send(call, client, conversation) as exchange:
+    async with dispatch.send(call, client, conversation, avoid=avoid) as exchange:
         yield Routed(exchange.key.fingerprint, exchange.index, exchange.hops)
         async for piece in exchange:
             for record in piece.records:
@@ -58,3 +68,28 @@ async def answer(
         fingerprint=exchange.key.fingerprint,
         index=exchange.index,
     )
+
+
+async def post(
+    dispatch: Dispatch, client: Client, path: str, document: Mapping[str, object], *, conversation: str
+) -> object:
+    """Ask an endpoint that answers with one JSON document, with a key of the pool.
+
+    Raises what Dispatch.send raises, ChatError when the answer is no JSON or longer than POST_LONGEST bytes.
+    """
+    call = Call(path, _encoded(document), streams=False)
+    body = bytearray()
+    async with dispatch.send(call, client, conversation) as exchange:
+        async for piece in exchange:
+            body += piece.data
+            if len(body) > POST_LONGEST:
+                raise ChatError(f"{path} answered with more than {POST_LONGEST // 1024 // 1024} MB")
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise ChatError(f"{path} answered with something that is not JSON") from None
+
+
+def _encoded(document: Mapping[str, object]) -> bytes:
+    # A model may have sent halves of characters, which no body takes.
+    return json.dumps(document, ensure_ascii=False).encode(errors="replace")

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -10,6 +10,8 @@ from typing import cast
 from okr_tui.domain.choice import Roster
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.policy import Policy, Strategy
+from okr_tui.services.chat_settings import ChatSettings
+from okr_tui.services.editable import editable_lines
 from okr_tui.services.provenance import setting_lines, trust_question
 from okr_tui.services.service import SettingsView
 from okr_tui.settings import file, layers, trust
@@ -64,10 +66,11 @@ class Configuration:
             files=settings.files,
             problems=problems,
             theme=settings.theme.value,
-            lines=self.lines,
+            lines=self.shown_lines,
             trust=trust_question(settings),
             open_to_others=settings.open_to_others[0] if settings.open_to_others else None,
             removable=removable,
+            keymap=tuple(settings.keymap.items()),
         )
 
     async def reload(self) -> bool:
@@ -92,15 +95,21 @@ class Configuration:
         def preferred(document: Document) -> str:
             return preferring(document, section, index, key, shifting=shifting)
 
-        target = settings.index_target
-        written = await asyncio.to_thread(file.rewrite, target, ((section, INDEX),), preferred)
-        if target == settings.project_file:
-            await asyncio.to_thread(self._carry_answer, written)
+        written = await self.rewrite(settings.index_target, ((section, INDEX),), preferred)
         if not written.kept:
             return f"activeKeyIndex was changed again in {written.path} by another program"
         lost = settings.active_index.shadowed
         decides = f", which decides over {lost[0].describe()}" if lost else ""
         return f"Persisted activeKeyIndex to {written.path}{decides}"
+
+    async def rewrite(
+        self, path: Path, touched: file.Touched, function: Callable[[Document], str]
+    ) -> file.Written:
+        """Change a settings file as file.rewrite does; an answer about a project's file stays with it."""
+        written = await asyncio.to_thread(file.rewrite, path, touched, function)
+        if path == self.settings.project_file:
+            await asyncio.to_thread(self._carry_answer, written)
+        return written
 
     async def trust(self, *, trusted: bool) -> str:
         """Remember the user's answer about the project's file as it was read; answers what now holds.
@@ -142,8 +151,11 @@ class Configuration:
 
     def _take(self, settings: Settings) -> None:
         self.settings = settings
-        self.policy, self._refused = Policy.override(settings.policy)
+        self.policy, refused = Policy.override(settings.policy)
+        self.chat, unused = ChatSettings.read(settings.chat)
+        self._refused = (*refused, *unused)
         self.lines = setting_lines(settings)
+        self.shown_lines = editable_lines(self.lines, settings)
 
     def _carry_answer(self, written: file.Written) -> None:
         """What this program writes into a project's file does not undo what the user said of it."""

@@ -7,7 +7,7 @@ import contextlib
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, replace
 
 from okr_tui.cloud.client import Call, Cloud
@@ -58,16 +58,17 @@ class Dispatch:
 
     @contextlib.asynccontextmanager
     async def send(
-        self, call: Call, client: Client, conversation: str | None = None
+        self, call: Call, client: Client, conversation: str | None = None, *, avoid: Collection[str] = ()
     ) -> AsyncIterator[Exchange]:
         """An open exchange whose first output is there; leaving the block hangs up and records the end.
 
+        `avoid` are the fingerprints and accounts that are not to be used for it.
         Raises NoKeyError, PoolBlockedError when nothing is eligible, CloudError when the request failed.
         A fault after the first output comes out of the exchange's iterator as CloudError.
         """
         most = self._pool.state.model(call.model).max_output if call.model else None
         call = clamped(call, most) if most else call
-        progress = Progress(call, client, self._pool.clock.time(), conversation, [], set())
+        progress = Progress(call, client, self._pool.clock.time(), conversation, [], set(avoid))
         while True:
             same, progress.same = progress.same, None
             await self._pool.catch_up()
@@ -87,13 +88,16 @@ class Dispatch:
         good = False
         try:
             await self._pool.catch_up()
-            flights = Counter(self._pool.in_flight)
-            flights[ticket.account] -= 1
-            choice = self._pool.choose(replace(self._question(progress), in_flight=flights))
-            place = self._pool.roster.index(ticket.key.fingerprint)
-            judged = choice.verdicts[place - 1] if place is not None else None
-            good = judged is not None and judged.eligible
-            if judged and good and judged.trial:
+            good, trial = True, ticket.trial
+            if self._pool.state is not ticket.state or self._pool.roster is not ticket.roster:
+                flights = Counter(self._pool.in_flight)
+                flights[ticket.account] -= 1
+                choice = self._pool.choose(replace(self._question(progress), in_flight=flights))
+                place = self._pool.roster.index(ticket.key.fingerprint)
+                judged = choice.verdicts[place - 1] if place is not None else None
+                good = judged is not None and judged.eligible
+                trial = judged is not None and judged.trial
+            if good and trial:
                 good = await self._begin_trial(ticket.key)
         finally:
             if not good:
@@ -104,7 +108,7 @@ class Dispatch:
         """Whether this request has the trial of its key; the log decides among all that began one."""
         owner = uuid.uuid4().hex
         now = self._pool.clock.time()
-        await self._pool.append(Trial(at=now, fingerprint=key.fingerprint, owner=owner))
+        await self._pool.note(Trial(at=now, fingerprint=key.fingerprint, owner=owner))
         return self._pool.state.key(key.fingerprint).trial_owner == owner
 
     @contextlib.asynccontextmanager
@@ -151,7 +155,8 @@ class Dispatch:
             f"#{place} {sentence(judged, now)}" for place, judged in enumerate(choice.verdicts, 1)
         )
         states = frozenset(judged.state.value for judged in choice.verdicts)
-        return PoolBlockedError(f"no key can take this request: {reasons}", choice.earliest, states)
+        whom = "no other key" if progress.tried and not progress.hops else "no key"
+        return PoolBlockedError(f"{whom} can take this request: {reasons}", choice.earliest, states)
 
     def _remember(self, progress: Progress, account: str) -> None:
         if not progress.conversation:
@@ -209,7 +214,7 @@ class Dispatch:
         )
         if exchange.fault and not exchange.committed:
             record = record.model_copy(update={"next_fingerprint": self._following(progress, record)})
-        await self._pool.append(record)
+        await self._pool.note(record)
 
     def _following(self, progress: Progress, record: Attempt) -> str | None:
         """The key that the request moves to, for the log."""

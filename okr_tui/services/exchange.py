@@ -1,7 +1,6 @@
 """One send with one key: opened, looked into up to the first output, then passed on as it comes."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -71,7 +70,7 @@ class Exchange:
         self._held: list[Piece] = []
         self._done = False
         self._heard_all = False
-        self._stack = contextlib.AsyncExitStack()
+        self._response: httpx.Response | None = None
         self._source: AsyncIterator[Piece] | None = None
 
     @property
@@ -89,19 +88,29 @@ class Exchange:
             self._fail(error.fault)
         except httpx.HTTPError as error:
             self._fail(no_response(transport_text(error)))
+        except asyncio.CancelledError:
+            await self._hang_up()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        if self._response:
+            await self._response.aclose()
 
     async def _open(self) -> None:
-        response = await self._stack.enter_async_context(self._cloud.stream(self._call, self.key))
+        response = self._response = await self._cloud.send(self._call, self.key)
         self.status, self.headers = response.status_code, response.headers
+        # What httpx puts around it costs more for each chunk than all else here.
+        chunks = response.stream
+        assert isinstance(chunks, httpx.AsyncByteStream)
         if response.status_code >= 300:
             body = bytearray()
-            async for chunk in response.aiter_raw():
+            async for chunk in chunks:
                 body += chunk
                 if len(body) >= BODY_LIMIT:
                     break
@@ -113,7 +122,7 @@ class Exchange:
             document = self.headers.get("content-type", "").startswith("application/json")
             self.streams = self._call.streams and not document
             self._reader = RecordReader(self._call.path, whole=not self.streams)
-        self._source = self._pieces(response.aiter_raw())
+        self._source = self._pieces(chunks)
         held = 0
         async for piece in self._source:
             self._held.append(piece)
@@ -121,17 +130,23 @@ class Exchange:
             if self.fault or held > self._policy.held_back or any(r.commits for r in piece.records):
                 return
 
-    async def _pieces(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Piece]:
+    def skim(self) -> None:
+        """From now on only ends, counts and errors are told from the answer: nobody looks at its words."""
+        if self._reader:
+            self._reader.skims = True
+
+    async def _pieces(self, chunks: httpx.AsyncByteStream) -> AsyncIterator[Piece]:
         """The response cut into records; an error record or a missing end become the fault."""
         reader = self._reader
         async for chunk in chunks:
             if self.first_byte_ms is None:
                 self.first_byte_ms = round(1000 * (self._clock.time() - self.started))
-            yield self._piece(chunk, tuple(reader.feed(chunk)) if reader else ())
+            records = reader.feed(chunk) if reader else ()
+            yield self._piece(chunk, records) if records else Piece(chunk, ())
         if reader is None:
             return
-        if records := tuple(reader.finish()):
-            yield self._piece(b"", records)
+        if ending := tuple(reader.finish()):
+            yield self._piece(b"", ending)
         if not self._done and self.fault is None:
             self._fail(no_response("the answer ended before it was complete"))
 

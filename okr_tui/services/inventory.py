@@ -1,7 +1,7 @@
 """The model list: the last known one at once, refreshed from the cloud, kept when a refresh fails."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.errors import CloudError
+from okr_tui.domain.favourites import is_favourite
 from okr_tui.domain.models import Model, replacement
 from okr_tui.domain.records import ModelsRead
 from okr_tui.domain.view import KeyView, model_keys
@@ -60,8 +61,8 @@ class Inventory:
         if known.cloud_url == self._cloud().url:
             self._known = known
 
-    def listed(self, rows: tuple[KeyView, ...]) -> ModelList:
-        """The list as fronts show it."""
+    def listed(self, rows: tuple[KeyView, ...], enabled: Sequence[str] = ()) -> ModelList:
+        """The list as fronts show it; `enabled` are the favourites as written."""
         now = self._pool.clock.time()
         names = frozenset(model.id for model in self._known.models if model.status == "listed")
         return ModelList(
@@ -69,7 +70,8 @@ class Inventory:
                 ModelRow(
                     model,
                     model_keys(self._pool.state, rows, model.id, now),
-                    replacement(model.id, names) if model.status == "gone" else None,
+                    replacement(model.id, names),
+                    is_favourite(enabled, model.id),
                 )
                 for model in self._known.models
             ),

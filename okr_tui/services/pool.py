@@ -1,43 +1,30 @@
 """This process's fold of the shared log, kept up to date, with the feed's lines beside it."""
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
 from okr_tui.domain.choice import Choice, Question, Roster, choose
-from okr_tui.domain.feed import Entry, entry, recoveries
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.feed import Entry, entry, recoveries, returns
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.pool import apply
 from okr_tui.domain.records import Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
+from okr_tui.services.checkpoints import APART, Checkpoints
 from okr_tui.services.clock import Clock
+from okr_tui.services.writer import Writer
 from okr_tui.store.base import Logged, Store
 
-ENTRIES: Final = 500
-SNAPSHOT: Final = "snapshot"
-COMPACT_AFTER: Final = 2000
+ENTRIES: Final = APART
 COMPACT_EVERY: Final = 900.0
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
-LOG_SECONDS: Final = 30 * 86400
-LOG_BYTES: Final = 50 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class KeptState:
-    """The state after the log's record of that sequence."""
-
-    sequence: int
-    state: PoolState
-
-
-_snapshots: TypeAdapter[KeptState] = TypeAdapter(KeptState)
+JOINED: Final = 0.05
 
 
 class Pool:
@@ -56,11 +43,16 @@ class Pool:
         self._zone = zone
         self.settings_read: SettingsRead | None = None
         self._sequence = 0
-        self._kept = 0
-        self._caught_up = 0.0
-        self._checkpoints = deque([(0, self.state)], maxlen=2)
+        self._caught_up = -math.inf
+        self._reading = asyncio.Lock()
+        self._catching: asyncio.Task[None] | None = None
+        self._checkpoints = Checkpoints(store)
         self.listeners: list[Callable[[], None]] = []
         self._changed: set[asyncio.Event] = set()
+        self._learned: set[asyncio.Event] = set()
+        self._writer = Writer(self._write)
+        self.trouble: str | None = None
+        """Why the log takes no records, in one line, until it takes some again."""
         self._shown = PoolView()
 
     @property
@@ -70,44 +62,29 @@ class Pool:
 
     async def open(self) -> None:
         """Fold the log from the last snapshot on. The feed's lines are made for its last records only."""
-        await self._load_snapshot()
+        if kept := await self._checkpoints.load():
+            self.state, self._sequence = kept.state, kept.sequence
         logged = await self.store.read(self._sequence)
         for item in logged[:-ENTRIES]:
             self._apply(item)
-        self._take(logged[-ENTRIES:])
+        last = float("inf")
+        for item in logged[-ENTRIES:]:
+            self.entries.extend(returns(self.state, self.roster, self.policy, last, item.record.at))
+            self._take([item])
+            last = item.record.at
+        self.entries.extend(returns(self.state, self.roster, self.policy, last, self.clock.time()))
         self._shown = self.view()
 
-    async def _load_snapshot(self) -> None:
-        text = await self.store.load(SNAPSHOT)
-        if text is None:
-            return
-        try:
-            kept = _snapshots.validate_json(text)
-        except ValidationError:
-            return  # of another version of the program: what is left of the log is folded instead
-        self.state, self._sequence, self._kept = kept.state, kept.sequence, kept.sequence
-        self._checkpoints.append((kept.sequence, kept.state))
-
     async def compact(self) -> None:
-        """Keep a state beside the log once the log has grown, and drop records that are too old or too many.
-
-        The state kept is an older one, so that the next start still has records to show as lines.
-        """
-        sequence, state = self._checkpoints[0]
-        if sequence - self._kept < COMPACT_AFTER:
-            return
-        kept = KeptState(sequence, state)
-        await self.store.save(SNAPSHOT, _snapshots.dump_json(kept).decode())
-        self._kept = sequence
-        await self.store.trim(sequence, self.clock.time() - LOG_SECONDS, LOG_BYTES)
+        """Keep a state beside the log once it has grown, and drop records too old or too many."""
+        await self._checkpoints.keep(self.clock.time())
 
     def _apply(self, item: Logged) -> None:
         self._sequence = item.sequence
         self.state = apply(self.state, item.record, self.policy)
         if isinstance(item.record, SettingsRead):
             self.settings_read = item.record
-        if item.sequence - self._checkpoints[-1][0] >= ENTRIES:
-            self._checkpoints.append((item.sequence, self.state))
+        self._checkpoints.passed(item.sequence, self.state)
 
     async def follow(self) -> None:
         """Apply what any process appends, for ever."""
@@ -116,31 +93,69 @@ class Pool:
 
     async def catch_up(self) -> None:
         """See what other processes have just appended, so that no request goes where the log says no."""
-        now = asyncio.get_running_loop().time()
-        if now - self._caught_up >= CATCH_UP_AFTER:
-            self._caught_up = now
+        if asyncio.get_running_loop().time() - self._caught_up < CATCH_UP_AFTER:
+            return
+        if self._catching is None:
+            self._catching = asyncio.create_task(self._read())
+            self._catching.add_done_callback(self._caught)
+        # All go on together: a lock would let one pass at a time.
+        await asyncio.shield(self._catching)
+
+    def _caught(self, reading: asyncio.Task[None]) -> None:
+        self._catching = None
+        if not reading.cancelled():
+            reading.exception()  # those who wait for it have it; there may be none left
+
+    async def _read(self) -> None:
+        async with self._reading:  # so that each goes on where the one before ended
+            self._caught_up = asyncio.get_running_loop().time()
             self._take(await self.store.read(self._sequence))
 
     async def append(self, *records: Record) -> None:
-        """Put records in the log and see them, and all that came before them, in the state."""
+        """Put records in the log and see them, and all that came before them, in the state.
+
+        What comes while the log is busy goes in together; a caller who is cancelled leaves its records to it.
+        """
+        await self._writer.add(records)
+
+    async def note(self, record: Record) -> None:
+        """Like `append`, for what a request learns: a log that takes no records stops no request.
+
+        Meanwhile this process alone knows of it, and goes on with that.
+        """
+        try:
+            await self.append(record)
+        except StoreError as error:
+            self.trouble = f"{error}; this process goes on alone, others do not see what it learns"
+            self.state = apply(self.state, record, self.policy)
+            if line := entry(record, self.state, self.roster, self.policy, self._zone):
+                self.entries.append(line)
+            self._announce_news()
+
+    async def settled(self) -> None:
+        """Return once nothing is on its way into the log."""
+        await self._writer.settled()
+
+    async def _write(self, records: Sequence[Record]) -> None:
         await self.store.append(records)
-        self._take(await self.store.read(self._sequence))
+        self.trouble = None
+        await self._read()
 
     def _take(self, logged: Sequence[Logged]) -> None:
         for item in logged:
             if item.sequence <= self._sequence:
                 continue
             self._apply(item)
-            if line := entry(item.record, self.state, self.roster, self.policy, self._zone):
+            if line := entry(item.record, self.state, self.roster, self.policy, self._zone, item.sequence):
                 self.entries.append(line)
         if logged:
-            self.announce()
+            self._announce_news()
 
     def change_roster(self, roster: Roster, policy: Policy) -> None:
         """The settings changed: other keys, another preference, other numbers for what comes."""
         self.roster = roster
         self.policy = policy
-        self.announce()
+        self._announce_news()
 
     def view(self) -> PoolView:
         """The pool as it is shown now."""
@@ -167,6 +182,12 @@ class Pool:
             listener()
         for changed in self._changed:
             changed.set()
+
+    def _announce_news(self) -> None:
+        """Wake also those who care for what the log or the settings say, not for what is under way."""
+        for learned in self._learned:
+            learned.set()
+        self.announce()
 
     async def changes(self) -> AsyncIterator[None]:
         """Once at first, then after every change; what comes meanwhile is joined to one."""
@@ -201,14 +222,16 @@ class Pool:
             await self.compact()
 
     async def wait(self, seconds: float) -> None:
-        """Until something changes, at most so long."""
-        changed = asyncio.Event()
-        self._changed.add(changed)
-        waiting = {asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self.clock.sleep(seconds))}
+        """Until log or settings say something new, at most so long; what comes soon after is joined."""
+        learned = asyncio.Event()
+        self._learned.add(learned)
+        waiting = {asyncio.ensure_future(learned.wait()), asyncio.ensure_future(self.clock.sleep(seconds))}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if learned.is_set():
+                await asyncio.sleep(JOINED)
         finally:
-            self._changed.discard(changed)
+            self._learned.discard(learned)
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,6 +1,7 @@
 """Every setting in force with the place it comes from, in words. No line holds a key, password or token."""
 
 import json
+from collections.abc import Mapping
 
 from okr_tui.domain.keys import Key
 from okr_tui.services.service import SettingLine, TrustQuestion
@@ -35,13 +36,25 @@ def setting_lines(settings: Settings) -> tuple[SettingLine, ...]:
         _valued("theme", settings.theme.value or "", settings.theme),
         _valued("baseUrl", without_token(settings.base_url.value), settings.base_url),
     ]
-    groups = {"keymap": settings.keymap, "policy": settings.policy, "gateway": settings.gateway}
+    groups = {
+        "keymap": settings.keymap,
+        "policy": settings.policy,
+        "gateway": settings.gateway,
+        "chat": _without_secrets(settings.chat),
+    }
     for name, (decider, *lost) in settings.origins.items():
         group, _, member = name.partition(".")
         if member in groups[group]:
             found.append(_line(name, _json(groups[group][member], settings), decider, lost))
     pool = zip(settings.keys, settings.places, strict=True)
     return (*found, *(_key_line(at, key, place) for at, (key, place) in enumerate(pool, 1)))
+
+
+def _without_secrets(chat: Mapping[str, object]) -> dict[str, object]:
+    """The chat section with the names of its tool servers alone: what they are given may be secret."""
+    servers = chat.get("mcpServers")
+    shown = list(servers) if isinstance(servers, Mapping) else "…"
+    return {name: shown if name == "mcpServers" else value for name, value in chat.items()}
 
 
 def store_address(settings: Settings) -> str:

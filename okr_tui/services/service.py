@@ -9,7 +9,10 @@ from pydantic import SecretStr
 
 from okr_tui.domain.chat import ChatEvent, Message
 from okr_tui.domain.feed import Entry
+from okr_tui.domain.feed_filter import FeedFilter
+from okr_tui.domain.feed_window import Page
 from okr_tui.domain.models import Model
+from okr_tui.domain.trail import Trail
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
@@ -17,11 +20,16 @@ KeepIn = Literal["file", "keyring"]
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model and the 1-based places of the keys that may use it."""
+    """A model and the 1-based places of the keys that may use it.
+
+    `replaced_by` is the living successor of one that is gone, or that is to go while it is still listed.
+    `favourite` as pi's settings have it.
+    """
 
     model: Model
     keys: tuple[int, ...]
     replaced_by: str | None = None
+    favourite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,17 @@ class ModelList:
 
 @dataclass(frozen=True, slots=True)
 class SettingLine:
-    """One value in force, the place it comes from, and the places that also set it but lost, in words."""
+    """One value in force, the place it comes from, and the places that also set it but lost, in words.
+
+    `editable` when `change_setting` takes its name; `locked` says why it cannot take effect, "" when it can.
+    """
 
     name: str
     value: str
     origin: str
     shadowed: tuple[str, ...] = ()
+    editable: bool = False
+    locked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +85,48 @@ class SettingsView:
     open_to_others: Path | None = None
     removable: tuple[str, ...] = ()
     """What `restore_key` would bring back, newest first, by mask."""
+    keymap: tuple[tuple[str, str], ...] = ()
+    """Keys by action, as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """The gateway: where it answers, or None for both; what is wrong with it, or why it did not start.
+
+    `elsewhere`: another process runs it. `ending`: answers under way are given a few seconds. `outdated`: the
+    settings changed since it started. `autostart`: the settings ask for one when a front opens.
+    """
+
+    url: str | None = None
+    daemon_url: str | None = None
+    elsewhere: bool = False
+    ending: bool = False
+    outdated: bool = False
+    error: str | None = None
+    autostart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a front shows, at one moment (epoch seconds). Entries run from oldest to newest."""
+    """Everything a front shows, at one moment (epoch seconds). Entries run from oldest to newest.
+
+    `log` says, a line each, what is wrong with the log. `clock_ahead`: seconds by which this machine's clock
+    is ahead of the cloud's; 0 while they agree.
+    """
 
     at: float
     pool: PoolView
     models: ModelList
     settings: SettingsView
     entries: tuple[Entry, ...] = ()
+    gateway: GatewayView = GatewayView()
+    log: tuple[str, ...] = ()
+    clock_ahead: float = 0.0
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with settings and log, a line each."""
+        return (*self.settings.problems, *self.log)
 
 
 class Service(Protocol):
@@ -94,6 +138,14 @@ class Service(Protocol):
 
     def snapshots(self) -> AsyncIterator[Snapshot]:
         """The present state, then a new one after each change; changes faster than the reader are joined."""
+
+    async def history(
+        self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
+    ) -> Page:
+        """A page of older lines, before a place of the log, or of newer ones, behind a place."""
+
+    async def trail(self, fingerprint: str) -> Trail:
+        """What a key did over the last hours."""
 
     async def use_key(self, index: int) -> str:
         """Prefer the key at the 1-based place and write the choice; answers what was done and where."""
@@ -125,11 +177,20 @@ class Service(Protocol):
     async def label_key(self, index: int, label: str | None) -> str:
         """Give a key another label, or none."""
 
+    async def favour_model(self, model: str, *, wanted: bool) -> str:
+        """Take a model into pi's `enabledModels` where that takes effect, or out of it."""
+
+    async def change_setting(self, name: str, text: str | None) -> str:
+        """Write one value, named as its line is, where it takes effect; None goes back to the default."""
+
     async def trust_project(self, *, trusted: bool) -> str:
         """Answer the trust question; remembered by the file's path and content."""
 
     async def close_file(self) -> str:
         """Make the settings file that others can read its owner's alone."""
+
+    async def switch_gateway(self) -> str:
+        """Start the gateway in this process or stop it; answers where it is, or that it ended."""
 
     def chat(
         self, model: str, messages: Sequence[Message], *, conversation: str, think: str | None = None

@@ -29,8 +29,11 @@ class Store(Protocol):
     async def append(self, records: Sequence[Record]) -> None:
         """Add records at the end of the log, all or none."""
 
-    async def read(self, after: int = 0) -> list[Logged]:
-        """The records behind a place, oldest first."""
+    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """The records behind a place, oldest first, at most `limit`."""
+
+    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+        """The last `limit` records before a place, or of the whole log; oldest first."""
 
     def tail(self, after: int) -> AsyncIterator[list[Logged]]:
         """The records behind a place as they come, from this process and all others, without end."""

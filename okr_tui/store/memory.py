@@ -27,9 +27,13 @@ class MemoryStore:
             self._last += len(records)
             self._grown.notify_all()
 
-    async def read(self, after: int = 0) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """See Store."""
-        return [item for item in self._log if item.sequence > after]
+        return [item for item in self._log if item.sequence > after][:limit]
+
+    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+        """See Store."""
+        return [item for item in self._log if before is None or item.sequence < before][-limit:]
 
     async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
         """See Store."""

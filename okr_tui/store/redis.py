@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 from redis import exceptions
@@ -18,6 +17,7 @@ from redis.backoff import NoBackoff
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, decode, encode
 from okr_tui.store.base import Logged
+from okr_tui.store.redis_address import public_name
 
 PREFIX: Final = "{okr-tui}:"
 """In front of every name; the braces keep all of them together on one server of a cluster."""
@@ -81,7 +81,7 @@ class RedisStore:
     @classmethod
     async def open(cls, url: str) -> Self:
         """Open the log at `redis://` or, encrypted, `rediss://`. No server there is an error at once."""
-        name = _name(url)
+        name = public_name(url)
         try:
             client = Redis.from_url(
                 url,
@@ -113,9 +113,18 @@ class RedisStore:
         values = [value for record in records for value in (record.at, encode(record))]
         await self._ask("write", lambda: self._append(keys=[LOG, LAST, token], args=[self._seen, *values]))
 
-    async def read(self, after: int = 0) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """See Store. A record of a later version of the program is passed over."""
-        return (await self._read(after))[0]
+        if limit is None:
+            return (await self._read(after))[0]
+        page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=limit)
+        return _logged(await self._ask("read", page))
+
+    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+        """See Store. A record of a later version of the program is passed over."""
+        edge = "+" if before is None else f"{max(before - 1, 0)}-0"
+        page = partial(self._client.xrevrange, LOG, max=edge, count=limit)
+        return _logged((await self._ask("read", page))[::-1])
 
     async def _read(self, after: int, patience: float | None = None) -> tuple[list[Logged], int]:
         """The records behind a place, and the place of the last entry, whether it could be read or not."""
@@ -125,10 +134,8 @@ class RedisStore:
             page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=PAGE)
             entries = await self._ask("read", page, patience)
             size = len(entries)
-            for identifier, fields in entries:
-                after = int(identifier.partition("-")[0])
-                with contextlib.suppress(ValidationError):
-                    found.append(Logged(after, decode(fields["body"])))
+            after = _place(entries[-1]) if entries else after
+            found += _logged(entries)
         self._seen = max(self._seen, after)
         return found, after
 
@@ -202,31 +209,20 @@ async def _bounded(command: Callable[[], Awaitable[Any]]) -> Any:
             raise asyncio.CancelledError
 
 
+def _place(entry: tuple[str, dict[str, str]]) -> int:
+    return int(entry[0].partition("-")[0])
+
+
+def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[Logged]:
+    found = []
+    for entry in entries:
+        with contextlib.suppress(ValidationError):
+            found.append(Logged(_place(entry), decode(entry[1]["body"])))
+    return found
+
+
 def _document(name: str) -> str:
     return f"{PREFIX}document:{name}"
-
-
-def _name(url: str) -> str:
-    """The address without user, password and options; one that could hide a part of them is refused."""
-    try:
-        parts = urlsplit(url)
-        usable = _usable(parts)
-    except ValueError:
-        usable = False
-    if not usable:
-        # Without the cause, which may quote a part of the password.
-        raise StoreError(
-            "the store's address is not usable: write redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], "
-            "with %-escapes for special characters in the password"
-        ) from None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _usable(parts: SplitResult) -> bool:
-    number = parts.path.strip("/")
-    return bool(
-        parts.hostname and parts.port != 0 and not parts.fragment and (not number or number.isdecimal())
-    )
 
 
 def _refused(error: Exception) -> bool:

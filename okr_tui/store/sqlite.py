@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -30,7 +31,7 @@ TIME_STEP = 50_000_000
 
 
 class SqliteStore:
-    """A log file in write-ahead mode. Another process's records are seen within a fifth of a second."""
+    """A log file in write-ahead mode. The tail sees any process's records within a fifth of a second."""
 
     def __init__(self, path: Path, database: aiosqlite.Connection) -> None:
         self.name = f"sqlite:{path}"
@@ -38,7 +39,6 @@ class SqliteStore:
         self._path = path
         self._database = database
         self._journal = f"{path}-wal"
-        self._listeners: set[asyncio.Event] = set()
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -58,7 +58,7 @@ class SqliteStore:
                 return store
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
-                f"cannot open the log {path}: {error}; choose another with --store or make it writable"
+                f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
             ) from error
 
     async def append(self, records: Sequence[Record]) -> None:
@@ -67,14 +67,21 @@ class SqliteStore:
         values = [value for record in records for value in (record.at, encode(record))]
         with self._failures("write"):
             await self._database.execute(f"insert into log (at, body) values {places}", values)  # noqa: S608
-        for grown in self._listeners:
-            grown.set()
 
-    async def read(self, after: int = 0) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """See Store. A record of a later version of the program is passed over."""
-        query = "select sequence, body from log where sequence > ? order by sequence"
+        query = "select sequence, body from log where sequence > ? order by sequence limit ?"
+        return await self._logged(query, after, -1 if limit is None else limit)
+
+    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+        """See Store. A record of a later version of the program is passed over."""
+        query = """select * from (select sequence, body from log where ? is null or sequence < ?
+            order by sequence desc limit ?) order by sequence"""
+        return await self._logged(query, before, before, limit)
+
+    async def _logged(self, query: str, *values: int | None) -> list[Logged]:
         with self._failures("read"):
-            rows = await self._database.execute_fetchall(query, (after,))
+            rows = await self._database.execute_fetchall(query, values)
         found = []
         for sequence, body in rows:
             with contextlib.suppress(ValidationError):
@@ -83,26 +90,15 @@ class SqliteStore:
 
     async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
         """See Store."""
-        grown = asyncio.Event()
-        grown.set()
-        self._listeners.add(grown)
         seen: tuple[int, int] | None = None
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(LOOK_EVERY):
-                        await grown.wait()
-                except TimeoutError:
-                    mark = self._mark()
-                    if mark is not None and mark == seen:
-                        continue
-                    seen = mark
-                grown.clear()
+        while True:
+            mark = self._mark()
+            if mark is None or mark != seen:
+                seen = mark
                 if found := await self.read(after):
                     after = found[-1].sequence
                     yield found
-        finally:
-            self._listeners.discard(grown)
+            await asyncio.sleep(LOOK_EVERY)
 
     def _mark(self) -> tuple[int, int] | None:
         """What changes when any process writes; None while a write is too young for its time to tell.
@@ -156,6 +152,15 @@ class SqliteStore:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"cannot {action} the log {self._path}: {error}") from error
+
+
+def _way_out(error: OSError | sqlite3.Error) -> str:
+    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "end the program that holds it"
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    if full or getattr(error, "errno", None) == errno.ENOSPC:
+        return "make room on its disk"
+    return "make it writable"
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:

@@ -1,10 +1,47 @@
 """What an action is: the one form from which bindings, footer, help and palette are made."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-Owner = Literal["app", "screen", "pool", "list", "prompt", "filter", "settings", "dialog"]
-Place = Literal["keys", "live", "models", "chat", "prompt", "filter", "first", "broken", "settings"]
+Owner = Literal[
+    "app",
+    "screen",
+    "pool",
+    "list",
+    "prompt",
+    "filter",
+    "settings",
+    "dialog",
+    "models",
+    "live",
+    "key",
+    "chat",
+    "turns",
+    "saved",
+    "broken",
+]
+Place = Literal[
+    "keys",
+    "live",
+    "models",
+    "chat",
+    "prompt",
+    "cut",
+    "compare",
+    "saved",
+    "filter",
+    "first",
+    "broken",
+    "settings",
+    "key",
+]
+
+EVERYWHERE: Final[tuple[Place, ...]] = ("keys", "live", "models", "chat")
+KEYS, MODELS, LIVE, CHAT, SAVED = "Keys", "Models", "Live", "Chat", "Conversations"
+LISTS, VIEW, SETTINGS, GATEWAY, PROGRAM = "Lists", "View", "Settings", "Gateway", "Program"
+
+KEPT: Final = {"ctrl+q": "quit", "f1": "help", "ctrl+c": "copying"}
+"""Keys that no keymap takes away, by the action they belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +72,7 @@ class Action:
     @property
     def name(self) -> str:
         """The Textual action's bare name, as `check_action` is asked for it."""
-        return self.command.partition("(")[0].removeprefix("app.")
+        return self.command.partition("(")[0].removeprefix("app.").removeprefix("screen.")
 
     @property
     def target(self) -> str:

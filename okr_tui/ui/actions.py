@@ -1,101 +1,34 @@
 """Every action of the dashboard, declared once: bindings, footer, help and palette derive from this table."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from textual.binding import Binding
 
-from okr_tui.ui.action import Action, Owner, Place
-
-EVERYWHERE: Final[tuple[Place, ...]] = ("keys", "live", "models", "chat")
-KEYS, MODELS, LIVE, CHAT = "Keys", "Models", "Live", "Chat"
-LISTS, VIEW, SETTINGS, PROGRAM = "Lists", "View", "Settings", "Program"
+from okr_tui.ui.action import (
+    EVERYWHERE,
+    GATEWAY,
+    KEPT,
+    KEYS,
+    LISTS,
+    PROGRAM,
+    SETTINGS,
+    VIEW,
+    Action,
+    Owner,
+    Place,
+)
+from okr_tui.ui.chat_actions import CHAT_ACTIONS
+from okr_tui.ui.pool_actions import POOL_ACTIONS
 
 # Two lines for each action can be read as a table.
 # fmt: off
 ACTIONS: Final[tuple[Action, ...]] = (
-    Action(
-        "use-key", tuple("123456789"), "1-9", "use key", "prefer the key of that number and remember it",
-        KEYS, footer=EVERYWHERE[:1], run="use_key({key})",
-    ),
-    Action(
-        "rotate", ("r",), "r", "rotate", "prefer the next key that is not blocked",
-        KEYS, footer=("keys", "live", "chat"), title="keys: rotate to the next key",
-    ),
-    Action(
-        "test-key", ("t",), "t", "test", "read quota and identity of the selected key, at no cost",
-        KEYS, footer=("keys",), title="keys: test the selected key",
-    ),
-    Action(
-        "reset-key", ("x",), "x", "reset", "forget every block of the selected key and its account",
-        KEYS, title="keys: reset the selected key",
-    ),
-    Action(
-        "toggle-key", ("o",), "o", "on/off", "take the selected key out of the pool or put it back",
-        KEYS, title="keys: switch the selected key on or off",
-    ),
-    Action(
-        "add-key", ("a",), "a", "add key", "add a key to the settings",
-        KEYS, footer=("keys", "first", "settings"), title="keys: add a key",
-    ),
-    Action(
-        "remove-key", ("d", "delete"), "d del", "remove", "take the selected key out of the settings",
-        KEYS, owner="pool", run="app.remove_key", title="keys: remove the selected key",
-    ),
-    Action(
-        "restore-key", ("u",), "u", "undo", "bring back the key that was removed last",
-        KEYS, footer=("keys", "first", "settings"), title="keys: bring back the key removed last",
-    ),
-    Action(
-        "label-key", ("l",), "l", "label", "give the selected key a label, or none",
-        KEYS, owner="pool", run="app.label_key", title="keys: label the selected key",
-    ),
-    Action(
-        "choose-model", ("enter",), "enter", "chat", "chat with the selected model",
-        MODELS, owner="list", footer=("models",), run="choose",
-    ),
-    Action(
-        "filter", ("slash",), "/", "filter", "show only models that contain these words",
-        MODELS, owner="screen", footer=("models",), title="models: filter",
-    ),
-    Action(
-        "refresh-models", ("R",), "R", "refresh", "read the model list again",
-        MODELS, footer=("models", "live"), title="models: refresh",
-    ),
-    Action(
-        "copy-model", ("y",), "y", "copy", "copy the selected model's name",
-        MODELS, owner="screen", footer=("models",), title="models: copy the selected name",
-    ),
-    Action(
-        "keep-filter", ("enter", "down"), "enter", "list", "go from the filter to the list",
-        MODELS, owner="filter", footer=("filter",),
-    ),
-    Action(
-        "faults", ("f",), "f", "faults only", "faults only, or all traffic again",
-        LIVE, owner="screen", footer=("live",), title="live: faults only or all traffic",
-    ),
-    Action(
-        "send", ("enter",), "enter", "send", "send the prompt",
-        CHAT, owner="prompt", footer=("prompt",),
-    ),
-    Action(
-        "new-line", ("shift+enter", "ctrl+j"), "^j", "new line", "a new line in the prompt",
-        CHAT, owner="prompt", footer=("prompt",),
-    ),
-    Action(
-        "prompt", ("c",), "c", "chat", "go to the prompt",
-        CHAT, owner="screen", footer=("chat", "live"), title="chat: go to the prompt",
-    ),
-    Action(
-        "new-chat", ("ctrl+n",), "^n", "new", "start a new conversation",
-        CHAT, owner="screen", footer=("chat", "prompt"), title="chat: new conversation",
-    ),
-    Action(
-        "thinking", ("ctrl+t",), "^t", "thoughts", "show or fold what models thought",
-        CHAT, owner="screen", footer=("chat",), title="chat: show or fold thoughts",
-    ),
+    *POOL_ACTIONS,
+    *CHAT_ACTIONS,
     Action(
         "back", ("escape",), "esc", "back", "stop an answer, leave filter, prompt or large pane",
-        VIEW, owner="screen", footer=("prompt", "filter"),
+        VIEW, owner="screen", footer=("prompt", "filter", "cut", "compare"),
     ),
     Action(
         "cursor-up", ("up", "k"), "↑ k", "up", "one line up",
@@ -106,11 +39,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         LISTS, owner="list",
     ),
     Action(
-        "cursor-first", ("home", "g"), "home g", "first", "the first line",
+        "cursor-first", ("home", "less_than_sign"), "home <", "first", "the first line",
         LISTS, owner="list",
     ),
     Action(
-        "cursor-last", ("end", "G"), "end G", "last", "the last line",
+        "cursor-last", ("end", "greater_than_sign"), "end >", "last", "the last line",
         LISTS, owner="list",
     ),
     Action(
@@ -123,7 +56,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "next-pane", ("tab",), "tab", "next pane", "the next pane",
-        VIEW, owner="screen", run="next_pane(1)", footer=("prompt",),
+        VIEW, owner="screen", run="next_pane(1)",
     ),
     Action(
         "previous-pane", ("shift+tab",), "shift+tab", "previous pane", "the previous pane",
@@ -131,11 +64,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "maximise", ("m",), "m", "maximise", "the focused pane large, or all panes again",
-        VIEW, owner="screen", footer=("live", "chat"), title="view: maximise the pane or restore",
+        VIEW, owner="screen", title="view: maximise the pane or restore",
     ),
     Action(
         "show-settings", ("comma",), ",", "settings", "every value, and where it comes from",
-        SETTINGS, footer=("keys", "models"), title="settings: show",
+        SETTINGS, title="settings: show",
+    ),
+    Action(
+        "change-setting", ("enter",), "enter", "change", "change the selected setting, or use its default",
+        SETTINGS, owner="settings", footer=("settings",),
     ),
     Action(
         "edit-settings", ("e",), "e", "edit", "open the settings file in $EDITOR",
@@ -150,6 +87,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         SETTINGS, footer=("settings",), title="settings: trust the project's file or not",
     ),
     Action(
+        "switch-gateway", ("g",), "g", "gateway", "start the gateway in this process, or stop it",
+        GATEWAY, footer=("live",), title="gateway: start or stop",
+    ),
+    Action(
         "accept", ("enter",), "enter", "accept", "do what a dialog asks about",
         VIEW, owner="dialog",
     ),
@@ -162,16 +103,24 @@ ACTIONS: Final[tuple[Action, ...]] = (
         PROGRAM, footer=("first",),
     ),
     Action(
+        "open-again", ("enter", "r"), "enter r", "try again", "open keys and log again, after that failed",
+        PROGRAM, owner="broken", footer=("broken",), run="app.open_again",
+    ),
+    Action(
         "help", ("question_mark", "f1"), "?", "help", "this help (F1 also while typing)",
-        PROGRAM, footer=(*EVERYWHERE, "first", "broken", "settings"), title="program: help",
+        PROGRAM, footer=(*EVERYWHERE, "first", "broken", "settings", "key"), title="program: help",
     ),
     Action(
         "command-palette", ("ctrl+p", "colon"), "^p", "palette", "search every command (also :)",
-        PROGRAM, footer=(*EVERYWHERE, "prompt", "first", "settings"),
+        PROGRAM, footer=(*EVERYWHERE, "prompt", "cut", "compare", "first", "settings"),
     ),
     Action(
         "quit", ("q", "ctrl+q"), "q", "quit", "quit (ctrl+q also while typing)",
         PROGRAM, footer=("first", "broken"), title="program: quit",
+    ),
+    Action(
+        "close-key", ("escape", "q"), "esc", "back", "back from a key's details to the dashboard",
+        KEYS, owner="key", footer=("key",), run="close",
     ),
     Action(
         "close-settings", ("escape", "q", "comma"), "esc", "close", "back from the settings to the dashboard",
@@ -190,7 +139,9 @@ def bindings(owner: Owner) -> list[Binding]:
             action.label,
             show=False,
             tooltip=action.tooltip,
-            id=action.id if len(action.keys) == 1 else f"{action.id}.{key}",
+            # A keymap gives all keys of an id away; these are kept, the one that quits from everywhere.
+            id=f"{action.id}.{key}" if action.id == "use-key" or key in KEPT else action.id,
+            priority=key == "ctrl+q",
         )
         for action in ACTIONS
         if action.owner == owner
@@ -198,14 +149,14 @@ def bindings(owner: Owner) -> list[Binding]:
     ]
 
 
-def offered(place: Place) -> list[Action]:
+def offered(place: Place, actions: Sequence[Action] = ACTIONS) -> list[Action]:
     """What the footer offers in a place, in the table's order."""
-    return [action for action in ACTIONS if place in action.footer]
+    return [action for action in actions if place in action.footer]
 
 
-def groups() -> dict[str, list[Action]]:
+def groups(actions: Sequence[Action] = ACTIONS) -> dict[str, list[Action]]:
     """The actions under their headings."""
     found: dict[str, list[Action]] = {}
-    for action in ACTIONS:
+    for action in actions:
         found.setdefault(action.group, []).append(action)
     return found

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar
 
 from textual import on
-from textual.app import InvalidThemeError, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.reactive import var
 from textual.screen import Screen
@@ -20,9 +21,8 @@ from okr_tui.ui.commands import Commands
 from okr_tui.ui.editor import EditFile, edit_file
 from okr_tui.ui.palette import palette
 from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.settings_commands import SettingsCommands
+from okr_tui.ui.slash_commands import SlashCommands
 from okr_tui.ui.themes import DEFAULT, THEMES
-from okr_tui.ui.widgets.chat import ChatPane
 
 
 def said(error: BaseException | None) -> str:
@@ -39,7 +39,7 @@ def counts_down(snapshot: Snapshot) -> bool:
     return ages or pool.outage is not None or any(row.verdict.until for row in pool.keys)
 
 
-class OkrApp(SettingsCommands):
+class OkrApp(SlashCommands):
     """The dashboard. It returns "demo" when the person wants to look around without a key."""
 
     CSS_PATH = "okr.tcss"
@@ -64,7 +64,6 @@ class OkrApp(SettingsCommands):
         self._open_service = open_service
         self._demo = demo
         self._own_theme = theme is not None
-        self._answering: Worker[None] | None = None
         self._serving: Worker[None] | None = None
         for each in THEMES:
             self.register_theme(each)
@@ -85,15 +84,25 @@ class OkrApp(SettingsCommands):
         self._use_theme(self._wanted_theme)
         self.now = self.clock()
         self._ticking = self.set_interval(1, self._tick, pause=True)
+        self._serve()
+
+    def _serve(self) -> None:
         self._serving = self.run_worker(
             feeds.serve(self._open_service, self.post_message), group="service", exit_on_error=False
         )
+
+    def action_open_again(self) -> None:
+        """Open the service once more, after it could not be."""
+        if self.failure is not None and self.snapshot is None:
+            self.failure = None
+            self._serve()
 
     async def on_unmount(self) -> None:
         """Let the service close in peace; only a failure while closing is news."""
         serving = self._serving
         if serving is None or serving.state is WorkerState.ERROR:
             return
+        await self.end_answers()
         serving.cancel()
         try:
             await serving.wait()
@@ -106,75 +115,40 @@ class OkrApp(SettingsCommands):
         self.now = self.clock()
 
     def _use_theme(self, name: str | None) -> None:
-        try:
-            self.theme = name or DEFAULT
-        except InvalidThemeError:
-            self.theme = DEFAULT
-            self.notify(f"There is no theme {name}; {DEFAULT} is used", severity="warning", markup=False)
+        self.theme = name if name in self.available_themes else DEFAULT
 
     @on(feeds.ServiceOpened)
     def _service_opened(self, event: feeds.ServiceOpened) -> None:
-        self.service = event.service
+        self.service, self.conversations = event.service, event.conversations
 
     @on(feeds.SnapshotArrived)
     def _snapshot_arrived(self, event: feeds.SnapshotArrived) -> None:
-        snapshot = event.snapshot
+        snapshot = replace(event.snapshot, settings=self.checked(event.snapshot.settings))
         theme = snapshot.settings.theme
         if not self._own_theme and theme != self._wanted_theme:
             self._wanted_theme = theme
             self._use_theme(theme)
+        first = self.snapshot is None
         with self.batch_update():
             self.now = self.clock()
             self.snapshot = snapshot
+        if first and snapshot.gateway.autostart and snapshot.gateway.url is None:
+            # Its code takes a moment to read; the keys are to be on the screen before.
+            self.call_after_refresh(self.action_switch_gateway)
         self.ask_for_trust()
         if counts_down(snapshot):
             self._ticking.resume()
         else:
             self._ticking.pause()
 
-    @on(feeds.AnswerArrived)
-    def _answer_arrived(self, event: feeds.AnswerArrived) -> None:
-        self.dashboard.chat.show_event(event.event, event.at)
-
-    @on(ChatPane.Asked)
-    def _asked(self, event: ChatPane.Asked) -> None:
-        if self.service is None:
-            self.dashboard.chat.fail(self.failure or "the service is still being opened; try again")
-            return
-        events = self.service.chat(event.model, event.messages, conversation=event.conversation)
-        self._answering = self.run_worker(
-            feeds.answer(events, self.post_message, self.clock),
-            group="answer",
-            exclusive=True,
-            exit_on_error=False,
-        )
-
-    @on(ChatPane.StopAsked)
-    def _stop_asked(self) -> None:
-        if self._answering:
-            self._answering.cancel()
-
-    @on(ChatPane.NoModel)
-    def _no_model(self) -> None:
-        self.notify("Choose a model first: enter on a line of Models", severity="warning")
-
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
         """Every worker's end comes by here, so no failure goes unseen."""
         worker, state = event.worker, event.state
-        if worker is self._answering:
-            self._answer_ended(worker, state)
-        elif worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
-            self.service = None
+        if self.answer_ended(worker, said(worker.error)):
+            return
+        if worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
+            self.service = self.conversations = None
             self.failure = said(worker.error) if worker.error else "it closed by itself"
         elif state is WorkerState.ERROR and worker.group == "command":
             self.notify(said(worker.error), title="Not done", severity="error", timeout=10, markup=False)
-
-    def _answer_ended(self, worker: Worker[None], state: WorkerState) -> None:
-        chat = self.dashboard.chat
-        if state is WorkerState.SUCCESS:
-            chat.finish()
-        elif state is WorkerState.CANCELLED:
-            chat.stop()
-        elif state is WorkerState.ERROR:
-            chat.fail(said(worker.error))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, tzinfo
 from typing import Literal
 
-from textual.app import App
+from textual import on
 from textual.command import CommandPalette
 from textual.content import Content
 from textual.reactive import var
@@ -13,30 +13,53 @@ from textual.reactive import var
 from okr_tui.domain.health import State
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import ModelRow, Service, Snapshot
-from okr_tui.ui import texts
+from okr_tui.ui import feeds, texts
 from okr_tui.ui.editor import EditFile, edit_file
+from okr_tui.ui.keyed import KeyedApp
 from okr_tui.ui.palette import ModelPicker
 from okr_tui.ui.screens.dashboard import Dashboard
+from okr_tui.ui.screens.key_details import KeyDetails
+from okr_tui.ui.screens.model import ChatAsked, FavourAsked, ModelScreen
 from okr_tui.ui.screens.text import TextScreen, help_text
+from okr_tui.ui.widgets.feed_list import FeedList
 
-ON_A_KEY = frozenset({"use_key", "rotate", "test_key", "reset_key", "toggle_key", "remove_key", "label_key"})
-NEEDS_SERVICE = ON_A_KEY | {"refresh_models", "add_key", "restore_key", "close_file", "answer_trust"}
+ON_A_KEY = frozenset(
+    {
+        "use_key",
+        "rotate",
+        "key_details",
+        "test_key",
+        "reset_key",
+        "toggle_key",
+        "remove_key",
+        "label_key",
+    }
+)
+NEEDS_SERVICE = ON_A_KEY | {
+    "refresh_models",
+    "add_key",
+    "restore_key",
+    "close_file",
+    "answer_trust",
+    "switch_gateway",
+}
 
 
 SHORT = 3.0
 """Seconds that good news stays on the screen."""
+LONG = 10.0
+"""Seconds for news that a person may want to write down."""
 
 
-class Commands(App[str]):
+class Commands(KeyedApp):
     """The actions that reach beyond the screen."""
 
     snapshot: var[Snapshot | None] = var(None)
 
     def __init__(self, zone: tzinfo = UTC, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        super().__init__(clock)
         self.service: Service | None = None
         self.zone = zone
-        self.clock = clock
         self.edit_file: EditFile = edit_file
 
     @property
@@ -47,6 +70,11 @@ class Commands(App[str]):
             raise TypeError("the dashboard is always the first screen")
         return screen
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is coming."""
+        return bool(self.dashboard.chat.running)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Commands wait for the service; without a key the demo takes the place of what needs one."""
         known, keys = self.snapshot is not None, self.snapshot and self.snapshot.pool.keys
@@ -54,16 +82,58 @@ class Commands(App[str]):
             return False
         return None if action in NEEDS_SERVICE and self.service is None else True
 
-    def _command(self, answer: Awaitable[str]) -> None:
-        """Send a command and say what it did."""
+    def _command(self, answer: Awaitable[str], seconds: float = SHORT) -> None:
+        """Send a command and say what it did, for so many seconds."""
 
         async def tell() -> None:
-            self.notify(await answer, timeout=SHORT, markup=False)
+            self.notify(await answer, timeout=seconds, markup=False)
 
         self.run_worker(tell(), group="command", exit_on_error=False)
 
     def _selected_key(self) -> KeyView | None:
-        return self.dashboard.keys.selected
+        """The key whose details are shown, else the one under the cursor."""
+        details = self._key_details
+        return details.row if details else self.dashboard.keys.selected
+
+    @property
+    def _key_details(self) -> KeyDetails | None:
+        return next((each for each in reversed(self.screen_stack) if isinstance(each, KeyDetails)), None)
+
+    def action_key_details(self) -> None:
+        """Everything about the selected key, or back from there."""
+        if details := self._key_details:
+            details.action_close()
+        else:
+            self.dashboard.open_key()
+
+    @on(FeedList.PageAsked)
+    def _page_asked(self, event: FeedList.PageAsked) -> None:
+        """Read a page of the log for a list that came to an edge."""
+        if self.service is None:
+            event.feed.failed()
+        else:
+            asked = feeds.page(self.service, event, self.post_message)
+            self.run_worker(asked, group="command", exit_on_error=False)
+
+    @on(feeds.PageArrived)
+    def _page_arrived(self, event: feeds.PageArrived) -> None:
+        feed, asked = event.asked.feed, event.asked
+        if event.page is None or feed.wanted != asked.wanted:
+            feed.failed()
+        elif feed.is_attached:
+            feed.take(event.page, older=asked.after is None)
+
+    @on(KeyDetails.TrailAsked)
+    def _trail_asked(self, event: KeyDetails.TrailAsked) -> None:
+        """Read what a key did, for its details."""
+        if self.service:
+            asked = feeds.trail(self.service, event, self.post_message)
+            self.run_worker(asked, group="command", exit_on_error=False)
+
+    @on(feeds.TrailArrived)
+    def _trail_arrived(self, event: feeds.TrailArrived) -> None:
+        if event.asked.details.is_attached:
+            event.asked.details.show_trail(event.asked.fingerprint, event.trail)
 
     def action_use_key(self, index: int) -> None:
         """Prefer the key of that number."""
@@ -96,13 +166,24 @@ class Commands(App[str]):
         if self.service and (row := self._selected_key()):
             self._command(self.service.set_enabled(row.index, enabled=row.state is State.OFF))
 
+    def action_switch_gateway(self) -> None:
+        """Start the gateway in this process, or stop it."""
+        if self.service and self.snapshot:
+            starting = self.snapshot.gateway.url is None
+            self._command(self.service.switch_gateway(), LONG if starting else SHORT)
+
+    def copy_gateway(self) -> None:
+        """Copy the address of the gateway that runs."""
+        if self.snapshot and (url := self.snapshot.gateway.url):
+            self.copy(url, f"{url}; `okr-tui connect CLIENT` shows how to use it")
+
     def action_demo(self) -> None:
         """Leave for the simulated cloud."""
         self.exit(result="demo")
 
     def action_help(self) -> None:
         """Every key and mark."""
-        self.push_screen(TextScreen("okr-tui help", help_text()))
+        self.push_screen(TextScreen("okr-tui help", help_text(self.actions)))
 
     def show_text(self, name: Literal["status", "keys", "models"]) -> None:
         """Answer one of the original's commands."""
@@ -117,7 +198,17 @@ class Commands(App[str]):
 
     def show_model(self, row: ModelRow) -> None:
         """Answer `ollama-info`."""
-        self.push_screen(TextScreen(f"ollama-info {row.model.id}", Content(texts.info_text(row))))
+        if self.snapshot:
+            self.push_screen(ModelScreen(row.model.id, self.snapshot, self.zone))
+
+    @on(ChatAsked)
+    def _chat_asked(self, event: ChatAsked) -> None:
+        self.dashboard.talk_to(event.model)
+
+    @on(FavourAsked)
+    def _favour_asked(self, event: FavourAsked) -> None:
+        if self.service:
+            self._command(self.service.favour_model(event.model, wanted=event.wanted), LONG)
 
     def pick_model(self) -> None:
         """Ask which model `ollama-info` is about."""

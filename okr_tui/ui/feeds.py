@@ -1,15 +1,23 @@
 """The only bridge from the service to the screen: what its iterators yield becomes messages."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from okr_tui.domain.chat import ChatEvent
+from okr_tui.domain.feed_window import Page
+from okr_tui.domain.trail import Trail
 from okr_tui.services.service import Service, Snapshot
+from okr_tui.ui.screens.key_details import KeyDetails
+from okr_tui.ui.widgets.feed_list import FeedList
 
-OpenService = Callable[[], AbstractAsyncContextManager[Service]]
+if TYPE_CHECKING:
+    from okr_tui.services.conversation_service import ConversationService
+
+Opened = tuple[Service, "ConversationService"]
+OpenService = Callable[[], AbstractAsyncContextManager[Opened]]
 Post = Callable[[Message], bool]
 
 
@@ -18,6 +26,7 @@ class ServiceOpened(Message):
     """The service is there; commands may be sent."""
 
     service: Service
+    conversations: "ConversationService"
 
 
 @dataclass
@@ -32,22 +41,38 @@ class SnapshotArrived(Message):
 
 
 @dataclass
-class AnswerArrived(Message):
-    """A part of the running answer, stamped with the moment it came (epoch seconds)."""
+class PageArrived(Message):
+    """A page of the log that a list asked for; None when it cannot be read."""
 
-    event: ChatEvent
-    at: float
+    asked: FeedList.PageAsked
+    page: Page | None
+
+
+@dataclass
+class TrailArrived(Message):
+    """What a key did, as its details asked."""
+
+    asked: KeyDetails.TrailAsked
+    trail: Trail
 
 
 async def serve(open_service: OpenService, post: Post) -> None:
     """Hold the service open and post its snapshots until cancelled."""
-    async with open_service() as service:
-        post(ServiceOpened(service))
+    async with open_service() as (service, conversations):
+        post(ServiceOpened(service, conversations))
         async for snapshot in service.snapshots():
             post(SnapshotArrived(snapshot))
 
 
-async def answer(events: AsyncIterator[ChatEvent], post: Post, clock: Callable[[], float]) -> None:
-    """Post the parts of one answer."""
-    async for event in events:
-        post(AnswerArrived(event, clock()))
+async def page(service: Service, asked: FeedList.PageAsked, post: Post) -> None:
+    """Read a page of the log and post it; a failure is posted and raised."""
+    found: Page | None = None
+    try:
+        found = await service.history(asked.wanted, before=asked.before, after=asked.after)
+    finally:
+        post(PageArrived(asked, found))
+
+
+async def trail(service: Service, asked: KeyDetails.TrailAsked, post: Post) -> None:
+    """Read what a key did and post it."""
+    post(TrailArrived(asked, await service.trail(asked.fingerprint)))

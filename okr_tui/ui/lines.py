@@ -22,6 +22,8 @@ WARNING = "$text-warning"
 FAULT = "$text-error"
 QUIET = "$text-muted"
 STRONG = "bold"
+STAR = "✶"
+"""Marks a favourite; unlike the usual stars it is one cell wide everywhere."""
 
 STATE_STYLES: dict[State, str] = {
     State.UNVERIFIED: NOTICE,

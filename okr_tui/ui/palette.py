@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import Screen
 
 from okr_tui.ui.action import Action
-from okr_tui.ui.actions import ACTIONS
+from okr_tui.ui.themes import theme_names
 
 if TYPE_CHECKING:
     from okr_tui.ui.commands import Commands
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def applies(action: Action, app: "Commands", screen: Screen[Any]) -> bool:
     """Whether an action means something now, on the screen that the palette was opened over."""
-    owner = screen if action.owner == "screen" else app
+    on_screen = action.owner == "screen" or action.command.startswith("screen.")
+    owner = screen if on_screen else app
     return hasattr(owner, f"action_{action.name}") and owner.check_action(action.name, ()) is not False
 
 
@@ -43,11 +44,13 @@ def palette(app: "Commands", screen: Screen[Any]) -> Iterator[SystemCommand]:
         yield SystemCommand(
             name, "what is known of this model", partial(app.show_model, model), discover=False
         )
-    for action in ACTIONS:
+    for action in app.actions:
         if action.title and applies(action, app, screen):
             run = partial(app.run_action, action.target)
             yield SystemCommand(action.title, f"{action.tooltip} ({action.shown})", run)
-    yield SystemCommand("theme: choose", "change the colours for this session", app.action_change_theme)
+    if snapshot and snapshot.gateway.url:
+        yield SystemCommand("gateway: copy the address", snapshot.gateway.url, app.copy_gateway)
+    yield SystemCommand("theme: choose", "other colours, remembered in the settings", app.action_change_theme)
 
 
 class ModelPicker(Provider):
@@ -71,3 +74,26 @@ class ModelPicker(Provider):
         if isinstance(self.app, Commands) and self.app.snapshot:
             for row in self.app.snapshot.models.rows:
                 yield row.model.id, partial(self.app.show_model, row)
+
+
+class ThemePicker(Provider):
+    """The themes to choose from."""
+
+    async def discover(self) -> Hits:
+        """All themes, the program's own first."""
+        for name, choose in self._themes():
+            yield DiscoveryHit(name, choose)
+
+    async def search(self, query: str) -> Hits:
+        """The themes whose name matches."""
+        matcher = self.matcher(query)
+        for name, choose in self._themes():
+            if (score := matcher.match(name)) > 0:
+                yield Hit(score, matcher.highlight(name), choose, text=name)
+
+    def _themes(self) -> "Iterator[tuple[str, partial[None]]]":
+        from okr_tui.ui.settings_commands import SettingsCommands
+
+        if isinstance(self.app, SettingsCommands):
+            for name in theme_names(self.app.available_themes):
+                yield name, partial(self.app.choose_theme, name)

@@ -3,18 +3,26 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, tzinfo
+from pathlib import Path
 from subprocess import CalledProcessError
 
+from textual import on
 from textual.app import SuspendNotSupported
+from textual.command import CommandPalette
 
 from okr_tui.domain.errors import NoKeyError, SettingsError
+from okr_tui.domain.policy import STRATEGIES
 from okr_tui.domain.view import KeyView
-from okr_tui.services.service import TrustQuestion
+from okr_tui.services.service import SettingsView, TrustQuestion
 from okr_tui.ui.commands import ON_A_KEY, Commands
+from okr_tui.ui.own_settings import keymap_problems, theme_problems, with_problems
+from okr_tui.ui.palette import ThemePicker
+from okr_tui.ui.screens.change import ChangeSetting
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey
 from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.trust import AskTrust
+from okr_tui.ui.themes import theme_names
 
 NOT_OVER_SETTINGS = ON_A_KEY | {"refresh_models", "demo", "show_settings"}
 
@@ -46,17 +54,59 @@ class SettingsCommands(Commands):
                 applies = True
         return super().check_action(action, parameters) if applies else False
 
+    def checked(self, settings: SettingsView) -> SettingsView:
+        """Take over the keymap; answers the settings with what is wrong in it, and in the theme's name."""
+        refused = self.use_keymap(settings.keymap)
+        themes = theme_problems(settings, theme_names(self.available_themes))
+        return with_problems(settings, (*keymap_problems(settings, refused), *themes))
+
+    def action_change_theme(self) -> None:
+        """Ask for a theme."""
+        self.push_screen(CommandPalette(providers=[ThemePicker], placeholder="Which theme?"))
+
+    def choose_theme(self, name: str) -> None:
+        """Use a theme now and from now on."""
+        self.theme = name
+        if self.service:
+            self._command(self.service.change_setting("theme", name))
+
+    @on(SettingsScreen.ChangeAsked)
+    def _change_asked(self, event: SettingsScreen.ChangeAsked) -> None:
+        service, line = self.service, event.line
+        if service is None:
+            return
+        if not line.editable:
+            self.notify(
+                f"{line.name}: {self.key_of('edit-settings')} opens the file to change it", markup=False
+            )
+        elif line.locked:
+            self.notify(
+                f"{line.name} cannot be changed here: {line.locked}", severity="warning", markup=False
+            )
+        else:
+            options = {"strategy": STRATEGIES, "theme": tuple(theme_names(self.available_themes))}
+
+            async def change(text: str | None) -> str:
+                if line.name.startswith("keymap."):
+                    self.check_keymap_entry(line.name.removeprefix("keymap."), text)
+                return await service.change_setting(line.name, text)
+
+            self.push_screen(ChangeSetting(line, options.get(line.name, ()), change))
+
     def action_show_settings(self) -> None:
         """Every value and where it comes from."""
         self.push_screen(SettingsScreen())
 
     def action_edit_settings(self) -> None:
         """Open the settings file; the service notices what was changed."""
-        if self.snapshot is None:
-            return
-        path = self.snapshot.settings.global_file
+        if self.snapshot is not None:
+            # A worker, since the snapshots that come while the editor is open have to be taken over.
+            path = self.snapshot.settings.global_file
+            self.run_worker(self._edit(path), group="editor", exit_on_error=False)
+
+    async def _edit(self, path: Path) -> None:
         try:
-            self.edit_file(self, path)
+            await self.edit_file(self, path)
         except SuspendNotSupported:
             self.notify(f"This terminal cannot start an editor. The file is {path}", markup=False)
         except (OSError, ValueError, CalledProcessError) as error:

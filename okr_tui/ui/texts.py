@@ -2,9 +2,8 @@
 
 from datetime import tzinfo
 
-from okr_tui.domain.models import Model
 from okr_tui.domain.words import GLYPHS, sentence
-from okr_tui.services.service import ModelRow, Snapshot
+from okr_tui.services.service import GatewayView, Snapshot
 
 
 def active_key(snapshot: Snapshot) -> str:
@@ -24,9 +23,17 @@ def status_text(snapshot: Snapshot) -> str:
             f"Active key: {active_key(snapshot)}",
             f"Models:     {len(snapshot.models.rows)}",
             f"URL:        {snapshot.settings.cloud_url}",
-            *(f"Problem:    {problem}" for problem in snapshot.settings.problems),
+            f"Gateway:    {_gateway(snapshot.gateway)}",
+            *(f"Problem:    {problem}" for problem in snapshot.problems),
         ]
     )
+
+
+def _gateway(gateway: GatewayView) -> str:
+    if gateway.url is None:
+        return gateway.error or "not running; g starts it"
+    where = "in another process" if gateway.elsewhere else "here"
+    return f"{gateway.url} ({where}); `okr-tui connect CLIENT` shows how to use it"
 
 
 def keys_text(snapshot: Snapshot, now: float, zone: tzinfo) -> str:
@@ -54,31 +61,3 @@ def models_text(snapshot: Snapshot) -> str:
         return "No cloud models are currently available."
     header = f"☁️ Cloud ({len(names)}) — active key {active_key(snapshot)}"
     return "\n".join([header, "", *names])
-
-
-def info_text(row: ModelRow) -> str:
-    """What `ollama-info MODEL` says."""
-    model = row.model
-    lines = [
-        model.display,
-        "",
-        "Source:       Ollama Cloud",
-        f"Parameters:   {model.parameters_text or 'unknown'}",
-        f"Context:      {f'{model.context_length:,} tokens' if model.context_length else 'unknown'}",
-        f"Vision:       {_mark(model, 'vision')}",
-        f"Family:       {model.family or 'unknown'}",
-        f"Quantization: {model.quantization or 'unknown'}",
-        f"Capabilities: {', '.join(model.capabilities) if model.capabilities else 'unknown'}",
-        f"Keys:         {', '.join(f'#{key}' for key in row.keys) or 'none may use it'}",
-    ]
-    if model.status == "gone":
-        lines.append(
-            f"Gone:         {f'use {row.replaced_by}' if row.replaced_by else 'no successor is known'}"
-        )
-    return "\n".join(lines)
-
-
-def _mark(model: Model, capability: str) -> str:
-    if model.capabilities is None:
-        return "unknown"
-    return "✅" if model.can(capability) else "❌"

@@ -1,5 +1,6 @@
 """The program's own themes. States differ in teal, amber and vermilion, not in red and green."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from textual.theme import Theme
@@ -69,5 +70,50 @@ LIGHT: Final = Theme(
         **_scrollbars("#b4bfcc", "#f7f8fa"),
     },
 )
-THEMES: Final = (DARK, LIGHT)
+ANSI: Final = Theme(
+    name="okr-ansi",
+    ansi=True,
+    primary="ansi_blue",
+    secondary="ansi_cyan",
+    accent="ansi_blue",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        "text-success": "ansi_green",
+        "text-warning": "ansi_yellow",
+        "text-error": "ansi_red",
+        "text-primary": "ansi_blue",
+        "text-accent": "ansi_blue",
+        "text-muted": "ansi_bright_black",
+        "border": "ansi_blue",
+        "border-blurred": "ansi_bright_black",
+        "block-cursor-background": "ansi_blue",
+        "block-cursor-foreground": "ansi_bright_white",
+        "block-cursor-blurred-background": "ansi_default",
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "input-cursor-background": "ansi_default",
+        "input-cursor-foreground": "ansi_default",
+        "input-cursor-text-style": "reverse",
+        "input-selection-background": "ansi_blue",
+        "input-selection-foreground": "ansi_bright_white",
+        "screen-selection-background": "ansi_blue",
+        "screen-selection-foreground": "ansi_bright_white",
+        **_scrollbars("ansi_bright_black", "ansi_default"),
+    },
+)
+"""The sixteen colours that the terminal itself gives, on its own background."""
+THEMES: Final = (DARK, LIGHT, ANSI)
 DEFAULT: Final = DARK.name
+
+
+def theme_names(available: Iterable[str]) -> list[str]:
+    """The names a person may choose from, the program's own first."""
+    own = [theme.name for theme in THEMES]
+    return own + sorted(set(available) - set(own))

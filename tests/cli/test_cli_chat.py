@@ -1,7 +1,10 @@
 """One answer, streamed."""
 
 import json
+import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,13 @@ def test_thinking_can_be_left_out(home: Home) -> None:
     assert home.run("chat", MODEL, "hello", "--think", "hard").code == 2
 
 
+def test_a_think_level_the_model_does_not_take_is_said_and_left_out(home: Home) -> None:
+    home.good("models", "--refresh")
+    ran = home.good("chat", MODEL, "hello", "--think", "off")
+    assert "takes think low, medium, high, not off" in ran.err
+    assert "The user asks" in ran.err
+
+
 def test_hops_are_told_beside_the_answer(home: Home) -> None:
     home.good("keys", "--check")
     home.fault("session", account="amber")
@@ -142,7 +152,7 @@ def test_pictures_are_sent(home: Home, tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_not_sent(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("okr_tui.cli.images.LARGEST", 40)
+    monkeypatch.setattr("okr_tui.services.images.LARGEST", 40)
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "large.png").write_bytes(PIXEL)
     for name, words in (
@@ -188,3 +198,62 @@ def test_a_reader_who_leaves_is_no_error_to_speak_of(make_home: MakeHome) -> Non
         errors = process.stderr.read()
         assert process.wait(timeout=30) == 1
     assert errors == b""
+
+
+def test_what_is_piped_in_follows_the_prompt(home: Home) -> None:
+    ran = home.good("chat", MODEL, "use web_search", "--tools", "--json", stdin="for the sky\n")
+    tools = [line["tool"] for line in ran.lines if "tool" in line]
+    assert [(tool["name"], tool["failed"]) for tool in tools] == [("web_search", False)]
+    assert len(home.sent("/api/web_search")) == 1
+    assert "The tool reports" in ran.lines[-1]["content"]
+
+
+def test_no_tools_unless_asked_for(home: Home) -> None:
+    assert home.good("chat", MODEL, "search for it").out
+    assert home.sent("/api/web_search") == []
+    ran = home.good("chat", MODEL, "search for it", "--tools")
+    assert "web_search answered" in ran.err
+    assert ran.out.startswith("The tool reports")
+
+
+def test_options_of_the_model(home: Home) -> None:
+    summary = home.good("chat", OTHER, "hello", "--think", "off", "--set", "num_predict=2", "--json").lines[
+        -1
+    ]
+    assert (summary["output_tokens"], summary["done_reason"]) == (2, "length")
+    for setting, words in (
+        ("temperature=9", "from 0 to 2"),
+        ("heat=1", "there is no option"),
+        ("seed", "takes NAME=VALUE"),
+        ("think=off", "an option of its own"),
+    ):
+        ran = home.run("chat", MODEL, "hello", "--set", setting)
+        assert (ran.code, ran.out) == (2, "")
+        assert words in ran.err
+
+
+def test_a_model_known_to_see_nothing_is_sent_no_picture(home: Home, tmp_path: Path) -> None:
+    home.good("refresh")
+    picture = tmp_path / "pixel.png"
+    picture.write_bytes(PIXEL)
+    ran = home.run("chat", MODEL, "hello", "--image", str(picture))
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{MODEL} takes no images" in ran.err
+    assert home.sent("/api/chat") == []
+
+
+def pipeline(home: Home, command: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run a shell's pipeline in which `$OKR` is the program."""
+    program = shlex.join([sys.executable, "-m", "okr_tui", *home.where])
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command.replace('$OKR', program)}"], capture_output=True
+    )
+
+
+def test_a_pipeline(home: Home) -> None:
+    ran = pipeline(home, f"printf hello | $OKR chat {MODEL} | tr a-z A-Z")
+    assert ran.stdout.decode() == HELLO.upper()
+    ran = pipeline(home, f"$OKR chat {MODEL} 'Why is the sky blue?' </dev/null | head -1")
+    assert ran.stdout.startswith(b"The sky is blue")
+    assert b"Traceback" not in ran.stderr
+    assert b"Exception" not in ran.stderr

@@ -11,6 +11,8 @@ GPT_OSS = {
     "capabilities": ["completion", "tools", "thinking"],
     "status": "listed",
     "keys": [1, 2, 3, 4],
+    "favourite": False,
+    "replaced_by": None,
 }
 
 

@@ -1,4 +1,4 @@
-"""`serve` as a process of its own, and what `connect` prints."""
+"""`serve` as a process of its own."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ import subprocess
 import httpx
 import pytest
 
-from okr_tui.gateway.options import Options
+from okr_tui.domain.gateway import Options
 
 from .home import MODEL, Home
 
@@ -79,46 +79,3 @@ def test_the_section_of_the_settings_says_where(home: Home) -> None:
         process.terminate()
         _, err = process.communicate(timeout=20)
     assert b"okr-tui.gateway.nonsense: there is no such setting" in err
-
-
-def test_connect_pi(home: Home) -> None:
-    ran = home.good("connect", "pi")
-    provider = json.loads(ran.out)["providers"]["ollama-cloud"]
-    assert provider["baseUrl"] == "http://127.0.0.1:11435/v1"
-    assert provider["api"] == "openai-completions"
-    command = provider["apiKey"]
-    assert command.startswith("!cat ")
-    assert subprocess.run(["sh", "-c", command[1:]], capture_output=True, text=True).stdout.strip() == token(
-        home
-    )
-    model = next(item for item in provider["models"] if item["id"] == MODEL)
-    assert model["contextWindow"] == 131072
-    assert model["maxTokens"] == 32768
-    assert model["reasoning"] is True
-    assert model["thinkingLevelMap"]["off"] == "none"
-    assert all(item.get("contextWindow", 1) > 0 for item in provider["models"])
-
-
-@pytest.mark.parametrize(
-    ("client", "name", "form"),
-    [
-        ("ollama", "OLLAMA_HOST", "http://127.0.0.1:11435/{token}"),
-        ("openai", "OPENAI_BASE_URL", "http://127.0.0.1:11435/v1"),
-        ("openai", "OPENAI_API_KEY", "{token}"),
-        ("anthropic", "ANTHROPIC_BASE_URL", "http://127.0.0.1:11435"),
-        ("anthropic", "ANTHROPIC_AUTH_TOKEN", "{token}"),
-    ],
-)
-def test_connect_in_a_shell(home: Home, client: str, name: str, form: str) -> None:
-    ran = home.good("connect", client)
-    secret = token(home)
-    assert secret not in ran.out + ran.err
-    exports = "\n".join(line for line in ran.out.splitlines() if line.startswith("export "))
-    script = f'{exports}\nprintf %s "${name}"'
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == form.format(token=secret)
-
-
-def test_connect_knows_its_clients(home: Home) -> None:
-    assert home.run("connect", "nobody").code == 2
-    assert home.run("connect").code == 2

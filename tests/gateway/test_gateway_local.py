@@ -9,7 +9,7 @@ import pytest
 
 from okr_tui import __version__
 from okr_tui.domain.errors import OkrError
-from okr_tui.gateway.options import Options, is_loopback, url
+from okr_tui.domain.gateway import Options, is_loopback, url
 from okr_tui.gateway.server import listen
 from okr_tui.gateway.token import NAME, load_token
 from okr_tui.gateway.transport import Transport

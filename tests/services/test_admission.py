@@ -102,6 +102,17 @@ async def test_waiting_ends_with_the_patience_of_the_policy(line: Line) -> None:
         await second
 
 
+async def test_nobody_waits_for_a_key_that_is_left_out(line: Line) -> None:
+    await line.join()
+    waiting = line.admission.enter(
+        lambda: Question(0, in_flight=line.pool.in_flight, tried=frozenset({FIRST.fingerprint})),
+        refuse,
+        same=None,
+    )
+    with pytest.raises(PoolBlockedError):
+        await asyncio.wait_for(waiting, 1)
+
+
 async def test_the_line_is_bounded(line: Line) -> None:
     tasks = [await line.join() for _ in range(5)]
     assert [task.done() for task in tasks] == [True, False, False, False, True]

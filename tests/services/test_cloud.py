@@ -74,8 +74,7 @@ async def test_no_answer_is_a_passing_fault_in_our_own_words(error: httpx.HTTPEr
 
     async with Cloud(URL, Policy(), transport=httpx.MockTransport(handle)) as client:
         with pytest.raises(CloudError) as caught:
-            async with client.stream(Call("/api/chat", b"{}"), KEY):
-                pass
+            await client.send(Call("/api/chat", b"{}"), KEY)
     assert caught.value.fault.kind is FaultKind.TRANSIENT
     assert "secret" not in str(caught.value)
 

@@ -5,7 +5,8 @@ from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
-from okr_tui.services.pool import COMPACT_AFTER, ENTRIES, LOG_SECONDS, Pool
+from okr_tui.services.checkpoints import COMPACT_AFTER, LOG_SECONDS
+from okr_tui.services.pool import ENTRIES, Pool
 from okr_tui.store.base import Store
 from okr_tui.store.memory import MemoryStore
 

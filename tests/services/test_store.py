@@ -121,3 +121,13 @@ async def test_a_place_that_cannot_be_is_said_plainly(tmp_path: Path) -> None:
         await open_store(f"sqlite:{tmp_path / 'file' / 'log.db'}")
     with pytest.raises(StoreError, match="unknown store"):
         await open_store("floppy:a")
+
+
+async def test_a_stretch_of_the_log_is_read_forward_and_back(store: Store) -> None:
+    await store.append(facts(6))
+    logged = await store.read()
+    assert await store.read(logged[1].sequence, 2) == logged[2:4]
+    assert await store.read_back(None, 2) == logged[4:]
+    assert await store.read_back(logged[4].sequence, 3) == logged[1:4]
+    assert await store.read_back(logged[1].sequence, 3) == logged[:1]
+    assert await store.read_back(logged[0].sequence, 3) == []

@@ -7,8 +7,9 @@ from .scripted import ScriptedService
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The developer's own terminal and editor have no say."""
-    for name in ("NO_COLOR", "VISUAL", "EDITOR", "TEXTUAL_THEME"):
+    """The developer's own terminal, editor and clipboard have no say."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP")
+    for name in ("NO_COLOR", "VISUAL", "EDITOR", "TEXTUAL_THEME", *displays):
         monkeypatch.delenv(name, raising=False)
 
 

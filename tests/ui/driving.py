@@ -67,9 +67,11 @@ class Driver:
 
 
 @asynccontextmanager
-async def driven(service: ScriptedService, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Driver]:
+async def driven(
+    service: ScriptedService, size: tuple[int, int] = (120, 40), *, theme: str | None = "okr-dark"
+) -> AsyncIterator[Driver]:
     """The application on a scripted service, once its first snapshot is shown."""
-    driver = Driver(make_app(service))
+    driver = Driver(make_app(service, theme))
     async with driver.app.run_test(size=size, notifications=True, message_hook=driver.heard) as driver.pilot:
         await driver.until(lambda: driver.app.dashboard.keys.snapshot is not None)
         await driver.pilot.pause()

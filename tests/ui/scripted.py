@@ -1,27 +1,39 @@
 """A service made of plain domain values: what it was asked is recorded, what it shows is set by the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from okr_tui.domain.chat import ChatEvent, Message
-from okr_tui.domain.errors import OkrError
+from okr_tui.domain.feed import Entry
+from okr_tui.domain.feed_filter import FeedFilter
+from okr_tui.domain.feed_window import Page
+from okr_tui.domain.trail import Trail
+from okr_tui.services.chat_settings import ChatSettings
 from okr_tui.services.service import (
     KeepIn,
-    Service,
     Snapshot,
 )
 from okr_tui.ui.app import OkrApp
 
 from .examples import ANSWER, NOW, snapshot
+from .saving import Asked, Step, conversations
+
+if TYPE_CHECKING:
+    from okr_tui.ui.feeds import Opened, OpenService
+
+PAGE = 10
+"""Lines of one page."""
 
 
 class ScriptedService:
-    """Implements `Service`. `calls` says what was asked; `answer` is streamed by `chat`."""
+    """Implements `Service`. `calls` says what was asked; `answer`, or each of `answers`, is streamed."""
 
     def __init__(self, first: Snapshot | None = None) -> None:
         self._snapshot = first or snapshot()
@@ -30,10 +42,17 @@ class ScriptedService:
         self.secrets: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.questions: list[tuple[str, tuple[Message, ...], str]] = []
-        self.answer: Sequence[ChatEvent | OkrError | asyncio.Event] = ANSWER
+        self.questions: list[Asked] = []
+        self.answer: Sequence[Step] = ANSWER
+        self.answers: list[Sequence[Step]] = []
+        self.chat_settings = ChatSettings()
+        self.folder: Path | None = None
         self.error: Exception | None = None
         self.closed = False
+        self.log: list[Entry] = []
+        self.pages: list[tuple[int | None, int | None]] = []
+        self.walked = Trail()
+        self.trails: list[str] = []
 
     @property
     def snapshot(self) -> Snapshot:
@@ -57,6 +76,25 @@ class ScriptedService:
         if self.error:
             raise self.error
         return f"Done: {call[0]}"
+
+    async def history(
+        self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
+    ) -> Page:
+        """The page of the lines in `log` that were asked for, ten at most."""
+        self.pages.append((before, after))
+        if after is not None:
+            told = [line for line in self.log if (line.sequence or 0) > after][:PAGE]
+        else:
+            told = [line for line in self.log if before is None or (line.sequence or 0) < before][-PAGE:]
+        lines = tuple(line for line in told if wanted.matches(line))
+        ends = not told or told[0 if after is None else -1] == self.log[0 if after is None else -1]
+        edges = (told[0].sequence, told[-1].sequence) if told else (None, None)
+        return Page(lines, *edges, len(told), ends)
+
+    async def trail(self, fingerprint: str) -> Trail:
+        """Record the call."""
+        self.trails.append(fingerprint)
+        return self.walked
 
     async def use_key(self, index: int) -> str:
         """Record the call."""
@@ -103,6 +141,14 @@ class ScriptedService:
         """Record the call."""
         return self._called("label_key", index, label)
 
+    async def favour_model(self, model: str, *, wanted: bool) -> str:
+        """Record the call."""
+        return self._called("favour_model", model, wanted)
+
+    async def change_setting(self, name: str, text: str | None) -> str:
+        """Record the call."""
+        return self._called("change_setting", name, text)
+
     async def trust_project(self, *, trusted: bool) -> str:
         """Record the call."""
         return self._called("trust_project", trusted)
@@ -110,6 +156,11 @@ class ScriptedService:
     async def close_file(self) -> str:
         """Record the call."""
         return self._called("close_file")
+
+    async def switch_gateway(self) -> str:
+        """Record the call once the gate is open."""
+        await self.gate.wait()
+        return self._called("switch_gateway")
 
     async def chat(
         self,
@@ -119,24 +170,19 @@ class ScriptedService:
         conversation: str,
         think: str | None = None,  # noqa: ARG002
     ) -> AsyncIterator[ChatEvent]:
-        """Play the script: an error in it is raised, an event is waited for."""
-        self.questions.append((model, tuple(messages), conversation))
-        for step in self.answer:
-            if isinstance(step, Exception):
-                raise step
-            if isinstance(step, asyncio.Event):
-                await step.wait()
-            else:
-                yield step
+        """The dashboard asks the conversations instead; see saving.py."""
+        raise NotImplementedError(model, messages, conversation)
+        yield
 
 
-def opener(service: ScriptedService) -> Callable[[], AbstractAsyncContextManager[Service]]:
+def opener(service: ScriptedService) -> "OpenService":
     """What `OkrApp` is given to open this service."""
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Service]:
+    async def opened() -> AsyncIterator["Opened"]:
         try:
-            yield service
+            async with conversations(service) as saved:
+                yield service, saved
         finally:
             await asyncio.sleep(0.01)
             service.closed = True
@@ -144,7 +190,7 @@ def opener(service: ScriptedService) -> Callable[[], AbstractAsyncContextManager
     return opened
 
 
-def make_app(service: ScriptedService, theme: str = "okr-dark") -> OkrApp:
+def make_app(service: ScriptedService, theme: str | None = "okr-dark") -> OkrApp:
     """The application on a scripted service, at a fixed time in UTC."""
     app = OkrApp(opener(service), theme=theme, zone=UTC, clock=lambda: NOW)
     app.animation_level = "none"

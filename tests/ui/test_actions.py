@@ -1,23 +1,34 @@
 """The table of actions: everything that derives from it fits and is reachable."""
 
+from typing import cast
+
 import pytest
 from rich.cells import cell_len
 from textual.binding import Binding
 
-from okr_tui.ui.action import Place
+from okr_tui.ui.action import Owner, Place
 from okr_tui.ui.actions import ACTIONS, bindings, offered
-from okr_tui.ui.screens.dashboard import PLACES, Dashboard
+from okr_tui.ui.app import OkrApp
+from okr_tui.ui.keymap import SHARED
+from okr_tui.ui.screens.conversations import SearchInput
+from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.dialog import Dialog
+from okr_tui.ui.screens.key_details import KeyDetails
+from okr_tui.ui.screens.panes import PLACES
 from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.settings_commands import SettingsCommands
+from okr_tui.ui.widgets.chat import ChatPane
+from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.widgets.filter import Filter
 from okr_tui.ui.widgets.footer import MOST, chosen
 from okr_tui.ui.widgets.keys import KeysPane
-from okr_tui.ui.widgets.models import Filter
+from okr_tui.ui.widgets.models import ModelTable
+from okr_tui.ui.widgets.places import Broken
 from okr_tui.ui.widgets.prompt import Prompt
 from okr_tui.ui.widgets.rows import RowList
+from okr_tui.ui.widgets.transcript import Transcript
 
 OWNERS = {
-    "app": SettingsCommands,
+    "app": OkrApp,
     "screen": Dashboard,
     "list": RowList,
     "pool": KeysPane,
@@ -25,6 +36,13 @@ OWNERS = {
     "filter": Filter,
     "settings": SettingsScreen,
     "dialog": Dialog,
+    "models": ModelTable,
+    "live": FeedList,
+    "key": KeyDetails,
+    "chat": ChatPane,
+    "turns": Transcript,
+    "saved": SearchInput,
+    "broken": Broken,
 }
 SOMETIMES = {"restore-key", "close-file", "answer-trust"}
 """What the footer offers only while there is something for it."""
@@ -32,22 +50,27 @@ SOMETIMES = {"restore-key", "close-file", "answer-trust"}
 
 def test_every_action_exists_on_its_owner() -> None:
     for action in ACTIONS:
-        owner = SettingsCommands if action.command.startswith("app.") else OWNERS[action.owner]
+        space = action.command.partition(".")[0]
+        owner = {"app": OkrApp, "screen": Dashboard}.get(space, OWNERS[action.owner])
         assert hasattr(owner, f"action_{action.name}"), action.id
 
 
 def test_no_key_means_two_things_in_one_place() -> None:
-    for owner in ("prompt", "filter", "settings", "dialog"):
+    for owner in ("prompt", "filter", "settings", "dialog", "live", "key", "saved"):
         keys = [binding.key for binding in bindings(owner)]
         assert len(keys) == len(set(keys))
-    together: list[Binding] = [*bindings("app"), *bindings("screen"), *bindings("list"), *bindings("pool")]
-    keys = [binding.key for binding in together]
-    # Without keys there is none to remove, and only then there is a demo.
-    keys.remove("d")
-    assert len(keys) == len(set(keys))
+    for pane in ("pool", "models", "turns"):
+        together: list[Binding] = [
+            binding for each in (*SHARED, pane) for binding in bindings(cast(Owner, each))
+        ]
+        keys = [binding.key for binding in together]
+        # Without keys there is none to remove, and only then there is a demo.
+        if pane == "pool":
+            keys.remove("d")
+        assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("place", sorted({*PLACES.values(), "settings"}))
+@pytest.mark.parametrize("place", sorted({*PLACES.values(), "settings", "key", "cut", "compare", "saved"}))
 def test_the_footer_fits_and_is_never_cut(place: Place) -> None:
     always = [action for action in offered(place) if action.id not in SOMETIMES]
     assert 0 < len(always) <= MOST

@@ -1,73 +1,68 @@
-"""Asking, following, stopping and failing."""
+"""Asking, following, stopping and failing: nothing that was typed is ever lost."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
-from textual.widgets import Markdown
 
-from okr_tui.domain.chat import Delta, Finished, Routed
+from okr_tui.domain.chat import Delta
+from okr_tui.domain.conversation import Conversation
 from okr_tui.domain.errors import PoolBlockedError
-from okr_tui.ui.widgets import chat as chat_module
-from okr_tui.ui.widgets.turn import Turn
+from okr_tui.services.conversation_service import ConversationService
+from okr_tui.ui.widgets.answer import Answer
 
+from .asking import DONE, ROUTED, answer, ask, pane, send, settled, talked, turns, words
 from .driving import Driver, driven
-from .examples import ANSWER, KEYS
+from .examples import snapshot
 from .scripted import ScriptedService
 
-ROUTED = Routed(KEYS[0].fingerprint, 1)
-DONE = Finished("stop", 10, 20, 100, 500, (), KEYS[0].fingerprint, 1)
+
+def saved(driver: Driver) -> ConversationService:
+    """The conversations."""
+    assert driver.app.conversations is not None
+    return driver.app.conversations
 
 
-async def ask(driver: Driver, text: str = "why is the sky blue") -> None:
-    """Choose the first model if none is chosen, then ask."""
-    if driver.app.dashboard.chat.model is None:
-        await driver.press("tab", "tab", "enter")
-    await driver.type(text)
-    await driver.press("enter")
-
-
-def settled(driver: Driver) -> bool:
-    """Whether no answer runs and at least one ended."""
-    chat = driver.app.dashboard.chat
-    return chat.running is None and bool(chat.query(".turn.-ended"))
+async def stored(driver: Driver) -> Conversation:
+    """The conversation in sight, as it is stored."""
+    return await saved(driver).get(pane(driver).conversation.id)
 
 
 async def test_enter_on_a_model_leads_to_its_prompt(service: ScriptedService) -> None:
     async with driven(service) as driver:
         await driver.press("tab", "tab", "down", "enter")
-        chat = driver.app.dashboard.chat
+        chat = pane(driver)
         assert chat.model == "gpt-oss:120b"
         assert driver.app.focused is chat.prompt
 
 
-async def test_an_answer_is_drawn_whole(service: ScriptedService) -> None:
+async def test_an_answer_is_drawn_whole_and_stored(service: ScriptedService) -> None:
     async with driven(service) as driver:
-        await ask(driver)
-        await driver.until(lambda: settled(driver))
-        markdown = driver.app.dashboard.query_one(Markdown)
-        await driver.until(lambda: markdown.source.endswith("```\n"))
+        await talked(driver)
+        drawn = driver.app.dashboard.query_one(Answer)
+        await driver.until(lambda: drawn.settled)
+        assert drawn.source.endswith("```\n")
+        assert "• Blue is scattered most" in driver.screen()
         assert driver.words(".hops") == "#3 5h spent → #1"
         assert driver.words(".foot") == "61 tok/s · 0.3 s · via #1 · 1 hop"
         assert "▸ thought" in driver.words(".who")
-        history = driver.app.dashboard.chat.history
-    assert [message.role for message in history] == ["user", "assistant"]
-    assert history[1].thinking == "The person asks about the sky. Scattering, then."
-    assert not history[1].incomplete
-    assert service.questions[0][:2] == ("gpt-oss:20b", (history[0],))
+        question, reply = (turn.message for turn in (await stored(driver)).turns)
+    assert (question.role, reply.role) == ("user", "assistant")
+    assert reply.thinking == "The person asks about the sky. Scattering, then."
+    assert not reply.incomplete
+    assert (service.questions[0].model, service.questions[0].messages) == ("gpt-oss:20b", (question,))
 
 
-async def test_the_conversation_goes_along(service: ScriptedService) -> None:
-    service.answer = (ROUTED, Delta("yes"), DONE)
+async def test_the_conversation_goes_along_until_a_new_one(service: ScriptedService) -> None:
+    service.answer = answer("yes")
     async with driven(service) as driver:
         for text in ("one", "two"):
-            await ask(driver, text)
-            await driver.until(lambda: settled(driver))
+            await talked(driver, text)
         await driver.press("ctrl+n")
-        await ask(driver, "three")
-        await driver.until(lambda: settled(driver))
-    sent = [[message.content for message in messages] for _, messages, _ in service.questions]
+        await talked(driver, "three")
+    sent = [[message.content for message in asked.messages] for asked in service.questions]
     assert sent == [["one"], ["one", "yes", "two"], ["three"]]
-    first, second, third = (conversation for _, _, conversation in service.questions)
+    first, second, third = (asked.conversation for asked in service.questions)
     assert first == second != third
 
 
@@ -75,48 +70,81 @@ async def test_escape_stops_and_keeps_the_text(service: ScriptedService) -> None
     service.answer = (ROUTED, Delta("half an "), Delta("answer"), asyncio.Event())
     async with driven(service) as driver:
         await ask(driver)
-        chat = driver.app.dashboard.chat
-        await driver.until(lambda: chat.running and chat.running.text == "half an answer")
+        chat = pane(driver)
+        await driver.until(
+            lambda: chat.running and turns(driver) and turns(driver)[0].text.endswith("answer")
+        )
         assert "esc stop" in driver.words("#footer")
         await driver.press("escape")
         await driver.until(lambda: settled(driver))
-        await driver.until(lambda: driver.app.dashboard.query_one(Markdown).source == "half an answer")
+        await driver.until(lambda: chat.talk.can_continue)
+        assert "half an answer" in driver.screen()
         assert driver.words(".foot") == "stopped"
-        assert chat.history[-1].incomplete
+        assert driver.words(".offers") == "^g continue · ^r again on another key"
+        assert "^g continue  ^r other key" in driver.words("#footer")
+        assert (await stored(driver)).turns[-1].message.incomplete
         assert chat.prompt.text == ""
         assert driver.app.focused is chat.prompt
+        service.answer = answer(" goes on")
+        await driver.press("ctrl+g")
+        await driver.until(lambda: settled(driver) and not chat.talk.can_continue)
+        assert [turn.text for turn in turns(driver)] == ["half an answer goes on"]
+        assert driver.words(".offers") == ""
+        assert len((await stored(driver)).turns) == 2
+
+
+async def test_escape_before_any_word_returns_the_prompt_at_once(service: ScriptedService) -> None:
+    service.answer = (asyncio.Event(),)
+    async with driven(service) as driver:
+        await ask(driver, "hello there")
+        await driver.until(lambda: turns(driver))
         await driver.press("escape")
-        assert driver.app.focused is not chat.prompt
+        assert pane(driver).prompt.text == "hello there"
+        await driver.until(lambda: settled(driver))
+        service.answer = answer("hi")
+        await driver.press("enter")
+        await driver.until(lambda: settled(driver) and turns(driver)[-1].text == "hi")
+        assert len(turns(driver)) == 1
 
 
 async def test_a_failure_before_the_answer_returns_the_prompt(service: ScriptedService) -> None:
     service.answer = (PoolBlockedError("every key is blocked [until 10:00]; wait or add one"),)
     async with driven(service) as driver:
-        await ask(driver, "hello there")
-        await driver.until(lambda: settled(driver))
-        chat = driver.app.dashboard.chat
+        await talked(driver, "hello there")
+        chat = pane(driver)
         assert driver.words(".foot") == "✖ every key is blocked [until 10:00]; wait or add one"
         assert chat.prompt.text == "hello there"
-        assert chat.history == []
+        await driver.until(lambda: chat.talk.can_ask_again)
+        assert driver.words(".offers") == "enter sends it again · ^r again on another key"
 
 
 async def test_a_failure_within_the_answer_keeps_what_came(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("so far"), PoolBlockedError("the stream broke"))
     async with driven(service) as driver:
-        await ask(driver)
-        await driver.until(lambda: settled(driver))
-        chat = driver.app.dashboard.chat
+        await talked(driver)
+        chat = pane(driver)
         assert driver.words(".foot") == "✖ cut off: the stream broke"
-        assert chat.history[-1].content == "so far"
-        assert chat.history[-1].incomplete
         assert chat.prompt.text == ""
+        await driver.until(lambda: chat.talk.can_continue)
+        assert "^g continue" in words(turns(driver)[0], ".offers")
+        service.answer = answer("all of it")
+        await driver.press("ctrl+r")
+        await driver.until(lambda: settled(driver) and turns(driver)[0].text == "all of it")
+        assert len(turns(driver)) == 1
+    assert ROUTED.fingerprint in service.questions[-1].avoid
+
+
+async def test_a_key_spent_before_the_answer_is_one_line(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        await talked(driver)
+        assert words(turns(driver)[0], ".hops") == "#3 5h spent → #1"
+        assert pane(driver).prompt.text == ""
 
 
 async def test_an_unexpected_failure_is_shown(service: ScriptedService) -> None:
     service.answer = (ROUTED, ValueError("odd"))  # type: ignore[assignment]
     async with driven(service) as driver:
-        await ask(driver)
-        await driver.until(lambda: settled(driver))
+        await talked(driver)
         assert driver.words(".foot") == "✖ unexpected ValueError: odd"
 
 
@@ -126,19 +154,63 @@ async def test_a_question_needs_a_model(service: ScriptedService) -> None:
         await driver.type("hi")
         await driver.press("enter")
         await driver.toast("Choose a model first", "warning")
-        assert driver.app.dashboard.chat.prompt.text == "hi"
+        assert pane(driver).prompt.text == "hi"
 
 
-async def test_a_prompt_has_several_lines(service: ScriptedService) -> None:
+async def test_leaving_while_an_answer_comes_keeps_what_came(
+    service: ScriptedService, tmp_path: Path
+) -> None:
+    service.folder = tmp_path
+    service.answer = (ROUTED, Delta("half"), asyncio.Event())
     async with driven(service) as driver:
-        await driver.press("c", "a", "ctrl+j", "b")
-        assert driver.app.dashboard.chat.prompt.text == "a\nb"
+        await ask(driver)
+        await driver.until(lambda: turns(driver) and turns(driver)[0].text)
+    async with driven(ScriptedService()) as _:
+        pass
+    again = ScriptedService()
+    again.folder = tmp_path
+    async with driven(again) as driver:
+        (found,) = await saved(driver).recent()
+        last = (await saved(driver).get(found.conversation.id)).turns[-1]
+    assert (last.message.content, last.message.incomplete) == ("half", True)
+
+
+async def test_what_is_typed_survives_panes_and_new_settings(service: ScriptedService) -> None:
+    async with driven(service, (80, 24)) as driver:
+        await driver.press("c", "a", "ctrl+j", "b", "tab", "tab")
+        service.show(snapshot())
+        await driver.press("c")
+        assert pane(driver).prompt.text == "a\nb"
+
+
+async def test_earlier_questions_come_back(service: ScriptedService) -> None:
+    service.answer = answer("yes")
+    async with driven(service) as driver:
+        for text in ("one", "two"):
+            await talked(driver, text)
+        await driver.type("draft")
+        prompt = pane(driver).prompt
+        await driver.press("up")
+        assert prompt.text == "two"
+        await driver.press("up", "up")
+        assert prompt.text == "one"
+        await driver.press("down", "down")
+        assert prompt.text == "draft"
+
+
+async def test_a_long_paste_is_bounded(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        await driver.press("c")
+        from textual import events
+
+        pane(driver).prompt.post_message(events.Paste("a" * 100_007))
+        await driver.toast("7 characters of what was pasted were too many", "warning")
+        assert len(pane(driver).prompt.text) == 100_000
 
 
 async def test_thoughts_unfold(service: ScriptedService) -> None:
     async with driven(service) as driver:
-        await ask(driver)
-        await driver.until(lambda: settled(driver))
+        await talked(driver)
         await driver.press("ctrl+t")
         assert driver.words(".thoughts").startswith("The person asks")
         assert "▾ thought" in driver.words(".who")
@@ -147,8 +219,7 @@ async def test_thoughts_unfold(service: ScriptedService) -> None:
 async def test_markup_in_questions_and_answers_is_text(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta(thinking="[/b]"), Delta("a[/b]"), DONE)
     async with driven(service) as driver:
-        await ask(driver, "x[beta]")
-        await driver.until(lambda: settled(driver))
+        await talked(driver, "x[beta]")
         assert driver.words(".question") == "you  x[beta]"
 
 
@@ -156,27 +227,47 @@ async def test_a_new_conversation_stops_the_running_answer(service: ScriptedServ
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
     async with driven(service) as driver:
         await ask(driver)
-        chat = driver.app.dashboard.chat
-        await driver.until(lambda: chat.running and chat.running.text)
+        await driver.until(lambda: turns(driver) and turns(driver)[0].text)
         await driver.press("ctrl+n")
-        assert chat.running is None
-        assert chat.history == []
-        service.answer = ANSWER
-        await ask(driver, "again")
-        await driver.until(lambda: settled(driver))
-        assert len(chat.history) == 2
+        await driver.until(lambda: not pane(driver).running)
+        assert turns(driver) == []
+        service.answer = answer("other")
+        await talked(driver, "again")
+        assert [turn.text for turn in turns(driver)] == ["other"]
 
 
-async def test_old_turns_leave_the_screen_but_not_the_history(
-    service: ScriptedService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chat_module, "SHOWN_TURNS", 3)
-    service.answer = (ROUTED, Delta("yes"), DONE)
+@pytest.mark.parametrize("used", [10, 110_000, 127_000])
+async def test_the_context_is_measured(service: ScriptedService, used: int) -> None:
+    from dataclasses import replace
+
+    service.answer = answer("yes", replace(DONE, input_tokens=used))
     async with driven(service) as driver:
-        chat = driver.app.dashboard.chat
+        await talked(driver)
+        said = str(pane(driver).border_subtitle)
+        note = driver.words("#chat-note") if used > 10 else ""
+    told = {
+        10: ("ctx 0 % of 131K", ""),
+        110_000: ("▲ ctx 84 % of 131K, filling up", "▲ context 84% full, 110K of 131K tokens"),
+        127_000: ("✖ ctx 97 % of 131K, nearly full", "▲ context nearly full"),
+    }
+    assert told[used][0] in said
+    assert note.startswith(told[used][1])
+
+
+async def test_a_key_cycles_what_the_model_may_think(service: ScriptedService) -> None:
+    service.answer = answer("yes")
+    async with driven(service) as driver:
         await driver.press("tab", "tab", "enter")
-        for _ in range(5):
-            await driver.press("a", "enter")
-            await driver.until(lambda: chat.running is None)
-        assert len(chat.query(Turn)) == 3
-        assert len(chat.history) == 10
+        said = []
+        for _ in range(4):
+            await driver.press("ctrl+l")
+            said.append(str(pane(driver).conversation.options.think))
+        assert said == ["low", "medium", "high", "None"]
+        await driver.press("ctrl+l")
+        assert "think low" in str(pane(driver).border_subtitle)
+        await talked(driver)
+        assert (await stored(driver)).options.think == "low"
+        await driver.press("ctrl+l")
+        await send(driver, "more")
+        await driver.until(lambda: len(service.questions) == 2)
+    assert [asked.think for asked in service.questions] == ["low", "medium"]

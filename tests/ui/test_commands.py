@@ -23,9 +23,9 @@ from .scripted import ScriptedService
         (["r"], ("rotate",)),
         (["R"], ("refresh_models",)),
         (["j", "j", "t"], ("test_key", 3)),
-        (["G", "k", "x"], ("reset_key", 5)),
+        (["greater_than_sign", "k", "x"], ("reset_key", 5)),
         (["o"], ("set_enabled", 1, False)),
-        (["G", "o"], ("set_enabled", 6, True)),
+        (["greater_than_sign", "o"], ("set_enabled", 6, True)),
         (["down", "tab", "t"], ("test_key", 2)),
     ],
 )
@@ -55,18 +55,19 @@ async def test_an_unexpected_failure_is_named(service: ScriptedService) -> None:
 async def test_the_settings_file_is_opened(service: ScriptedService) -> None:
     opened: list[Path] = []
 
-    def note(app: App[Any], path: Path) -> None:
+    async def note(app: App[Any], path: Path) -> None:
         assert app.is_running
         opened.append(path)
 
     async with driven(service) as driver:
         driver.app.edit_file = note
         await driver.press("e")
+        await driver.until(lambda: opened)
     assert opened == [SETTINGS_FILE]
 
 
 async def test_a_missing_editor_is_an_error_with_the_path(service: ScriptedService) -> None:
-    def missing(app: App[Any], path: Path) -> None:
+    async def missing(app: App[Any], path: Path) -> None:
         raise FileNotFoundError(f"no editor for {app.title} and {path.name}")
 
     async with driven(service) as driver:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Markdown
 
+from okr_tui.services.service import GatewayView
 from okr_tui.ui.screens.dashboard import Dashboard
+from okr_tui.ui.widgets.turn import Turn
 
-from .examples import SETTINGS_FILE, pool, settings, snapshot
+from .examples import SETTINGS_FILE, settings, snapshot
 from .scripted import ScriptedService, make_app
 
 SnapCompare = Callable[..., bool]
@@ -33,11 +34,18 @@ async def reached(pilot: Pilot[str], condition: Callable[[Dashboard], bool]) -> 
 
 def answered(dashboard: Dashboard) -> bool:
     """Whether the whole answer is drawn."""
-    return any(markdown.source.endswith("```\n") for markdown in dashboard.query(Markdown))
+    return any(turn.exchange.ended and turn.settled for turn in dashboard.query(Turn))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_dashboard(service: ScriptedService, snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    assert snap_compare(make_app(service), terminal_size=size, run_before=settle)
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+def test_gateway(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    gateway = GatewayView("http://127.0.0.1:11435", elsewhere=size == SIZES[0])
+    service = ScriptedService(snapshot(gateway=gateway))
     assert snap_compare(make_app(service), terminal_size=size, run_before=settle)
 
 
@@ -53,11 +61,6 @@ def test_conversation(service: ScriptedService, snap_compare: SnapCompare, size:
 
 def test_light(service: ScriptedService, snap_compare: SnapCompare) -> None:
     assert snap_compare(make_app(service, "okr-light"), terminal_size=(120, 40), run_before=settle)
-
-
-def test_first_run(snap_compare: SnapCompare) -> None:
-    service = ScriptedService(snapshot(pool=pool(active=None)))
-    assert snap_compare(make_app(service), terminal_size=(80, 24), run_before=settle)
 
 
 def test_help(service: ScriptedService, snap_compare: SnapCompare) -> None:

@@ -9,13 +9,13 @@ from textual.app import App
 from textual.widgets import Static
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.services.service import SettingLine, TrustQuestion
+from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.ui.lines import Line
 from okr_tui.ui.screens.keys import AddKey
 from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.screens.trust import LETTERS, AskTrust
-from okr_tui.ui.widgets.settings import settings_lines
+from okr_tui.ui.widgets.settings import entries, entry_lines
 
 from .driving import Driver, driven
 from .examples import KEYS, PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
@@ -23,6 +23,11 @@ from .scripted import ScriptedService
 
 ASKED = snapshot(settings=settings(trust=TRUST))
 PROBLEMS = ("settings.json:4:7: expected a [comma]", "second")
+
+
+def settings_lines(shown: SettingsView, width: int) -> list[Line]:
+    """All the lines of a list of settings."""
+    return [line for entry in entries(shown) for line in entry_lines(entry, 24, 40, width)]
 
 
 def texts(lines: list[Line]) -> list[str]:
@@ -53,11 +58,11 @@ async def test_the_settings_screen_names_everything(service: ScriptedService) ->
     async with driven(service) as driver:
         await driver.press("comma")
         assert isinstance(driver.app.screen, SettingsScreen)
-        await driver.until(lambda: "Files looked at" in driver.screen())
+        await driver.until(lambda: "settings.json:4:7" in driver.screen())
         lines = [line.strip() for line in driver.screen().splitlines()]
         assert lines[2] == "▲ settings.json:4:7: expected a [comma]"
         assert "○ 4f2a…9c1e was removed; u brings it back" in lines
-        assert lines[-1] == "a add key  u undo  e edit  p private  ? help  ^p palette  esc close"
+        assert lines[-1] == "a add key  u undo  enter change  e edit  ? help  ^p palette  esc close"
 
 
 @pytest.mark.parametrize("leaving", ["escape", "comma", "q"])
@@ -74,13 +79,13 @@ async def test_the_settings_screen_follows_the_settings(service: ScriptedService
         service.show(snapshot(settings=changed))
         await driver.until(lambda: "spread [b]" in driver.screen())
         await driver.pilot.resize_terminal(60, 16)
-        await driver.until(lambda: "spread [b]  project" in driver.screen())
+        await driver.until(lambda: "spread [b]" in driver.screen())
 
 
 async def test_only_what_acts_on_settings_acts_there(service: ScriptedService) -> None:
     opened: list[Path] = []
 
-    def note(app: App[Any], path: Path) -> None:
+    async def note(app: App[Any], path: Path) -> None:
         assert app.is_running
         opened.append(path)
 

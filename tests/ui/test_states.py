@@ -1,5 +1,6 @@
 """What is shown when not all is well: each a state of the screen, never an exception."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,12 +10,24 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.health import State, Verdict
-from okr_tui.services.service import Service
+from okr_tui.services.service import GatewayView, ModelList
 from okr_tui.ui.app import OkrApp
+from okr_tui.ui.feeds import Opened, OpenService
 
 from .driving import Driver, driven
-from .examples import INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, snapshot
+from .examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
 from .scripted import ScriptedService, opener
+
+
+def unopened(reason: str) -> OpenService:
+    """A service whose log cannot be opened."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Opened]:
+        raise StoreError(f"cannot open the log /a/[b]/log.db: {reason}, or choose another with --store")
+        yield
+
+    return opened
 
 
 async def test_first_run_says_what_to_do_and_goes_by_itself() -> None:
@@ -50,7 +63,7 @@ async def test_settings_problems_are_named_and_bounded() -> None:
     async with driven(service) as driver:
         lines = driver.words("#banner").splitlines()
         assert lines[0] == "▲ settings.json:4:7: expected a [comma]"
-        assert lines[-1] == "▲ and 2 more in the settings; e edits them"
+        assert lines[-1] == "▲ and 2 more in the settings; , shows them, e edits the file"
         assert "▲ 4 in settings" in driver.words("#header")
         service.show(shown)
         await driver.until(lambda: not driver.app.dashboard.query_one("#banner").display)
@@ -67,19 +80,81 @@ async def test_a_failed_refresh_keeps_the_rows_and_says_their_age() -> None:
 
 
 async def test_a_service_that_cannot_open_is_explained() -> None:
-    @asynccontextmanager
-    async def broken() -> AsyncIterator[Service]:
-        raise StoreError("the log /a/[b]/log.db cannot be opened: disk full")
-        yield ScriptedService()
-
-    driver = Driver(OkrApp(broken, zone=UTC, clock=lambda: NOW))
+    driver = Driver(OkrApp(unopened("disk full"), zone=UTC, clock=lambda: NOW))
     async with driver.app.run_test(message_hook=driver.heard) as driver.pilot:
         await driver.until(lambda: driver.app.dashboard.has_class("-broken"))
-        assert "the log /a/[b]/log.db cannot be opened: disk full" in driver.words("#broken")
-        await driver.press("r", "1", "e", "d")
+        assert "cannot open the log /a/[b]/log.db: disk full" in driver.words("#broken")
+        await driver.press("1", "e", "d")
         assert "not running" in driver.words("#header")
         await driver.press("q")
     assert driver.app.return_code == 0
+
+
+async def test_a_service_that_cannot_open_is_tried_again(service: ScriptedService) -> None:
+    tries: list[OpenService] = [unopened("locked"), unopened("still locked"), opener(service)]
+    driver = Driver(OkrApp(lambda: tries.pop(0)(), zone=UTC, clock=lambda: NOW))
+    async with driver.app.run_test(message_hook=driver.heard) as driver.pilot:
+        await driver.until(lambda: "locked" in driver.words("#broken"))
+        await driver.until(lambda: "try again" in driver.words("#footer"))
+        await driver.press("enter")
+        await driver.until(lambda: "still locked" in driver.words("#broken"))
+        await driver.press("r")
+        await driver.until(lambda: driver.app.dashboard.keys.rows)
+        assert not driver.app.dashboard.has_class("-broken")
+        await driver.until(lambda: driver.app.focused is driver.app.dashboard.keys)
+
+
+async def test_a_log_that_takes_nothing_is_told_before_the_settings() -> None:
+    log = ("cannot write the log /a/log.db: database or disk is full",)
+    shown = snapshot(log=log, settings=settings(problems=("settings.json:4:7: expected a comma",)))
+    service = ScriptedService(shown)
+    async with driven(service) as driver:
+        assert driver.words("#banner").splitlines() == [
+            f"▲ {log[0]}",
+            "▲ settings.json:4:7: expected a comma; e edits the file",
+        ]
+        assert "▲ log" in driver.words("#header")
+        service.show(snapshot())
+        await driver.until(lambda: "▲ log" not in driver.words("#header"))
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(430.0, "7m 10s ahead of"), (-7300.0, "2h 01m behind")])
+async def test_a_wrong_clock_is_told_with_what_it_makes_wrong(ahead: float, words: str) -> None:
+    async with driven(ScriptedService(snapshot(clock_ahead=ahead))) as driver:
+        assert f"clock is {words} the cloud's" in driver.words("#banner")
+        assert "set the clock" in driver.words("#banner")
+
+
+async def test_lines_from_the_future_are_told() -> None:
+    late = replace(ENTRIES[-1], at=NOW + 3600)
+    async with driven(ScriptedService(snapshot(entries=(*ENTRIES, late)))) as driver:
+        assert "lines from 1h 00m in the future" in driver.words("#banner")
+
+
+async def test_a_port_that_is_taken_names_the_key_that_tries_again() -> None:
+    gateway = GatewayView(error="cannot listen on 127.0.0.1:11435: another program listens there")
+    async with driven(ScriptedService(snapshot(gateway=gateway))) as driver:
+        assert driver.words("#banner").endswith("another program listens there; g tries again")
+        assert "▲ gateway" in driver.words("#header")
+
+
+async def test_no_models_say_why_and_which_key_reads_them() -> None:
+    service = ScriptedService(snapshot(models=ModelList(error="HTTP 503")))
+    async with driven(service) as driver:
+        assert "R reads the list again" in driver.rows("#model-table")[1]
+        assert "not refreshed: HTTP 503" in str(driver.app.dashboard.models.border_subtitle)
+        service.show(snapshot(models=ModelList(refreshing=True)))
+        await driver.until(lambda: "reading the list" in driver.rows("#model-table")[1])
+
+
+async def test_a_filter_that_finds_nothing_says_how_to_leave_it(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        await driver.press("tab", "slash", *"nosuch")
+        await driver.until(lambda: "esc shows all" in "".join(driver.rows("#feed")))
+        await driver.press("escape", "tab", "slash", *"nosuch")
+        await driver.until(lambda: "esc shows all" in "".join(driver.rows("#model-table")))
+        await driver.press("escape")
+        assert len(driver.app.dashboard.models.table.rows) == 11
 
 
 async def test_a_service_that_ends_later_is_a_banner() -> None:
@@ -105,14 +180,13 @@ async def test_too_small_says_which_size_is_needed(service: ScriptedService, siz
 
 
 async def test_the_first_paint_does_not_wait_for_the_service() -> None:
-    import asyncio
-
     service, gate = ScriptedService(), asyncio.Event()
 
     @asynccontextmanager
-    async def slow() -> AsyncIterator[Service]:
+    async def slow() -> AsyncIterator[Opened]:
         await gate.wait()
-        yield service
+        async with opener(service)() as opened:
+            yield opened
 
     driver = Driver(OkrApp(slow, zone=UTC, clock=lambda: NOW))
     async with driver.app.run_test(message_hook=driver.heard, notifications=True) as driver.pilot:
@@ -124,7 +198,7 @@ async def test_the_first_paint_does_not_wait_for_the_service() -> None:
         await driver.until(lambda: driver.app.dashboard.keys.rows)
 
 
-async def test_an_unknown_theme_is_said_and_the_default_used(service: ScriptedService) -> None:
+async def test_an_unknown_theme_is_told_and_the_default_used(service: ScriptedService) -> None:
     shown = snapshot()
     app = OkrApp(opener(service), zone=UTC, clock=lambda: NOW)
     driver = Driver(app)
@@ -133,7 +207,7 @@ async def test_an_unknown_theme_is_said_and_the_default_used(service: ScriptedSe
         service.show(replace(shown, settings=replace(shown.settings, theme="okr-light")))
         await driver.until(lambda: app.theme == "okr-light")
         service.show(replace(shown, settings=replace(shown.settings, theme="no[/b]such")))
-        await driver.toast("There is no theme no[/b]such", "warning")
+        await driver.until(lambda: "no[/b]such" in driver.words("#banner"))
         assert app.theme == "okr-dark"
 
 

@@ -12,7 +12,7 @@ from okr_tui.domain.pool import fold
 from okr_tui.domain.quota import Sample
 from okr_tui.domain.records import Disabled, Record
 from okr_tui.domain.state import PoolState
-from okr_tui.domain.view import PoolView, model_keys, pool_empty_at, view
+from okr_tui.domain.view import PoolView, brackets, model_keys, pool_empty_at, view
 
 from .facts import (
     KEYS,
@@ -148,3 +148,28 @@ def test_keys_of_one_account_are_foretold_once() -> None:
     assert pool_empty_at(state, rows, NOW) == pytest.approx(NOW + 50 * 60)
     without = replace(state.account("amber"), samples=(Sample(NOW, 5),))
     assert pool_empty_at(replace(state, accounts={"amber": without}), rows, NOW) is None
+
+
+def test_a_window_that_begins_anew_before_the_pool_is_empty_forbids_the_forecast() -> None:
+    def until(end: float) -> PoolView:
+        filled = [reading(NOW - 600 + 60 * n, windows(40 + n, end=end)) for n in range(11)]
+        return shown(after(*filled), roster(1))
+
+    assert until(NOW + 49 * 60).empty_at is None
+    assert until(NOW + 51 * 60).empty_at == pytest.approx(NOW + 50 * 60)
+
+
+def test_neighbours_of_one_account_are_joined_by_brackets() -> None:
+    state = after(*(belongs(key, "amber") for key in (A, B, C)), belongs(KEYS[4].fingerprint, "amber"))
+    rows = shown(state, roster(5)).keys
+    assert "".join(brackets(rows)) == "┌│└  "
+    assert "".join(brackets(rows[1:])) == "┌└  "
+    assert brackets(()) == ()
+
+
+def test_a_key_says_why_it_is_not_taken_and_which_models_it_may_not_use() -> None:
+    first, second, third = shown(after(failed(FaultKind.NO_PLAN), failed(FaultKind.SPENT, key=B))).keys
+    assert first.models[0][0] == MODEL
+    assert first.models[0][1].until is not None
+    assert second.reason == "quota spent"
+    assert third.reason

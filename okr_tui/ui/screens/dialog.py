@@ -14,11 +14,12 @@ from textual.worker import Worker
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.ui.actions import bindings
+from okr_tui.ui.keyed import LeaveByKey
 from okr_tui.ui.lines import one_line
 from okr_tui.ui.widgets.rows import RowList
 
 
-class Dialog(ModalScreen[None]):
+class Dialog(LeaveByKey, ModalScreen[None]):
     """Enter sends the answer; the dialog closes once it is done and says why when it is refused."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]

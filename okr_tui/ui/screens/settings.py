@@ -1,21 +1,23 @@
 """Every setting with the place it comes from, over the whole screen."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.content import Content
+from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Static
 
-from okr_tui.services.service import Snapshot
+from okr_tui.services.service import SettingLine, Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.lines import QUIET, Line, content
+from okr_tui.ui.lines import QUIET, content
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME
-from okr_tui.ui.widgets.settings import settings_lines
+from okr_tui.ui.widgets.rows import RowList
+from okr_tui.ui.widgets.settings import SettingsList
 
 
 class SettingsScreen(Screen[None]):
@@ -25,15 +27,16 @@ class SettingsScreen(Screen[None]):
 
     snapshot: var[Snapshot | None] = var(None)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines: list[Line] = []
+    @dataclass
+    class ChangeAsked(Message):
+        """One value is to be changed."""
+
+        line: SettingLine
 
     def compose(self) -> ComposeResult:
-        """Title, the scrolling text, the keys."""
+        """Title, the list, the keys."""
         yield Static(content((*NAME, ("   settings", QUIET))), id="header")
-        with VerticalScroll(id="settings"):
-            yield Static(id="settings-text")
+        yield SettingsList()
         yield FootLine("settings").data_bind(SettingsScreen.snapshot)
 
     def on_mount(self) -> None:
@@ -42,25 +45,15 @@ class SettingsScreen(Screen[None]):
 
     def _take_over(self, snapshot: Snapshot | None) -> None:
         self.snapshot = snapshot
+        if snapshot is not None:
+            self.query_one(SettingsList).show_settings(snapshot.settings)
 
-    def watch_snapshot(self) -> None:
-        """Draw the new state."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Arrange anew."""
-        self.call_after_refresh(self._draw)
-
-    def _draw(self) -> None:
-        scroll = self.query_one("#settings", VerticalScroll)
-        width = scroll.scrollable_content_region.width
-        if self.snapshot is None or width <= 0:
-            return
-        lines = settings_lines(self.snapshot.settings, width)
-        if lines != self._lines:
-            self._lines = lines
-            text = Content("\n").join(content(line) for line in lines)
-            self.query_one("#settings-text", Static).update(text)
+    @on(RowList.Chosen)
+    def action_change_setting(self) -> None:
+        """Change the value under the cursor."""
+        line = self.query_one(SettingsList).selected
+        if isinstance(line, SettingLine):
+            self.post_message(self.ChangeAsked(line))
 
     def action_close(self) -> None:
         """Back to the dashboard."""

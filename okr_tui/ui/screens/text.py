@@ -1,5 +1,6 @@
 """A text laid over the dashboard: help and the answers of the original's commands."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,15 +10,20 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from okr_tui.ui.actions import groups
+from okr_tui.ui.action import Action
+from okr_tui.ui.actions import ACTIONS, groups
+from okr_tui.ui.keyed import LeaveByKey
+from okr_tui.ui.lines import STAR
 
 
-class TextScreen(ModalScreen[None]):
+class TextScreen(LeaveByKey, ModalScreen[None]):
     """Shows a text until escape, q or enter. No right border: terminals differ on how wide emoji are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,question_mark,f1", "close", "close", show=False)
     ]
+
+    FOOT: ClassVar[str] = "esc closes"
 
     def __init__(self, title: str, text: Content) -> None:
         super().__init__()
@@ -29,21 +35,21 @@ class TextScreen(ModalScreen[None]):
         with VerticalScroll(classes="box"):
             yield Static(Content(self.heading), classes="box-heading")
             yield Static(self.text, id="text-body")
-            yield Static(Content("esc closes"), classes="box-foot")
+            yield Static(Content(self.FOOT), classes="box-foot")
 
     def action_close(self) -> None:
         """Back to the dashboard."""
         self.dismiss()
 
 
-def help_text() -> Content:
+def help_text(actions: Sequence[Action] = ACTIONS) -> Content:
     """Every action under its heading, and what the marks mean."""
     lines: list[Content] = []
-    for heading, actions in groups().items():
+    for heading, members in groups(actions).items():
         lines.append(Content.assemble("\n" if lines else "", (heading, "bold $text-primary")))
         lines += [
             Content.assemble((f"  {action.shown:<10}", "bold $text-accent"), f" {action.tooltip}")
-            for action in actions
+            for action in members
         ]
     lines.append(
         Content.assemble(
@@ -53,7 +59,11 @@ def help_text() -> Content:
             ("  ▷", "$text-primary"),
             "          the key you prefer, while another one has to stand in\n",
             ("  ▇▁▁▁", "$text-success"),
-            "       how much of a quota window is used",
+            "       how much of a quota window is used\n",
+            (f"  {STAR}", "$text-primary"),
+            "          a favourite model, which pi cycles through too\n",
+            ("  †", "$text-warning"),
+            "          a model that is gone, or has a successor to move to",
         )
     )
     return Content("\n").join(lines)

@@ -8,6 +8,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from okr_tui.domain.words import printable
 from okr_tui.services.service import TrustQuestion
 from okr_tui.ui.lines import one_line
 from okr_tui.ui.screens.dialog import Dialog
@@ -18,9 +19,8 @@ LATER: Final = "later"
 
 
 def bounded(text: str) -> str:
-    """A project's own words, short and without letters that could hide or reorder others."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in one_line(text))
-    return shown if len(shown) <= LETTERS else f"{shown[:LETTERS]}…"
+    """A project's own words, short and on one line."""
+    return printable(one_line(text), LETTERS)
 
 
 class AskTrust(Dialog):

@@ -1,17 +1,23 @@
 """What concerns the whole pool and will not go away by itself, each on one line."""
 
 import textwrap
+from collections.abc import Iterator, Sequence
 from datetime import UTC, tzinfo
 
 from textual.reactive import var
 from textual.widgets import Static
 
+from okr_tui.domain.clocks import from_the_future
 from okr_tui.domain.words import moment, span
-from okr_tui.services.service import Snapshot
+from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.ui.lines import FAULT, WARNING, Line, content
 from okr_tui.ui.widgets.settings import notices
 
 PROBLEMS = 2
+MOST, PART = 8, 5
+"""The banner has so many lines at most, and no larger part of the screen's height."""
+LATEST = 20
+"""Lines of the log whose time is looked at."""
 
 
 def banner_lines(snapshot: Snapshot, failure: str | None, now: float, zone: tzinfo) -> list[Line]:
@@ -28,12 +34,48 @@ def banner_lines(snapshot: Snapshot, failure: str | None, now: float, zone: tzin
         if pool.earliest is not None:
             back = f"the first is back in {span(pool.earliest - now)}, at {moment(pool.earliest, now, zone)}"
         lines.append(((f"▲ every key is blocked; {back}", WARNING),))
-    problems = snapshot.settings.problems
-    lines += [((f"▲ {problem}", WARNING),) for problem in problems[:PROBLEMS]]
-    if len(problems) > PROBLEMS:
-        lines.append(((f"▲ and {len(problems) - PROBLEMS} more in the settings; e edits them", WARNING),))
+    lines += [((f"▲ {words}", FAULT),) for words in snapshot.log]
+    lines += [((f"▲ {words}", WARNING),) for words in clock_notices(snapshot, now)]
+    lines += [((f"▲ {words}", WARNING),) for words in settings_problems(snapshot.settings.problems)]
     lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings)]
+    lines += [((f"▲ {words}", WARNING),) for words in gateway_notices(snapshot.gateway)]
     return lines
+
+
+def settings_problems(problems: Sequence[str]) -> Iterator[str]:
+    """The first problems of the settings, and which keys lead on from there."""
+    if not problems:
+        return
+    *first, last = problems[:PROBLEMS]
+    more = len(problems) - PROBLEMS
+    yield from first
+    yield last if more > 0 else f"{last}; e edits the file"
+    if more > 0:
+        yield f"and {more} more in the settings; , shows them, e edits the file"
+
+
+def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
+    """What a wrong clock makes wrong: the cloud names times, and so do others who share the log."""
+    if ahead := snapshot.clock_ahead:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield (
+            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, and every time of return is as "
+            "wrong; set the clock"
+        )
+    elif late := from_the_future([entry.at for entry in snapshot.entries[-LATEST:]], now):
+        yield (
+            f"the log holds lines from {span(late)} in the future; set the clock of this machine, or of the "
+            "one that wrote them"
+        )
+
+
+def gateway_notices(gateway: GatewayView) -> Iterator[str]:
+    """What a person should know of the gateway, with the key that does something about it."""
+    if gateway.error:
+        again = "" if gateway.url else "; g tries again"
+        yield f"gateway: {gateway.error}{again}"
+    if gateway.outdated:
+        yield "gateway: its settings changed and hold at its next start; g stops it, g starts it"
 
 
 class Banner(Static):
@@ -73,6 +115,10 @@ class Banner(Static):
             for ((text, style),) in banner_lines(self.snapshot, self.failure, self.now, self.zone)
             for part in textwrap.wrap(text, width, max_lines=2, placeholder=" …", subsequent_indent="  ")
         ]
+        room = min(MOST, max(2, self.app.size.height // PART))
+        if len(lines) > room:
+            more = f"▲ and {len(lines) - room + 1} lines more, which a taller terminal shows"
+            lines = [*lines[: room - 1], ((more, WARNING),)]
         if lines != self._lines:
             self._lines = lines
             parts = [part for line in lines for part in (*line, ("\n", ""))][:-1]

@@ -1,185 +1,210 @@
-"""The conversation: turns that follow the answer, and the prompt."""
+"""The chat pane: its conversations, and the prompt with all that goes along with the next question."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from uuid import uuid4
+from dataclasses import replace
+from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
-from textual.message import Message as Signal
+from textual.binding import BindingType
+from textual.containers import Container
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.domain.chat import ChatEvent, Finished, Message, Routed
+from okr_tui.domain.chat_options import think_levels
+from okr_tui.domain.conversation import Conversation, gauge
+from okr_tui.domain.models import Model
+from okr_tui.domain.slash import complete, is_command
+from okr_tui.services.images import pasted_image
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.lines import QUIET, STRONG, content, entitle
+from okr_tui.ui.action import Place
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.keyed import KeyedApp
+from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle
+from okr_tui.ui.widgets.chat_messages import Commanded, NoModel, SidesAsked
+from okr_tui.ui.widgets.chat_words import (
+    BEFORE_BOTH,
+    EDITING,
+    both_line,
+    empty_words,
+    model_named,
+    options_line,
+    pictures_line,
+    short,
+    title_line,
+)
+from okr_tui.ui.widgets.completion import Completion
+from okr_tui.ui.widgets.drafting import Drafting
 from okr_tui.ui.widgets.prompt import Prompt
-from okr_tui.ui.widgets.turn import Turn
+from okr_tui.ui.widgets.talk import Talk
+from okr_tui.ui.widgets.talks import Rival
 
-SHOWN_TURNS = 50
+COLUMNS: Final = 100
+"""Cells from which two conversations stand side by side."""
 
 
-class ChatPane(Vertical):
-    """One conversation. It asks upward with `Asked` and is told the answer part by part."""
+class ChatPane(Drafting):
+    """Asks upward with messages and is told what comes of them. What was typed stays until it is stored."""
 
     ALLOW_MAXIMIZE = True
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("chat")]
 
     snapshot: var[Snapshot | None] = var(None)
-    model: var[str | None] = var(None)
-    via: var[int | None] = var(None)
-    unfolded: var[bool] = var(False)
+    notice: var[str] = var("")
+    """Why nothing is saved."""
 
-    @dataclass
-    class Asked(Signal):
-        """A question is to be sent: the whole conversation, its last message the question."""
-
-        model: str
-        messages: tuple[Message, ...]
-        conversation: str
-
-    @dataclass
-    class StopAsked(Signal):
-        """The running answer is to be stopped."""
-
-    @dataclass
-    class RunningChanged(Signal):
-        """An answer began or ended."""
-
-        running: bool
-
-    @dataclass
-    class NoModel(Signal):
-        """A question was sent before a model was chosen."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self) -> None:
         super().__init__(id="chat", classes="pane")
-        self.clock = clock
-        self.history: list[Message] = []
-        self.conversation = uuid4().hex
-        self.running: Turn | None = None
 
     def compose(self) -> ComposeResult:
-        """The turns, or what to do while there are none, above the prompt."""
+        """The turns, or what to do while there are none, above the prompt and what belongs to it."""
         yield Static(content(()), id="chat-empty")
-        yield VerticalScroll(id="turns")
+        with Container(id="talks"):
+            yield Talk(Conversation(""))
+        yield Static(id="chat-note")
+        yield Static(id="pictures")
+        yield Completion()
         yield Prompt()
 
     def on_mount(self) -> None:
-        """Follow the newest text unless scrolled up."""
-        self.query_one("#turns").anchor()
-        self._say_empty()
+        """Say what to do first."""
+        self.prompt.completions = self._completions
+        self.prompt.takes = lambda text: pasted_image(text) is not None
+        self.draw()
 
     @property
-    def prompt(self) -> Prompt:
-        """The prompt."""
-        return self.query_one(Prompt)
+    def models(self) -> list[Model]:
+        """The models of the newest list."""
+        return [row.model for row in self.snapshot.models.rows] if self.snapshot else []
+
+    def place(self, focused: Place) -> Place:
+        """What the footer is to offer where the focus is."""
+        if focused == "prompt" and self.rivals:
+            return "compare"
+        return "cut" if focused == "prompt" and self.talk.can_ask_again else focused
 
     def choose(self, model: str) -> None:
         """Talk to this model from now on; the conversation goes on."""
-        self.model = model
+        self.configure(replace(self.conversation, model=model))
         self.prompt.focus()
 
-    def show_event(self, event: ChatEvent, at: float) -> None:
-        """Draw a part of the running answer."""
-        if self.running is None:
-            return
-        if isinstance(event, (Routed, Finished)) and event.index:
-            self.via = event.index
-        self.running.show_event(event, at)
-
-    def finish(self) -> None:
-        """The answer is whole."""
-        if self.running:
-            self._keep(incomplete=False)
-
-    def stop(self) -> None:
-        """The person stopped the answer; what came is kept."""
-        if self.running:
-            self.running.stop()
-            self._keep(incomplete=True)
-
-    def fail(self, reason: str) -> None:
-        """The answer failed; what came is kept, and a question without any answer returns to the prompt."""
-        if self.running:
-            self.running.fail(reason)
-            self._keep(incomplete=True)
-
-    def _keep(self, *, incomplete: bool) -> None:
-        turn, self.running = self.running, None
-        if turn is None:
-            return
-        self.post_message(self.RunningChanged(running=False))
-        if turn.text or not incomplete:
-            self.history.append(turn.answer_message(incomplete=incomplete))
-            return
-        self.history.pop()
-        if not self.prompt.text:
-            self.prompt.text = turn.question
-            self.prompt.move_cursor(self.prompt.document.end)
-
-    @on(Prompt.Sent)
-    async def _ask(self, event: Prompt.Sent) -> None:
-        event.stop()
-        if self.running:
-            return
-        if self.model is None:
-            self.post_message(self.NoModel())
-            return
-        self.prompt.clear()
-        self.running = Turn(self.model, event.text, self.clock())
-        self.running.unfolded = self.unfolded
-        self.history.append(Message("user", event.text))
-        turns = self.query_one("#turns")
-        self.add_class("-talking")
-        await turns.mount(self.running)
-        turns.anchor()
-        for old in list(turns.query(Turn))[:-SHOWN_TURNS]:
-            await old.remove()
-        self.post_message(self.RunningChanged(running=True))
-        self.post_message(self.Asked(self.model, tuple(self.history), self.conversation))
+    async def show(self, conversation: Conversation) -> None:
+        """Another conversation, alone."""
+        self.stop()
+        await self.leave_sides()
+        self.leave_editing()
+        await self.talks[0].show(conversation)
+        self.settle()
 
     async def begin_anew(self) -> None:
-        """Forget the conversation; the model stays."""
+        """An empty conversation; the model and its options stay."""
+        before = self.conversation
+        await self.show(Conversation("", model=before.model, options=before.options))
+
+    async def say(self, text: str, style: str = QUIET) -> None:
+        """A quiet block under the turns that belongs to the screen alone."""
+        await self.talk.transcript.say(text, style)
+        self.draw()
+
+    @on(Prompt.Sent)
+    def _send(self, event: Prompt.Sent) -> None:
+        event.stop()
+        if is_command(event.text):
+            self.post_message(Commanded(event.text))
+        elif self.running:
+            return
+        elif self.model is None and not self.rivals:
+            self.post_message(NoModel())
+        else:
+            self.sent = event.text
+            if self.rivals and len(self.talks) == 1:
+                models = tuple(model for model, _ in self.rivals)
+                self.post_message(SidesAsked(self.conversation, models))
+            else:
+                self.ask_all()
+
+    async def compare(self, rivals: tuple[Rival, ...]) -> None:
+        """Ask these side by side, from the next question on."""
+        await self.leave_sides()
+        self.leave_editing()
+        self.rivals = rivals
+        self.settle()
+
+    async def back(self) -> bool:
+        """One step back within the chat; False when there is none."""
         if self.running:
-            self.post_message(self.StopAsked())
-            self.post_message(self.RunningChanged(running=False))
-        self.running = None
-        self.history.clear()
-        self.conversation = uuid4().hex
-        await self.query_one("#turns").remove_children()
-        self.remove_class("-talking")
+            self.stop()
+        elif self.editing is not None:
+            self.leave_editing()
+        elif self.rivals:
+            await self.leave_sides()
+        else:
+            return False
+        return True
 
-    def watch_unfolded(self) -> None:
-        """Show or fold the thoughts of every turn."""
-        for turn in self.query(Turn):
-            turn.unfolded = self.unfolded
+    @on(Prompt.Completing)
+    def _show_completions(self, event: Prompt.Completing) -> None:
+        event.stop()
+        self.query_one(Completion).show(event.candidates, event.marked)
 
-    def watch_model(self) -> None:
-        """Name the model in title and prompt."""
-        self._say_title()
-        if self.is_mounted and self.model:
-            self.prompt.placeholder = content(((f"ask {self.model}", QUIET),))
-            self._say_empty()
+    def _completions(self, text: str) -> tuple[str, ...]:
+        models = [model.id for model in self.models if model.status == "listed"]
+        keys = len(self.snapshot.pool.keys) if self.snapshot else 0
+        return complete(text, models, keys, think_levels(model_named(self.model, self.models)))
 
-    def watch_via(self) -> None:
-        """Name the key that answered last."""
-        self._say_title()
+    def on_resize(self, event: events.Resize) -> None:
+        """Two conversations stand side by side where there is room."""
+        self.set_class(event.size.width >= COLUMNS, "-columns")
 
     def watch_snapshot(self) -> None:
-        """Name the key that the first question would take."""
-        self._say_title()
+        """The key and the models may be others."""
+        if self.is_mounted:
+            self.draw()
 
-    def _say_title(self) -> None:
-        via = self.via or (self.snapshot.pool.active if self.snapshot else None)
-        parts = [("Chat", STRONG), (f" {self.model}" if self.model else "", "")]
-        if self.model and via:
-            parts.append((f" · via #{via}", QUIET))
-        entitle(self, title=tuple(parts))
+    def watch_notice(self) -> None:
+        """Say that nothing is saved."""
+        if self.is_mounted:
+            self.draw()
 
-    def _say_empty(self) -> None:
-        if self.model:
-            words = f"Ask {self.model} something."
-        else:
-            words = "No model chosen.\nenter on a line of Models, then type below."
+    def draw(self) -> None:
+        """Title, options, notes and what the last answer offers."""
+        talks, conversation = self.talks, self.conversation
+        known = model_named(conversation.model, self.models)
+        via = self.talk.via or (self.snapshot.pool.active if self.snapshot else None)
+        rivals = [f"{model} #{only}" if only else model for model, only in self.rivals]
+        entitle(self, title=title_line(conversation, via, rivals), subtitle=options_line(conversation, known))
+        self.set_class(len(talks) > 1, "-sides")
+        self.set_class(any(not talk.empty for talk in talks), "-talking")
+        for talk in talks:
+            talk.name_it(talk.heading() if len(talks) > 1 else ())
+            talk.offer(self._offers(talk))
+        self.prompt.earlier = [each.question for each in talks[0].transcript.exchanges if each.question]
+        if conversation.model:
+            self.prompt.placeholder = content(
+                ((f"ask {short(' and '.join(rivals) or conversation.model, 60)}", QUIET),)
+            )
+        words = empty_words(conversation, self._key("conversations"))
         self.query_one("#chat-empty", Static).update(content(((words, QUIET),)))
+        for selector, line in (
+            ("#chat-note", self._note(gauge(conversation, known).warning)),
+            ("#pictures", pictures_line(self.pictures)),
+        ):
+            self.query_one(selector, Static).update(content(line))
+            self.query_one(selector).display = bool(line)
+
+    def _note(self, warning: str | None) -> Line:
+        keys = " or ".join(self._key(f"keep-{side}") for side in ("first", "second"))
+        if self.editing is not None:
+            return EDITING
+        if self.rivals:
+            return BEFORE_BOTH if len(self.talks) == 1 else both_line(keys)
+        words = warning or self.notice
+        return ((f"▲ {words}", WARNING),) if words else ()
+
+    def _offers(self, talk: Talk) -> str:
+        again = f"{self._key('again-elsewhere')} again on another key"
+        if talk.can_continue:
+            return f"{self._key('continue-answer')} continue · {again}"
+        return f"enter sends it again · {again}" if talk.can_ask_again else ""
+
+    def _key(self, action: str) -> str:
+        return self.app.key_of(action) if isinstance(self.app, KeyedApp) else ""

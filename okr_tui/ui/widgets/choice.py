@@ -13,10 +13,19 @@ class Choice(RowList[tuple[str, str]]):
         super().__init__(id="choice")
         self.rows = options
 
+    def select(self, value: str) -> None:
+        """Choose the option of that value, where there is one, before the list is shown."""
+        places = [place for place, option in enumerate(self.rows) if option[0] == value]
+        self.set_reactive(Choice.cursor, places[0] if places else 0)
+
     @property
     def value(self) -> str:
         """The value of the chosen option."""
         return self.rows[self.cursor][0]
+
+    def on_mount(self) -> None:
+        """Show the chosen option, wherever it is in the list."""
+        self.call_after_refresh(self.keep_in_sight)
 
     def lines_of(self, row: tuple[str, str], width: int) -> Sequence[Line]:  # noqa: ARG002
         """The one line of an option; the mark tells without colours too."""

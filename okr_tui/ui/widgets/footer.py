@@ -10,10 +10,13 @@ from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.action import Action, Place
-from okr_tui.ui.actions import offered
+from okr_tui.ui.actions import ACTIONS, offered
+from okr_tui.ui.keyed import KeyedApp
 from okr_tui.ui.lines import QUIET
 
 MOST = 7
+LASTING = frozenset({"help", "command-palette", "close-settings", "close-key", "quit", "leave-saved"})
+"""What leads to everything else, and what leads out, stays longest."""
 
 
 def shown_key(action: Action, place: Place) -> str:
@@ -22,10 +25,11 @@ def shown_key(action: Action, place: Place) -> str:
 
 
 def chosen(actions: Sequence[Action], place: Place, width: int) -> list[tuple[str, Action]]:
-    """What fits, in the table's order; the last ones, help and palette, are kept longest."""
+    """What fits, in the table's order."""
     items = [(shown_key(action, place), action) for action in actions]
     while len(items) > MOST or (items and _length(items) > width):
-        del items[-3 if len(items) > 2 else -1]
+        spare = [place for place, (_, action) in enumerate(items) if action.id not in LASTING]
+        del items[spare[-1] if spare else 0]
     return items
 
 
@@ -46,6 +50,11 @@ class FootLine(Static):
         self.set_reactive(FootLine.place, place)
         self.auto_links = False
 
+    def on_mount(self) -> None:
+        """Follow the keymap."""
+        if isinstance(self.app, KeyedApp):
+            self.watch(self.app, "actions", self.draw, init=False)
+
     def watch_place(self) -> None:
         """Draw the keys of the new place."""
         self.draw()
@@ -64,7 +73,10 @@ class FootLine(Static):
 
     def draw(self) -> None:
         """Offer what applies now; what stands in front of the dashboard changes it too."""
-        actions = [each for each in offered(self.place) if self.app.check_action(each.name, ()) is not False]
+        table = self.app.actions if isinstance(self.app, KeyedApp) else ACTIONS
+        actions = [
+            each for each in offered(self.place, table) if self.app.check_action(each.name, ()) is not False
+        ]
         items = [
             (key, "stop" if action.id == "back" and self.answering else action.label, action)
             for key, action in chosen(actions, self.place, self.content_size.width)
@@ -75,7 +87,9 @@ class FootLine(Static):
         parts: list[Content] = []
         for key, label, action in items:
             text = Content.assemble((key, "bold $text-accent"), (f" {label}", QUIET))
-            if action.target.startswith(("app.", "screen.")) and action.id != "use-key":
-                text = text.stylize(Style.from_meta({"@click": action.target}))
+            if action.id != "use-key":
+                reaches = action.target.startswith(("app.", "screen."))
+                click = action.target if reaches else f"app.simulate_key('{action.keys[0]}')"
+                text = text.stylize(Style.from_meta({"@click": click}))
             parts.append(text)
         self.update(Content("  ").join(parts), layout=False)

@@ -8,8 +8,19 @@ from textual.widgets import Static
 
 from okr_tui.domain.health import State
 from okr_tui.domain.words import moment, span
-from okr_tui.services.service import Snapshot
-from okr_tui.ui.lines import FAULT, QUIET, STATE_STYLES, WARNING, Line, content, fit_line, joined, length
+from okr_tui.services.service import GatewayView, Snapshot
+from okr_tui.ui.lines import (
+    FAULT,
+    GOOD,
+    QUIET,
+    STATE_STYLES,
+    WARNING,
+    Line,
+    content,
+    fit_line,
+    joined,
+    length,
+)
 
 STALE = 900
 """A quota reading older than this many seconds is worth a word."""
@@ -40,35 +51,48 @@ def forecast(snapshot: Snapshot, now: float, zone: tzinfo) -> Line:
     return (("pool empty at this pace ", QUIET), (moment(empty_at, now, zone), WARNING))
 
 
-def marks(snapshot: Snapshot, now: float, *, demo: bool) -> Line:
-    """What deserves a look: problems, stale readings, the demo."""
+def gateway(shown: GatewayView, *, short: bool) -> Line:
+    """Where the gateway answers: "gateway :11435", with a word when that is in another process."""
+    if shown.url is None:
+        return (("▲ gateway", FAULT),) if shown.error else ()
+    place = f":{urlsplit(shown.url).port}" if short else f"gateway :{urlsplit(shown.url).port}"
+    word = " ending" if shown.ending else " elsewhere" if shown.elsewhere else ""
+    return ((place, QUIET if word else GOOD), (word, QUIET))
+
+
+def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) -> Line:
+    """What deserves a look: problems, stale readings, the gateway, the demo."""
     readings = [row.read_at for row in snapshot.pool.keys if row.read_at is not None and row.verdict.eligible]
     found: list[Line] = []
     if readings and now - min(readings) > STALE:
         found.append(((f"quota read {span(now - min(readings))} ago", WARNING),))
     if problems := len(snapshot.settings.problems):
         found.append(((f"▲ {problems} in settings", WARNING),))
+    if snapshot.log:
+        found.append((("▲ log", FAULT),))
     if snapshot.models.error:
         found.append((("▲ models", FAULT),))
+    found.append(gateway(snapshot.gateway, short=short))
     if demo:
         found.append(((" DEMO ", "reverse bold $text-accent"),))
     return joined(found)
 
 
 def header_line(snapshot: Snapshot, now: float, zone: tzinfo, width: int, *, demo: bool) -> Line:
-    """The whole line; where there is no room, the forecast goes first, then the host."""
-    right = marks(snapshot, now, demo=demo)
+    """The whole line; where there is no room, the forecast goes first, then the host, then a word."""
     where: Line = ((host(snapshot.settings.cloud_url), QUIET),)
     ahead = forecast(snapshot, now, zone)
     choices = [
-        [NAME, where, counts(snapshot), ahead],
-        [NAME, where, counts(snapshot)],
-        [NAME, counts(snapshot)],
+        ([NAME, where, counts(snapshot), ahead], False),
+        ([NAME, where, counts(snapshot)], False),
+        ([NAME, counts(snapshot)], False),
+        ([NAME, counts(snapshot)], True),
     ]
-    for choice in choices:
+    for choice, short in choices:
         left = joined(choice, ("   ", ""))
+        right = marks(snapshot, now, demo=demo, short=short)
         room = width - length(right)
-        if length(left) + 2 <= room or choice is choices[-1]:
+        if length(left) + 2 <= room:
             break
     return (*fit_line(left, max(0, room)), *right)
 

@@ -1,26 +1,22 @@
 """The pool: one line per key with its state, its quota and when it comes back."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, tzinfo
 from typing import ClassVar, Final
 
 from textual.binding import BindingType
 from textual.reactive import var
 
-from okr_tui.domain.health import WINDOW_WORDS, State
-from okr_tui.domain.quota import Balance
-from okr_tui.domain.view import KeyView
-from okr_tui.domain.words import GLYPHS, sentence, span
+from okr_tui.domain.view import KeyView, brackets
+from okr_tui.domain.words import sentence
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import (
     FAULT,
-    GOOD,
     NOTICE,
     QUIET,
     STATE_STYLES,
     STRONG,
-    WARNING,
     Line,
     entitle,
     faded,
@@ -29,78 +25,17 @@ from okr_tui.ui.lines import (
     joined,
     length,
 )
+from okr_tui.ui.widgets.key_words import RESET, last_fault, meters, note, notes, state_text
 from okr_tui.ui.widgets.rows import RowList
 
-KEY, LABEL, PLAN, STATE, METER = 9, 8, 5, 13, 9
+KEY, LABEL, ACCOUNT, PLAN, STATE, METER, RUNS = 9, 8, 8, 4, 13, 9, 5
+WIDEST: Final = 108
+"""From this width on the account and the percents have columns of their own."""
+WIDE: Final = 82
+"""From this width on each window says when it resets, and what runs and what failed last have a column."""
 FULL: Final = 76
 """From this width on bars and note stand side by side; below, a note takes the place of the bars."""
 WITH_PLAN: Final = 55
-RETRIED: Final = frozenset({State.INVALID, State.SUSPENDED, State.SHAKY, State.OUTAGE})
-
-
-def bar(used: float, cells: int = 4) -> str:
-    """How full a window is; a little use is never shown as none."""
-    full = min(cells, max(round(used * cells / 100), 1 if used > 0 else 0))
-    return "▇" * full + "▁" * (cells - full)
-
-
-def meter(used: float | None, *, percent: bool) -> Line:
-    """A window's bar, with the number where there is room."""
-    if used is None:
-        return (("-", QUIET),)
-    style = FAULT if used >= 95 else WARNING if used >= 75 else GOOD
-    number = ((f" {used:>2.0f}%", QUIET),) if percent else ()
-    return ((bar(used), style), *number)
-
-
-def meters(balance: Balance | None, *, percent: bool) -> tuple[Line, Line]:
-    """The two quota columns: session and week, or the dollars that are left."""
-    if balance is None:
-        return (("-", QUIET),), (("-", QUIET),)
-    session, weekly = balance.window("session"), balance.window("weekly")
-    first = meter(session.used_percent if session else None, percent=percent)
-    if weekly is None and balance.credits:
-        dollars = balance.credits.balance_usd + (balance.credits.purchased_usd or 0.0)
-        return first, ((f"${dollars:.2f}", WARNING if dollars < 1 else GOOD),)
-    return first, meter(weekly.used_percent if weekly else None, percent=percent)
-
-
-def state_text(row: KeyView) -> str:
-    """Glyph and word of a key's state, with the window that is spent."""
-    words = f"{GLYPHS[row.state]} {row.state.value}"
-    window = WINDOW_WORDS.get(row.verdict.window or "") if row.state is State.SPENT else None
-    return f"{words} {'$' if window == 'credits' else window}" if window else words
-
-
-def countdown(row: KeyView, now: float) -> str:
-    """When a blocked key is used or tried again."""
-    verdict = row.verdict
-    if verdict.eligible or verdict.until is None:
-        return ""
-    return f"{'retry' if row.state in RETRIED else 'back'} {span(verdict.until - now)}"
-
-
-def note(row: KeyView, now: float) -> str:
-    """The short note that replaces the bars where there is no room for both."""
-    if not row.verdict.eligible:
-        plain = "" if row.state in (State.OFF, State.BUSY) else row.verdict.reason
-        return countdown(row, now) or plain
-    return f"same as #{row.same_as}" if row.same_as else ""
-
-
-def notes(row: KeyView, now: float, room: int) -> str:
-    """Everything worth a note that has room, the most useful first."""
-    parts = [
-        countdown(row, now),
-        f"same as #{row.same_as}" if row.same_as else "",
-        f"{row.in_flight} of {row.slots} running" if row.in_flight else "",
-        row.verdict.reason if row.verdict.trial or row.state in RETRIED else "",
-    ]
-    text = ""
-    for part in parts:
-        longer = f"{text} · {part}" if text and part else text or part
-        text = longer if len(longer) <= room else text
-    return text
 
 
 class KeysPane(RowList[KeyView]):
@@ -116,14 +51,20 @@ class KeysPane(RowList[KeyView]):
         self.zone = zone
         self.border_title = "Keys"
         self.empty = "opening …"
+        self._brackets: dict[str, str] = {}
 
     def header(self, width: int) -> Line:
         """The column titles."""
-        titles = ["  #", fit("key", KEY), fit("label", LABEL)]
+        titles = ["   #", fit("key", KEY), fit("label", LABEL)]
+        if width >= WIDEST:
+            titles.append(fit("account", ACCOUNT))
         if width >= WITH_PLAN:
             titles.append(fit("plan", PLAN))
         titles.append(fit("state", STATE))
-        if width >= FULL:
+        if width >= WIDE:
+            size = _window_width(width)
+            titles += [fit("5h  resets", size), fit("week resets", size), fit("runs", RUNS), "last"]
+        elif width >= FULL:
             titles += [fit("5h used", METER), fit("week", METER), ""]
         else:
             titles.append("5h   week")
@@ -134,25 +75,42 @@ class KeysPane(RowList[KeyView]):
         lost = STATE_STYLES[row.state] in (FAULT, QUIET)
         active = self.snapshot is not None and self.snapshot.pool.active == row.index
         mark = "▶" if active else "▷" if row.preferred else " "
+        bracket = self._brackets.get(row.fingerprint, " ")
         cells: list[Line] = [
-            ((mark, NOTICE), (f"{row.index:>2}", STRONG if active else "")),
+            ((mark, NOTICE), (bracket, QUIET), (f"{row.index:>2}", STRONG if active else "")),
             ((fit(row.masked, KEY), QUIET if lost else STRONG if active else ""),),
-            ((fit(row.label or row.account or "-", LABEL), QUIET if lost else ""),),
         ]
+        account = row.account or "-"
+        named = row.label or (account if width < WIDEST else "-")
+        cells.append(((fit(named, LABEL), QUIET if lost else ""),))
+        if width >= WIDEST:
+            cells.append(((fit(account, ACCOUNT), QUIET),))
         if width >= WITH_PLAN:
             cells.append(((fit(row.plan or "-", PLAN), QUIET),))
         cells.append(((fit(state_text(row), STATE), STATE_STYLES[row.state]),))
-        first, second = meters(row.balance, percent=width >= FULL)
-        if lost:
+        return (fit_line(joined([*cells, *self._quota(row, width, cells)], (" ", "")), width),)
+
+    def _quota(self, row: KeyView, width: int, before: Sequence[Line]) -> Iterator[Line]:
+        """The windows and what else is worth saying, as much as there is room for."""
+        wide = width >= WIDE
+        percent = width >= (WIDEST if wide else FULL)
+        first, second = meters(row.balance, self.now, percent=percent, resets=wide)
+        if STATE_STYLES[row.state] in (FAULT, QUIET):
             first, second = faded(first), faded(second)
-        if width >= FULL:
-            room = width - length(joined(cells, (" ", ""))) - 2 * METER - 3
-            cells += [fit_line(first, METER), fit_line(second, METER), ((notes(row, self.now, room), QUIET),)]
+        size = _window_width(width) if wide else METER
+        room = width - length(joined(before, (" ", ""))) - 2 * size - 3
+        if wide:
+            runs = f"{row.in_flight}/{row.slots}"
+            yield from (fit_line(first, size), fit_line(second, size))
+            yield ((fit(runs, RUNS), "" if row.in_flight else QUIET),)
+            yield ((notes(row, self.now, room - RUNS - 1, runs=True), QUIET),)
+        elif width >= FULL:
+            yield from (fit_line(first, size), fit_line(second, size))
+            yield ((notes(row, self.now, room), QUIET),)
         elif text := note(row, self.now):
-            cells.append(((text, QUIET if row.verdict.eligible else STATE_STYLES[row.state]),))
+            yield ((text, QUIET if row.verdict.eligible else STATE_STYLES[row.state]),)
         else:
-            cells.append((*fit_line(first, 4), (" ", ""), *second))
-        return (fit_line(joined(cells, (" ", "")), width),)
+            yield (*fit_line(first, 4), (" ", ""), *second)
 
     def key_of(self, row: KeyView) -> Hashable:
         """A key stays the same key wherever it stands."""
@@ -163,7 +121,9 @@ class KeysPane(RowList[KeyView]):
         if snapshot is not None:
             self.empty = "no keys"
             entitle(self, title=_title(snapshot))
-            self.show_rows(snapshot.pool.keys)
+            rows = snapshot.pool.keys
+            self._brackets = dict(zip((row.fingerprint for row in rows), brackets(rows), strict=True))
+            self.show_rows(rows)
             self.say_why()
 
     def watch_now(self) -> None:
@@ -177,8 +137,22 @@ class KeysPane(RowList[KeyView]):
     def say_why(self) -> None:
         """Spell out the selected key's state on the lower border, where no column cuts it."""
         row = self.selected
-        words = f"#{row.index} {sentence(row.verdict, self.now, self.zone)}" if row else ""
-        entitle(self, subtitle=((words, STATE_STYLES[row.state] if row else ""),))
+        if row is None:
+            entitle(self, subtitle=(("", ""),))
+            return
+        words = f"#{row.index} {sentence(row.verdict, self.now, self.zone)}"
+        more = [f"{row.in_flight} of {row.slots} running" if row.in_flight else "", last_fault(row, self.now)]
+        room = self.size.width - len(words) - 2
+        told = ""
+        for part in more:
+            longer = f"{told} · {part}" if part else told
+            told = longer if len(longer) <= room else told
+        entitle(self, subtitle=((words, STATE_STYLES[row.state]), (told, QUIET)))
+
+
+def _window_width(width: int) -> int:
+    """The cells of a window's column that also says when it resets."""
+    return 4 + (5 if width >= WIDEST else 0) + 1 + RESET
 
 
 def _title(snapshot: Snapshot) -> Line:

@@ -1,100 +1,150 @@
-"""The live feed: the log's lines, newest on top."""
+"""The live pane: the feed under its filter."""
 
-import textwrap
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, tzinfo
-from functools import lru_cache
-from itertools import groupby
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from typing import ClassVar
 
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.reactive import var
+from textual.widgets import Input
 
-from okr_tui.domain.feed import Entry
-from okr_tui.domain.words import span
+from okr_tui.domain.feed_filter import FeedFilter
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.lines import QUIET, STRONG, TONES, Line, entitle, length, one_line
-from okr_tui.ui.widgets.rows import RowList
-
-FAULTS = frozenset({"fault", "warning"})
-ALIKE = 3
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.lines import QUIET, STRONG, WARNING, entitle
+from okr_tui.ui.widgets.feed_list import FeedList
 
 
-def folded(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Runs of requests that went well as one line each, so that what matters stays in sight."""
-    for tone, run in groupby(entries, key=lambda entry: entry.tone):
-        alike = list(run)
-        if tone != "quiet" or len(alike) < ALIKE:
-            yield from alike
-            continue
-        first, last = alike[0], alike[-1]
-        counts = Counter(entry.key for entry in alike)
-        keys = " ".join(f"#{key or '?'} ×{count}" for key, count in counts.most_common(6))
-        text = f"{len(alike)} requests ok"
-        yield Entry(first.at, "quiet", text, f"{keys} · in {span(first.at - last.at)}")
+class FeedWords(Input):
+    """The words a line has to contain."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="429 #3 gateway gpt, !ok", id="feed-words", compact=True)
+        self.cursor_blink = False
+
+    def action_keep_filter(self) -> None:
+        """Go on to the lines."""
+        self.screen.query_one("#feed", FeedList).focus()
 
 
-def entries_from(entries: Sequence[Entry], *, faults_only: bool) -> list[Entry]:
-    """The lines of the feed, newest first."""
-    newest = reversed(entries)
-    return [entry for entry in newest if entry.tone in FAULTS] if faults_only else list(folded(newest))
+class LivePane(Vertical):
+    """What happened, the newest at the end; filtered by words, by key, to faults only; paused."""
 
-
-@lru_cache(maxsize=4096)
-def entry_lines(entry: Entry, width: int, today: date, zone: tzinfo) -> tuple[Line, ...]:
-    """One entry; its detail stands beside the text where it fits, else below if it matters."""
-    glyph, style = TONES[entry.tone]
-    moment = datetime.fromtimestamp(entry.at, zone)
-    time = f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%d %b}  "
-    lead: Line = ((f"{time} ", QUIET), (f"{glyph} ", style))
-    indent = (" " * length(lead), "")
-    room = max(10, width - length(lead))
-    calm = entry.tone in ("quiet", "info")
-    text_style = QUIET if entry.tone == "quiet" else "" if calm else style
-    first, *more = textwrap.wrap(entry.text, room) or [""]
-    lines: list[Line] = [(*lead, (first, text_style))]
-    lines += [(indent, (line, text_style)) for line in more]
-    detail = f"  {one_line(entry.detail)}" if entry.detail else ""
-    if length(lines[-1]) + len(detail) <= width:
-        lines[-1] = (*lines[-1], (detail, QUIET))
-    elif not calm:
-        wrapped = textwrap.wrap(entry.detail, room, max_lines=2, placeholder=" …")
-        lines += [(indent, (line, QUIET)) for line in wrapped]
-    return tuple(lines)
-
-
-class LivePane(RowList[Entry]):
-    """What happened, newest first; it stays put while a person reads further down."""
-
-    FOLLOWS_TOP = True
+    ALLOW_MAXIMIZE = True
 
     snapshot: var[Snapshot | None] = var(None)
     faults_only: var[bool] = var(False)
+    fingerprint: var[str | None] = var(None)
 
     def __init__(self, zone: tzinfo = UTC) -> None:
         super().__init__(id="live", classes="pane")
         self.zone = zone
         self.border_title = "Live"
 
-    def lines_of(self, row: Entry, width: int) -> Sequence[Line]:
-        """Time, glyph and text, then the detail."""
-        moment = self.snapshot.at if self.snapshot else row.at
-        return entry_lines(row, width, datetime.fromtimestamp(moment, self.zone).date(), self.zone)
+    def compose(self) -> ComposeResult:
+        """The filter, hidden until it is asked for, and the lines."""
+        yield FeedWords()
+        yield FeedList(self.zone, id="feed")
 
-    def watch_snapshot(self) -> None:
-        """Draw new entries."""
-        self._show()
+    @property
+    def feed(self) -> FeedList:
+        """The lines."""
+        return self.query_one(FeedList)
+
+    @property
+    def words(self) -> str:
+        """What is filtered by."""
+        return self.query_one(FeedWords).value
+
+    def open_filter(self) -> None:
+        """Show the filter and type into it."""
+        self.add_class("-filtering")
+        self.query_one(FeedWords).focus()
+
+    def clear_filter(self) -> None:
+        """Show every line again."""
+        self.query_one(FeedWords).value = ""
+        self.remove_class("-filtering")
+        self.fingerprint = None
+        self.faults_only = False
+        self.feed.focus()
+
+    @property
+    def filtering(self) -> bool:
+        """Whether lines are left out, or a filter is being typed."""
+        return self.has_class("-filtering") or not self.feed.wanted.everything
+
+    def next_key(self) -> None:
+        """Only the lines of the first key, of the next one, at last of all."""
+        keys = [row.fingerprint for row in self.snapshot.pool.keys] if self.snapshot else []
+        place = keys.index(self.fingerprint) + 1 if self.fingerprint in keys else 0
+        self.fingerprint = keys[place] if place < len(keys) else None
+
+    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
+        """Take over new lines."""
+        if snapshot is not None:
+            self.feed.empty = self._nothing()
+            self.feed.show_news(snapshot.entries, datetime.fromtimestamp(snapshot.at, self.zone).date())
+            self.show_titles()
 
     def watch_faults_only(self) -> None:
         """Draw the other selection."""
-        self._show()
+        self._want()
 
-    def _show(self) -> None:
-        entries = self.snapshot.entries if self.snapshot else ()
-        shown = entries_from(entries, faults_only=self.faults_only)
-        if not self.faults_only:
-            self.empty = "no requests, faults or recoveries yet" if self.snapshot else ""
-        else:
-            self.empty = "no faults; f shows all traffic"
-        count = f" faults {len(shown)} of {len(entries)}" if self.faults_only else " all traffic"
-        entitle(self, title=(("Live", STRONG), (count, QUIET)))
-        self.show_rows(shown)
+    def watch_fingerprint(self) -> None:
+        """Draw the other selection."""
+        self._want()
+
+    @on(Input.Changed, "#feed-words")
+    def _words_changed(self) -> None:
+        self._want()
+
+    @on(FeedList.Changed)
+    def _feed_changed(self) -> None:
+        self.show_titles()
+
+    def _want(self) -> None:
+        if self.is_mounted:
+            wanted = FeedFilter(self.faults_only, self.fingerprint, self.words)
+            self.feed.empty = self._nothing()
+            self.feed.want(wanted)
+            self.show_titles()
+
+    def _nothing(self) -> str:
+        if self.snapshot is None:
+            return ""
+        wanted = replace(self.feed.wanted, faults_only=self.faults_only)
+        if wanted.everything:
+            return "no requests, faults or recoveries yet"
+        return (
+            "no faults; f shows all traffic"
+            if not (wanted.words or wanted.fingerprint)
+            else ("no line is like that; ↑ looks further, esc shows all")
+        )
+
+    def show_titles(self) -> None:
+        """What is shown of what there is, and what waits."""
+        feed = self.feed
+        words = self._selection()
+        if not feed.wanted.everything:
+            words.append(f"{feed.matched} of {feed.total}")
+        waiting = f" · {feed.unseen} new" if feed.unseen else ""
+        held = ""
+        if feed.paused:
+            held = f" · paused{waiting}"
+        elif not feed.following and (waiting or not feed.window.latest):
+            held = f" · reading back{waiting}"
+        entitle(self, title=(("Live", STRONG), (f" {' · '.join(words)}", QUIET), (held, WARNING)))
+        entitle(self, subtitle=(("reading the log …" if feed.reading else "", QUIET),))
+
+    def _selection(self) -> list[str]:
+        words = ["faults"] if self.faults_only else []
+        keys = self.snapshot.pool.keys if self.snapshot else ()
+        words += [f"#{row.index}" for row in keys if row.fingerprint == self.fingerprint]
+        words += [f"“{self.words.strip()}”"] if self.words.strip() else []
+        return words or ["all traffic"]

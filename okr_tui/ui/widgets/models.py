@@ -1,38 +1,38 @@
 """The models of the cloud: what each can do and which keys may use it."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Input
 
-from okr_tui.domain.models import Model
 from okr_tui.domain.words import span
 from okr_tui.services.service import ModelList, ModelRow, Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.lines import (
-    FAULT,
-    QUIET,
-    STRONG,
-    WARNING,
-    Line,
-    Part,
-    entitle,
-    fit,
-    fit_line,
-    joined,
-    one_line,
+from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, Part, entitle, fit, fit_line, joined
+from okr_tui.ui.model_rows import (
+    KEYS,
+    LARGEST_FIRST,
+    Order,
+    abilities,
+    fate,
+    keys_text,
+    mark,
+    matches,
+    ordered,
 )
+from okr_tui.ui.widgets.filter import Filter
 from okr_tui.ui.widgets.rows import RowList
 
-WORDS: Final = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
-SIZE, CONTEXT, ABILITIES, KEYS = 6, 5, 18, 5
+MARK, SIZE, CONTEXT, ABILITIES = 2, 6, 5, 18
 LAYOUTS: Final = (
     (2, ("size", "context", "abilities", "keys")),
     (1, ("size", "context", "abilities", "keys")),
@@ -47,33 +47,25 @@ WIDTHS: Final = {"size": SIZE, "context": CONTEXT, "abilities": ABILITIES, "keys
 TITLES: Final = {"size": "size", "context": "ctx", "abilities": "can", "keys": "keys"}
 
 
-def abilities(model: Model, *, aligned: bool = True) -> str:
-    """The capabilities as words, each in its own place so that they line up."""
-    if model.capabilities is None:
-        return "-"
-    words = [word if model.can(name) else " " * len(word) * aligned for name, word in WORDS]
-    return " ".join(words).rstrip() if aligned else " ".join(word for word in words if word)
-
-
-def keys_text(keys: tuple[int, ...], total: int) -> str:
-    """Which keys may use a model: "all", "1 2", "5/9" or "none"."""
-    if not keys:
-        return "none"
-    if len(keys) == total:
-        return "all"
-    listed = " ".join(map(str, keys))
-    return listed if len(listed) <= KEYS else f"{len(keys)}/{total}"
-
-
 class ModelTable(RowList[ModelRow]):
     """The list itself. ModelRow holds a mapping, so its model's name stands for it."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("models")]
+
     snapshot: var[Snapshot | None] = var(None)
+
+    @dataclass
+    class HeaderPicked(Message):
+        """A column's title was clicked."""
+
+        order: Order
 
     def __init__(self) -> None:
         super().__init__(id="model-table")
         self.empty = "opening …"
         self.total_keys = 0
+        self.order: Order = ""
+        self.falling = False
         self._longest = 0
 
     def show_rows(self, rows: Sequence[ModelRow]) -> None:
@@ -81,9 +73,24 @@ class ModelTable(RowList[ModelRow]):
         self._longest = max((cell_len(row.model.id) for row in rows), default=0)
         super().show_rows(rows)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are shown after the name."""
+        return self._layout(self.scrollable_content_region.width)[2]
+
+    def header_clicked(self, x: int) -> None:
+        """Ask for the order of the column there."""
+        name, (gap, _), columns = self._layout(self.scrollable_content_region.width)
+        order, left = "model", name
+        for column in columns:
+            if x >= left:
+                order = column
+            left += len(gap) + WIDTHS[column]
+        self.post_message(self.HeaderPicked(cast(Order, order)))
+
     def _layout(self, width: int) -> tuple[int, Part, tuple[str, ...]]:
-        """The name's width, the gap, and the columns that fit beside it."""
-        name = min(max(self._longest, 12), 32)
+        """The width of mark and name, the gap, and the columns that fit beside them."""
+        name = MARK + min(max(self._longest, 12), 32)
         for gap, columns in LAYOUTS:
             rest = sum(WIDTHS[column] + gap for column in columns)
             if name + rest <= width:
@@ -92,46 +99,37 @@ class ModelTable(RowList[ModelRow]):
         return max(8, width - KEYS - gap), (" " * gap, ""), columns
 
     def header(self, width: int) -> Line:
-        """The column titles."""
+        """The column titles, the sorted one with its direction."""
         name, gap, columns = self._layout(width)
-        numbers = ("size", "context")
-        cells = [fit(TITLES[each], WIDTHS[each], right=each in numbers) for each in columns]
-        return fit_line(((gap[0].join([fit("model", name), *cells]), ""),), width)
+        arrow = "▼" if self.falling else "▲"
+        cells: list[Line] = [((" " * MARK, ""), *self._title("model", "model", name - MARK, arrow))]
+        cells += [self._title(each, TITLES[each], WIDTHS[each], arrow) for each in columns]
+        return fit_line(joined(cells, gap), width)
+
+    def _title(self, order: str, title: str, width: int, arrow: str) -> Line:
+        numbers = order in ("size", "context")
+        if order != self.order:
+            return ((fit(title, width, right=numbers), ""),)
+        return ((fit(title + arrow, width, right=numbers), "$text-accent"),)
 
     def lines_of(self, row: ModelRow, width: int) -> Sequence[Line]:
         """The one line of a model."""
         name, gap, columns = self._layout(width)
-        model = row.model
-        if model.status == "gone":
-            successor = f"gone → {row.replaced_by}" if row.replaced_by else "gone"
-            return (fit_line(((one_line(model.id), QUIET), (f"  † {successor}", WARNING)), width),)
-        usable = bool(row.keys)
-        cells = {
+        model, usable = row.model, bool(row.keys)
+        cells: dict[str, Line] = {
             "size": ((fit(model.parameters_text or "-", SIZE, right=True), QUIET),),
             "context": ((fit(model.context_text or "-", CONTEXT, right=True), QUIET),),
-            "abilities": (((abilities(model)).ljust(ABILITIES), "" if usable else QUIET),),
+            "abilities": ((abilities(model).ljust(ABILITIES), "" if usable else QUIET),),
             "keys": ((fit(keys_text(row.keys, self.total_keys), KEYS), "" if usable else WARNING),),
         }
-        first: Line = ((fit(model.id, name), "" if usable else QUIET),)
+        first: Line = (mark(row), (fit(model.id, name - MARK), "" if usable else QUIET))
+        if model.status == "gone":
+            return (fit_line((*first, gap, (fate(row), WARNING)), width),)
         return (fit_line(joined([first, *(cells[column] for column in columns)], gap), width),)
 
     def key_of(self, row: ModelRow) -> Hashable:
         """A model is known by its name."""
         return row.model.id
-
-
-class Filter(Input):
-    """The words a model has to contain."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
-
-    def __init__(self) -> None:
-        super().__init__(placeholder="words of the name", id="filter", compact=True)
-        self.cursor_blink = False
-
-    def action_keep_filter(self) -> None:
-        """Go on to the list."""
-        self.screen.query_one(ModelTable).focus()
 
 
 class ModelsPane(Vertical):
@@ -173,6 +171,29 @@ class ModelsPane(Vertical):
         self.remove_class("-filtering")
         self.table.focus()
 
+    def sort_by_next(self) -> None:
+        """Sort by the next column that is shown, after the last by none."""
+        shown = ["", "model", *self.table.columns]
+        at = shown.index(self.table.order) if self.table.order in shown else 0
+        self.sort(cast(Order, shown[(at + 1) % len(shown)]))
+
+    def sort_reverse(self) -> None:
+        """Sort the other way round."""
+        self.sort(self.table.order or "model")
+
+    @on(ModelTable.HeaderPicked)
+    def _header_picked(self, event: ModelTable.HeaderPicked) -> None:
+        self.sort(event.order)
+
+    def sort(self, order: Order) -> None:
+        """Sort by a column; by the same one again, the other way round."""
+        table = self.table
+        again = bool(order) and order == table.order
+        table.falling = not table.falling if again else order in LARGEST_FIRST
+        table.order = order
+        self._show()
+        table.keep_in_sight()
+
     def watch_snapshot(self) -> None:
         """Draw the new list."""
         self._show()
@@ -198,7 +219,8 @@ class ModelsPane(Vertical):
             table.empty = "no model has these words; esc shows all"
         else:
             table.empty = "reading the list …" if models.refreshing else "no models; R reads the list again"
-        table.show_rows([row for row in models.rows if row.model.matches(self.words)])
+        rows = [row for row in models.rows if matches(row, self.words)]
+        table.show_rows(ordered(rows, table.order, falling=table.falling))
         self._show_titles()
 
     def _show_titles(self) -> None:
@@ -212,7 +234,7 @@ class ModelsPane(Vertical):
             entitle(self, subtitle=((f"not refreshed: {fit(models.error, 60).rstrip()}", FAULT),))
         else:
             row = self.table.selected
-            entitle(self, subtitle=((_about(row.model) if row else "", QUIET),))
+            entitle(self, subtitle=((_about(row) if row else "", QUIET),))
 
     def _age(self, models: ModelList) -> str:
         if models.refreshing:
@@ -222,6 +244,7 @@ class ModelsPane(Vertical):
         return ""
 
 
-def _about(model: Model) -> str:
-    parts = [model.parameters_text, model.context_text and f"{model.context_text} context"]
+def _about(row: ModelRow) -> str:
+    model = row.model
+    parts = [fate(row), model.parameters_text, model.context_text and f"{model.context_text} context"]
     return " · ".join(part for part in [*parts, abilities(model, aligned=False)] if part)

@@ -1,13 +1,18 @@
 """What stands in the dashboard's place when it cannot be shown: first run, broken service, too small."""
 
+from typing import ClassVar
+
+from textual.binding import BindingType
 from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
+from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, content, one_line
 
 LEAST = (60, 16)
+KEY = "bold $text-accent"
 EXAMPLE = '{"pi-ollama": {"apiKeys": ["first", "second"]}}'
 
 
@@ -23,20 +28,19 @@ class FirstRun(Static, can_focus=True):
         """Name the file that is really read."""
         if snapshot is None or snapshot.pool.keys:
             return
-        key = "bold $text-accent"
         self.update(
             Content.assemble(
                 ("No Ollama Cloud key is configured.\n\n", STRONG),
-                ("a", key),
+                ("a", KEY),
                 "  add one here\n",
-                ("d", key),
+                ("d", KEY),
                 "  look around on a simulated cloud\n",
-                ("e", key),
+                ("e", KEY),
                 "  edit the settings file yourself:\n\n",
-                (f"{snapshot.settings.global_file}\n", key),
+                (f"{snapshot.settings.global_file}\n", KEY),
                 (f"{EXAMPLE}\n\n", QUIET),
                 "or set ",
-                ("OLLAMA_API_KEYS", key),
+                ("OLLAMA_API_KEYS", KEY),
                 ("=first,second in the environment.\n", QUIET),
                 ("Keys are made at ollama.com/settings/keys.", QUIET),
             )
@@ -45,6 +49,8 @@ class FirstRun(Static, can_focus=True):
 
 class Broken(Static, can_focus=True):
     """Says why the service cannot be opened."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("broken")]
 
     failure: var[str | None] = var(None)
 
@@ -57,10 +63,16 @@ class Broken(Static, can_focus=True):
             self.update(
                 content(
                     (
-                        ("✖ okr-tui cannot open its service.\n\n", f"bold {FAULT}"),
+                        ("✖ okr-tui cannot open its keys and its log.\n\n", f"bold {FAULT}"),
                         (f"{one_line(failure)}\n\n", ""),
-                        ("`okr-tui doctor` says what is configured and what is wrong.\n", QUIET),
-                        ("q quits.", QUIET),
+                        ("enter", KEY),
+                        ("  try again, once that is put right\n", ""),
+                        ("q", KEY),
+                        ("      quit\n\n", ""),
+                        ("okr-tui --store memory:", KEY),
+                        ("  goes on without a log, and remembers nothing\n", QUIET),
+                        ("okr-tui doctor", KEY),
+                        ("           says what is configured, and from where\n", QUIET),
                     )
                 )
             )

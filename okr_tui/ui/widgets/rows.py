@@ -4,7 +4,7 @@ Textual's DataTable repaints every visible row for one changed cell and reads st
 compares plain values instead.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -30,8 +30,8 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--header", "rows--cursor", "rows--cursor-blurred"}
     ALLOW_SELECT = False
-    FOLLOWS_TOP: ClassVar[bool] = False
-    """Whether a cursor on the first row stays on the first row when new rows come above it."""
+    FOLLOWS_END: ClassVar[bool] = False
+    """Whether a cursor on the last row goes on to what comes behind it, until a person reads further up."""
 
     cursor: reactive[int] = reactive(0, repaint=False)
     empty: reactive[str] = reactive("", repaint=False)
@@ -54,6 +54,8 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self._header: Line | None = None
         self._lines: list[Line] = []
         self._owners: list[int] = []
+        self.following = self.FOLLOWS_END
+        self._placing = False
 
     def header(self, width: int) -> Line | None:  # noqa: ARG002
         """The header in exactly `width` cells; None for no header."""
@@ -67,6 +69,13 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         """What stays the same of a row when its values change."""
         return row
 
+    def keys_of(self, row: Row) -> Iterable[Hashable]:
+        """Everything that a row is found again by, when it stands for several things."""
+        return (self.key_of(row),)
+
+    def header_clicked(self, x: int) -> None:
+        """The header was clicked `x` cells from its left."""
+
     @property
     def selected(self) -> Row | None:
         """The row under the cursor."""
@@ -75,17 +84,20 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Take over new rows; cursor and scroll position stay with the rows they were on."""
         chosen, top = self.selected, self._row_at_top()
-        follows = self.FOLLOWS_TOP and self.cursor == 0
         self.rows = tuple(rows)
-        places = {self.key_of(row): place for place, row in reversed(list(enumerate(self.rows)))}
-        kept = places.get(self.key_of(chosen)) if chosen is not None and not follows else None
+        places = {key: at for at, row in reversed([*enumerate(self.rows)]) for key in self.keys_of(row)}
+        kept = places.get(self.key_of(chosen)) if chosen is not None else None
+        if self.following:
+            kept = max(0, len(self.rows) - 1)
         with self.prevent(RowList.Moved):
             self.set_reactive(RowList.cursor, min(self.cursor, max(0, len(self.rows) - 1)))
             if kept is not None:
                 self.set_reactive(RowList.cursor, kept)
         self.draw()
-        if top is not None and self.scroll_offset.y and (place := places.get(self.key_of(top))) is not None:
-            self.scroll_to(y=self._first_line(place), animate=False)
+        if self.following:
+            self._place_at(len(self._lines))
+        elif top is not None and (self.scroll_offset.y or self.FOLLOWS_END) and self.key_of(top) in places:
+            self._place_at(self._first_line(places[self.key_of(top)]))
         if self.selected != chosen:
             self.post_message(self.Moved(self))
 
@@ -134,6 +146,18 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             return self.visual_style
         return self.get_visual_style("rows--cursor" if self.has_focus else "rows--cursor-blurred")
 
+    def _place_at(self, line: int) -> None:
+        """Scroll without a person having scrolled."""
+        self._placing = True
+        self.scroll_to(y=line, animate=False, immediate=True)
+        self._placing = False
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """A person who scrolls up reads there; one who scrolls to the end follows again."""
+        super().watch_scroll_y(old_value, new_value)
+        if self.FOLLOWS_END and not self._placing:
+            self.following = new_value >= self.max_scroll_y
+
     def _first_line(self, place: int) -> int:
         return self._owners.index(place) if place in self._owners else 0
 
@@ -146,14 +170,20 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         for number, owner in enumerate(self._owners):
             if owner in (before, after):
                 self.refresh_line(number + bool(self._header))
-        mine = [number for number, owner in enumerate(self._owners) if owner == after]
+        if self.FOLLOWS_END:
+            self.following = after >= len(self.rows) - 1
+        self.keep_in_sight()
+        self.post_message(self.Moved(self))
+
+    def keep_in_sight(self) -> None:
+        """Scroll as far as the row under the cursor needs."""
+        mine = [number for number, owner in enumerate(self._owners) if owner == self.cursor]
         room = self.scrollable_content_region.height - bool(self._header)
         if mine and room > 0:
             if mine[0] < self.scroll_offset.y:
-                self.scroll_to(y=mine[0], animate=False)
+                self._place_at(mine[0])
             elif mine[-1] >= self.scroll_offset.y + room:
-                self.scroll_to(y=mine[-1] - room + 1, animate=False)
-        self.post_message(self.Moved(self))
+                self._place_at(mine[-1] - room + 1)
 
     def watch_empty(self) -> None:
         """Show the new reason for having no rows."""
@@ -165,7 +195,11 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
 
     def on_resize(self) -> None:
         """Lay the lines out for the new width."""
+        follows = self.following
         self.draw()
+        if follows:
+            self.following = True
+            self._place_at(len(self._lines))
 
     def on_focus(self) -> None:
         """The cursor looks different with focus."""
@@ -176,8 +210,12 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor; a double click chooses."""
-        number = event.get_content_offset_capture(self).y + self.scroll_offset.y - bool(self._header)
+        """A click moves the cursor; a double click chooses. The header stands still over the rows."""
+        at = event.get_content_offset_capture(self)
+        if at.y < bool(self._header):
+            self.header_clicked(at.x)
+            return
+        number = at.y + self.scroll_offset.y - bool(self._header)
         if 0 <= number < len(self._owners) and self._owners[number] >= 0:
             self.cursor = self._owners[number]
             if event.chain == 2:

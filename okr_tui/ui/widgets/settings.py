@@ -1,16 +1,40 @@
-"""The settings as lines: what is wrong, every value with its origin, the files looked at."""
+"""The settings as a list: what is wrong, every value with its origin, the files looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from textwrap import wrap
+from typing import Final
 
 from okr_tui.services.service import SettingLine, SettingsView
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, fit, one_line
+from okr_tui.ui.widgets.rows import RowList
 
-BESIDE = 100
+BESIDE: Final = 100
 """From this width on a value's origin stands beside it; below, under it."""
-NAME, VALUE = 28, 40
-GAP = 2
+NAME, VALUE = 24, 40
+GAP: Final = 2
+HEADINGS: Final = {
+    "key": "Keys",
+    "": "General",
+    "keymap": "Keymap",
+    "policy": "Policy",
+    "gateway": "Gateway",
+    "chat": "Chat",
+}
+"""What stands over the lines of a group, which is the part of their names before the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line that is no value: a problem, a heading, a file."""
+
+    text: str
+    style: str = ""
+
+
+Entry = SettingLine | Remark
+BLANK: Final = Remark("")
 
 
 def notices(settings: SettingsView) -> Iterator[str]:
@@ -21,33 +45,38 @@ def notices(settings: SettingsView) -> Iterator[str]:
         yield f"{settings.trust.project_file} asks to be trusted; T decides"
 
 
-def settings_lines(settings: SettingsView, width: int) -> list[Line]:
-    """Everything, in at most `width` cells."""
-    lines: list[Line] = []
-    for style, words in (
-        *((FAULT, problem) for problem in settings.problems),
-        *((WARNING, notice) for notice in notices(settings)),
-        *((QUIET, f"{mask} was removed; u brings it back") for mask in settings.removable[:1]),
-    ):
-        mark = "○" if style == QUIET else "▲"
-        lines += [((part, style),) for part in folded(f"{mark} {words}", width)]
-    if lines:
-        lines.append(())
-    name_width = min(NAME, max((len(line.name) for line in settings.lines), default=0))
-    value_width = min(VALUE, max((len(line.value) for line in settings.lines), default=0))
-    for setting in settings.lines:
-        lines += _value_lines(setting, name_width, value_width, width)
-    lines += [(), (("Files looked at", STRONG),)]
-    for file in settings.files:
-        lines += [((part, QUIET),) for part in folded(str(file), width)]
-    return lines
+def group_of(line: SettingLine) -> str:
+    """The group that a line belongs to."""
+    if line.name.startswith("key "):
+        return "key"
+    group, point, _ = line.name.partition(".")
+    return group if point and group in HEADINGS else ""
 
 
-def _value_lines(setting: SettingLine, name_width: int, value_width: int, width: int) -> list[Line]:
-    """The value, with its origin and the origins it hides beside it or under it."""
-    left, style = name_width + GAP, QUIET if setting.origin.startswith("default") else STRONG
-    origins = [setting.origin, *(f"instead of {place}" for place in setting.shadowed)]
-    value, room = one_line(setting.value) or "-", width - left
+def shown_name(line: SettingLine) -> str:
+    """A name under its heading."""
+    group = group_of(line)
+    return line.name.removeprefix(f"{group}.") if group != "key" else line.name
+
+
+def entries(settings: SettingsView) -> list[Entry]:
+    """Everything there is to show, in its order."""
+    found: list[Entry] = [Remark(f"▲ {problem}", FAULT) for problem in settings.problems]
+    found += [Remark(f"▲ {notice}", WARNING) for notice in notices(settings)]
+    found += [Remark(f"○ {mask} was removed; u brings it back", QUIET) for mask in settings.removable[:1]]
+    for group, heading in HEADINGS.items():
+        if members := [line for line in settings.lines if group_of(line) == group]:
+            found += [*([BLANK] if found else []), Remark(heading, STRONG), *members]
+    return [*found, BLANK, Remark("Files looked at", STRONG), *(Remark(str(file)) for file in settings.files)]
+
+
+def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> list[Line]:
+    """The lines of one entry, each in at most `width` cells."""
+    if isinstance(entry, Remark):
+        return [((part, entry.style),) for part in folded(entry.text, width)] or [()]
+    left, style = name_width + GAP, QUIET if entry.origin.startswith("default") else STRONG
+    origins = [entry.origin, *(f"instead of {place}" for place in entry.shadowed)]
+    value, room = one_line(entry.value) or "-", width - left
     under: list[str] = []
     if width >= BESIDE:
         room -= value_width + GAP
@@ -56,7 +85,7 @@ def _value_lines(setting: SettingLine, name_width: int, value_width: int, width:
         value_width = len(value) if len(value) + GAP + len(origins[0]) <= room else room
         beside = [] if value_width == room else [origins.pop(0)]
         values, under = folded(value, room), [part for each in origins for part in folded(each, room)]
-    rows = zip_longest(folded(setting.name, name_width), values, beside, fillvalue="")
+    rows = zip_longest(folded(shown_name(entry), name_width), values, beside, fillvalue="")
     lines: list[Line] = [
         ((fit(name, left), ""), (fit(value, value_width), style), (" " * GAP + origin, QUIET))
         for name, value, origin in rows
@@ -67,3 +96,49 @@ def _value_lines(setting: SettingLine, name_width: int, value_width: int, width:
 def folded(text: str, width: int) -> list[str]:
     """A text in lines of at most `width` letters, where paths stay whole as long as they fit."""
     return wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+class SettingsList(RowList[Entry]):
+    """The cursor stops on values only; what stands before the first and after the last comes into sight."""
+
+    def __init__(self) -> None:
+        super().__init__(id="settings")
+        self._widths = (NAME, VALUE)
+
+    def show_settings(self, settings: SettingsView) -> None:
+        """Take over the settings."""
+        names = [len(shown_name(line)) for line in settings.lines]
+        values = [len(one_line(line.value)) for line in settings.lines]
+        self._widths = (min(NAME, max(names, default=1)), min(VALUE, max(values, default=1)))
+        self.show_rows(entries(settings))
+        if not isinstance(self.selected, SettingLine):
+            self._move_to(self.cursor)
+
+    def lines_of(self, row: Entry, width: int) -> Sequence[Line]:
+        """Name, value, origins."""
+        return entry_lines(row, *self._widths, width)
+
+    def key_of(self, row: Entry) -> Hashable:
+        """A value keeps its name."""
+        return row.name if isinstance(row, SettingLine) else row
+
+    def keep_in_sight(self) -> None:
+        """Scroll to the row, and on the first and last of them to what no cursor reaches."""
+        stops = self._stops()
+        if stops and self.cursor == stops[0]:
+            self._place_at(0)
+        elif stops and self.cursor == stops[-1]:
+            self._place_at(len(self._lines))
+        else:
+            super().keep_in_sight()
+
+    def _stops(self) -> list[int]:
+        return [place for place, row in enumerate(self.rows) if isinstance(row, SettingLine)]
+
+    def _move_to(self, place: int) -> None:
+        stops = self._stops()
+        ahead = [stop for stop in stops if stop >= place]
+        behind = [stop for stop in stops if stop <= place]
+        ways = (behind[-1:] + ahead[:1]) if place < self.cursor else (ahead[:1] + behind[-1:])
+        if ways:
+            self.cursor = ways[0]

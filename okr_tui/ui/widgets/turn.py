@@ -1,174 +1,240 @@
 """One turn of a conversation: the question, what happened on the way, the answer as it comes."""
 
-from textual import on
+from typing import Final
+
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import var
 from textual.timer import Timer
-from textual.widgets import Markdown, Static
+from textual.widget import Widget
+from textual.widgets import Static
 
-from okr_tui.domain.chat import ChatEvent, Delta, Finished, Hop, Message, Routed
-from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.health import WINDOW_WORDS
-from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
+from okr_tui.domain.chat import ChatEvent, Delta
+from okr_tui.ui.document import Document
+from okr_tui.ui.exchange import Exchange, Tool, ToolState, asides, key_name
+from okr_tui.ui.lines import NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
+from okr_tui.ui.parts import safe
+from okr_tui.ui.widgets.answer import Answer
+from okr_tui.ui.widgets.tool_line import ToolLine
 
-FLUSH = 0.08
-FENCED_FLUSHES = 3
-"""An open code block is highlighted whole on every write, so it is written to this many times less often."""
-
-
-def hop_text(hop: Hop, following: int | None) -> str:
-    """A fail-over on one line: "#3 5h spent → #1"."""
-    fault = hop.fault
-    if fault.kind is FaultKind.SPENT:
-        reason = f"{WINDOW_WORDS.get(fault.window or '', 'quota')} spent"
-    else:
-        reason = f"{fault.status or ''} {fault.text or fault.kind.value}".strip()
-    return one_line(f"{_name(hop.index)} {reason} → {_name(following)}")
-
-
-def foot_text(finished: Finished) -> str:
-    """Pace, first word, key and fail-overs of an answer."""
-    pace = finished.tokens_per_second
-    hops = len(finished.hops)
-    parts = [
-        f"{pace:.0f} tok/s" if pace else "",
-        f"{finished.first_token_ms / 1000:.1f} s" if finished.first_token_ms is not None else "",
-        f"via {_name(finished.index)}" if finished.index else "",
-        f"{hops} hop{'' if hops == 1 else 's'}" if hops else "",
-        "" if finished.done_reason == "stop" else finished.done_reason,
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _name(index: int | None) -> str:
-    return f"#{index}" if index else "a removed key"
+THINKING_FLUSH: Final = 0.1
+SHOWN_THOUGHTS: Final = 6000
+"""Characters of thoughts that are drawn, the newest."""
+SHOWN_QUESTION: Final = 8000
 
 
 class Turn(Vertical):
-    """A question and its answer. Text is gathered at once and drawn at a pace the terminal can follow."""
+    """Draws an exchange. What arrives is noted at once and drawn at a pace the terminal can follow."""
 
     unfolded: var[bool] = var(False)
 
-    def __init__(self, model: str, question: str, at: float) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         super().__init__(classes="turn")
-        self.model = model
-        self.question = question
-        self.text = ""
-        self.thinking = ""
-        self._asked_at = at
-        self._thought_since: float | None = None
-        self._thought_for: float | None = None
-        self._waiting: list[str] = []
-        self._flushes = 0
+        self.exchange = exchange
+        self._state = "waiting"
         self._timer: Timer | None = None
+        self._steps: list[Answer | ToolLine] = []
 
     def compose(self) -> ComposeResult:
-        """Question, thoughts, hops, answer, foot."""
-        yield Static(content((("you  ", "bold $text-accent"), (self.question, STRONG))), classes="question")
-        yield Static(classes="who")
-        yield Static(content(()), classes="thoughts", markup=False)
-        yield Static(classes="hops")
-        yield Markdown(open_links=False)
-        yield Static(classes="foot")
+        """Question, thoughts, hops, steps of the answer, foot."""
+        exchange = self.exchange
+        question = (("you  ", "bold $text-accent"), (self._question(), STRONG))
+        yield Static(content(question), classes="question")
+        yield Static(content(self._who()), classes="who")
+        yield Static(classes="thoughts")
+        yield Static(content(((asides(exchange), WARNING),)), classes="hops")
+        self._steps = [self._widget_of(step) for step in exchange.steps]
+        yield from self._steps
+        yield Static(content(exchange.foot), classes="foot")
+        yield Static(classes="offers")
 
     def on_mount(self) -> None:
-        """Begin to wait for the answer."""
-        self._say_who("waiting")
-        self._timer = self.set_interval(FLUSH, self._flush)
+        """Show what there is."""
+        self._show_hops()
+        self.set_class(self.exchange.ended, "-ended")
+        self._say_who()
+        self._show_thoughts()
 
-    def answer_message(self, *, incomplete: bool) -> Message:
-        """The answer as history."""
-        return Message("assistant", self.text, self.thinking, incomplete=incomplete)
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return self.exchange.text
+
+    @property
+    def place(self) -> int | None:
+        """The question's place in its conversation."""
+        return self.exchange.place
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that came is drawn."""
+        return self._timer is None and all(step.settled for step in self._steps if isinstance(step, Answer))
 
     def show_event(self, event: ChatEvent, at: float) -> None:
         """Take in one part of the answer."""
-        match event:
-            case Routed():
-                self._show_hops(event.hops, event.index)
-                self._say_who(f"via {_name(event.index)}")
-            case Delta():
-                self._take(event, at)
-            case Finished():
-                self._show_hops(event.hops, event.index)
-                self._end(((foot_text(event), QUIET),))
+        exchange = self.exchange
+        answered = exchange.answered
+        exchange.take(event, at)
+        if isinstance(event, Delta):
+            if event.thinking:
+                self._wait()
+            if event.content:
+                if not answered:
+                    self._say_who()
+                self._growing()
+            return
+        self._show_hops()
+        self._state = f"via {key_name(exchange.index)}"
+        self._say_who()
+        if exchange.ended:
+            self._end()
+
+    def ask_tool(self, name: str, arguments: str) -> Tool:
+        """The model called a tool; what follows of its text stands below."""
+        tool = Tool(name, arguments)
+        for answer in self._answers():
+            answer.close()
+        self.exchange.steps.append(tool)
+        self._add_step(tool)
+        return tool
+
+    def wait_for_person(self, name: str) -> None:
+        """A call waits for the person's word."""
+        tool = self.exchange.running_tool(name)
+        if tool is not None:
+            tool.summary = "waits for you"
+            self._draw_tools()
+
+    def tool_ended(
+        self,
+        tool: Tool,
+        state: ToolState,
+        result: str = "",
+        *,
+        summary: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        """How the call went."""
+        tool.state, tool.result, tool.summary, tool.seconds = state, result, summary, seconds
+        self._draw_tools()
+
+    def note(self, words: str) -> None:
+        """Something the person should know of this answer."""
+        self.exchange.notes.append(words)
+        self._show_hops()
+
+    def finish(self) -> None:
+        """The stream is over, whether or not it said how it ended."""
+        if not self.exchange.ended:
+            self.exchange.finish()
+            self._end()
 
     def stop(self) -> None:
         """Keep what came and mark it as stopped."""
-        self._end((("stopped", WARNING),))
+        self.exchange.stop()
+        self._end()
 
     def fail(self, reason: str) -> None:
         """Keep what came and say why no more does."""
-        cut = "cut off: " if self.text else ""
-        self._end(((f"✖ {cut}{one_line(reason)}", FAULT),))
+        self.exchange.fail(reason)
+        self._end()
 
-    def _take(self, delta: Delta, at: float) -> None:
-        if delta.thinking:
-            self._thought_since = at if self._thought_since is None else self._thought_since
-            self.thinking += delta.thinking
-            self._thought_for = at - self._thought_since
-            self._say_who()
-            if self.unfolded:
-                self.watch_unfolded()
-        if delta.content:
-            first = not self.text
-            self.text += delta.content
-            if first:
-                if self._thought_since is not None:
-                    self._thought_for = at - self._thought_since
-                self._say_who()
-            self._waiting.append(delta.content)
+    def offer(self, words: str) -> None:
+        """Say under an answer that is not whole what can be done about it; nothing hides the line."""
+        offers = self.query_one(".offers", Static)
+        offers.update(content(((words, QUIET),)))
+        offers.display = bool(words)
 
-    def _end(self, foot: Line) -> None:
+    def _end(self) -> None:
         self._say_who()
-        self.query_one(".foot", Static).update(content(foot))
+        self.query_one(".foot", Static).update(content(self.exchange.foot))
         self.add_class("-ended")
-        if self._timer:
-            self._timer.stop()
-        self.call_later(self._write)
+        self._draw_tools()
+        for answer in self._answers():
+            answer.close()
 
-    async def _flush(self) -> None:
-        self._flushes += 1
-        if self.text.count("```") % 2 == 0 or self._flushes % FENCED_FLUSHES == 0:
-            await self._write()
+    def _answers(self) -> list[Answer]:
+        return [step for step in self._steps if isinstance(step, Answer)]
 
-    async def _write(self) -> None:
-        if self._waiting:
-            text = "".join(self._waiting)
-            self._waiting.clear()
-            await self.query_one(Markdown).append(text)
+    def _draw_tools(self) -> None:
+        for step in self._steps:
+            if isinstance(step, ToolLine):
+                step.draw()
 
-    def _say_who(self, state: str = "") -> None:
-        parts: list[tuple[str, str]] = [(self.model, f"bold {NOTICE}")]
-        if self._thought_for is not None:
-            verb = "thought" if self.text else "thinking"
-            parts.append((f"  {'▾' if self.unfolded else '▸'} {verb} {self._thought_for:.1f} s", QUIET))
-        elif state:
-            parts.append((f"  {state} …", QUIET))
-        self.query_one(".who", Static).update(content(tuple(parts)))
+    def _growing(self) -> None:
+        """Draw the text that grows, in a widget of its own after each tool."""
+        document = self.exchange.document()
+        last = self._steps[-1] if self._steps else None
+        if isinstance(last, Answer) and last.document is document:
+            last.grow()
+        else:
+            self._add_step(document)
 
-    def _show_hops(self, hops: tuple[Hop, ...], index: int | None) -> None:
-        following = [*(hop.index for hop in hops), index][1:]
-        lines = [hop_text(hop, after) for hop, after in zip(hops, following, strict=True)]
+    def _add_step(self, step: Document | Tool) -> None:
+        widget = self._widget_of(step)
+        self._steps.append(widget)
+        self.mount(widget, before=self.query_one(".foot"))
+
+    def _widget_of(self, step: Document | Tool) -> Answer | ToolLine:
+        return Answer(step) if isinstance(step, Document) else ToolLine(step)
+
+    def _wait(self) -> None:
+        if self._timer is None:
+            self._timer = self.set_timer(THINKING_FLUSH, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._say_who()
+        self._show_thoughts()
+
+    def _question(self) -> str:
+        text = safe(self.exchange.question)
+        left = len(text) - SHOWN_QUESTION
+        shown = f"{text[:SHOWN_QUESTION]}\n… {left:,} more characters" if left > 0 else text
+        count = self.exchange.images
+        return f"{shown}  ▣ {count} image{'' if count == 1 else 's'}".strip() if count else shown
+
+    def _who(self) -> Line:
+        exchange = self.exchange
+        parts: list[tuple[str, str]] = [(one_line(safe(exchange.model)), f"bold {NOTICE}")]
+        if exchange.thought_for is not None:
+            verb = "thought" if exchange.answered or exchange.ended else "thinking"
+            fold = "▾" if self.unfolded else "▸"
+            parts.append((f"  {fold} {verb} {exchange.thought_for:.1f} s", QUIET))
+        elif not (exchange.answered or exchange.ended):
+            parts.append((f"  {self._state} …", QUIET))
+        return tuple(parts)
+
+    def _say_who(self) -> None:
+        # Always one line high, so nothing has to be arranged anew.
+        self.query_one(".who", Static).update(content(self._who()), layout=False)
+
+    def _show_hops(self) -> None:
+        words = asides(self.exchange)
         widget = self.query_one(".hops", Static)
-        widget.update(content((("\n".join(lines), WARNING),)))
-        widget.display = bool(lines)
+        if words and str(widget.content) != words:
+            widget.update(content(((words, WARNING),)))
+        widget.display = bool(words)
+
+    def _show_thoughts(self) -> None:
+        thoughts = self.query_one(".thoughts", Static)
+        shown = self.unfolded and self.exchange.thought
+        if shown:
+            text = self.exchange.thinking
+            left = len(text) - SHOWN_THOUGHTS
+            before = f"… {left:,} earlier characters\n" if left > 0 else ""
+            thoughts.update(content(((before + safe(text[-SHOWN_THOUGHTS:]), QUIET),)))
+        thoughts.display = shown
 
     def watch_unfolded(self) -> None:
         """Show or hide the thoughts."""
-        if not self.is_mounted:
-            return
-        thoughts = self.query_one(".thoughts", Static)
-        thoughts.display = self.unfolded and bool(self.thinking)
-        thoughts.update(content(((self.thinking if self.unfolded else "", QUIET),)))
-        self._say_who()
+        if self.is_mounted:
+            self._say_who()
+            self._show_thoughts()
 
-    def on_click(self) -> None:
-        """A click on a turn with thoughts unfolds or folds them."""
-        if self.thinking:
+    def on_click(self, event: events.Click) -> None:
+        """A click on the head unfolds or folds the thoughts; one on the text is for selecting."""
+        widget: Widget | None = event.widget
+        if self.exchange.thought and widget is not None and widget.has_class("who"):
             self.unfolded = not self.unfolded
-
-    @on(Markdown.LinkClicked)
-    def _open_link(self, event: Markdown.LinkClicked) -> None:
-        if event.href.startswith(("https://", "http://")):
-            self.app.open_url(event.href)

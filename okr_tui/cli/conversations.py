@@ -1,0 +1,137 @@
+"""`okr-tui conversations`: those the chat keeps, listed, found, shown, written out, taken away."""
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.text import note, show, show_document, table
+from okr_tui.cli.verb import json_option, run
+from okr_tui.domain.conversation import Found
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.words import moment, rfc3339
+
+if TYPE_CHECKING:
+    from okr_tui.services.conversation_service import Form
+    from okr_tui.services.conversations import Conversations
+    from okr_tui.services.keyring import Keyring
+
+T = TypeVar("T")
+ID_SHOWN = 8
+
+
+@click.group()
+def conversations() -> None:
+    """The conversations that the chat keeps. ID is the beginning of one."""
+
+
+def _work(invocation: Invocation, work: "Callable[[Conversations], Awaitable[T]]") -> T:
+    from okr_tui.services.conversations import Conversations
+
+    async def on_keyring(keyring: "Keyring") -> T:
+        async with Conversations.open(keyring) as opened:
+            done = await work(opened)
+            if opened.notice:
+                raise StoreError(opened.notice.partition("; the chat")[0])
+            return done
+
+    return run(invocation, on_keyring, with_problems=False)
+
+
+@conversations.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@json_option
+@click.pass_obj
+def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
+    """The conversations, the one used last first."""
+    _show(_work(invocation, lambda opened: opened.recent(limit)), as_json=as_json)
+
+
+@conversations.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@json_option
+@click.pass_obj
+def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_json: bool) -> None:
+    """Those with every word in one turn or in the title."""
+    _show(_work(invocation, lambda opened: opened.search(" ".join(words), limit)), as_json=as_json)
+
+
+@conversations.command("show")
+@click.argument("identifier", metavar="ID")
+@json_option
+@click.pass_obj
+def show_(invocation: Invocation, identifier: str, *, as_json: bool) -> None:
+    """A conversation as Markdown, or all that is known of it as JSON."""
+    show(_exported(invocation, identifier, "json" if as_json else "markdown").rstrip("\n"))
+
+
+@conversations.command()
+@click.argument("identifier", metavar="ID")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def export(invocation: Invocation, identifier: str, path: Path, *, as_json: bool) -> None:
+    """Write a conversation to a new file, as Markdown or JSON."""
+    text = _exported(invocation, identifier, "json" if as_json else "markdown")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error
+    note(f"Written to {path}")
+
+
+@conversations.command()
+@click.argument("identifier", metavar="ID")
+@click.pass_obj
+def delete(invocation: Invocation, identifier: str) -> None:
+    """Take a conversation away."""
+
+    async def work(opened: "Conversations") -> str:
+        return await opened.delete(await opened.named(identifier))
+
+    note(_work(invocation, work))
+
+
+def _exported(invocation: Invocation, identifier: str, form: "Form") -> str:
+    async def work(opened: "Conversations") -> str:
+        return await opened.export(await opened.named(identifier), form)
+
+    return _work(invocation, work)
+
+
+def _show(found: tuple[Found, ...], *, as_json: bool) -> None:
+    if as_json:
+        show_document({"conversations": [_document(item) for item in found]})
+        return
+    now, zone = time.time(), local_zone()
+    rows = [
+        (
+            item.conversation.id[:ID_SHOWN],
+            moment(item.conversation.updated, now, zone),
+            item.conversation.model or "-",
+            f"{item.turns} turns",
+            item.conversation.title,
+        )
+        for item in found
+    ]
+    for line in table(rows) if rows else ["No conversation matches."]:
+        show(line)
+
+
+def _document(item: Found) -> dict[str, object]:
+    conversation = item.conversation
+    return {
+        "id": conversation.id,
+        "title": conversation.title,
+        "model": conversation.model,
+        "turns": item.turns,
+        "created": rfc3339(conversation.created),
+        "updated": rfc3339(conversation.updated),
+        "branched_from": conversation.branched_from,
+        "excerpt": item.excerpt,
+    }

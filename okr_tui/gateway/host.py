@@ -1,0 +1,88 @@
+"""A gateway as a whole: its ports, its token, its servers, and the word to other processes that it runs."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from okr_tui.domain.errors import OkrError
+from okr_tui.domain.gateway import Options, url
+from okr_tui.gateway.app import Gateway, Record
+from okr_tui.gateway.daemon import HOST as DAEMON_HOST
+from okr_tui.gateway.daemon import DaemonGuard, identity_files
+from okr_tui.gateway.server import listen, serving
+from okr_tui.gateway.token import load_token
+from okr_tui.gateway.transport import Transport
+from okr_tui.services.keyring import Keyring
+from okr_tui.services.presence import Presence, announced
+
+DAEMON_CHOOSING: Final = "--daemon-port, or daemonPort in okr-tui.gateway"
+
+
+class Host:
+    """A gateway that answers. `daemon_url` is the address for an `ollama` daemon, where there is one."""
+
+    def __init__(
+        self, address: str, daemon_address: str | None, servers: Sequence[asyncio.Task[None]]
+    ) -> None:
+        self.url = address
+        self.daemon_url = daemon_address
+        self._servers = servers
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        keyring: Keyring,
+        options: Options,
+        state: Path,
+        *,
+        status: Callable[[str], Record],
+        access: Callable[[Record], None] | None = None,
+        trouble: Callable[[str], None],
+    ) -> AsyncGenerator["Host", None]:
+        """Serve a keyring until the block is left; answers under way then have a few seconds to end.
+
+        `state` is the folder of the token. `status` makes the document of `/okr/status` from the address;
+        `access` and `trouble` are as Gateway takes them. Raises OkrError when a port or the token cannot be
+        had.
+        """
+        async with AsyncExitStack() as stack:
+            listener = stack.enter_context(listen(options.host, options.port))
+            address = url(options.host, _port(listener))
+            daemon, daemon_address = None, None
+            if options.daemon_port is not None:
+                files = identity_files(keyring.configuration.environment)
+                guard = await asyncio.to_thread(DaemonGuard.open, files, keyring.clock)
+                daemon = stack.enter_context(listen(DAEMON_HOST, options.daemon_port, DAEMON_CHOOSING))
+                daemon_address = url(DAEMON_HOST, _port(daemon))
+            if not isinstance(keyring.transport, Transport):
+                keyring.use_transport(Transport())
+            gateway = Gateway(
+                keyring,
+                await asyncio.to_thread(load_token, state),
+                options.host,
+                status=lambda: status(address),
+                access=access,
+                trouble=trouble,
+            )
+            servers = [await stack.enter_async_context(serving(gateway, listener))]
+            if daemon:
+                servers.append(await stack.enter_async_context(serving(gateway.behind(guard), daemon)))
+            stack.enter_context(announced(state, Presence(address, daemon_address, os.getpid())))
+            yield cls(address, daemon_address, servers)
+
+    async def failed(self) -> Exception:
+        """What ended a server by itself, once that has happened."""
+        done, _ = await asyncio.wait(self._servers, return_when=asyncio.FIRST_COMPLETED)
+        server = done.pop()
+        error = None if server.cancelled() else server.exception()
+        return OkrError(f"the gateway's server at {self.url} failed: {error or 'it closed by itself'}")
+
+
+def _port(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port

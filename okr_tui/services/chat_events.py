@@ -1,0 +1,64 @@
+"""What a front is told while a question is answered, and what it may answer back."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from okr_tui.domain.chat import Delta, Finished, Routed, ToolCall
+from okr_tui.domain.conversation import Conversation, Gauge, Turn
+from okr_tui.services.tools import ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The question is stored and about to be sent; `turn` is None when an answer goes on or is asked anew."""
+
+    conversation: Conversation
+    turn: Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something the person should know, one line; the answer goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAsked:
+    """The model asks for a tool that needs consent; nothing goes on until `decide` was called.
+
+    `server` is the tool server it is of, None for a built-in tool.
+    """
+
+    call: ToolCall
+    server: str | None
+    decision: asyncio.Future[bool] = field(repr=False, compare=False)
+    always: set[str] = field(repr=False, compare=False)
+
+    def decide(self, *, allow: bool, always: bool = False) -> None:
+        """Allow or refuse the call; `always` allows the tool for the rest of this conversation's run."""
+        if allow and always:
+            self.always.add(self.call.name)
+        if not self.decision.done():
+            self.decision.set_result(allow)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRan:
+    """A call has its result; `seconds` are 0 for one that was not run."""
+
+    call: ToolCall
+    result: ToolResult
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """All is stored: the conversation with its turns as they now are."""
+
+    conversation: Conversation
+    gauge: Gauge
+
+
+RoundEvent = Routed | Delta | Finished | ToolAsked | ToolRan | Noted
+ConversationEvent = Began | RoundEvent | Ended

@@ -1,0 +1,66 @@
+"""States kept beside the log, so that a start folds its end alone and old records can go."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from okr_tui.domain.state import PoolState
+from okr_tui.store.base import Store
+
+APART: Final = 500
+SNAPSHOT: Final = "snapshot"
+COMPACT_AFTER: Final = 2000
+LOG_SECONDS: Final = 30 * 86400
+LOG_BYTES: Final = 50 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KeptState:
+    """The state after the log's record of that sequence."""
+
+    sequence: int
+    state: PoolState
+
+
+_snapshots: TypeAdapter[KeptState] = TypeAdapter(KeptState)
+
+
+class Checkpoints:
+    """The last states that were passed, at least APART records apart, and the one that was kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept = 0
+        self._passed = deque([KeptState(0, PoolState())], maxlen=2)
+
+    async def load(self) -> KeptState | None:
+        """The state that was kept; None when there is none, or one of another version of the program."""
+        text = await self._store.load(SNAPSHOT)
+        if text is None:
+            return None
+        try:
+            kept = _snapshots.validate_json(text)
+        except ValidationError:
+            return None
+        self._kept = kept.sequence
+        self._passed.append(kept)
+        return kept
+
+    def passed(self, sequence: int, state: PoolState) -> None:
+        """Take note of the state after a record."""
+        if sequence - self._passed[-1].sequence >= APART:
+            self._passed.append(KeptState(sequence, state))
+
+    async def keep(self, now: float) -> None:
+        """Keep a state once the log has grown; drop records that are older than 30 days or beyond 50 MiB.
+
+        The state kept is an older one, so that the next start still has records to show as lines.
+        """
+        oldest = self._passed[0]
+        if oldest.sequence - self._kept < COMPACT_AFTER:
+            return
+        await self._store.save(SNAPSHOT, _snapshots.dump_json(oldest).decode())
+        self._kept = oldest.sequence
+        await self._store.trim(oldest.sequence, now - LOG_SECONDS, LOG_BYTES)

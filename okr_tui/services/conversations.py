@@ -1,0 +1,220 @@
+"""Conversations as fronts use them: kept, found, branched, exported, and asked on."""
+
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from okr_tui.domain.chat_options import ChatOptions
+from okr_tui.domain.conversation import Conversation, Found, Gauge, gauge, title
+from okr_tui.domain.errors import ChatError
+from okr_tui.domain.export import from_json, to_json, to_markdown
+from okr_tui.domain.models import Model
+from okr_tui.services.asking import Asking, Request
+from okr_tui.services.background import to_its_end
+from okr_tui.services.conversation_service import PAGE, Answering, Form
+from okr_tui.services.keyring import Keyring
+from okr_tui.services.shelf import Shelf
+from okr_tui.store.locate import state_folder
+
+FILE: Final = "conversations.db"
+
+
+class Conversations:
+    """The conversations of a keyring."""
+
+    def __init__(self, keyring: Keyring, folder: Path) -> None:
+        self._keyring = keyring
+        self._shelf = Shelf(folder / FILE, keyring.clock)
+        self._asking = Asking(keyring, self._shelf)
+        self._drafts: dict[str, Conversation] = {}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, keyring: Keyring, folder: Path | None = None
+    ) -> AsyncGenerator["Conversations", None]:
+        """The conversations in a folder, by default the state folder. Nothing is opened before its use."""
+        conversations = cls(keyring, folder or state_folder())
+        try:
+            yield conversations
+        finally:
+            # A screen that goes away cancels more than once; half closed, the last words would be lost.
+            await to_its_end(conversations._close())
+
+    async def _close(self) -> None:
+        await self._asking.close()
+        await self._shelf.close()
+
+    @property
+    def notice(self) -> str | None:
+        """See ConversationService."""
+        return self._shelf.notice
+
+    def new(self, model: str | None = None, options: ChatOptions | None = None) -> Conversation:
+        """See ConversationService."""
+        now = self._keyring.clock.time()
+        draft = Conversation(
+            uuid.uuid4().hex, model=model, options=options or ChatOptions(), created=now, updated=now
+        )
+        self._drafts[draft.id] = draft
+        return draft
+
+    async def get(self, identifier: str) -> Conversation:
+        """See ConversationService."""
+        return self._drafts.get(identifier) or await self._shelf.get(identifier)
+
+    async def named(self, start: str) -> str:
+        """The whole identifier that begins so; raises ChatError when none or several do."""
+        found = await self._shelf.read(lambda store: store.starting(start))
+        if len(found) != 1:
+            what = "no conversation" if not found else "more than one conversation"
+            raise ChatError(f"{what} begins with {start[:40]!r}")
+        return found[0]
+
+    async def recent(self, limit: int = PAGE, offset: int = 0) -> tuple[Found, ...]:
+        """See ConversationService."""
+        return await self._shelf.read(lambda store: store.recent(limit, offset))
+
+    async def search(self, words: str, limit: int = PAGE) -> tuple[Found, ...]:
+        """See ConversationService."""
+        return await self._shelf.search(words, limit)
+
+    async def rename(self, identifier: str, name: str) -> Conversation:
+        """See ConversationService."""
+        if not name.strip():
+            raise ChatError("a conversation needs a title")
+        return await self._changed(replace(await self.get(identifier), title=title(name)))
+
+    async def configure(
+        self, identifier: str, *, model: str | None = None, options: ChatOptions | None = None
+    ) -> Conversation:
+        """See ConversationService."""
+        conversation = await self.get(identifier)
+        return await self._changed(
+            replace(conversation, model=model or conversation.model, options=options or conversation.options)
+        )
+
+    async def _changed(self, conversation: Conversation) -> Conversation:
+        if conversation.id in self._drafts:
+            self._drafts[conversation.id] = conversation
+        else:
+            await self._shelf.change(conversation)
+        return conversation
+
+    async def branch(self, identifier: str, place: int) -> Conversation:
+        """See ConversationService."""
+        origin = await self.get(identifier)
+        now = self._keyring.clock.time()
+        kept = origin.before(place)
+        branch = replace(
+            kept,
+            id=uuid.uuid4().hex,
+            created=now,
+            updated=now,
+            branched_from=origin.id,
+            branched_at=kept.turns[-1].place if kept.turns else 0,
+        )
+        if branch.turns:
+            await self._shelf.create(branch)
+        else:
+            self._drafts[branch.id] = branch
+        return branch
+
+    async def compare(
+        self, identifier: str | None, models: Sequence[str], options: ChatOptions | None = None
+    ) -> tuple[Conversation, ...]:
+        """See ConversationService."""
+        sides = []
+        for model in models:
+            if identifier is None:
+                sides.append(self.new(model, options))
+                continue
+            end = (await self.get(identifier)).turns
+            side = await self.branch(identifier, end[-1].place + 1 if end else 1)
+            sides.append(await self.configure(side.id, model=model, options=options))
+        return tuple(sides)
+
+    async def delete(self, identifier: str) -> str:
+        """See ConversationService."""
+        conversation = await self.get(identifier)
+        if self._drafts.pop(identifier, None) is None:
+            now = self._keyring.clock.time()
+            await self._shelf.delete(identifier, now)
+        return f"Deleted {conversation.title}"
+
+    async def restore(self, identifier: str) -> Conversation:
+        """See ConversationService."""
+        await self._shelf.read(lambda store: store.restore(identifier))
+        return await self.get(identifier)
+
+    async def export(self, identifier: str, form: Form = "markdown") -> str:
+        """See ConversationService."""
+        conversation = await self.get(identifier)
+        return to_json(conversation) if form == "json" else to_markdown(conversation)
+
+    async def take_in(self, text: str) -> Conversation:
+        """See ConversationService."""
+        found = replace(from_json(text), id=uuid.uuid4().hex)
+        await self._shelf.create(found)
+        return found
+
+    async def ask(
+        self, identifier: str, text: str, images: Sequence[str] = (), *, only: int | None = None
+    ) -> Answering:
+        """See ConversationService."""
+        conversation = await self.get(identifier)
+        request = Request(conversation, self._others(only))
+        stored = identifier not in self._drafts
+        answering = await self._asking.question(request, text, tuple(images), stored=stored)
+        self._drafts.pop(identifier, None)
+        return answering
+
+    async def edit(self, identifier: str, place: int, text: str, images: Sequence[str] = ()) -> Answering:
+        """See ConversationService."""
+        branch = await self.branch(identifier, place)
+        return await self.ask(branch.id, text, images)
+
+    async def again(self, identifier: str, *, other_key: bool = False, only: int | None = None) -> Answering:
+        """See ConversationService."""
+        conversation = await self.get(identifier)
+        question = conversation.question
+        if question is None:
+            raise ChatError("there is no question to ask again")
+        avoid = set(self._others(only))
+        if other_key:
+            avoid |= self._who_answered(conversation)
+        if not conversation.unanswered:
+            conversation = await self.branch(identifier, question.place + 1)
+        return self._asking.answer(Request(conversation, avoid))
+
+    async def resume(self, identifier: str) -> Answering:
+        """See ConversationService."""
+        conversation = await self.get(identifier)
+        if conversation.incomplete is None and not conversation.unfinished:
+            raise ChatError("the last answer is complete: there is nothing to continue")
+        return self._asking.resume(Request(conversation))
+
+    def gauge(self, conversation: Conversation) -> Gauge:
+        """See ConversationService."""
+        return gauge(conversation, self.model(conversation.model))
+
+    def model(self, name: str | None) -> Model | None:
+        """What the list says of a model."""
+        return self._asking.model(name)
+
+    def _others(self, only: int | None) -> Collection[str]:
+        """Every key but the one at a place."""
+        if only is None:
+            return ()
+        chosen = self._keyring.key(only).fingerprint
+        return {key.fingerprint for key in self._keyring.pool.roster.keys} - {chosen}
+
+    def _who_answered(self, conversation: Conversation) -> set[str]:
+        """The key and the account of the last answer; empty when there is none."""
+        answered = next((turn.answered for turn in reversed(conversation.turns) if turn.answered), None)
+        if answered is None or not answered.fingerprint:
+            return set()
+        return {answered.fingerprint, self._keyring.pool.state.account_of(answered.fingerprint)}

@@ -1,0 +1,150 @@
+"""The person's own keys laid over the table of actions, with a line for each entry that cannot be used.
+
+ctrl+q always quits and F1 always helps, so no keymap locks anybody in.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Final
+
+from textual.binding import Binding
+from textual.keys import key_to_character
+
+from okr_tui.ui.action import KEPT, Action
+from okr_tui.ui.actions import ACTIONS
+
+FIXED: Final = frozenset({"use-key", "send", "accept", "leave"})
+"""Their keys are what they are everywhere, or what they mean depends on which was pressed."""
+SHARED: Final = frozenset({"app", "screen", "list", "chat"})
+PANES: Final = frozenset({"pool", "models", "live", "turns"})
+"""Owners whose keys are in force together with the shared ones, but not with each other's."""
+MODIFIERS: Final = ("ctrl", "shift", "alt", "super")
+NAMED: Final = {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "enter": "enter",
+    "escape": "esc",
+    "tab": "tab",
+    "space": "space",
+    "backspace": "bksp",
+    "delete": "del",
+    "insert": "ins",
+    "home": "home",
+    "end": "end",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
+    "slash": "/",
+    "backslash": "\\",
+    "at": "@",
+    "minus": "-",
+    "plus": "+",
+    "underscore": "_",
+    **{f"f{number}": f"F{number}" for number in range(1, 25)},
+}
+SAME: Final = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+h": "backspace"}
+"""What terminals send for these keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keymap:
+    """The table with the person's keys, the changed keys by action, and what was not taken, by action."""
+
+    actions: tuple[Action, ...] = ACTIONS
+    changed: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
+
+
+def keymap(entries: Sequence[tuple[str, str]], actions: Sequence[Action] = ACTIONS) -> Keymap:
+    """The table with these entries ("rotate", "z,f5") over it; what is wrong changes nothing."""
+    known = {action.id: action for action in actions}
+    wanted: dict[str, tuple[str, ...]] = {}
+    problems: list[tuple[str, str]] = []
+    for name, text in entries:
+        try:
+            wanted[name] = _keys(name, text, known)
+        except ValueError as error:
+            problems.append((name, str(error)))
+    while clash := next(_clashes(wanted, actions), None):
+        problems.append(clash)
+        del wanted[clash[0]]
+    free = ((name, tuple(key for key in keys if key not in KEPT)) for name, keys in wanted.items())
+    return Keymap(tuple(_with(action, wanted) for action in actions), tuple(free), tuple(problems))
+
+
+def shown_keys(keys: Sequence[str]) -> str:
+    """Keys as people write them: "^t", "?", "esc"."""
+    return " ".join(map(_shown, keys))
+
+
+def parsed(text: str) -> str:
+    """One key by the name that Textual knows it by. Raises ValueError with words when there is none."""
+    text = text.strip()
+    if not text:
+        raise ValueError("a key is missing")
+    if len(text) == 1:
+        return _named(text)
+    *modifiers, base = text.split("+")
+    if modifiers == ["shift"] and len(base) == 1 and base.isalpha():
+        return base.upper()
+    if len(base) == 1 and base.isalpha() and base != base.lower():
+        raise ValueError(f"there is no key {text[:30]}; with ctrl, letters are small")
+    if not all(modifier in MODIFIERS for modifier in modifiers) or not _exists(base):
+        raise ValueError(f"there is no key {text[:30]}")
+    if text in SAME:
+        raise ValueError(f"terminals send {text} as {SAME[text]}")
+    return text
+
+
+def _keys(name: str, text: str, known: dict[str, Action]) -> tuple[str, ...]:
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        raise ValueError(f"there is no such action{f'; {close[0]} is one' if close else ''}")
+    if name in FIXED:
+        raise ValueError("its keys are fixed")
+    keys = [parsed(part) for part in (["comma"] if text.strip() == "," else text.split(","))]
+    for key in keys:
+        if KEPT.get(key, name) != name:
+            raise ValueError(f"{_shown(key)} belongs to {KEPT[key]} for ever")
+    kept = [key for key, action in KEPT.items() if action == name]
+    return tuple(dict.fromkeys((*keys, *kept)))
+
+
+def _clashes(wanted: dict[str, tuple[str, ...]], actions: Sequence[Action]) -> Iterator[tuple[str, str]]:
+    """The entries that would give a key a second meaning, the last first."""
+    table = [_with(action, wanted) for action in actions]
+    for name in reversed(wanted):
+        mine = next(action for action in table if action.id == name)
+        for other in table:
+            if other is mine or not _together(mine.owner, other.owner):
+                continue
+            for key in mine.keys:
+                if key in other.keys:
+                    yield name, f"{_shown(key)} already means {other.id}"
+
+
+def _together(one: str, other: str) -> bool:
+    return one == other or ({one, other} <= SHARED | PANES and bool({one, other} & SHARED))
+
+
+def _with(action: Action, wanted: dict[str, tuple[str, ...]]) -> Action:
+    keys = wanted.get(action.id)
+    return replace(action, keys=keys, shown=shown_keys(keys[:2])) if keys else action
+
+
+def _exists(base: str) -> bool:
+    return base in NAMED or key_to_character(base) is not None
+
+
+def _named(character: str) -> str:
+    """A character by the name that Textual gives its key."""
+    # A comma would be read as the one between two keys.
+    return "comma" if character == "," else next(iter(Binding.make_bindings([(character, "", "")]))).key
+
+
+def _shown(key: str) -> str:
+    *modifiers, base = key.split("+")
+    word = NAMED.get(base) or key_to_character(base) or base
+    return "^" + word if modifiers == ["ctrl"] else "+".join((*modifiers, word))

@@ -1,0 +1,74 @@
+"""The conversations that the chat keeps, from the command line."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from okr_tui.domain.chat import Message
+from okr_tui.domain.conversation import Conversation, Turn
+from okr_tui.services.conversations import FILE
+from okr_tui.store.conversations import ConversationStore
+from okr_tui.store.locate import state_folder
+
+from .home import MODEL, NOW, TIME, Home
+
+
+def kept(*conversations: Conversation) -> None:
+    """Conversations in the state folder."""
+
+    async def keep() -> None:
+        store = await ConversationStore.open(state_folder() / FILE, NOW)
+        for conversation in conversations:
+            await store.keep(conversation)
+        await store.close()
+
+    asyncio.run(keep())
+
+
+def conversation(identifier: str, title: str, text: str, updated: float = NOW) -> Conversation:
+    """A conversation of one question."""
+    turn = Turn(1, Message("user", text), updated)
+    return Conversation(identifier, title, MODEL, created=NOW, updated=updated, turns=(turn,))
+
+
+def test_listed_found_and_shown(home: Home) -> None:
+    assert home.good("conversations", "list").out == "No conversation matches.\n"
+    kept(conversation("aa11", "Sky", "why blue"), conversation("bb22", "Sea", "why salty", NOW + 1))
+    listed = home.good("conversations", "list", "--json").json["conversations"]
+    assert [item["id"] for item in listed] == ["bb22", "aa11"]
+    assert listed[0] == {
+        "id": "bb22",
+        "title": "Sea",
+        "model": MODEL,
+        "turns": 1,
+        "created": TIME,
+        "updated": TIME,
+        "branched_from": None,
+        "excerpt": "",
+    }
+    assert "Sky" in home.good("conversations", "search", "blue").out
+    assert "Sea" not in home.good("conversations", "search", "blue").out
+    assert (
+        home.good("conversations", "show", "aa").out == "# Sky\n\nModel: gpt-oss:20b\n\n## You\n\nwhy blue\n"
+    )
+    assert json.loads(home.good("conversations", "show", "aa", "--json").out)["title"] == "Sky"
+
+
+def test_written_to_a_new_file_and_deleted(home: Home, tmp_path: Path) -> None:
+    kept(conversation("aa11", "Sky", "why blue"))
+    target = tmp_path / "sky.md"
+    home.good("conversations", "export", "aa11", str(target))
+    assert target.read_text().startswith("# Sky")
+    assert home.run("conversations", "export", "aa11", str(target)).code == 2
+    assert "Deleted Sky" in home.good("conversations", "delete", "aa11").err
+    ran = home.run("conversations", "show", "aa11")
+    assert ran.code == 1
+    assert "no conversation begins with" in ran.err
+
+
+def test_a_broken_file_is_an_error(home: Home) -> None:
+    state_folder().mkdir(parents=True, exist_ok=True)
+    (state_folder() / FILE).write_bytes(b"no database" * 999)
+    ran = home.run("conversations", "list")
+    assert (ran.code, ran.out) == (1, "")
+    assert "cannot be used: file is not a database" in ran.err

@@ -1,0 +1,136 @@
+"""What the load is measured on, a process each: the cloud, a bare pass-through to it, and the gateway."""
+
+import asyncio
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiohttp
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from okr_tui.gateway.app import Gateway
+from okr_tui.gateway.server import listen, serving
+from okr_tui.gateway.transport import Transport
+from okr_tui.services.keyring import Keyring
+from okr_tui.settings.layers import Sources
+
+HOST = "127.0.0.1"
+TOKEN = "0123456789abcdef" * 2
+PATH = "/v1/chat/completions"
+KEYS = 4
+UNBOUNDED = 100_000
+INTERVAL = 0.02
+END = b"data: [DONE]\n\n"
+Make = Callable[[str], AsyncIterator[ASGIApp]]
+Pipe: TypeAlias = "Connection[Any, Any]"
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a process has used: processor seconds, and the most memory it held, in MiB."""
+
+    seconds: float
+    memory: float
+
+
+async def cloud(_: str) -> AsyncIterator[ASGIApp]:
+    """Answers with chunks at a steady pace, each with the moment it was sent."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != PATH:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b"{}"})
+            return
+        chunks = json.loads(await Request(scope, receive).body())["chunks"]
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        began = time.monotonic()
+        for place in range(chunks):
+            if place:
+                await asyncio.sleep(began + place * INTERVAL - time.monotonic())
+            text = b'data: {"choices":[{"delta":{"content":"%d %.6f "}}]}\n\n' % (place, time.monotonic())
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+        await send({"type": "http.response.body", "body": END})
+
+    yield application
+
+
+async def bare(upstream: str) -> AsyncIterator[ASGIApp]:
+    """The least that a pass-through on these libraries does."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            body = await Request(scope, receive).body()
+            async with session.post(upstream + scope["path"], data=body) as answer:
+                kind = answer.headers["content-type"].encode()
+                start = {"type": "http.response.start", "status": answer.status}
+                await send({**start, "headers": [(b"content-type", kind)]})
+                async for chunk in answer.content.iter_any():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+
+        yield application
+
+
+async def gateway(upstream: str) -> AsyncIterator[ASGIApp]:
+    """The gateway as it runs in life, over a pool whose keys take any number of requests."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder) / "settings.json"
+        policy = {"slots_unknown": UNBOUNDED, "queue_longest": UNBOUNDED}
+        keys = [f"synthetic-key-of-a-benchmark-{place}" for place in range(KEYS)]
+        document = {
+            "pi-ollama": {"cloudUrl": upstream, "apiKeys": keys},
+            "okr-tui": {"store": f"sqlite:{folder}/log.db", "policy": policy},
+        }
+        settings.write_text(json.dumps(document))
+        settings.chmod(0o600)
+        sources = Sources(settings, Path(folder), {})
+        async with Keyring.open(sources, client="gateway", transport=Transport()) as keyring:
+            yield Gateway(keyring, SecretStr(TOKEN), HOST, status=dict, trouble=show)
+
+
+async def serve(make: Make, upstream: str, ready: Pipe) -> None:
+    """Serve an application; tell its address, and at each question what it has used."""
+    with listen(HOST, 0) as listener:
+        async for application in make(upstream):
+            async with serving(application, listener):
+                ready.send(f"http://{HOST}:{listener.getsockname()[1]}")
+                while await asyncio.to_thread(ready.recv):
+                    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                    ready.send(Used(time.process_time(), memory))
+
+
+def run(make: Make, upstream: str, ready: Pipe) -> None:
+    """A process that serves."""
+    asyncio.run(serve(make, upstream, ready))
+
+
+@contextmanager
+def served(make: Make, upstream: str = "") -> Iterator[tuple[str, Pipe]]:
+    """A process that serves, its address and the way to ask it."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=run, args=(make, upstream, there))
+    process.start()
+    try:
+        yield here.recv(), here
+    finally:
+        here.send(False)
+        process.join()
+
+
+def show(line: str) -> None:
+    """A line of the result, at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,164 @@
+"""Many requests at once: a key that is spent on the way, callers that do not read, and much that is large."""
+
+import asyncio
+import json
+import socket
+import tracemalloc
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from okr_tui.domain.keys import fingerprint
+from okr_tui.gateway.body import look, receive_body
+from tests.services.house import MODEL, House
+
+from .gate import HELLO, TOKEN, Gate, Script, body, events, joined, scripted, stream
+from .samples import CLOSINGS, PIECES
+
+PATH = "/v1/chat/completions"
+STREAMS = 64
+CHUNKS = [*(events({"choices": [{"delta": {"content": f"{place} "}}]})[0] for place in range(20))]
+WIDE = {"slots": dict.fromkeys(("free", "pro", "max", "team"), 200), "slots_unknown": 200}
+SPENT = "you have reached your session usage limit, upgrade for higher limits"
+
+
+class Crowded:
+    """A cloud whose streams stop after their first chunk until `going_on`; one key may be spent."""
+
+    def __init__(self) -> None:
+        self.spent: str | None = None
+        self.begun = 0
+        self.going_on = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await self._answer(Request(scope, receive))(scope, receive, send)
+
+    def _answer(self, request: Request) -> Response:
+        if request.url.path != PATH:
+            return JSONResponse({"error": "not found"}, 404)
+        if request.headers["authorization"] == f"Bearer {self.spent}":
+            return JSONResponse({"error": SPENT}, 429)
+        self.begun += 1
+        rest = [*CHUNKS[1:], *CLOSINGS[PATH]]
+        return stream(CHUNKS[0], then=self.going_on, rest=rest)
+
+
+async def test_a_key_spent_under_load_fails_no_stream(house: House) -> None:
+    cloud = Crowded()
+    first = house.cloud.keys[0][0]
+    async with scripted(house, cloud) as gateway:
+        house.write_settings(policy={**WIDE, "queue_longest": STREAMS})
+        await gateway.keyring.reload()
+        early = [asyncio.create_task(gateway.post(PATH)) for _ in range(STREAMS // 2)]
+        await begun(cloud, STREAMS // 2)
+        cloud.spent = first
+        late = [asyncio.create_task(gateway.post(PATH)) for _ in range(STREAMS // 2)]
+        await begun(cloud, STREAMS)
+        flights = gateway.keyring.pool.in_flight.total()
+        cloud.going_on.set()
+        answers = await asyncio.gather(*early, *late)
+        good = [attempt for attempt in await gateway.attempts() if attempt.outcome == "ok"]
+        async with asyncio.timeout(10):
+            while len(good) < STREAMS:
+                await asyncio.sleep(0)
+                good = [attempt for attempt in await gateway.attempts() if attempt.outcome == "ok"]
+        refused = [attempt for attempt in await gateway.attempts() if attempt.outcome != "ok"]
+        left = gateway.keyring.pool.in_flight.total()
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.content for answer in answers} == {joined([*CHUNKS, *CLOSINGS[PATH]])}
+    assert (flights, left) == (STREAMS, 0)
+    served = [attempt.fingerprint == fingerprint(first) for attempt in good]
+    assert (served.count(True), served.count(False)) == (STREAMS // 2, STREAMS // 2)
+    assert {attempt.output_tokens for attempt in good} == {3}
+    assert 1 <= len(refused) <= STREAMS // 2
+    assert {(attempt.outcome, attempt.fingerprint) for attempt in refused} == {("fault", fingerprint(first))}
+
+
+async def begun(cloud: Crowded, count: int) -> None:
+    """Until so many streams have begun."""
+    async with asyncio.timeout(10):
+        while cloud.begun < count:  # noqa: ASYNC110 the loop has to run
+            await asyncio.sleep(0)
+
+
+async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.5)
+    much = joined(PIECES["/api/chat"] * 2000)
+    script = Script(stream(*PIECES["/api/chat"], rest=[much] * 1000, then=ready()))
+    async with scripted(house, script) as gateway:
+        reader, writer = await asking(gateway, limit=1024)
+        async with asyncio.timeout(10):
+            await script.left.wait()
+        (attempt,) = await gateway.settled(1)
+        row = gateway.keyring.snapshot.pool.keys[0]
+        writer.transport.abort()
+    assert (attempt.outcome, row.faults, row.in_flight) == ("cancelled", 0, 0)
+    assert reader.at_eof() is False
+
+
+async def test_a_slow_cloud_is_no_slow_caller(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.01)
+    going_on = asyncio.Event()
+    script = Script(stream(*PIECES["/api/chat"], rest=CLOSINGS["/api/chat"], then=going_on))
+    async with scripted(house, script) as gateway:
+        asking = asyncio.create_task(gateway.post("/api/chat"))
+        await asyncio.wait([asking], timeout=0.1)
+        going_on.set()
+        assert (await asking).content == joined([*PIECES["/api/chat"], *CLOSINGS["/api/chat"]])
+
+
+def ready() -> asyncio.Event:
+    """An event that has come."""
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+async def asking(gateway: Gate, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection with a request on it whose answer nobody reads beyond a small buffer."""
+    port = httpx.URL(gateway.url).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    content = json.dumps(body("/api/chat")).encode()
+    head = f"POST /api/chat HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\n"
+    writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+    return reader, writer
+
+
+async def test_idle_connections_stop_nobody(gateway: Gate) -> None:
+    port = httpx.URL(gateway.url).port
+    with ExitStack() as stack:
+        for place in range(300):
+            idle = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            if place % 2:
+                idle.sendall(b"POST /api/chat HTTP/1.1\r\nhost: loc")
+        answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_large_body_is_held_once() -> None:
+    size, piece = 16 * 1024 * 1024, 64 * 1024
+    content = json.dumps({"model": MODEL, "messages": HELLO, "more": "x" * size}).encode()
+    pieces = [content[start : start + piece] for start in range(0, len(content), piece)]
+    del content
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    tracemalloc.start()
+    try:
+        whole = await receive_body(receive)
+        received, most = tracemalloc.get_traced_memory()
+        asked = look(whole, {})
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert asked.body is whole
+    assert most < 1.5 * size
+    assert max(received, held) < 1.1 * len(whole) + piece

@@ -1,0 +1,100 @@
+"""The log read back: pages of the feed, and what one key did."""
+
+from okr_tui.domain.feed_filter import FeedFilter
+from okr_tui.domain.records import Attempt, BalanceRead, Record
+from okr_tui.services.keyring import Keyring
+
+from .house import START, House, ask
+
+ALL = FeedFilter()
+TALK = 450
+
+
+def talk(keyring: Keyring) -> list[Record]:
+    """A request each second, every tenth by the second key."""
+    first, second = (key.fingerprint for key in keyring.pool.roster.keys[:2])
+    return [
+        Attempt(
+            at=START + number,
+            started=START + number - 0.5,
+            client="gateway",
+            fingerprint=first if number % 10 else second,
+            model=f"model-{number}",
+            path="/api/chat",
+            outcome="ok",
+        )
+        for number in range(TALK)
+    ]
+
+
+async def test_the_whole_log_is_read_back_page_by_page_without_a_gap(house: House) -> None:
+    async with house.open() as keyring:
+        await keyring.pool.append(*talk(keyring))
+        models: list[str | None] = []
+        before: int | None = None
+        while True:
+            page = await keyring.history(ALL, before=before)
+            models[:0] = [line.model for line in page.entries]
+            before = page.first
+            if page.ends:
+                break
+        assert [name for name in models if name] == [f"model-{number}" for number in range(TALK)]
+        middle = next(line for line in keyring.snapshot.entries if line.model == "model-100")
+        page = await keyring.history(ALL, after=middle.sequence)
+        assert page.entries[0].model == "model-101"
+        assert not page.ends
+        page = await keyring.history(ALL, after=keyring.pool.sequence)
+        assert (page.entries, page.ends) == ((), True)
+
+
+async def test_only_wanted_lines_come_and_all_are_counted(house: House) -> None:
+    async with house.open() as keyring:
+        await keyring.pool.append(*talk(keyring))
+        second = keyring.pool.roster.keys[1].fingerprint
+        page = await keyring.history(FeedFilter(fingerprint=second))
+        assert page.ends
+        assert len(page.entries) == TALK / 10
+        assert page.seen >= TALK
+
+
+async def test_a_fault_read_back_says_what_it_said_when_it_came(house: House) -> None:
+    async with house.open() as keyring:
+        await house.fault("session", account="amber")
+        await ask(keyring)
+        live = [line for line in keyring.snapshot.entries if line.tone == "fault"]
+        page = await keyring.history(FeedFilter(faults_only=True))
+        assert [line.text for line in page.entries] == [line.text for line in live]
+        assert page.entries[0].record == live[0].record
+
+
+async def test_orders_say_which_client_gave_them(house: House) -> None:
+    async with house.open(client="dashboard") as keyring:
+        await keyring.set_enabled(1, enabled=False)
+        assert [line.client for line in keyring.snapshot.entries][-1] == "dashboard"
+
+
+async def test_a_trail_is_read_once_and_then_goes_on(house: House) -> None:
+    async with house.open() as keyring:
+        key = keyring.pool.roster.keys[0]
+        await keyring.test_key(1)
+        await ask(keyring)
+        trail = await keyring.trail(key.fingerprint)
+        assert sum(tally.requests for tally in trail.tallies.values()) == 1
+        assert trail.samples["session"]
+        await house.clock.advance(60)
+        await keyring.test_key(2)
+        later = await keyring.trail(key.fingerprint)
+        assert len(later.samples["session"]) == len(trail.samples["session"]) + 1
+        other = await keyring.trail(keyring.pool.roster.keys[2].fingerprint)
+        assert not other.tallies
+
+
+async def test_a_start_tells_where_keys_came_back(house: House) -> None:
+    async with house.open() as keyring:
+        await house.fault("rate-limit", account="amber")
+        await ask(keyring)
+        assert any(line.tone == "fault" for line in keyring.snapshot.entries)
+    await house.clock.advance(400)
+    async with house.open() as keyring:
+        assert any("back: slowed is over" in line.text for line in keyring.snapshot.entries)
+        assert not any(isinstance(line.record, BalanceRead) for line in keyring.snapshot.entries)

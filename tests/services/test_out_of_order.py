@@ -1,0 +1,96 @@
+"""What surrounds the pool is out of order: a full disk, a held log, a wrong clock, no cloud at the start."""
+
+import sqlite3
+from pathlib import Path
+
+import httpx
+import pytest
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.health import State
+from okr_tui.services.keyring import Keyring
+from okr_tui.settings.layers import Sources
+from okr_tui.store import sqlite
+from okr_tui.store.sqlite import SqliteStore
+
+from .house import House, ManualClock, ask, living, until
+
+
+async def limit_pages(keyring: Keyring, pages: int | None = None) -> None:
+    """Let the log's file grow no further, or to so many pages."""
+    store = keyring.pool.store
+    assert isinstance(store, SqliteStore)
+    if pages is None:
+        (row,) = await store._database.execute_fetchall("pragma page_count")
+        pages = row[0]
+    await store._database.execute(f"pragma max_page_count = {pages}")
+
+
+async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(house: House) -> None:
+    async with house.open() as keyring:
+        await limit_pages(keyring)
+        await house.fault("session", account="amber")
+        while keyring.pool.trouble is None:
+            await ask(keyring)
+        assert keyring.snapshot.pool.keys[0].state is State.SPENT
+        (said,) = keyring.snapshot.log
+        assert "full" in said
+        assert str(house.home / "log.db") in said
+        before = len(await house.sent())
+        await ask(keyring)
+        assert not {1, 2} & set((await house.sent())[before:])
+        await limit_pages(keyring, 10_000)
+        await ask(keyring)
+        assert keyring.snapshot.log == ()
+
+
+async def test_a_log_that_another_program_holds_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_MILLISECONDS", 10)
+    path = tmp_path / "log.db"
+    await (await SqliteStore.open(path)).close()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("pragma journal_mode = delete")
+    holder.execute("begin exclusive")
+    with pytest.raises(StoreError, match=r"log\.db: database is locked; end the program that holds it"):
+        await SqliteStore.open(path)
+    holder.close()
+    await (await SqliteStore.open(path)).close()
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(90.0, 0.0), (700.0, 700.0), (-4000.0, -4000.0)])
+async def test_a_clock_unlike_the_clouds_is_noticed(tmp_path: Path, ahead: float, told: float) -> None:
+    async with living(tmp_path) as house:
+        cloud = house.clock
+        house.clock = ManualClock(cloud.time() + ahead)
+        async with house.open() as keyring:
+            await keyring.inventory.refresh()
+            assert keyring.snapshot.clock_ahead == pytest.approx(told, abs=2)
+            await house.clock.advance(-ahead)
+            await keyring.inventory.refresh()
+            assert keyring.snapshot.clock_ahead == 0
+
+
+def no_network(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("no route", request=request)
+
+
+async def test_without_a_cloud_the_last_list_and_the_last_state_are_there_at_once(house: House) -> None:
+    async with house.open() as keyring:
+        await keyring.inventory.refresh()
+        await house.fault("unauthorized", account="cedar")
+        await keyring.use_key(4)
+        await ask(keyring)
+        before = keyring.snapshot
+    await house.clock.advance(2000)
+    sources = Sources(house.settings_file, house.home / "project", {})
+    transport = httpx.MockTransport(no_network)
+    async with Keyring.open(sources, clock=house.clock, transport=transport) as keyring:
+        first = keyring.snapshot
+        assert [row.model for row in first.models.rows] == [row.model for row in before.models.rows]
+        assert first.models.refreshed_at == before.models.refreshed_at == first.at - 2000
+        assert first.pool.keys[3].last_fault == before.pool.keys[3].last_fault is not None
+        assert {entry.sequence for entry in before.entries} <= {entry.sequence for entry in first.entries}
+        later = await until(keyring, lambda snapshot: bool(snapshot.models.error))
+        assert later.models.rows == first.models.rows

@@ -1,0 +1,210 @@
+"""Single settings and favourites through the service: what is accepted, where it is written, what is said."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.services.configuration import Configuration
+from okr_tui.services.keyring import Keyring
+from okr_tui.services.service import SettingLine
+from okr_tui.services.setting_edits import SettingEdits
+from okr_tui.settings.layers import Sources
+
+from .house import House
+
+MODEL = "gpt-oss:20b"
+WHOLE = f"ollama-cloud/{MODEL}"
+
+
+def root(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def line(keyring: Keyring, name: str) -> SettingLine:
+    return next(line for line in keyring.snapshot.settings.lines if line.name == name)
+
+
+def add(path: Path, **values: object) -> None:
+    """Put top-level values into a settings file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**(root(path) if path.exists() else {}), **values}, indent=2))
+
+
+def project(house: House) -> Path:
+    return house.home / "project" / ".pi" / "settings.json"
+
+
+async def favourites(keyring: Keyring) -> list[str]:
+    if not keyring.snapshot.models.rows:
+        await keyring.refresh_models()
+    return [row.model.id for row in keyring.snapshot.models.rows if row.favourite]
+
+
+async def test_without_a_list_the_first_favourite_begins_one_and_the_last_ends_it(house: House) -> None:
+    before = root(house.settings_file)
+    async with house.open() as keyring:
+        said = await keyring.favour_model(MODEL, wanted=True)
+        assert "favourites alone" in said
+        assert str(house.settings_file) in said
+        assert await favourites(keyring) == [MODEL]
+        assert root(house.settings_file) == {**before, "enabledModels": [WHOLE]}
+        assert "was a favourite before" in await keyring.favour_model(MODEL, wanted=True)
+        said = await keyring.favour_model(MODEL, wanted=False)
+        assert "all models again" in said
+        assert await favourites(keyring) == []
+        assert root(house.settings_file) == {**before, "enabledModels": []}
+
+
+async def test_patterns_and_other_providers_stay_as_they_are(house: House) -> None:
+    text = '[ "anthropic/*",\n    "kimi-*", "ollama-cloud/gpt-oss:20b:high", "openai/gpt-oss:20b"]'
+    add(house.settings_file, enabledModels="HERE")
+    house.settings_file.write_text(house.settings_file.read_text().replace('"HERE"', text))
+    async with house.open() as keyring:
+        assert MODEL in await favourites(keyring)
+        assert any(name.startswith("kimi-") for name in await favourites(keyring))
+        await keyring.favour_model("kimi-k2.6", wanted=True)
+        assert text in house.settings_file.read_text()
+        with pytest.raises(SettingsError, match=r'stays a favourite: the entry "kimi-\*"'):
+            await keyring.favour_model("kimi-k2.6", wanted=False)
+        assert text in house.settings_file.read_text()
+        await keyring.favour_model(MODEL, wanted=False)
+        assert '[ "anthropic/*",\n    "kimi-*", "openai/gpt-oss:20b"]' in house.settings_file.read_text()
+        await keyring.favour_model(MODEL, wanted=True)
+        assert root(house.settings_file)["enabledModels"] == [
+            "anthropic/*",
+            "kimi-*",
+            "openai/gpt-oss:20b",
+            WHOLE,
+        ]
+
+
+async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(house: House) -> None:
+    add(house.settings_file, enabledModels=["ollama-cloud/kimi-k2.6"])
+    add(project(house), enabledModels=[WHOLE], **{"pi-ollama": {"cloudUrl": f"{house.url}/other"}})
+    async with house.open() as keyring:
+        await keyring.trust_project(trusted=False)
+        assert await favourites(keyring) == [MODEL]
+        assert str(project(house)) in await keyring.favour_model("glm-5.2", wanted=True)
+        assert keyring.snapshot.settings.trust is None
+    assert root(project(house))["enabledModels"] == [WHOLE, "ollama-cloud/glm-5.2"]
+    assert root(house.settings_file)["enabledModels"] == ["ollama-cloud/kimi-k2.6"]
+
+
+@pytest.mark.parametrize("wrong", ["gpt-oss:20b", {"a": 1}, 5])
+async def test_what_is_no_list_is_told_and_not_touched(house: House, wrong: object) -> None:
+    add(house.settings_file, enabledModels=wrong)
+    async with house.open() as keyring:
+        assert any("enabledModels is ignored" in problem for problem in keyring.snapshot.settings.problems)
+        with pytest.raises(SettingsError, match="must be a list; nothing was changed"):
+            await keyring.favour_model(MODEL, wanted=True)
+    assert root(house.settings_file)["enabledModels"] == wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "written"),
+    [
+        ("strategy", "drain", "drain"),
+        ("theme", "okr-light", "okr-light"),
+        ("policy.sends", "7", 7),
+        ("policy.slowed_steps", "1, 2.5", [1, 2.5]),
+        ("policy.slots", '{"free": 2}', {"free": 2}),
+        ("gateway.port", "0", 0),
+        ("gateway.autostart", "true", True),
+        ("gateway.host", "localhost", "localhost"),
+        ("keymap.rotate", "z", "z"),
+    ],
+)
+async def test_a_value_is_written_holds_at_once_and_goes_back(
+    house: House, name: str, text: str, written: object
+) -> None:
+    before = root(house.settings_file)["okr-tui"]
+    group, _, member = name.partition(".")
+    async with house.open() as keyring:
+        said = await keyring.change_setting(name, f" {text} ")
+        assert said == f"{name} is {text} now, saved in {house.settings_file}"
+        now = root(house.settings_file)["okr-tui"][group]
+        assert (now[member] if member else now) == written
+        assert line(keyring, name).origin.startswith("global")
+        assert line(keyring, name).editable
+        said = await keyring.change_setting(name, None)
+        assert "again (default)" in said or "not set any more" in said
+    after = root(house.settings_file)["okr-tui"]
+    assert {key: value for key, value in after.items() if value != {}} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "refusal"),
+    [
+        ("strategy", "guess", "strategy: it must be one of sticky, drain"),
+        ("policy.sends", "-1", "policy.sends: Input should be greater than 0"),
+        ("policy.sends", "many", "a number is expected"),
+        ("policy.nothing", "1", "policy.nothing cannot be changed here"),
+        ("gateway.port", "70000", "gateway.port: a number from 0 to 65535 is expected"),
+        ("gateway.autostart", "3", "gateway.autostart: true or false is expected"),
+        ("cloudUrl", "https://thief.example", "cloudUrl cannot be changed here"),
+        ("trustedProjects", "/", "cannot be changed here"),
+        ("chat.mcpServers", "{}", "cannot be changed here"),
+    ],
+)
+async def test_a_wrong_value_is_refused_in_one_line(house: House, name: str, text: str, refusal: str) -> None:
+    before = house.settings_file.read_bytes()
+    async with house.open() as keyring:
+        with pytest.raises(SettingsError) as caught:
+            await keyring.change_setting(name, text)
+    assert refusal in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert house.settings_file.read_bytes() == before
+
+
+async def test_what_a_project_decides_is_changed_there(house: House) -> None:
+    add(project(house), **{"okr-tui": {"strategy": "drain", "policy": {"sends": 4}}})
+    async with house.open() as keyring:
+        assert str(project(house)) in await keyring.change_setting("strategy", "pinned")
+        assert str(project(house)) in await keyring.change_setting("policy.sends", "6")
+        assert keyring.configuration.policy.sends == 6
+        assert "strategy is sticky again" in await keyring.change_setting("strategy", None)
+    assert root(project(house))["okr-tui"] == {"policy": {"sends": 6}}
+
+
+async def test_every_number_of_the_policy_has_a_line(house: House) -> None:
+    async with house.open() as keyring:
+        sends = line(keyring, "policy.sends")
+        assert (sends.value, sends.origin, sends.editable, sends.locked) == ("5", "default", True, "")
+        assert line(keyring, "gateway.port").value == "11435"
+        assert not line(keyring, "cloudUrl").editable
+
+
+async def test_what_an_option_decides_is_not_pretended_to_change(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    add(path, **{"okr-tui": {"strategy": "pinned"}})
+    before = path.read_bytes()
+    sources = Sources(path, tmp_path / "project", {}, {"strategy": "drain"})
+    configuration = await Configuration.read(sources)
+    (shown,) = (line for line in configuration.shown_lines if line.name == "strategy")
+    assert shown.value == "drain"
+    assert shown.locked == "option --strategy decides; what a file says takes effect only without it"
+    with pytest.raises(SettingsError, match="strategy: option --strategy decides"):
+        await SettingEdits(configuration, reloaded(configuration)).change("strategy", "sticky")
+    assert path.read_bytes() == before
+
+
+def reloaded(configuration: Configuration) -> Callable[[], Awaitable[None]]:
+    """Reads the settings again, as a keyring does."""
+
+    async def reload() -> None:
+        await configuration.reload()
+
+    return reload
+
+
+async def test_a_group_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    add(path, **{"okr-tui": {"policy": 5}})
+    configuration = await Configuration.read(Sources(path, tmp_path / "project", {}))
+    with pytest.raises(SettingsError, match=r"okr-tui\.policy must be an object"):
+        await SettingEdits(configuration, reloaded(configuration)).change("policy.sends", "3")
+    assert root(path) == {"okr-tui": {"policy": 5}}

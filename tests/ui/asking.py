@@ -1,0 +1,63 @@
+"""Helpers that ask in the chat and wait for what comes of it."""
+
+from okr_tui.domain.chat import Delta, Finished, Routed
+from okr_tui.ui.widgets.chat import ChatPane
+from okr_tui.ui.widgets.turn import Turn
+
+from .driving import Driver
+from .examples import KEYS
+from .saving import Step
+
+ROUTED = Routed(KEYS[0].fingerprint, 1)
+DONE = Finished("stop", 10, 20, 100, 500, (), KEYS[0].fingerprint, 1)
+
+
+def answer(text: str, done: Finished = DONE) -> tuple[Step, ...]:
+    """An answer in one piece."""
+    return (ROUTED, Delta(text), done)
+
+
+def pane(driver: Driver) -> ChatPane:
+    """The chat."""
+    return driver.app.dashboard.chat
+
+
+async def ask(driver: Driver, text: str = "why is the sky blue") -> None:
+    """Choose the first model if none is chosen, then ask."""
+    chat = pane(driver)
+    if chat.model is None:
+        await driver.press("tab", "tab", "enter")
+    await send(driver, text)
+
+
+async def send(driver: Driver, text: str) -> None:
+    """Type into the prompt and press enter."""
+    pane(driver).prompt.focus()
+    await driver.type(text)
+    await driver.press("enter")
+
+
+def turns(driver: Driver) -> list[Turn]:
+    """Every turn that is drawn."""
+    return list(pane(driver).query(Turn))
+
+
+def settled(driver: Driver) -> bool:
+    """Whether no answer comes and at least one ended."""
+    chat = pane(driver)
+    known = all(talk.conversation.turns for talk in chat.talks)
+    return not chat.running and bool(chat.query(".turn.-ended")) and known
+
+
+async def talked(driver: Driver, text: str = "why is the sky blue") -> None:
+    """Ask, and wait for the end."""
+    before = len(turns(driver))
+    await ask(driver, text)
+    await driver.until(lambda: len(turns(driver)) > before)
+    await driver.until(lambda: settled(driver))
+
+
+def words(turn: Turn, selector: str) -> str:
+    """What a part of a turn says, while it is shown."""
+    widget = turn.query_one(selector)
+    return str(widget.render()) if widget.display else ""

@@ -1,0 +1,91 @@
+"""A transcript alone under a pilot."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from okr_tui.domain.chat import Delta, Finished
+from okr_tui.ui import app as app_module
+from okr_tui.ui.exchange import Exchange
+from okr_tui.ui.themes import THEMES
+from okr_tui.ui.widgets.answer import Answer
+from okr_tui.ui.widgets.transcript import Transcript
+from okr_tui.ui.widgets.turn import Turn
+
+FENCE: Final = "```python\nscatter = 1\nprint(scatter)\n"
+
+
+class Host(App[None]):
+    """A transcript and nothing else."""
+
+    CSS_PATH = Path(app_module.__file__).parent / "okr.tcss"
+    CSS = "#turns { display: block; }"
+
+    def __init__(self, shown: int) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self.shown = shown
+        self.opened: list[str] = []
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+
+    def compose(self) -> ComposeResult:
+        """The transcript."""
+        yield Transcript(shown=self.shown)
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:  # noqa: ARG002
+        """Note the address."""
+        self.opened.append(url)
+
+
+class Talk:
+    """A transcript under a pilot."""
+
+    def __init__(self, host: Host, pilot: Pilot[None]) -> None:
+        self.host = host
+        self.pilot = pilot
+        self.transcript = host.query_one(Transcript)
+
+    async def ask(self, question: str = "why") -> Turn:
+        """Begin a turn."""
+        return await self.transcript.begin(Exchange("model", question))
+
+    async def answered(self, text: str) -> Turn:
+        """A turn whose answer came at once."""
+        turn = await self.ask()
+        turn.show_event(Delta(text), 1.0)
+        turn.show_event(Finished("stop"), 2.0)
+        await self.drawn(turn)
+        return turn
+
+    async def drawn(self, turn: Turn) -> None:
+        """Wait until all that came is drawn."""
+        for _ in range(400):
+            await self.pilot.pause(0.01)
+            if turn.settled:
+                await self.pilot.pause()
+                return
+        raise AssertionError("the text was never drawn")
+
+    def lines(self, turn: Turn) -> list[str]:
+        """The lines of a turn's answer, drawn or not in sight."""
+        answers = turn.query(Answer)
+        return [answer.render_line(y).text.rstrip() for answer in answers for y in range(answer.size.height)]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the last line is in sight."""
+        return self.transcript.scroll_offset.y >= self.transcript.max_scroll_y
+
+
+@asynccontextmanager
+async def talking(size: tuple[int, int] = (60, 20), shown: int = 20) -> AsyncIterator[Talk]:
+    """An empty transcript."""
+    host = Host(shown)
+    async with host.run_test(size=size) as pilot:
+        yield Talk(host, pilot)

@@ -1,0 +1,94 @@
+"""Two conversations side by side."""
+
+import asyncio
+
+import pytest
+
+from okr_tui.domain.chat import Delta
+
+from .asking import ROUTED, answer, pane, send, settled, talked, turns
+from .driving import Driver, driven
+from .scripted import ScriptedService
+
+
+async def compare(driver: Driver, argument: str = "kimi-k2.6") -> None:
+    """Ask the first model and another one."""
+    await driver.press("tab", "tab", "enter")
+    await send(driver, f"/compare {argument}")
+    await driver.until(lambda: pane(driver).rivals)
+
+
+async def both(driver: Driver) -> None:
+    """Ask, until both have answered."""
+    await send(driver, "why")
+    await driver.until(lambda: len(turns(driver)) == 2)
+    await driver.until(lambda: settled(driver))
+
+
+async def test_both_are_asked_and_one_is_kept(service: ScriptedService) -> None:
+    service.answers = [answer("first"), answer("second")]
+    async with driven(service) as driver:
+        await compare(driver)
+        assert "goes to both" in driver.words("#chat-note")
+        await both(driver)
+        assert [asked.model for asked in service.questions] == ["gpt-oss:20b", "kimi-k2.6"]
+        assert sorted(turn.text for turn in turns(driver)) == ["first", "second"]
+        assert "F2 keep first" in driver.words("#footer")
+        kept = pane(driver).talks[1].conversation.id
+        await driver.press("f3")
+        await driver.until(lambda: len(pane(driver).talks) == 1)
+        await driver.until(lambda: len(turns(driver)) == 1)
+        assert pane(driver).conversation.id == kept
+        assert pane(driver).model == "kimi-k2.6"
+
+
+async def test_two_keys_of_one_model(service: ScriptedService) -> None:
+    service.answer = answer("yes")
+    async with driven(service) as driver:
+        await compare(driver, "#1 #2")
+        await both(driver)
+        one, other = (asked.avoid for asked in service.questions)
+        assert (len(one), len(other)) == (5, 5)
+        assert one != other
+
+
+async def test_escape_stops_both_and_then_goes_back(service: ScriptedService) -> None:
+    service.answer = answer("before")
+    async with driven(service) as driver:
+        await driver.press("tab", "tab", "enter")
+        await talked(driver, "one")
+        origin = pane(driver).conversation.id
+        await send(driver, "/compare kimi-k2.6")
+        await driver.until(lambda: pane(driver).rivals)
+        service.answer = (ROUTED, Delta("half"), asyncio.Event())
+        await send(driver, "two")
+        await driver.until(lambda: [turn.text for turn in turns(driver)].count("half") == 2)
+        await driver.press("escape")
+        await driver.until(lambda: not pane(driver).running)
+        assert len(pane(driver).talks) == 2
+        await driver.press("escape")
+        await driver.until(lambda: len(pane(driver).talks) == 1 and len(turns(driver)) == 1)
+        assert pane(driver).conversation.id == origin
+
+
+@pytest.mark.parametrize(("width", "columns"), [(120, False), (200, True)])
+async def test_they_stand_side_by_side_where_there_is_room(
+    service: ScriptedService, width: int, columns: bool
+) -> None:
+    service.answer = answer("yes")
+    async with driven(service, (width, 40)) as driver:
+        await compare(driver)
+        await both(driver)
+        if columns:
+            await driver.press("tab", "m")
+        first, second = (talk.region for talk in pane(driver).talks)
+        assert (first.y == second.y) is columns
+
+
+async def test_an_unknown_model_is_a_line_and_the_text_stays(service: ScriptedService) -> None:
+    async with driven(service) as driver:
+        await driver.press("tab", "tab", "enter")
+        await send(driver, "/compare nobody")
+        await driver.toast("there is no model 'nobody' in the list", "error")
+        assert pane(driver).prompt.text == "/compare nobody"
+        assert not pane(driver).rivals

@@ -1,0 +1,120 @@
+"""Turns: what they show of thoughts, tools and endings, and what lies above them."""
+
+import pytest
+
+from okr_tui.domain.chat import Delta
+from okr_tui.ui.widgets.earlier import Earlier
+from okr_tui.ui.widgets.tool_line import ToolLine
+from okr_tui.ui.widgets.turn import Turn
+
+from .talking import FENCE, talking
+
+
+@pytest.mark.parametrize("ending", ["stop", "fail", "finish"])
+async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
+    async with talking() as talk:
+        turn = await talk.ask()
+        turn.show_event(Delta(FENCE + "tail"), 1.0)
+        {"stop": turn.stop, "fail": lambda: turn.fail("broke"), "finish": turn.finish}[ending]()
+        await talk.drawn(turn)
+        assert talk.lines(turn) == [" scatter = 1", " print(scatter)", " tail"]
+        assert turn.exchange.incomplete is (ending != "finish")
+
+
+async def test_removal_in_the_midst_is_harmless() -> None:
+    async with talking() as talk:
+        turn = await talk.ask()
+        turn.show_event(Delta("some text"), 1.0)
+        await talk.transcript.show(())
+        assert turn.text == "some text"
+        assert not talk.transcript.query(Turn)
+
+
+async def test_it_follows_the_end_unless_scrolled_up() -> None:
+    async with talking() as talk:
+        turn = await talk.ask()
+        turn.show_event(Delta("line\n" * 60), 1.0)
+        await talk.drawn(turn)
+        assert talk.at_end
+        talk.transcript.focus()
+        await talk.pilot.press("pageup")
+        seen = talk.transcript.scroll_offset.y
+        turn.show_event(Delta("more\n" * 30), 1.0)
+        await talk.drawn(turn)
+        assert talk.transcript.scroll_offset.y == seen
+        await talk.pilot.press("end")
+        turn.show_event(Delta("more\n" * 30), 1.0)
+        await talk.drawn(turn)
+        assert talk.at_end
+
+
+async def test_older_turns_leave_and_come_back() -> None:
+    async with talking(shown=3) as talk:
+        for number in range(8):
+            await talk.answered(f"answer {number}\n" * 6)
+        assert [turn.text[:8] for turn in talk.transcript.query(Turn)] == ["answer 5", "answer 6", "answer 7"]
+        assert str(talk.transcript.query_one(Earlier).content) == "… 5 earlier turns, scroll up to show"
+        talk.transcript.focus()
+        await talk.pilot.press("home")
+        await talk.pilot.pause(0.1)
+        turns = list(talk.transcript.query(Turn))
+        assert [turn.text[7] for turn in turns] == list("234567")
+        assert talk.transcript.hidden == 2
+        assert talk.transcript.scroll_offset.y > 0
+        assert talk.lines(turns[0])[0] == "answer 2"
+        await talk.pilot.press("home")
+        await talk.pilot.pause(0.1)
+        assert len(talk.transcript.query(Turn)) == 8
+        assert not talk.transcript.query(Earlier)
+        assert len(talk.transcript.exchanges) == 8
+
+
+async def test_text_from_outside_is_data() -> None:
+    async with talking() as talk:
+        turn = await talk.ask("[b]what[/c] \x1b[31m")
+        turn.show_event(Delta(thinking="[/x]\x07"), 1.0)
+        turn.show_event(Delta("[b]a[/c] \x1b[2J\u202eesrever <b>\n\n```[/x]\n[/y]\x9b\n```\n"), 1.0)
+        tool = turn.ask_tool("na[/me]", '{"q": "[/z]"}')
+        turn.tool_ended(tool, "failed", "[/r]\x1b", summary="[/s]")
+        turn.fail("[/why]\x1b")
+        turn.unfolded = True
+        turn.query_one(ToolLine).unfolded = True
+        await talk.drawn(turn)
+        lines = talk.lines(turn)
+        assert lines == ["[b]a[/c] \ufffd[2J\ufffdesrever <b>", "", " [/y]\ufffd"]
+
+
+async def test_thoughts_are_bounded() -> None:
+    async with talking() as talk:
+        turn = await talk.ask()
+        turn.unfolded = True
+        for _ in range(2000):
+            turn.show_event(Delta(thinking="ponder "), 1.0)
+        turn.show_event(Delta("so"), 3.1)
+        await talk.drawn(turn)
+        assert "▾ thought 2.1 s" in str(turn.query_one(".who").render())
+        shown = str(turn.query_one(".thoughts").render())
+        assert shown.startswith("… 8,000 earlier characters")
+        assert len(turn.exchange.thinking) == 14_000
+
+
+async def test_a_tool_stands_between_the_texts_and_unfolds() -> None:
+    async with talking() as talk:
+        turn = await talk.ask()
+        turn.show_event(Delta("let me look"), 1.0)
+        tool = turn.ask_tool("web_search", '"tides"')
+        await talk.pilot.pause()
+        line = turn.query_one(ToolLine)
+        assert str(line.query_one(".call").render()) == '⚙ web_search "tides" …'
+        turn.tool_ended(tool, "done", "first result", summary="5 results", seconds=1.2)
+        turn.show_event(Delta("found it"), 2.0)
+        turn.finish()
+        await talk.drawn(turn)
+        assert str(line.query_one(".call").render()) == '▸ ⚙ web_search "tides" … 1.2 s, 5 results'
+        assert talk.lines(turn) == ["let me look", "found it"]
+        line.focus()
+        await talk.pilot.press("enter")
+        assert "first result" in str(line.query_one(".result").render())
+        await talk.pilot.click(line.query_one(".call"))
+        assert not line.query_one(".result").display
+        assert turn.text == "let me lookfound it"
