@@ -1,7 +1,9 @@
 """What holds for every test: no home, no keys of the developer's, no network beyond loopback."""
 
 import ipaddress
+import os
 import socket
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,42 @@ import pytest
 
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
+
+NO_SKIPS = "OKR_TUI_NO_SKIPS"
+"""Set, it makes a skipped test a failed one: what a whole run is to have is missing."""
+MAY_SKIP = "OKR_TUI_MAY_SKIP"
+"""Words of a reason that stays allowed even then, for what could not be installed."""
+NOT_ON_THIS_PLATFORM = ("no package brings one for this platform",)
+Reports = Generator[None, pytest.TestReport, pytest.TestReport]
+Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Reports:
+    """A test that was skipped."""
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _judge(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Collections:
+    """A file that was skipped."""
+    report = yield
+    _judge(report)
+    return report
+
+
+def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Make a skip a failure, where none is expected."""
+    if not report.skipped or not os.environ.get(NO_SKIPS):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    allowed = (*NOT_ON_THIS_PLATFORM, *filter(None, [os.environ.get(MAY_SKIP)]))
+    if not any(words in reason for words in allowed):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\n{NO_SKIPS} is set: no test may be skipped for this reason"
 
 
 @pytest.fixture(autouse=True)

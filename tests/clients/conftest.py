@@ -1,0 +1,19 @@
+"""Gateways for clients: in the test's own process, and in a process of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.conftest import gateway, house
+
+from .place import Place, running
+
+__all__ = ["gateway", "house"]
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """A gateway in a process of its own, with all keys."""
+    async with running(tmp_path) as made:
+        yield made

@@ -1,0 +1,29 @@
+"""What the clients ask, and what the simulated cloud answers to it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tests.services.house import House
+
+from .place import ACCOUNTS
+
+GREETING = "Hello! I am doing well"
+QUESTION = "What is the weather in Oslo?"
+
+
+def weather(schema: str) -> dict[str, object]:
+    """A tool; where its schema stands differs between interfaces."""
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    return {"name": "get_weather", "description": "The weather of a city", schema: parameters}
+
+
+async def spend(house: House, path: str) -> None:
+    """Leave no key with quota for a path."""
+    for account in ACCOUNTS:
+        await house.fault("session", account=account, path=path, times=None)
+
+
+async def collect(stream: AsyncIterator[Any], into: list[Any]) -> None:
+    """Put what a stream brings into a list, up to its end or error."""
+    async for item in stream:
+        into.append(item)
