@@ -1,23 +1,25 @@
-"""Make every picture of this folder from the demo: `python screenshots/generate.py`."""
+"""Make every picture of this folder: `python -m screenshots.generate`, or with `--check` only compare them.
 
+The still ones show fixed values at a fixed time, so they are the same on every machine; the walk-through runs
+on the simulated cloud in real time, and is not compared.
+"""
+
+import argparse
 import asyncio
-import json
-import tempfile
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import UTC
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
-from okr_tui.domain.chat import Message
-from okr_tui.domain.health import State
-from okr_tui.services.keyring import Keyring
-from okr_tui.settings.layers import Sources
-from okr_tui.ui.app import OkrApp
+from okr_tui.domain.chat import ChatEvent, Delta, Finished, Hop, Routed
+from screenshots.motion import moving
+from screenshots.walk import SIZE, walked
+from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, pool, snapshot
+from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.test_key_details import TRAIL
 
 HERE = Path(__file__).parent
-POLICY = {"spent_jitter": [1, 3], "balance_lag": 3, "poll_shown": [8, 12], "poll_gap": 2}
-QUESTIONS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short Python loop.")
+BACKGROUND = "#0f141b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,77 +27,103 @@ class Picture:
     """One picture: its name, the terminal's size, the theme, and the keys that lead to it."""
 
     name: str
-    size: tuple[int, int]
-    theme: str | None = None
+    size: tuple[int, int] = (120, 36)
+    theme: str = "okr-dark"
     keys: tuple[str, ...] = ()
 
 
+ANSWER: tuple[ChatEvent, ...] = (
+    Routed(KEYS[0].fingerprint, 1, (Hop(KEYS[2].fingerprint, 3, SPENT_FAULT),)),
+    Delta(thinking="The person asks why the sky is blue. Rayleigh scattering, then; a table helps."),
+    Delta(
+        "Sunlight meets molecules much smaller than its wavelength, which scatter **short waves** most.\n\n"
+    ),
+    Delta(
+        "| light | wavelength | scattered |\n|---|---|---|\n| blue | 450 nm | 4.4 times as much as red |\n"
+    ),
+    Delta("| red | 650 nm | hardly |\n\n"),
+    Delta("- At noon blue reaches you from everywhere.\n- At dusk the way is long, and red is left.\n\n"),
+    Delta("```python\ndef scattered(nanometres: float) -> float:\n    return (650 / nanometres) ** 4\n```\n"),
+    Finished("stop", 17, 122, 300, 2300, (Hop(KEYS[2].fingerprint, 3, SPENT_FAULT),), KEYS[0].fingerprint, 1),
+)
 WHY = tuple("space" if letter == " " else letter for letter in "why is the sky blue")
+CHAT = ("tab", "tab", "enter", *WHY, "enter")
 PICTURES = (
-    Picture("dashboard", (120, 36), keys=("tab", "tab", "enter", *WHY, "enter")),
-    Picture("light", (120, 36), theme="okr-light"),
-    Picture("wide", (160, 45)),
+    Picture("dashboard", keys=CHAT),
+    Picture("light", theme="okr-light", keys=CHAT),
     Picture("narrow", (80, 24)),
-    Picture("help", (120, 36), keys=("?",)),
+    Picture("key", keys=("j", "j", "enter")),
+    Picture("settings", keys=("comma",)),
+    Picture("chat", (100, 23), keys=(*CHAT, "ctrl+t", "shift+tab", "m")),
 )
 
 
-def main() -> None:
-    """Run the scenario and take the pictures."""
-    asyncio.run(draw())
+def main() -> int:
+    """Draw, or compare; answers 1 when a picture is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, name the still pictures that differ"
+    )
+    if parser.parse_args().check:
+        stale = list(differing())
+        sys.stdout.write("".join(f"{name}.svg is out of date\n" for name in stale))
+        return bool(stale)
+    for picture in PICTURES:
+        path(picture.name).write_text(asyncio.run(drawn(picture)), encoding="utf-8")
+    path("walk").write_text(moving(asyncio.run(walked()), SIZE, BACKGROUND), encoding="utf-8")
+    return 0
 
 
-async def draw() -> None:
-    """A pool in the middle of its day: two keys spent, one refused, the rest at work."""
-    cloud = SimulatedCloud(SCENARIOS["day"], pace=0.002)
-    async with serve(cloud) as url:
-        with tempfile.TemporaryDirectory() as folder:
-            sources = write_settings(Path(folder), cloud, url)
-            async with Keyring.open(sources, client="cli") as keyring:
-                await live(keyring)
-                for picture in PICTURES:
-                    await take(picture, sources)
+def path(name: str) -> Path:
+    """Where a picture is."""
+    return HERE / f"{name}.svg"
 
 
-def write_settings(folder: Path, cloud: SimulatedCloud, url: str) -> Sources:
-    """Settings with every key of the cloud."""
-    keys = [{"key": text, "label": label} for text, label in cloud.keys]
-    document = {
-        "pi-ollama": {"cloudUrl": url, "apiKeys": keys},
-        "okr-tui": {"store": f"sqlite:{folder / 'log.db'}", "policy": POLICY},
-    }
-    path = folder / "settings.json"
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return Sources(path, folder / "project", {})
+def differing() -> Iterator[str]:
+    """The names of the still pictures that would be drawn otherwise now."""
+    for picture in PICTURES:
+        there = path(picture.name)
+        if not there.exists() or there.read_text(encoding="utf-8") != asyncio.run(drawn(picture)):
+            yield picture.name
 
 
-async def live(keyring: Keyring) -> None:
-    """Work until the first account is spent and another one serves."""
-    turn = 0
-    async for snapshot in keyring.snapshots():
-        if all(row.read_at for row in snapshot.pool.keys) and snapshot.models.rows:
-            break
-    while keyring.snapshot.pool.keys[0].state is not State.SPENT or turn % 4:
-        question = [Message("user", QUESTIONS[turn % 3])]
-        async for _ in keyring.chat("gpt-oss:20b", question, conversation=f"{turn}"):
-            pass
-        turn += 1
+def service() -> ScriptedService:
+    """A pool in every state, with the history of a spent key."""
+    spent = replace(
+        KEYS[2],
+        account="birch",
+        last_fault=SPENT_FAULT,
+        last_fault_at=NOW - 9,
+        faults=3,
+        reason="5h spent",
+        identity_at=NOW - 7200,
+    )
+    lines = tuple(
+        replace(line, sequence=place, fingerprint=KEYS[line.key - 1].fingerprint if line.key else None)
+        for place, line in enumerate(ENTRIES, 1)
+    )
+    shown = snapshot(pool=pool(*KEYS[:2], spent, *KEYS[3:], empty_at=NOW + 117_960), entries=lines)
+    scripted = ScriptedService(shown)
+    scripted.walked = TRAIL
+    scripted.log = list(lines)
+    scripted.answer = ANSWER
+    return scripted
 
 
-async def take(picture: Picture, sources: Sources) -> None:
-    """One picture of the dashboard, over a service of its own that shares the log."""
-
-    def open_service() -> AbstractAsyncContextManager[Keyring]:
-        return Keyring.open(sources)
-
-    app = OkrApp(open_service, theme=picture.theme, zone=UTC, demo=True)
+async def drawn(picture: Picture) -> str:
+    """One picture."""
+    app = make_app(service(), picture.theme)
     async with app.run_test(size=picture.size) as pilot:
-        while app.snapshot is None or not app.snapshot.models.rows:
-            await pilot.pause(0.05)
+        while app.snapshot is None:
+            await pilot.pause(0.02)
+        await pilot.pause(0.1)
         await pilot.press(*picture.keys)
-        await pilot.pause(2.5)
-        app.save_screenshot(f"{picture.name}.svg", str(HERE))
+        await pilot.pause(0.5)
+        while app.dashboard.chat.running:
+            await pilot.pause(0.05)
+        await pilot.pause(0.3)
+        return app.export_screenshot()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
