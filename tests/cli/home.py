@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -141,6 +142,8 @@ class Home:
     @contextlib.contextmanager
     def process(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Run a command as a process of its own, by the machine's clock."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as behind a shell; children inherit it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         command = [sys.executable, "-m", "okr_tui", *self.where, *arguments]
         with subprocess.Popen(
             command,

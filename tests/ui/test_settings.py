@@ -62,7 +62,7 @@ async def test_the_settings_screen_names_everything(service: ScriptedService) ->
         lines = [line.strip() for line in driver.screen().splitlines()]
         assert lines[2] == "▲ settings.json:4:7: expected a [comma]"
         assert "○ 4f2a…9c1e was removed; u brings it back" in lines
-        assert lines[-1] == "a add key  u undo  enter change  e edit  ? help  ^p palette  esc close"
+        assert lines[-1] == "u undo  a add key  enter change  e edit  ? help  ^p palette  esc close"
 
 
 @pytest.mark.parametrize("leaving", ["escape", "comma", "q"])
