@@ -13,7 +13,7 @@ from .examples import SETTINGS_FILE, settings, snapshot
 from .scripted import ScriptedService, make_app
 
 SnapCompare = Callable[..., bool]
-SIZES = [(80, 24), (120, 40), (160, 45)]
+SIZES = [(80, 24), (120, 36), (160, 45)]
 
 
 async def settle(pilot: Pilot[str]) -> None:
@@ -60,7 +60,7 @@ def test_conversation(service: ScriptedService, snap_compare: SnapCompare, size:
 
 
 def test_light(service: ScriptedService, snap_compare: SnapCompare) -> None:
-    assert snap_compare(make_app(service, "okr-light"), terminal_size=(120, 40), run_before=settle)
+    assert snap_compare(make_app(service, "okr-light"), terminal_size=(120, 36), run_before=settle)
 
 
 def test_help(service: ScriptedService, snap_compare: SnapCompare) -> None:

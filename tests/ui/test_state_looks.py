@@ -15,7 +15,7 @@ from .scripted import ScriptedService, make_app
 from .test_looks import SnapCompare, reached, settle
 from .test_states import unopened
 
-SIZES = [(80, 24), (120, 40)]
+SIZES = [(80, 24), (120, 36)]
 OUTAGE = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)
 LOG = "cannot write the log ~/.local/state/okr-tui/log.db: database or disk is full"
 MODELS = snapshot().models
