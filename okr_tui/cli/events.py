@@ -57,7 +57,6 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
         pool = keyring.pool
         oldest = keyring.clock.time() - since if since is not None else 0.0
         history = History(pool.roster, pool.policy, local_zone())
-        last = 0
 
         def tell(record: Record) -> None:
             for event in history.take(record):
@@ -68,12 +67,13 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
                 else:
                     show_fitted(event.text)
 
-        for item in await pool.store.read():
+        kept = await pool.store.read()
+        for item in kept:
             tell(item.record)
-            last = item.sequence
         if not follow:
             return
-        async for logged in pool.store.tail(last):
+        last = kept[-1].sequence if kept else 0
+        async for logged in pool.store.tail(lambda: last):
             for item in logged:
                 if isinstance(item.record, SettingsRead):
                     await keyring.configuration.reload()

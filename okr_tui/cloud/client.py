@@ -3,8 +3,8 @@
 import functools
 import ipaddress
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +21,10 @@ from okr_tui.domain.quota import Balance, read_balance
 
 AGENT = f"okr-tui/{__version__} (python {platform.python_version()})"
 HEADERS = {"user-agent": AGENT, "accept-encoding": "identity"}
+CALL_HEADERS = [
+    (name.encode(), value.encode())
+    for name, value in {**HEADERS, "accept": "*/*", "content-type": "application/json"}.items()
+]
 PUBLIC_TIMEOUT = 20.0
 
 
@@ -28,14 +32,15 @@ PUBLIC_TIMEOUT = 20.0
 class Call:
     """A request to pass on: its path on the cloud and its JSON body, with the model it names.
 
-    `streams` says that the body asks for the answer piece by piece; `query` follows the path's question mark.
+    `headers` have names in lower case. `streams` says that the body asks for the answer piece by piece;
+    `query` follows the path's question mark.
     """
 
     path: str
     body: bytes
     model: str | None = None
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Sequence[tuple[bytes, bytes]] = ()
     streams: bool = True
     query: str = ""
 
@@ -113,19 +118,18 @@ class Cloud:
         costs as much as all else, so the transport is asked itself where there is one.
         """
         address = self.url.rstrip("/") + call.path
-        request = httpx.Request(
-            call.method,
-            httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address),
-            content=call.body,
-            headers={
-                **HEADERS,
-                "accept": "*/*",
-                "content-type": "application/json",
-                **call.headers,
-                **_authorization(key),
-            },
-            extensions=self._extensions,
-        )
+        url = httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address)
+        named = {name for name, _ in call.headers}
+        # Complete, and a stream for a body: then httpx takes them as they are.
+        headers = [
+            (b"host", url.netloc),
+            *((name, value) for name, value in CALL_HEADERS if name not in named),
+            *call.headers,
+            (b"authorization", b"Bearer " + key.secret.get_secret_value().encode()),
+            (b"content-length", b"%d" % len(call.body)),
+        ]
+        stream = httpx.ByteStream(call.body)
+        request = httpx.Request(call.method, url, headers=headers, stream=stream, extensions=self._extensions)
         try:
             if self._transport:
                 return await self._transport.handle_async_request(request)
@@ -137,7 +141,8 @@ class Cloud:
         return await self._json(method, path, document, {})
 
     async def _authenticated(self, method: str, path: str, key: Key) -> object:
-        return await self._json(method, path, None, _authorization(key))
+        headers = {"authorization": f"Bearer {key.secret.get_secret_value()}"}
+        return await self._json(method, path, None, headers)
 
     async def _json(self, method: str, path: str, document: object, headers: Mapping[str, str]) -> object:
         try:
@@ -173,10 +178,6 @@ def _on_this_machine(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _authorization(key: Key) -> dict[str, str]:
-    return {"authorization": f"Bearer {key.secret.get_secret_value()}"}
 
 
 def transport_text(error: httpx.HTTPError) -> str:

@@ -106,7 +106,7 @@ class Gateway:
 
     async def _answer(self, visit: Visit, gatekeeper: Gatekeeper) -> None:
         try:
-            visit.path = gatekeeper.enter(visit.scope)
+            visit.path = gatekeeper.enter(visit.scope, visit.headers)
             await self._route(visit).handler(visit)
         except FailureError as error:
             await visit.fail(error.failure)

@@ -65,10 +65,10 @@ class DaemonGuard:
             raise OkrError(f"no ollama daemon's public key can be read at {files[0]}: {SERVE}")
         return cls(dict(_identity(file) for file in readable), clock)
 
-    def enter(self, scope: Scope) -> str:
+    def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """See Gatekeeper. A web page cannot sign; what the daemon serves comes under the daemon's name."""
         path: str = scope["path"]
-        headers = self._heads.read(path, scope["headers"])
+        self._heads.check(path, scope["headers"], headers)
         if path not in OPEN_PATHS and not self._is_signed(scope, headers.get("authorization", "")):
             raise failed(401, UNSIGNED, "unauthorized", {"www-authenticate": "Ollama"})
         return path

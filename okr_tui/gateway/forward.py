@@ -1,9 +1,9 @@
 """Requests that the cloud answers, with a key of the pool."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
+import httpx
 from starlette.responses import Response
 
 from okr_tui.cloud.client import Call
@@ -56,7 +56,7 @@ async def _asked(visit: Visit) -> Asked:
     body = await receive_body(visit.receive)
     if encoding := visit.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
-    asked = look(body, dict(visit.headers))
+    asked = look(body, visit.headers)
     visit.model = asked.model
     return asked
 
@@ -64,7 +64,7 @@ async def _asked(visit: Visit) -> Asked:
 async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | None) -> None:
     try:
         async with keyring.dispatch.send(call, "gateway", conversation) as exchange:
-            await visit.begin(exchange.status, downward(exchange.headers))
+            await visit.begin(exchange.status, downward(exchange.headers.raw))
             exchange.skim()
             whole_line = True
             try:
@@ -83,7 +83,7 @@ async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | 
         await _whole(visit, error.refusal.status, error.refusal.headers, error.refusal.body)
 
 
-async def _whole(visit: Visit, status: int, headers: Mapping[str, str], body: bytes) -> None:
+async def _whole(visit: Visit, status: int, headers: httpx.Headers, body: bytes) -> None:
     response = Response(body, status)
-    response.raw_headers += downward(headers)
+    response.raw_headers += downward(headers.raw)
     await visit.answer(response)

@@ -12,7 +12,6 @@ from starlette.types import Scope
 from okr_tui.domain.gateway import is_loopback
 from okr_tui.gateway.dialects import failed
 
-RawHeaders = list[tuple[bytes, bytes]]
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz"})
 MOST_HEADERS: Final = 100
@@ -23,8 +22,8 @@ UNAUTHORIZED: Final = "this gateway's token is missing or wrong: `okr-tui connec
 class Gatekeeper(Protocol):
     """Decides for one port who comes in."""
 
-    def enter(self, scope: Scope) -> str:
-        """The path to answer; raises FailureError for who may not enter."""
+    def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """The path to answer; raises FailureError for who may not enter. `headers` are the scope's."""
 
 
 class Heads:
@@ -35,17 +34,15 @@ class Heads:
         names = {host.lower(), socket.gethostname().lower()} if self._exposed else {host.lower()}
         self._hosts = LOOPBACK_NAMES | names
 
-    def read(self, path: str, headers: RawHeaders) -> Mapping[str, str]:
-        """The headers by lower-case name; raises FailureError for a head out of bounds or another host."""
-        if len(headers) > MOST_HEADERS:
+    def check(self, path: str, raw: list[tuple[bytes, bytes]], headers: Mapping[str, str]) -> None:
+        """Raises FailureError for a head out of bounds, or another host."""
+        if len(raw) > MOST_HEADERS:
             raise failed(431, f"more than {MOST_HEADERS} headers")
-        if len(path) + sum(len(name) + len(value) for name, value in headers) > LONGEST_HEAD:
+        if len(path) + sum([len(name) + len(value) for name, value in raw]) > LONGEST_HEAD:
             raise failed(431, f"the request's head is larger than {LONGEST_HEAD // 1024} KiB")
-        found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
         # A page of any web site can make a browser send requests here, under a name of its choice too.
-        if not self._knows(_host_name(found.get("host", "").lower())):
+        if not self._knows(_host_name(headers.get("host", "").lower())):
             raise failed(403, "this gateway does not answer under that host name")
-        return found
 
     def _knows(self, name: str) -> bool:
         if name in self._hosts:
@@ -64,19 +61,16 @@ class Guard:
         self._token = token.get_secret_value().encode()
         self._heads = Heads(host)
 
-    def enter(self, scope: Scope) -> str:
-        """See Gatekeeper."""
-        return self.admit(scope["path"], scope["headers"])
-
-    def admit(self, path: str, headers: RawHeaders) -> str:
-        """The path without the token that may stand before it; raises FailureError for who may not enter."""
-        found = self._heads.read(path, headers)
-        _refuse_pages(found)
+    def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """See Gatekeeper. The path is told without the token that may stand before it."""
+        path: str = scope["path"]
+        self._heads.check(path, scope["headers"], headers)
+        _refuse_pages(headers)
         first, slash, rest = path.removeprefix("/").partition("/")
         in_path = self._is_token(first)
         if in_path:
             path = slash + rest or "/"
-        offered = [self._is_token(text) for text in _offered(found)]
+        offered = [self._is_token(text) for text in _offered(headers)]
         if not in_path and not any(offered) and path not in OPEN_PATHS:
             raise failed(401, UNAUTHORIZED, "unauthorized", {"www-authenticate": "Bearer"})
         return path

@@ -1,73 +1,86 @@
-"""Which headers pass, in both directions."""
+"""Which headers pass, in both directions. Names and values are bytes, as they come over the wire."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
+RawHeaders = Iterable[tuple[bytes, bytes]]
 HOP_BY_HOP: Final = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 # What speaks of the caller, or of the connection between the caller and here.
 CALLERS_OWN: Final = HOP_BY_HOP | {
-    "accept-encoding",
-    "content-encoding",
-    "content-length",
-    "expect",
-    "forwarded",
-    "host",
-    "origin",
-    "referer",
-    "user-agent",
-    "via",
-    "x-real-ip",
+    b"accept-encoding",
+    b"content-encoding",
+    b"content-length",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"origin",
+    b"referer",
+    b"user-agent",
+    b"via",
+    b"x-real-ip",
 }
-SECRET_WORDS: Final = ("auth", "cookie", "api-key", "apikey", "token", "secret")
-CALLERS_PREFIXES: Final = ("x-okr-", "x-forwarded", "sec-", "cf-", "access-control-")
+SECRET_WORDS: Final = (b"auth", b"cookie", b"api-key", b"apikey", b"token", b"secret")
+CALLERS_PREFIXES: Final = (b"x-okr-", b"x-forwarded", b"sec-", b"cf-", b"access-control-")
 # What would make a client act on this address as if it were the cloud's.
 CLOUDS_OWN: Final = HOP_BY_HOP | {
-    "alt-svc",
-    "content-length",
-    "date",
-    "location",
-    "server",
-    "set-cookie",
-    "strict-transport-security",
-    "via",
+    b"alt-svc",
+    b"content-length",
+    b"date",
+    b"location",
+    b"server",
+    b"set-cookie",
+    b"strict-transport-security",
+    b"via",
 }
+NAMES: Final = 512
+"""How many judged names are remembered; a client sends the same few over and over."""
 
 
-def upward(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The caller's headers that the cloud gets to see."""
-    found = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
-    named = {
-        word.strip().lower() for name, value in found if name == "connection" for word in value.split(",")
-    }
-    return {
-        name: value
-        for name, value in found
-        if name not in CALLERS_OWN
-        and name not in named
+@lru_cache(maxsize=NAMES)
+def _goes_up(name: bytes) -> bool:
+    return (
+        name not in CALLERS_OWN
         and not name.startswith(CALLERS_PREFIXES)
         and not any(word in name for word in SECRET_WORDS)
+    )
+
+
+@lru_cache(maxsize=NAMES)
+def _goes_down(name: bytes) -> bool:
+    return name not in CLOUDS_OWN and not name.startswith(b"access-control-")
+
+
+def by_name(headers: RawHeaders) -> dict[str, str]:
+    """The headers by lower-case name; of several with one name, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+
+
+def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """The caller's headers that the cloud gets to see."""
+    found = [(name.lower(), value) for name, value in headers]
+    named = {
+        word.strip().lower() for name, value in found if name == b"connection" for word in value.split(b",")
     }
+    return [(name, value) for name, value in found if _goes_up(name) and name not in named]
 
 
-def downward(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def downward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The cloud's headers that the caller gets to see."""
-    return [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-        if name not in CLOUDS_OWN and not name.startswith("access-control-")
-    ]
+    found = [(name.lower(), value) for name, value in headers]
+    return [(name, value) for name, value in found if _goes_down(name)]
 
 
 def query_upward(query: bytes) -> str:

@@ -1,25 +1,26 @@
 """One request of a client and the answer to it, on the bare server interface."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.gateway.body import CallerGoneError
 from okr_tui.gateway.dialects import CLIENT_HEADER, Dialect, Failure, as_told, dialect_of, error_document
-
-RawHeaders = Iterable[tuple[bytes, bytes]]
+from okr_tui.gateway.headers import RawHeaders, by_name
 
 
 class Visit:
-    """A request under way. `path` is set once the caller is let in; `status` once the answer has begun."""
+    """A request under way, with its headers by lower-case name.
+
+    `path` is set once the caller is let in; `status` once the answer has begun.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
-        self.headers = Headers(scope=scope)
+        self.headers = by_name(scope["headers"])
         self.method: str = scope["method"]
         self.path: str | None = None
         self.status: int | None = None

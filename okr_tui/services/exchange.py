@@ -1,10 +1,10 @@
 """One send with one key: opened, looked into up to the first output, then passed on as it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
@@ -18,13 +18,15 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.services.clock import Clock
 
+NO_HEADERS: Final = httpx.Headers()
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A refused request as the cloud put it; `body` is bounded."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: httpx.Headers
     body: bytes
 
 
@@ -58,7 +60,7 @@ class Exchange:
         """Whether the answer comes record by record, so that an error can follow what has arrived."""
         self.started = clock.time()
         self.status = 0
-        self.headers: httpx.Headers = httpx.Headers()
+        self.headers = NO_HEADERS
         self.first_byte_ms: int | None = None
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None

@@ -88,7 +88,7 @@ class Pool:
 
     async def follow(self) -> None:
         """Apply what any process appends, for ever."""
-        async for logged in self.store.tail(self._sequence):
+        async for logged in self.store.tail(lambda: self._sequence):
             self._take(logged)
 
     async def catch_up(self) -> None:
@@ -137,9 +137,12 @@ class Pool:
         await self._writer.settled()
 
     async def _write(self, records: Sequence[Record]) -> None:
-        await self.store.append(records)
+        last = await self.store.append(records)
         self.trouble = None
-        await self._read()
+        if self._sequence + len(records) == last:
+            self._take([Logged(place, record) for place, record in enumerate(records, self._sequence + 1)])
+        else:  # other processes wrote before
+            await self._read()
 
     def _take(self, logged: Sequence[Logged]) -> None:
         for item in logged:

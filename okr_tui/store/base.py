@@ -1,6 +1,6 @@
 """What every store of the log can do."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,8 +26,8 @@ class Store(Protocol):
     def notice(self) -> str | None:
         """What a person should know of how the store was opened."""
 
-    async def append(self, records: Sequence[Record]) -> None:
-        """Add records at the end of the log, all or none."""
+    async def append(self, records: Sequence[Record]) -> int:
+        """Add records at the end of the log, all or none and side by side; the place of the last of them."""
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """The records behind a place, oldest first, at most `limit`."""
@@ -35,8 +35,11 @@ class Store(Protocol):
     async def read_back(self, before: int | None, limit: int) -> list[Logged]:
         """The last `limit` records before a place, or of the whole log; oldest first."""
 
-    def tail(self, after: int) -> AsyncIterator[list[Logged]]:
-        """The records behind a place as they come, from this process and all others, without end."""
+    def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
+        """The records behind the last place seen as they come, from all processes, without end.
+
+        What comes to be seen by another way meanwhile is left out.
+        """
 
     async def load(self, document: str) -> str | None:
         """The text kept under a name."""

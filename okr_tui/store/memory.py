@@ -1,7 +1,9 @@
 """A log that lives and dies with the process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
+from operator import attrgetter
 
 from okr_tui.domain.records import Record, encode
 from okr_tui.store.base import Logged
@@ -20,26 +22,29 @@ class MemoryStore:
         self._leases: dict[str, tuple[str, float]] = {}
         self._grown = asyncio.Condition()
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[Record]) -> int:
         """See Store."""
         async with self._grown:
             self._log += [Logged(place, record) for place, record in enumerate(records, self._last + 1)]
             self._last += len(records)
             self._grown.notify_all()
+            return self._last
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """See Store."""
-        return [item for item in self._log if item.sequence > after][:limit]
+        place = bisect_right(self._log, after, key=attrgetter("sequence"))
+        return self._log[place : None if limit is None else place + limit]
 
     async def read_back(self, before: int | None, limit: int) -> list[Logged]:
         """See Store."""
         return [item for item in self._log if before is None or item.sequence < before][-limit:]
 
-    async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
+    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
         """See Store."""
+        after = 0
         while True:
             async with self._grown:
-                while not (found := await self.read(after)):
+                while not (found := await self.read(max(after, seen()))):
                     await self._grown.wait()
             after = found[-1].sequence
             yield found

@@ -34,14 +34,16 @@ FIRST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.5
 
 APPEND = """
-if redis.call('EXISTS', KEYS[3]) == 1 then return end
+local done = redis.call('GET', KEYS[3])
+if done then return tonumber(done) end
 local last = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or 0))
 for i = 2, #ARGV, 2 do
     last = last + 1
     redis.call('XADD', KEYS[1], last .. '-0', 'at', ARGV[i], 'body', ARGV[i + 1])
 end
 redis.call('SET', KEYS[2], last)
-redis.call('SET', KEYS[3], '', 'EX', 60)
+redis.call('SET', KEYS[3], last, 'EX', 60)
+return last
 """
 TRIM = """
 local through, before, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -102,7 +104,7 @@ class RedisStore:
             ) from error
         return store
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[Record]) -> int:
         """See Store. One script, so that it is in the log whole or not at all.
 
         Sent again when the answer was lost, it is known by its token and not written twice; only after an
@@ -111,7 +113,10 @@ class RedisStore:
         """
         token = f"{PREFIX}append:{uuid.uuid4().hex}"
         values = [value for record in records for value in (record.at, encode(record))]
-        await self._ask("write", lambda: self._append(keys=[LOG, LAST, token], args=[self._seen, *values]))
+        args = [self._seen, *values]
+        last = int(await self._ask("write", lambda: self._append(keys=[LOG, LAST, token], args=args)))
+        self._seen = max(self._seen, last)
+        return last
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """See Store. A record of a later version of the program is passed over."""
@@ -139,9 +144,11 @@ class RedisStore:
         self._seen = max(self._seen, after)
         return found, after
 
-    async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
+    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
         """See Store. However long the server is away, reading goes on where it was."""
+        after = 0
         while True:
+            after = max(after, seen())
             growth = partial(self._client.xread, {LOG: f"{after}-0"}, count=1, block=BLOCK_MILLISECONDS)
             if await self._ask("read", growth, math.inf):
                 found, after = await self._read(after, math.inf)

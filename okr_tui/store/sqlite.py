@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -61,12 +61,14 @@ class SqliteStore:
                 f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
             ) from error
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[Record]) -> int:
         """See Store. One statement, so that it is in the log whole or not at all."""
         places = ", ".join(["(?, ?)"] * len(records))
         values = [value for record in records for value in (record.at, encode(record))]
         with self._failures("write"):
-            await self._database.execute(f"insert into log (at, body) values {places}", values)  # noqa: S608
+            cursor = await self._database.execute(f"insert into log (at, body) values {places}", values)  # noqa: S608
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """See Store. A record of a later version of the program is passed over."""
@@ -88,14 +90,15 @@ class SqliteStore:
                 found.append(Logged(sequence, decode(body)))
         return found
 
-    async def tail(self, after: int) -> AsyncIterator[list[Logged]]:
+    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
         """See Store."""
-        seen: tuple[int, int] | None = None
+        after = 0
+        last: tuple[int, int] | None = None
         while True:
             mark = self._mark()
-            if mark is None or mark != seen:
-                seen = mark
-                if found := await self.read(after):
+            if mark is None or mark != last:
+                last = mark
+                if found := await self.read(max(after, seen())):
                     after = found[-1].sequence
                     yield found
             await asyncio.sleep(LOOK_EVERY)

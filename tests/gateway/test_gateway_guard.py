@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from okr_tui.gateway.dialects import FailureError
 from okr_tui.gateway.guard import Guard
-from okr_tui.gateway.headers import query_upward, upward
+from okr_tui.gateway.headers import by_name, query_upward, upward
 from tests.services.house import House
 
 from .gate import TOKEN, Gate, Script, body, scripted, stream
@@ -89,9 +89,14 @@ async def test_loopback_names_and_the_own_origin_may_enter(gateway: Gate) -> Non
 def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
     guard = Guard(SecretStr(TOKEN), "0.0.0.0")
     for host in ("192.0.2.1:11435", "[2001:db8::1]:1", socket.gethostname()):
-        guard.admit("/healthz", [(b"host", host.encode())])
+        enter(guard, host)
     with pytest.raises(FailureError):
-        guard.admit("/healthz", [(b"host", b"rebound.example")])
+        enter(guard, "rebound.example")
+
+
+def enter(guard: Guard, host: str) -> None:
+    raw = [(b"host", host.encode())]
+    guard.enter({"path": "/healthz", "headers": raw}, by_name(raw))
 
 
 @pytest.mark.parametrize(
@@ -164,8 +169,8 @@ async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(house: House
 
 
 def test_headers_and_query_upward() -> None:
-    assert upward([(b"Accept", b"x"), (b"Proxy-Authorization", b"y"), (b"Sec-Fetch-Mode", b"z")]) == {
-        "accept": "x"
-    }
+    assert upward([(b"Accept", b"x"), (b"Proxy-Authorization", b"y"), (b"Sec-Fetch-Mode", b"z")]) == [
+        (b"accept", b"x")
+    ]
     assert query_upward(b"ts=1") == ""
     assert query_upward(b"a=1&ts=2&b=%20") == "a=1&b=%20"

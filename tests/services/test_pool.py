@@ -7,7 +7,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
 from okr_tui.services.checkpoints import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.services.pool import ENTRIES, Pool
-from okr_tui.store.base import Store
+from okr_tui.store.base import Logged, Store
 from okr_tui.store.memory import MemoryStore
 
 from .house import START, ManualClock
@@ -58,6 +58,30 @@ async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> N
     left = await store.read()
     assert ENTRIES <= len(left) < 2 * COMPACT_AFTER
     assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).requests == 1000 + 834
+
+
+class Counting(MemoryStore):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        self.reads += 1
+        return await super().read(after, limit)
+
+
+async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_before_it() -> None:
+    clock, store = ManualClock(), Counting()
+    one, two = await opened(store, clock), await opened(store, clock)
+    before = store.reads
+    await one.append(attempt(1, START))
+    await one.append(attempt(2, START), attempt(3, START))
+    assert store.reads == before
+    await two.append(attempt(0, START))
+    assert store.reads == before + 1
+    await one.catch_up()
+    assert one.state == two.state
+    assert one.sequence == two.sequence == 4
 
 
 async def test_a_kept_state_of_another_version_is_passed_over() -> None:

@@ -39,9 +39,23 @@ async def test_records_come_back_in_order_and_behind_a_place(store: Store) -> No
     assert [item.record for item in await store.read(logged[1].sequence)] == facts(3)[2:]
 
 
+async def test_an_append_tells_where_it_ended(store: Store) -> None:
+    ends = [await store.append(facts(count)) for count in (1, 3)]
+    assert ends == [(await store.read())[place].sequence for place in (0, 3)]
+
+
+async def test_the_tail_leaves_out_what_was_seen_by_another_way(store: Store) -> None:
+    seen = await store.append(facts(2))
+    tail = store.tail(lambda: seen)
+    await store.append([Reset(at=9, fingerprint="9")])
+    async with asyncio.timeout(5):
+        assert [item.record.kind for item in await anext(tail)] == ["reset"]
+    await tail.aclose()  # type: ignore[attr-defined]
+
+
 async def test_the_tail_gives_what_is_there_and_what_comes(store: Store) -> None:
     await store.append(facts(1))
-    tail = store.tail(0)
+    tail = store.tail(int)
     async with asyncio.timeout(5):
         first = await anext(tail)
         await store.append([Reset(at=9, fingerprint="9")])
@@ -76,7 +90,7 @@ async def test_trimming_drops_the_old_and_what_is_too_much(store: Store) -> None
 
 async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
     one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
-    tail = one.tail(0)
+    tail = one.tail(int)
     seen = asyncio.ensure_future(anext(tail))
     await two.append(facts(2))
     async with asyncio.timeout(5):

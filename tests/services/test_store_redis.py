@@ -42,7 +42,7 @@ def places(logged: Sequence[Logged]) -> list[int]:
 async def follow(store: RedisStore, count: int) -> list[Logged]:
     """What the tail gives until that many records came."""
     seen: list[Logged] = []
-    async for logged in store.tail(0):
+    async for logged in store.tail(int):
         seen += logged
         if len(seen) >= count:
             break
@@ -111,7 +111,7 @@ async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> Non
         await store.append([fact(1)])
         await client.xadd(LOG, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
         await client.set(LAST, 2)
-        tail = store.tail(0)
+        tail = store.tail(int)
         assert places(await anext(tail)) == [1]
         await store.append([fact(3)])
         assert places(await anext(tail)) == [3]
