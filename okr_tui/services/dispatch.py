@@ -214,7 +214,7 @@ class Dispatch:
         )
         if exchange.fault and not exchange.committed:
             record = record.model_copy(update={"next_fingerprint": self._following(progress, record)})
-        await self._pool.note(record)
+        await self._pool.note(record, hurried=record.fault is not None)
 
     def _following(self, progress: Progress, record: Attempt) -> str | None:
         """The key that the request moves to, for the log."""

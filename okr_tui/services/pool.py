@@ -118,13 +118,14 @@ class Pool:
         """
         await self._writer.add(records)
 
-    async def note(self, record: Record) -> None:
+    async def note(self, record: Record, *, hurried: bool = True) -> None:
         """Like `append`, for what a request learns: a log that takes no records stops no request.
 
-        Meanwhile this process alone knows of it, and goes on with that.
+        Meanwhile this process alone knows of it, and goes on with that. What nobody waits for need not be
+        hurried, so that more goes in together.
         """
         try:
-            await self.append(record)
+            await self._writer.add((record,), hurried=hurried)
         except StoreError as error:
             self.trouble = f"{error}; this process goes on alone, others do not see what it learns"
             self.state = apply(self.state, record, self.policy)

@@ -1,9 +1,13 @@
-"""Records on their way into the log: what comes while the log is busy goes in together."""
+"""Records on their way into the log: what comes while the log is busy, or may wait, goes in together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from okr_tui.domain.records import Record
+
+PATIENCE: Final = 0.005
+"""Seconds that a record may wait for others: writing is dear, and other processes look less often."""
 
 
 class Writer:
@@ -13,19 +17,31 @@ class Writer:
         self._write = write
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._gathering: asyncio.TimerHandle | None = None
 
-    async def add(self, records: Sequence[Record]) -> None:
+    async def add(self, records: Sequence[Record], *, hurried: bool = True) -> None:
         """Return once they are written; raises what `write` raised. A caller who is cancelled leaves them."""
-        written = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
         self._waiting.append((records, written))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._run())
+        if hurried:
+            self._begin()
+        elif self._writing is None and self._gathering is None:
+            self._gathering = loop.call_later(PATIENCE, self._begin)
         await written
 
     async def settled(self) -> None:
         """Return once everything is written, or has failed."""
-        while self._writing:
-            await asyncio.wait([self._writing])
+        while self._waiting or self._writing:
+            await asyncio.wait([self._begin()])
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._gathering:
+            self._gathering.cancel()
+            self._gathering = None
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._run())
+        return self._writing
 
     async def _run(self) -> None:
         try:
