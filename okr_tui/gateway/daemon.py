@@ -68,7 +68,7 @@ class DaemonGuard:
     def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """See Gatekeeper. A web page cannot sign; what the daemon serves comes under the daemon's name."""
         path: str = scope["path"]
-        self._heads.check(path, scope["headers"], headers)
+        self._heads.check(scope, headers)
         if path not in OPEN_PATHS and not self._is_signed(scope, headers.get("authorization", "")):
             raise failed(401, UNSIGNED, "unauthorized", {"www-authenticate": "Ollama"})
         return path

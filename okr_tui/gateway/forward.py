@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from okr_tui.cloud.client import Call
 from okr_tui.domain.errors import CloudError
-from okr_tui.gateway.body import Asked, look, receive_body, unpack
+from okr_tui.gateway.asked import Asked, look
+from okr_tui.gateway.body import receive_body, unpack
 from okr_tui.gateway.dialects import error_record
 from okr_tui.gateway.failures import OWN_ERRORS, cut_off
 from okr_tui.gateway.headers import downward, query_upward, upward

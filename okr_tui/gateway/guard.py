@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
@@ -16,6 +17,8 @@ LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz"})
 MOST_HEADERS: Final = 100
 LONGEST_HEAD: Final = 64 * 1024
+LONGEST_TARGET: Final = 8 * 1024
+CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 UNAUTHORIZED: Final = "this gateway's token is missing or wrong: `okr-tui connect` shows how to give it"
 
 
@@ -34,12 +37,20 @@ class Heads:
         names = {host.lower(), socket.gethostname().lower()} if self._exposed else {host.lower()}
         self._hosts = LOOPBACK_NAMES | names
 
-    def check(self, path: str, raw: list[tuple[bytes, bytes]], headers: Mapping[str, str]) -> None:
-        """Raises FailureError for a head out of bounds, or another host."""
+    def check(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """Raises FailureError for a head out of bounds, one of two meanings, or another host."""
+        raw: list[tuple[bytes, bytes]] = scope["headers"]
         if len(raw) > MOST_HEADERS:
             raise failed(431, f"more than {MOST_HEADERS} headers")
-        if len(path) + sum([len(name) + len(value) for name, value in raw]) > LONGEST_HEAD:
+        if sum([len(name) + len(value) for name, value in raw]) > LONGEST_HEAD:
             raise failed(431, f"the request's head is larger than {LONGEST_HEAD // 1024} KiB")
+        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
+            raise failed(414, f"the request's address is longer than {LONGEST_TARGET // 1024} KiB")
+        if any(CONTROLS.search(value) for _, value in raw):
+            raise failed(400, "a header holds control characters")
+        # Whatever stands between may have believed the other one about where the request ends.
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise failed(400, "the request has a length and comes in chunks")
         # A page of any web site can make a browser send requests here, under a name of its choice too.
         if not self._knows(_host_name(headers.get("host", "").lower())):
             raise failed(403, "this gateway does not answer under that host name")
@@ -64,7 +75,7 @@ class Guard:
     def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """See Gatekeeper. The path is told without the token that may stand before it."""
         path: str = scope["path"]
-        self._heads.check(path, scope["headers"], headers)
+        self._heads.check(scope, headers)
         _refuse_pages(headers)
         first, slash, rest = path.removeprefix("/").partition("/")
         in_path = self._is_token(first)

@@ -74,7 +74,18 @@ def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     named = {
         word.strip().lower() for name, value in found if name == b"connection" for word in value.split(b",")
     }
-    return [(name, value) for name, value in found if _goes_up(name) and name not in named]
+    return [
+        (name, value) for name, value in found if _goes_up(name) and name not in named and _is_text(value)
+    ]
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether the way to the cloud, which takes UTF-8 alone, leaves a value as it is."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def downward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -52,7 +52,7 @@ def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gat
 
 
 class _Protocol(H11Protocol):
-    """A connection that is cut when the head of a request takes too long, or nobody takes the answer."""
+    """A connection that is cut when what it owes takes too long, or nobody takes the answer."""
 
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
@@ -63,14 +63,25 @@ class _Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE:
+        if self._is_owed():
             self._watch()
         else:
             self._forget()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # what it still answers would come after the last word
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         self._unstick()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -80,6 +91,11 @@ class _Protocol(H11Protocol):
     def resume_writing(self) -> None:
         self._unstick()
         super().resume_writing()
+
+    def _is_owed(self) -> bool:
+        """Whether the caller has a head to send, or the rest of a body that nobody reads any more."""
+        answered = self.cycle is not None and self.cycle.response_complete
+        return self.conn.their_state is h11.IDLE or (self.conn.their_state is h11.SEND_BODY and answered)
 
     def _watch(self) -> None:
         if self._late is None:

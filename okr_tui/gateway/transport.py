@@ -5,7 +5,6 @@ square of what is under way; a gateway has much under way. The transport of http
 lets some of aiohttp's errors through and copies large bodies.
 """
 
-import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from okr_tui.domain.gateway import is_loopback
+from okr_tui.gateway.body import PIECE
 
 ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
@@ -48,6 +48,12 @@ def _parsed(address: str) -> URL:
 @lru_cache(maxsize=64)
 def _limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A large body a piece at a time: given whole, it would be copied."""
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
 
 
 class _Body(httpx.AsyncByteStream):
@@ -84,10 +90,9 @@ class Transport(httpx.AsyncBaseTransport):
                 request.method,
                 _parsed(str(request.url)),
                 headers=CIMultiDict(
-                    (name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw
+                    (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
                 ),
-                # Not a copy: a buffer shares the bytes that it is made of.
-                data=io.BytesIO(body) if body else None,
+                data=_pieces(body) if len(body) > PIECE else body or None,
                 allow_redirects=False,
                 timeout=_limits(timeout.get("connect"), timeout.get("read")),
             )

@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     load = Load(**vars(parser.parse_args()))
-    show(f"{load.streams} streams of {load.chunks} chunks, {load.requests} requests, {KEYS} keys")
+    show(f"{load.streams} streams of {load.chunks} chunks, {load.requests} requests, {len(KEYS)} keys")
     with (
         served(cloud) as (upstream, _),
         served(bare, upstream) as of_bare,

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import multiprocessing
+import re
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -28,7 +29,7 @@ from okr_tui.settings.layers import Sources
 HOST = "127.0.0.1"
 TOKEN = "0123456789abcdef" * 2
 PATH = "/v1/chat/completions"
-KEYS = 4
+KEYS = tuple(f"synthetic-key-of-a-benchmark-{place}" for place in range(4))
 UNBOUNDED = 100_000
 INTERVAL = 0.02
 END = b"data: [DONE]\n\n"
@@ -83,14 +84,13 @@ async def bare(upstream: str) -> AsyncIterator[ASGIApp]:
         yield application
 
 
-async def gateway(upstream: str) -> AsyncIterator[ASGIApp]:
+async def gateway(upstream: str, keys: Sequence[str] = KEYS) -> AsyncIterator[ASGIApp]:
     """The gateway as it runs in life, over a pool whose keys take any number of requests."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.json"
         policy = {"slots_unknown": UNBOUNDED, "queue_longest": UNBOUNDED}
-        keys = [f"synthetic-key-of-a-benchmark-{place}" for place in range(KEYS)]
         document = {
-            "pi-ollama": {"cloudUrl": upstream, "apiKeys": keys},
+            "pi-ollama": {"cloudUrl": upstream, "apiKeys": [*keys]},
             "okr-tui": {"store": f"sqlite:{folder}/log.db", "policy": policy},
         }
         settings.write_text(json.dumps(document))
@@ -107,8 +107,19 @@ async def serve(make: Make, upstream: str, ready: Pipe) -> None:
             async with serving(application, listener):
                 ready.send(f"http://{HOST}:{listener.getsockname()[1]}")
                 while await asyncio.to_thread(ready.recv):
-                    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                    ready.send(Used(time.process_time(), memory))
+                    ready.send(Used(time.process_time(), most_memory()))
+
+
+def most_memory() -> float:
+    """The most memory this process has held, in MiB.
+
+    On Linux, `ru_maxrss` begins with what the parent held when it made the process.
+    """
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(found[1]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2
 
 
 def run(make: Make, upstream: str, ready: Pipe) -> None:
@@ -123,6 +134,7 @@ def served(make: Make, upstream: str = "") -> Iterator[tuple[str, Pipe]]:
     here, there = context.Pipe()
     process = context.Process(target=run, args=(make, upstream, there))
     process.start()
+    there.close()
     try:
         yield here.recv(), here
     finally:

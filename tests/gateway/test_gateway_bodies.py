@@ -8,7 +8,8 @@ import pytest
 import zstandard
 
 from okr_tui.gateway import body as bodies
-from okr_tui.gateway.body import look, unpack
+from okr_tui.gateway.asked import look
+from okr_tui.gateway.body import unpack
 from okr_tui.gateway.dialects import FailureError
 from tests.services.house import House
 

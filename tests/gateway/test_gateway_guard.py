@@ -96,7 +96,8 @@ def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
 
 def enter(guard: Guard, host: str) -> None:
     raw = [(b"host", host.encode())]
-    guard.enter({"path": "/healthz", "headers": raw}, by_name(raw))
+    scope = {"path": "/healthz", "raw_path": b"/healthz", "query_string": b"", "headers": raw}
+    guard.enter(scope, by_name(raw))
 
 
 @pytest.mark.parametrize(

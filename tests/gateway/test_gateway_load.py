@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import socket
 import tracemalloc
-from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -13,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.domain.keys import fingerprint
-from okr_tui.gateway.body import look, receive_body
+from okr_tui.gateway.asked import look
+from okr_tui.gateway.body import receive_body
 from tests.services.house import MODEL, House
 
 from .gate import HELLO, TOKEN, Gate, Script, body, events, joined, scripted, stream
@@ -129,17 +128,6 @@ async def asking(gateway: Gate, limit: int) -> tuple[asyncio.StreamReader, async
     head = f"POST /api/chat HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\n"
     writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
     return reader, writer
-
-
-async def test_idle_connections_stop_nobody(gateway: Gate) -> None:
-    port = httpx.URL(gateway.url).port
-    with ExitStack() as stack:
-        for place in range(300):
-            idle = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            if place % 2:
-                idle.sendall(b"POST /api/chat HTTP/1.1\r\nhost: loc")
-        answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
-    assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_a_large_body_is_held_once() -> None:

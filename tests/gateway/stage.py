@@ -1,0 +1,67 @@
+"""A gateway that lasts through many tests, before a cloud that says what it is asked."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .gate import Gate, Script
+from .wire import SECONDS, Wire
+
+IDLE = 1
+"""Seconds that it keeps a connection on which nothing comes."""
+SHORT = 0.25
+"""Seconds that it waits for the rest of a request where none comes."""
+
+
+class Repeater(Script):
+    """A cloud that answers with the word it is asked; with "slow" only once that is `released`."""
+
+    def __init__(self) -> None:
+        super().__init__(*[self._repeat] * 10_000)
+        self.released = asyncio.Event()
+
+    async def _repeat(self, request: Request) -> Response:
+        word = (await request.json())["messages"][-1]["content"]
+        if word == "slow":
+            await self.released.wait()
+        return JSONResponse({"message": {"role": "assistant", "content": word}, "done": True})
+
+
+@dataclass
+class Stage:
+    """The two; `crashes` is what nobody caught in the loop."""
+
+    gateway: Gate
+    cloud: Repeater
+    crashes: list[dict[str, Any]] = field(default_factory=list)
+    others: set["asyncio.Task[Any]"] = field(default_factory=set)
+    """Tasks that are none of the requests'."""
+
+    async def asked(self) -> None:
+        """Until the cloud is asked something."""
+        async with asyncio.timeout(SECONDS):
+            while not self.cloud.bodies:  # noqa: ASYNC110 the loop has to run
+                await asyncio.sleep(0)
+
+    async def quiet(self) -> None:
+        """Until nothing is under way that has begun since `clear`."""
+        mine = {*self.others, asyncio.current_task()}
+        async with asyncio.timeout(SECONDS):
+            while asyncio.all_tasks() - mine:  # noqa: ASYNC110 the loop has to run
+                await asyncio.sleep(0)
+
+    def clear(self) -> None:
+        """Forget what was."""
+        self.others = asyncio.all_tasks()
+        self.cloud.released.clear()
+        for told in (self.cloud.heard, self.cloud.bodies, self.gateway.trouble, self.crashes):
+            told.clear()
+
+
+async def word_of(wire: Wire) -> object:
+    """The word of the next answer; None when there is none."""
+    answer = await wire.answer()
+    return answer.json()["message"]["content"] if answer else None

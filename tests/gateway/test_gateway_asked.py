@@ -1,0 +1,113 @@
+"""What a body asks for is found in any JSON, and every other byte of it stays as it was."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from okr_tui.domain.models import bare_name
+from okr_tui.gateway.asked import look
+from okr_tui.gateway.dialects import FailureError
+
+ANY = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+FIELDS = (
+    "stream",
+    "messages",
+    "input",
+    "system",
+    "instructions",
+    "prompt",
+    "prompt_cache_key",
+    "session_id",
+    "metadata",
+    "user",
+    "tools",
+)
+MESSAGES = some.lists(
+    some.fixed_dictionaries(
+        {}, optional={"role": some.sampled_from(["user", "system", "tool"]), "content": ANY}
+    )
+)
+DOCUMENTS = some.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, ANY) | {"messages": MESSAGES | ANY})
+
+
+@given(DOCUMENTS, some.booleans())
+def test_whatever_else_stands_in_it_the_model_and_the_streaming_are_found(
+    document: dict[str, object], ascii_only: bool
+) -> None:
+    text = json.dumps({**document, "model": "gpt-oss:20b"}, ensure_ascii=ascii_only)
+    asked = look(body := text.encode("utf-8", "surrogatepass"), {})
+    streams = document.get("stream")
+    assert (asked.model, asked.body) == ("gpt-oss:20b", body)
+    assert asked.streams is (streams if isinstance(streams, bool) else None)
+
+
+@given(DOCUMENTS, some.dictionaries(some.text(max_size=5), some.just({"model": "gpt-oss:20b-cloud"})))
+def test_another_name_of_a_model_is_replaced_and_nothing_else(
+    document: dict[str, object], nested: dict[str, object]
+) -> None:
+    whole = {**nested, **document, "model": "gpt-oss:20b-cloud"}
+    asked = look(json.dumps(whole).encode(), {})
+    assert asked.model == "gpt-oss:20b"
+    assert json.loads(asked.body) == {**whole, "model": "gpt-oss:20b"}
+
+
+def test_a_body_with_another_name_keeps_its_form() -> None:
+    sent = b'{"options":{"model":"m-cloud" , "seed":1.50},\n "model" : "m-cloud","more":"\xc3\xa9 \\u00e9"}'
+    asked = look(sent, {})
+    assert asked.body == sent.replace(b'"model" : "m-cloud"', b'"model":"m"')
+
+
+@pytest.mark.parametrize("name", ["g\u00fc-cloud", 'a"b-cloud', "a\\b-cloud"])
+def test_a_name_with_escapes_is_replaced_too(name: str) -> None:
+    for body in (json.dumps({"model": name}), json.dumps({"model": name}, ensure_ascii=False)):
+        assert json.loads(look(body.encode(), {}).body) == {"model": bare_name(name)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"model":"m","messages":[{"role":"user","content":"\\ud83d"}]}',
+        b'{"model":"m","x":' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"model":"m","temperature":NaN}',
+    ],
+)
+def test_json_that_others_read_is_read(content: bytes) -> None:
+    assert look(content, {}).model == "m"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not valid JSON"),
+        (b'{"model":"m"} {}', "not valid JSON"),
+        (b'{"model":"\xff"}', "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'["model"]', "not a JSON object"),
+        (b'{"model":7}', "the model's name"),
+        (b'{"model":""}', "the model's name"),
+        (b'{"model":"a\\nb"}', "the model's name"),
+        (b'{"model":"\\ud800"}', "the model's name"),
+    ],
+    ids=range(9),
+)
+def test_what_cannot_be_passed_on_is_refused_with_the_reason(content: bytes, words: str) -> None:
+    with pytest.raises(FailureError) as caught:
+        look(content, {})
+    assert caught.value.failure.status == 400
+    assert words in caught.value.failure.text
+
+
+def test_a_conversation_is_known_by_its_words_and_not_by_its_pictures() -> None:
+    def opening(*parts: dict[str, str]) -> str | None:
+        messages = [{"role": "user", "content": parts}]
+        return look(json.dumps({"messages": messages}).encode(), {}).opening
+
+    text, other = {"type": "text", "text": "What is it?"}, {"type": "text", "text": "Why?"}
+    assert opening(text) == opening(text, {"type": "image", "data": "QUJD"}) != opening(other)
+    assert opening({"type": "image", "data": "QUJD"}) is None
