@@ -1,5 +1,6 @@
 """A transcript alone under a pilot."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,6 +69,9 @@ class Talk:
         for _ in range(400):
             await self.pilot.pause(0.01)
             if turn.settled:
+                arranged = asyncio.Event()
+                self.host.call_after_refresh(arranged.set)
+                await arranged.wait()
                 await self.pilot.pause()
                 return
         raise AssertionError("the text was never drawn")

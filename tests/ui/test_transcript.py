@@ -1,8 +1,13 @@
 """Turns: what they show of thoughts, tools and endings, and what lies above them."""
 
-import pytest
+import os
+import subprocess
+import sys
 
-from okr_tui.domain.chat import Delta
+import pytest
+from textual.screen import Screen
+
+from okr_tui.domain.chat import Delta, Finished
 from okr_tui.ui.widgets.earlier import Earlier
 from okr_tui.ui.widgets.tool_line import ToolLine
 from okr_tui.ui.widgets.turn import Turn
@@ -10,15 +15,16 @@ from okr_tui.ui.widgets.turn import Turn
 from .talking import FENCE, talking
 
 
-@pytest.mark.parametrize("ending", ["stop", "fail", "finish"])
+@pytest.mark.parametrize("ending", ["stop", "fail", "finish", "whole"])
 async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
     async with talking() as talk:
         turn = await talk.ask()
         turn.show_event(Delta(FENCE + "tail"), 1.0)
-        {"stop": turn.stop, "fail": lambda: turn.fail("broke"), "finish": turn.finish}[ending]()
+        endings = {"stop": turn.stop, "fail": lambda: turn.fail("broke"), "finish": turn.finish}
+        endings.get(ending, lambda: turn.show_event(Finished("stop"), 2.0))()
         await talk.drawn(turn)
         assert talk.lines(turn) == [" scatter = 1", " print(scatter)", " tail"]
-        assert turn.exchange.incomplete is (ending != "finish")
+        assert turn.exchange.incomplete is (ending != "whole")
 
 
 async def test_removal_in_the_midst_is_harmless() -> None:
@@ -46,6 +52,41 @@ async def test_it_follows_the_end_unless_scrolled_up() -> None:
         turn.show_event(Delta("more\n" * 30), 1.0)
         await talk.drawn(turn)
         assert talk.at_end
+
+
+async def test_growth_is_one_layout() -> None:
+    async with talking() as talk:
+        turn = await talk.ask()
+        turn.show_event(Delta("line\n" * 30), 1.0)
+        await talk.drawn(turn)
+        layouts: list[Screen[object]] = []
+        talk.host.screen.screen_layout_refresh_signal.subscribe(talk.transcript, layouts.append)
+        turn.show_event(Delta("more\n" * 3), 1.0)
+        await talk.drawn(turn)
+        await talk.pilot.pause(0.1)
+        assert len(layouts) == 1
+        assert talk.at_end
+
+
+async def test_a_scrollbar_comes_and_goes() -> None:
+    async with talking() as talk:
+        turn = await talk.answered("word " * 40)
+        wide = turn.size.width
+        await talk.answered("line\n\n" * 20)
+        assert turn.size.width < wide
+        await talk.transcript.cut(0)
+        await talk.transcript.show([turn.exchange])
+        await talk.drawn(turn)
+        assert talk.transcript.query_one(Turn).size.width == wide
+
+
+def test_the_screen_is_drawn_soon_after_a_key() -> None:
+    script = "import okr_tui.ui.app, textual.constants; print(textual.constants.MAX_FPS)"
+    environment = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "120\n"
 
 
 async def test_older_turns_leave_and_come_back() -> None:

@@ -6,14 +6,15 @@ every flush. Work is done in small helpings, so a key press never waits for an a
 
 from typing import Final
 
+from rich.segment import Segment
 from textual import events
 from textual.content import Content
 from textual.geometry import Region, Size
+from textual.reactive import var
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.timer import Timer
-from textual.visual import Visual
 from textual.widget import Widget
 
 from okr_tui.ui.document import Document
@@ -29,6 +30,9 @@ HELPING: Final = 0.012
 
 class Answer(Widget):
     """Draws a document. Nothing ticks: a timer is set when text arrives and is gone when it is drawn."""
+
+    # Textual's own asks for a layout when it is set, which is in a layout: each growth would take two.
+    virtual_size = var(Size(0, 0))
 
     def __init__(self, document: Document) -> None:
         super().__init__(classes="answer")
@@ -126,10 +130,11 @@ class Answer(Widget):
             words = words.stylize(marked, start, len(words) if end == -1 else end)
         if row.fill:
             style += self._get_style(row.fill)
-        (strip, *_) = Visual.to_strips(
-            self, words or Content(" "), self.size.width, 1, style, apply_selection=False, pad=True
-        )
-        return strip.apply_offsets(0, y)
+        words = words or Content(" ")
+        spans = words.render(style, "", self._get_style)
+        strip = Strip([Segment(text, (style + each).rich_style) for text, each in spans], words.cell_length)
+        rest = (style + Style(reverse=False)).rich_style
+        return strip.adjust_cell_length(self.size.width, rest).apply_offsets(0, y)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text, wrapped lines whole again."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from textual import events
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
@@ -37,6 +38,8 @@ class Transcript(VerticalScroll):
 
     unfolded: var[bool] = var(False)
     selected: var[Turn | None] = var(None)
+    # As in an answer, so that growing takes one layout; a scrollbar that comes or goes asks for its own.
+    virtual_size = var(Size(0, 0))
 
     @dataclass
     class Chosen(Message):

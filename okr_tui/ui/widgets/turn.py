@@ -5,6 +5,7 @@ from typing import Final
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.reactive import var
 from textual.timer import Timer
 from textual.widget import Widget
@@ -28,6 +29,8 @@ class Turn(Vertical):
     """Draws an exchange. What arrives is noted at once and drawn at a pace the terminal can follow."""
 
     unfolded: var[bool] = var(False)
+    # As in an answer, so that growing takes one layout.
+    virtual_size = var(Size(0, 0))
 
     def __init__(self, exchange: Exchange) -> None:
         super().__init__(classes="turn")
