@@ -69,6 +69,16 @@ def is_command(text: str) -> bool:
     return text.startswith("/") and "\n" not in text.strip() and "/" not in word[1:] and len(word) > 1
 
 
+def question_of(text: str) -> str:
+    """What is asked by a prompt that is no command: of two slashes at its beginning the first is left out."""
+    return text[1:] if text.startswith("//") else text
+
+
+def as_typed(question: str) -> str:
+    """The prompt that asks exactly this, though it may look like a command."""
+    return f"/{question}" if is_command(question) or question.startswith("//") else question
+
+
 def parse(text: str) -> tuple[str, str]:
     """A command's name in lower case, and its argument; `/ollama SUB` is `/ollama-SUB` if there is one."""
     name, _, argument = text.strip().removeprefix("/").partition(" ")

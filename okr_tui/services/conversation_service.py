@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from okr_tui.domain.chat_options import ChatOptions
 from okr_tui.domain.conversation import Conversation, Found, Gauge
+from okr_tui.domain.draft import Draft
 from okr_tui.services.chat_events import ConversationEvent
 
 PAGE = 50
@@ -30,6 +31,12 @@ class ConversationService(Protocol):
 
     async def get(self, identifier: str) -> Conversation:
         """A conversation with its turns."""
+
+    async def draft(self, identifier: str) -> Draft:
+        """What was typed for it and not sent; "" is the new conversation. See Drafts on several programs."""
+
+    async def keep_draft(self, identifier: str, draft: Draft) -> None:
+        """Keep what is typed for it, in place of what was; an empty draft is forgotten."""
 
     async def recent(self, limit: int = PAGE, offset: int = 0) -> tuple[Found, ...]:
         """A page of conversations, the one used last first."""

@@ -9,12 +9,14 @@ from typing import Final
 
 from okr_tui.domain.chat_options import ChatOptions
 from okr_tui.domain.conversation import Conversation, Found, Gauge, gauge, title
+from okr_tui.domain.draft import Draft
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.export import from_json, to_json, to_markdown
 from okr_tui.domain.models import Model
 from okr_tui.services.asking import Asking, Request
 from okr_tui.services.background import to_its_end
 from okr_tui.services.conversation_service import PAGE, Answering, Form
+from okr_tui.services.drafts import Drafts
 from okr_tui.services.keyring import Keyring
 from okr_tui.services.shelf import Shelf
 from okr_tui.store.locate import state_folder
@@ -29,7 +31,8 @@ class Conversations:
         self._keyring = keyring
         self._shelf = Shelf(folder / FILE, keyring.clock)
         self._asking = Asking(keyring, self._shelf)
-        self._drafts: dict[str, Conversation] = {}
+        self._drafts = Drafts(self._shelf, folder, keyring.clock)
+        self._unasked: dict[str, Conversation] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -46,6 +49,7 @@ class Conversations:
 
     async def _close(self) -> None:
         await self._asking.close()
+        self._drafts.close()
         await self._shelf.close()
 
     @property
@@ -56,15 +60,23 @@ class Conversations:
     def new(self, model: str | None = None, options: ChatOptions | None = None) -> Conversation:
         """See ConversationService."""
         now = self._keyring.clock.time()
-        draft = Conversation(
+        begun = Conversation(
             uuid.uuid4().hex, model=model, options=options or ChatOptions(), created=now, updated=now
         )
-        self._drafts[draft.id] = draft
-        return draft
+        self._unasked[begun.id] = begun
+        return begun
 
     async def get(self, identifier: str) -> Conversation:
         """See ConversationService."""
-        return self._drafts.get(identifier) or await self._shelf.get(identifier)
+        return self._unasked.get(identifier) or await self._shelf.get(identifier)
+
+    async def draft(self, identifier: str) -> Draft:
+        """See ConversationService."""
+        return await self._drafts.get(identifier)
+
+    async def keep_draft(self, identifier: str, draft: Draft) -> None:
+        """See ConversationService."""
+        await self._drafts.keep(identifier, draft)
 
     async def named(self, start: str) -> str:
         """The whole identifier that begins so; raises ChatError when none or several do."""
@@ -98,18 +110,27 @@ class Conversations:
         )
 
     async def _changed(self, conversation: Conversation) -> Conversation:
-        if conversation.id in self._drafts:
-            self._drafts[conversation.id] = conversation
+        if conversation.id in self._unasked:
+            self._unasked[conversation.id] = conversation
         else:
             await self._shelf.change(conversation)
         return conversation
 
     async def branch(self, identifier: str, place: int) -> Conversation:
         """See ConversationService."""
+        branch = await self._branched(identifier, place)
+        if branch.turns:
+            await self._shelf.create(branch)
+        else:
+            self._unasked[branch.id] = branch
+        return branch
+
+    async def _branched(self, identifier: str, place: int) -> Conversation:
+        """A branch that is not stored yet."""
         origin = await self.get(identifier)
         now = self._keyring.clock.time()
         kept = origin.before(place)
-        branch = replace(
+        return replace(
             kept,
             id=uuid.uuid4().hex,
             created=now,
@@ -117,11 +138,6 @@ class Conversations:
             branched_from=origin.id,
             branched_at=kept.turns[-1].place if kept.turns else 0,
         )
-        if branch.turns:
-            await self._shelf.create(branch)
-        else:
-            self._drafts[branch.id] = branch
-        return branch
 
     async def compare(
         self, identifier: str | None, models: Sequence[str], options: ChatOptions | None = None
@@ -140,7 +156,7 @@ class Conversations:
     async def delete(self, identifier: str) -> str:
         """See ConversationService."""
         conversation = await self.get(identifier)
-        if self._drafts.pop(identifier, None) is None:
+        if self._unasked.pop(identifier, None) is None:
             now = self._keyring.clock.time()
             await self._shelf.delete(identifier, now)
         return f"Deleted {conversation.title}"
@@ -167,15 +183,15 @@ class Conversations:
         """See ConversationService."""
         conversation = await self.get(identifier)
         request = Request(conversation, self._others(only))
-        stored = identifier not in self._drafts
+        stored = identifier not in self._unasked
         answering = await self._asking.question(request, text, tuple(images), stored=stored)
-        self._drafts.pop(identifier, None)
+        self._unasked.pop(identifier, None)
         return answering
 
     async def edit(self, identifier: str, place: int, text: str, images: Sequence[str] = ()) -> Answering:
         """See ConversationService."""
-        branch = await self.branch(identifier, place)
-        return await self.ask(branch.id, text, images)
+        branch = await self._branched(identifier, place)
+        return await self._asking.question(Request(branch), text, tuple(images), stored=False)
 
     async def again(self, identifier: str, *, other_key: bool = False, only: int | None = None) -> Answering:
         """See ConversationService."""

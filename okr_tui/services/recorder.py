@@ -68,7 +68,8 @@ class Recorder:
         continued, self._continued = self._continued, None
         message = continued.message if continued else Message("assistant", "")
         place = continued.place if continued else self.conversation.next_place
-        answered = Answered(self._model, event.fingerprint, event.index, event.hops)
+        thought = continued.answered.thinking_ms if continued and continued.answered else None
+        answered = Answered(self._model, event.fingerprint, event.index, event.hops, thinking_ms=thought)
         self._pieces = [Delta(message.content, message.thinking)] if continued else []
         self._thinking = None
         self._growing = Turn(place, message, self._clock.time(), answered)
@@ -106,12 +107,18 @@ class Recorder:
         if self._growing is None or self._growing.answered is None:
             return
         self._unsaved = False
-        thought = self._thinking and round(1000 * (self._thinking[1] - self._thinking[0]))
-        answered = replace(self._growing.answered, thinking_ms=thought, error=error)
+        answered = replace(self._growing.answered, thinking_ms=self._thought(), error=error)
         message = replace(whole(self._pieces), incomplete=incomplete)
         turn = replace(self._growing, message=message, answered=answered)
         self._set(turn)
         await self._shelf.put(self.conversation, turn)
+
+    def _thought(self) -> int | None:
+        """Milliseconds of thinking, with those before the answer was cut off."""
+        before = self._growing.answered.thinking_ms if self._growing and self._growing.answered else None
+        if self._thinking is None:
+            return before
+        return (before or 0) + round(1000 * (self._thinking[1] - self._thinking[0]))
 
     def _set(self, turn: Turn) -> None:
         kept = self.conversation.before(turn.place).turns

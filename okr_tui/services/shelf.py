@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from okr_tui.domain.conversation import Conversation, Found, Turn
+from okr_tui.domain.draft import Draft
 from okr_tui.domain.errors import StoreError
 from okr_tui.services.clock import Clock
 from okr_tui.store.conversations import ConversationStore
@@ -22,17 +23,24 @@ class Shelf:
         self._clock = clock
         self._store: ConversationStore | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
         self._known: dict[str, Conversation] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever kept here."""
+        return self._store is not None or self._path.exists()
 
     async def get(self, identifier: str) -> Conversation:
         """A conversation with its turns; raises ChatError when there is none."""
+        store = await self._open()
         try:
-            found = await (await self._open()).get(identifier)
+            found = await store.get(identifier)
         except StoreError as error:
             if identifier not in self._known:
                 raise
             found = self._known[identifier]
-            await self._go_on_unsaved(error)
+            await self._go_on_unsaved(store, error)
         self._known[identifier] = found
         return found
 
@@ -56,6 +64,15 @@ class Shelf:
         """Drop the turns from a place on; `conversation` is as it is without them."""
         await self._write(conversation, lambda store: store.cut(conversation.id, place))
 
+    async def keep_draft(self, identifier: str, draft: Draft, now: float) -> None:
+        """Keep what was typed for a conversation; an empty draft is forgotten."""
+        store = await self._open()
+        try:
+            await store.keep_draft(identifier, draft, now)
+        except StoreError as error:
+            await self._go_on_unsaved(store, error)
+            await (await self._open()).keep_draft(identifier, draft, now)
+
     async def delete(self, identifier: str, now: float) -> None:
         """Take a conversation away; raises StoreError when the file does not allow it."""
         self._known.pop(identifier, None)
@@ -66,21 +83,26 @@ class Shelf:
         return await self.read(lambda store: store.search(words, limit))
 
     async def close(self) -> None:
-        """Let go of the file."""
-        if self._store:
-            await self._store.close()
+        """Let go of the file; whoever comes later is refused with a StoreError."""
+        async with self._opening:
+            self._closed = True
+            if self._store:
+                await self._store.close()
 
     async def _write(
         self, conversation: Conversation, action: Callable[[ConversationStore], Awaitable[None]]
     ) -> None:
         self._known[conversation.id] = conversation
+        store = await self._open()
         try:
-            await action(await self._open())
+            await action(store)
         except StoreError as error:
-            await self._go_on_unsaved(error)
+            await self._go_on_unsaved(store, error)
 
     async def _open(self) -> ConversationStore:
         async with self._opening:
+            if self._closed:
+                raise StoreError("the conversations are closed")
             if self._store is None:
                 try:
                     self._store = await ConversationStore.open(self._path, self._clock.time())
@@ -89,19 +111,19 @@ class Shelf:
             assert self._store is not None
             return self._store
 
-    async def _go_on_unsaved(self, error: StoreError) -> None:
+    async def _go_on_unsaved(self, failed: ConversationStore, error: StoreError) -> None:
+        """Leave a store that failed, unless another task has; raises the error where there is no way on."""
         async with self._opening:
-            if self.notice is None:
-                before = self._store
-                await self._use_memory(error)
-                if before:
-                    await before.close()
-            else:
+            if self._store is not failed:
+                return
+            if self._closed or self.notice is not None:
                 raise error
+            await self._use_memory(error)
+            await failed.close()
 
     async def _use_memory(self, error: StoreError) -> None:
         """Go on in memory with what can still be read, and with all that this process knows."""
         self.notice = f"{error}; the chat goes on, but nothing is saved"
         self._store = await ConversationStore.in_memory(self._path)
-        for conversation in self._known.values():
+        for conversation in list(self._known.values()):
             await self._store.keep(conversation)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.domain.chat_options import ChatOptions
 from okr_tui.domain.conversation import Conversation, Found
+from okr_tui.domain.draft import Draft
 
 EXCERPT_LONGEST: Final = 120
 MOST_WORDS: Final = 20
@@ -21,6 +22,12 @@ COLUMNS: Final = """c.id, c.title, c.model, c.options, c.created, c.updated, c.b
 def options_adapter() -> TypeAdapter[ChatOptions]:
     """Reads and writes a conversation's options."""
     return TypeAdapter(ChatOptions)
+
+
+@cache
+def draft_adapter() -> TypeAdapter[Draft]:
+    """Reads and writes a draft."""
+    return TypeAdapter(Draft)
 
 
 def select(rest: str, more: str = "''") -> str:

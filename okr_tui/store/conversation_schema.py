@@ -18,7 +18,8 @@ TABLES = (
         id integer primary key autoincrement, conversation text not null, place integer not null,
         at real not null, text text not null, body text not null, unique (conversation, place))""",
 )
-MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES,)
+DRAFTS = ("create table draft (conversation text primary key, at real not null, body text not null)",)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, DRAFTS)
 """What leads from each version to the next; a database's `user_version` counts those it has been through."""
 
 WORDS = (

@@ -1,22 +1,20 @@
-"""Conversations in one SQLite file that several processes share."""
+"""Conversations and drafts in one SQLite file that several processes share."""
 
-import asyncio
 import contextlib
 import json
-import os
-import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-import aiosqlite
 from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.domain.conversation import Conversation, Found, Turn
-from okr_tui.domain.errors import ChatError, StoreError
+from okr_tui.domain.draft import Draft
+from okr_tui.domain.errors import ChatError
 from okr_tui.domain.export import turn_adapter
+from okr_tui.store.conversation_file import ConversationFile
 from okr_tui.store.conversation_queries import (
+    draft_adapter,
     excerpt,
     found_conversation,
     options_adapter,
@@ -24,64 +22,13 @@ from okr_tui.store.conversation_queries import (
     select,
     wanted_words,
 )
-from okr_tui.store.conversation_schema import BUSY_SECONDS, prepare
 
 KEEP_DELETED: Final = 30 * 86400.0
 """Seconds for which a deleted conversation can be brought back."""
 
 
-class ConversationStore:
-    """The conversations of one user. Every failure of the file is a StoreError of one line.
-
-    A write is on the disk's way when it returns: a process that is killed loses nothing it was told of.
-    """
-
-    def __init__(self, name: str, database: aiosqlite.Connection, *, indexed: bool) -> None:
-        self.name = name
-        self._database = database
-        self._indexed = indexed
-        self._turns = asyncio.Lock()
-
-    @classmethod
-    async def open(cls, path: Path, now: float, *, indexed: bool = True) -> Self:
-        """Open or begin the file, made for its user alone; what was deleted long ago goes for good."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            store = await cls._prepared(str(path), str(path), indexed=indexed)
-        except (OSError, sqlite3.Error, StoreError) as error:
-            raise StoreError(f"conversations in {path} cannot be used: {_reason(error)}") from error
-        try:
-            await store._purge(now - KEEP_DELETED)
-        except BaseException:
-            await store.close()
-            raise
-        return store
-
-    @classmethod
-    async def in_memory(cls, copied: Path | None = None) -> Self:
-        """A store that ends with the process, with all of `copied` that can still be read."""
-        if copied is not None:
-            for option in ("mode=ro", "immutable=1"):
-                with contextlib.suppress(sqlite3.Error, OSError, StoreError):
-                    return await cls._prepared("memory", ":memory:", source=_address(copied, option))
-        return await cls._prepared("memory", ":memory:")
-
-    @classmethod
-    async def _prepared(
-        cls, name: str, target: str, *, source: str | None = None, indexed: bool = True
-    ) -> Self:
-        database = await aiosqlite.connect(target, isolation_level=None, timeout=BUSY_SECONDS)
-        try:
-            if source is not None:
-                async with aiosqlite.connect(source, uri=True) as readable:
-                    await readable.backup(database)
-            await database.execute("pragma journal_mode = wal")
-            await database.execute("pragma synchronous = normal")
-            return cls(name, database, indexed=await prepare(database, indexed=indexed))
-        except BaseException:
-            await database.close()
-            raise
+class ConversationStore(ConversationFile):
+    """The conversations of one user, and what was typed for them and not sent."""
 
     async def keep(self, conversation: Conversation) -> None:
         """Keep a conversation with its turns, in place of what was there of it; all or nothing."""
@@ -161,9 +108,37 @@ class ConversationStore:
         """Bring a deleted conversation back; raises ChatError when it is gone for good."""
         await self._mark(identifier, None)
 
-    async def close(self) -> None:
-        """Let go of the file."""
-        await self._database.close()
+    async def keep_draft(self, identifier: str, draft: Draft, now: float) -> None:
+        """Keep what was typed for a conversation, stored or not, in place of what was; an empty one goes."""
+        async with self._writing():
+            await self._database.execute("delete from draft where conversation = ?", (identifier,))
+            if draft:
+                row = (identifier, now, _dump(draft_adapter(), draft))
+                await self._database.execute("insert into draft values (?, ?, ?)", row)
+
+    async def draft(self, identifier: str) -> Draft:
+        """What was typed for a conversation; an empty draft when there is none that this version can read."""
+        query = "select body from draft where conversation = ?"
+        for (body,) in await self._rows(query, (identifier,)):
+            with contextlib.suppress(ValidationError, ValueError):
+                return draft_adapter().validate_python(json.loads(body))
+        return Draft()
+
+    async def homeless_drafts(self) -> tuple[str, ...]:
+        """The identifiers of drafts whose conversation was never stored, the newest first."""
+        query = """select conversation from draft where conversation not in (select id from conversation)
+            order by at desc, conversation"""
+        return tuple(row[0] for row in await self._rows(query, ()))
+
+    async def clear_out(self, now: float) -> None:
+        """Remove what was deleted KEEP_DELETED seconds ago, with its turns and its draft."""
+        async with self._writing():
+            for table in ("turn", "draft"):
+                gone = "select id from conversation where deleted < ?"
+                query = f"delete from {table} where conversation in ({gone})"  # noqa: S608 fixed names
+                await self._database.execute(query, (now - KEEP_DELETED,))
+            query = "delete from conversation where deleted < ?"
+            await self._database.execute(query, (now - KEEP_DELETED,))
 
     async def _mark(self, identifier: str, deleted: float | None) -> None:
         async with self._writing():
@@ -171,12 +146,6 @@ class ConversationStore:
             cursor = await self._database.execute(query, (deleted, identifier))
         if not cursor.rowcount:
             raise ChatError(f"there is no conversation {identifier[:40]!r}")
-
-    async def _purge(self, before: float) -> None:
-        async with self._writing():
-            query = "delete from turn where conversation in (select id from conversation where deleted < ?)"
-            await self._database.execute(query, (before,))
-            await self._database.execute("delete from conversation where deleted < ?", (before,))
 
     async def _insert(self, conversation: Conversation) -> None:
         query = "insert into conversation values (?, ?, ?, ?, ?, ?, ?, ?, null)"
@@ -203,32 +172,6 @@ class ConversationStore:
         ]
         await self._database.executemany(query, rows)
 
-    async def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
-        with self._failures("read"):
-            return list(await self._database.execute_fetchall(query, values))
-
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
-        """A transaction; the tasks of this process take turns."""
-        async with self._turns:
-            with self._failures("written"):
-                await self._database.execute("begin immediate")
-                try:
-                    yield
-                    await self._database.execute("commit")
-                except BaseException:
-                    # Told to end while the commit was on its way, there is nothing to take back.
-                    with contextlib.suppress(sqlite3.Error):
-                        await self._database.execute("rollback")
-                    raise
-
-    @contextlib.contextmanager
-    def _failures(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, ValueError) as error:
-            raise StoreError(f"conversations in {self.name} cannot be {action}: {_reason(error)}") from error
-
 
 def _dump(adapter: TypeAdapter[Any], value: object) -> str:
     # ASCII, since a model may send halves of characters, which no database takes.
@@ -236,12 +179,5 @@ def _dump(adapter: TypeAdapter[Any], value: object) -> str:
 
 
 def _text(text: str) -> str:
-    return text.encode(errors="replace").decode()
-
-
-def _address(path: Path, option: str) -> str:
-    return f"{path.absolute().as_uri()}?{option}"
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    # No search looks behind a NUL.
+    return text.encode(errors="replace").decode().replace("\0", " ")

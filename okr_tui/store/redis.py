@@ -107,14 +107,13 @@ class RedisStore:
     async def append(self, records: Sequence[Record]) -> int:
         """See Store. One script, so that it is in the log whole or not at all.
 
-        Sent again when the answer was lost, it is known by its token and not written twice; only after an
-        error is it unknown whether it was written. Places go on behind all that this process has seen,
-        even when the server came back with less than it had.
+        Sent again when the answer was lost, it is known by its token and not written twice. Places go on
+        behind all that this process has seen, even when the server came back with less than it had.
         """
         token = f"{PREFIX}append:{uuid.uuid4().hex}"
         values = [value for record in records for value in (record.at, encode(record))]
-        args = [self._seen, *values]
-        last = int(await self._ask("write", lambda: self._append(keys=[LOG, LAST, token], args=args)))
+        keys, args = [LOG, LAST, token], [self._seen, *values]
+        last = int(await self._ask("write", lambda: self._append(keys=keys, args=args)))
         self._seen = max(self._seen, last)
         return last
 

@@ -88,7 +88,9 @@ class OkrApp(SlashCommands):
 
     def _serve(self) -> None:
         self._serving = self.run_worker(
-            feeds.serve(self._open_service, self.post_message), group="service", exit_on_error=False
+            feeds.serve(self._open_service, self.post_message, self.keep_drafts),
+            group="service",
+            exit_on_error=False,
         )
 
     def action_open_again(self) -> None:
@@ -120,6 +122,7 @@ class OkrApp(SlashCommands):
     @on(feeds.ServiceOpened)
     def _service_opened(self, event: feeds.ServiceOpened) -> None:
         self.service, self.conversations = event.service, event.conversations
+        self.bring_draft_back()
 
     @on(feeds.SnapshotArrived)
     def _snapshot_arrived(self, event: feeds.SnapshotArrived) -> None:

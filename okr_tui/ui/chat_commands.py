@@ -20,6 +20,7 @@ from okr_tui.ui.widgets.chat_messages import Asked, Configured, How, NoModel, Si
 if TYPE_CHECKING:
     from okr_tui.services.conversation_service import Answering, ConversationService
     from okr_tui.ui.widgets.chat import ChatPane
+    from okr_tui.ui.widgets.talk import Talk
 
 NOT_READY = "the service is still being opened; try again"
 
@@ -99,10 +100,16 @@ class ChatCommands(SettingsCommands):
     @on(SidesAsked)
     def _sides_asked(self, event: SidesAsked) -> None:
         async def begin() -> None:
-            wanted = event.conversation
-            async with self._in_turn:
-                origin = (await self._stored(wanted)).id if wanted.id else None
-                sides = await self.saved.compare(origin, event.models, wanted.options)
+            wanted, side = event.conversation, self.chat.talks[0].number
+            try:
+                async with self._in_turn:
+                    origin = (await self._stored(wanted)).id if wanted.id else None
+                    sides = await self.saved.compare(origin, event.models, wanted.options)
+            except OkrError:
+                self.chat.ended(side)
+                raise
+            if self.chat.of(side) is None or not self.chat.rivals:
+                return
             await self.chat.show_sides(sides)
             self.chat.ask_all()
 
@@ -112,6 +119,8 @@ class ChatCommands(SettingsCommands):
     async def _answer_arrived(self, event: chat_feeds.AnswerArrived) -> None:
         from okr_tui.services.chat_events import ToolAsked
 
+        if not self.is_running:  # the screen is being taken down
+            return
         await self.chat.show_event(event.side, event.event, event.at)
         if isinstance(event.event, ToolAsked):
             self.push_screen(ConfirmTool(event.event))
@@ -123,7 +132,8 @@ class ChatCommands(SettingsCommands):
 
     @on(NoModel)
     def _no_model(self) -> None:
-        self.notify("Choose a model first: enter on a line of Models", severity="warning")
+        key = self.key_of("choose-model")
+        self.notify(f"Choose a model first: {key} on a line of Models", severity="warning")
 
     def answer_ended(self, worker: Worker[None], reason: str) -> bool:
         """Whether this worker was an answer; its end is shown, and what is stored of it read again."""
@@ -138,8 +148,7 @@ class ChatCommands(SettingsCommands):
             if isinstance(screen, ConfirmTool) and screen.gone:
                 screen.dismiss()
         chat.ended(side)
-        if self.conversations is not None:
-            chat.notice = self.conversations.notice or ""
+        self.say_notice()
         talk = chat.of(side)
         if worker.state is not WorkerState.SUCCESS and talk is not None and talk.conversation.id:
             self.run_worker(
@@ -147,11 +156,16 @@ class ChatCommands(SettingsCommands):
             )
         return True
 
+    def say_notice(self) -> None:
+        """Say in the pane that nothing is saved any more, if so."""
+        if self.conversations is not None:
+            self.chat.notice = self.conversations.notice or ""
+
     async def _look_again(self, side: int, name: str) -> None:
         self.chat.updated(side, await self.saved.get(name))
 
     async def end_answers(self) -> None:
-        """Stop what is coming and wait until it is stored: the service is about to close."""
+        """Stop what is coming and wait until it is stored."""
         workers = list(self._answers)
         for worker in workers:
             if not worker.is_cancelled:
@@ -169,21 +183,28 @@ class ChatCommands(SettingsCommands):
     def once_more(self, how: How, only: int | None = None) -> None:
         """Have the last question answered once more; `only` is the place of the one key to use."""
         talk = self.chat.talk
-        if how == "continue" and not talk.can_continue:
+        if talk.busy:
+            self.notify(f"An answer is still coming: {self.key_of('back')} stops it", severity="warning")
+        elif how == "continue" and not talk.can_continue:
             self.notify("The last answer is complete: there is nothing to continue", severity="warning")
         elif talk.conversation.question is None:
             self.notify("There is no question to ask again", severity="warning")
         else:
-            question = talk.conversation.question.message.content
-            if self.chat.prompt.text == question and not self.chat.running:
-                self.chat.prompt.put("")
+            self.chat.withdraw(talk.conversation.question.message.content)
             self.chat.ask(talk, how, only=only)
 
-    async def action_keep_side(self, place: int) -> None:
-        """Of two conversations, go on with one."""
+    def action_keep_side(self, place: int) -> None:
+        """Of two conversations, go on with one; what still comes on either stops and is kept."""
         talks = self.chat.talks
         if len(talks) > place and self.chat.rivals:
-            await self.chat.leave_sides(talks[place])
+            self.act(self._keep_side(talks[place]))
+
+    async def _keep_side(self, talk: "Talk") -> None:
+        await self.end_answers()
+        if talk in self.chat.talks and self.chat.rivals:
+            if talk.conversation.id:
+                talk.conversation = await self.saved.get(talk.conversation.id)
+            await self.chat.leave_sides(talk)
             self.chat.prompt.focus()
 
     def action_conversations(self, words: str = "") -> None:

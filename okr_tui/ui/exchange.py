@@ -91,6 +91,7 @@ class Exchange:
         match event:
             case Routed():
                 self.routes.append(Route(event.hops, event.index))
+                self._finished = None
             case Delta():
                 self.think(event.thinking, at)
                 self._calling = self._calling or bool(event.tool_calls)
@@ -130,15 +131,18 @@ class Exchange:
         self.finish()
 
     def finish(self) -> None:
-        """The answer is whole, unless its length cut it off."""
+        """Nothing more comes: the answer is whole, unless its length cut it off or nobody said so."""
         end = self._finished
+        if end is None:
+            words = "stopped before its end" if self.steps else "no answer came"
+            self.end(((words, WARNING),), incomplete=True)
+            return
         hops = sum(len(route.hops) for route in self.routes)
-        words = foot_text(end, hops) if end else "done"
-        self.end(((words, QUIET),), incomplete=end is not None and end.done_reason == "length")
+        self.end(((foot_text(end, hops), QUIET),), incomplete=end.done_reason == "length")
 
     def reopen(self) -> None:
         """It goes on: the last text is open again."""
-        self.foot, self.incomplete, self._thought_since = (), False, None
+        self.foot, self.incomplete, self._thought_since, self._finished = (), False, None, None
         for step in self.steps:
             if isinstance(step, Document):
                 step.whole = step is not self.steps[-1]

@@ -1,6 +1,6 @@
 """The only bridge from the service to the screen: what its iterators yield becomes messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,12 +56,19 @@ class TrailArrived(Message):
     trail: Trail
 
 
-async def serve(open_service: OpenService, post: Post) -> None:
-    """Hold the service open and post its snapshots until cancelled."""
+async def serve(
+    open_service: OpenService, post: Post, at_end: Callable[[], Coroutine[None, None, None]]
+) -> None:
+    """Hold the service open and post its snapshots until cancelled; `at_end` is done before it is closed."""
     async with open_service() as (service, conversations):
+        from okr_tui.services.background import to_its_end
+
         post(ServiceOpened(service, conversations))
-        async for snapshot in service.snapshots():
-            post(SnapshotArrived(snapshot))
+        try:
+            async for snapshot in service.snapshots():
+                post(SnapshotArrived(snapshot))
+        finally:
+            await to_its_end(at_end())
 
 
 async def page(service: Service, asked: FeedList.PageAsked, post: Post) -> None:

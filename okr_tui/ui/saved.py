@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from okr_tui.domain.chat import Finished
 from okr_tui.domain.conversation import Answered, Conversation, Turn
 from okr_tui.ui.exchange import Exchange, Route, Tool
-from okr_tui.ui.lines import WARNING, one_line
+from okr_tui.ui.lines import one_line
 
 SUMMARY_WORDS = 60
 
@@ -27,8 +27,7 @@ def exchanges_of(conversation: Conversation) -> list[Exchange]:
             _result(found[-1], turn)
     for exchange in found:
         if not exchange.ended:
-            words = "stopped before its end" if exchange.steps else "no answer came"
-            exchange.end(((words, WARNING),), incomplete=True)
+            exchange.finish()
     return found
 
 
@@ -75,9 +74,9 @@ def _answer(exchange: Exchange, turn: Turn) -> None:
         return
     if not message.incomplete:
         exchange.finish_as(_finished(answered))
-    elif answered.error in (None, "stopped"):
+    elif answered.error == "stopped":
         exchange.stop()
-    else:
+    elif answered.error:
         exchange.fail(answered.error)
 
 

@@ -14,10 +14,15 @@ class SavedCommands(TurnCommands):
     """What can be brought back, the newest last."""
 
     def open_saved(self, identifier: str) -> None:
-        """Show a stored conversation, ready for the next question."""
+        """Show a stored conversation with its draft; what is answered meanwhile stops and is kept."""
 
         async def show() -> None:
-            await self.chat.show(await self.saved.get(identifier))
+            conversation = await self.saved.get(identifier)
+            if self.chat.running:
+                await self.end_answers()
+                conversation = await self.saved.get(identifier)
+            await self.keep_drafts()
+            await self.chat.show(conversation, await self.saved.draft(identifier))
             self.dashboard.action_prompt()
 
         self.act(show())

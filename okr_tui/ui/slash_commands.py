@@ -1,6 +1,5 @@
 """Carries out what a person types behind a slash, as far as it needs the screen."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,12 +9,12 @@ from okr_tui.domain.chat_options import think_levels
 from okr_tui.domain.errors import ChatError, OkrError
 from okr_tui.domain.models import bare_name
 from okr_tui.domain.slash import FORMS
-from okr_tui.services.images import check_sight, pasted_image, read_image
+from okr_tui.services.images import pasted_image
 from okr_tui.ui.lines import FAULT, QUIET
 from okr_tui.ui.saved_commands import SavedCommands
 from okr_tui.ui.screens.export import RenameConversation
-from okr_tui.ui.widgets.chat_messages import Commanded, PasteCut, PictureNamed
-from okr_tui.ui.widgets.chat_words import Picture, model_named
+from okr_tui.ui.widgets.chat_messages import Commanded
+from okr_tui.ui.widgets.chat_words import model_named
 from okr_tui.ui.widgets.talks import Rival
 
 NO_OPTIONS = "Nothing is set: the model uses its defaults. /set temperature 0.2 sets an option."
@@ -26,9 +25,17 @@ class SlashCommands(SavedCommands):
 
     @on(Commanded)
     def _commanded(self, event: Commanded) -> None:
+        self.chat.commanded = event.text
         self.act(self._carry_out(event.text))
 
     async def _carry_out(self, text: str) -> None:
+        try:
+            await self._done(text)
+        finally:
+            self.chat.commanded = ""
+            self.chat.tell_draft()
+
+    async def _done(self, text: str) -> None:
         from okr_tui.services.slash import Said, carry_out
 
         if self.service is None:
@@ -177,27 +184,7 @@ class SlashCommands(SavedCommands):
         path = pasted_image(argument) or _path(argument)
         if path is None:
             raise ChatError("/image needs the path of a picture")
-        await self._attach_picture(path)
-
-    async def _attach_picture(self, path: Path) -> None:
-        check_sight(model_named(self.chat.model, self.chat.models), len(self.chat.pictures) + 1)
-        self.chat.attach(Picture(path.name, await asyncio.to_thread(read_image, path)))
-
-    @on(PictureNamed)
-    def _picture_named(self, event: PictureNamed) -> None:
-        async def attach() -> None:
-            try:
-                await self._attach_picture(event.path)
-            except ChatError:
-                # What was pasted is not lost: it may have been meant as words.
-                self.chat.prompt.put_in(event.text or "")
-                raise
-
-        self.act(attach())
-
-    @on(PasteCut)
-    def _paste_cut(self, event: PasteCut) -> None:
-        self.notify(f"{event.dropped:,} characters of what was pasted were too many", severity="warning")
+        await self.attach_picture(path)
 
 
 def _path(text: str) -> Path | None:

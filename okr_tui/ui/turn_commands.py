@@ -7,7 +7,7 @@ from textual import on
 
 from okr_tui.domain.chat_options import think_levels
 from okr_tui.domain.conversation import code_blocks
-from okr_tui.ui.chat_commands import ChatCommands
+from okr_tui.ui.draft_commands import DraftCommands
 from okr_tui.ui.screens.code import PickCode
 from okr_tui.ui.widgets.chat_words import model_named
 from okr_tui.ui.widgets.transcript import Transcript
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from okr_tui.ui.widgets.turn import Turn
 
 
-class TurnCommands(ChatCommands):
+class TurnCommands(DraftCommands):
     """Acts on the selected turn; without a selection on the last one."""
 
     def action_think_level(self) -> None:

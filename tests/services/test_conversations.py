@@ -152,6 +152,15 @@ async def test_editing_a_question_branches(chat: Conversations) -> None:
     assert len((await chat.get(draft.id)).turns) == 4
 
 
+async def test_an_edit_that_is_refused_leaves_no_branch(chat: Conversations) -> None:
+    draft = chat.new(MODEL)
+    await end(await chat.ask(draft.id, "hello"))
+    await end(await chat.ask(draft.id, "hello again"))
+    with pytest.raises(ChatError, match="takes no images"):
+        await chat.edit(draft.id, 3, "see", ("x",))
+    assert len(await chat.recent()) == 1
+
+
 async def test_again_on_another_account(chat: Conversations, house: House, keyring: Keyring) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))

@@ -269,5 +269,5 @@ async def test_a_key_cycles_what_the_model_may_think(service: ScriptedService) -
         assert (await stored(driver)).options.think == "low"
         await driver.press("ctrl+l")
         await send(driver, "more")
-        await driver.until(lambda: len(service.questions) == 2)
+        await driver.until(lambda: len(service.questions) == 2 and settled(driver))
     assert [asked.think for asked in service.questions] == ["low", "medium"]

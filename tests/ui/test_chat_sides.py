@@ -92,3 +92,48 @@ async def test_an_unknown_model_is_a_line_and_the_text_stays(service: ScriptedSe
         await driver.toast("there is no model 'nobody' in the list", "error")
         assert pane(driver).prompt.text == "/compare nobody"
         assert not pane(driver).rivals
+
+
+async def test_the_question_for_both_is_asked_once(service: ScriptedService) -> None:
+    service.answer = answer("yes")
+    async with driven(service) as driver:
+        await compare(driver)
+        await driver.type("why")
+        pane(driver).prompt.action_send()
+        pane(driver).prompt.action_send()
+        await driver.until(lambda: len(turns(driver)) == 2 and settled(driver))
+        await driver.pilot.pause(0.05)
+        assert len(pane(driver).talks) == 2
+    assert len(service.questions) == 2
+
+
+async def test_both_can_be_asked_after_they_could_not(service: ScriptedService) -> None:
+    service.answer = answer("yes")
+    async with driven(service) as driver:
+        await compare(driver)
+        saved = driver.app.conversations
+        driver.app.conversations = None
+        await send(driver, "why")
+        await driver.toast("still being opened", "error")
+        driver.app.conversations = saved
+        assert pane(driver).prompt.text == "why"
+        assert not pane(driver).running
+        await driver.press("enter")
+        await driver.until(lambda: len(turns(driver)) == 2 and settled(driver))
+
+
+async def test_the_side_that_is_kept_shows_what_came_of_it(service: ScriptedService) -> None:
+    service.answer = (ROUTED, Delta("half"), asyncio.Event())
+    async with driven(service) as driver:
+        await compare(driver)
+        await send(driver, "why")
+        await driver.until(lambda: [turn.text for turn in turns(driver)].count("half") == 2)
+        kept = pane(driver).talks[1].conversation.id
+        await driver.press("f3")
+        await driver.until(lambda: len(pane(driver).talks) == 1 and pane(driver).talk.can_continue)
+        assert pane(driver).conversation.id == kept
+        assert [turn.text for turn in turns(driver)] == ["half"]
+        service.answer = answer(" and whole")
+        await driver.press("ctrl+g")
+        await driver.until(lambda: settled(driver) and not pane(driver).talk.can_continue)
+        assert [turn.text for turn in turns(driver)] == ["half and whole"]

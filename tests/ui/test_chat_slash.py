@@ -101,7 +101,7 @@ async def test_options_are_set_shown_and_sent(service: ScriptedService) -> None:
         assert pane(driver).prompt.text == "/set temperature 9"
         pane(driver).prompt.clear()
         await send(driver, "why")
-        await driver.until(lambda: service.questions)
+        await driver.until(lambda: service.questions and settled(driver))
         assert service.questions[0].sampling == {"temperature": 0.2}
         assert service.questions[0].messages[0].content == "be brief"
 

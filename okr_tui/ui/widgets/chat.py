@@ -12,19 +12,19 @@ from textual.widgets import Static
 
 from okr_tui.domain.chat_options import think_levels
 from okr_tui.domain.conversation import Conversation, gauge
+from okr_tui.domain.draft import Draft
 from okr_tui.domain.models import Model
 from okr_tui.domain.slash import complete, is_command
 from okr_tui.services.images import pasted_image
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.action import Place
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.keyed import KeyedApp
+from okr_tui.ui.keyed import keys_of
 from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle
-from okr_tui.ui.widgets.chat_messages import Commanded, NoModel, SidesAsked
+from okr_tui.ui.widgets.chat_messages import Commanded, NoModel, PromptReady, SidesAsked
 from okr_tui.ui.widgets.chat_words import (
-    BEFORE_BOTH,
-    EDITING,
     both_line,
+    editing_line,
     empty_words,
     model_named,
     options_line,
@@ -66,10 +66,11 @@ class ChatPane(Drafting):
         yield Prompt()
 
     def on_mount(self) -> None:
-        """Say what to do first."""
+        """Say what to do first, and that a draft may come."""
         self.prompt.completions = self._completions
         self.prompt.takes = lambda text: pasted_image(text) is not None
         self.draw()
+        self.post_message(PromptReady())
 
     @property
     def models(self) -> list[Model]:
@@ -87,18 +88,26 @@ class ChatPane(Drafting):
         self.configure(replace(self.conversation, model=model))
         self.prompt.focus()
 
-    async def show(self, conversation: Conversation) -> None:
-        """Another conversation, alone."""
+    async def show(self, conversation: Conversation, draft: Draft | None = None) -> None:
+        """Another conversation, alone, with its draft; without one, what stands in the prompt goes along."""
         self.stop()
+        changes = draft is not None and conversation.id != self.home
+        if draft is not None and changes:
+            self.change_draft(conversation, draft)
         await self.leave_sides()
-        self.leave_editing()
+        if not changes:
+            self.end_editing()
+            self.goes_on_as(conversation.id)
         await self.talks[0].show(conversation)
+        question = conversation.question
+        if question is not None and conversation.unanswered and not question.message.images:
+            self.give_back(question.message.content)
         self.settle()
 
     async def begin_anew(self) -> None:
-        """An empty conversation; the model and its options stay."""
+        """The new conversation with what was typed for it; the model and its options stay."""
         before = self.conversation
-        await self.show(Conversation("", model=before.model, options=before.options))
+        await self.show(Conversation("", model=before.model, options=before.options), self.unasked)
 
     async def say(self, text: str, style: str = QUIET) -> None:
         """A quiet block under the turns that belongs to the screen alone."""
@@ -118,6 +127,8 @@ class ChatPane(Drafting):
             self.sent = event.text
             if self.rivals and len(self.talks) == 1:
                 models = tuple(model for model, _ in self.rivals)
+                # Until both are there, nothing else is asked.
+                self.talk.pending = True
                 self.post_message(SidesAsked(self.conversation, models))
             else:
                 self.ask_all()
@@ -167,6 +178,7 @@ class ChatPane(Drafting):
 
     def draw(self) -> None:
         """Title, options, notes and what the last answer offers."""
+        self.tell_draft()
         talks, conversation = self.talks, self.conversation
         known = model_named(conversation.model, self.models)
         via = self.talk.via or (self.snapshot.pool.active if self.snapshot else None)
@@ -182,7 +194,7 @@ class ChatPane(Drafting):
             self.prompt.placeholder = content(
                 ((f"ask {short(' and '.join(rivals) or conversation.model, 60)}", QUIET),)
             )
-        words = empty_words(conversation, self._key("conversations"))
+        words = empty_words(conversation, self._key)
         self.query_one("#chat-empty", Static).update(content(((words, QUIET),)))
         for selector, line in (
             ("#chat-note", self._note(gauge(conversation, known).warning)),
@@ -192,11 +204,10 @@ class ChatPane(Drafting):
             self.query_one(selector).display = bool(line)
 
     def _note(self, warning: str | None) -> Line:
-        keys = " or ".join(self._key(f"keep-{side}") for side in ("first", "second"))
         if self.editing is not None:
-            return EDITING
+            return editing_line(self._key)
         if self.rivals:
-            return BEFORE_BOTH if len(self.talks) == 1 else both_line(keys)
+            return both_line(self._key, asked=len(self.talks) > 1)
         words = warning or self.notice
         return ((f"▲ {words}", WARNING),) if words else ()
 
@@ -204,7 +215,9 @@ class ChatPane(Drafting):
         again = f"{self._key('again-elsewhere')} again on another key"
         if talk.can_continue:
             return f"{self._key('continue-answer')} continue · {again}"
-        return f"enter sends it again · {again}" if talk.can_ask_again else ""
+        if not talk.can_ask_again:
+            return ""
+        return f"enter sends it again · {again}" if self.prompt.text else again
 
     def _key(self, action: str) -> str:
-        return self.app.key_of(action) if isinstance(self.app, KeyedApp) else ""
+        return keys_of(self.app)(action)

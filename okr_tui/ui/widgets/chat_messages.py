@@ -7,6 +7,7 @@ from typing import Literal
 from textual.message import Message
 
 from okr_tui.domain.conversation import Conversation
+from okr_tui.domain.draft import Draft
 
 How = Literal["ask", "edit", "again", "other", "continue"]
 
@@ -70,6 +71,27 @@ class PictureNamed(Message):
 
     path: Path
     text: str | None = None
+
+
+@dataclass
+class PicturesKept(Message):
+    """The pictures of a conversation's draft that came back are to be read again from these paths."""
+
+    conversation: str
+    paths: tuple[str, ...]
+
+
+@dataclass
+class PromptReady(Message):
+    """The prompt is there, for the draft that was kept."""
+
+
+@dataclass
+class Drafted(Message):
+    """What is typed for a conversation is another now; `conversation` is "" for the new one."""
+
+    conversation: str
+    draft: Draft
 
 
 @dataclass

@@ -2,24 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from okr_tui.domain.chat_options import think_levels
 from okr_tui.domain.conversation import FULL_SHARE, UNTITLED, WARN_SHARE, Conversation, gauge
 from okr_tui.domain.models import Model, bare_name, short_context
+from okr_tui.ui.keyed import KeyOf
 from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, Part, fit, one_line
 from okr_tui.ui.parts import safe
 
 TITLE_LONGEST = 32
 SEPARATOR: Part = (" · ", QUIET)
-EDITING: Line = (("✎ another question in its place, in a branch", NOTICE), (" · esc leaves", QUIET))
-BEFORE_BOTH: Line = (("⇆ the next question goes to both", NOTICE), (" · esc leaves", QUIET))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that goes along with the next question: its file's name, and base64."""
+    """An image that goes along with the next question: its file, and base64."""
 
-    name: str
+    path: Path
     data: str
 
 
@@ -81,21 +81,32 @@ def model_named(name: str | None, models: Sequence[Model]) -> Model | None:
     return next((model for model in models if model.id == wanted), None)
 
 
-def empty_words(conversation: Conversation, saved_key: str) -> str:
+def empty_words(conversation: Conversation, key_of: KeyOf) -> str:
     """What to do while there is nothing to read."""
     if not conversation.model:
-        first = "No model chosen.\nenter on a line of Models, then type below."
+        first = f"No model chosen.\n{key_of('choose-model')} on a line of Models, then type below."
     else:
         first = f"Ask {short(conversation.model)} something."
-    return f"{first}\n\n{saved_key} earlier conversations · / commands"
+    return f"{first}\n\n{key_of('conversations')} earlier conversations · / commands"
 
 
-def both_line(keys: str) -> Line:
-    """What can be done while two conversations are asked."""
-    return (("⇆ both are asked", NOTICE), (f" · {keys} goes on with one · esc neither", QUIET))
+def editing_line(key_of: KeyOf) -> Line:
+    """What the next question does while another one is edited."""
+    words = "✎ another question in its place, in a branch"
+    return ((words, NOTICE), (f" · {key_of('back')} leaves", QUIET))
+
+
+def both_line(key_of: KeyOf, *, asked: bool) -> Line:
+    """What can be done before two conversations are asked, and while they are."""
+    if not asked:
+        return (("⇆ the next question goes to both", NOTICE), (f" · {key_of('back')} leaves", QUIET))
+    keys = " or ".join(map(key_of, ("keep-first", "keep-second")))
+    return (("⇆ both are asked", NOTICE), (f" · {keys} goes on with one · {key_of('back')} neither", QUIET))
 
 
 def pictures_line(pictures: Sequence[Picture]) -> Line:
     """What goes along with the next question."""
-    chips: list[Part] = [(f" ▣ {short(picture.name)} ", "$text-accent on $surface") for picture in pictures]
+    chips: list[Part] = [
+        (f" ▣ {short(picture.path.name)} ", "$text-accent on $surface") for picture in pictures
+    ]
     return (*chips, ("  backspace in an empty prompt removes the last", QUIET)) if chips else ()

@@ -9,7 +9,8 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from okr_tui.domain.slash import BY_NAME, parse
+from okr_tui.domain.draft import joined
+from okr_tui.domain.slash import BY_NAME, as_typed, parse
 from okr_tui.ui.actions import bindings
 
 PASTE_LONGEST: Final = 100_000
@@ -54,7 +55,7 @@ class Prompt(TextArea):
             id="prompt",
             compact=True,
             highlight_cursor_line=False,
-            placeholder="choose a model with enter, then ask here",
+            placeholder="choose a model, then ask here",
         )
         self.cursor_blink = False
         self.earlier: Sequence[str] = ()
@@ -62,6 +63,7 @@ class Prompt(TextArea):
         self.takes: Callable[[str], bool] = lambda _: False
         self._back = 0
         self._draft = ""
+        self._recalled = ""
         self._marked: int | None = None
         self._closed_at: str | None = None
 
@@ -77,11 +79,26 @@ class Prompt(TextArea):
         self.text = text
         self.move_cursor(self.document.end)
 
+    @property
+    def typed(self) -> str:
+        """What the person wrote: a question that was brought back counts once it was changed."""
+        if not self._back:
+            return self.text
+        return self._draft if self.text == self._recalled else joined(self.text, self._draft)
+
+    def begin(self, text: str) -> None:
+        """Fill in a text in place of all that was typed."""
+        self._back, self._draft = 0, ""
+        self.put(text)
+
     def let_go(self, sent: str) -> None:
-        """Forget what was sent; what was typed behind it since then stays."""
-        self._back = 0
-        rest = self.text.lstrip()
-        self.put(rest[len(sent) :].lstrip() if rest.startswith(sent) else self.text)
+        """Forget what was sent; what was typed behind it since then, or before an earlier question, stays."""
+        text, draft = self.text, self._draft if self._back else ""
+        if text.lstrip().startswith(sent):
+            text = _behind(sent, text)
+        else:
+            draft = _behind(sent, draft)
+        self.begin(joined(text, draft))
 
     def on_key(self, event: events.Key) -> None:
         """Keys that mean something else here than in a text."""
@@ -124,10 +141,11 @@ class Prompt(TextArea):
         self._say_candidates()
 
     def _recall(self, back: int) -> None:
-        if not self._back:
-            self._draft = self.text
-        self._back = back
-        self.put(self.earlier[-back] if back else self._draft)
+        self._draft = self.typed
+        # Another conversation may have fewer.
+        self._back = min(back, len(self.earlier))
+        self.put(as_typed(self.earlier[-self._back]) if self._back else self._draft)
+        self._recalled = self.text
 
     @on(TextArea.Changed)
     def _text_changed(self) -> None:
@@ -161,3 +179,8 @@ class Prompt(TextArea):
     def action_new_line(self) -> None:
         """Begin a new line."""
         self.insert("\n")
+
+
+def _behind(sent: str, text: str) -> str:
+    rest = text.lstrip()
+    return rest[len(sent) :].lstrip() if rest.startswith(sent) else text

@@ -74,14 +74,15 @@ class Talk(Vertical):
         side.display = bool(words)
 
     async def show(self, conversation: Conversation) -> None:
-        """Another conversation."""
-        self.conversation, self.running, self.via = conversation, None, None
+        """Another conversation, under another number: what still comes of the one before is not for it."""
+        self.number = next(numbers)
+        self.conversation, self.running, self.via, self.pending = conversation, None, None, False
         await self.transcript.show(exchanges_of(conversation))
 
     async def began(self, conversation: Conversation) -> None:
         """The end of this conversation is being answered; a branch is shown as a whole."""
         exchange = reopened(conversation)
-        if conversation.id == self.conversation.id or self.empty:
+        if self.conversation.id in ("", conversation.id):
             await self.transcript.cut(exchange.place or 1)
         else:
             await self.transcript.show(exchanges_of(conversation)[:-1])

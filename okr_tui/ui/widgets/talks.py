@@ -1,5 +1,6 @@
 """The conversations of the chat, one or two side by side, and their answers as they come."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.containers import Container, Vertical
@@ -72,6 +73,9 @@ class Talks(Vertical):
     def give_back(self, question: str) -> None:
         """A question got no word of an answer."""
 
+    def goes_on_as(self, identifier: str) -> None:
+        """What is shown is stored from now on, or goes on in a branch, under that identifier."""
+
     def settle(self) -> None:
         """Nothing comes any more on some side: other keys apply."""
         self.draw()
@@ -111,9 +115,12 @@ class Talks(Vertical):
             await talk.began(event.conversation)
             if event.turn is not None:
                 self.accepted()
+            self.goes_on_as(event.conversation.id)
             self.draw()
         elif isinstance(event, Ended):
-            talk.conversation = event.conversation
+            # Model, options and title may have been changed meanwhile.
+            ended = event.conversation
+            talk.conversation = replace(talk.conversation, turns=ended.turns, updated=ended.updated)
             talk.finish()
         else:
             via = talk.via
@@ -151,6 +158,7 @@ class Talks(Vertical):
         """No more comes on that side, however it ended."""
         if talk := self.of(side):
             talk.pending = False
+            self._returned(talk)
             talk.stop()
             self.settle()
 
@@ -186,6 +194,8 @@ class Talks(Vertical):
         for talk in others:
             await talk.remove()
         first.only, self._before = None, None
+        if keep is not None:
+            self.goes_on_as(keep.conversation.id)
         if kept is not None and others:
             await first.show(kept)
         self.settle()

@@ -1,0 +1,60 @@
+"""What one process among several holds: a locked file for each claim, let go when the process ends."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # a system without such locks
+    fcntl = None  # type: ignore[assignment]
+
+SUFFIX = ".lock"
+
+
+class Claims:
+    """The claims of one process on names in a folder. Where nothing can be locked every claim is granted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, int | None] = {}
+
+    def take(self, name: str) -> bool:
+        """Claim a name of letters and digits; False while another process holds it."""
+        if name in self._held:
+            return True
+        try:
+            self._held[name] = self._locked(name)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._held[name] = None
+        return True
+
+    def drop(self, name: str) -> None:
+        """Let go of a name that nobody will want again; its file goes too."""
+        with suppress(OSError):  # one that stays holds nothing
+            (self._folder / f"{name}{SUFFIX}").unlink()
+        self._close(name)
+
+    def close(self) -> None:
+        """Let go of every name, for others to claim."""
+        for name in list(self._held):
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        descriptor = self._held.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _locked(self, name: str) -> int | None:
+        if fcntl is None:
+            return None
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / f"{name}{SUFFIX}", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor

@@ -1,0 +1,41 @@
+"""Helpers that leave drafts and find them again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from okr_tui.ui.screens.conversations import SavedList, SavedScreen
+
+from .asking import answer, pane
+from .driving import Driver
+from .saving import Step
+from .scripted import ScriptedService
+
+
+def living_in(folder: Path, script: Sequence[Step] = answer("yes")) -> ScriptedService:
+    """A service whose conversations are kept there, and which always answers the same."""
+    service = ScriptedService()
+    service.folder, service.answer = folder, script
+    return service
+
+
+async def kept(driver: Driver, text: str, name: str = "") -> None:
+    """Wait until another program would find this."""
+    assert driver.app.conversations is not None
+    for _ in range(200):
+        if (await driver.app.conversations.draft(name)).text == text:
+            return
+        await driver.pilot.pause(0.01)
+    raise AssertionError("it was never kept")
+
+
+async def open_saved(driver: Driver, words: str) -> None:
+    """Find a conversation in the list and open it."""
+    await driver.press("ctrl+s")
+    await driver.until(lambda: isinstance(driver.app.screen, SavedScreen))
+    await driver.type(words)
+    rows = driver.app.screen.query_one(SavedList)
+    await driver.until(lambda: len(rows.rows) == 1)
+    before = pane(driver).conversation.id
+    await driver.press("enter")
+    await driver.until(lambda: pane(driver).conversation.id != before)
+    await driver.pilot.pause()
