@@ -64,7 +64,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "maximise", ("m",), "m", "maximise", "the focused pane large, or all panes again",
-        VIEW, owner="screen", title="view: maximise the pane or restore",
+        VIEW, owner="screen", footer=EVERYWHERE, title="view: maximise the pane or restore",
     ),
     Action(
         "show-settings", ("comma",), ",", "settings", "every value, and where it comes from",
@@ -139,14 +139,24 @@ def bindings(owner: Owner) -> list[Binding]:
             action.label,
             show=False,
             tooltip=action.tooltip,
-            # A keymap gives all keys of an id away; these are kept, the one that quits from everywhere.
-            id=f"{action.id}.{key}" if action.id == "use-key" or key in KEPT else action.id,
+            id=_binding_id(action, key),
             priority=key == "ctrl+q",
         )
         for action in ACTIONS
         if action.owner == owner
         for key in action.keys
     ]
+
+
+def borrowed(name: str, command: str) -> list[Binding]:
+    """The keys of an action for what stands in its place on another screen; the keymap changes both."""
+    action = next(action for action in ACTIONS if action.id == name)
+    return [Binding(key, command, show=False, id=_binding_id(action, key)) for key in action.keys]
+
+
+def _binding_id(action: Action, key: str) -> str:
+    # A keymap gives all keys of an id away; these are kept, the one that quits from everywhere.
+    return f"{action.id}.{key}" if action.id == "use-key" or key in KEPT else action.id
 
 
 def offered(place: Place, actions: Sequence[Action] = ACTIONS) -> list[Action]:

@@ -190,7 +190,7 @@ class Commands(KeyedApp):
         if self.snapshot is None:
             return
         text = {
-            "status": lambda shown: texts.status_text(shown),
+            "status": lambda shown: texts.status_text(shown, self.key_of),
             "keys": lambda shown: texts.keys_text(shown, self.clock(), self.zone),
             "models": lambda shown: texts.models_text(shown),
         }[name](self.snapshot)

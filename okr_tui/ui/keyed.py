@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from textual.app import App
@@ -15,6 +16,8 @@ from okr_tui.ui.action import Action
 from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import keymap, shown_keys
 
+KeyOf = Callable[[str], str]
+"""Names the key that does an action, as people write it."""
 AGAIN: Final = 2.0
 """Seconds in which the same key once more means it."""
 
@@ -58,8 +61,7 @@ class KeyedApp(App[str]):
 
     def key_of(self, name: str) -> str:
         """The key that does an action, as people write it."""
-        action = next(action for action in self.actions if action.id == name)
-        return shown_keys(action.keys[:1])
+        return _key_in(self.actions, name)
 
     @property
     def is_answering(self) -> bool:
@@ -71,9 +73,8 @@ class KeyedApp(App[str]):
         if not self.is_answering or self._means_it("quit"):
             await super().action_quit()
         else:
-            self.notify(
-                "An answer is still coming. Press it again to quit now, esc stops the answer.", timeout=AGAIN
-            )
+            stop = f"{self.key_of('back')} stops the answer"
+            self.notify(f"An answer is still coming. Press it again to quit now, {stop}.", timeout=AGAIN)
 
     def action_help_quit(self) -> None:
         """What ctrl+c does where nothing is selected to copy: twice means to leave."""
@@ -107,3 +108,12 @@ class KeyedApp(App[str]):
             self.notify(f"Copied {words}{way}", markup=False)
 
         self.run_worker(tell(), group="clipboard", exit_on_error=False)
+
+
+def keys_of(app: App[Any]) -> KeyOf:
+    """Names keys as the person's keymap has them; in an application without one, as the table has them."""
+    return app.key_of if isinstance(app, KeyedApp) else partial(_key_in, ACTIONS)
+
+
+def _key_in(actions: Sequence[Action], name: str) -> str:
+    return shown_keys(next(action for action in actions if action.id == name).keys[:1])

@@ -130,8 +130,11 @@ def _together(one: str, other: str) -> bool:
 
 
 def _with(action: Action, wanted: dict[str, tuple[str, ...]]) -> Action:
-    keys = wanted.get(action.id)
-    return replace(action, keys=keys, shown=shown_keys(keys[:2])) if keys else action
+    if not (keys := wanted.get(action.id)):
+        return action
+    # What the sentence says of further keys is true of the table's own.
+    tooltip = action.tooltip.partition(" (also ")[0]
+    return replace(action, keys=keys, shown=shown_keys(keys[:2]), tooltip=tooltip)
 
 
 def _exists(base: str) -> bool:

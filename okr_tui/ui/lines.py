@@ -74,16 +74,18 @@ def length(line: Line) -> int:
 
 
 def fit_line(line: Line, width: int) -> Line:
-    """A line in exactly `width` cells."""
-    left = width
+    """A line in exactly `width` cells: padded, or cut with an ellipsis."""
+    if (spare := width - length(line)) >= 0:
+        return (*line, (" " * spare, "")) if spare else line
+    left = width - 1
     fitted: list[Part] = []
     for text, style in line:
         if cell_len(text) > left:
-            fitted.append((set_cell_size(text, left - 1) + "…" if left > 0 else "", style))
-            return tuple(fitted)
+            fitted.append((set_cell_size(text, left) + "…" if left >= 0 else "", style))
+            break
         fitted.append((text, style))
         left -= cell_len(text)
-    return (*fitted, (" " * left, "")) if left else tuple(fitted)
+    return tuple(fitted)
 
 
 def joined(lines: Sequence[Line], gap: Part = ("  ", "")) -> Line:

@@ -47,6 +47,13 @@ def fate(row: ModelRow) -> str:
     return f"retiring, use {row.replaced_by}" if row.replaced_by else ""
 
 
+def about(row: ModelRow) -> str:
+    """What becomes of a model, its size, its context and what it can do, on one line."""
+    model = row.model
+    parts = [fate(row), model.parameters_text, model.context_text and f"{model.context_text} context"]
+    return " · ".join(part for part in [*parts, abilities(model, aligned=False)] if part)
+
+
 def matches(row: ModelRow, words: str) -> bool:
     """Whether every word is in the model's name, family, capabilities or marks: "fav" finds favourites."""
     marks = f"{'favourite' if row.favourite else ''} {fate(row).partition(',')[0]}"

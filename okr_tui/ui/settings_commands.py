@@ -125,7 +125,9 @@ class SettingsCommands(Commands):
             async def remove() -> str:
                 before = service.snapshot.settings.removable
                 done = await service.remove_key(self._place_of(row))
-                return done if service.snapshot.settings.removable == before else f"{done}; u undoes it"
+                if service.snapshot.settings.removable == before:
+                    return done
+                return f"{done}; {self.key_of('restore-key')} undoes it"
 
             self.push_screen(RemoveKey(row, self._origin_of(row), remove))
 

@@ -4,6 +4,7 @@ from datetime import tzinfo
 
 from okr_tui.domain.words import GLYPHS, sentence
 from okr_tui.services.service import GatewayView, Snapshot
+from okr_tui.ui.keyed import KeyOf
 
 
 def active_key(snapshot: Snapshot) -> str:
@@ -12,7 +13,7 @@ def active_key(snapshot: Snapshot) -> str:
     return next((row.masked for row in pool.keys if row.index == pool.active), "(none)")
 
 
-def status_text(snapshot: Snapshot) -> str:
+def status_text(snapshot: Snapshot, key_of: KeyOf) -> str:
     """What `ollama-status` says."""
     count = len(snapshot.pool.keys)
     return "\n".join(
@@ -23,15 +24,15 @@ def status_text(snapshot: Snapshot) -> str:
             f"Active key: {active_key(snapshot)}",
             f"Models:     {len(snapshot.models.rows)}",
             f"URL:        {snapshot.settings.cloud_url}",
-            f"Gateway:    {_gateway(snapshot.gateway)}",
+            f"Gateway:    {_gateway(snapshot.gateway, key_of)}",
             *(f"Problem:    {problem}" for problem in snapshot.problems),
         ]
     )
 
 
-def _gateway(gateway: GatewayView) -> str:
+def _gateway(gateway: GatewayView, key_of: KeyOf) -> str:
     if gateway.url is None:
-        return gateway.error or "not running; g starts it"
+        return gateway.error or f"not running; {key_of('switch-gateway')} starts it"
     where = "in another process" if gateway.elsewhere else "here"
     return f"{gateway.url} ({where}); `okr-tui connect CLIENT` shows how to use it"
 

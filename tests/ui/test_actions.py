@@ -44,7 +44,7 @@ OWNERS = {
     "saved": SearchInput,
     "broken": Broken,
 }
-SOMETIMES = {"restore-key", "close-file", "answer-trust"}
+SOMETIMES = {"restore-key", "close-file", "answer-trust", "maximise"}
 """What the footer offers only while there is something for it."""
 
 

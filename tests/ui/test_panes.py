@@ -147,23 +147,6 @@ async def test_tab_goes_round_every_pane_and_shows_it(
         assert driver.app.focused.id == "prompt"
 
 
-async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:
-    async with driven(service) as driver:
-
-        def maximized() -> str | None:
-            large = driver.app.dashboard.maximized
-            return large.id if large else None
-
-        await driver.press("tab", "m")
-        assert maximized() == "live"
-        await driver.press("tab")
-        assert maximized() == "models"
-        await driver.press("m")
-        assert maximized() is None
-        await driver.press("m", "escape")
-        assert maximized() is None
-
-
 async def test_the_mouse_picks_rows_and_tabs(service: ScriptedService) -> None:
     async with driven(service, (80, 24)) as driver:
         await driver.pilot.click("#keys", offset=(5, 4))

@@ -27,7 +27,7 @@ PROBLEMS = ("settings.json:4:7: expected a [comma]", "second")
 
 def settings_lines(shown: SettingsView, width: int) -> list[Line]:
     """All the lines of a list of settings."""
-    return [line for entry in entries(shown) for line in entry_lines(entry, 24, 40, width)]
+    return [line for entry in entries(shown, str) for line in entry_lines(entry, 24, 40, width)]
 
 
 def texts(lines: list[Line]) -> list[str]:

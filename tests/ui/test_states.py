@@ -69,6 +69,15 @@ async def test_settings_problems_are_named_and_bounded() -> None:
         await driver.until(lambda: not driver.app.dashboard.query_one("#banner").display)
 
 
+@pytest.mark.parametrize(("height", "taller"), [(24, True), (39, True), (40, False), (60, False)])
+async def test_only_what_a_taller_terminal_shows_is_promised_there(height: int, taller: bool) -> None:
+    shown = snapshot(log=tuple(f"the log cannot be written: reason {number}" for number in range(12)))
+    async with driven(ScriptedService(shown), (120, height)) as driver:
+        last = driver.words("#banner").splitlines()[-1]
+        assert last.endswith(" lines more") is not taller
+        assert last.endswith("lines more, which a taller terminal shows") is taller
+
+
 async def test_a_failed_refresh_keeps_the_rows_and_says_their_age() -> None:
     shown = snapshot()
     models = replace(shown.models, error="HTTP 503 [busy]", refreshed_at=NOW - 7200)

@@ -113,12 +113,17 @@ class Dashboard(Panes):
         if self.chat.running:
             self.chat.stop()
         elif self.chat.has_focus_within and await self.chat.back():
-            return
+            self.say_back()
         elif self.live.filtering and self.live.has_focus_within:
             self.live.clear_filter()
-        elif self.models.has_class("-filtering") and self.focused is not self.chat.prompt:
+        elif self.models.has_class("-filtering") and self._filter_in_sight:
             self.models.clear_filter()
         elif self.maximized is not None:
             self.minimize()
         elif self.focused is self.chat.prompt:
             self.go("#model-table" if not self.has_class("-narrow") else "#keys")
+
+    @property
+    def _filter_in_sight(self) -> bool:
+        """Whether escape may mean the models' filter: not while typing, nor behind another large pane."""
+        return self.focused is not self.chat.prompt and self.maximized in (None, self.models)

@@ -20,6 +20,7 @@ from okr_tui.domain.trail import Trail
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
+from okr_tui.ui.keyed import keys_of
 from okr_tui.ui.lines import QUIET, STRONG, Line, content, entitle, one_line
 from okr_tui.ui.screens.record import record_screen
 from okr_tui.ui.widgets.feed_list import FeedList
@@ -158,13 +159,15 @@ class KeyDetails(Screen[None]):
         width = facts.scrollable_content_region.width
         if row is None or snapshot is None or width <= 0:
             return
-        lines = fact_lines(row, snapshot.pool, self._trail, self.now, self.zone, width)
+        key_of = keys_of(self.app)
+        lines = fact_lines(row, snapshot.pool, self._trail, self.now, self.zone, width, key_of)
         if lines != self._lines:
             self._lines = lines
             self.query_one("#key-facts-text", Static).update(Content("\n").join(content(x) for x in lines))
         label = f" {one_line(row.label)}" if row.label else ""
         title: Line = (*NAME, ("   key ", QUIET), (f"#{row.index}", STRONG), (f" {row.masked}{label}", ""))
-        heading = content((*title, (f"   {row.index} of {len(snapshot.pool.keys)}, ← → the others", QUIET)))
+        others = f"{key_of('other-key-back')} {key_of('other-key')} the others"
+        heading = content((*title, (f"   {row.index} of {len(snapshot.pool.keys)}, {others}", QUIET)))
         header = self.query_one("#header", Static)
         if header.content != heading:
             header.update(heading, layout=False)

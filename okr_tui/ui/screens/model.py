@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
 from okr_tui.services.service import ModelRow, Snapshot
-from okr_tui.ui.keyed import KeyedApp
+from okr_tui.ui.actions import borrowed
+from okr_tui.ui.keyed import KeyedApp, keys_of
 from okr_tui.ui.model_text import model_text
 from okr_tui.ui.screens.text import TextScreen
 
@@ -34,18 +35,22 @@ class ModelScreen(TextScreen):
     """Follows the newest snapshot."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "chat", show=False),
-        Binding("b,asterisk", "favour", show=False),
-        Binding("y", "copy", show=False),
-        Binding("i", "close", show=False),
+        *borrowed("choose-model", "chat"),
+        *borrowed("favourite", "favour"),
+        *borrowed("copy-model", "copy"),
+        *borrowed("model-info", "close"),
     ]
-    FOOT = "enter chats · b favourite or none · y copies the name · esc closes"
 
     def __init__(self, model: str, snapshot: Snapshot, zone: tzinfo = UTC) -> None:
         self.model = model
         self.snapshot = snapshot
         self.zone = zone
         super().__init__(model, self._said())
+
+    def foot(self) -> str:
+        """Which keys do what here."""
+        chat, favour, copy = map(keys_of(self.app), ("choose-model", "favourite", "copy-model"))
+        return f"{chat} chats · {favour} favourite or none · {copy} copies the name · esc closes"
 
     def on_mount(self) -> None:
         """Follow the application's snapshot."""

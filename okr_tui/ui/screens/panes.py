@@ -59,6 +59,7 @@ class Panes(Screen[None]):
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
     ESCAPE_TO_MINIMIZE = False
+    ALLOW_IN_MAXIMIZED_VIEW = "#footer, #too-small"
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
@@ -93,6 +94,7 @@ class Panes(Screen[None]):
         """Begin with the keys."""
         self.add_class("-tab-live")
         self.query_one(KeysPane).focus()
+        self.watch(self, "maximized", self.say_back, init=False)
 
     @property
     def chat(self) -> ChatPane:
@@ -136,6 +138,8 @@ class Panes(Screen[None]):
         changed = first != self.has_class("-first") or broken != self.has_class("-broken")
         self.set_class(first, "-first")
         self.set_class(broken, "-broken")
+        if first or broken:
+            self.minimize()
         if changed:
             stop = "#first" if first else "#broken" if broken else "#keys"
             self.call_after_refresh(self.query_one(stop).focus)
@@ -151,6 +155,7 @@ class Panes(Screen[None]):
         if place is None:
             return
         self.query_one(FootLine).place = self.chat.place(place)
+        self.say_back()
         tab = TAB_OF.get(event.widget.id or "", place)
         if tab in TABS:
             self.tab = tab
@@ -158,9 +163,16 @@ class Panes(Screen[None]):
     @on(ChatChanged)
     def _chat_changed(self) -> None:
         foot = self.query_one(FootLine)
-        foot.answering = self.chat.running
         if foot.place in ("prompt", "cut", "compare"):
             foot.place = self.chat.place("prompt")
+        self.say_back()
+
+    def say_back(self) -> None:
+        """Say in the footer what escape does where the focus is."""
+        foot, chat = self.query_one(FootLine), self.chat
+        last_step = foot.place in ("prompt", "cut") and chat.editing is None
+        large = self.maximized is not None
+        foot.back = "stop" if chat.running else "restore" if large and last_step else "back"
 
     @on(TabRow.Picked)
     def _tab_picked(self, event: TabRow.Picked) -> None:

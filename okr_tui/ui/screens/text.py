@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from okr_tui.ui.action import Action
-from okr_tui.ui.actions import ACTIONS, groups
+from okr_tui.ui.actions import ACTIONS, borrowed, groups
 from okr_tui.ui.keyed import LeaveByKey
 from okr_tui.ui.lines import STAR
 
@@ -20,10 +20,9 @@ class TextScreen(LeaveByKey, ModalScreen[None]):
     """Shows a text until escape, q or enter. No right border: terminals differ on how wide emoji are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter,question_mark,f1", "close", "close", show=False)
+        Binding("escape,q,enter", "close", "close", show=False),
+        *borrowed("help", "close"),
     ]
-
-    FOOT: ClassVar[str] = "esc closes"
 
     def __init__(self, title: str, text: Content) -> None:
         super().__init__()
@@ -35,7 +34,11 @@ class TextScreen(LeaveByKey, ModalScreen[None]):
         with VerticalScroll(classes="box"):
             yield Static(Content(self.heading), classes="box-heading")
             yield Static(self.text, id="text-body")
-            yield Static(Content(self.FOOT), classes="box-foot")
+            yield Static(Content(self.foot()), classes="box-foot")
+
+    def foot(self) -> str:
+        """Which keys do what here."""
+        return "esc closes"
 
     def action_close(self) -> None:
         """Back to the dashboard."""

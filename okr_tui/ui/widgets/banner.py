@@ -10,6 +10,7 @@ from textual.widgets import Static
 from okr_tui.domain.clocks import from_the_future
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
+from okr_tui.ui.keyed import KeyOf, keys_of
 from okr_tui.ui.lines import FAULT, WARNING, Line, content
 from okr_tui.ui.widgets.settings import notices
 
@@ -20,7 +21,9 @@ LATEST = 20
 """Lines of the log whose time is looked at."""
 
 
-def banner_lines(snapshot: Snapshot, failure: str | None, now: float, zone: tzinfo) -> list[Line]:
+def banner_lines(
+    snapshot: Snapshot, failure: str | None, now: float, zone: tzinfo, key_of: KeyOf
+) -> list[Line]:
     """The lines, the most serious first."""
     pool = snapshot.pool
     lines: list[Line] = []
@@ -36,22 +39,23 @@ def banner_lines(snapshot: Snapshot, failure: str | None, now: float, zone: tzin
         lines.append(((f"▲ every key is blocked; {back}", WARNING),))
     lines += [((f"▲ {words}", FAULT),) for words in snapshot.log]
     lines += [((f"▲ {words}", WARNING),) for words in clock_notices(snapshot, now)]
-    lines += [((f"▲ {words}", WARNING),) for words in settings_problems(snapshot.settings.problems)]
-    lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings)]
-    lines += [((f"▲ {words}", WARNING),) for words in gateway_notices(snapshot.gateway)]
+    lines += [((f"▲ {words}", WARNING),) for words in settings_problems(snapshot.settings.problems, key_of)]
+    lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings, key_of)]
+    lines += [((f"▲ {words}", WARNING),) for words in gateway_notices(snapshot.gateway, key_of)]
     return lines
 
 
-def settings_problems(problems: Sequence[str]) -> Iterator[str]:
+def settings_problems(problems: Sequence[str], key_of: KeyOf) -> Iterator[str]:
     """The first problems of the settings, and which keys lead on from there."""
     if not problems:
         return
     *first, last = problems[:PROBLEMS]
     more = len(problems) - PROBLEMS
+    edit = f"{key_of('edit-settings')} edits the file"
     yield from first
-    yield last if more > 0 else f"{last}; e edits the file"
+    yield last if more > 0 else f"{last}; {edit}"
     if more > 0:
-        yield f"and {more} more in the settings; , shows them, e edits the file"
+        yield f"and {more} more in the settings; {key_of('show-settings')} shows them, {edit}"
 
 
 def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
@@ -69,13 +73,14 @@ def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
         )
 
 
-def gateway_notices(gateway: GatewayView) -> Iterator[str]:
+def gateway_notices(gateway: GatewayView, key_of: KeyOf) -> Iterator[str]:
     """What a person should know of the gateway, with the key that does something about it."""
+    key = key_of("switch-gateway")
     if gateway.error:
-        again = "" if gateway.url else "; g tries again"
+        again = "" if gateway.url else f"; {key} tries again"
         yield f"gateway: {gateway.error}{again}"
     if gateway.outdated:
-        yield "gateway: its settings changed and hold at its next start; g stops it, g starts it"
+        yield f"gateway: its settings changed and hold at its next start; {key} stops it, {key} starts it"
 
 
 class Banner(Static):
@@ -110,14 +115,16 @@ class Banner(Static):
         if self.snapshot is None:
             return
         width = self.content_size.width or self.app.size.width - 2
+        told = banner_lines(self.snapshot, self.failure, self.now, self.zone, keys_of(self.app))
         lines: list[Line] = [
             ((part, style),)
-            for ((text, style),) in banner_lines(self.snapshot, self.failure, self.now, self.zone)
+            for ((text, style),) in told
             for part in textwrap.wrap(text, width, max_lines=2, placeholder=" …", subsequent_indent="  ")
         ]
         room = min(MOST, max(2, self.app.size.height // PART))
         if len(lines) > room:
-            more = f"▲ and {len(lines) - room + 1} lines more, which a taller terminal shows"
+            taller = ", which a taller terminal shows" if room < MOST else ""
+            more = f"▲ and {len(lines) - room + 1} lines more{taller}"
             lines = [*lines[: room - 1], ((more, WARNING),)]
         if lines != self._lines:
             self._lines = lines

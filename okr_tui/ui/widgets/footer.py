@@ -1,6 +1,7 @@
 """The keys that apply where the focus is: at most seven, and none cut."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -15,7 +16,18 @@ from okr_tui.ui.keyed import KeyedApp
 from okr_tui.ui.lines import QUIET
 
 MOST = 7
-LASTING = frozenset({"help", "command-palette", "close-settings", "close-key", "quit", "leave-saved"})
+LASTING = frozenset(
+    {
+        "help",
+        "command-palette",
+        "maximise",
+        "back",
+        "close-settings",
+        "close-key",
+        "quit",
+        "leave-saved",
+    }
+)
 """What leads to everything else, and what leads out, stays longest."""
 
 
@@ -41,12 +53,13 @@ class FootLine(Static):
     """Draws the keys; each can be clicked."""
 
     place: var[Place] = var[Place]("keys")
-    answering: var[bool] = var(False)
+    back: var[str] = var("back")
+    """What escape does, in a word."""
     snapshot: var[Snapshot | None] = var(None)
 
     def __init__(self, place: Place = "keys") -> None:
         super().__init__(id="footer")
-        self._drawn: list[tuple[str, str, Action]] = []
+        self._drawn: list[tuple[str, Action]] = []
         self.set_reactive(FootLine.place, place)
         self.auto_links = False
 
@@ -54,13 +67,14 @@ class FootLine(Static):
         """Follow the keymap."""
         if isinstance(self.app, KeyedApp):
             self.watch(self.app, "actions", self.draw, init=False)
+        self.watch(self.screen, "maximized", self.draw, init=False)
 
     def watch_place(self) -> None:
         """Draw the keys of the new place."""
         self.draw()
 
-    def watch_answering(self) -> None:
-        """While an answer runs, escape stops it."""
+    def watch_back(self) -> None:
+        """Escape does something else."""
         self.draw()
 
     def watch_snapshot(self) -> None:
@@ -74,22 +88,28 @@ class FootLine(Static):
     def draw(self) -> None:
         """Offer what applies now; what stands in front of the dashboard changes it too."""
         table = self.app.actions if isinstance(self.app, KeyedApp) else ACTIONS
+        words = {"back": self.back, "maximise": "restore"}
         actions = [
-            each for each in offered(self.place, table) if self.app.check_action(each.name, ()) is not False
+            replace(each, label=words.get(each.id, each.label))
+            for each in offered(self.place, table)
+            if self._applies(each)
         ]
-        items = [
-            (key, "stop" if action.id == "back" and self.answering else action.label, action)
-            for key, action in chosen(actions, self.place, self.content_size.width)
-        ]
+        items = chosen(actions, self.place, self.content_size.width)
         if items == self._drawn:
             return
         self._drawn = items
         parts: list[Content] = []
-        for key, label, action in items:
-            text = Content.assemble((key, "bold $text-accent"), (f" {label}", QUIET))
+        for key, action in items:
+            text = Content.assemble((key, "bold $text-accent"), (f" {action.label}", QUIET))
             if action.id != "use-key":
                 reaches = action.target.startswith(("app.", "screen."))
                 click = action.target if reaches else f"app.simulate_key('{action.keys[0]}')"
                 text = text.stylize(Style.from_meta({"@click": click}))
             parts.append(text)
         self.update(Content("  ").join(parts), layout=False)
+
+    def _applies(self, action: Action) -> bool:
+        """Whether it does something now; a pane that is not large has no need of a way back."""
+        if action.id == "maximise" and self.screen.maximized is None:
+            return False
+        return self.app.check_action(action.name, ()) is not False

@@ -91,10 +91,10 @@ def header_line(snapshot: Snapshot, now: float, zone: tzinfo, width: int, *, dem
     for choice, short in choices:
         left = joined(choice, ("   ", ""))
         right = marks(snapshot, now, demo=demo, short=short)
-        room = width - length(right)
-        if length(left) + 2 <= room:
+        room = max(0, width - length(right) - 2)
+        if length(left) <= room:
             break
-    return (*fit_line(left, max(0, room)), *right)
+    return (*fit_line(left, room), ("  ", ""), *right)
 
 
 class Header(Static):

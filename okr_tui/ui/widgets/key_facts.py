@@ -6,10 +6,11 @@ from datetime import tzinfo
 from typing import Final
 
 from okr_tui.domain.health import WINDOW_WORDS
-from okr_tui.domain.quota import Credits, Sample, Window, burn_rate
+from okr_tui.domain.quota import Balance, Credits, Sample, Window, burn_rate
 from okr_tui.domain.trail import CREDITS, HOURS, Trail, sparkline, tally_slots, used_slots
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import moment, sentence, span
+from okr_tui.ui.keyed import KeyOf
 from okr_tui.ui.lines import FAULT, GOOD, NOTICE, QUIET, STATE_STYLES, STRONG, WARNING, Line, one_line
 from okr_tui.ui.widgets.key_words import bar, fault_word, fullness, state_text
 
@@ -18,7 +19,7 @@ BAR: Final = 20
 
 
 def fact_lines(
-    row: KeyView, pool: PoolView, trail: Trail, now: float, zone: tzinfo, width: int
+    row: KeyView, pool: PoolView, trail: Trail, now: float, zone: tzinfo, width: int, key_of: KeyOf
 ) -> list[Line]:
     """The facts in at most `width` cells; `now` is epoch seconds."""
     lines: list[Line] = []
@@ -44,7 +45,10 @@ def fact_lines(
     tell("plan", f"{row.plan or 'unknown'} · {slots}{' · preferred' if row.preferred else ''}")
     tell("from", f"{row.origin}{f' · label {one_line(row.label)}' if row.label else ''}")
     lines.append(())
-    lines += _quota(row, trail, now, zone, width)
+    if row.balance is None or not (row.balance.windows or row.balance.credits):
+        tell("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
+    else:
+        lines += _quota(row.balance, trail, now, zone, width)
     lines += _traffic(trail, now, width)
     lines.append(())
     for name, verdict in row.models:
@@ -68,11 +72,7 @@ def _age(at: float | None, now: float, zone: tzinfo) -> str:
     return "not yet" if at is None else f"{span(now - at)} ago, {moment(at, now, zone)}"
 
 
-def _quota(row: KeyView, trail: Trail, now: float, zone: tzinfo, width: int) -> Iterator[Line]:
-    balance = row.balance
-    if balance is None or not (balance.windows or balance.credits):
-        yield from _told("used", "no quota was read yet; t reads it", QUIET, width)
-        return
+def _quota(balance: Balance, trail: Trail, now: float, zone: tzinfo, width: int) -> Iterator[Line]:
     for window in balance.windows:
         yield from _window(window, trail.samples.get(window.name, ()), now, zone, width)
     if balance.credits:

@@ -1,6 +1,5 @@
 """The live pane: the feed under its filter."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from textual.widgets import Input
 from okr_tui.domain.feed_filter import FeedFilter
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
+from okr_tui.ui.keyed import keys_of
 from okr_tui.ui.lines import QUIET, STRONG, WARNING, entitle
 from okr_tui.ui.widgets.feed_list import FeedList
 
@@ -108,24 +108,26 @@ class LivePane(Vertical):
     def _feed_changed(self) -> None:
         self.show_titles()
 
+    @property
+    def _wanted(self) -> FeedFilter:
+        return FeedFilter(self.faults_only, self.fingerprint, self.words)
+
     def _want(self) -> None:
         if self.is_mounted:
-            wanted = FeedFilter(self.faults_only, self.fingerprint, self.words)
             self.feed.empty = self._nothing()
-            self.feed.want(wanted)
+            self.feed.want(self._wanted)
             self.show_titles()
 
     def _nothing(self) -> str:
         if self.snapshot is None:
             return ""
-        wanted = replace(self.feed.wanted, faults_only=self.faults_only)
+        wanted = self._wanted
         if wanted.everything:
             return "no requests, faults or recoveries yet"
-        return (
-            "no faults; f shows all traffic"
-            if not (wanted.words or wanted.fingerprint)
-            else ("no line is like that; ↑ looks further, esc shows all")
-        )
+        key_of = keys_of(self.app)
+        if not (wanted.words or wanted.fingerprint):
+            return f"no faults; {key_of('faults')} shows all traffic"
+        return f"no line is like that; {key_of('cursor-up')} looks further, {key_of('back')} shows all"
 
     def show_titles(self) -> None:
         """What is shown of what there is, and what waits."""

@@ -17,12 +17,14 @@ from textual.widgets import Input
 from okr_tui.domain.words import span
 from okr_tui.services.service import ModelList, ModelRow, Snapshot
 from okr_tui.ui.actions import bindings
+from okr_tui.ui.keyed import keys_of
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, Part, entitle, fit, fit_line, joined
 from okr_tui.ui.model_rows import (
     KEYS,
     LARGEST_FIRST,
     Order,
     abilities,
+    about,
     fate,
     keys_text,
     mark,
@@ -213,12 +215,14 @@ class ModelsPane(Vertical):
     def _show(self) -> None:
         if self.snapshot is None:
             return
-        models, table = self.snapshot.models, self.table
+        models, table, key_of = self.snapshot.models, self.table, keys_of(self.app)
         table.total_keys = len(self.snapshot.pool.keys)
         if models.rows:
-            table.empty = "no model has these words; esc shows all"
+            table.empty = f"no model has these words; {key_of('back')} shows all"
+        elif models.refreshing:
+            table.empty = "reading the list …"
         else:
-            table.empty = "reading the list …" if models.refreshing else "no models; R reads the list again"
+            table.empty = f"no models; {key_of('refresh-models')} reads the list again"
         rows = [row for row in models.rows if matches(row, self.words)]
         table.show_rows(ordered(rows, table.order, falling=table.falling))
         self._show_titles()
@@ -234,7 +238,7 @@ class ModelsPane(Vertical):
             entitle(self, subtitle=((f"not refreshed: {fit(models.error, 60).rstrip()}", FAULT),))
         else:
             row = self.table.selected
-            entitle(self, subtitle=((_about(row) if row else "", QUIET),))
+            entitle(self, subtitle=((about(row) if row else "", QUIET),))
 
     def _age(self, models: ModelList) -> str:
         if models.refreshing:
@@ -242,9 +246,3 @@ class ModelsPane(Vertical):
         if models.error and models.refreshed_at is not None:
             return f" · as of {span(self.now - models.refreshed_at)} ago"
         return ""
-
-
-def _about(row: ModelRow) -> str:
-    model = row.model
-    parts = [fate(row), model.parameters_text, model.context_text and f"{model.context_text} context"]
-    return " · ".join(part for part in [*parts, abilities(model, aligned=False)] if part)

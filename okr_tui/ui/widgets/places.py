@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
+from okr_tui.ui.keyed import keys_of
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, content, one_line
 
 LEAST = (60, 16)
@@ -28,14 +29,16 @@ class FirstRun(Static, can_focus=True):
         """Name the file that is really read."""
         if snapshot is None or snapshot.pool.keys:
             return
+        add, demo, edit = map(keys_of(self.app), ("add-key", "demo", "edit-settings"))
+        width = max(map(len, (add, demo, edit)))
         self.update(
             Content.assemble(
                 ("No Ollama Cloud key is configured.\n\n", STRONG),
-                ("a", KEY),
+                (f"{add:<{width}}", KEY),
                 "  add one here\n",
-                ("d", KEY),
+                (f"{demo:<{width}}", KEY),
                 "  look around on a simulated cloud\n",
-                ("e", KEY),
+                (f"{edit:<{width}}", KEY),
                 "  edit the settings file yourself:\n\n",
                 (f"{snapshot.settings.global_file}\n", KEY),
                 (f"{EXAMPLE}\n\n", QUIET),
@@ -60,15 +63,17 @@ class Broken(Static, can_focus=True):
     def watch_failure(self, failure: str | None) -> None:
         """Show the reason and the ways out."""
         if failure is not None:
+            again, leave = map(keys_of(self.app), ("open-again", "quit"))
+            width = max(len(again), len(leave))
             self.update(
                 content(
                     (
                         ("✖ okr-tui cannot open its keys and its log.\n\n", f"bold {FAULT}"),
                         (f"{one_line(failure)}\n\n", ""),
-                        ("enter", KEY),
+                        (f"{again:<{width}}", KEY),
                         ("  try again, once that is put right\n", ""),
-                        ("q", KEY),
-                        ("      quit\n\n", ""),
+                        (f"{leave:<{width}}", KEY),
+                        ("  quit\n\n", ""),
                         ("okr-tui --store memory:", KEY),
                         ("  goes on without a log, and remembers nothing\n", QUIET),
                         ("okr-tui doctor", KEY),

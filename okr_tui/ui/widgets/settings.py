@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Final
 
 from okr_tui.services.service import SettingLine, SettingsView
+from okr_tui.ui.keyed import KeyOf, keys_of
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, fit, one_line
 from okr_tui.ui.widgets.rows import RowList
 
@@ -37,12 +38,13 @@ Entry = SettingLine | Remark
 BLANK: Final = Remark("")
 
 
-def notices(settings: SettingsView) -> Iterator[str]:
+def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
     """What a person should decide on, each with the key that does it."""
     if settings.open_to_others:
-        yield f"{settings.open_to_others.name} can be read by other users; p makes it yours alone"
+        name, key = settings.open_to_others.name, key_of("close-file")
+        yield f"{name} can be read by other users; {key} makes it yours alone"
     if settings.trust:
-        yield f"{settings.trust.project_file} asks to be trusted; T decides"
+        yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
 
 
 def group_of(line: SettingLine) -> str:
@@ -59,11 +61,12 @@ def shown_name(line: SettingLine) -> str:
     return line.name.removeprefix(f"{group}.") if group != "key" else line.name
 
 
-def entries(settings: SettingsView) -> list[Entry]:
+def entries(settings: SettingsView, key_of: KeyOf) -> list[Entry]:
     """Everything there is to show, in its order."""
     found: list[Entry] = [Remark(f"▲ {problem}", FAULT) for problem in settings.problems]
-    found += [Remark(f"▲ {notice}", WARNING) for notice in notices(settings)]
-    found += [Remark(f"○ {mask} was removed; u brings it back", QUIET) for mask in settings.removable[:1]]
+    found += [Remark(f"▲ {notice}", WARNING) for notice in notices(settings, key_of)]
+    undo = f"was removed; {key_of('restore-key')} brings it back"
+    found += [Remark(f"○ {mask} {undo}", QUIET) for mask in settings.removable[:1]]
     for group, heading in HEADINGS.items():
         if members := [line for line in settings.lines if group_of(line) == group]:
             found += [*([BLANK] if found else []), Remark(heading, STRONG), *members]
@@ -110,7 +113,7 @@ class SettingsList(RowList[Entry]):
         names = [len(shown_name(line)) for line in settings.lines]
         values = [len(one_line(line.value)) for line in settings.lines]
         self._widths = (min(NAME, max(names, default=1)), min(VALUE, max(values, default=1)))
-        self.show_rows(entries(settings))
+        self.show_rows(entries(settings, keys_of(self.app)))
         if not isinstance(self.selected, SettingLine):
             self._move_to(self.cursor)
 

@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Static
 
+from okr_tui.ui.keyed import KeyedApp, keys_of
 from okr_tui.ui.lines import QUIET, content
 
 Tab = Literal["live", "models", "chat"]
@@ -28,13 +29,18 @@ class TabRow(Static):
     def __init__(self) -> None:
         super().__init__(id="tabs")
 
+    def on_mount(self) -> None:
+        """Follow the keymap."""
+        if isinstance(self.app, KeyedApp):
+            self.watch(self.app, "actions", self.watch_tab, init=False)
+
     def watch_tab(self) -> None:
         """Mark the shown one."""
         parts = []
         for name in TABS:
             style = "bold reverse $text-accent" if name == self.tab else QUIET
             parts += [(f" {name.capitalize()} ", style), (" ", "")]
-        self.update(content((*parts, ("tab ⇥", QUIET))))
+        self.update(content((*parts, (f"{keys_of(self.app)('next-pane')} ⇥", QUIET))))
 
     def on_click(self, event: events.Click) -> None:
         """Pick the name under the mouse."""

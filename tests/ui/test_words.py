@@ -1,0 +1,186 @@
+"""Words that name a key name the one that the keymap has for it now."""
+
+import asyncio
+from dataclasses import replace
+
+from okr_tui.domain.chat import Delta
+from okr_tui.services.service import GatewayView, ModelList, Snapshot
+from okr_tui.ui.actions import ACTIONS
+from okr_tui.ui.keymap import FIXED, keymap, shown_keys
+from okr_tui.ui.screens.model import ModelScreen
+from okr_tui.ui.screens.text import TextScreen
+
+from .asking import ROUTED, answer, ask, pane, talked, turns
+from .colourful import troubled
+from .driving import Driver, driven
+from .examples import key, pool, snapshot
+from .scripted import ScriptedService
+
+FREE = [f"{modifier}f{number}" for modifier in ("", "ctrl+", "alt+", "super+") for number in range(2, 25)]
+CHANGED = dict(zip((each.id for each in ACTIONS if each.id not in FIXED), FREE, strict=False))
+"""Every key that can be changed is another one."""
+
+
+def key_of(name: str) -> str:
+    """The key of an action, as people write it."""
+    return shown_keys([CHANGED[name]])
+
+
+def changed(shown: Snapshot) -> ScriptedService:
+    """A service with all keys changed."""
+    entries = tuple(CHANGED.items())
+    return ScriptedService(replace(shown, settings=replace(shown.settings, keymap=entries)))
+
+
+async def press(driver: Driver, *names: str) -> None:
+    """Do actions by their changed keys."""
+    await driver.press(*(CHANGED[name] for name in names))
+
+
+def test_every_key_is_another_one() -> None:
+    taken = keymap(tuple(CHANGED.items()))
+    assert taken.problems == ()
+    assert {name for name, _ in taken.changed} == {each.id for each in ACTIONS} - FIXED
+
+
+async def test_banner_and_settings() -> None:
+    shown = troubled().snapshot
+    many = replace(shown, settings=replace(shown.settings, problems=("a", "b", "c")))
+    async with driven(changed(many), (160, 48)) as driver:
+        await driver.press("escape")
+        banner = " ".join(driver.words("#banner").split())
+        edit, show, gateway = map(key_of, ("edit-settings", "show-settings", "switch-gateway"))
+        assert f"and 1 more in the settings; {show} shows them, {edit} edits the file" in banner
+        await press(driver, "show-settings")
+        said = driver.screen()
+        assert f"{key_of('close-file')} makes it yours alone" in said
+        assert f"{key_of('answer-trust')} decides" in said
+        assert f"{key_of('restore-key')} brings it back" in said
+    one = replace(shown, log=(), clock_ahead=0.0, settings=replace(shown.settings, problems=("a",)))
+    async with driven(changed(one), (160, 48)) as driver:
+        banner = " ".join(driver.words("#banner").split())
+        assert f"a; {edit} edits the file" in banner
+        assert f"; {gateway} tries again" in banner
+        assert f"; {gateway} stops it, {gateway} starts it" in banner
+
+
+async def test_lists_that_are_empty() -> None:
+    async with driven(changed(snapshot(entries=(), models=ModelList())), (160, 48)) as driver:
+        dashboard = driver.app.dashboard
+        assert dashboard.models.table.empty == f"no models; {key_of('refresh-models')} reads the list again"
+        await press(driver, "faults")
+        assert dashboard.live.feed.empty == f"no faults; {key_of('faults')} shows all traffic"
+        await press(driver, "feed-key")
+        further, back = key_of("cursor-up"), key_of("back")
+        assert dashboard.live.feed.empty == f"no line is like that; {further} looks further, {back} shows all"
+    async with driven(changed(snapshot()), (160, 48)) as driver:
+        await press(driver, "filter")
+        await driver.type("nosuch")
+        assert driver.rows("#model-table")[1].strip() == f"no model has these words; {back} shows all"
+
+
+async def test_what_stands_in_for_the_panes() -> None:
+    async with driven(changed(snapshot(pool=pool(active=None)))) as driver:
+        said = [line.split() for line in driver.words("#first").splitlines()]
+        for name, does in (("add-key", "add"), ("demo", "look"), ("edit-settings", "edit")):
+            assert [key_of(name), does] in [words[:2] for words in said]
+
+
+async def test_the_row_of_tabs() -> None:
+    async with driven(changed(snapshot()), (80, 24)) as driver:
+        assert driver.words("#tabs").endswith(f"{key_of('next-pane')} ⇥")
+
+
+async def test_the_details_of_a_key() -> None:
+    shown = snapshot(pool=pool(key(1, balance=None), key(2)))
+    async with driven(changed(shown)) as driver:
+        await press(driver, "key-details")
+        said = driver.screen()
+        assert f"no quota was read yet; {key_of('test-key')} reads it" in said
+        assert f"1 of 2, {key_of('other-key-back')} {key_of('other-key')} the others" in said
+
+
+async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
+    service = changed(snapshot())
+    async with driven(service) as driver:
+        await press(driver, "next-pane", "next-pane", "model-info")
+        assert isinstance(driver.app.screen, ModelScreen)
+        chat, favour, copy = map(key_of, ("choose-model", "favourite", "copy-model"))
+        assert f"{chat} chats · {favour} favourite or none · {copy} copies the name" in driver.screen()
+        await driver.press("b", "y")
+        await press(driver, "favourite", "copy-model")
+        await driver.toast("Copied gpt-oss:20b")
+        await driver.until(lambda: service.calls)
+        assert service.calls == [("favour_model", "gpt-oss:20b", True)]
+        await press(driver, "model-info")
+        assert len(driver.app.screen_stack) == 1
+        await press(driver, "model-info", "choose-model")
+        assert driver.app.dashboard.chat.model == "gpt-oss:20b"
+
+
+async def test_help_closes_by_the_key_that_opened_it() -> None:
+    async with driven(changed(snapshot())) as driver:
+        for name in (CHANGED["help"], "f1"):
+            await driver.press(name)
+            assert isinstance(driver.app.screen, TextScreen)
+            said = driver.app.screen.text.plain
+            assert f"{key_of('command-palette'):<10} search every command\n" in said
+            await driver.press(name)
+            assert len(driver.app.screen_stack) == 1
+
+
+async def test_the_chat() -> None:
+    service = changed(snapshot())
+    service.answer = answer("yes")
+    async with driven(service, (120, 40)) as driver:
+        back = key_of("back")
+        empty = driver.words("#chat-empty")
+        assert f"{key_of('choose-model')} on a line of Models" in empty
+        assert f"{key_of('conversations')} earlier conversations" in empty
+        pane(driver).prompt.focus()
+        await driver.press("a", "enter")
+        await driver.toast(f"Choose a model first: {key_of('choose-model')} on a line of Models", "warning")
+        pane(driver).choose("gpt-oss:20b")
+        await talked(driver, "b")
+        pane(driver).edit(turns(driver)[0])
+        assert driver.words("#chat-note").endswith(f"in a branch · {back} leaves")
+        await press(driver, "back")
+        await pane(driver).compare((("gpt-oss:20b", None), ("kimi-k2.6", None)))
+        assert driver.words("#chat-note").endswith(f"goes to both · {back} leaves")
+        await driver.press("c", "enter")
+        await driver.until(lambda: len(pane(driver).talks) == 2)
+        keep = f"{key_of('keep-first')} or {key_of('keep-second')}"
+        await driver.until(lambda: f"{keep} goes on with one · {back} neither" in driver.words("#chat-note"))
+
+
+async def test_leaving_while_an_answer_comes() -> None:
+    service = changed(snapshot())
+    service.answer = (ROUTED, Delta("half"), asyncio.Event())
+    async with driven(service) as driver:
+        pane(driver).choose("gpt-oss:20b")
+        await ask(driver, "a")
+        await driver.until(lambda: pane(driver).running)
+        await driver.press("ctrl+q")
+        await driver.toast(f"Press it again to quit now, {key_of('back')} stops the answer.")
+
+
+async def test_a_removed_key_and_the_gateway_in_words() -> None:
+    async with driven(changed(snapshot(gateway=GatewayView()))) as driver:
+        await press(driver, "remove-key")
+        await driver.press("enter")
+        await driver.toast(f"Done: remove_key; {key_of('restore-key')} undoes it")
+        driver.app.show_text("status")
+        await driver.pilot.pause()
+        assert f"not running; {key_of('switch-gateway')} starts it" in driver.screen()
+
+
+async def test_a_new_keymap_changes_what_is_said_already() -> None:
+    service = troubled()
+    before = service.snapshot
+    async with driven(service, (80, 48)) as driver:
+        await driver.press("escape")
+        assert "e edits the file" in driver.words("#banner")
+        assert driver.words("#tabs").endswith("tab ⇥")
+        service.show(replace(changed(before).snapshot, at=before.at + 1))
+        await driver.until(lambda: f"{key_of('edit-settings')} edits" in driver.words("#banner"))
+        assert driver.words("#tabs").endswith(f"{key_of('next-pane')} ⇥")
