@@ -66,6 +66,21 @@ async def test_what_escape_does_in_a_large_pane_is_said_step_by_step() -> None:
         assert "m restore" in driver.words("#footer")
 
 
+async def test_an_edit_begun_by_a_command_is_what_escape_leaves_first() -> None:
+    service = ScriptedService()
+    service.answer = answer("yes")
+    async with driven(service) as driver:
+        await talked(driver, "why")
+        driver.app.dashboard.action_maximise()
+        await driver.press(*"/edit", "enter")
+        await driver.until(lambda: driver.app.dashboard.chat.editing is not None)
+        for word in ("back", "restore"):
+            await driver.pilot.pause()
+            assert f"esc {word}" in driver.words("#footer")
+            await driver.press("escape")
+        assert driver.app.dashboard.maximized is None
+
+
 async def test_the_way_back_follows_the_keymap_and_can_be_clicked() -> None:
     service = ScriptedService(snapshot(settings=settings(keymap=(("maximise", "f6"), ("back", "f4")))))
     async with driven(service) as driver:

@@ -148,7 +148,7 @@ class Drafting(Talks):
         self.prompt.begin(as_typed(turn.exchange.question))
         self._question = self.prompt.text
         self.prompt.focus()
-        self.draw()
+        self.settle()
 
     def leave_editing(self) -> None:
         """Back to what stood in the prompt before."""
@@ -156,7 +156,7 @@ class Drafting(Talks):
             self.editing = None
             self.prompt.begin(self._draft)
             self._draft = ""
-            self.draw()
+            self.settle()
 
     def end_editing(self) -> None:
         """What was edited is a question like others from now on, above what stood in the prompt before."""

@@ -77,7 +77,7 @@ class Talks(Vertical):
         """What is shown is stored from now on, or goes on in a branch, under that identifier."""
 
     def settle(self) -> None:
-        """Nothing comes any more on some side: other keys apply."""
+        """Other keys apply: nothing comes any more on some side, or an edit began or ended."""
         self.draw()
         self.post_message(ChatChanged())
 
