@@ -78,7 +78,7 @@ class ConversationService(Protocol):
         """Ask a question. `images` are base64 texts; `only` is the place of the one key to use."""
 
     async def edit(self, identifier: str, place: int, text: str, images: Sequence[str] = ()) -> Answering:
-        """Ask another question in place of the one there: in a branch, which Began names."""
+        """Ask another question in place of the one there, with its images: in a branch, which Began names."""
 
     async def again(self, identifier: str, *, other_key: bool = False, only: int | None = None) -> Answering:
         """Ask the last question again, in a branch when it was answered.

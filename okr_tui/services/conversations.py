@@ -190,8 +190,10 @@ class Conversations:
 
     async def edit(self, identifier: str, place: int, text: str, images: Sequence[str] = ()) -> Answering:
         """See ConversationService."""
+        asked = (await self.get(identifier)).turns
+        kept = next((turn.message.images for turn in asked if turn.place == place), ())
         branch = await self._branched(identifier, place)
-        return await self._asking.question(Request(branch), text, tuple(images), stored=False)
+        return await self._asking.question(Request(branch), text, (*kept, *images), stored=False)
 
     async def again(self, identifier: str, *, other_key: bool = False, only: int | None = None) -> Answering:
         """See ConversationService."""

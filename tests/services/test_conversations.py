@@ -152,6 +152,13 @@ async def test_editing_a_question_branches(chat: Conversations) -> None:
     assert len((await chat.get(draft.id)).turns) == 4
 
 
+async def test_an_edited_question_keeps_its_images(chat: Conversations) -> None:
+    draft = chat.new("gemma4:31b")
+    await end(await chat.ask(draft.id, "what is it", ("QQ==",)))
+    ended = await end(await chat.edit(draft.id, 1, "what is this", ("Qg==",)))
+    assert [turn.message.images for turn in ended.conversation.turns] == [("QQ==", "Qg=="), ()]
+
+
 async def test_an_edit_that_is_refused_leaves_no_branch(chat: Conversations) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
