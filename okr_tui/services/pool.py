@@ -44,6 +44,8 @@ class Pool:
         self.settings_read: SettingsRead | None = None
         self._sequence = 0
         self._caught_up = -math.inf
+        self._mark: object | None = None
+        """The log's mark before it was last read to its end."""
         self._reading = asyncio.Lock()
         self._catching: asyncio.Task[None] | None = None
         self._checkpoints = Checkpoints(store)
@@ -95,6 +97,8 @@ class Pool:
         """See what other processes have just appended, so that no request goes where the log says no."""
         if asyncio.get_running_loop().time() - self._caught_up < CATCH_UP_AFTER:
             return
+        if self._mark is not None and self.store.mark() == self._mark:
+            return
         if self._catching is None:
             self._catching = asyncio.create_task(self._read())
             self._catching.add_done_callback(self._caught)
@@ -108,8 +112,9 @@ class Pool:
 
     async def _read(self) -> None:
         async with self._reading:  # so that each goes on where the one before ended
-            self._caught_up = asyncio.get_running_loop().time()
+            self._caught_up, mark = asyncio.get_running_loop().time(), self.store.mark()
             self._take(await self.store.read(self._sequence))
+            self._mark = mark
 
     async def append(self, *records: Record) -> None:
         """Put records in the log and see them, and all that came before them, in the state.

@@ -32,6 +32,9 @@ class Store(Protocol):
     async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
         """The records behind a place, oldest first, at most `limit`."""
 
+    def mark(self) -> object | None:
+        """Another one whenever the log has grown, told without reading it; None where it cannot be told."""
+
     async def read_back(self, before: int | None, limit: int) -> list[Logged]:
         """The last `limit` records before a place, or of the whole log; oldest first."""
 

@@ -35,6 +35,10 @@ class MemoryStore:
         place = bisect_right(self._log, after, key=attrgetter("sequence"))
         return self._log[place : None if limit is None else place + limit]
 
+    def mark(self) -> int:
+        """See Store."""
+        return self._last
+
     async def read_back(self, before: int | None, limit: int) -> list[Logged]:
         """See Store."""
         return [item for item in self._log if before is None or item.sequence < before][-limit:]

@@ -18,6 +18,7 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, decode, encode
 from okr_tui.store.base import Logged
 from okr_tui.store.redis_address import public_name
+from okr_tui.store.redis_scripts import APPEND, LEASE, TRIM
 
 PREFIX: Final = "{okr-tui}:"
 """In front of every name; the braces keep all of them together on one server of a cluster."""
@@ -32,38 +33,6 @@ PATIENCE: Final = 5.0
 """Seconds during which a lost connection is made anew before anyone hears of it."""
 FIRST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.5
-
-APPEND = """
-local done = redis.call('GET', KEYS[3])
-if done then return tonumber(done) end
-local last = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or 0))
-for i = 2, #ARGV, 2 do
-    last = last + 1
-    redis.call('XADD', KEYS[1], last .. '-0', 'at', ARGV[i], 'body', ARGV[i + 1])
-end
-redis.call('SET', KEYS[2], last)
-redis.call('SET', KEYS[3], last, 'EX', 60)
-return last
-"""
-TRIM = """
-local through, before, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local bytes, place = tonumber(ARGV[5]), 0
-for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], ARGV[4], '-', 'COUNT', ARGV[6])) do
-    place = tonumber(string.match(entry[1], '%d+'))
-    local at, body = tonumber(entry[2][2]), entry[2][4]
-    bytes = bytes + #body
-    if place <= through and (at < before or bytes > most) then
-        redis.call('XDEL', KEYS[1], entry[1])
-    end
-end
-return {place, bytes}
-"""
-LEASE = """
-local held = redis.call('HMGET', KEYS[1], 'owner', 'until')
-if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', ARGV[3])
-return 1
-"""
 
 Answer = TypeVar("Answer")
 
@@ -123,6 +92,9 @@ class RedisStore:
             return (await self._read(after))[0]
         page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=limit)
         return _logged(await self._ask("read", page))
+
+    def mark(self) -> None:
+        """See Store. Only the server knows."""
 
     async def read_back(self, before: int | None, limit: int) -> list[Logged]:
         """See Store. A record of a later version of the program is passed over."""

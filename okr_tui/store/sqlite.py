@@ -95,7 +95,7 @@ class SqliteStore:
         after = 0
         last: tuple[int, int] | None = None
         while True:
-            mark = self._mark()
+            mark = self.mark()
             if mark is None or mark != last:
                 last = mark
                 if found := await self.read(max(after, seen())):
@@ -103,10 +103,10 @@ class SqliteStore:
                     yield found
             await asyncio.sleep(LOOK_EVERY)
 
-    def _mark(self) -> tuple[int, int] | None:
-        """What changes when any process writes; None while a write is too young for its time to tell.
+    def mark(self) -> tuple[int, int] | None:
+        """See Store. None while a write is too young for its time to tell.
 
-        A look at the file costs a fiftieth of asking SQLite, and is made five times a second.
+        A look at the file costs a fiftieth of asking SQLite.
         """
         try:
             status = os.stat(self._journal)

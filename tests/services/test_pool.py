@@ -1,10 +1,13 @@
 """The fold kept beside the log: a start from a kept state equals a start from the whole log."""
 
+import pytest
+
 from okr_tui.domain.choice import Roster
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
+from okr_tui.services import pool as pools
 from okr_tui.services.checkpoints import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.services.pool import ENTRIES, Pool
 from okr_tui.store.base import Logged, Store
@@ -82,6 +85,20 @@ async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_befor
     await one.catch_up()
     assert one.state == two.state
     assert one.sequence == two.sequence == 4
+
+
+async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 0)
+    clock, store = ManualClock(), Counting()
+    pool = await opened(store, clock)
+    await store.append([attempt(0, START)])
+    await pool.catch_up()
+    before = store.reads
+    await pool.catch_up()
+    assert store.reads == before
+    await store.append([attempt(1, START)])
+    await pool.catch_up()
+    assert (store.reads, pool.sequence) == (before + 1, 2)
 
 
 async def test_a_kept_state_of_another_version_is_passed_over() -> None:

@@ -1,6 +1,7 @@
 """The stores: one contract, and what only a file has to stand."""
 
 import asyncio
+import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -96,6 +97,24 @@ async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         assert [item.record for item in await seen] == facts(2)
     await tail.aclose()  # type: ignore[attr-defined]
+    await one.close()
+    await two.close()
+
+
+async def test_the_mark_is_another_after_every_growth_and_tells_nothing_of_what_is_young(
+    tmp_path: Path,
+) -> None:
+    one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
+    await one.append(facts(1))
+    os.utime(tmp_path / "log.db-wal", (1, 1))
+    marks = [one.mark(), one.mark()]
+    await two.append(facts(1))
+    marks.append(one.mark())
+    os.utime(tmp_path / "log.db-wal", (1, 1))
+    marks.append(one.mark())
+    assert marks[0] == marks[1] is not None
+    assert marks[2] is None
+    assert marks[3] not in marks[:3]
     await one.close()
     await two.close()
 
