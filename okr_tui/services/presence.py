@@ -18,11 +18,7 @@ from urllib.parse import urlsplit
 from watchfiles import awatch
 
 from okr_tui.domain.errors import OkrError
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # a system without such locks
-    fcntl = None  # type: ignore[assignment]
+from okr_tui.store.locks import HAVE_LOCKS, try_lock
 
 FOLDER: Final = "gateways"
 SUFFIX: Final = ".json"
@@ -67,8 +63,7 @@ def _written(folder: Path, presence: Presence) -> tuple[IO[str], Path]:
     descriptor, draft = tempfile.mkstemp(prefix=f"{presence.pid}.", dir=folder)
     file = os.fdopen(descriptor, "w", encoding="utf-8")
     try:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        try_lock(file)
         json.dump(asdict(presence), file)
         file.flush()
         return file, Path(draft).rename(f"{draft}{SUFFIX}")
@@ -123,13 +118,9 @@ def _read(path: Path) -> Presence:
 
 def _lives(path: Path, presence: Presence) -> bool:
     """Whether the process that wrote a file still holds it; without locks, whether its address answers."""
-    if fcntl:
+    if HAVE_LOCKS:
         with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+            return not try_lock(file, shared=True)
     address = urlsplit(presence.url)
     try:
         socket.create_connection((address.hostname, address.port), CONNECT_SECONDS).close()

@@ -4,10 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # a system without such locks
-    fcntl = None  # type: ignore[assignment]
+from okr_tui.store.locks import try_lock
 
 SUFFIX = ".lock"
 
@@ -24,11 +21,14 @@ class Claims:
         if name in self._held:
             return True
         try:
-            self._held[name] = self._locked(name)
-        except BlockingIOError:
-            return False
+            descriptor = self._opened(name)
         except OSError:
             self._held[name] = None
+            return True
+        if not _locked(descriptor):
+            os.close(descriptor)
+            return False
+        self._held[name] = descriptor
         return True
 
     def drop(self, name: str) -> None:
@@ -47,14 +47,13 @@ class Claims:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _locked(self, name: str) -> int | None:
-        if fcntl is None:
-            return None
+    def _opened(self, name: str) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / f"{name}{SUFFIX}", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+        return os.open(self._folder / f"{name}{SUFFIX}", os.O_CREAT | os.O_RDWR, 0o600)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError:  # a file system without locks
+        return True

@@ -17,7 +17,7 @@ from okr_tui.domain.conversation import Conversation, Turn
 from okr_tui.domain.draft import Draft, joined
 from okr_tui.services.drafts import FOLDER, NEW, Drafts
 from okr_tui.services.shelf import Shelf
-from okr_tui.store import claims, conversation_schema
+from okr_tui.store import conversation_schema, locks
 from okr_tui.store.conversations import KEEP_DELETED, ConversationStore
 
 from .house import ManualClock
@@ -142,7 +142,7 @@ async def test_a_killed_program_leaves_its_draft_to_the_next(tmp_path: Path) -> 
 async def test_without_locks_a_draft_still_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     async with program(tmp_path) as first:
         await first.keep(NEW, Draft("x"))
         await first.keep(NEW, Draft())

@@ -75,7 +75,7 @@ def test_an_error_of_the_block_stays_what_it_is(tmp_path: Path) -> None:
 def test_without_locks_an_address_that_answers_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "fcntl", None)
+    monkeypatch.setattr(presence, "HAVE_LOCKS", False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = Presence(f"http://127.0.0.1:{server.getsockname()[1]}", None, 1)
         with announced(tmp_path, there):
