@@ -5,17 +5,19 @@ import errno
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.guard import LONGEST_HEAD
+from okr_tui.gateway.visit import CONNECTION
 
 HEAD_SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 60.0
@@ -56,6 +58,28 @@ class _Protocol(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
+    _leave: Callable[[], None] | None = None
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, CONNECTION: self}, _loop)
+
+    def watch(self, leave: Callable[[], None]) -> None:
+        """See Connection."""
+        self._leave = leave
+        self.flow.resume_reading()  # who does not read does not hear of an end
+        if self.cycle.disconnected:
+            leave()
+
+    def unwatch(self, leave: Callable[[], None]) -> None:
+        """See Connection."""
+        if self._leave is leave:  # the connection's next request may have begun
+            self._leave = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -83,6 +107,8 @@ class _Protocol(H11Protocol):
         self._unstick()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        if self._leave:
+            self._leave()
 
     def pause_writing(self) -> None:
         super().pause_writing()

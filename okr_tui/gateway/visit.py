@@ -1,7 +1,8 @@
 """One request of a client and the answer to it, on the bare server interface."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from typing import Final, Protocol
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -9,6 +10,19 @@ from starlette.types import Message, Receive, Scope, Send
 from okr_tui.gateway.body import CallerGoneError
 from okr_tui.gateway.dialects import CLIENT_HEADER, Dialect, Failure, as_told, dialect_of, error_document
 from okr_tui.gateway.headers import RawHeaders, by_name
+
+CONNECTION: Final = "connection"
+"""What the server calls the caller's connection among what it tells of a request."""
+
+
+class Connection(Protocol):
+    """The caller's end of a request. To be told of its loss costs less than to ask and wait for it."""
+
+    def watch(self, leave: Callable[[], None]) -> None:
+        """Call `leave` once the caller is gone, at once if that is so already."""
+
+    def unwatch(self, leave: Callable[[], None]) -> None:
+        """Do not call it any more."""
 
 
 class Visit:
@@ -76,13 +90,14 @@ class Visit:
         assert working
         gone = False
 
-        def leave(_: object = None) -> None:
+        def leave() -> None:
             nonlocal gone
             if not gone and not self._ended:
                 gone = working.cancel()
 
-        watching = asyncio.ensure_future(self._gone())
-        watching.add_done_callback(leave)
+        connection: Connection | None = self.scope.get("state", {}).get(CONNECTION)
+        if connection:
+            connection.watch(leave)
         try:
             await work
         except asyncio.CancelledError:
@@ -90,9 +105,5 @@ class Visit:
                 raise CallerGoneError from None
             raise
         finally:
-            watching.remove_done_callback(leave)
-            watching.cancel()
-
-    async def _gone(self) -> None:
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
+            if connection:
+                connection.unwatch(leave)
