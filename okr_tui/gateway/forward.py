@@ -65,7 +65,7 @@ async def _asked(visit: Visit) -> Asked:
 async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | None) -> None:
     try:
         async with keyring.dispatch.send(call, "gateway", conversation) as exchange:
-            await visit.begin(exchange.status, downward(exchange.headers.raw))
+            visit.begin(exchange.status, downward(exchange.headers.raw))
             exchange.skim()
             whole_line = True
             try:
@@ -74,6 +74,8 @@ async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | 
                         await visit.write(piece.data)
                         whole_line = piece.data.endswith(b"\n")
             except CloudError as error:
+                if visit.status is None:
+                    raise
                 if not exchange.streams:
                     return  # without its end, the server cuts the connection: half a document is no answer
                 await visit.write(error_record(call.path, cut_off(error.fault), whole_line=whole_line))

@@ -12,11 +12,12 @@ from typing import Any, Final
 import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.guard import LONGEST_HEAD
+from okr_tui.gateway.headers import RawHeaders
 from okr_tui.gateway.visit import CONNECTION
 
 HEAD_SECONDS: Final = 15.0
@@ -68,6 +69,22 @@ class _Protocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, {**app_state, CONNECTION: self}, _loop)
+
+    async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
+        """See Connection."""
+        response = h11.Response(status_code=status, headers=list(headers), reason=STATUS_PHRASES[status])
+        await self._write(response, h11.Data(data=data))
+        self.cycle.response_started = True
+
+    async def write(self, data: bytes) -> None:
+        """See Connection."""
+        await self._write(h11.Data(data=data))
+
+    async def _write(self, *events: h11.Event) -> None:
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if not self.cycle.disconnected:
+            self.transport.write(b"".join([self.conn.send(event) or b"" for event in events]))
 
     def watch(self, leave: Callable[[], None]) -> None:
         """See Connection."""

@@ -16,7 +16,16 @@ CONNECTION: Final = "connection"
 
 
 class Connection(Protocol):
-    """The caller's end of a request. To be told of its loss costs less than to ask and wait for it."""
+    """The caller's end of a request, for answers that come in pieces: the way of messages costs twice as much.
+
+    To be told of its loss, too, costs less than to ask and wait for it.
+    """
+
+    async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
+        """Begin an answer of unknown length; its head and its first piece go out together."""
+
+    async def write(self, data: bytes) -> None:
+        """A further piece, sent as soon as the caller takes it."""
 
     def watch(self, leave: Callable[[], None]) -> None:
         """Call `leave` once the caller is gone, at once if that is so already."""
@@ -41,6 +50,7 @@ class Visit:
         self.model: str | None = None
         self._send = send
         self._ended = False
+        self._head: tuple[int, RawHeaders]
 
     @property
     def dialect(self) -> Dialect:
@@ -69,16 +79,22 @@ class Visit:
             document = error_document(self.dialect, failure)
             await self.answer(JSONResponse(document, failure.status, headers))
 
-    async def begin(self, status: int, headers: RawHeaders) -> None:
-        """Begin an answer of unknown length."""
-        await self.send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    def begin(self, status: int, headers: RawHeaders) -> None:
+        """Begin an answer of unknown length; its head goes out with its first piece."""
+        self._head = status, headers
 
     async def write(self, data: bytes) -> None:
-        """A part of the answer, sent as soon as the caller takes it."""
-        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+        """A piece of the answer, sent as soon as the caller takes it."""
+        if self.status is None:
+            self.status, headers = self._head
+            await self._connection.begin(self.status, headers, data)
+        else:
+            await self._connection.write(data)
 
     async def end(self) -> None:
         """The end of the answer."""
+        if self.status is None:
+            await self.write(b"")
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def unless_gone(self, work: Coroutine[None, None, None]) -> None:
@@ -95,9 +111,7 @@ class Visit:
             if not gone and not self._ended:
                 gone = working.cancel()
 
-        connection: Connection | None = self.scope.get("state", {}).get(CONNECTION)
-        if connection:
-            connection.watch(leave)
+        self._connection.watch(leave)
         try:
             await work
         except asyncio.CancelledError:
@@ -105,5 +119,9 @@ class Visit:
                 raise CallerGoneError from None
             raise
         finally:
-            if connection:
-                connection.unwatch(leave)
+            self._connection.unwatch(leave)
+
+    @property
+    def _connection(self) -> Connection:
+        connection: Connection = self.scope["state"][CONNECTION]
+        return connection
