@@ -37,12 +37,11 @@ def _translated() -> Iterator[None]:
         raise kind(type(error).__name__) from error
 
 
-_is_loopback = lru_cache(maxsize=64)(is_loopback)
-
-
 @lru_cache(maxsize=64)
-def _parsed(address: str) -> URL:
-    return URL(address, encoded=True)
+def _parsed(address: str) -> tuple[URL, bool]:
+    """An address for aiohttp, and whether it is on this machine."""
+    url = URL(address, encoded=True)
+    return url, is_loopback(url.host or "")
 
 
 @lru_cache(maxsize=64)
@@ -85,10 +84,11 @@ class Transport(httpx.AsyncBaseTransport):
         """See httpx."""
         body = await request.aread()
         timeout = request.extensions.get("timeout", {})
+        url, direct = _parsed(str(request.url))
         with _translated():
-            response = await self._session(direct=_is_loopback(request.url.host)).request(
+            response = await self._session(direct=direct).request(
                 request.method,
-                _parsed(str(request.url)),
+                url,
                 headers=CIMultiDict(
                     (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
                 ),

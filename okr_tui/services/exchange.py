@@ -73,7 +73,7 @@ class Exchange:
         self._done = False
         self._heard_all = False
         self._response: httpx.Response | None = None
-        self._source: AsyncIterator[Piece] | None = None
+        self._chunks: AsyncIterator[bytes]
 
     @property
     def complete(self) -> bool:
@@ -124,9 +124,9 @@ class Exchange:
             document = self.headers.get("content-type", "").startswith("application/json")
             self.streams = self._call.streams and not document
             self._reader = RecordReader(self._call.path, whole=not self.streams)
-        self._source = self._pieces(chunks)
+        self._chunks = aiter(chunks)
         held = 0
-        async for piece in self._source:
+        while piece := await self._next():
             self._held.append(piece)
             held += len(piece.data)
             if self.fault or held > self._policy.held_back or any(r.commits for r in piece.records):
@@ -137,20 +137,22 @@ class Exchange:
         if self._reader:
             self._reader.skims = True
 
-    async def _pieces(self, chunks: httpx.AsyncByteStream) -> AsyncIterator[Piece]:
-        """The response cut into records; an error record or a missing end become the fault."""
+    async def _next(self) -> Piece | None:
+        """The next piece, None after the last; an error record or a missing end become the fault."""
         reader = self._reader
-        async for chunk in chunks:
+        if (chunk := await anext(self._chunks, None)) is not None:
             if self.first_byte_ms is None:
                 self.first_byte_ms = round(1000 * (self._clock.time() - self.started))
             records = reader.feed(chunk) if reader else ()
-            yield self._piece(chunk, records) if records else Piece(chunk, ())
+            return self._piece(chunk, records) if records else Piece(chunk, ())
         if reader is None:
-            return
-        if ending := tuple(reader.finish()):
-            yield self._piece(b"", ending)
+            return None
+        self._reader = None
+        ending = tuple(reader.finish())
+        piece = self._piece(b"", ending) if ending else None
         if not self._done and self.fault is None:
             self._fail(no_response("the answer ended before it was complete"))
+        return piece
 
     def _piece(self, data: bytes, records: tuple[StreamRecord, ...]) -> Piece:
         """A piece without the cloud's error record, where it is whole: the fault tells of it."""
@@ -167,15 +169,12 @@ class Exchange:
     async def __aiter__(self) -> AsyncIterator[Piece]:
         """The pieces, those held back first. A fault after the first output ends it as CloudError."""
         self.committed = True
-        for piece in self._held:
-            yield piece
+        for held in self._held:
+            yield held
         self._held.clear()
         try:
-            if self._source and self.fault is None:
-                async for piece in self._source:
-                    yield piece
-                    if self.fault:
-                        break
+            while self.fault is None and (piece := await self._next()):
+                yield piece
         except httpx.HTTPError as error:
             if not self._done:
                 self._fail(no_response(transport_text(error)))
