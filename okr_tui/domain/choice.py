@@ -1,6 +1,6 @@
 """Which key takes a request, and why. Pure: the same state, roster and question give the same answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from okr_tui.domain.health import Verdict, verdict
@@ -42,17 +42,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The key to use, or none; the reason in words; every key's verdict in pool order.
+    """The key to use, or none, and the reason in words.
 
+    `judge` gives every key's verdict: most requests go to the first key they ask for, and need no other's.
     `trial` says that this request tests a key whose block is over; `only` is the 1-based place of the one
     key that the strategy allows, None when it allows all.
     """
 
     key: Key | None
     why: str
-    verdicts: tuple[Verdict, ...] = ()
+    judge: Callable[[], tuple[Verdict, ...]] = field(repr=False, compare=False)
     trial: bool = False
     only: int | None = None
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Every key's verdict, in pool order."""
+        return self.judge()
 
     @property
     def earliest(self) -> float | None:
@@ -65,55 +71,76 @@ class Choice:
         return min(due, default=None)
 
 
+def _judging(
+    state: PoolState, roster: Roster, question: Question, policy: Policy
+) -> Callable[[Key], Verdict]:
+    """What tells a key's verdict for this question."""
+    known = [(key.fingerprint, state.key(key.fingerprint)) for key in roster.keys]
+    alone = len({key.account or fingerprint for fingerprint, key in known if not key.disabled}) <= 1
+
+    def judge(key: Key) -> Verdict:
+        return verdict(
+            state,
+            key.fingerprint,
+            now=question.now,
+            policy=policy,
+            model=question.model,
+            in_flight=question.in_flight.get(state.account_of(key.fingerprint), 0),
+            alone=alone,
+        )
+
+    return judge
+
+
 def verdicts(state: PoolState, roster: Roster, question: Question, policy: Policy) -> tuple[Verdict, ...]:
     """Every key's verdict for this question, in pool order."""
-    known = [state.key(key.fingerprint) for key in roster.keys]
-    accounts = [key.account or fresh.fingerprint for key, fresh in zip(known, roster.keys, strict=True)]
-    usable = {account for account, key in zip(accounts, known, strict=True) if not key.disabled}
-    alone = len(usable) <= 1
-    return tuple(
-        [
-            verdict(
-                state,
-                key.fingerprint,
-                now=question.now,
-                policy=policy,
-                model=question.model,
-                in_flight=question.in_flight.get(account, 0),
-                alone=alone,
-            )
-            for key, account in zip(roster.keys, accounts, strict=True)
-        ]
-    )
+    return tuple(map(_judging(state, roster, question, policy), roster.keys))
 
 
 def choose(state: PoolState, roster: Roster, question: Question, policy: Policy) -> Choice:
     """The key for this request by the roster's strategy, among those that are eligible and untried."""
-    found = verdicts(state, roster, question, policy)
-    usable = [
-        key
+    judge = _judging(state, roster, question, policy)
+    if roster.strategy == "sticky":
+        for key, why in _wanted(state, roster, question):
+            judged = judge(key)
+            if judged.eligible and not was_tried(key, state, question):
+                return Choice(key, why, lambda: tuple(map(judge, roster.keys)), trial=judged.trial)
+    found = tuple(map(judge, roster.keys))
+    usable = {
+        key: judged
         for key, judged in zip(roster.keys, found, strict=True)
-        if judged.eligible and not (question.tried and was_tried(key, state, question))
-    ]
+        if judged.eligible and not was_tried(key, state, question)
+    }
     only = roster.index(roster.preferred) if roster.strategy == "pinned" else None
     if roster.strategy == "pinned":
-        usable = [key for key in usable if key.fingerprint == roster.preferred]
+        usable = {key: judged for key, judged in usable.items() if key.fingerprint == roster.preferred}
     if not usable:
-        return Choice(None, "no key is eligible" if roster.keys else "no key is configured", found, only=only)
-    key, why = _pick(usable, state, roster, question, policy)
-    trial = next(judged.trial for other, judged in zip(roster.keys, found, strict=True) if other is key)
-    return Choice(key, why, found, trial=trial, only=only)
+        why = "no key is eligible" if roster.keys else "no key is configured"
+        return Choice(None, why, lambda: found, only=only)
+    key, why = _pick(list(usable), state, roster, question, policy)
+    return Choice(key, why, lambda: found, trial=usable[key].trial, only=only)
+
+
+def _wanted(state: PoolState, roster: Roster, question: Question) -> Iterator[tuple[Key, str]]:
+    """The keys that a request stays with while it can, and why."""
+    if question.conversation:
+        for key in roster.keys:
+            if state.account_of(key.fingerprint) == question.conversation:
+                yield key, "has served this conversation"
+    if place := roster.index(roster.preferred):
+        yield roster.keys[place - 1], "preferred"
 
 
 def was_tried(key: Key, state: PoolState, question: Question) -> bool:
     """Whether a key is left out because it, or its account, was tried or is to be avoided."""
-    return not {key.fingerprint, state.account_of(key.fingerprint)}.isdisjoint(question.tried)
+    if not question.tried:
+        return False
+    return key.fingerprint in question.tried or state.account_of(key.fingerprint) in question.tried
 
 
 def _pick(
     usable: list[Key], state: PoolState, roster: Roster, question: Question, policy: Policy
 ) -> tuple[Key, str]:
-    preferred = next((key for key in usable if key.fingerprint == roster.preferred), None)
     match roster.strategy:
         case "drain":
             start = (roster.index(roster.preferred) or 1) - 1
@@ -125,12 +152,6 @@ def _pick(
             return _roomiest(usable, state, question, policy), "most quota left"
         case "pinned":
             return usable[0], "pinned"
-    if question.conversation:
-        for key in usable:
-            if state.account_of(key.fingerprint) == question.conversation:
-                return key, "has served this conversation"
-    if preferred:
-        return preferred, "preferred"
     return _roomiest(usable, state, question, policy), "most quota left while the preferred key is blocked"
 
 

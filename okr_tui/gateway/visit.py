@@ -16,9 +16,9 @@ CONNECTION: Final = "connection"
 
 
 class Connection(Protocol):
-    """The caller's end of a request, for answers that come in pieces: the way of messages costs twice as much.
+    """The caller's end of a request, for answers that come in pieces.
 
-    To be told of its loss, too, costs less than to ask and wait for it.
+    Messages to the server, and waiting for one that tells of the caller's leaving, cost twice as much.
     """
 
     async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
