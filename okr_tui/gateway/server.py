@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +18,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.guard import LONGEST_HEAD
 from okr_tui.gateway.headers import RawHeaders
 from okr_tui.gateway.visit import CONNECTION
+from okr_tui.services.garbage import look_seldom
 
 HEAD_SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 60.0
@@ -196,8 +196,7 @@ async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterato
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    # What is there now stays: to look through it for garbage again and again halts every stream for 50 ms.
-    gc.freeze()
+    look_seldom()
     try:
         yield task
     finally:

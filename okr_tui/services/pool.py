@@ -143,11 +143,13 @@ class Pool:
         await self._writer.settled()
 
     async def _write(self, records: Sequence[Record]) -> None:
+        began = asyncio.get_running_loop().time()
         last = await self.store.append(records)
         self.trouble = None
         if self._sequence + len(records) == last:
+            self._caught_up = began  # nobody else wrote before
             self._take([Logged(place, record) for place, record in enumerate(records, self._sequence + 1)])
-        else:  # other processes wrote before
+        else:
             await self._read()
 
     def _take(self, logged: Sequence[Logged]) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from okr_tui.domain.records import Record
 
-PATIENCE: Final = 0.005
+PATIENCE: Final = 0.01
 """Seconds that a record may wait for others: writing is dear, and other processes look less often."""
 
 
