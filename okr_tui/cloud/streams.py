@@ -5,7 +5,6 @@ an error record after a status of 200 (docs.ollama.com/api/errors).
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -37,70 +36,68 @@ class RecordReader:
 
     def feed(self, chunk: bytes) -> tuple[StreamRecord, ...]:
         """The records that this chunk completes."""
-        return () if self.skims and self._tells_nothing(chunk) else tuple(self._records(chunk))
+        if self.skims and self._tells_nothing(chunk):
+            return ()
+        found: list[StreamRecord] = []
+        position = -len(self._rest)
+        self._rest += chunk
+        if not self._whole and b"\n" in chunk:
+            *lines, rest = self._rest.split(b"\n")
+            self._rest = rest
+            for line in lines:
+                if self._skipping:
+                    self._skipping = False
+                elif record := self._line(line, position):
+                    found.append(record)
+                position += len(line) + 1
+        if len(self._rest) > LINE_LIMIT:
+            self._rest.clear()
+            self._skipping = True
+        self._event -= len(chunk)
+        return tuple(found)
 
     def _tells_nothing(self, chunk: bytes) -> bool:
         between = not (self._whole or self._rest or self._skipping or self._in_event)
         return between and chunk.endswith(b"\n") and not any(word in chunk for word in TELLING)
 
-    def _records(self, chunk: bytes) -> Iterator[StreamRecord]:
-        position = -len(self._rest)
-        self._rest += chunk
-        while not self._whole and (end := self._rest.find(b"\n")) >= 0:
-            line = bytes(self._rest[:end])
-            del self._rest[: end + 1]
-            start, position = position, position + end + 1
-            if self._skipping:
-                self._skipping = False
-                continue
-            yield from self._line(line, start)
-        if len(self._rest) > LINE_LIMIT:
-            self._rest.clear()
-            self._skipping = True
-        self._event -= len(chunk)
-
-    def finish(self) -> Iterator[StreamRecord]:
+    def finish(self) -> StreamRecord | None:
         """The record in what is left after the last chunk, if it is whole."""
-        rest, self._rest = bytes(self._rest), bytearray()
+        rest, self._rest = self._rest, bytearray()
         if self._skipping:
-            if self._whole:
-                yield StreamRecord(done=True)
-        elif not self._whole:
-            yield from self._line(rest, -len(rest))
-        else:
-            yield from (replace(record, done=record.error is None) for record in self._document(rest, 0))
+            return StreamRecord(done=True) if self._whole else None
+        if not self._whole:
+            return self._line(rest, -len(rest))
+        record = self._document(rest, 0)
+        return record and replace(record, done=record.error is None)
 
-    def _line(self, line: bytes, start: int) -> Iterator[StreamRecord]:
+    def _line(self, line: bytearray, start: int) -> StreamRecord | None:
         line = line.strip()
         if not line:
             self._named_error = self._in_event = False
-            return
+            return None
         if line.startswith(b"{"):
-            yield from self._document(line, start)
-            return
+            return self._document(line, start)
         if not self._in_event:
             self._in_event, self._event = True, start
         field, _, value = line.partition(b":")
         value = value.strip()
         if field == b"event":
             self._named_error = value == b"error"
-        elif field == b"data" and value == b"[DONE]":
-            yield StreamRecord(done=True, start=self._event)
-        elif field == b"data" and self._named_error:
-            found = tuple(self._document(value, self._event))
-            text = value.decode(errors="replace")
-            yield from (
-                record if record.error is not None else StreamRecord(error=text, start=self._event)
-                for record in found or (StreamRecord(),)
-            )
-        elif field == b"data":
-            yield from self._document(value, self._event)
+        if field != b"data":
+            return None
+        if value == b"[DONE]":
+            return StreamRecord(done=True, start=self._event)
+        record = self._document(value, self._event)
+        if self._named_error and (record is None or record.error is None):
+            return StreamRecord(error=value.decode(errors="replace"), start=self._event)
+        return record
 
-    def _document(self, text: bytes, start: int) -> Iterator[StreamRecord]:
+    def _document(self, text: bytearray, start: int) -> StreamRecord | None:
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            return
-        if isinstance(document, dict):
-            record = self._read(document)
-            yield replace(record, start=start) if start else record
+            return None
+        if not isinstance(document, dict):
+            return None
+        record = self._read(document)
+        return replace(record, start=start) if start else record

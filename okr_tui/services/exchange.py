@@ -148,8 +148,8 @@ class Exchange:
         if reader is None:
             return None
         self._reader = None
-        ending = tuple(reader.finish())
-        piece = self._piece(b"", ending) if ending else None
+        ending = reader.finish()
+        piece = self._piece(b"", (ending,)) if ending else None
         if not self._done and self.fault is None:
             self._fail(no_response("the answer ended before it was complete"))
         return piece

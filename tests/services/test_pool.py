@@ -73,7 +73,10 @@ class Counting(MemoryStore):
         return await super().read(after, limit)
 
 
-async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_before_it() -> None:
+async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 0)
     clock, store = ManualClock(), Counting()
     one, two = await opened(store, clock), await opened(store, clock)
     before = store.reads
@@ -85,6 +88,20 @@ async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_befor
     await one.catch_up()
     assert one.state == two.state
     assert one.sequence == two.sequence == 4
+
+
+async def test_an_append_that_nobody_wrote_before_is_a_look_at_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
+    store = Counting()
+    pool, other = await opened(store, ManualClock()), await opened(store, ManualClock())
+    await pool.append(attempt(1, START))
+    before = store.reads
+    await pool.catch_up()
+    assert store.reads == before
+    await other.catch_up()
+    assert store.reads == before + 1
 
 
 async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
