@@ -57,8 +57,12 @@ class RecordReader:
         return tuple(found)
 
     def _tells_nothing(self, chunk: bytes) -> bool:
-        between = not (self._whole or self._rest or self._skipping or self._in_event)
-        return between and chunk.endswith(b"\n") and not any(word in chunk for word in TELLING)
+        if self._whole or self._rest or self._skipping or self._in_event or not chunk.endswith(b"\n"):
+            return False
+        for word in TELLING:  # once for every chunk: `any` takes twice as long
+            if word in chunk:
+                return False
+        return True
 
     def finish(self) -> StreamRecord | None:
         """The record in what is left after the last chunk, if it is whole."""
