@@ -59,10 +59,7 @@ class RecordReader:
     def _tells_nothing(self, chunk: bytes) -> bool:
         if self._whole or self._rest or self._skipping or self._in_event or not chunk.endswith(b"\n"):
             return False
-        for word in TELLING:  # once for every chunk: `any` takes twice as long
-            if word in chunk:
-                return False
-        return True
+        return all(word not in chunk for word in TELLING)
 
     def finish(self) -> StreamRecord | None:
         """The record in what is left after the last chunk, if it is whole."""
