@@ -16,7 +16,7 @@ from okr_tui.gateway.body import CallerGoneError
 from okr_tui.gateway.dialects import Failure, FailureError, failed
 from okr_tui.gateway.failures import failure_of
 from okr_tui.gateway.forward import FORWARDED, forward, show
-from okr_tui.gateway.guard import Gatekeeper, Guard
+from okr_tui.gateway.guard import Gatekeeper, Guard, origin_form
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
 from okr_tui.gateway.visit import Visit
 from okr_tui.services.keyring import Keyring
@@ -90,7 +90,7 @@ class Gateway:
         # uvicorn takes only a plain function, or an object whose `__call__` is one, for what this is.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             assert scope["type"] == "http"
-            await self._attend(Visit(scope, receive, send), gatekeeper)
+            await self._attend(Visit(origin_form(scope), receive, send), gatekeeper)
 
         return answer
 

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 from starlette.types import Scope
@@ -19,7 +20,19 @@ MOST_HEADERS: Final = 100
 LONGEST_HEAD: Final = 64 * 1024
 LONGEST_TARGET: Final = 8 * 1024
 CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+WHOLE: Final = b"http://"
 UNAUTHORIZED: Final = "this gateway's token is missing or wrong: `okr-tui connect` shows how to give it"
+
+
+def origin_form(scope: Scope) -> Scope:
+    """A request to a whole address as one to its path on its host; servers take both (RFC 9112, 3.2.2)."""
+    target: bytes = scope["raw_path"]
+    if target[: len(WHOLE)].lower() != WHOLE:
+        return scope
+    host, slash, rest = target[len(WHOLE) :].partition(b"/")
+    path = slash + rest or b"/"
+    headers = [(b"host", host), *((name, value) for name, value in scope["headers"] if name != b"host")]
+    return {**scope, "raw_path": path, "path": unquote(path.decode("ascii")), "headers": headers}
 
 
 class Gatekeeper(Protocol):

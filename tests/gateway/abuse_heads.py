@@ -127,7 +127,13 @@ LINES = {
     "a line that is never over": unfinished(b"A" * 1024 * 1024),
 }
 TARGETS = {
-    "the absolute form": either(to(b"http://localhost/api/chat")),
+    "the absolute form": taken(to(b"http://localhost/api/chat")),
+    "the absolute form in other letters": taken(
+        to(b"HTTP://LocalHost:1/api/chat", host=b"host: rebound.example")
+    ),
+    "the absolute form without a path": declined(to(b"http://localhost")),
+    "the absolute form of a port that cannot be": either(to(b"http://localhost:99999999/api/chat")),
+    "the absolute form of another scheme": declined(to(b"https://localhost/api/chat")),
     "the absolute form of another host": declined(to(b"http://rebound.example/api/chat")),
     "the absolute form of another host, and no host": refused(
         to(b"http://rebound.example/api/chat", host=None)
@@ -155,7 +161,6 @@ TARGETS = {
             b"/api/chat\x01",
             b"\\api\\chat",
             b"http:///api/chat",
-            b"http://localhost:99999999/api/chat",
             b"http://[::1/api/chat",
             b"?x",
             b"/" + b"a/" * 10_000,
