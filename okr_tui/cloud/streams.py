@@ -5,13 +5,14 @@ an error record after a status of 200 (docs.ollama.com/api/errors).
 """
 
 import json
+import re
 from dataclasses import replace
 from typing import Final
 
 from okr_tui.cloud.dialects import READERS, Reader, StreamRecord, read_native
 
 LINE_LIMIT: Final = 8 * 1024 * 1024
-TELLING: Final = (b"error", b"usage", b"_count", b"true", b"[DONE]", b"_stop", b"complete", b"failed")
+TELLING: Final = re.compile(rb"error|usage|_count|true|\[DONE\]|_stop|complete|failed")
 """Without one of these a record neither ends an answer nor counts tokens nor is an error, in any dialect."""
 
 
@@ -59,7 +60,7 @@ class RecordReader:
     def _tells_nothing(self, chunk: bytes) -> bool:
         if self._whole or self._rest or self._skipping or self._in_event or not chunk.endswith(b"\n"):
             return False
-        return all(word not in chunk for word in TELLING)
+        return not TELLING.search(chunk)
 
     def finish(self) -> StreamRecord | None:
         """The record in what is left after the last chunk, if it is whole."""

@@ -2,7 +2,6 @@
 
 import hmac
 import ipaddress
-import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
@@ -13,13 +12,13 @@ from starlette.types import Scope
 
 from okr_tui.domain.gateway import is_loopback
 from okr_tui.gateway.dialects import failed
+from okr_tui.gateway.headers import CONTROLS
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz"})
 MOST_HEADERS: Final = 100
 LONGEST_HEAD: Final = 64 * 1024
 LONGEST_TARGET: Final = 8 * 1024
-CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 WHOLE: Final = b"http://"
 UNAUTHORIZED: Final = "this gateway's token is missing or wrong: `okr-tui connect` shows how to give it"
 

@@ -1,10 +1,12 @@
 """Which headers pass, in both directions. Names and values are bytes, as they come over the wire."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
+CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
@@ -89,9 +91,9 @@ def _is_text(value: bytes) -> bool:
 
 
 def downward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The cloud's headers that the caller gets to see."""
+    """The cloud's headers that the caller gets to see; the server sends none with a control character."""
     found = [(name.lower(), value) for name, value in headers]
-    return [(name, value) for name, value in found if _goes_down(name)]
+    return [(name, value) for name, value in found if _goes_down(name) and not CONTROLS.search(value)]
 
 
 def query_upward(query: bytes) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
@@ -68,7 +70,8 @@ class _Protocol(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, {**app_state, CONNECTION: self}, _loop)
+        # Its requests hold it: if it held itself, it would be garbage that is looked for seldom.
+        super().__init__(config, server_state, {**app_state, CONNECTION: weakref.proxy(self)}, _loop)
 
     async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
         """See Connection."""
@@ -89,7 +92,6 @@ class _Protocol(H11Protocol):
     def watch(self, leave: Callable[[], None]) -> None:
         """See Connection."""
         self._leave = leave
-        self.flow.resume_reading()  # who does not read does not hear of an end
         if self.cycle.disconnected:
             leave()
 
@@ -103,7 +105,13 @@ class _Protocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.MUST_CLOSE:
+            return  # its last request is here, and what comes after that is none
         super().data_received(data)
+        if self.flow.read_paused and self.conn.their_state is not h11.SEND_BODY:
+            ahead, _ = self.conn.trailing_data
+            if len(ahead) <= HIGH_WATER_LIMIT:
+                self.flow.resume_reading()  # who does not read does not hear of an end
         if self._is_owed():
             self._watch()
         else:
@@ -115,7 +123,10 @@ class _Protocol(H11Protocol):
             self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        super().send_400_response(msg)
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
         if self.cycle is not None:
             self.cycle.disconnected = True  # what it still answers would come after the last word
 
@@ -202,6 +213,8 @@ async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterato
     finally:
         server.ended.set()
         await asyncio.wait([task])
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()  # what has not been taken in time would be waited for
         # Those cut off have a record to write yet.
         await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
     task.result()

@@ -86,8 +86,9 @@ class Visit:
     async def write(self, data: bytes) -> None:
         """A piece of the answer, sent as soon as the caller takes it."""
         if self.status is None:
-            self.status, headers = self._head
-            await self._connection.begin(self.status, headers, data)
+            status, headers = self._head
+            await self._connection.begin(status, headers, data)
+            self.status = status
         else:
             await self._connection.write(data)
 

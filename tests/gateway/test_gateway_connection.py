@@ -1,0 +1,257 @@
+"""A streamed answer and its connection: what comes during it, its loss, its end, and what is left of it."""
+
+import asyncio
+import gc
+import gzip
+import json
+import re
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import h11
+import pytest
+from starlette.responses import Response
+
+from tests.services.house import House
+
+from .abuse import probe
+from .abuse_framing import CHUNKED
+from .gate import BODIES, HOST, Gate, Script, body, gate_of, joined, scripted, stream
+from .samples import CLOSINGS, ERRORS, OPENINGS, PIECES
+from .wire import head, sized, wired
+
+PATH = "/api/chat"
+FIRST, LAST = PIECES[PATH][0], CLOSINGS[PATH][0]
+ASKED = json.dumps(body(PATH)).encode()
+MOMENTS = ["before the answer", "in the answer"]
+MORE = {"line": b"\r\n", "nonsense": b"nonsense\r\n\r\n", "request": sized(ASKED), "half a head": head()[:-9]}
+
+
+@pytest.fixture(autouse=True)
+async def crashes() -> AsyncIterator[None]:
+    """What nobody caught in the loop: nothing."""
+    found: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
+    yield
+    assert found == []
+
+
+class Halting(Script):
+    """A cloud that stops before the first output of its only answer, or after it, until `going_on`."""
+
+    def __init__(self, moment: str) -> None:
+        self.going_on = asyncio.Event()
+        begun, rest = ([FIRST], [LAST]) if moment == "in the answer" else (OPENINGS[PATH], [FIRST, LAST])
+        super().__init__(stream(*begun, then=self.going_on, rest=rest))
+
+
+async def turns() -> None:
+    """Let everybody do what is there to be done."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+async def heard(script: Script, count: int = 1) -> None:
+    """Until the cloud is asked so often and its answers are on their way."""
+    async with asyncio.timeout(10):
+        while len(script.heard) < count:  # noqa: ASYNC110 the loop has to run
+            await asyncio.sleep(0)
+    await turns()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE)
+async def test_what_follows_the_last_request_of_a_connection_spoils_no_answer(
+    house: House, moment: str, version: bytes, more: bytes
+) -> None:
+    script = Halting(moment)
+    async with scripted(house, script) as gateway, wired(gateway) as wire:
+        await wire.write(sized(ASKED, b"connection: close", version=version))
+        await heard(script)
+        await wire.write(more)
+        await turns()
+        script.going_on.set()
+        answer = await wire.answer()
+        assert answer
+        assert answer.content.endswith(FIRST + LAST)
+        assert await wire.answer() is None
+        (attempt,) = await gateway.settled(1)
+    assert attempt.outcome == "ok"
+
+
+async def test_a_body_that_goes_bad_after_its_answer_ends_the_connection(gateway: Gate) -> None:
+    async with wired(gateway) as wire:
+        await wire.write(head(CHUNKED, target=b"/api/me"))
+        assert await wire.answer()
+        await wire.write(b"zz\r\n")
+        assert await wire.answer() is None
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE)
+async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
+    house: House, moment: str, together: bool, more: bytes
+) -> None:
+    script = Halting(moment)
+    async with scripted(house, script) as gateway:
+        async with wired(gateway) as wire:
+            await wire.write(sized(ASKED) + more if together else sized(ASKED))
+            await heard(script)
+            if not together:
+                await wire.write(more)
+                await turns()
+        async with asyncio.timeout(10):
+            await script.left.wait()
+        (attempt,) = await gateway.settled(1)
+    assert (attempt.outcome, len(script.heard)) == ("cancelled", 1)
+
+
+async def test_who_leaves_in_the_second_of_two_answers_has_had_the_first(house: House) -> None:
+    script = Script(stream(FIRST, LAST), stream(FIRST, then=asyncio.Event()))
+    async with scripted(house, script) as gateway:
+        async with wired(gateway) as wire:
+            await wire.write(sized(ASKED) * 2)
+            answer = await wire.answer()
+            assert answer
+            assert answer.content == FIRST + LAST
+            await gateway.settled(1)
+            await heard(script, 2)
+        attempts = await gateway.settled(2)
+    assert [attempt.outcome for attempt in attempts] == ["ok", "cancelled"]
+
+
+async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on = threading.Event()
+
+    def unpack(packed: bytes, _: str) -> bytes:
+        going_on.wait(10)
+        return gzip.decompress(packed)
+
+    monkeypatch.setattr("okr_tui.gateway.forward.unpack", unpack)
+    script = Script()
+    async with scripted(house, script) as gateway:
+        async with wired(gateway) as wire:
+            await wire.write(sized(gzip.compress(ASKED), b"content-encoding: gzip"))
+            await turns()
+        await turns()
+        going_on.set()
+        (line,) = await gateway.logged(1)
+    assert (line["status"], script.heard) == (499, [])
+
+
+@asynccontextmanager
+async def blunt(house: House, answer: bytes) -> AsyncGenerator[Gate, None]:
+    """A gateway of a house whose cloud answers every request with these bytes and hangs up."""
+
+    async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        size = re.search(rb"content-length: (\d+)", asked, re.IGNORECASE)
+        assert size
+        await reader.readexactly(int(size[1]))
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(answering, HOST, 0) as server:
+        house.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        house.write_settings()
+        async with gate_of(house) as made:
+            yield made
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_header_that_cannot_be_sent_is_left_out_of_the_answer(house: House, path: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-odd: a\x0bb\r\nx-even: c\r\n\r\n"
+    pieces = joined([*PIECES[path], *CLOSINGS[path]])
+    async with blunt(house, answer + pieces) as gateway:
+        told = await gateway.post(path)
+    assert (told.status_code, told.content) == (200, pieces)
+    assert "x-odd" not in told.headers
+    assert told.headers["x-even"] == "c"
+    assert [line["status"] for line in gateway.access] == [200]
+
+
+async def test_a_refusal_with_a_header_that_cannot_be_sent_is_passed_on(house: House) -> None:
+    refusal = b'HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\nx-odd: a\x0bb\r\n\r\n{"error": "no"}'
+    async with blunt(house, refusal) as gateway:
+        told = await gateway.post(PATH)
+    assert (told.status_code, told.json()) == (400, {"error": "no"})
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_an_answer_without_a_piece_is_empty(house: House, status: int) -> None:
+    script = Script(Response(b"", status), Response(b"", status))
+    async with scripted(house, script) as gateway, wired(gateway) as wire:
+        for _ in range(2):
+            await wire.write(sized(ASKED, target=b"/v1/embeddings"))
+            answer = await wire.answer(bodiless=status == 204)
+            assert answer
+            assert (answer.status, answer.content) == (status, b"")
+            if status == 204:
+                assert "transfer-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
+@pytest.mark.parametrize("end", ["its end", "an error"])
+async def test_the_last_answer_of_a_connection_ends_with_it(house: House, version: bytes, end: str) -> None:
+    going_on = asyncio.Event()
+    script = Script(stream(FIRST, then=going_on, rest=[LAST] if end == "its end" else ERRORS[PATH]))
+    async with scripted(house, script) as gateway, wired(gateway) as wire:
+        await wire.write(sized(ASKED, b"connection: close", version=version))
+        await heard(script)
+        going_on.set()
+        answer = await wire.answer()
+        assert answer
+        assert answer.headers["connection"] == "close"
+        assert ("transfer-encoding" in answer.headers) == (version == b"HTTP/1.1")
+        told = answer.content.removeprefix(FIRST)
+        assert told == LAST or "in the middle" in json.loads(told)["error"]
+        assert await wire.answer() is None
+
+
+async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
+    monkeypatch.setattr("okr_tui.gateway.local.VERSION", {"version": "x" * 500_000})
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(asyncio.timeout(10))
+        async with gate_of(house) as gateway:
+            wire = await stack.enter_async_context(wired(gateway))
+            wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await wire.write(probe(target=b"/api/version") * 100)
+            answered = -1
+            while answered < len(gateway.access):
+                answered = len(gateway.access)
+                await turns()
+    assert answered < 100
+
+
+async def test_a_connection_that_has_ended_is_freed_at_once(house: House) -> None:
+    count = 20
+    script = Script(*[stream(FIRST, LAST) for _ in range(count)])
+    async with scripted(house, script) as gateway:
+        gc.collect()
+        gc.disable()
+        try:
+            before = held()
+            for _ in range(count):
+                async with wired(gateway) as wire:
+                    await wire.write(sized(ASKED))
+                    assert await wire.answer()
+            await gateway.settled(count)
+            script.heard.clear()
+            await turns()
+            assert held() - before < count
+        finally:
+            gc.enable()
+
+
+def held() -> int:
+    """How many connections this process keeps."""
+    return sum(type(item) is h11.Connection for item in gc.get_objects())
