@@ -60,8 +60,8 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
     state = invocation.state_folder
     load_token(state)
     async with invocation.keyring("cli", watching=False) as keyring:
-        options, problems = Options.read(keyring.configuration.settings.gateway)
-        for problem in (*keyring.problems, *problems):
+        options, _ = Options.read(keyring.configuration.settings.gateway)
+        for problem in keyring.problems:
             note(f"okr-tui: {problem}")
         reach = _reach(options, state)
         models = await _models(keyring) if client in (PI, "anthropic") else ()

@@ -47,7 +47,8 @@ def _work(invocation: Invocation, work: "Callable[[Conversations], Awaitable[T]]
 @click.pass_obj
 def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
     """The conversations, the one used last first."""
-    _show(_work(invocation, lambda opened: opened.recent(limit)), as_json=as_json)
+    found = _work(invocation, lambda opened: opened.recent(limit))
+    _show(found, "No conversation is kept yet.", as_json=as_json)
 
 
 @conversations.command()
@@ -57,7 +58,8 @@ def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
 @click.pass_obj
 def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_json: bool) -> None:
     """Those with every word in one turn or in the title."""
-    _show(_work(invocation, lambda opened: opened.search(" ".join(words), limit)), as_json=as_json)
+    found = _work(invocation, lambda opened: opened.search(" ".join(words), limit))
+    _show(found, "No conversation matches.", as_json=as_json)
 
 
 @conversations.command("show")
@@ -104,7 +106,7 @@ def _exported(invocation: Invocation, identifier: str, form: "Form") -> str:
     return _work(invocation, work)
 
 
-def _show(found: tuple[Found, ...], *, as_json: bool) -> None:
+def _show(found: tuple[Found, ...], otherwise: str, *, as_json: bool) -> None:
     if as_json:
         show_document({"conversations": [_document(item) for item in found]})
         return
@@ -119,7 +121,7 @@ def _show(found: tuple[Found, ...], *, as_json: bool) -> None:
         )
         for item in found
     ]
-    for line in table(rows) if rows else ["No conversation matches."]:
+    for line in table(rows) if rows else [otherwise]:
         show(line)
 
 

@@ -180,7 +180,7 @@ class History:
             case IdentityRead():
                 words = f"{self._name(record)} identity read, plan {record.plan or 'unknown'}"
             case ModelsRead():
-                words = f"{record.count} models, no change"
+                words = f"{record.count} models read"
             case _:
                 words = record.kind
         return self._stamped(record.at, words)

@@ -25,7 +25,7 @@ def hosting(invocation: Invocation, keyring: "Keyring") -> Hosting:
     async def opened() -> AsyncGenerator[Running, None]:
         from okr_tui.domain.gateway import Options, is_loopback
 
-        options, problems = Options.read(keyring.configuration.settings.gateway)
+        options, _ = Options.read(keyring.configuration.settings.gateway)
         if not is_loopback(options.host):
             raise OkrError(f"other machines can reach {options.host}: `okr-tui serve --expose` allows that")
         # In a thread, so that the screen answers meanwhile.
@@ -39,8 +39,6 @@ def hosting(invocation: Invocation, keyring: "Keyring") -> Hosting:
             status=lambda url: status_document(keyring.snapshot, keyring.pool.store.name, url),
             trouble=keyring.gateway.tell,
         ) as host:
-            if problems:
-                keyring.gateway.tell("; ".join(problems))
             yield host
 
     # Only a gateway in the user's own state folder is the one that `connect` knows.

@@ -11,7 +11,7 @@ from okr_tui.cli.documents import key_document, keys_document
 from okr_tui.cli.invocation import Invocation, local_zone
 from okr_tui.cli.text import cut, note, show, show_document, table
 from okr_tui.cli.verb import NUMBERED, json_option, key_number, run
-from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.errors import NO_KEY, SettingsError
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.keys import Key
 from okr_tui.domain.quota import Balance
@@ -41,6 +41,8 @@ def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
             return
         for line in _pool_lines(snapshot.pool, snapshot.at, local_zone()):
             show(line)
+        if not snapshot.pool.keys:
+            note(f"okr-tui: {NO_KEY}")
 
     run(invocation, work)
 

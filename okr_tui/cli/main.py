@@ -12,7 +12,7 @@ import click
 
 from okr_tui import __version__
 from okr_tui.cli.invocation import Invocation, local_zone
-from okr_tui.domain.errors import OkrError, PoolBlockedError
+from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
 
 INTERRUPTED = 130
 
@@ -61,6 +61,20 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; a verb that there is not leads to the nearest one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), 1, 0.7)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs with their words from the table, so that help imports none of them."""
         with formatter.section("Commands"):
@@ -100,11 +114,23 @@ def root(
     debug: bool,
 ) -> None:
     """A live dashboard for a pool of Ollama Cloud API keys. Without a command: the dashboard."""
+    if cloud_url is not None:
+        _check(cloud_url)
     context.obj = Invocation(settings, project, cloud_url, store, debug=debug)
     if context.invoked_subcommand is None:
         from okr_tui.cli.dashboard import dashboard
 
         dashboard(context.obj)
+
+
+def _check(url: str) -> None:
+    """Raise a usage error for no address of a cloud: another one than was asked for would get the keys."""
+    from okr_tui.settings import values
+
+    try:
+        values.cloud_url(url)
+    except values.UnusableError as error:
+        raise click.UsageError(f"--cloud-url cannot be used: {error}") from error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -141,6 +167,8 @@ def _words(error: Exception) -> str:
         now = time.time()
         wait = f"{moment(error.earliest, now, local_zone())}, in {span(error.earliest - now)}"
         return f"{error}; the first is back {wait}"
+    if isinstance(error, CloudError) and error.fault.kind == "gone":
+        return f"{error}; okr-tui models lists those there are"
     if isinstance(error, OkrError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}; okr-tui --debug shows where"

@@ -58,8 +58,8 @@ async def _serve(
     from okr_tui.gateway.transport import Transport
 
     async with invocation.keyring("gateway", transport=Transport()) as keyring:
-        options, problems = _options(keyring, chosen)
-        for problem in (*keyring.problems, *problems):
+        options = _options(keyring, chosen)
+        for problem in keyring.problems:
             note(f"okr-tui: {problem}")
         if not is_loopback(options.host):
             if not expose:
@@ -82,12 +82,12 @@ async def _serve(
                 await _until(ended, keyring, running, chosen)
 
 
-def _options(keyring: "Keyring", chosen: Mapping[str, object]) -> "tuple[Options, tuple[str, ...]]":
-    """What the settings say now, overruled by what was given with the verb; and what is wrong with it."""
+def _options(keyring: "Keyring", chosen: Mapping[str, object]) -> "Options":
+    """What the settings say now, overruled by what was given with the verb."""
     from okr_tui.domain.gateway import Options
 
-    options, problems = Options.read(keyring.configuration.settings.gateway)
-    return replace(options, **chosen), problems  # type: ignore[arg-type]
+    options, _ = Options.read(keyring.configuration.settings.gateway)
+    return replace(options, **chosen)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -126,12 +126,10 @@ async def _until(
 
 async def _tell(keyring: "Keyring", chosen: Mapping[str, object]) -> None:
     """Say what goes wrong while it runs, and that a change of where it listens has to wait; for ever."""
-    began, problems = _options(keyring, chosen)
-    said = {*keyring.problems, *problems}
+    began, said = _options(keyring, chosen), set(keyring.problems)
     async for _ in keyring.pool.changes():
-        options, problems = _options(keyring, chosen)
-        lines = [*keyring.problems, *problems]
-        if options != began:
+        lines = [*keyring.problems]
+        if _options(keyring, chosen) != began:
             lines.append("where the gateway listens was changed in the settings: it holds at its next start")
         for line in lines:
             if line not in said:

@@ -1,4 +1,4 @@
-"""Whether this machine's clock can be believed: beside the cloud's, and beside what the log holds already."""
+"""Which times can be believed: of this machine's clock beside others, and of what comes from outside."""
 
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -6,6 +6,14 @@ from typing import Final
 
 FAR: Final = 120.0
 """Seconds between two clocks from which times of return mislead."""
+
+LAST: Final = 253_402_128_000.0
+"""The 30th of December 9999, the last day that calendars of all zones have."""
+
+
+def has_date(at: float) -> bool:
+    """Whether a time in epoch seconds is a number that every zone's calendar has, and not before 1970."""
+    return 0 <= at <= LAST
 
 
 def ahead_of(headers: Mapping[str, str], now: float) -> float | None:

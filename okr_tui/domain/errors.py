@@ -9,10 +9,14 @@ OkrError
 └── CloudError       the cloud refused or failed; carries the fault
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from okr_tui.domain.faults import Fault
+
+ADD_A_KEY: Final = "okr-tui add-key, or set OLLAMA_API_KEYS"
+"""What to do while the pool is empty."""
+NO_KEY: Final = f"no key is configured: {ADD_A_KEY}"
 
 
 class OkrError(Exception):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from okr_tui.domain.clocks import has_date
 from okr_tui.domain.conversation import Conversation, Turn, longest_fence
 from okr_tui.domain.errors import ChatError
 
@@ -41,9 +42,13 @@ def from_json(text: str) -> Conversation:
             raise ChatError("this is no exported conversation")
         if document.pop("version", None) != VERSION:
             raise ChatError("this conversation was exported by another version of the program")
-        return conversation_adapter().validate_python(document)
+        conversation = conversation_adapter().validate_python(document)
     except (ValidationError, ValueError, RecursionError) as error:
         raise ChatError("this exported conversation is damaged") from error
+    times = (conversation.created, conversation.updated, *(turn.at for turn in conversation.turns))
+    if not all(map(has_date, times)):
+        raise ChatError("this exported conversation has times that no calendar has")
+    return conversation
 
 
 def to_markdown(conversation: Conversation) -> str:

@@ -95,7 +95,10 @@ class Policy(BaseModel):
             try:
                 cls.model_validate({name: value})
             except ValidationError as error:
-                refused.append(f"okr-tui.policy.{name}: {error.errors()[0]['msg']}; the default is used")
+                words = f"{error.errors()[0]['msg']}; the default is used"
+                if name not in cls.model_fields:
+                    words = "there is no such setting; it is not used"
+                refused.append(f"okr-tui.policy.{name}: {words}")
             else:
                 accepted[name] = value
         return cls.model_validate(accepted), tuple(refused)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from okr_tui.domain.clocks import has_date
+
 SESSION: Final = 18000
 HOUR: Final = 3600
 WEEK: Final = 604800
@@ -160,7 +162,7 @@ def _number(value: object) -> float | None:
 
 
 def parse_time(text: object) -> float | None:
-    """An RFC 3339 time, up to nanoseconds, as epoch seconds; None when it is none, or Go's zero time."""
+    """An RFC 3339 time, up to nanoseconds, as epoch seconds; None for any other, Go's zero and "never"."""
     if not isinstance(text, str):
         return None
     try:
@@ -168,7 +170,7 @@ def parse_time(text: object) -> float | None:
     except ValueError:
         return None
     at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return at if at > 0 else None
+    return at if at > 0 and has_date(at) else None
 
 
 def next_reset(window: str | None, now: float) -> float | None:
@@ -212,8 +214,9 @@ def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 360
 
 
 def empty_at(samples: Sequence[Sample]) -> float | None:
-    """When an account is full at its present pace (epoch seconds); None when unknown or standing still."""
+    """When an account is full at its present pace (epoch seconds); None when unknown, or as good as never."""
     rate = burn_rate(samples)
     if not rate or rate <= 0:
         return None
-    return samples[-1].at + (100 - samples[-1].used_percent) / rate
+    at = samples[-1].at + (100 - samples[-1].used_percent) / rate
+    return at if has_date(at) else None

@@ -48,8 +48,9 @@ def due(
 def _identities(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Reading]:
     for key in roster.keys:
         known = state.key(key.fingerprint)
-        if known.disabled or Cause.INVALID in known.blocks:
-            continue
+        suspended = Cause.SUSPENDED in state.account(state.account_of(key.fingerprint)).blocks
+        if known.disabled or suspended or Cause.INVALID in known.blocks:
+            continue  # a balance tells first that it is accepted again
         at = 0.0 if known.identity_at is None else known.identity_at + policy.identity_every
         yield Reading(at, key, identity=True, name=f"identity {key.fingerprint}")
 
@@ -77,11 +78,11 @@ def _balances(
 
 def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[float, float]) -> float:
     known = state.account(account)
-    if known.balance_at is None:
-        return 0.0
     suspended = known.blocks.get(Cause.SUSPENDED)
     if suspended and suspended.recheck is not None:
         return suspended.recheck
+    if known.balance_at is None:
+        return 0.0
     spread = 1 + policy.poll_jitter * (2 * jitter((0, 1), f"{account}{known.balance_at}") - 1)
     regular = known.balance_at + sum(pace) / 2 * spread
     times = [regular]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from okr_tui.domain.choice import Question, Roster, choose
+from okr_tui.domain.clocks import has_date
 from okr_tui.domain.explain import reasons, tightest_window
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.health import State, Verdict, blocked
@@ -187,4 +188,4 @@ def pool_empty_at(
     if rate <= 0:
         return None
     empty = now + left / rate
-    return empty if empty <= min(resets, default=empty) else None
+    return empty if empty <= min(resets, default=empty) and has_date(empty) else None

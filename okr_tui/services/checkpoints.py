@@ -37,16 +37,18 @@ class Checkpoints:
 
     async def load(self) -> KeptState | None:
         """The state that was kept; None when there is none, or one of another version of the program."""
+        kept = await self._stored()
+        if kept:
+            self._kept = kept.sequence
+            self._passed.append(kept)
+        return kept
+
+    async def _stored(self) -> KeptState | None:
         text = await self._store.load(SNAPSHOT)
-        if text is None:
-            return None
         try:
-            kept = _snapshots.validate_json(text)
+            return None if text is None else _snapshots.validate_json(text)
         except ValidationError:
             return None
-        self._kept = kept.sequence
-        self._passed.append(kept)
-        return kept
 
     def passed(self, sequence: int, state: PoolState) -> None:
         """Take note of the state after a record."""
@@ -60,6 +62,11 @@ class Checkpoints:
         """
         oldest = self._passed[0]
         if oldest.sequence - self._kept < COMPACT_AFTER:
+            return
+        stored = await self._stored()
+        if stored and stored.sequence > oldest.sequence:
+            # Another process was first, and records between the two may be gone.
+            self._kept = stored.sequence
             return
         await self._store.save(SNAPSHOT, _snapshots.dump_json(oldest).decode())
         self._kept = oldest.sequence

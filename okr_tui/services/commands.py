@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from okr_tui.domain.chat import ChatEvent, Message
 from okr_tui.domain.choice import Question
-from okr_tui.domain.errors import NoKeyError, OkrError, SettingsError
+from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError
 from okr_tui.domain.feed_filter import FeedFilter
 from okr_tui.domain.feed_window import Page
 from okr_tui.domain.keys import Key
@@ -67,7 +67,7 @@ class Commands:
         """See Service."""
         roster = self.pool.roster
         if not roster.keys:
-            raise NoKeyError("no key to rotate to: none is configured")
+            raise NoKeyError(f"no key to rotate to, none is configured: {ADD_A_KEY}")
         if len(roster.keys) == 1:
             return "nothing to rotate to: the pool has one key"
         here = roster.index(roster.preferred) or 1
@@ -89,7 +89,8 @@ class Commands:
         """See Service."""
         await self.inventory.refresh()
         if self.inventory.error:
-            raise OkrError(f"models not refreshed: {self.inventory.error}; the last list is kept")
+            kept = "the last list is kept" if self.inventory.models else "no list was read before, try again"
+            raise OkrError(f"models not refreshed: {self.inventory.error}; {kept}")
         count = sum(model.status == "listed" for model in self.inventory.models)
         return f"Loaded {count} cloud Ollama models"
 
@@ -197,7 +198,7 @@ class Commands:
         """The key at a 1-based place; raises an OkrError when there is none."""
         keys = self.pool.roster.keys
         if not keys:
-            raise NoKeyError("no key is configured: add one to settings.json or set OLLAMA_API_KEYS")
+            raise NoKeyError(NO_KEY)
         if not 1 <= index <= len(keys):
             raise OkrError(f"Invalid key index: {index}; the pool has {len(keys)}")
         return keys[index - 1]

@@ -9,6 +9,7 @@ from typing import cast
 
 from okr_tui.domain.choice import Roster
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.gateway import Options
 from okr_tui.domain.policy import Policy, Strategy
 from okr_tui.services.chat_settings import ChatSettings
 from okr_tui.services.editable import editable_lines
@@ -18,7 +19,7 @@ from okr_tui.settings import file, layers, trust
 from okr_tui.settings.document import Document
 from okr_tui.settings.layers import Sources
 from okr_tui.settings.preferred import INDEX, preferring
-from okr_tui.settings.schema import Settings
+from okr_tui.settings.schema import Problem, Settings
 from okr_tui.settings.sections import OURS
 
 
@@ -153,7 +154,8 @@ class Configuration:
         self.settings = settings
         self.policy, refused = Policy.override(settings.policy)
         self.chat, unused = ChatSettings.read(settings.chat)
-        self._refused = (*refused, *unused)
+        _, misplaced = Options.read(settings.gateway)
+        self._refused = tuple(_placed(line, settings) for line in (*refused, *unused, *misplaced))
         self.lines = setting_lines(settings)
         self.shown_lines = editable_lines(self.lines, settings)
 
@@ -167,3 +169,12 @@ class Configuration:
                 trust.SETTING,
                 lambda listed: trust.carried(listed, project, written.before, written.after),
             )
+
+
+def _placed(line: str, settings: Settings) -> str:
+    """A line about a member of a section of ours, such as "okr-tui.policy.NAME: ...", behind its place."""
+    told = line.removeprefix(f"{OURS}.")
+    for name, (decider, *_) in settings.origins.items():
+        if told.startswith((f"{name}:", f"{name}.")):
+            return Problem.at(decider, line).describe()
+    return line

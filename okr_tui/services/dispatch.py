@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from okr_tui.cloud.client import Call, Cloud
 from okr_tui.domain.chat import Hop
 from okr_tui.domain.choice import Choice, Question
-from okr_tui.domain.errors import NoKeyError, PoolBlockedError
+from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
 from okr_tui.domain.faults import Fault, FaultKind
 from okr_tui.domain.keys import Key
 from okr_tui.domain.plan import Step, next_step
@@ -147,7 +147,7 @@ class Dispatch:
     def _blocked(self, choice: Choice, progress: Progress) -> Exception:
         roster = self._pool.roster
         if not roster.keys:
-            return NoKeyError("no key is configured: add one to settings.json or set OLLAMA_API_KEYS")
+            return NoKeyError(NO_KEY)
         if progress.hops and any(judged.eligible for judged in choice.verdicts):
             return _refused(progress, progress.hops[-1].fault)
         now = self._pool.clock.time()

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.errors import ADD_A_KEY, SettingsError
 from okr_tui.services.configuration import Configuration
 from okr_tui.services.provenance import store_address, trust_question
 from okr_tui.settings import pi
@@ -88,7 +88,7 @@ def _loose(settings: Settings) -> Iterator[Finding]:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     if not settings.keys:
-        yield Finding("error", "no key is configured", "okr-tui add-key, or set OLLAMA_API_KEYS")
+        yield Finding("error", "no key is configured", ADD_A_KEY)
     for at, (key, place) in enumerate(zip(settings.keys, settings.places, strict=True), 1):
         for other in place.also:
             what = f"key {at} {key.masked} of {place.origin.describe()} stands again in {other.describe()}"

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.cloud.client import Cloud
-from okr_tui.domain.errors import CloudError
+from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.favourites import is_favourite
 from okr_tui.domain.models import Model, replacement
 from okr_tui.domain.records import ModelsRead
@@ -84,7 +84,7 @@ class Inventory:
         """Refresh when the list is old, for ever."""
         while True:
             age = self._pool.clock.time() - (self._known.refreshed_at or 0)
-            if age >= REFRESH_EVERY or self._known.cloud_url != self._cloud().url:
+            if not 0 <= age < REFRESH_EVERY or self._known.cloud_url != self._cloud().url:
                 await self.refresh()
                 age = 0
             await self._pool.clock.sleep(REFRESH_EVERY - age)
@@ -111,9 +111,9 @@ class Inventory:
         cloud = self._cloud()
         try:
             await self._read(cloud)
-        except CloudError as error:
+        except (CloudError, StoreError) as error:
             self._error = str(error)
-            await self._pool.append(ModelsRead(at=self._pool.clock.time(), count=0, error=self._error))
+            await self._pool.note(ModelsRead(at=self._pool.clock.time(), count=0, error=self._error))
         finally:
             self._refreshing = None
             self._pool.announce()
@@ -144,7 +144,7 @@ class Inventory:
         self._known = Catalogue(cloud.url, now, (*models, *gone))
         self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
         await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())
-        await self._pool.append(
+        await self._pool.note(
             ModelsRead(
                 at=now,
                 count=len(models),

@@ -1,5 +1,6 @@
 """The log read back for people: pages of the feed, and what one key did over the last hours."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
@@ -31,6 +32,7 @@ class LogReader:
         self._fingerprint = ""
         self._trail = Trail()
         self._read_to = 0
+        self._trailing = asyncio.Lock()
 
     async def older(self, wanted: FeedFilter, before: int | None) -> Page:
         """The lines that are wanted before a place of the log: about PAGE, or those of SCAN records."""
@@ -69,13 +71,15 @@ class LogReader:
 
     async def trail(self, fingerprint: str) -> Trail:
         """What a key did over the last hours; asked again for the same key, only new records are read."""
+        async with self._trailing:  # whoever asks meanwhile goes on from what was read
+            return await self._trail_of(fingerprint)
+
+    async def _trail_of(self, fingerprint: str) -> Trail:
         if fingerprint != self._fingerprint:
-            self._fingerprint, self._trail, self._read_to = fingerprint, Trail(), 0
             logged = await self._recent()
+            self._fingerprint, self._trail, self._read_to = fingerprint, Trail(), 0
         else:
             logged = await self._pool.store.read(self._read_to)
-        if self._fingerprint != fingerprint:
-            return Trail()  # another key was asked for meanwhile
         state, now = self._pool.state, self._pool.clock.time()
         account = state.account_of(fingerprint)
         same = frozenset(each for each in (fingerprint, *state.keys) if state.account_of(each) == account)

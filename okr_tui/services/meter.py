@@ -68,13 +68,13 @@ class Meter:
 
     async def close(self) -> None:
         """Drop the looks that are under way, and let another process read at once."""
-        now = self._pool.clock.time()
-        if now < self._lease_until:
-            await self._pool.store.lease(LEASE, self._owner, now, 0.0)
         tasks = tuple(self._looking.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        now = self._pool.clock.time()
+        if now < self._lease_until:
+            await self._pool.store.lease(LEASE, self._owner, now, 0.0)
 
     def faulted(self, key: Key, fault: Fault) -> None:
         """Look closer after a fault that a free reading can explain."""
@@ -105,10 +105,12 @@ class Meter:
         """One reading; after a failure the next is a while off."""
         read = self.identity if reading.identity else self.balance
         fault = await read(reading.key)
-        if fault is None or fault.kind in REFUSALS:  # a refusal is in the log, which knows the next look
+        # A refused balance is in the log, which knows the next look; an identity may be all that is refused.
+        if fault is None or (fault.kind in REFUSALS and not reading.identity):
             self._not_before.pop(reading.name, None)
             return
-        wait = fault.retry_after or self._pool.policy.poll_shown[1]
+        policy = self._pool.policy
+        wait = min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
         self._not_before[reading.name] = self._pool.clock.time() + wait
 
     async def balance(self, key: Key) -> Fault | None:
@@ -120,7 +122,7 @@ class Meter:
         except CloudError as error:
             return await self._refused(key, "/api/balance", started, error.fault)
         now = self._pool.clock.time()
-        await self._pool.append(
+        await self._pool.note(
             BalanceRead(at=now, started=started, fingerprint=key.fingerprint, balance=balance)
         )
         return None
@@ -132,7 +134,7 @@ class Meter:
             identity = await self._cloud().identity(key)
         except CloudError as error:
             return await self._refused(key, "/api/me", started, error.fault)
-        await self._pool.append(
+        await self._pool.note(
             IdentityRead(
                 at=self._pool.clock.time(),
                 started=started,
@@ -147,7 +149,7 @@ class Meter:
         """Only a refusal of the key itself is a fact worth keeping; the rest just delays reading."""
         if fault.kind in REFUSALS:
             now = self._pool.clock.time()
-            await self._pool.append(
+            await self._pool.note(
                 Attempt(
                     at=now,
                     started=started,

@@ -54,7 +54,7 @@ class Pool:
         self._learned: set[asyncio.Event] = set()
         self._writer = Writer(self._write)
         self.trouble: str | None = None
-        """Why the log takes no records, in one line, until it takes some again."""
+        """Why the log cannot be used, in one line, until it takes records again."""
         self._shown = PoolView()
 
     @property
@@ -112,9 +112,9 @@ class Pool:
 
     async def _read(self) -> None:
         async with self._reading:  # so that each goes on where the one before ended
-            self._caught_up, mark = asyncio.get_running_loop().time(), self.store.mark()
+            began, mark = asyncio.get_running_loop().time(), self.store.mark()
             self._take(await self.store.read(self._sequence))
-            self._mark = mark
+            self._caught_up, self._mark = began, mark
 
     async def append(self, *records: Record) -> None:
         """Put records in the log and see them, and all that came before them, in the state.
@@ -149,8 +149,12 @@ class Pool:
         if self._sequence + len(records) == last:
             self._caught_up = began  # nobody else wrote before
             self._take([Logged(place, record) for place, record in enumerate(records, self._sequence + 1)])
-        else:
+            return
+        try:
             await self._read()
+        except StoreError as error:  # the records are in the log, and will be seen once it can be read
+            self.trouble = str(error)
+            self.announce()
 
     def _take(self, logged: Sequence[Logged]) -> None:
         for item in logged:
@@ -217,11 +221,8 @@ class Pool:
         """Announce the moments at which a block ends, since no record will; for ever."""
         while True:
             now = self.clock.time()
-            ends = [
-                row.verdict.until
-                for row in self.view().keys
-                if row.verdict.until is not None and row.verdict.until > now
-            ]
+            due = (row.verdict.until for row in self.view().keys)
+            ends = [until for until in due if until is not None and until > now]
             await self.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
             if ends and self.clock.time() >= min(ends):
                 self.announce()

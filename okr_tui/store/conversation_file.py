@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Self
 import aiosqlite
 
 from okr_tui.domain.errors import StoreError
+from okr_tui.store.beginning import alone_in, make_private
 from okr_tui.store.conversation_schema import BUSY_SECONDS, prepare
 
 
@@ -31,8 +31,9 @@ class ConversationFile:
         """Open or begin the file, made for its user alone; what was deleted long ago goes for good."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            store = await cls._prepared(str(path), str(path), indexed=indexed)
+            async with alone_in(path.parent):
+                make_private(path)
+                store = await cls._prepared(str(path), str(path), indexed=indexed)
         except (OSError, sqlite3.Error, StoreError) as error:
             raise StoreError(f"conversations in {path} cannot be used: {_reason(error)}") from error
         try:

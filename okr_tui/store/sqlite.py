@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, decode, encode
 from okr_tui.store.base import Logged
+from okr_tui.store.beginning import alone_in, make_private
 
 SCHEMA = """
 create table if not exists log
@@ -39,23 +40,25 @@ class SqliteStore:
         self._path = path
         self._database = database
         self._journal = f"{path}-wal"
+        self._file = _identity(path)
 
     @classmethod
     async def open(cls, path: Path) -> Self:
         """Open the log, made for its user alone. A file that is no log is set aside and a fresh one begun."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                return cls(path, await _connect(path))
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                spare = _set_aside(path)
-                store = cls(path, await _connect(path))
-                store.notice = (
-                    f"{path} was not a readable log; it is kept as {spare.name}, a fresh one is begun"
-                )
-                return store
+            async with alone_in(path.parent):
+                try:
+                    return cls(path, await _connect(path))
+                except sqlite3.DatabaseError as error:
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise
+                    spare = _set_aside(path)
+                    store = cls(path, await _connect(path))
+                    store.notice = (
+                        f"{path} was not a readable log; it is kept as {spare.name}, a fresh one is begun"
+                    )
+                    return store
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
                 f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
@@ -65,6 +68,7 @@ class SqliteStore:
         """See Store. One statement, so that it is in the log whole or not at all."""
         places = ", ".join(["(?, ?)"] * len(records))
         values = [value for record in records for value in (record.at, encode(record))]
+        self._check("write")
         with self._failures("write"):
             cursor = await self._database.execute(f"insert into log (at, body) values {places}", values)  # noqa: S608
         assert cursor.lastrowid is not None
@@ -95,6 +99,7 @@ class SqliteStore:
         after = 0
         last: tuple[int, int] | None = None
         while True:
+            self._check("read")
             mark = self.mark()
             if mark is None or mark != last:
                 last = mark
@@ -104,7 +109,7 @@ class SqliteStore:
             await asyncio.sleep(LOOK_EVERY)
 
     def mark(self) -> tuple[int, int] | None:
-        """See Store. None while a write is too young for its time to tell.
+        """See Store. None while a write is too young for its time to tell, or nothing can be told at all.
 
         A look at the file costs a fiftieth of asking SQLite.
         """
@@ -112,6 +117,8 @@ class SqliteStore:
             status = os.stat(self._journal)
         except FileNotFoundError:
             return (0, 0)
+        except OSError:
+            return None
         young = time.time_ns() - status.st_mtime_ns < TIME_STEP
         return None if young else (status.st_mtime_ns, status.st_size)
 
@@ -149,6 +156,12 @@ class SqliteStore:
         """See Store."""
         await self._database.close()
 
+    def _check(self, action: str) -> None:
+        """SQLite goes on with a file that has lost its name, where no other process sees what it writes."""
+        if _identity(self._path) != self._file:
+            what = f"cannot {action} the log {self._path}: it was removed or replaced"
+            raise StoreError(f"{what}; start the program again")
+
     @contextlib.contextmanager
     def _failures(self, action: str) -> Iterator[None]:
         try:
@@ -166,9 +179,17 @@ def _way_out(error: OSError | sqlite3.Error) -> str:
     return "make it writable"
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None when there is none to be seen."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 async def _connect(path: Path) -> aiosqlite.Connection:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    os.close(descriptor)
+    make_private(path)
     database = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
     try:
         await database.execute("pragma journal_mode = wal")

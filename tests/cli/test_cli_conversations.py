@@ -32,7 +32,8 @@ def conversation(identifier: str, title: str, text: str, updated: float = NOW) -
 
 
 def test_listed_found_and_shown(home: Home) -> None:
-    assert home.good("conversations", "list").out == "No conversation matches.\n"
+    assert home.good("conversations", "list").out == "No conversation is kept yet.\n"
+    assert home.good("conversations", "search", "sky").out == "No conversation matches.\n"
     kept(conversation("aa11", "Sky", "why blue"), conversation("bb22", "Sea", "why salty", NOW + 1))
     listed = home.good("conversations", "list", "--json").json["conversations"]
     assert [item["id"] for item in listed] == ["bb22", "aa11"]

@@ -122,7 +122,7 @@ def test_the_log_for_people(home: Home) -> None:
     assert home.good("events").out.splitlines() == [
         "10-08 16:00:00  #1 identity read, plan pro",
         "10-08 16:00:00  #1 quota read  5h 21%  week 35%",
-        "10-08 16:00:00  16 models, no change",
+        "10-08 16:00:00  16 models read",
         "10-08 16:00:00  #1 switched off",
     ]
 

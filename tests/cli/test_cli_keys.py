@@ -8,7 +8,7 @@ import pytest
 from okr_tui.domain.keys import fingerprint, mask
 
 from .conftest import MakeHome
-from .home import NOW, Home, Text
+from .home import MODEL, NOW, Home, Text
 
 UUID = Text(r"[0-9a-f-]{36}")
 SESSION_END = "2026-10-08T16:01:00Z"
@@ -95,11 +95,14 @@ def test_an_empty_pool_is_shown_and_cannot_be_turned(home: Home) -> None:
         "strategy": "sticky",
         "keys": [],
     }
-    assert home.good("keys").out == "🔑 Ollama Cloud Key Pool\nTotal: 0\nActive: (none)\n"
-    for arguments in (("rotate",), ("use-key", "1"), ("test-key", "1"), ("disable-key", "1")):
+    ran = home.good("keys")
+    assert ran.out == "🔑 Ollama Cloud Key Pool\nTotal: 0\nActive: (none)\n"
+    assert ran.err == "okr-tui: no key is configured: okr-tui add-key, or set OLLAMA_API_KEYS\n"
+    for arguments in (("rotate",), ("use-key", "1"), ("disable-key", "1"), ("chat", MODEL, "hello")):
         ran = home.run(*arguments)
         assert (ran.code, ran.out) == (3, "")
         assert ran.err.startswith("okr-tui: no key")
+        assert ran.err.endswith(": okr-tui add-key, or set OLLAMA_API_KEYS\n")
 
 
 def test_rotate_prefers_the_next_key_and_keeps_the_file(home: Home) -> None:

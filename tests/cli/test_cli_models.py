@@ -65,6 +65,7 @@ def test_without_any_list_a_failed_refresh_is_the_result(home: Home) -> None:
         ran = home.run(verb)
         assert (ran.code, ran.out) == (1, "")
         assert "okr-tui: models not refreshed: GET /api/tags" in ran.err
+        assert ran.err.endswith("; no list was read before, try again\n")
 
 
 def test_refresh(home: Home) -> None:

@@ -142,6 +142,27 @@ def test_problems_of_the_settings_are_said(home: Home) -> None:
     assert "\nProblem     " in home.good("status").out
 
 
+@pytest.mark.parametrize("verb", ["status", "chat"])
+@pytest.mark.parametrize("url", ["nonsense", "http://cloud.example"])
+def test_a_cloud_that_cannot_be_used_is_not_replaced_by_another(home: Home, url: str, verb: str) -> None:
+    ran = home.run("--cloud-url", url, verb, *([MODEL, "hello"] if verb == "chat" else []))
+    assert (ran.code, ran.out) == (2, "")
+    assert "--cloud-url cannot be used: it " in ran.err
+
+
+def test_a_verb_that_is_not_there_leads_to_the_nearest(home: Home) -> None:
+    ran = home.run("statsu")
+    assert ran.code == 2
+    assert "No such command 'statsu'. Did you mean 'status'?" in ran.err
+    assert "Did you mean" not in home.run("frobnicate").err
+
+
+def test_a_model_that_the_cloud_does_not_have(home: Home) -> None:
+    ran = home.run("chat", "nonesuch", "hello")
+    assert ran.code == 1
+    assert ran.err.endswith("404 model 'nonesuch' not found; okr-tui models lists those there are\n")
+
+
 def test_a_store_that_cannot_be_used(home: Home) -> None:
     ran = home.run("--store", f"sqlite:{home.settings_file}/log.db", "keys")
     assert (ran.code, ran.out) == (1, "")

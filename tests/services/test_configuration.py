@@ -58,6 +58,28 @@ async def test_an_open_file_is_closed_on_order_only(house: House) -> None:
             await keyring.close_file()
 
 
+async def test_what_is_not_used_of_a_section_is_told_with_its_place(house: House) -> None:
+    document = json.loads(house.settings_file.read_text())
+    sections = {"policy": {"nonsense": 1}, "gateway": {"port": "a"}, "chat": {"confirm": {"x": 1}}}
+    document["okr-tui"] |= sections
+    text = json.dumps(document, indent=1)
+    house.settings_file.write_text(text)
+    lines = text.splitlines()
+
+    def place(name: str) -> str:
+        line = next(at for at, line in enumerate(lines, 1) if f'"{name}":' in line)
+        return f"{house.settings_file}:{line}:"
+
+    async with house.open() as keyring:
+        policy, chat, gateway = keyring.problems
+        assert policy.startswith(place("nonsense"))
+        assert policy.endswith(": okr-tui.policy.nonsense: there is no such setting; it is not used")
+        assert chat.startswith(place("confirm"))
+        assert "okr-tui.chat.confirm.x: " in chat
+        assert gateway.startswith(place("port"))
+        assert "okr-tui.gateway.port: a number from 0 to 65535 is expected" in gateway
+
+
 async def test_every_line_says_where_its_value_is_from(house: House) -> None:
     secret = "token-0123456789"
     house.environment |= {

@@ -187,6 +187,16 @@ async def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, damage: ob
     assert str(tmp_path / "c.db") in str(raised.value)
 
 
+async def test_of_many_that_begin_the_file_at_once_none_is_refused(tmp_path: Path) -> None:
+    for turn in range(8):
+        path = tmp_path / str(turn) / "c.db"
+        stores = await asyncio.gather(*(ConversationStore.open(path, 0) for _ in range(6)))
+        await asyncio.gather(*(store.keep(conversation(str(at), "text")) for at, store in enumerate(stores)))
+        assert len(await stores[0].recent(9, 0)) == 6
+        for store in stores:
+            await store.close()
+
+
 async def test_memory_takes_over_what_can_be_read(tmp_path: Path) -> None:
     store = await ConversationStore.open(tmp_path / "c.db", 0)
     await store.keep(conversation("a", "text"))

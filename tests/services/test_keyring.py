@@ -1,6 +1,8 @@
 """The service as a whole: choosing a key, outside edits, several processes, what survives a failure."""
 
+import asyncio
 import json
+from collections import Counter
 
 import pytest
 
@@ -106,7 +108,7 @@ async def test_without_keys_the_error_says_what_to_do(house: House) -> None:
     house.settings_file.write_text(json.dumps({"okr-tui": {"store": "memory:"}}))
     async with house.open() as keyring:
         assert keyring.snapshot.pool.keys == ()
-        with pytest.raises(NoKeyError, match=r"settings\.json"):
+        with pytest.raises(NoKeyError, match="okr-tui add-key, or set OLLAMA_API_KEYS"):
             await ask(keyring)
         with pytest.raises(NoKeyError):
             await keyring.rotate()
@@ -128,6 +130,21 @@ async def test_one_of_two_processes_reads_balances(house: House) -> None:
         for keyring in (first, second):
             await until(keyring, lambda s: all(row.read_at for row in s.pool.keys))
     assert len(await house.sent("/api/balance")) == 3
+
+
+async def test_who_is_refused_from_the_first_reading_on_is_not_asked_on_and_on(house: House) -> None:
+    for file in house.home.glob("log.db*"):
+        file.unlink()
+    await house.change("birch", suspended=True)
+    await house.fault("invalid-credentials", path="/api/me", account="cedar", times=None)
+    async with house.open(watching=True) as keyring:
+        await until(keyring, lambda s: {row.state for row in s.pool.keys} >= {State.SUSPENDED, State.READY})
+        for _ in range(60):
+            await house.clock.advance(1)
+            await asyncio.sleep(0.01)
+    for path in ("/api/me", "/api/balance"):
+        asked = Counter(await house.sent(path))
+        assert max(asked.values()) <= 4, path
 
 
 async def test_a_spent_session_lasts_until_the_time_the_cloud_tells(house: House) -> None:

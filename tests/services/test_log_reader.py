@@ -1,8 +1,13 @@
 """The log read back: pages of the feed, and what one key did."""
 
+import asyncio
+
+import pytest
+
 from okr_tui.domain.feed_filter import FeedFilter
 from okr_tui.domain.records import Attempt, BalanceRead, Record
 from okr_tui.services.keyring import Keyring
+from okr_tui.store.base import Logged
 
 from .house import START, House, ask
 
@@ -87,6 +92,24 @@ async def test_a_trail_is_read_once_and_then_goes_on(house: House) -> None:
         assert len(later.samples["session"]) == len(trail.samples["session"]) + 1
         other = await keyring.trail(keyring.pool.roster.keys[2].fingerprint)
         assert not other.tallies
+
+
+async def test_trails_asked_for_at_once_read_the_log_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.open() as keyring:
+        await keyring.pool.append(*talk(keyring))
+        read, places = keyring.pool.store.read, []
+
+        async def counted(after: int = 0, limit: int | None = None) -> list[Logged]:
+            places.append(after)
+            return await read(after, limit)
+
+        monkeypatch.setattr(keyring.pool.store, "read", counted)
+        first, second = (key.fingerprint for key in keyring.pool.roster.keys[:2])
+        trails = await asyncio.gather(*(keyring.trail(name) for name in (first, first, second)))
+        assert [sum(tally.requests for tally in trail.tallies.values()) for trail in trails] == [405, 405, 45]
+        assert 0 not in places
 
 
 async def test_a_start_tells_where_keys_came_back(house: House) -> None:

@@ -1,8 +1,11 @@
 """The fold kept beside the log: a start from a kept state equals a start from the whole log."""
 
+import asyncio
+
 import pytest
 
 from okr_tui.domain.choice import Roster
+from okr_tui.domain.errors import StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
@@ -104,6 +107,65 @@ async def test_an_append_that_nobody_wrote_before_is_a_look_at_the_log(
     assert store.reads == before + 1
 
 
+class Slow(MemoryStore):
+    """Answers a read once it may, or fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+        self.may.set()
+        self.broken = False
+
+    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        await self.may.wait()
+        if self.broken:
+            raise StoreError("the log is gone")
+        return await super().read(after, limit)
+
+
+async def test_who_comes_while_the_log_is_read_waits_for_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
+    store = Slow()
+    pool = await opened(store, ManualClock())
+    await store.append([attempt(0, START)])
+    store.may.clear()
+    looks = [asyncio.ensure_future(pool.catch_up())]
+    await asyncio.sleep(0.01)
+    looks.append(asyncio.ensure_future(pool.catch_up()))
+    await asyncio.sleep(0.01)
+    assert not any(look.done() for look in looks)
+    store.may.set()
+    await asyncio.gather(*looks)
+    assert pool.sequence == 1
+
+
+async def test_a_look_that_failed_was_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
+    store = Slow()
+    pool = await opened(store, ManualClock())
+    await store.append([attempt(0, START)])
+    store.broken = True
+    with pytest.raises(StoreError):
+        await pool.catch_up()
+    store.broken = False
+    await pool.catch_up()
+    assert pool.sequence == 1
+
+
+async def test_a_record_that_is_in_the_log_counts_once_though_it_could_not_be_read_back() -> None:
+    store = Slow()
+    pool = await opened(store, ManualClock())
+    await store.append([attempt(1, START)])
+    store.broken = True
+    await pool.note(attempt(2, START))
+    assert pool.trouble == "the log is gone"
+    store.broken = False
+    await pool.catch_up()
+    assert [pool.state.key(key.fingerprint).requests for key in KEYS] == [0, 1, 1]
+
+
 async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "CATCH_UP_AFTER", 0)
     clock, store = ManualClock(), Counting()
@@ -116,6 +178,18 @@ async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.Mon
     await store.append([attempt(1, START)])
     await pool.catch_up()
     assert (store.reads, pool.sequence) == (before + 1, 2)
+
+
+async def test_a_process_behind_does_not_put_its_older_state_in_place_of_a_newer_one() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    behind = await opened(store, clock)
+    await clock.advance(LOG_SECONDS + 60)
+    await store.append([attempt(place, START) for place in range(2 * COMPACT_AFTER)])
+    ahead = await opened(store, clock)
+    await ahead.compact()
+    await behind.compact()
+    assert (await opened(store, clock)).state == ahead.state
 
 
 async def test_a_kept_state_of_another_version_is_passed_over() -> None:

@@ -139,6 +139,53 @@ async def test_a_file_that_is_no_log_is_set_aside(tmp_path: Path) -> None:
     assert "log.db.broken-" in store.notice
 
 
+@pytest.mark.parametrize("content", [None, b"this was never a database"])
+async def test_of_many_that_begin_a_log_at_once_none_is_refused_or_loses_a_record(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    for turn in range(8):
+        path = tmp_path / str(turn) / "log.db"
+        path.parent.mkdir()
+        if content:
+            path.write_bytes(content * 100)
+        stores = await asyncio.gather(*(SqliteStore.open(path) for _ in range(6)))
+        await asyncio.gather(*(store.append(facts(1)) for store in stores))
+        assert {len(await store.read()) for store in stores} == {6}
+        kept = [spare.read_bytes() for spare in path.parent.glob("*.broken-*")]
+        assert kept == ([content * 100] if content else [])
+        for store in stores:
+            await store.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_log_taken_away_while_it_is_used_is_said(tmp_path: Path, replaced: bool) -> None:
+    path = tmp_path / "log.db"
+    store = await SqliteStore.open(path)
+    await store.append(facts(1))
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"log.db{ending}").unlink()
+    if replaced:
+        other = await SqliteStore.open(path)
+        await other.append(facts(2))
+        await other.close()
+    with pytest.raises(StoreError, match=r"log\.db: it was removed or replaced; .*start"):
+        await store.append(facts(1))
+    with pytest.raises(StoreError, match="it was removed or replaced"):
+        await anext(store.tail(lambda: 1))
+    await store.close()
+
+
+async def test_a_folder_that_is_none_any_more_ends_no_look(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    store = await SqliteStore.open(folder / "log.db")
+    await store.append(facts(1))
+    folder.rename(tmp_path / "moved")
+    folder.write_text("")
+    assert store.mark() is None
+    assert len(await store.read()) == 1
+    await store.close()
+
+
 async def test_a_record_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "log.db")
     await store.append(facts(1))

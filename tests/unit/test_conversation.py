@@ -90,7 +90,13 @@ def test_any_other_text_is_no_conversation(text: str) -> None:
 
 def test_a_document_that_was_tampered_with_is_refused() -> None:
     document = json.loads(to_json(Conversation("id")))
-    for change in ({"version": 2}, {"format": "other"}, {"turns": 5}, {"created": "soon"}):
+    for change in (
+        {"version": 2},
+        {"format": "other"},
+        {"turns": 5},
+        {"created": "soon"},
+        {"updated": 1e300},
+    ):
         with pytest.raises(ChatError):
             from_json(json.dumps({**document, **change}))
     with pytest.raises(ChatError):

@@ -30,7 +30,6 @@ def test_numbers_are_overridden_by_name() -> None:
         ("spent_jitter", [-1, 5]),
         ("slots", {"pro": 0}),
         ("poll_jitter", 1),
-        ("unheard_of", 1),
         ("shaky", None),
     ],
 )
@@ -40,6 +39,11 @@ def test_wrong_number_is_refused_by_name_and_the_default_stays(name: str, value:
     assert len(refused) == 1
     assert refused[0].startswith(f"okr-tui.policy.{name}: ")
     assert refused[0].endswith("; the default is used")
+
+
+def test_a_number_that_no_policy_has_is_called_so() -> None:
+    _, refused = Policy.override({"unheard_of": 1})
+    assert refused == ("okr-tui.policy.unheard_of: there is no such setting; it is not used",)
 
 
 def test_last_step_is_repeated_for_ever() -> None:

@@ -91,6 +91,17 @@ def test_suspended_account_is_read_once_a_day() -> None:
     assert f"balance {A}" in names(state, NOW + 86402)
 
 
+def test_account_that_was_suspended_before_its_first_reading_is_asked_no_more_often() -> None:
+    doubted = after(refused_reading(FaultKind.FORBIDDEN, NOW))
+    assert names(doubted, NOW + 1) == set()
+    assert names(doubted, NOW + 2) == {f"balance {A}"}
+    refused = fold([refused_reading(FaultKind.FORBIDDEN, NOW + 2)], POLICY, doubted)
+    assert names(refused, NOW + 86401) == set()
+    assert names(refused, NOW + 86402) == {f"balance {A}"}
+    restored = fold([reading(NOW + 86403, windows(5))], POLICY, refused)
+    assert names(restored, NOW + 86403) == {f"identity {A}"}
+
+
 def test_account_is_read_when_its_window_comes_back() -> None:
     told = Balance((Window("session", 100, NOW + 20),))
     state = after(belongs(A, "amber", NOW), reading(NOW, told))

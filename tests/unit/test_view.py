@@ -120,6 +120,11 @@ def filling(key: str, start: float, per_minute: float) -> list[Record]:
     ]
 
 
+def test_a_pool_that_hardly_shrinks_is_empty_at_no_date() -> None:
+    state = after(reading(NOW - 3600, windows(0)), reading(NOW, windows(1e-6)))
+    assert shown(state, roster(1)).empty_at is None
+
+
 def test_pool_is_empty_when_all_usable_accounts_are() -> None:
     state = after(*filling(A, 40, 1), *filling(B, 10, 2))
     assert shown(state, roster(1)).empty_at == pytest.approx(NOW + 50 * 60)
