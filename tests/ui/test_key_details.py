@@ -1,5 +1,6 @@
 """A key's details: every fact, its lines as they come, and the same orders as on the list."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,14 @@ async def test_every_fact_is_told(spent: ScriptedService, key: str) -> None:
         assert "@" not in shown
         await driver.press("escape")
         assert isinstance(driver.app.screen, Dashboard)
+
+
+async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService) -> None:
+    async with driven(spent, (120, 40)) as driver:
+        await opened(driver)
+        shown = driver.screen()
+        assert "used, 6 h" in shown
+        assert re.search(r"\d+ in 6 h", shown)
 
 
 async def test_the_account_names_the_keys_that_share_it(service: ScriptedService) -> None:

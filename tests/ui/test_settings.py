@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
-from okr_tui.ui.lines import Line
+from okr_tui.ui.lines import Line, length
 from okr_tui.ui.screens.keys import AddKey
 from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.text import TextScreen
@@ -47,8 +47,9 @@ def test_a_wide_screen_has_the_origin_beside_the_value() -> None:
 def test_settings_fit_every_width(width: int) -> None:
     long = SettingLine("a-name " * 9, "§" * 240, "origin " * 30, ("place/" * 40,))
     whole = settings(lines=(long, *settings().lines), problems=("problem " * 40,))
-    lines = texts(settings_lines(whole, width))
-    assert max(len(line) for line in lines) <= width
+    drawn = settings_lines(whole, width)
+    assert max(map(length, drawn)) <= width
+    lines = texts(drawn)
     assert "".join(lines).count("§") == 240
 
 

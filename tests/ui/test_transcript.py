@@ -8,6 +8,7 @@ import pytest
 from textual.screen import Screen
 
 from okr_tui.domain.chat import Delta, Finished
+from okr_tui.ui.widgets.aside import Aside
 from okr_tui.ui.widgets.earlier import Earlier
 from okr_tui.ui.widgets.tool_line import ToolLine
 from okr_tui.ui.widgets.turn import Turn
@@ -34,6 +35,21 @@ async def test_removal_in_the_midst_is_harmless() -> None:
         await talk.transcript.show(())
         assert turn.text == "some text"
         assert not talk.transcript.query(Turn)
+
+
+async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded() -> None:
+    async with talking() as talk:
+        await talk.transcript.say("/other [N]  Ask it " + "again " * 30 + "\nno columns " + "word " * 30)
+        await talk.pilot.pause()
+        aside = talk.transcript.query_one(Aside)
+        lines = aside.render().plain.splitlines()
+        assert len(lines) == aside.size.height
+        assert max(map(len, lines)) <= aside.size.width
+        second = next(line for line in lines if line.startswith("no columns"))
+        folded = lines[1 : lines.index(second)]
+        assert folded
+        assert {len(line) - len(line.lstrip()) for line in folded} == {len("/other [N]  ")}
+        assert not lines[-1].startswith(" ")
 
 
 async def test_it_follows_the_end_unless_scrolled_up() -> None:

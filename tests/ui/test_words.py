@@ -137,6 +137,9 @@ async def test_the_chat() -> None:
         empty = driver.words("#chat-empty")
         assert f"{key_of('choose-model')} on a line of Models" in empty
         assert f"{key_of('conversations')} earlier conversations" in empty
+        await pane(driver).compare((("gpt-oss:20b", None), ("kimi-k2.6", None)))
+        assert "Ask gpt-oss:20b and kimi-k2.6 something." in driver.words("#chat-empty")
+        await pane(driver).compare(())
         pane(driver).prompt.focus()
         await driver.press("a", "enter")
         await driver.toast(f"Choose a model first: {key_of('choose-model')} on a line of Models", "warning")

@@ -194,7 +194,7 @@ class ChatPane(Drafting):
             self.prompt.placeholder = content(
                 ((f"ask {short(' and '.join(rivals) or conversation.model, 60)}", QUIET),)
             )
-        words = empty_words(conversation, self._key)
+        words = empty_words(conversation, rivals, self._key)
         self.query_one("#chat-empty", Static).update(content(((words, QUIET),)))
         for selector, line in (
             ("#chat-note", self._note(gauge(conversation, known).warning)),

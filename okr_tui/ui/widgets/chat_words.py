@@ -81,9 +81,11 @@ def model_named(name: str | None, models: Sequence[Model]) -> Model | None:
     return next((model for model in models if model.id == wanted), None)
 
 
-def empty_words(conversation: Conversation, key_of: KeyOf) -> str:
-    """What to do while there is nothing to read."""
-    if not conversation.model:
+def empty_words(conversation: Conversation, rivals: Sequence[str], key_of: KeyOf) -> str:
+    """What to do while there is nothing to read; `rivals` are the models side by side."""
+    if rivals:
+        first = f"Ask {' and '.join(map(short, rivals))} something."
+    elif not conversation.model:
         first = f"No model chosen.\n{key_of('choose-model')} on a line of Models, then type below."
     else:
         first = f"Ask {short(conversation.model)} something."

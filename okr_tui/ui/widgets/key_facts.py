@@ -6,7 +6,7 @@ from datetime import tzinfo
 from typing import Final
 
 from okr_tui.domain.health import WINDOW_WORDS
-from okr_tui.domain.quota import Balance, Credits, Sample, Window, burn_rate
+from okr_tui.domain.quota import Balance, Credits, Sample, Window, burn_rate, empty_at
 from okr_tui.domain.trail import CREDITS, HOURS, Trail, sparkline, tally_slots, used_slots
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import moment, sentence, span
@@ -111,10 +111,10 @@ def _pace(
     rate = burn_rate(samples)
     if rate is None or not samples:
         return
-    if rate <= 0:
+    full = empty_at(samples)
+    if full is None:
         yield from _told("", "standing still", QUIET, width)
         return
-    full = samples[-1].at + (100 - samples[-1].used_percent) / rate
     words = f"{rate * 3600:.1f}% an hour, "
     if resets is not None and full > resets:
         yield from _told("", f"{words}lasts until it resets", GOOD, width)

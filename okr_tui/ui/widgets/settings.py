@@ -90,7 +90,11 @@ def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> 
         values, under = folded(value, room), [part for each in origins for part in folded(each, room)]
     rows = zip_longest(folded(shown_name(entry), name_width), values, beside, fillvalue="")
     lines: list[Line] = [
-        ((fit(name, left), ""), (fit(value, value_width), style), (" " * GAP + origin, QUIET))
+        (
+            (fit(name, left), ""),
+            (fit(value, value_width), style),
+            (" " * GAP + origin if origin else "", QUIET),
+        )
         for name, value, origin in rows
     ]
     return lines + [((" " * left + part, QUIET),) for part in under]

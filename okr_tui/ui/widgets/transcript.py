@@ -12,13 +12,12 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
-from textual.widgets import Static
 
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.exchange import Exchange
-from okr_tui.ui.lines import QUIET, content
-from okr_tui.ui.parts import safe
+from okr_tui.ui.lines import QUIET
 from okr_tui.ui.ready import get_ready
+from okr_tui.ui.widgets.aside import Aside
 from okr_tui.ui.widgets.earlier import Earlier
 from okr_tui.ui.widgets.turn import Turn
 
@@ -90,9 +89,7 @@ class Transcript(VerticalScroll):
 
     async def say(self, text: str, style: str = QUIET) -> None:
         """A block that belongs to the screen alone: it is no part of the conversation."""
-        # Terminals differ on how wide a sign with a variation selector is.
-        words = safe(text.replace("\ufe0f", ""))
-        await self.mount(Static(content(((words, style),)), classes="aside"))
+        await self.mount(Aside(text, style))
         self.anchor()
 
     async def show(self, exchanges: Sequence[Exchange]) -> None:
