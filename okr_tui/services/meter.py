@@ -102,15 +102,16 @@ class Meter:
         await self.balance(key)
 
     async def _read(self, reading: Reading) -> None:
-        """One reading; after a failure the next is a while off."""
+        """One reading; the next of the same is a while off, after a failure longer."""
         read = self.identity if reading.identity else self.balance
         fault = await read(reading.key)
-        # A refused balance is in the log, which knows the next look; an identity may be all that is refused.
-        if fault is None or (fault.kind in REFUSALS and not reading.identity):
-            self._not_before.pop(reading.name, None)
-            return
         policy = self._pool.policy
-        wait = min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
+        wait = policy.poll_gap
+        # A refused balance is in the log, which knows the next look; an identity may be all that is refused.
+        if fault and (reading.identity or fault.kind not in REFUSALS):
+            wait = (
+                min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
+            )
         self._not_before[reading.name] = self._pool.clock.time() + wait
 
     async def balance(self, key: Key) -> Fault | None:

@@ -25,6 +25,7 @@ COMPACT_EVERY: Final = 900.0
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 JOINED: Final = 0.05
+ALONE: Final = "this process goes on alone, others do not see what it learns"
 
 
 class Pool:
@@ -94,21 +95,25 @@ class Pool:
             self._take(logged)
 
     async def catch_up(self) -> None:
-        """See what other processes have just appended, so that no request goes where the log says no."""
+        """See what other processes have just appended, so that no request goes where the log says no.
+
+        A log that cannot be read stops no request: this process goes on with what it knows.
+        """
         if asyncio.get_running_loop().time() - self._caught_up < CATCH_UP_AFTER:
             return
         if self._mark is not None and self.store.mark() == self._mark:
             return
         if self._catching is None:
-            self._catching = asyncio.create_task(self._read())
-            self._catching.add_done_callback(self._caught)
-        # All go on together: a lock would let one pass at a time.
-        await asyncio.shield(self._catching)
+            self._catching = asyncio.create_task(self._look())
+        await asyncio.shield(self._catching)  # all go on together: a lock would let one pass at a time
 
-    def _caught(self, reading: asyncio.Task[None]) -> None:
-        self._catching = None
-        if not reading.cancelled():
-            reading.exception()  # those who wait for it have it; there may be none left
+    async def _look(self) -> None:
+        try:
+            await self._read()
+        except StoreError as error:
+            self._tell(f"{error}; {ALONE}")
+        finally:
+            self._catching = None
 
     async def _read(self) -> None:
         async with self._reading:  # so that each goes on where the one before ended
@@ -132,7 +137,7 @@ class Pool:
         try:
             await self._writer.add((record,), hurried=hurried)
         except StoreError as error:
-            self.trouble = f"{error}; this process goes on alone, others do not see what it learns"
+            self._tell(f"{error}; {ALONE}")
             self.state = apply(self.state, record, self.policy)
             if line := entry(record, self.state, self.roster, self.policy, self._zone):
                 self.entries.append(line)
@@ -153,8 +158,11 @@ class Pool:
         try:
             await self._read()
         except StoreError as error:  # the records are in the log, and will be seen once it can be read
-            self.trouble = str(error)
-            self.announce()
+            self._tell(str(error))
+
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
+        self.announce()
 
     def _take(self, logged: Sequence[Logged]) -> None:
         for item in logged:

@@ -141,17 +141,21 @@ async def test_who_comes_while_the_log_is_read_waits_for_what_it_says(
     assert pool.sequence == 1
 
 
-async def test_a_look_that_failed_was_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_look_that_fails_is_told_and_stops_nobody_and_the_next_one_looks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
     store = Slow()
     pool = await opened(store, ManualClock())
     await store.append([attempt(0, START)])
     store.broken = True
-    with pytest.raises(StoreError):
-        await pool.catch_up()
+    await pool.catch_up()
+    assert (pool.sequence, pool.trouble) == (0, f"the log is gone; {pools.ALONE}")
     store.broken = False
     await pool.catch_up()
     assert pool.sequence == 1
+    await pool.append(attempt(1, START))
+    assert pool.trouble is None
 
 
 async def test_a_record_that_is_in_the_log_counts_once_though_it_could_not_be_read_back() -> None:
