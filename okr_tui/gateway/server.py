@@ -27,6 +27,7 @@ WRITE_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 3
 IDLE_SECONDS: Final = 75
 BACKLOG: Final = 2048
+CHUNKED: Final = b"\r\ntransfer-encoding: chunked\r\n"
 
 
 def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gateway") -> socket.socket:
@@ -62,6 +63,7 @@ class _Protocol(H11Protocol):
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
     _leave: Callable[[], None] | None = None
+    _chunked = False
 
     def __init__(
         self,
@@ -76,18 +78,27 @@ class _Protocol(H11Protocol):
     async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
         """See Connection."""
         response = h11.Response(status_code=status, headers=list(headers), reason=STATUS_PHRASES[status])
-        await self._write(response, h11.Data(data=data))
+        if await self._is_heard():
+            head = self.conn.send(response) or b""
+            self._chunked = CHUNKED in head.lower()
+            self.transport.write(head + self._framed(data))
         self.cycle.response_started = True
 
     async def write(self, data: bytes) -> None:
         """See Connection."""
-        await self._write(h11.Data(data=data))
+        if await self._is_heard():
+            self.transport.write(self._framed(data))
 
-    async def _write(self, *events: h11.Event) -> None:
+    async def _is_heard(self) -> bool:
         if self.flow.write_paused:
             await self.flow.drain()
-        if not self.cycle.disconnected:
-            self.transport.write(b"".join([self.conn.send(event) or b"" for event in events]))
+        return not self.cycle.disconnected
+
+    def _framed(self, data: bytes) -> bytes:
+        """A piece as it goes over the wire. h11 keeps nothing of a chunk, and takes long for it."""
+        if self._chunked and data:
+            return b"%x\r\n%b\r\n" % (len(data), data)
+        return self.conn.send(h11.Data(data=data)) or b""
 
     def watch(self, leave: Callable[[], None]) -> None:
         """See Connection."""
