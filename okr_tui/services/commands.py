@@ -71,9 +71,9 @@ class Commands:
         if len(roster.keys) == 1:
             return "nothing to rotate to: the pool has one key"
         here = roster.index(roster.preferred) or 1
-        choice = self.pool.choose(Question(self.clock.time(), in_flight=self.pool.in_flight))
+        verdicts = self.pool.choose(Question(self.clock.time(), in_flight=self.pool.in_flight)).verdicts
         order = [(here - 1 + offset) % len(roster.keys) for offset in range(1, len(roster.keys))]
-        free = next((place for place in order if choice.verdicts[place].eligible), None)
+        free = next((place for place in order if verdicts[place].eligible), None)
         if free is None:
             raise SettingsError("nothing to rotate to: every other key is blocked; choose one by its number")
         return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"

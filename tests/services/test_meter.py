@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
 
 from okr_tui.cloud.client import Cloud
+from okr_tui.cloud.wire import Identity
 from okr_tui.domain.choice import Roster
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
@@ -103,3 +105,25 @@ async def test_closing_ends_the_looks_even_where_the_lease_cannot_be_given_back(
     with pytest.raises(StoreError):
         await meter.close()
     assert all(look.done() for look in looks)
+
+
+async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_want_it() -> None:
+    clock, read = ManualClock(), list[float]()
+
+    class Counting:
+        async def balance(self, _: Key) -> Balance:
+            read.append(clock.time())
+            return Balance()
+
+        async def identity(self, _: Key) -> Identity:
+            return Identity("amber", "pro")
+
+    policy = Policy(poll_shown=(1, 1), poll_idle=(1, 1), poll_gap=10)
+    pool = Pool(MemoryStore(), Roster((KEY,), KEY.fingerprint), policy, clock)
+    polling = asyncio.create_task(Meter(pool, lambda: cast(Cloud, Counting()), "this", shown=True).run())
+    for _ in range(60):
+        await clock.advance(1)
+        await asyncio.sleep(0.02)
+    polling.cancel()
+    assert len(read) > 2
+    assert all(later - earlier >= 10 for earlier, later in pairwise(read))
