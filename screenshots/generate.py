@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from okr_tui.domain.chat import ChatEvent, Delta, Finished, Hop, Routed
+from okr_tui.chat.messages import ChatEvent, Finished, Routed
+from okr_tui.cloud.dialects import Delta
+from okr_tui.domain.faults import Hop
 from screenshots.motion import moving
 from screenshots.walk import SIZE, walked
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, pool, snapshot

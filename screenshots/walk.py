@@ -13,15 +13,16 @@ from typing import Final
 import httpx
 from textual.pilot import Pilot
 
+from okr_tui.chat.answer import PoolClient
+from okr_tui.chat.messages import Message
+from okr_tui.chat.service import Conversations
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
-from okr_tui.domain.chat import Message
 from okr_tui.domain.health import State
-from okr_tui.services.conversations import Conversations
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import Snapshot
 from okr_tui.settings.layers import Sources
 from okr_tui.ui.app import OkrApp
-from okr_tui.ui.feeds import Opened
+from okr_tui.ui.bridge import Opened
 from okr_tui.ui.screens.dashboard import Dashboard
 from screenshots.motion import Frame
 
@@ -44,7 +45,7 @@ class Walk:
     pilot: Pilot[str]
     settings: Path
     cloud: httpx.AsyncClient
-    others: Keyring
+    others: PoolService
     frames: list[Frame] = field(default_factory=list)
 
     async def see(self, seconds: float, caption: str) -> None:
@@ -66,7 +67,9 @@ class Walk:
 
     async def ask(self, question: str) -> None:
         """Somebody else uses the pool, in another process."""
-        async for _ in self.others.chat(MODEL, [Message("user", question)], conversation=question):
+        async for _ in PoolClient(self.others).chat(
+            MODEL, [Message("user", question)], conversation=question
+        ):
             pass
 
 
@@ -84,15 +87,15 @@ async def beginning() -> AsyncGenerator[Walk, None]:
             @asynccontextmanager
             async def opened() -> AsyncGenerator[Opened, None]:
                 async with (
-                    Keyring.open(sources, zone=UTC) as keyring,
-                    Conversations.open(keyring, settings.parent) as conversations,
+                    PoolService.open(sources, zone=UTC) as service,
+                    Conversations.open(service, settings.parent) as conversations,
                 ):
-                    yield keyring, conversations
+                    yield service, conversations
 
             app = OkrApp(opened, theme="okr-dark", zone=UTC, demo=True)
             app.animation_level = "none"
             async with (
-                Keyring.open(sources, client="cli", watching=False) as others,
+                PoolService.open(sources, client="cli", watching=False) as others,
                 app.run_test(size=SIZE, notifications=True) as pilot,
             ):
                 yield Walk(app, pilot, settings, cloud, others)

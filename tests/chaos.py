@@ -23,19 +23,18 @@ from pathlib import Path
 from okr_tui.demo import Scenario, SimulatedCloud, serve
 from okr_tui.demo.actions import Action, Change, Rule
 from okr_tui.demo.scenarios import Holder, legacy
-from okr_tui.domain.choice import Question, Roster, verdicts
+from okr_tui.domain.choice import PoolConfig, SelectionRequest, verdicts
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.pool import apply, fold
 from okr_tui.domain.records import Attempt, Record
 from okr_tui.domain.state import PoolState
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from okr_tui.store.sqlite import SqliteStore
-
-from .services.house import MODEL, asking
+from tests.house import MODEL, asking
 
 ACCOUNTS = ("amber", "birch", "cedar", "dogwood", "elm", "fir")
 KNOWN_AFTER = 0.25
@@ -191,19 +190,19 @@ async def work(settings: Path, requests: int) -> None:
     failures: list[tuple[float, str]] = []
     left = iter(range(requests))
 
-    async def one_after_another(keyring: Keyring) -> None:
+    async def one_after_another(service: PoolService) -> None:
         for turn in left:
             try:
-                async for _ in asking(keyring, conversation=f"{id(left)} {turn}"):
+                async for _ in asking(service, conversation=f"{id(left)} {turn}"):
                     pass
             except OkrError as error:
                 failures.append((time.time(), str(error)))
                 await asyncio.sleep(KNOWN_AFTER)
 
     sources = Sources(settings, settings.parent / "project", {})
-    async with Keyring.open(sources, client="cli") as keyring:
-        await asyncio.gather(*(one_after_another(keyring) for _ in range(TOGETHER)))
-        await keyring.meter.settle(3)
+    async with PoolService.open(sources, client="cli") as service:
+        await asyncio.gather(*(one_after_another(service) for _ in range(TOGETHER)))
+        await service.quota_poller.settle(3)
     sys.stdout.write(json.dumps(failures))
 
 
@@ -212,7 +211,7 @@ def excused(failure: Failure, records: Sequence[Record], keys: tuple[Key, ...], 
     eligible = []
     for at in (failure.at - KNOWN_AFTER, failure.at):
         state = fold((record for record in records if record.at <= at), policy)
-        found = verdicts(state, Roster(keys), Question(at, MODEL), policy)
+        found = verdicts(state, PoolConfig(keys), SelectionRequest(at, MODEL), policy)
         eligible.append(any(judged.eligible for judged in found))
     return not all(eligible)
 
@@ -221,16 +220,16 @@ def sent_to_blocked(
     records: Sequence[Record], attempts: Sequence[Attempt], keys: tuple[Key, ...], policy: Policy
 ) -> Iterator[str]:
     """Attempts that started on a block which had been in the log for long enough to be known."""
-    state, roster = PoolState(), Roster(keys)
+    state, config = PoolState(), PoolConfig(keys)
     facts: list[tuple[float, int, Record]] = [(record.at, 0, record) for record in records]
     looks = [(item.started - early, 1, item) for item in attempts for early in (KNOWN_AFTER, 0.0)]
     watched: dict[int, Attempt] = {}
 
     def blocked(attempt: Attempt) -> bool:
-        place = roster.index(attempt.fingerprint)
+        place = config.index(attempt.fingerprint)
         assert place
-        question = Question(attempt.started)
-        return verdicts(state, roster, question, policy)[place - 1].state in BLOCKED
+        question = SelectionRequest(attempt.started)
+        return verdicts(state, config, question, policy)[place - 1].state in BLOCKED
 
     for at, is_look, record in sorted([*facts, *looks], key=lambda item: item[:2]):
         if not is_look or not isinstance(record, Attempt):
@@ -239,7 +238,7 @@ def sent_to_blocked(
         elif at < record.started and blocked(record):
             watched[id(record)] = record
         elif watched.pop(id(record), None):
-            yield f"#{roster.index(record.fingerprint)} was blocked for {KNOWN_AFTER} s and more"
+            yield f"#{config.index(record.fingerprint)} was blocked for {KNOWN_AFTER} s and more"
 
 
 def main() -> None:

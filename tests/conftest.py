@@ -1,14 +1,18 @@
 """What holds for every test: no home, no keys of the developer's, no network beyond loopback."""
 
 import ipaddress
+import itertools
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+
+from tests.house import House, living
+from tests.redis_server import RedisServer
 
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
@@ -76,3 +80,33 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests, that keeps nothing on disk."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "no")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[int]:
+    """The numbers of databases that no test has used."""
+    return itertools.count(1)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer, databases: Iterator[int]) -> str:
+    """The address of an empty database."""
+    return f"redis://127.0.0.1:{redis_server.port}/{next(databases)}"
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """Four keys of three known accounts on a cloud where nothing fails by itself."""
+    async with living(tmp_path) as made:
+        async with made.open() as service:
+            for key in service.pool.config.keys:
+                await service.quota_poller.identity(key)
+        yield made

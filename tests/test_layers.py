@@ -22,7 +22,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import okr_tui.store.sqlite", {"httpx", "okr_tui.settings", "okr_tui.cloud"}),
         # httpx itself loads rich, for a command of its own.
         (
-            "import okr_tui.services.keyring",
+            "import okr_tui.services.pool_service",
             {"textual", "starlette", "uvicorn", "aiohttp", "redis", "okr_tui.demo"},
         ),
         ("import okr_tui.gateway.app", {"textual", "okr_tui.cli", "okr_tui.ui", "okr_tui.demo"}),

@@ -5,24 +5,153 @@ import os
 import stat
 import sys
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.chat_output import Answer, JsonAnswer, PlainAnswer
-from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.text import note
-from okr_tui.cli.verb import json_option, run
-from okr_tui.domain.chat import Message
-from okr_tui.domain.chat_options import THINK_LEVELS, ChatOptions, think_refusal
+from okr_tui.chat.events import Noted, RoundEvent, ToolRan
+from okr_tui.chat.messages import Finished, Message, Routed
+from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
+from okr_tui.cli.documents import Document, hop_document
+from okr_tui.cli.invocation import Invocation, json_option, run
+from okr_tui.cli.text import note, safe, show_record
+from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError, OkrError
 from okr_tui.domain.models import bare_name
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
-    from okr_tui.services.rounds import Ask
+    from okr_tui.chat.answer import PoolClient
+    from okr_tui.chat.tool_loop import Ask
+    from okr_tui.services.pool_service import PoolService
+
+
+@dataclass
+class Answer:
+    """What has come of an answer so far."""
+
+    model: str
+    content: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    routed: Routed | None = None
+    finished: Finished | None = None
+
+    def take(self, event: RoundEvent) -> None:
+        """Keep one more event and show it."""
+        match event:
+            case Routed():
+                self.routed = event
+            case Delta():
+                self.content.append(event.content)
+                self.thinking.append(event.thinking)
+                self.tool_calls += event.tool_calls
+            case Finished():
+                self.finished = event
+
+    def close(self, error: str | None = None) -> None:
+        """Show the end; `error` says what cut the answer off."""
+
+
+class JsonAnswer(Answer):
+    """One line a piece, and a summary as the last line, also of an answer that was cut off."""
+
+    def take(self, event: RoundEvent) -> None:
+        """See Answer."""
+        super().take(event)
+        if isinstance(event, Delta):
+            piece = {
+                "content": event.content,
+                "thinking": event.thinking,
+                "tool_calls": [_call_document(call) for call in event.tool_calls],
+            }
+            show_record({"done": False, "model": self.model, **piece})
+        elif isinstance(event, ToolRan):
+            tool = {"name": event.call.name, "failed": event.result.failed, "seconds": event.seconds}
+            show_record({"done": False, "model": self.model, "tool": tool})
+
+    def close(self, error: str | None = None) -> None:
+        """See Answer."""
+        end = self.finished
+        summary: Document = {
+            "done": end is not None,
+            "model": self.model,
+            "content": "".join(self.content),
+            "thinking": "".join(self.thinking),
+            "tool_calls": [_call_document(call) for call in self.tool_calls],
+            "done_reason": end.done_reason if end else None,
+            "key": self.routed.index if self.routed else None,
+            "hops": [hop_document(hop) for hop in (self.routed.hops if self.routed else ())],
+            "input_tokens": end.input_tokens if end else None,
+            "output_tokens": end.output_tokens if end else None,
+            "first_token_ms": end.first_token_ms if end else None,
+            "duration_ms": end.duration_ms if end else None,
+        }
+        show_record(summary if error is None else {**summary, "error": error})
+
+
+class PlainAnswer(Answer):
+    """The answer for people: content on standard output, thinking and the way it took beside it."""
+
+    def take(self, event: RoundEvent) -> None:
+        """See Answer."""
+        if isinstance(event, Routed):
+            for hop in event.hops:
+                status = f"{hop.fault.status} " if hop.fault.status else ""
+                note(f"#{hop.index or '?'} {status}{hop.fault.text}")
+        elif isinstance(event, Delta):
+            self._write(event)
+        elif isinstance(event, Noted):
+            note(event.text)
+        elif isinstance(event, ToolRan):
+            note(f"{event.call.name} {'failed' if event.result.failed else 'answered'}")
+        super().take(event)
+
+    def _write(self, delta: Delta) -> None:
+        if delta.thinking:
+            click.echo(safe(delta.thinking), nl=False, err=True)
+        if delta.content:
+            if not any(self.content):
+                _end_line(self.thinking, err=True)
+            # A file gets what the model said; a terminal must not be told to do things.
+            text = safe(delta.content) if sys.stdout.isatty() else delta.content
+            click.echo(text, nl=False)
+        for call in delta.tool_calls:
+            note(f"the model asks for {call.name}")
+
+    def close(self, error: str | None = None) -> None:
+        """See Answer."""
+        if not any(self.content):
+            _end_line(self.thinking, err=True)
+        _end_line(self.content)
+        if self.finished:
+            note(_figures(self.model, self.finished))
+        elif error == "interrupted":
+            note("interrupted")
+
+
+def _end_line(pieces: list[str], *, err: bool = False) -> None:
+    text = "".join(pieces[-2:])
+    if any(pieces) and not text.endswith("\n"):
+        click.echo(err=err)
+
+
+def _figures(model: str, end: Finished) -> str:
+    parts = [f"{model} via #{end.index or '?'}"]
+    if end.input_tokens is not None and end.output_tokens is not None:
+        parts.append(f"{end.input_tokens} + {end.output_tokens} tokens")
+    if end.tokens_per_second:
+        parts.append(f"{end.tokens_per_second:.0f} tok/s")
+    if end.first_token_ms is not None:
+        parts.append(f"first after {end.first_token_ms / 1000:.1f} s")
+    return " · ".join([*parts, f"{end.duration_ms / 1000:.1f} s"])
+
+
+def _call_document(call: ToolCall) -> Document:
+    return {"id": call.id, "name": call.name, "arguments": dict(call.arguments)}
+
 
 CONVERSATION = "cli"
 
@@ -66,9 +195,10 @@ def chat(
     The answer goes to standard output as it comes, all else to standard error. Within a loop that reads
     lines, give this command an input of its own: </dev/null.
     """
-    from okr_tui.services.images import check_sight, read_image
-    from okr_tui.services.rounds import Consent, rounds
-    from okr_tui.services.tools import BUILT_IN_ONLY, ToolBox
+    from okr_tui.chat.answer import PoolClient
+    from okr_tui.chat.images import check_sight, read_image
+    from okr_tui.chat.tool_loop import Consent, rounds
+    from okr_tui.chat.tools import BUILT_IN_ONLY, Toolbox
 
     options = _options(settings)
     text = _prompt(prompt)
@@ -80,16 +210,17 @@ def chat(
     messages.append(Message("user", text, images=pictures))
     answer: Answer = JsonAnswer(bare_name(model)) if as_json else PlainAnswer(bare_name(model))
 
-    async def work(keyring: "Keyring") -> None:
-        known = next((each for each in keyring.inventory.models if each.id == bare_name(model)), None)
+    async def work(service: "PoolService") -> None:
+        client = PoolClient(service)
+        known = next((each for each in service.catalog.models if each.id == bare_name(model)), None)
         check_sight(known, len(pictures))
-        box = ToolBox(BUILT_IN_ONLY, partial(keyring.post, conversation=CONVERSATION)) if tools else None
+        box = Toolbox(BUILT_IN_ONLY, partial(client.post, conversation=CONVERSATION)) if tools else None
         refusal = think_refusal(known, think)
         if refusal:
             note(refusal)
-        ask = _asking(keyring, model, None if refusal else think, options)
+        ask = _asking(client, model, None if refusal else think, options)
         try:
-            async with aclosing(rounds(ask, messages, box, Consent(asks=False), keyring.clock)) as events:
+            async with aclosing(rounds(ask, messages, box, Consent(asks=False), service.clock)) as events:
                 async for event in events:
                     answer.take(event)
         except asyncio.CancelledError:
@@ -103,8 +234,8 @@ def chat(
     run(invocation, work)
 
 
-def _asking(keyring: "Keyring", model: str, think: str | None, options: ChatOptions) -> "Ask":
-    return lambda messages, tools: keyring.chat(
+def _asking(client: "PoolClient", model: str, think: str | None, options: ChatOptions) -> "Ask":
+    return lambda messages, tools: client.chat(
         model,
         messages,
         conversation=CONVERSATION,

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import key_document
-from okr_tui.cli.invocation import Invocation
+from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, run
 from okr_tui.cli.text import note, show, show_document
-from okr_tui.cli.verb import NUMBERED, json_option, key_number, run
 from okr_tui.domain.errors import OkrError, SettingsError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.pi import Stored
 
 LONGEST = 65536
@@ -37,10 +36,10 @@ def add_key(
         )
     secret = _read_key()
 
-    async def work(keyring: "Keyring") -> None:
-        before = {key.fingerprint for key in keyring.pool.roster.keys}
-        said = await keyring.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
-        added = [row for row in keyring.snapshot.pool.keys if row.fingerprint not in before]
+    async def work(service: "PoolService") -> None:
+        before = {key.fingerprint for key in service.pool.config.keys}
+        said = await service.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
+        added = [row for row in service.snapshot.pool.keys if row.fingerprint not in before]
         if as_json:
             show_document({"message": said, "key": key_document(added[0])})
         else:
@@ -65,10 +64,10 @@ def _read_key() -> "SecretStr":
 def remove_key(invocation: Invocation, number: int, *, forget: bool, as_json: bool) -> None:
     """Take key N, counted from 1, out of the global settings."""
 
-    async def work(keyring: "Keyring") -> None:
-        keyring.key(number)
-        gone = keyring.snapshot.pool.keys[number - 1]
-        said = await keyring.remove_key(number, forget=forget)
+    async def work(service: "PoolService") -> None:
+        service.key(number)
+        gone = service.snapshot.pool.keys[number - 1]
+        said = await service.remove_key(number, forget=forget)
         if as_json:
             show_document({"message": said, "key": key_document(gone)})
         else:
@@ -98,8 +97,8 @@ def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
             raise click.UsageError("there is no terminal to ask on; say --yes")
         click.confirm("Add to the pool?", abort=True, err=True)
 
-    async def work(keyring: "Keyring") -> None:
-        done = [await _imported(keyring, stored) for stored in found]
+    async def work(service: "PoolService") -> None:
+        done = [await _imported(service, stored) for stored in found]
         if as_json:
             show_document(
                 {"message": f"{sum(ok for ok, _ in done)} added", "keys": [said for _, said in done]}
@@ -112,9 +111,9 @@ def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
     run(invocation, work)
 
 
-async def _imported(keyring: "Keyring", stored: "Stored") -> tuple[bool, str]:
+async def _imported(service: "PoolService", stored: "Stored") -> tuple[bool, str]:
     try:
-        return True, f"{stored.provider}: {await keyring.take_key(stored.reference)}"
+        return True, f"{stored.provider}: {await service.take_key(stored.reference)}"
     except SettingsError as error:
         return False, f"{stored.provider}: {error}"
 
@@ -126,9 +125,9 @@ async def _imported(keyring: "Keyring", stored: "Stored") -> tuple[bool, str]:
 def trust(invocation: Invocation, *, revoke: bool, as_json: bool) -> None:
     """Let the project's settings file choose where keys go and how they are found, until it changes."""
 
-    async def work(keyring: "Keyring") -> None:
-        settings = keyring.configuration.settings
-        said = await keyring.trust_project(trusted=not revoke)
+    async def work(service: "PoolService") -> None:
+        settings = service.configuration.settings
+        said = await service.trust_project(trusted=not revoke)
         if as_json:
             show_document(
                 {

@@ -15,9 +15,9 @@ from okr_tui.cli.text import note, show
 from okr_tui.domain.errors import OkrError, SettingsError
 
 if TYPE_CHECKING:
-    from okr_tui.domain.gateway import Options
     from okr_tui.domain.models import Model
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
+    from okr_tui.settings.gateway import Options
     from okr_tui.settings.layers import Sources
 
 PI = "pi"
@@ -54,17 +54,17 @@ def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> 
 
 
 async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
-    from okr_tui.domain.gateway import Options
-    from okr_tui.gateway.token import NAME, load_token
+    from okr_tui.gateway.tokens import NAME, load_token
+    from okr_tui.settings.gateway import Options
 
     state = invocation.state_folder
     load_token(state)
-    async with invocation.keyring("cli", watching=False) as keyring:
-        options, _ = Options.read(keyring.configuration.settings.gateway)
-        for problem in keyring.problems:
+    async with invocation.open_service("cli", watching=False) as service:
+        options, _ = Options.read(service.configuration.settings.gateway)
+        for problem in service.problems:
             note(f"okr-tui: {problem}")
         reach = _reach(options, state)
-        models = await _models(keyring) if client in (PI, "anthropic") else ()
+        models = await _models(service) if client in (PI, "anthropic") else ()
     if client == PI:
         _pi(invocation, pi_provider(reach.url, state / NAME, models), write=write)
     else:
@@ -77,9 +77,9 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
 
 
 def _reach(options: "Options", state: Path) -> Reach:
-    from okr_tui.domain.gateway import url
+    from okr_tui.domain.addresses import url
     from okr_tui.gateway.daemon import HOST
-    from okr_tui.services.presence import running_gateway
+    from okr_tui.services.gateway_registry import running_gateway
 
     if running := running_gateway(state):
         return Reach(running.url, running.daemon_url, runs=True)
@@ -92,12 +92,12 @@ def _reach(options: "Options", state: Path) -> Reach:
     return Reach(options.url, url(HOST, options.daemon_port) if options.daemon_port else None, runs=False)
 
 
-async def _models(keyring: "Keyring") -> "tuple[Model, ...]":
+async def _models(service: "PoolService") -> "tuple[Model, ...]":
     """The models that are listed now; the last known ones when they cannot be read."""
-    await keyring.inventory.refresh()
-    if keyring.inventory.error:
-        note(f"okr-tui: models not read: {keyring.inventory.error}")
-    return tuple(model for model in keyring.inventory.models if model.status == "listed")
+    await service.catalog.refresh()
+    if service.catalog.error:
+        note(f"okr-tui: models not read: {service.catalog.error}")
+    return tuple(model for model in service.catalog.models if model.status == "listed")
 
 
 def _pi(invocation: Invocation, provider: dict[str, object], *, write: bool) -> None:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.chat.conversation import Found
+from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.text import note, show, show_document, table
-from okr_tui.cli.verb import json_option, run
-from okr_tui.domain.conversation import Found
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.words import moment, rfc3339
 
 if TYPE_CHECKING:
-    from okr_tui.services.conversation_service import Form
-    from okr_tui.services.conversations import Conversations
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.chat.events import Form
+    from okr_tui.chat.service import Conversations
+    from okr_tui.services.pool_service import PoolService
 
 T = TypeVar("T")
 ID_SHOWN = 8
@@ -29,10 +28,10 @@ def conversations() -> None:
 
 
 def _work(invocation: Invocation, work: "Callable[[Conversations], Awaitable[T]]") -> T:
-    from okr_tui.services.conversations import Conversations
+    from okr_tui.chat.service import Conversations
 
-    async def on_keyring(keyring: "Keyring") -> T:
-        async with Conversations.open(keyring) as opened:
+    async def on_keyring(service: "PoolService") -> T:
+        async with Conversations.open(service) as opened:
             done = await work(opened)
             if opened.notice:
                 raise StoreError(opened.notice.partition("; the chat")[0])

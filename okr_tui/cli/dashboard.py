@@ -12,7 +12,7 @@ import click
 from okr_tui.cli.invocation import Invocation, local_zone
 
 if TYPE_CHECKING:
-    from okr_tui.ui.feeds import Opened, OpenService
+    from okr_tui.ui.bridge import Opened, OpenService
 
 
 class NoTerminal(click.ClickException):
@@ -21,28 +21,25 @@ class NoTerminal(click.ClickException):
     exit_code = 2
 
 
-def dashboard(invocation: Invocation) -> None:
-    """Run the dashboard on the user's own keys, then the demo if that is what the user asked for there."""
+def dashboard(invocation: Invocation) -> object:
+    """Run the dashboard on the user's own keys; answers what `run` does."""
     require_terminal()
-    if run(lambda: opened(invocation), demo=False) == "demo":
-        from okr_tui.cli.demo import run_demo
-
-        run_demo("day", 1.0)
+    return run(lambda: opened(invocation), demo=False)
 
 
 @contextlib.asynccontextmanager
 async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
     """The service and the conversations; their code is read in a thread, so the screen answers meanwhile."""
-    await asyncio.to_thread(importlib.import_module, "okr_tui.services.conversations")
+    await asyncio.to_thread(importlib.import_module, "okr_tui.chat.service")
+    from okr_tui.chat.service import Conversations
     from okr_tui.cli.hosting import hosting
-    from okr_tui.services.conversations import Conversations
 
     async with (
-        invocation.keyring("dashboard") as keyring,
-        Conversations.open(keyring, invocation.state) as conversations,
+        invocation.open_service("dashboard") as service,
+        Conversations.open(service, invocation.state) as conversations,
     ):
-        await keyring.host(hosting(invocation, keyring))
-        yield keyring, conversations
+        await service.host(hosting(invocation, service))
+        yield service, conversations
 
 
 def require_terminal() -> None:
@@ -52,7 +49,7 @@ def require_terminal() -> None:
 
 
 def run(open_service: "OpenService", *, demo: bool) -> object:
-    """Show the dashboard over a service until the user leaves; answers what the app ended with."""
+    """Show the dashboard over a service until the user leaves. Returns "demo" when they ask for the demo."""
     from okr_tui.ui.app import OkrApp
 
     return OkrApp(open_service, zone=local_zone(), demo=demo).run()

@@ -17,8 +17,8 @@ import click
 from okr_tui.cli.invocation import Invocation
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
-    from okr_tui.ui.feeds import Opened
+    from okr_tui.services.pool_service import PoolService
+    from okr_tui.ui.bridge import Opened
 
 SCENARIOS = ("calm", "crowded", "day", "outage", "revoked", "spent")
 CHAT_EVERY = 1.5
@@ -31,9 +31,6 @@ PROMPTS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short 
 @click.option("--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True)
 def demo(scenario: str, speed: float) -> None:
     """The dashboard on a built-in simulated cloud; touches none of your files."""
-    from okr_tui.cli.dashboard import require_terminal
-
-    require_terminal()
     run_demo(scenario, speed)
 
 
@@ -49,6 +46,7 @@ def run_demo(scenario: str, speed: float) -> None:
     """Run the dashboard of a scenario until the user leaves."""
     from okr_tui.cli import dashboard
 
+    dashboard.require_terminal()
     with tempfile.TemporaryDirectory(prefix="okr-tui-demo-") as folder:
         place = Path(folder)
         invocation = Invocation(
@@ -122,12 +120,13 @@ async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, 
 async def _converse(invocation: Invocation, every: float) -> None:
     """Two people at work, each asking as soon as they have read the last answer."""
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
-    async with invocation.keyring("cli") as keyring:
-        await asyncio.gather(*(_ask_and_ask(keyring, person, every, ended) for person in range(2)))
+    async with invocation.open_service("cli") as service:
+        await asyncio.gather(*(_ask_and_ask(service, person, every, ended) for person in range(2)))
 
 
-async def _ask_and_ask(keyring: "Keyring", person: int, every: float, ended: asyncio.Task[bytes]) -> None:
-    from okr_tui.domain.chat import Message
+async def _ask_and_ask(service: "PoolService", person: int, every: float, ended: asyncio.Task[bytes]) -> None:
+    from okr_tui.chat.answer import PoolClient
+    from okr_tui.chat.messages import Message
     from okr_tui.domain.errors import OkrError
 
     turn = person
@@ -137,7 +136,7 @@ async def _ask_and_ask(keyring: "Keyring", person: int, every: float, ended: asy
         turn += 2
         # A request that fails is what the demo is about: the log tells of it.
         with contextlib.suppress(OkrError):
-            async for _ in keyring.chat(model, messages, conversation=f"demo {turn}"):
+            async for _ in PoolClient(service).chat(model, messages, conversation=f"demo {turn}"):
                 if ended.done():
                     return
         await asyncio.wait([ended], timeout=every)

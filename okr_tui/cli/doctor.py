@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.invocation import Invocation
+from okr_tui.cli.invocation import Invocation, json_option
 from okr_tui.cli.text import show, show_document, table
-from okr_tui.cli.verb import json_option
 
 if TYPE_CHECKING:
     from okr_tui.services.doctor import Report

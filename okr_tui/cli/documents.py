@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from okr_tui.domain.chat import Hop
 from okr_tui.domain.explain import Explanation
-from okr_tui.domain.faults import Fault
+from okr_tui.domain.faults import Fault, Hop
 from okr_tui.domain.health import State
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.view import KeyView, PoolView

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import Document, balance_document, fault_document
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.keys import quota_words
 from okr_tui.cli.text import show_fitted, show_record
-from okr_tui.cli.verb import json_option, run
-from okr_tui.domain.choice import Roster
+from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.feed import entry
+from okr_tui.domain.fold import apply
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.pool import apply
 from okr_tui.domain.records import (
     Attempt,
     BalanceRead,
@@ -30,7 +29,7 @@ from okr_tui.domain.state import Block, PoolState
 from okr_tui.domain.words import moment, rfc3339
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
@@ -53,10 +52,10 @@ def age(text: str) -> int:
 def events(invocation: Invocation, *, follow: bool, since: int | None, faults: bool, as_json: bool) -> None:
     """The log of requests, faults and changes, oldest first."""
 
-    async def work(keyring: "Keyring") -> None:
-        pool = keyring.pool
-        oldest = keyring.clock.time() - since if since is not None else 0.0
-        history = History(pool.roster, pool.policy, local_zone())
+    async def work(service: "PoolService") -> None:
+        pool = service.pool
+        oldest = service.clock.time() - since if since is not None else 0.0
+        history = History(pool.config, pool.policy, local_zone())
 
         def tell(record: Record) -> None:
             for event in history.take(record):
@@ -76,8 +75,8 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
         async for logged in pool.store.tail(lambda: last):
             for item in logged:
                 if isinstance(item.record, SettingsRead):
-                    await keyring.configuration.reload()
-                    history.roster = keyring.configuration.roster
+                    await service.configuration.reload()
+                    history.config = service.configuration.config
                 tell(item.record)
 
     run(invocation, work)
@@ -96,8 +95,8 @@ class Event:
 class History:
     """Reads the log in order; what only the fold knows, that an outage begins or ends, is told with it."""
 
-    def __init__(self, roster: Roster, policy: Policy, zone: tzinfo) -> None:
-        self.roster = roster
+    def __init__(self, config: PoolConfig, policy: Policy, zone: tzinfo) -> None:
+        self.config = config
         self._policy = policy
         self._zone = zone
         self._state = PoolState()
@@ -151,7 +150,7 @@ class History:
         return document
 
     def _key(self, fingerprint: str) -> Document:
-        return {"key": self.roster.index(fingerprint), "fingerprint": fingerprint}
+        return {"key": self.config.index(fingerprint), "fingerprint": fingerprint}
 
     def _attempt(self, record: Attempt) -> Document:
         return {
@@ -159,7 +158,7 @@ class History:
             "path": record.path,
             "outcome": record.outcome,
             "fault": fault_document(record.fault) if record.fault else None,
-            "next_key": self.roster.index(record.next_fingerprint),
+            "next_key": self.config.index(record.next_fingerprint),
             "first_byte_ms": record.first_byte_ms,
             "duration_ms": record.duration_ms,
             "input_tokens": record.input_tokens,
@@ -167,7 +166,7 @@ class History:
         }
 
     def _line(self, record: Record) -> str:
-        line = entry(record, self._state, self.roster, self._policy, self._zone)
+        line = entry(record, self._state, self.config, self._policy, self._zone)
         if line:
             return self._stamped(record.at, " · ".join(part for part in (line.text, line.detail) if part))
         match record:
@@ -186,7 +185,7 @@ class History:
         return self._stamped(record.at, words)
 
     def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
-        return f"#{self.roster.index(record.fingerprint) or '?'}"
+        return f"#{self.config.index(record.fingerprint) or '?'}"
 
     def _stamped(self, at: float, words: str) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"

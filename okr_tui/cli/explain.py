@@ -5,17 +5,16 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import explanation_document
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
 from okr_tui.cli.text import show, show_document, table
-from okr_tui.cli.verb import NUMBERED, json_option, key_number, run
 from okr_tui.domain import explain as domain
-from okr_tui.domain.choice import Question
-from okr_tui.domain.explain import Explanation, Standing
+from okr_tui.domain.choice import SelectionRequest
+from okr_tui.domain.explain import Explanation, KeyExplanation
 from okr_tui.domain.models import bare_name
 from okr_tui.domain.words import GLYPHS, moment
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
 
 
 @click.command(context_settings=NUMBERED)
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
 def explain(invocation: Invocation, model: str | None, if_fails: int | None, *, as_json: bool) -> None:
     """Which key the next request takes, for MODEL if given, and why not each other."""
 
-    async def work(keyring: "Keyring") -> None:
-        pool = keyring.pool
-        now = keyring.clock.time()
-        question = Question(now, bare_name(model) if model else None, in_flight=pool.in_flight)
-        found = domain.explain(pool.state, pool.roster, question, pool.policy)
+    async def work(service: "PoolService") -> None:
+        pool = service.pool
+        now = service.clock.time()
+        question = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.in_flight)
+        found = domain.explain(pool.state, pool.config, question, pool.policy)
         after = None
         if if_fails is not None:
-            key = keyring.key(if_fails)
-            after = domain.explain_failure(pool.state, pool.roster, question, pool.policy, key)
+            key = service.key(if_fails)
+            after = domain.explain_failure(pool.state, pool.config, question, pool.policy, key)
         if as_json:
             show_document(explanation_document(found, after))
             return
@@ -57,7 +56,7 @@ def _lines(found: Explanation, now: float, subject: str) -> list[str]:
     return [first, *table(_cells(standing, now) for standing in found.keys if standing is not found.chosen)]
 
 
-def _cells(standing: Standing, now: float) -> tuple[str, ...]:
+def _cells(standing: KeyExplanation, now: float) -> tuple[str, ...]:
     back = f", back {moment(standing.until, now, local_zone())}" if standing.until else ""
     return (
         f"  #{standing.index}",

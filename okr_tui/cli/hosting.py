@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation
 from okr_tui.domain.errors import OkrError
-from okr_tui.services.gateway import Hosting, Running
+from okr_tui.services.gateway_switch import Hosting, Running
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
 
 ADVICE = "`okr-tui connect CLIENT` shows how to use it"
 
 
-def hosting(invocation: Invocation, keyring: "Keyring") -> Hosting:
+def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
     """How the dashboard of a keyring runs a gateway."""
     state = invocation.state_folder
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Running, None]:
-        from okr_tui.domain.gateway import Options, is_loopback
+        from okr_tui.domain.addresses import is_loopback
+        from okr_tui.settings.gateway import Options
 
-        options, _ = Options.read(keyring.configuration.settings.gateway)
+        options, _ = Options.read(service.configuration.settings.gateway)
         if not is_loopback(options.host):
             raise OkrError(f"other machines can reach {options.host}: `okr-tui serve --expose` allows that")
         # In a thread, so that the screen answers meanwhile.
@@ -33,11 +34,11 @@ def hosting(invocation: Invocation, keyring: "Keyring") -> Hosting:
         from okr_tui.gateway.host import Host
 
         async with Host.open(
-            keyring,
+            service,
             options,
             state,
-            status=lambda url: status_document(keyring.snapshot, keyring.pool.store.name, url),
-            trouble=keyring.gateway.tell,
+            status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
+            trouble=service.gateway.tell,
         ) as host:
             yield host
 

@@ -1,18 +1,23 @@
 """What was given before the verb, and the service it leads to."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from okr_tui.cli.text import note
+from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
     import httpx
 
     from okr_tui.domain.records import Client
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
 
 
@@ -31,7 +36,7 @@ class Invocation:
     @property
     def state_folder(self) -> Path:
         """Where the gateway's token is, and where gateways that run are announced."""
-        from okr_tui.store.locate import state_folder
+        from okr_tui.store.factory import state_folder
 
         return self.state or state_folder()
 
@@ -47,17 +52,17 @@ class Invocation:
             options={"cloud_url": self.cloud_url, "store": self.store},
         )
 
-    def keyring(
+    def open_service(
         self,
         client: "Client",
         *,
         watching: bool = True,
         transport: "httpx.AsyncBaseTransport | None" = None,
-    ) -> AbstractAsyncContextManager["Keyring"]:
-        """The service, opened and closed by `async with`; `transport` is its way to the network."""
-        from okr_tui.services.keyring import Keyring
+    ) -> AbstractAsyncContextManager["PoolService"]:
+        """Open the service, to be used with `async with`; `transport` is its way to the network."""
+        from okr_tui.services.pool_service import PoolService
 
-        return Keyring.open(
+        return PoolService.open(
             self.sources(), client=client, watching=watching, zone=local_zone(), transport=transport
         )
 
@@ -67,3 +72,51 @@ def local_zone() -> tzinfo:
     zone = datetime.now().astimezone().tzinfo
     assert zone is not None
     return zone
+
+
+T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+# A negative number is a wrong number and not an option of another name.
+NUMBERED: dict[str, Any] = {"ignore_unknown_options": True}
+
+
+def key_number(text: str) -> int:
+    """The place of a key in the pool, from 1, in decimal digits; anything else is a usage error."""
+    text = text.strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise click.BadParameter(f"{text!r} is not the number of a key")
+    if text.startswith("-") or int(digits) == 0:
+        raise click.UsageError(f"Invalid key index: {text}; keys count from 1")
+    return int(digits)
+
+
+def run(
+    invocation: Invocation,
+    work: "Callable[[PoolService], Coroutine[None, None, T]]",
+    *,
+    with_problems: bool = True,
+) -> T:
+    """Open the service, do the work and close it.
+
+    A fault that the work met is confirmed before the end, so that the next command knows. What is wrong in
+    the settings is said first, unless the work itself tells.
+    """
+
+    import asyncio
+
+    async def once() -> T:
+        async with invocation.open_service("cli", watching=False) as service:
+            for problem in service.problems if with_problems else ():
+                note(f"okr-tui: {problem}")
+            longest = service.pool.policy.confirm_at_exit
+            try:
+                done = await work(service)
+            except OkrError:
+                await service.quota_poller.settle(longest)
+                raise
+            await service.quota_poller.settle(longest)
+            return done
+
+    return asyncio.run(once())

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import key_document, keys_document
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
 from okr_tui.cli.text import cut, note, show, show_document, table
-from okr_tui.cli.verb import NUMBERED, json_option, key_number, run
 from okr_tui.domain.errors import NO_KEY, SettingsError
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.keys import Key
@@ -20,7 +19,7 @@ from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import GLYPHS, moment, sentence
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
 
 LABEL = 12
 
@@ -32,10 +31,10 @@ LABEL = 12
 def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
     """The pool: each key's state, quota and account."""
 
-    async def work(keyring: "Keyring") -> None:
+    async def work(service: "PoolService") -> None:
         if check:
-            await _check(keyring)
-        snapshot = keyring.snapshot
+            await _check(service)
+        snapshot = service.snapshot
         if as_json:
             show_document(keys_document(snapshot.pool))
             return
@@ -47,23 +46,23 @@ def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
     run(invocation, work)
 
 
-async def _check(keyring: "Keyring") -> None:
+async def _check(service: "PoolService") -> None:
     """Read who each key belongs to, then each account's quota through its first key that is not refused.
 
     A refused key is looked at once more before it is called invalid.
     """
-    pool, meter = keyring.pool, keyring.meter
-    used = [key for key in pool.roster.keys if not pool.state.key(key.fingerprint).disabled]
-    refusals = await asyncio.gather(*map(meter.identity, used))
+    pool, quota_poller = service.pool, service.quota_poller
+    used = [key for key in pool.config.keys if not pool.state.key(key.fingerprint).disabled]
+    refusals = await asyncio.gather(*map(quota_poller.identity, used))
     accepted = [key for key, fault in zip(used, refusals, strict=True) if fault is None]
     speakers = _speakers(pool.state, accepted)
-    refusals += await asyncio.gather(*map(meter.balance, speakers))
+    refusals += await asyncio.gather(*map(quota_poller.balance, speakers))
     for key, fault in zip([*used, *speakers], refusals, strict=True):
         if fault:
-            meter.faulted(key, fault)
+            quota_poller.faulted(key, fault)
             status = f"{fault.status} " if fault.status else ""
-            note(f"okr-tui: #{pool.roster.index(key.fingerprint)} {key.masked}: {status}{fault.text}")
-    await meter.settle(pool.policy.confirm_at_exit)
+            note(f"okr-tui: #{pool.config.index(key.fingerprint)} {key.masked}: {status}{fault.text}")
+    await quota_poller.settle(pool.policy.confirm_at_exit)
 
 
 def _speakers(state: PoolState, accepted: list[Key]) -> list[Key]:
@@ -126,15 +125,15 @@ def quota_words(balance: Balance | None) -> str:
 def _command(
     invocation: Invocation,
     index: int | None,
-    command: "Callable[[Keyring], Coroutine[None, None, str]]",
+    command: "Callable[[PoolService], Coroutine[None, None, str]]",
     *,
     as_json: bool,
 ) -> None:
     """Do one thing to the pool and say so; without an index it concerns the preferred key."""
 
-    async def work(keyring: "Keyring") -> None:
-        said = await command(keyring)
-        pool = keyring.snapshot.pool
+    async def work(service: "PoolService") -> None:
+        said = await command(service)
+        pool = service.snapshot.pool
         place = index or pool.preferred
         if as_json:
             show_document({"message": said, "key": place and key_document(pool.keys[place - 1])})
@@ -144,9 +143,9 @@ def _command(
     run(invocation, work)
 
 
-async def _saved(keyring: "Keyring", choice: "Callable[[], Coroutine[None, None, str]]") -> str:
+async def _saved(service: "PoolService", choice: "Callable[[], Coroutine[None, None, str]]") -> str:
     """A choice of the preferred key, which is of no use unless it can be written."""
-    if shadow := keyring.configuration.settings.index_shadow:
+    if shadow := service.configuration.settings.index_shadow:
         raise SettingsError(f"the active key stays as it is: {shadow}")
     return await choice()
 
@@ -156,7 +155,7 @@ async def _saved(keyring: "Keyring", choice: "Callable[[], Coroutine[None, None,
 @click.pass_obj
 def rotate(invocation: Invocation, *, as_json: bool) -> None:
     """Prefer the next key that is not known to be blocked, and write the choice."""
-    _command(invocation, None, lambda keyring: _saved(keyring, keyring.rotate), as_json=as_json)
+    _command(invocation, None, lambda service: _saved(service, service.rotate), as_json=as_json)
 
 
 @click.command(context_settings=NUMBERED)
@@ -168,7 +167,7 @@ def use_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
     _command(
         invocation,
         number,
-        lambda keyring: _saved(keyring, lambda: keyring.use_key(number)),
+        lambda service: _saved(service, lambda: service.use_key(number)),
         as_json=as_json,
     )
 
@@ -179,7 +178,7 @@ def use_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @click.pass_obj
 def enable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
     """Put key N, counted from 1, back into the pool."""
-    _command(invocation, number, lambda keyring: keyring.set_enabled(number, enabled=True), as_json=as_json)
+    _command(invocation, number, lambda service: service.set_enabled(number, enabled=True), as_json=as_json)
 
 
 @click.command(context_settings=NUMBERED)
@@ -188,7 +187,7 @@ def enable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @click.pass_obj
 def disable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
     """Take key N, counted from 1, out of the pool until it is enabled again."""
-    _command(invocation, number, lambda keyring: keyring.set_enabled(number, enabled=False), as_json=as_json)
+    _command(invocation, number, lambda service: service.set_enabled(number, enabled=False), as_json=as_json)
 
 
 @click.command(context_settings=NUMBERED)
@@ -197,7 +196,7 @@ def disable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @click.pass_obj
 def test_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
     """Read identity and balance of key N, counted from 1. It costs no quota."""
-    _command(invocation, number, lambda keyring: keyring.test_key(number), as_json=as_json)
+    _command(invocation, number, lambda service: service.test_key(number), as_json=as_json)
 
 
 @click.command(context_settings=NUMBERED)
@@ -206,4 +205,4 @@ def test_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @click.pass_obj
 def reset_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
     """Forget every older fault of key N, counted from 1, and of its account."""
-    _command(invocation, number, lambda keyring: keyring.reset_key(number), as_json=as_json)
+    _command(invocation, number, lambda service: service.reset_key(number), as_json=as_json)

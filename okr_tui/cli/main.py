@@ -120,7 +120,10 @@ def root(
     if context.invoked_subcommand is None:
         from okr_tui.cli.dashboard import dashboard
 
-        dashboard(context.obj)
+        if dashboard(context.obj) == "demo":
+            from okr_tui.cli.demo import run_demo
+
+            run_demo("day", 1.0)
 
 
 def _check(url: str) -> None:

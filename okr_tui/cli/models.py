@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import info_document, models_document
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.keys import active_words
 from okr_tui.cli.text import note, show, show_document, table
-from okr_tui.cli.verb import json_option, run
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.models import bare_name
 from okr_tui.domain.words import rfc3339
-from okr_tui.services.inventory import REFRESH_EVERY
+from okr_tui.services.model_catalog import REFRESH_EVERY
 from okr_tui.services.service import ModelRow, Snapshot
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
 
 CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
 
@@ -29,10 +28,10 @@ CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
 def models(invocation: Invocation, words: str, *, anew: bool, as_json: bool) -> None:
     """The models of the cloud; with FILTER those with all its words in name, family or capabilities."""
 
-    async def work(keyring: "Keyring") -> None:
-        if anew or _is_old(keyring.snapshot):
-            await _refresh(keyring)
-        snapshot = keyring.snapshot
+    async def work(service: "PoolService") -> None:
+        if anew or _is_old(service.snapshot):
+            await _refresh(service)
+        snapshot = service.snapshot
         rows = tuple(row for row in snapshot.models.rows if row.model.matches(words))
         if as_json:
             stale = bool(snapshot.models.error) or _is_old(snapshot)
@@ -48,13 +47,13 @@ def _is_old(snapshot: Snapshot) -> bool:
     return snapshot.at - (snapshot.models.refreshed_at or 0.0) >= REFRESH_EVERY
 
 
-async def _refresh(keyring: "Keyring") -> None:
+async def _refresh(service: "PoolService") -> None:
     """Read the list again; a failure matters only where no earlier list can stand in."""
     note("Refreshing Ollama cloud models…")
     try:
-        await keyring.refresh_models()
+        await service.refresh_models()
     except OkrError as error:
-        if keyring.snapshot.models.refreshed_at is None:
+        if service.snapshot.models.refreshed_at is None:
             raise
         note(f"okr-tui: {error}")
 
@@ -88,10 +87,10 @@ def _keys(row: ModelRow, total: int) -> str:
 def refresh(invocation: Invocation, *, as_json: bool) -> None:
     """Read the model list again."""
 
-    async def work(keyring: "Keyring") -> None:
+    async def work(service: "PoolService") -> None:
         note("Refreshing Ollama cloud models…")
-        said = await keyring.refresh_models()
-        listed = keyring.snapshot.models
+        said = await service.refresh_models()
+        listed = service.snapshot.models
         if as_json:
             count = sum(row.model.status == "listed" for row in listed.rows)
             document = {"message": said, "refreshed_at": rfc3339(listed.refreshed_at), "models": count}
@@ -109,18 +108,18 @@ def refresh(invocation: Invocation, *, as_json: bool) -> None:
 def info(invocation: Invocation, model: str, *, as_json: bool) -> None:
     """Everything about one model."""
 
-    async def work(keyring: "Keyring") -> None:
-        row = _row(keyring.snapshot, model)
+    async def work(service: "PoolService") -> None:
+        row = _row(service.snapshot, model)
         if row is None or row.model.capabilities is None:
-            await _refresh(keyring)
-            row = _row(keyring.snapshot, model)
+            await _refresh(service)
+            row = _row(service.snapshot, model)
         if row is None:
             raise OkrError(f"Model not found: {model}; okr-tui models lists those there are")
         if as_json:
             show_document(info_document(row))
             return
         show(row.model.display)
-        for line in table(_details(row, len(keyring.pool.roster.keys))):
+        for line in table(_details(row, len(service.pool.config.keys))):
             show(line)
 
     run(invocation, work)

@@ -2,9 +2,8 @@
 
 import click
 
-from okr_tui.cli.invocation import Invocation
+from okr_tui.cli.invocation import Invocation, json_option
 from okr_tui.cli.text import show, show_document, table
-from okr_tui.cli.verb import json_option
 
 
 @click.command()
@@ -14,7 +13,7 @@ def paths(invocation: Invocation, *, as_json: bool) -> None:
     """Where settings, log and state are, whether they exist or not."""
     from okr_tui.settings.layers import load
     from okr_tui.settings.values import without_password
-    from okr_tui.store.locate import state_folder
+    from okr_tui.store.factory import state_folder
 
     settings = load(invocation.sources())
     state = state_folder()

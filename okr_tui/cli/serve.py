@@ -16,9 +16,9 @@ from okr_tui.cli.text import note
 from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
-    from okr_tui.domain.gateway import Options
     from okr_tui.gateway.host import Host
-    from okr_tui.services.keyring import Keyring
+    from okr_tui.services.pool_service import PoolService
+    from okr_tui.settings.gateway import Options
 
 EXPOSED = "okr-tui: other machines can reach this gateway, and all that passes is plain HTTP"
 PORT = click.IntRange(0, 65535)
@@ -53,13 +53,13 @@ def serve(
 async def _serve(
     invocation: Invocation, chosen: Mapping[str, object], *, expose: bool, access_log: bool
 ) -> None:
-    from okr_tui.domain.gateway import is_loopback
+    from okr_tui.cloud.aiohttp_transport import Transport
+    from okr_tui.domain.addresses import is_loopback
     from okr_tui.gateway.host import Host
-    from okr_tui.gateway.transport import Transport
 
-    async with invocation.keyring("gateway", transport=Transport()) as keyring:
-        options = _options(keyring, chosen)
-        for problem in keyring.problems:
+    async with invocation.open_service("gateway", transport=Transport()) as service:
+        options = _options(service, chosen)
+        for problem in service.problems:
             note(f"okr-tui: {problem}")
         if not is_loopback(options.host):
             if not expose:
@@ -68,10 +68,10 @@ async def _serve(
                 )
             note(EXPOSED)
         async with Host.open(
-            keyring,
+            service,
             options,
             invocation.state_folder,
-            status=lambda url: status_document(keyring.snapshot, keyring.pool.store.name, url),
+            status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
             access=(lambda record: note(json.dumps(record))) if access_log else None,
             trouble=lambda line: note(f"okr-tui: {line}"),
         ) as running:
@@ -79,14 +79,14 @@ async def _serve(
                 click.echo(f"listening on {running.url}")
                 if running.daemon_url:
                     click.echo(f"listening on {running.daemon_url} for the ollama daemon")
-                await _until(ended, keyring, running, chosen)
+                await _until(ended, service, running, chosen)
 
 
-def _options(keyring: "Keyring", chosen: Mapping[str, object]) -> "Options":
+def _options(service: "PoolService", chosen: Mapping[str, object]) -> "Options":
     """What the settings say now, overruled by what was given with the verb."""
-    from okr_tui.domain.gateway import Options
+    from okr_tui.settings.gateway import Options
 
-    options, _ = Options.read(keyring.configuration.settings.gateway)
+    options, _ = Options.read(service.configuration.settings.gateway)
     return replace(options, **chosen)  # type: ignore[arg-type]
 
 
@@ -106,12 +106,12 @@ def _told_to_end() -> Iterator[asyncio.Event]:
 
 
 async def _until(
-    ended: asyncio.Event, keyring: "Keyring", running: "Host", chosen: Mapping[str, object]
+    ended: asyncio.Event, service: "PoolService", running: "Host", chosen: Mapping[str, object]
 ) -> None:
     """Until it is told to end; raises OkrError when the service or its server failed for good."""
-    telling = asyncio.ensure_future(_tell(keyring, chosen))
+    telling = asyncio.ensure_future(_tell(service, chosen))
     waiting = asyncio.ensure_future(ended.wait())
-    failing = [asyncio.ensure_future(each.failed()) for each in (keyring, running)]
+    failing = [asyncio.ensure_future(each.failed()) for each in (service, running)]
     try:
         await asyncio.wait((waiting, telling, *failing), return_when=asyncio.FIRST_COMPLETED)
         for each in (telling, *failing):
@@ -124,12 +124,12 @@ async def _until(
             task.cancel()
 
 
-async def _tell(keyring: "Keyring", chosen: Mapping[str, object]) -> None:
+async def _tell(service: "PoolService", chosen: Mapping[str, object]) -> None:
     """Say what goes wrong while it runs, and that a change of where it listens has to wait; for ever."""
-    began, said = _options(keyring, chosen), set(keyring.problems)
-    async for _ in keyring.pool.changes():
-        lines = [*keyring.problems]
-        if _options(keyring, chosen) != began:
+    began, said = _options(service, chosen), set(service.problems)
+    async for _ in service.pool.changes():
+        lines = [*service.problems]
+        if _options(service, chosen) != began:
             lines.append("where the gateway listens was changed in the settings: it holds at its next start")
         for line in lines:
             if line not in said:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import status_document
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.keys import active_words
 from okr_tui.cli.text import show, show_document, table
-from okr_tui.cli.verb import json_option, run
 from okr_tui.domain.words import moment
 from okr_tui.services.service import Snapshot
 
 if TYPE_CHECKING:
-    from okr_tui.services.keyring import Keyring
-    from okr_tui.services.presence import Presence
+    from okr_tui.services.gateway_registry import Presence
+    from okr_tui.services.pool_service import PoolService
 
 
 @click.command()
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
 def status(invocation: Invocation, *, as_json: bool) -> None:
     """The cloud, the active key and the pool at a glance. Asks the cloud nothing."""
 
-    from okr_tui.services.presence import running_gateway
+    from okr_tui.services.gateway_registry import running_gateway
 
-    async def work(keyring: "Keyring") -> None:
-        snapshot, store = keyring.snapshot, keyring.pool.store.name
+    async def work(service: "PoolService") -> None:
+        snapshot, store = service.snapshot, service.pool.store.name
         gateway = await asyncio.to_thread(running_gateway, invocation.state_folder)
         if as_json:
             show_document(status_document(snapshot, store, gateway.url if gateway else None))

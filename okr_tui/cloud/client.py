@@ -1,7 +1,6 @@
 """The HTTP client of Ollama Cloud. Redirects are not followed, and only these methods send a key."""
 
 import functools
-import ipaddress
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import httpx
 
 from okr_tui import __version__
 from okr_tui.cloud.wire import Identity, read_identity, read_models, with_details
+from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import BODY_LIMIT, Fault, classify, no_response
 from okr_tui.domain.keys import Key
@@ -68,7 +68,7 @@ class Cloud:
             transport=transport,
             headers=HEADERS,
             follow_redirects=False,
-            trust_env=not _on_this_machine(url),
+            trust_env=not is_loopback(httpx.URL(url).host),
             timeout=PUBLIC_TIMEOUT,
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
         )
@@ -169,15 +169,6 @@ def response_fault(status: int, headers: Mapping[str, str], body: bytes, path: s
 @functools.lru_cache(maxsize=64)
 def _parsed(address: str) -> httpx.URL:
     return httpx.URL(address)
-
-
-def _on_this_machine(url: str) -> bool:
-    """Whether an address is loopback, which no proxy of the environment stands before."""
-    host = httpx.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def transport_text(error: httpx.HTTPError) -> str:

@@ -8,8 +8,29 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from okr_tui.domain.chat import Delta, ToolCall
 from okr_tui.domain.faults import error_message
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asks for; `arguments` is a parsed object."""
+
+    name: str
+    arguments: Mapping[str, object]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer as it arrives."""
+
+    content: str = ""
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.content or self.thinking or self.tool_calls)
+
 
 NOTHING: Final = Delta()
 REASONING: Final = ("reasoning", "reasoning_content")

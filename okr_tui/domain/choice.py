@@ -10,7 +10,7 @@ from okr_tui.domain.state import PoolState
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class PoolConfig:
     """The configured pool: keys in order, the fingerprint of the preferred one, the strategy."""
 
     keys: tuple[Key, ...] = ()
@@ -26,7 +26,7 @@ class Roster:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SelectionRequest:
     """What a request asks of the pool.
 
     `now` is epoch seconds; `conversation` the account that has served this conversation; `in_flight` the
@@ -72,10 +72,10 @@ class Choice:
 
 
 def _judging(
-    state: PoolState, roster: Roster, question: Question, policy: Policy
+    state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
 ) -> Callable[[Key], Verdict]:
     """What tells a key's verdict for this question."""
-    known = [(key.fingerprint, state.key(key.fingerprint)) for key in roster.keys]
+    known = [(key.fingerprint, state.key(key.fingerprint)) for key in config.keys]
     alone = len({key.account or fingerprint for fingerprint, key in known if not key.disabled}) <= 1
 
     def judge(key: Key) -> Verdict:
@@ -92,46 +92,48 @@ def _judging(
     return judge
 
 
-def verdicts(state: PoolState, roster: Roster, question: Question, policy: Policy) -> tuple[Verdict, ...]:
+def verdicts(
+    state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
+) -> tuple[Verdict, ...]:
     """Every key's verdict for this question, in pool order."""
-    return tuple(map(_judging(state, roster, question, policy), roster.keys))
+    return tuple(map(_judging(state, config, question, policy), config.keys))
 
 
-def choose(state: PoolState, roster: Roster, question: Question, policy: Policy) -> Choice:
+def choose(state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy) -> Choice:
     """The key for this request by the roster's strategy, among those that are eligible and untried."""
-    judge = _judging(state, roster, question, policy)
-    if roster.strategy == "sticky":
-        for key, why in _wanted(state, roster, question):
+    judge = _judging(state, config, question, policy)
+    if config.strategy == "sticky":
+        for key, why in _wanted(state, config, question):
             judged = judge(key)
             if judged.eligible and not was_tried(key, state, question):
-                return Choice(key, why, lambda: tuple(map(judge, roster.keys)), trial=judged.trial)
-    found = tuple(map(judge, roster.keys))
+                return Choice(key, why, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
+    found = tuple(map(judge, config.keys))
     usable = {
         key: judged
-        for key, judged in zip(roster.keys, found, strict=True)
+        for key, judged in zip(config.keys, found, strict=True)
         if judged.eligible and not was_tried(key, state, question)
     }
-    only = roster.index(roster.preferred) if roster.strategy == "pinned" else None
-    if roster.strategy == "pinned":
-        usable = {key: judged for key, judged in usable.items() if key.fingerprint == roster.preferred}
+    only = config.index(config.preferred) if config.strategy == "pinned" else None
+    if config.strategy == "pinned":
+        usable = {key: judged for key, judged in usable.items() if key.fingerprint == config.preferred}
     if not usable:
-        why = "no key is eligible" if roster.keys else "no key is configured"
+        why = "no key is eligible" if config.keys else "no key is configured"
         return Choice(None, why, lambda: found, only=only)
-    key, why = _pick(list(usable), state, roster, question, policy)
+    key, why = _pick(list(usable), state, config, question, policy)
     return Choice(key, why, lambda: found, trial=usable[key].trial, only=only)
 
 
-def _wanted(state: PoolState, roster: Roster, question: Question) -> Iterator[tuple[Key, str]]:
+def _wanted(state: PoolState, config: PoolConfig, question: SelectionRequest) -> Iterator[tuple[Key, str]]:
     """The keys that a request stays with while it can, and why."""
     if question.conversation:
-        for key in roster.keys:
+        for key in config.keys:
             if state.account_of(key.fingerprint) == question.conversation:
                 yield key, "has served this conversation"
-    if place := roster.index(roster.preferred):
-        yield roster.keys[place - 1], "preferred"
+    if place := config.index(config.preferred):
+        yield config.keys[place - 1], "preferred"
 
 
-def was_tried(key: Key, state: PoolState, question: Question) -> bool:
+def was_tried(key: Key, state: PoolState, question: SelectionRequest) -> bool:
     """Whether a key is left out because it, or its account, was tried or is to be avoided."""
     if not question.tried:
         return False
@@ -139,12 +141,12 @@ def was_tried(key: Key, state: PoolState, question: Question) -> bool:
 
 
 def _pick(
-    usable: list[Key], state: PoolState, roster: Roster, question: Question, policy: Policy
+    usable: list[Key], state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
 ) -> tuple[Key, str]:
-    match roster.strategy:
+    match config.strategy:
         case "drain":
-            start = (roster.index(roster.preferred) or 1) - 1
-            walk = [*roster.keys[start:], *roster.keys[:start]]
+            start = (config.index(config.preferred) or 1) - 1
+            walk = [*config.keys[start:], *config.keys[:start]]
             return next(key for key in walk if key in usable), "next in pool order from the preferred key"
         case "round-robin":
             return _longest_unused(usable, state, question), "longest unused"
@@ -155,7 +157,7 @@ def _pick(
     return _roomiest(usable, state, question, policy), "most quota left while the preferred key is blocked"
 
 
-def _longest_unused(usable: list[Key], state: PoolState, question: Question) -> Key:
+def _longest_unused(usable: list[Key], state: PoolState, question: SelectionRequest) -> Key:
     """What is under way counts as use, since its end is not in the log yet."""
 
     def rank(key: Key) -> tuple[int, float]:
@@ -173,7 +175,7 @@ def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
     return policy.unknown_headroom if used is None else 1 - used / 100
 
 
-def _roomiest(usable: list[Key], state: PoolState, question: Question, policy: Policy) -> Key:
+def _roomiest(usable: list[Key], state: PoolState, question: SelectionRequest, policy: Policy) -> Key:
     def rank(key: Key) -> tuple[float, int, float]:
         account = state.account_of(key.fingerprint)
         busy = question.in_flight.get(account, 0)

@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import Choice, Question, Roster, choose, headroom
+from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose, headroom
 from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.fold import apply
 from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.pool import apply
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.state import PoolState
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class KeyExplanation:
     """How a key stands in a choice. `reason` is why it is taken, or why not; `until` is epoch seconds."""
 
     index: int
@@ -30,25 +30,25 @@ class Explanation:
     """A choice in words. `chosen` is one of `keys`, or None; at `earliest` the first blocked one is back."""
 
     model: str | None
-    chosen: Standing | None
+    chosen: KeyExplanation | None
     why: str
-    keys: tuple[Standing, ...]
+    keys: tuple[KeyExplanation, ...]
     earliest: float | None
 
 
-def explain(state: PoolState, roster: Roster, question: Question, policy: Policy) -> Explanation:
+def explain(state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy) -> Explanation:
     """Which key takes this request, and why."""
-    choice = choose(state, roster, question, policy)
+    choice = choose(state, config, question, policy)
     keys = tuple(
-        _standing(index, key, judged, choice, state, roster, question, policy)
-        for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
+        _standing(index, key, judged, choice, state, config, question, policy)
+        for index, (key, judged) in enumerate(zip(config.keys, choice.verdicts, strict=True), 1)
     )
     chosen = next((standing for standing in keys if standing.key is choice.key), None)
     return Explanation(question.model, chosen, choice.why, keys, choice.earliest)
 
 
 def explain_failure(
-    state: PoolState, roster: Roster, question: Question, policy: Policy, key: Key
+    state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy, key: Key
 ) -> Explanation:
     """Which key would take this request if `key` were found spent now."""
     balance = state.account(state.account_of(key.fingerprint)).balance
@@ -63,16 +63,16 @@ def explain_failure(
         outcome="fault",
         fault=fault,
     )
-    return explain(apply(state, record, policy), roster, question, policy)
+    return explain(apply(state, record, policy), config, question, policy)
 
 
 def reasons(
-    choice: Choice, state: PoolState, roster: Roster, question: Question, policy: Policy
+    choice: Choice, state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
 ) -> tuple[str, ...]:
     """Why each key is taken, or why not, in pool order."""
     return tuple(
-        _standing(index, key, judged, choice, state, roster, question, policy).reason
-        for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
+        _standing(index, key, judged, choice, state, config, question, policy).reason
+        for index, (key, judged) in enumerate(zip(config.keys, choice.verdicts, strict=True), 1)
     )
 
 
@@ -94,39 +94,44 @@ def _standing(
     judged: Verdict,
     choice: Choice,
     state: PoolState,
-    roster: Roster,
-    question: Question,
+    config: PoolConfig,
+    question: SelectionRequest,
     policy: Policy,
-) -> Standing:
+) -> KeyExplanation:
     if not judged.eligible:
         reason = judged.reason or judged.state.value
     elif key is choice.key:
         reason = choice.why
     else:
-        reason = _passed_over(key, choice.key, state, roster, question, policy)
-    return Standing(index, key, judged.state, judged.eligible, reason, judged.until)
+        reason = _passed_over(key, choice.key, state, config, question, policy)
+    return KeyExplanation(index, key, judged.state, judged.eligible, reason, judged.until)
 
 
 def _passed_over(
-    key: Key, chosen: Key | None, state: PoolState, roster: Roster, question: Question, policy: Policy
+    key: Key,
+    chosen: Key | None,
+    state: PoolState,
+    config: PoolConfig,
+    question: SelectionRequest,
+    policy: Policy,
 ) -> str:
     """Why a key that may be used is not the one."""
     account = state.account_of(key.fingerprint)
     if {key.fingerprint, account} & question.tried:
         return "this request has already failed on it"
-    if chosen is None or roster.strategy == "pinned":
-        return f"the pool is pinned to #{roster.index(roster.preferred) or '?'}"
-    first = f"#{roster.index(chosen.fingerprint)}"
+    if chosen is None or config.strategy == "pinned":
+        return f"the pool is pinned to #{config.index(config.preferred) or '?'}"
+    first = f"#{config.index(chosen.fingerprint)}"
     taken = state.account_of(chosen.fingerprint)
     if account == taken:
         return f"shares the quota of {first}"
-    if roster.strategy == "sticky" and taken == question.conversation:
+    if config.strategy == "sticky" and taken == question.conversation:
         return f"{first} has served this conversation"
-    if roster.strategy == "sticky" and chosen.fingerprint == roster.preferred:
+    if config.strategy == "sticky" and chosen.fingerprint == config.preferred:
         return f"{first} is preferred"
-    if roster.strategy == "drain":
+    if config.strategy == "drain":
         return f"comes after {first} from the preferred key on"
-    if roster.strategy != "round-robin":
+    if config.strategy != "round-robin":
         if headroom(state, key.fingerprint, policy) < headroom(state, chosen.fingerprint, policy):
             return f"less quota left than {first}"
         if question.in_flight.get(account, 0) > question.in_flight.get(taken, 0):

@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
+
+from okr_tui.domain.policy import Policy
 
 TEXT_LIMIT: Final = 240
 BODY_LIMIT: Final = 65536
@@ -186,3 +188,47 @@ def _count(value: str | None) -> int | None:
     if value is None or not value.isascii() or not value.isdigit() or len(value) > 9:
         return None
     return int(value) or None
+
+
+class Step(Enum):
+    """The next move of a request that failed before anything of it reached the caller."""
+
+    SAME_KEY = "same key"
+    NEXT_KEY = "next key"
+    GIVE_UP = "give up"
+
+
+NEXT_AT_ONCE = frozenset(
+    {
+        FaultKind.SPENT,
+        FaultKind.SLOWED,
+        FaultKind.BUSY,
+        FaultKind.UNAUTHORIZED,
+        FaultKind.NO_PLAN,
+        FaultKind.FORBIDDEN,
+    }
+)
+
+
+def next_step(fault: Fault, passing: int, *, clamped: bool, policy: Policy) -> Step:
+    """The step after a fault.
+
+    `passing` counts the request's transient faults, this one included; `clamped` says that its output
+    limit was already lowered once.
+    """
+    if fault.kind in NEXT_AT_ONCE:
+        return Step.NEXT_KEY
+    if fault.kind is FaultKind.TRANSIENT and passing < policy.transient_sends:
+        return Step.SAME_KEY if passing == 1 else Step.NEXT_KEY
+    if fault.max_output and not clamped:
+        return Step.SAME_KEY
+    return Step.GIVE_UP
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A key that was tried before the one that answered, and its fault."""
+
+    fingerprint: str
+    index: int | None
+    fault: Fault

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import Roster
-from okr_tui.domain.deadlines import jitter
+from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.fold import jitter
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import Block, Cause, PoolState
@@ -24,7 +24,7 @@ class Reading:
 
 def due(
     state: PoolState,
-    roster: Roster,
+    config: PoolConfig,
     policy: Policy,
     now: float,
     not_before: Mapping[str, float],
@@ -36,17 +36,17 @@ def due(
     `not_before` holds off readings, by their names, that failed lately. `shown` says that somebody is
     looking; without that, and without traffic, balances are read more rarely.
     """
-    used = max((state.key(key.fingerprint).last_used for key in roster.keys), default=0.0)
+    used = max((state.key(key.fingerprint).last_used for key in config.keys), default=0.0)
     pace = policy.poll_shown if shown or now - used < policy.poll_idle[0] else policy.poll_idle
-    readings = [*_identities(state, roster, policy), *_balances(state, roster, policy, pace)]
+    readings = [*_identities(state, config, policy), *_balances(state, config, policy, pace)]
     times = [(max(reading.at, not_before.get(reading.name, 0.0)), reading) for reading in readings]
     ready = tuple(reading for at, reading in times if at <= now)
     following = min((at for at, _ in times if at > now), default=now + policy.poll_idle[1])
     return ready, following
 
 
-def _identities(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Reading]:
-    for key in roster.keys:
+def _identities(state: PoolState, config: PoolConfig, policy: Policy) -> Iterator[Reading]:
+    for key in config.keys:
         known = state.key(key.fingerprint)
         suspended = Cause.SUSPENDED in state.account(state.account_of(key.fingerprint)).blocks
         if known.disabled or suspended or Cause.INVALID in known.blocks:
@@ -56,11 +56,11 @@ def _identities(state: PoolState, roster: Roster, policy: Policy) -> Iterator[Re
 
 
 def _balances(
-    state: PoolState, roster: Roster, policy: Policy, pace: tuple[float, float]
+    state: PoolState, config: PoolConfig, policy: Policy, pace: tuple[float, float]
 ) -> Iterator[Reading]:
     """One key speaks for each account; a refused key only for itself, when its doubt is to be looked at."""
     spoken: set[str] = set()
-    for key in roster.keys:
+    for key in config.keys:
         known = state.key(key.fingerprint)
         account = state.account_of(key.fingerprint)
         name = f"balance {key.fingerprint}"

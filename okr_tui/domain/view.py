@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from okr_tui.domain.choice import Question, Roster, choose
+from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose
 from okr_tui.domain.clocks import has_date
 from okr_tui.domain.explain import reasons, tightest_window
 from okr_tui.domain.faults import Fault
@@ -75,26 +75,30 @@ class PoolView:
 
 
 def view(
-    state: PoolState, roster: Roster, policy: Policy, now: float, in_flight: Mapping[str, int] | None = None
+    state: PoolState,
+    config: PoolConfig,
+    policy: Policy,
+    now: float,
+    in_flight: Mapping[str, int] | None = None,
 ) -> PoolView:
     """The pool as the log says it is at `now` (epoch seconds)."""
     flights = in_flight or {}
-    question = Question(now, in_flight=flights)
-    choice = choose(state, roster, question, policy)
-    why = reasons(choice, state, roster, question, policy)
+    question = SelectionRequest(now, in_flight=flights)
+    choice = choose(state, config, question, policy)
+    why = reasons(choice, state, config, question, policy)
     places: dict[str, list[int]] = {}
-    for index, key in enumerate(roster.keys, 1):
+    for index, key in enumerate(config.keys, 1):
         places.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
     rows = tuple(
-        replace(_row(state, key, index, judged, places, roster, policy, now, flights), reason=why[index - 1])
-        for index, (key, judged) in enumerate(zip(roster.keys, choice.verdicts, strict=True), 1)
+        replace(_row(state, key, index, judged, places, config, policy, now, flights), reason=why[index - 1])
+        for index, (key, judged) in enumerate(zip(config.keys, choice.verdicts, strict=True), 1)
     )
     outage = state.service.outage
     return PoolView(
         keys=rows,
-        active=roster.index(choice.key.fingerprint) if choice.key else None,
-        preferred=roster.index(roster.preferred),
-        strategy=roster.strategy,
+        active=config.index(choice.key.fingerprint) if choice.key else None,
+        preferred=config.index(config.preferred),
+        strategy=config.strategy,
         why=choice.why,
         earliest=choice.earliest,
         empty_at=pool_empty_at(state, rows, now, least=policy.forecast_least),
@@ -109,7 +113,7 @@ def _row(
     index: int,
     judged: Verdict,
     places: Mapping[str, list[int]],
-    roster: Roster,
+    config: PoolConfig,
     policy: Policy,
     now: float,
     flights: Mapping[str, int],
@@ -125,7 +129,7 @@ def _row(
         label=key.label,
         origin=key.origin,
         verdict=judged,
-        preferred=key.fingerprint == roster.preferred,
+        preferred=key.fingerprint == config.preferred,
         account=known.account,
         account_keys=tuple(places[state.quota_of(identifier)]),
         plan=account.plan,

@@ -12,14 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
-from okr_tui.gateway.body import CallerGoneError
-from okr_tui.gateway.dialects import Failure, FailureError, failed
-from okr_tui.gateway.failures import failure_of
+from okr_tui.gateway.errors import Failure, FailureError, failed, failure_of
 from okr_tui.gateway.forward import FORWARDED, forward, show
 from okr_tui.gateway.guard import Gatekeeper, Guard, origin_form
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
-from okr_tui.gateway.visit import Visit
-from okr_tui.services.keyring import Keyring
+from okr_tui.gateway.request import CallerGoneError, GatewayRequest
+from okr_tui.services.pool_service import PoolService
 
 MODEL_PREFIX: Final = "/v1/models/"
 READ: Final = ("GET", "HEAD")
@@ -32,7 +30,7 @@ class Route:
     """The methods a path takes, and what answers."""
 
     methods: tuple[str, ...]
-    handler: Callable[[Visit], Awaitable[None]]
+    handler: Callable[[GatewayRequest], Awaitable[None]]
 
 
 class Gateway:
@@ -44,7 +42,7 @@ class Gateway:
 
     def __init__(
         self,
-        keyring: Keyring,
+        service: PoolService,
         token: SecretStr,
         host: str,
         *,
@@ -52,28 +50,28 @@ class Gateway:
         access: Callable[[Record], None] | None = None,
         trouble: Callable[[str], None],
     ) -> None:
-        self._keyring = keyring
+        self._service = service
         self._behind_token = self.behind(Guard(token, host))
-        self._metrics = Metrics(keyring.pool)
+        self._metrics = Metrics(service.pool)
         self._access = access
         self._trouble = trouble
 
-        def fixed(response: Callable[[], Response]) -> Callable[[Visit], Awaitable[None]]:
+        def fixed(response: Callable[[], Response]) -> Callable[[GatewayRequest], Awaitable[None]]:
             return lambda visit: visit.answer(response())
 
-        def document(make: Callable[[], Record]) -> Callable[[Visit], Awaitable[None]]:
+        def document(make: Callable[[], Record]) -> Callable[[GatewayRequest], Awaitable[None]]:
             return fixed(lambda: JSONResponse(make()))
 
         self._routes: Mapping[str, Route] = {
-            **{path: Route(("POST",), lambda visit: forward(keyring, visit)) for path in FORWARDED},
+            **{path: Route(("POST",), lambda visit: forward(service, visit)) for path in FORWARDED},
             "/": Route(READ, fixed(lambda: PlainTextResponse(local.RUNNING))),
             "/healthz": Route(READ, document(lambda: {"status": "ok"})),
             "/api/version": Route(READ, document(lambda: local.VERSION)),
             "/api/ps": Route(READ, document(lambda: local.PROCESSES)),
             "/api/status": Route(READ, document(lambda: local.CLOUD_STATUS)),
-            "/api/me": Route(("GET", "POST"), document(lambda: local.identity(keyring.pool.view()))),
+            "/api/me": Route(("GET", "POST"), document(lambda: local.identity(service.pool.view()))),
             "/api/tags": Route(READ, self._tags),
-            "/api/show": Route(("POST",), lambda visit: show(keyring, visit)),
+            "/api/show": Route(("POST",), lambda visit: show(service, visit)),
             "/v1/models": Route(READ, self._models),
             MODEL_PREFIX: Route(READ, self._one_model),
             "/okr/status": Route(READ, document(status)),
@@ -90,11 +88,11 @@ class Gateway:
         # uvicorn takes only a plain function, or an object whose `__call__` is one, for what this is.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             assert scope["type"] == "http"
-            await self._attend(Visit(origin_form(scope), receive, send), gatekeeper)
+            await self._attend(GatewayRequest(origin_form(scope), receive, send), gatekeeper)
 
         return answer
 
-    async def _attend(self, visit: Visit, gatekeeper: Gatekeeper) -> None:
+    async def _attend(self, visit: GatewayRequest, gatekeeper: Gatekeeper) -> None:
         began = time.monotonic()
         try:
             await self._answer(visit, gatekeeper)
@@ -104,21 +102,21 @@ class Gateway:
             if self._access:
                 self._access(self._line(visit, began))
 
-    async def _answer(self, visit: Visit, gatekeeper: Gatekeeper) -> None:
+    async def _answer(self, visit: GatewayRequest, gatekeeper: Gatekeeper) -> None:
         try:
             visit.path = gatekeeper.enter(visit.scope, visit.headers)
             await self._route(visit).handler(visit)
         except FailureError as error:
             await visit.fail(error.failure)
         except OkrError as error:
-            await visit.fail(failure_of(error, self._keyring.clock.time()))
+            await visit.fail(failure_of(error, self._service.clock.time()))
         except CallerGoneError:
             raise
         except Exception as error:
             self._trouble(f"unexpected {type(error).__name__} at {visit.method} {visit.path}: {error}")
             await visit.fail(Failure(500, "the gateway met an error of its own"))
 
-    def _route(self, visit: Visit) -> Route:
+    def _route(self, visit: GatewayRequest) -> Route:
         path = visit.path or ""
         known = MODEL_PREFIX if path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX else path
         route = self._routes.get(known)
@@ -128,23 +126,23 @@ class Gateway:
             raise failed(405, "method not allowed", headers={"allow": ", ".join(route.methods)})
         return route
 
-    async def _tags(self, visit: Visit) -> None:
-        await visit.answer(JSONResponse(await local.tags(self._keyring)))
+    async def _tags(self, visit: GatewayRequest) -> None:
+        await visit.answer(JSONResponse(await local.tags(self._service)))
 
-    async def _models(self, visit: Visit) -> None:
-        await visit.answer(JSONResponse(await local.models(self._keyring)))
+    async def _models(self, visit: GatewayRequest) -> None:
+        await visit.answer(JSONResponse(await local.models(self._service)))
 
-    async def _one_model(self, visit: Visit) -> None:
+    async def _one_model(self, visit: GatewayRequest) -> None:
         name = (visit.path or "").removeprefix(MODEL_PREFIX)
-        await visit.answer(JSONResponse(await local.one_model(self._keyring, name)))
+        await visit.answer(JSONResponse(await local.one_model(self._service, name)))
 
-    async def _show_metrics(self, visit: Visit) -> None:
+    async def _show_metrics(self, visit: GatewayRequest) -> None:
         await visit.answer(Response(await self._metrics.text(), media_type=MEDIA_TYPE))
 
-    def _line(self, visit: Visit, began: float) -> Record:
+    def _line(self, visit: GatewayRequest, began: float) -> Record:
         """A line of the access log. A path that was not let in may hold half a token, so it is left out."""
         return {
-            "at": rfc3339(self._keyring.clock.time()),
+            "at": rfc3339(self._service.clock.time()),
             "method": visit.method,
             "path": visit.path,
             "model": visit.model,

@@ -15,8 +15,8 @@ from typing import Final
 from starlette.types import Scope
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.gateway.dialects import failed
-from okr_tui.gateway.guard import OPEN_PATHS, Heads
+from okr_tui.gateway.errors import failed
+from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
 from okr_tui.services.clock import Clock
 
 HOST: Final = "127.0.0.1"
@@ -52,7 +52,7 @@ class DaemonGuard:
     def __init__(self, identities: Mapping[bytes, Verify], clock: Clock) -> None:
         self._identities = identities
         self._clock = clock
-        self._heads = Heads(HOST)
+        self._heads = HeadChecks(HOST)
 
     @classmethod
     def open(cls, files: Sequence[Path], clock: Clock) -> "DaemonGuard":

@@ -8,14 +8,12 @@ from starlette.responses import Response
 
 from okr_tui.cloud.client import Call
 from okr_tui.domain.errors import CloudError
-from okr_tui.gateway.asked import Asked, look
-from okr_tui.gateway.body import receive_body, unpack
-from okr_tui.gateway.dialects import error_record
-from okr_tui.gateway.failures import OWN_ERRORS, cut_off
+from okr_tui.gateway.errors import OWN_ERRORS, cut_off, error_record
 from okr_tui.gateway.headers import downward, query_upward, upward
-from okr_tui.gateway.visit import Visit
+from okr_tui.gateway.parse import Asked, look
+from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
 from okr_tui.services.exchange import RefusedError
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.pool_service import PoolService
 
 FORWARDED: Final = frozenset(
     {f"/api/{name}" for name in ("chat", "generate", "embed", "embeddings", "web_search", "web_fetch")}
@@ -27,7 +25,7 @@ NATIVE_STREAMS: Final = frozenset({"/api/chat", "/api/generate"})
 NOT_OF_THE_MODEL: Final = frozenset({"/v1/messages/count_tokens"})
 
 
-async def forward(keyring: Keyring, visit: Visit) -> None:
+async def forward(service: PoolService, visit: GatewayRequest) -> None:
     """Send the request with a key of the pool and pass on what comes, as it comes."""
     asked = await _asked(visit)
     assert visit.path is not None
@@ -39,21 +37,21 @@ async def forward(keyring: Keyring, visit: Visit) -> None:
         streams=visit.path in NATIVE_STREAMS if asked.streams is None else asked.streams,
         query=query_upward(visit.scope["query_string"]),
     )
-    await visit.unless_gone(_pass(keyring, visit, call, asked.opening))
+    await visit.unless_gone(_pass(service, visit, call, asked.opening))
 
 
-async def show(keyring: Keyring, visit: Visit) -> None:
+async def show(service: PoolService, visit: GatewayRequest) -> None:
     """`POST /api/show` asks the cloud without a key."""
     asked = await _asked(visit)
 
     async def passed() -> None:
-        answer = await keyring.cloud.show(asked.body)
+        answer = await service.cloud.show(asked.body)
         await _whole(visit, answer.status_code, answer.headers, answer.content)
 
     await visit.unless_gone(passed())
 
 
-async def _asked(visit: Visit) -> Asked:
+async def _asked(visit: GatewayRequest) -> Asked:
     body = await receive_body(visit.receive)
     if encoding := visit.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
@@ -62,9 +60,9 @@ async def _asked(visit: Visit) -> Asked:
     return asked
 
 
-async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | None) -> None:
+async def _pass(service: PoolService, visit: GatewayRequest, call: Call, conversation: str | None) -> None:
     try:
-        async with keyring.dispatch.send(call, "gateway", conversation) as exchange:
+        async with service.dispatcher.send(call, "gateway", conversation) as exchange:
             visit.begin(exchange.status, downward(exchange.headers.raw))
             exchange.skim()
             whole_line = True
@@ -86,7 +84,7 @@ async def _pass(keyring: Keyring, visit: Visit, call: Call, conversation: str | 
         await _whole(visit, error.refusal.status, error.refusal.headers, error.refusal.body)
 
 
-async def _whole(visit: Visit, status: int, headers: httpx.Headers, body: bytes) -> None:
+async def _whole(visit: GatewayRequest, status: int, headers: httpx.Headers, body: bytes) -> None:
     response = Response(body, status)
     response.raw_headers += downward(headers.raw)
     await visit.answer(response)

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 from pydantic import SecretStr
 from starlette.types import Scope
 
-from okr_tui.domain.gateway import is_loopback
-from okr_tui.gateway.dialects import failed
+from okr_tui.domain.addresses import is_loopback
+from okr_tui.gateway.errors import failed
 from okr_tui.gateway.headers import CONTROLS
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
@@ -41,7 +41,7 @@ class Gatekeeper(Protocol):
         """The path to answer; raises FailureError for who may not enter. `headers` are the scope's."""
 
 
-class Heads:
+class HeadChecks:
     """The checks of a request's head that hold on every port, whatever the caller shows."""
 
     def __init__(self, host: str) -> None:
@@ -82,7 +82,7 @@ class Guard:
 
     def __init__(self, token: SecretStr, host: str) -> None:
         self._token = token.get_secret_value().encode()
-        self._heads = Heads(host)
+        self._heads = HeadChecks(host)
 
     def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """See Gatekeeper. The path is told without the token that may stand before it."""

@@ -8,16 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from okr_tui.cloud.aiohttp_transport import Transport
+from okr_tui.domain.addresses import url
 from okr_tui.domain.errors import OkrError
-from okr_tui.domain.gateway import Options, url
 from okr_tui.gateway.app import Gateway, Record
 from okr_tui.gateway.daemon import HOST as DAEMON_HOST
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
 from okr_tui.gateway.server import listen, serving
-from okr_tui.gateway.token import load_token
-from okr_tui.gateway.transport import Transport
-from okr_tui.services.keyring import Keyring
-from okr_tui.services.presence import Presence, announced
+from okr_tui.gateway.tokens import load_token
+from okr_tui.services.gateway_registry import Presence, announced
+from okr_tui.services.pool_service import PoolService
+from okr_tui.settings.gateway import Options
 
 DAEMON_CHOOSING: Final = "--daemon-port, or daemonPort in okr-tui.gateway"
 
@@ -36,7 +37,7 @@ class Host:
     @asynccontextmanager
     async def open(
         cls,
-        keyring: Keyring,
+        service: PoolService,
         options: Options,
         state: Path,
         *,
@@ -55,14 +56,14 @@ class Host:
             address = url(options.host, _port(listener))
             daemon, daemon_address = None, None
             if options.daemon_port is not None:
-                files = identity_files(keyring.configuration.environment)
-                guard = await asyncio.to_thread(DaemonGuard.open, files, keyring.clock)
+                files = identity_files(service.configuration.environment)
+                guard = await asyncio.to_thread(DaemonGuard.open, files, service.clock)
                 daemon = stack.enter_context(listen(DAEMON_HOST, options.daemon_port, DAEMON_CHOOSING))
                 daemon_address = url(DAEMON_HOST, _port(daemon))
-            if not isinstance(keyring.transport, Transport):
-                keyring.use_transport(Transport())
+            if not isinstance(service.transport, Transport):
+                service.use_transport(Transport())
             gateway = Gateway(
-                keyring,
+                service,
                 await asyncio.to_thread(load_token, state),
                 options.host,
                 status=lambda: status(address),

@@ -7,8 +7,8 @@ from okr_tui import __version__
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
-from okr_tui.gateway.dialects import failed
-from okr_tui.services.keyring import Keyring
+from okr_tui.gateway.errors import failed
+from okr_tui.services.pool_service import PoolService
 
 Document = dict[str, object]
 RUNNING = "Ollama is running"
@@ -17,14 +17,14 @@ PROCESSES: Document = {"models": []}
 CLOUD_STATUS: Document = {"cloud": {"disabled": False, "source": "none"}}
 
 
-async def tags(keyring: Keyring) -> Document:
+async def tags(service: PoolService) -> Document:
     """`/api/tags`: the list as the cloud's own."""
-    return {"models": [_tag(model) for model in await _listed(keyring)]}
+    return {"models": [_tag(model) for model in await _listed(service)]}
 
 
-async def models(keyring: Keyring) -> Document:
+async def models(service: PoolService) -> Document:
     """`/v1/models`: what OpenAI's and what Anthropic's clients look for, in one."""
-    entries = [_entry(model) for model in await _listed(keyring)]
+    entries = [_entry(model) for model in await _listed(service)]
     return {
         "object": "list",
         "data": entries,
@@ -34,9 +34,9 @@ async def models(keyring: Keyring) -> Document:
     }
 
 
-async def one_model(keyring: Keyring, name: str) -> Document:
+async def one_model(service: PoolService, name: str) -> Document:
     """`/v1/models/ID`."""
-    for model in await _listed(keyring):
+    for model in await _listed(service):
         if model.id == bare_name(name):
             return _entry(model)
     raise failed(404, f"model {name[:256]!r} not found", "model_not_found")
@@ -53,18 +53,18 @@ def identity(pool: PoolView) -> Document:
     }
 
 
-async def _listed(keyring: Keyring) -> list[Model]:
-    found = list(_living(keyring))
+async def _listed(service: PoolService) -> list[Model]:
+    found = list(_living(service))
     if not found:
-        await keyring.inventory.refresh()
-        found = list(_living(keyring))
-    if not found and keyring.inventory.error:
-        raise failed(502, f"the model list cannot be read: {keyring.inventory.error}")
+        await service.catalog.refresh()
+        found = list(_living(service))
+    if not found and service.catalog.error:
+        raise failed(502, f"the model list cannot be read: {service.catalog.error}")
     return found
 
 
-def _living(keyring: Keyring) -> Iterator[Model]:
-    return (model for model in keyring.inventory.models if model.status == "listed")
+def _living(service: PoolService) -> Iterator[Model]:
+    return (model for model in service.catalog.models if model.status == "listed")
 
 
 def _tag(model: Model) -> Document:

@@ -6,7 +6,7 @@ from typing import Final
 
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.view import PoolView
-from okr_tui.services.pool import Pool
+from okr_tui.services.live_pool import Pool
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 FIRST_BYTE_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)

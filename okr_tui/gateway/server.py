@@ -19,8 +19,8 @@ from uvicorn.server import ServerState
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.guard import LONGEST_HEAD
 from okr_tui.gateway.headers import RawHeaders
-from okr_tui.gateway.visit import CONNECTION
-from okr_tui.services.garbage import look_seldom
+from okr_tui.gateway.request import CONNECTION
+from okr_tui.services.background import tune_gc
 
 HEAD_SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 60.0
@@ -218,7 +218,7 @@ async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterato
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    look_seldom()
+    tune_gc()
     try:
         yield task
     finally:

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import Choice, Question, Roster, was_tried
+from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, was_tried
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.domain.state import PoolState
-from okr_tui.services.pool import Pool
+from okr_tui.services.live_pool import Pool
 
 SOON = 0.01
 PASSING = (State.SLOWED, State.SHAKY, State.OUTAGE)
@@ -30,14 +30,14 @@ class Ticket:
     account: str
     trial: bool
     state: PoolState
-    roster: Roster
+    config: PoolConfig
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
     """A request in line. `question` asks anew each time; `refuse` makes the error when waiting is no use."""
 
-    question: Callable[[], Question]
+    question: Callable[[], SelectionRequest]
     refuse: Callable[[Choice], Exception]
     entered: float
     ticket: asyncio.Future[Ticket]
@@ -56,7 +56,11 @@ class Admission:
         pool.listeners.append(self.serve)
 
     async def enter(
-        self, question: Callable[[], Question], refuse: Callable[[Choice], Exception], *, same: Key | None
+        self,
+        question: Callable[[], SelectionRequest],
+        refuse: Callable[[Choice], Exception],
+        *,
+        same: Key | None,
     ) -> Ticket:
         """A ticket, at once or after a wait for what is only busy; `same` is taken if it is still good."""
         if same and (ticket := self._same(same, question())):
@@ -125,8 +129,8 @@ class Admission:
             self._line.remove(waiter)
             waiter.ticket.set_exception(waiter.refuse(choice))
 
-    def _same(self, key: Key, question: Question) -> Ticket | None:
-        place = self._pool.roster.index(key.fingerprint)
+    def _same(self, key: Key, question: SelectionRequest) -> Ticket | None:
+        place = self._pool.config.index(key.fingerprint)
         if place is None:
             return None
         judged = self._pool.choose(question).verdicts[place - 1]
@@ -136,7 +140,7 @@ class Admission:
         state = self._pool.state
         account = state.account_of(key.fingerprint)
         self._pool.in_flight[account] += 1
-        return Ticket(key, account, trial, state, self._pool.roster)
+        return Ticket(key, account, trial, state, self._pool.config)
 
     def _ramp(self) -> float:
         """Seconds until the next may go over after a switch; 0 when nobody needs to wait."""
@@ -149,12 +153,12 @@ class Admission:
             return 0.0
         return max(0.0, self._admitted * policy.ramp_step - since)
 
-    def _patience(self, choice: Choice, question: Question, entered: float) -> float:
+    def _patience(self, choice: Choice, question: SelectionRequest, entered: float) -> float:
         """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
-        now, policy, roster = self._pool.clock.time(), self._pool.policy, self._pool.roster
+        now, policy, config = self._pool.clock.time(), self._pool.policy, self._pool.config
         ends = []
-        for key, judged in zip(roster.keys, choice.verdicts, strict=True):
-            if roster.strategy == "pinned" and key.fingerprint != roster.preferred:
+        for key, judged in zip(config.keys, choice.verdicts, strict=True):
+            if config.strategy == "pinned" and key.fingerprint != config.preferred:
                 continue
             if was_tried(key, self._pool.state, question):
                 continue

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from okr_tui.domain.choice import Roster
+from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.gateway import Options
 from okr_tui.domain.policy import Policy, Strategy
-from okr_tui.services.chat_settings import ChatSettings
 from okr_tui.services.editable import editable_lines
 from okr_tui.services.provenance import setting_lines, trust_question
 from okr_tui.services.service import SettingsView
 from okr_tui.settings import file, layers, trust
+from okr_tui.settings.chat import ChatSettings
 from okr_tui.settings.document import Document
+from okr_tui.settings.gateway import Options
+from okr_tui.settings.keys import INDEX, preferring
 from okr_tui.settings.layers import Sources
-from okr_tui.settings.preferred import INDEX, preferring
 from okr_tui.settings.schema import Problem, Settings
 from okr_tui.settings.sections import OURS
 
@@ -47,11 +47,11 @@ class Configuration:
         return (*(problem.describe() for problem in self.settings.problems), *self._refused)
 
     @property
-    def roster(self) -> Roster:
+    def config(self) -> PoolConfig:
         """The pool in order, its preferred key and the strategy."""
         keys = self.settings.keys
         preferred = keys[self.settings.active_index.value].fingerprint if keys else None
-        return Roster(keys, preferred, cast(Strategy, self.settings.strategy.value))
+        return PoolConfig(keys, preferred, cast(Strategy, self.settings.strategy.value))
 
     @property
     def shifting(self) -> bool:

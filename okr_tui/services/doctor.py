@@ -19,7 +19,7 @@ from okr_tui.settings.layers import agent_folder
 from okr_tui.settings.lock import STALE
 from okr_tui.settings.schema import Settings
 from okr_tui.settings.sections import ORIGINAL, SHORT
-from okr_tui.store.locate import state_folder
+from okr_tui.store.factory import state_folder
 
 
 @dataclass(frozen=True, slots=True)

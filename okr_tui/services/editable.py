@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.gateway import Options
 from okr_tui.domain.policy import Policy
 from okr_tui.services.service import SettingLine
 from okr_tui.settings import values
+from okr_tui.settings.gateway import Options
 from okr_tui.settings.schema import Origin, Settings, Valued
 
 SCALARS: Final = ("strategy", "theme")

@@ -11,9 +11,8 @@ import httpx
 from okr_tui.cloud.client import Call, Cloud, response_fault, transport_text
 from okr_tui.cloud.dialects import READERS, StreamRecord
 from okr_tui.cloud.streams import RecordReader
-from okr_tui.domain.chat import Hop
 from okr_tui.domain.errors import CloudError
-from okr_tui.domain.faults import BODY_LIMIT, Fault, classify_record, no_response
+from okr_tui.domain.faults import BODY_LIMIT, Fault, Hop, classify_record, no_response
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.services.clock import Clock

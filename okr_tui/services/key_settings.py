@@ -3,19 +3,23 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
+from okr_tui.domain.models import is_favourite
 from okr_tui.services.configuration import Configuration
+from okr_tui.services.editable import checked, setting_path, target
 from okr_tui.services.service import KeepIn
-from okr_tui.settings import file, keys, secrets
+from okr_tui.settings import file, key_references, keys
 from okr_tui.settings.document import Document
-from okr_tui.settings.entries import kind
-from okr_tui.settings.preferred import INDEX, preferring
+from okr_tui.settings.json_edit import put, take_out
+from okr_tui.settings.keys import INDEX, kind, preferring
+from okr_tui.settings.pi import NAME, favouring
 from okr_tui.settings.schema import Place, Problem
-from okr_tui.settings.sections import ORIGINAL
+from okr_tui.settings.sections import ORIGINAL, OURS
 
 SHORTEST = 8
 """A shorter text in a label is a word, whatever else it is."""
@@ -62,18 +66,18 @@ class KeySettings:
         key = self._new_key(secret, label)
         if keep == "file":
             return await self._add(key, secret)
-        if problem := await asyncio.to_thread(secrets.keep, secret, key.fingerprint):
+        if problem := await asyncio.to_thread(key_references.keep, secret, key.fingerprint):
             raise SettingsError(f"the key was not added: {problem.message}")
         try:
-            return await self._add(key, SecretStr(f"{secrets.KEYRING}{key.fingerprint}"))
+            return await self._add(key, SecretStr(f"{key_references.KEYRING}{key.fingerprint}"))
         except SettingsError:
-            await asyncio.to_thread(secrets.forget, key.fingerprint)
+            await asyncio.to_thread(key_references.forget, key.fingerprint)
             raise
 
     async def take(self, reference: SecretStr) -> str:
         """Add a key by any reference, which is resolved once to see that it is a key."""
         resolved = await asyncio.to_thread(
-            secrets.resolve, reference, self._configuration.environment, trusted=True
+            key_references.resolve, reference, self._configuration.environment, trusted=True
         )
         if isinstance(resolved, Problem):
             raise SettingsError(f"the key was not added: {resolved.message}")
@@ -85,7 +89,7 @@ class KeySettings:
         settings = self._configuration.settings
         index = [other.fingerprint for other in settings.keys].index(key.fingerprint)
         left = [other for other in settings.keys if other.fingerprint != key.fingerprint]
-        preferred = self._configuration.roster.preferred
+        preferred = self._configuration.config.preferred
         was_preferred = preferred == key.fingerprint
         if was_preferred and not place.also:
             preferred = left[index % len(left)].fingerprint if left else None
@@ -105,11 +109,10 @@ class KeySettings:
         if kind(place.reference) != "keyring":
             return said
         if not forget:
-            return (
-                f"{said}; its text stays in the system keyring, entry {key.fingerprint} of {secrets.SERVICE}"
-            )
-        name = place.reference.get_secret_value().strip().removeprefix(secrets.KEYRING)
-        if problem := await asyncio.to_thread(secrets.forget, name):
+            entry = f"entry {key.fingerprint} of {key_references.SERVICE}"
+            return f"{said}; its text stays in the system keyring, {entry}"
+        name = place.reference.get_secret_value().strip().removeprefix(key_references.KEYRING)
+        if problem := await asyncio.to_thread(key_references.forget, name):
             return f"{said}; its text is still in the system keyring: {problem.message}"
         return f"{said} and its text from the system keyring"
 
@@ -120,7 +123,7 @@ class KeySettings:
         gone = self._removed[-1]
         pool = list(self._configuration.settings.keys)
         pool.insert(gone.index, gone.key)
-        preferred = gone.key.fingerprint if gone.preferred else self._configuration.roster.preferred
+        preferred = gone.key.fingerprint if gone.preferred else self._configuration.config.preferred
         await self._write(
             _Change(
                 (gone.place.section, gone.place.name),
@@ -142,7 +145,7 @@ class KeySettings:
                 (place.section, place.name),
                 lambda document: keys.labelled(document, place, wanted),
                 list(settings.keys),
-                self._configuration.roster.preferred,
+                self._configuration.config.preferred,
             )
         )
         return f"{self._named(key)} is {f'called {wanted}' if wanted else 'without a label'} now"
@@ -172,7 +175,7 @@ class KeySettings:
                 (ORIGINAL, keys.LIST),
                 lambda document: keys.added(document, item),
                 pool,
-                self._configuration.roster.preferred,
+                self._configuration.config.preferred,
             )
         )
         return f"Added {self._named(key)} to {settings.global_file}"
@@ -199,9 +202,9 @@ class KeySettings:
         if not written.kept:
             raise SettingsError(f"{written.path}: another program changed it again; look at the keys anew")
         # The index may stand in another file, or in a variable, or have been one beyond the pool.
-        roster = self._configuration.roster
-        place = roster.index(change.preferred)
-        if place is not None and roster.preferred != change.preferred:
+        config = self._configuration.config
+        place = config.index(change.preferred)
+        if place is not None and config.preferred != change.preferred:
             await self._configuration.prefer(place - 1)
             await self._reload()
 
@@ -222,7 +225,7 @@ class KeySettings:
         return next((place for key, place in found if key.fingerprint == fingerprint), None)
 
     def _named(self, key: Key) -> str:
-        return f"#{self._configuration.roster.index(key.fingerprint)} {key.masked}"
+        return f"#{self._configuration.config.index(key.fingerprint)} {key.masked}"
 
 
 def _checked(label: str | None, *keys: Key) -> str | None:
@@ -234,3 +237,68 @@ def _checked(label: str | None, *keys: Key) -> str | None:
     if any(text in label for text in texts if len(text) >= SHORTEST):
         raise SettingsError("a label is shown, so it must not hold a key; nothing was changed")
     return label or None
+
+
+class SettingEdits:
+    """Commands on single settings. Each answers what was done; SettingsError if it was not."""
+
+    def __init__(self, configuration: Configuration, reload: Callable[[], Awaitable[None]]) -> None:
+        self._configuration = configuration
+        self._reload = reload
+        self._one_at_a_time = asyncio.Lock()
+
+    async def change(self, name: str, text: str | None) -> str:
+        """Write a value by the name of its line; None, or blank text, takes it out of the deciding file."""
+        async with self._one_at_a_time:
+            return await self._change(name, text.strip() if text else None)
+
+    async def favour(self, model: str, *, wanted: bool) -> str:
+        """Make a model a favourite of pi and of this program, or none."""
+        async with self._one_at_a_time:
+            return await self._favour(model, wanted=wanted)
+
+    async def _change(self, name: str, text: str | None) -> str:
+        path = (OURS, *setting_path(name))
+        value = checked(name, text) if text else None
+        file = target(self._configuration.settings, name)
+
+        def changed(document: Document) -> str:
+            document.section(OURS)
+            if value is None:
+                return take_out(document.text, path)
+            try:
+                return put(document.text, path, value)
+            except ValueError:
+                raise SettingsError(f"{file}: {OURS}.{path[1]} must be an object {{...}}") from None
+
+        written = await self._configuration.rewrite(file, ((OURS, path[1]),), changed)
+        await self._reload()
+        if not written.kept:
+            raise SettingsError(f"{name} was changed again in {file} by another program")
+        if value is not None:
+            return f"{name} is {text} now, saved in {file}"
+        line = next((line for line in self._configuration.shown_lines if line.name == name), None)
+        if line is None:
+            return f"{name} is not set any more in {file}"
+        return f"{name} is {line.value or 'not set'} again ({line.origin})"
+
+    async def _favour(self, model: str, *, wanted: bool) -> str:
+        settings = self._configuration.settings
+        before, file = settings.enabled_models.value, settings.enabled_models.origin.file
+        target: Path = file or settings.global_file
+
+        def favoured(document: Document) -> str:
+            return favouring(document, model, wanted=wanted)
+
+        written = await self._configuration.rewrite(target, (), favoured)
+        await self._reload()
+        after = self._configuration.settings.enabled_models.value
+        if is_favourite(after, model) != wanted:
+            raise SettingsError(f"{NAME} was changed again in {target} by another program")
+        if not written.changed:
+            return f"{model} {'was' if wanted else 'was not'} a favourite before"
+        if wanted:
+            more = "" if before else "; pi offers favourites alone from its next start, before it offered all"
+            return f"{model} is a favourite, saved in {target}{more}"
+        more = "" if after else "; without any, pi offers all models again"
+        return f"{model} is no favourite any more, saved in {target}{more}"

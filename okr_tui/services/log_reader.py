@@ -5,13 +5,11 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 
-from okr_tui.domain.feed import Entry, history
-from okr_tui.domain.feed_filter import FeedFilter
-from okr_tui.domain.feed_window import Page
+from okr_tui.domain.feed import Entry, FeedFilter, Page, history
+from okr_tui.domain.history import HOURS, KeyHistory, trail_after
 from okr_tui.domain.state import AccountState, KeyState, PoolState
-from okr_tui.domain.trail import HOURS, Trail, trail_after
-from okr_tui.services.pool import Pool
-from okr_tui.store.base import Logged
+from okr_tui.services.live_pool import Pool
+from okr_tui.store.base import LogEntry
 
 PAGE: Final = 200
 """Records read at once, and about as many lines as an answer has."""
@@ -30,7 +28,7 @@ class LogReader:
         self._pool = pool
         self._zone = zone
         self._fingerprint = ""
-        self._trail = Trail()
+        self._trail = KeyHistory()
         self._read_to = 0
         self._trailing = asyncio.Lock()
 
@@ -69,15 +67,15 @@ class LogReader:
             after, lead = last, told[-LEAD:]
         return Page(tuple(found), first, last, seen, ends=False)
 
-    async def trail(self, fingerprint: str) -> Trail:
+    async def trail(self, fingerprint: str) -> KeyHistory:
         """What a key did over the last hours; asked again for the same key, only new records are read."""
         async with self._trailing:  # whoever asks meanwhile goes on from what was read
             return await self._trail_of(fingerprint)
 
-    async def _trail_of(self, fingerprint: str) -> Trail:
+    async def _trail_of(self, fingerprint: str) -> KeyHistory:
         if fingerprint != self._fingerprint:
             logged = await self._recent()
-            self._fingerprint, self._trail, self._read_to = fingerprint, Trail(), 0
+            self._fingerprint, self._trail, self._read_to = fingerprint, KeyHistory(), 0
         else:
             logged = await self._pool.store.read(self._read_to)
         state, now = self._pool.state, self._pool.clock.time()
@@ -88,10 +86,10 @@ class LogReader:
         self._trail = trail_after(self._trail, [item.record for item in fresh], fingerprint, same, now)
         return self._trail
 
-    async def _recent(self) -> list[Logged]:
+    async def _recent(self) -> list[LogEntry]:
         """The records of the last hours, oldest first, at most TRAIL_MOST."""
         since = self._pool.clock.time() - HOURS * 3600
-        pages: list[Logged] = []
+        pages: list[LogEntry] = []
         before: int | None = None
         while len(pages) < TRAIL_MOST and (logged := await self._pool.store.read_back(before, 2 * PAGE)):
             pages[:0] = logged
@@ -100,13 +98,13 @@ class LogReader:
                 break
         return pages
 
-    def _lines(self, lead: list[Logged], told: list[Logged]) -> list[Entry]:
+    def _lines(self, lead: list[LogEntry], told: list[LogEntry]) -> list[Entry]:
         stretch = ((item.sequence, item.record) for item in (*lead, *told))
         begin = told[0].sequence if told else 0
         pool = self._pool
         lines: list[Entry] = []
         reached = False
-        for _, line in history(stretch, _known(pool.state), pool.roster, pool.policy, zone=self._zone):
+        for _, line in history(stretch, _known(pool.state), pool.config, pool.policy, zone=self._zone):
             if line is None:
                 continue
             reached = reached or (line.sequence is not None and line.sequence >= begin)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from okr_tui.domain.keys import Key
 from okr_tui.services.service import SettingLine, TrustQuestion
-from okr_tui.settings.entries import kind
+from okr_tui.settings.keys import kind
 from okr_tui.settings.schema import Origin, Place, Settings, Valued
 from okr_tui.settings.values import without_password, without_token
-from okr_tui.store.locate import state_folder
+from okr_tui.store.factory import state_folder
 
 LONGEST = 80
 KEPT = {

@@ -1,18 +1,15 @@
 """What a front may see and ask of the service: immutable snapshots down, commands up."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import SecretStr
 
-from okr_tui.domain.chat import ChatEvent, Message
-from okr_tui.domain.feed import Entry
-from okr_tui.domain.feed_filter import FeedFilter
-from okr_tui.domain.feed_window import Page
+from okr_tui.domain.feed import Entry, FeedFilter, Page
+from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.models import Model
-from okr_tui.domain.trail import Trail
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
@@ -144,7 +141,7 @@ class Service(Protocol):
     ) -> Page:
         """A page of older lines, before a place of the log, or of newer ones, behind a place."""
 
-    async def trail(self, fingerprint: str) -> Trail:
+    async def trail(self, fingerprint: str) -> KeyHistory:
         """What a key did over the last hours."""
 
     async def use_key(self, index: int) -> str:
@@ -191,8 +188,3 @@ class Service(Protocol):
 
     async def switch_gateway(self) -> str:
         """Start the gateway in this process or stop it; answers where it is, or that it ended."""
-
-    def chat(
-        self, model: str, messages: Sequence[Message], *, conversation: str, think: str | None = None
-    ) -> AsyncIterator[ChatEvent]:
-        """Ask a model; yields Routed, then Deltas, then Finished. Closing the iterator stops the answer."""

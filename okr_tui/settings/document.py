@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from okr_tui.settings.comments import plain
-from okr_tui.settings.text import BLANK, failure, locate, parse, position
+from okr_tui.settings.json_edit import BLANK, failure, locate, parse, plain, position
 
 Position = tuple[int | None, int | None]
 

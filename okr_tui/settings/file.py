@@ -15,8 +15,8 @@ from pathlib import Path
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.document import Document
+from okr_tui.settings.json_edit import BLANK, failure, put
 from okr_tui.settings.lock import locked
-from okr_tui.settings.text import BLANK, failure, put
 
 LARGEST = 4 * 1024 * 1024
 ABANDONED = 60.0

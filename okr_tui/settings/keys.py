@@ -5,17 +5,54 @@ reference; SettingsError says when it is gone. No message quotes a reference.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from pydantic import SecretStr
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import Key
 from okr_tui.settings.document import Document
-from okr_tui.settings.entries import entries, is_joined, kind, reference
-from okr_tui.settings.schema import Place
-from okr_tui.settings.sections import ORIGINAL
-from okr_tui.settings.splice import exchange, put_in, take_out
-from okr_tui.settings.text import failure, locate, put
+from okr_tui.settings.json_edit import exchange, failure, locate, put, put_in, take_out
+from okr_tui.settings.key_references import COMMAND, KEYRING, VARIABLE
+from okr_tui.settings.schema import Place, Valued
+from okr_tui.settings.sections import ORIGINAL, OURS
+
+Kind = Literal["literal", "variable", "command", "keyring"]
+
+NAMES = ("apiKeys", "apiKey")
+
+
+def is_joined(name: str, value: object) -> bool:
+    """Whether the value called `name` is a text with keys between commas."""
+    return name == "apiKeys" and isinstance(value, str) and not value.strip().startswith(COMMAND)
+
+
+def entries(name: str, value: object) -> list[tuple[int | None, object]]:
+    """The entries of the value called `name`, each with its position from 0, None for a value that is one."""
+    if name == "apiKeys" and isinstance(value, list):
+        return list(enumerate(value))
+    if is_joined(name, value):
+        return list(enumerate(str(value).split(",")))
+    return [] if value is None else [(None, value)]
+
+
+def reference(entry: object) -> SecretStr | None:
+    """The reference of an entry, None when it has none that is text."""
+    text = entry.get("key") if isinstance(entry, dict) else entry
+    return SecretStr(text) if isinstance(text, str) else None
+
+
+def kind(found: SecretStr) -> Kind:
+    """What a reference is: the key itself, or the place that holds it."""
+    text = found.get_secret_value().strip()
+    if text.startswith(VARIABLE):
+        return "variable"
+    if text.startswith(COMMAND):
+        return "command"
+    return "keyring" if text.startswith(KEYRING) else "literal"
+
 
 LIST = "apiKeys"
 
@@ -152,3 +189,37 @@ def _parts(name: str, value: object) -> list[object]:
 
 def _raw(item: object) -> str:
     return json.dumps(item, ensure_ascii=False)
+
+
+INDEX = "activeKeyIndex"
+FINGERPRINT = "activeKeyFingerprint"
+WRITTEN_WITH = "activeKeyFingerprintIndex"
+
+
+def followed(index: Valued[int], ours: Mapping[str, object], keys: Sequence[Key]) -> Valued[int] | None:
+    """The index of the key that was chosen, wherever it is now; None when the index alone decides.
+
+    ours: the section `okr-tui` of the file that holds the index.
+    """
+    written = ours.get(WRITTEN_WITH)
+    if isinstance(written, bool) or written != index.value:
+        return None
+    for place, key in enumerate(keys):
+        if key.fingerprint == ours.get(FINGERPRINT):
+            moved = f"chosen as key {index.value + 1}, key {place + 1} now"
+            return replace(index, value=place, note=moved if place != index.value else "")
+    return None
+
+
+def preferring(document: Document, section: str, index: int, key: Key, *, shifting: bool) -> str:
+    """The text with another preferred key.
+
+    shifting: keys come from several layers, so that the index may shift without this file being touched;
+        otherwise a file without a section of ours gets none for this.
+    """
+    text = put(document.text, (section, INDEX), index)
+    ours = document.root.get(OURS)
+    if isinstance(ours, dict) or (ours is None and shifting):
+        text = put(text, (OURS, FINGERPRINT), key.fingerprint)
+        text = put(text, (OURS, WRITTEN_WITH), index)
+    return text

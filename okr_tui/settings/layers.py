@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from okr_tui.domain.keys import Key
 from okr_tui.settings import trust, values
-from okr_tui.settings.favourites import enabled_models
+from okr_tui.settings.keys import followed
+from okr_tui.settings.pi import enabled_models
 from okr_tui.settings.pool import collect, holds_literal, key_places
-from okr_tui.settings.preferred import followed
 from okr_tui.settings.schema import Kept, Origin, Problem, Settings, Valued
 from okr_tui.settings.sections import (
     ORIGINAL,

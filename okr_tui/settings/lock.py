@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
 
-from okr_tui.settings.text import failure
+from okr_tui.settings.json_edit import failure
 
 PATIENCE = 5.0
 STALE = 10.0

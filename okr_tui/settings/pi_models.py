@@ -21,12 +21,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.comments import plain
 from okr_tui.settings.document import Document
 from okr_tui.settings.file import edit, read, rewrite
+from okr_tui.settings.json_edit import BLANK, failure, locate, members_of, parse, plain, put, render, take_out
 from okr_tui.settings.lock import locked
-from okr_tui.settings.splice import take_out
-from okr_tui.settings.text import BLANK, failure, locate, members_of, parse, put, render
 
 PROVIDER = "ollama-cloud"
 PROVIDERS = "providers"

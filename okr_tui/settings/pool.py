@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pydantic import SecretStr
 
 from okr_tui.domain.keys import Key
-from okr_tui.settings.entries import NAMES, entries, is_joined, kind, reference
+from okr_tui.settings.key_references import COMMAND, resolve
+from okr_tui.settings.keys import NAMES, entries, is_joined, kind, reference
 from okr_tui.settings.schema import Origin, Place, Problem
-from okr_tui.settings.secrets import COMMAND, resolve
 from okr_tui.settings.sections import ORIGINAL, SHORT, Layer, digest
 
 SECTIONS = (ORIGINAL, SHORT)

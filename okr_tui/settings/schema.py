@@ -11,7 +11,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.words import printable
 from okr_tui.settings.document import Section
-from okr_tui.settings.text import place
+from okr_tui.settings.json_edit import place
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.words import printable
-from okr_tui.settings.entries import NAMES, entries, kind, reference
-from okr_tui.settings.secrets import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
+from okr_tui.settings.json_edit import SURROGATE
+from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
+from okr_tui.settings.keys import NAMES, entries, kind, reference
 from okr_tui.settings.sections import ORIGINAL, OURS, SHORT, Layer
-from okr_tui.settings.text import SURROGATE
 from okr_tui.settings.values import UnusableError, cloud_url, without_password
 
 Answer = Literal["trusted", "refused"]

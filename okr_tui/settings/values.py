@@ -4,12 +4,12 @@ A check returns the value to use, or None for "not set here"; it raises Unusable
 that never quote the value, since it may be a key or a password in the wrong place.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from okr_tui.domain.addresses import is_loopback
 from okr_tui.settings.schema import Origin, Problem, Valued
 from okr_tui.settings.sections import ORIGINAL, Layer
 
@@ -112,7 +112,7 @@ def cloud_url(value: object) -> str | None:
     if address is None:
         return None
     scheme, host = _parts(address)
-    if scheme != "https" and not (scheme == "http" and _is_loopback(host)):
+    if scheme != "https" and not (scheme == "http" and is_loopback(host)):
         raise UnusableError("it must be https://HOST, or http:// on this machine")
     return address.rstrip("/")
 
@@ -164,10 +164,3 @@ def _parts(address: str) -> tuple[str, str]:
     if "@" in parts.netloc:
         raise UnusableError("it must not carry a user name or password")
     return parts.scheme, host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,7 +8,7 @@ from okr_tui.domain.records import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LogEntry:
     """A record with its place in the log; places only grow."""
 
     sequence: int
@@ -29,16 +29,16 @@ class Store(Protocol):
     async def append(self, records: Sequence[Record]) -> int:
         """Add records at the end of the log, all or none and side by side; the place of the last of them."""
 
-    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """The records behind a place, oldest first, at most `limit`."""
 
     def mark(self) -> object | None:
         """Another one whenever the log has grown, told without reading it; None where it cannot be told."""
 
-    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+    async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """The last `limit` records before a place, or of the whole log; oldest first."""
 
-    def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
+    def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
         """The records behind the last place seen as they come, from all processes, without end.
 
         What comes to be seen by another way meanwhile is left out.

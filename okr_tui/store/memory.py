@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from operator import attrgetter
 
 from okr_tui.domain.records import Record, encode
-from okr_tui.store.base import Logged
+from okr_tui.store.base import LogEntry
 
 
 class MemoryStore:
@@ -16,7 +16,7 @@ class MemoryStore:
     notice: str | None = None
 
     def __init__(self) -> None:
-        self._log: list[Logged] = []
+        self._log: list[LogEntry] = []
         self._last = 0
         self._documents: dict[str, str] = {}
         self._leases: dict[str, tuple[str, float]] = {}
@@ -25,12 +25,12 @@ class MemoryStore:
     async def append(self, records: Sequence[Record]) -> int:
         """See Store."""
         async with self._grown:
-            self._log += [Logged(place, record) for place, record in enumerate(records, self._last + 1)]
+            self._log += [LogEntry(place, record) for place, record in enumerate(records, self._last + 1)]
             self._last += len(records)
             self._grown.notify_all()
             return self._last
 
-    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """See Store."""
         place = bisect_right(self._log, after, key=attrgetter("sequence"))
         return self._log[place : None if limit is None else place + limit]
@@ -39,11 +39,11 @@ class MemoryStore:
         """See Store."""
         return self._last
 
-    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+    async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """See Store."""
         return [item for item in self._log if before is None or item.sequence < before][-limit:]
 
-    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
+    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
         """See Store."""
         after = 0
         while True:
@@ -63,7 +63,7 @@ class MemoryStore:
 
     async def trim(self, through: int, before: float, most: int) -> None:
         """See Store."""
-        kept: list[Logged] = []
+        kept: list[LogEntry] = []
         for item in reversed(self._log):
             most -= len(encode(item.record))
             if item.sequence > through or (item.record.at >= before and most >= 0):

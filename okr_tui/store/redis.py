@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 from redis import exceptions
@@ -16,9 +17,64 @@ from redis.backoff import NoBackoff
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, decode, encode
-from okr_tui.store.base import Logged
-from okr_tui.store.redis_address import public_name
-from okr_tui.store.redis_scripts import APPEND, LEASE, TRIM
+from okr_tui.store.base import LogEntry
+
+
+def public_name(url: str) -> str:
+    """The address without user, password and options; one that could hide a part of them is refused."""
+    try:
+        parts = urlsplit(url)
+        usable = _usable(parts)
+    except ValueError:
+        usable = False
+    if not usable:
+        # Without the cause, which may quote a part of the password.
+        raise StoreError(
+            "the store's address is not usable: write redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], "
+            "with %-escapes for special characters in the password"
+        ) from None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _usable(parts: SplitResult) -> bool:
+    number = parts.path.strip("/")
+    return bool(
+        parts.hostname and parts.port != 0 and not parts.fragment and (not number or number.isdecimal())
+    )
+
+
+APPEND = """
+local done = redis.call('GET', KEYS[3])
+if done then return tonumber(done) end
+local last = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or 0))
+for i = 2, #ARGV, 2 do
+    last = last + 1
+    redis.call('XADD', KEYS[1], last .. '-0', 'at', ARGV[i], 'body', ARGV[i + 1])
+end
+redis.call('SET', KEYS[2], last)
+redis.call('SET', KEYS[3], last, 'EX', 60)
+return last
+"""
+TRIM = """
+local through, before, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local bytes, place = tonumber(ARGV[5]), 0
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], ARGV[4], '-', 'COUNT', ARGV[6])) do
+    place = tonumber(string.match(entry[1], '%d+'))
+    local at, body = tonumber(entry[2][2]), entry[2][4]
+    bytes = bytes + #body
+    if place <= through and (at < before or bytes > most) then
+        redis.call('XDEL', KEYS[1], entry[1])
+    end
+end
+return {place, bytes}
+"""
+LEASE = """
+local held = redis.call('HMGET', KEYS[1], 'owner', 'until')
+if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', ARGV[3])
+return 1
+"""
+
 
 PREFIX: Final = "{okr-tui}:"
 """In front of every name; the braces keep all of them together on one server of a cluster."""
@@ -86,7 +142,7 @@ class RedisStore:
         self._seen = max(self._seen, last)
         return last
 
-    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """See Store. A record of a later version of the program is passed over."""
         if limit is None:
             return (await self._read(after))[0]
@@ -96,15 +152,15 @@ class RedisStore:
     def mark(self) -> None:
         """See Store. Only the server knows."""
 
-    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+    async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """See Store. A record of a later version of the program is passed over."""
         edge = "+" if before is None else f"{max(before - 1, 0)}-0"
         page = partial(self._client.xrevrange, LOG, max=edge, count=limit)
         return _logged((await self._ask("read", page))[::-1])
 
-    async def _read(self, after: int, patience: float | None = None) -> tuple[list[Logged], int]:
+    async def _read(self, after: int, patience: float | None = None) -> tuple[list[LogEntry], int]:
         """The records behind a place, and the place of the last entry, whether it could be read or not."""
-        found: list[Logged] = []
+        found: list[LogEntry] = []
         size = PAGE
         while size == PAGE:
             page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=PAGE)
@@ -115,7 +171,7 @@ class RedisStore:
         self._seen = max(self._seen, after)
         return found, after
 
-    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
+    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
         """See Store. However long the server is away, reading goes on where it was."""
         after = 0
         while True:
@@ -191,11 +247,11 @@ def _place(entry: tuple[str, dict[str, str]]) -> int:
     return int(entry[0].partition("-")[0])
 
 
-def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[Logged]:
+def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
     found = []
     for entry in entries:
         with contextlib.suppress(ValidationError):
-            found.append(Logged(_place(entry), decode(entry[1]["body"])))
+            found.append(LogEntry(_place(entry), decode(entry[1]["body"])))
     return found
 
 

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, decode, encode
-from okr_tui.store.base import Logged
-from okr_tui.store.beginning import alone_in, make_private
+from okr_tui.store.base import LogEntry
+from okr_tui.store.file_locks import exclusive_create, make_private
 
 SCHEMA = """
 create table if not exists log
@@ -47,7 +47,7 @@ class SqliteStore:
         """Open the log, made for its user alone. A file that is no log is set aside and a fresh one begun."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            async with alone_in(path.parent):
+            async with exclusive_create(path.parent):
                 try:
                     return cls(path, await _connect(path))
                 except sqlite3.DatabaseError as error:
@@ -74,27 +74,27 @@ class SqliteStore:
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    async def read(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """See Store. A record of a later version of the program is passed over."""
         query = "select sequence, body from log where sequence > ? order by sequence limit ?"
         return await self._logged(query, after, -1 if limit is None else limit)
 
-    async def read_back(self, before: int | None, limit: int) -> list[Logged]:
+    async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """See Store. A record of a later version of the program is passed over."""
         query = """select * from (select sequence, body from log where ? is null or sequence < ?
             order by sequence desc limit ?) order by sequence"""
         return await self._logged(query, before, before, limit)
 
-    async def _logged(self, query: str, *values: int | None) -> list[Logged]:
+    async def _logged(self, query: str, *values: int | None) -> list[LogEntry]:
         with self._failures("read"):
             rows = await self._database.execute_fetchall(query, values)
         found = []
         for sequence, body in rows:
             with contextlib.suppress(ValidationError):
-                found.append(Logged(sequence, decode(body)))
+                found.append(LogEntry(sequence, decode(body)))
         return found
 
-    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[Logged]]:
+    async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
         """See Store."""
         after = 0
         last: tuple[int, int] | None = None

@@ -1,25 +1,305 @@
 """Every action of the dashboard, declared once: bindings, footer, help and palette derive from this table."""
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from textual.binding import Binding
 
-from okr_tui.ui.action import (
-    EVERYWHERE,
-    GATEWAY,
-    KEPT,
-    KEYS,
-    LISTS,
-    PROGRAM,
-    SETTINGS,
-    VIEW,
-    Action,
-    Owner,
-    Place,
+Owner = Literal[
+    "app",
+    "screen",
+    "pool",
+    "list",
+    "prompt",
+    "filter",
+    "settings",
+    "dialog",
+    "models",
+    "live",
+    "key",
+    "chat",
+    "turns",
+    "saved",
+    "broken",
+]
+Place = Literal[
+    "keys",
+    "live",
+    "models",
+    "chat",
+    "prompt",
+    "cut",
+    "compare",
+    "saved",
+    "filter",
+    "first",
+    "broken",
+    "settings",
+    "key",
+]
+
+EVERYWHERE: Final[tuple[Place, ...]] = ("keys", "live", "models", "chat")
+KEYS, MODELS, LIVE, CHAT, SAVED = "Keys", "Models", "Live", "Chat", "Conversations"
+LISTS, VIEW, SETTINGS, GATEWAY, PROGRAM = "Lists", "View", "Settings", "Gateway", "Program"
+
+KEPT: Final = {"ctrl+q": "quit", "f1": "help", "ctrl+c": "copying"}
+"""Keys that no keymap takes away, by the action they belong to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a person can do.
+
+    `keys` are as Textual names them, `shown` as people do. `label` is the footer's word, `tooltip` the help's
+    sentence, `group` its heading. `footer` lists the places where the footer offers it; `title` is the
+    palette's line, None when it makes no sense there. In `run`, `{key}` stands for the pressed key.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    shown: str
+    label: str
+    tooltip: str
+    group: str
+    owner: Owner = "app"
+    footer: tuple[Place, ...] = ()
+    title: str | None = None
+    run: str = ""
+
+    @property
+    def command(self) -> str:
+        """The Textual action, without an argument."""
+        return self.run or self.id.replace("-", "_")
+
+    @property
+    def name(self) -> str:
+        """The Textual action's bare name, as `check_action` is asked for it."""
+        return self.command.partition("(")[0].removeprefix("app.").removeprefix("screen.")
+
+    @property
+    def target(self) -> str:
+        """The Textual action with the namespace that finds it from anywhere."""
+        name = self.command.format(key=self.keys[0])
+        prefix = {"app": "app.", "screen": "screen."}.get(self.owner, "")
+        return prefix + (name if name.endswith(")") else f"{name}()")
+
+
+# Two lines for each action can be read as a table.
+# fmt: off
+CHAT_ACTIONS: Final[tuple[Action, ...]] = (
+    Action(
+        "send", ("enter",), "enter", "send", "send the prompt, or run the command that stands there",
+        CHAT, owner="prompt", footer=("prompt", "cut", "compare"),
+    ),
+    Action(
+        "new-line", ("shift+enter", "ctrl+j"), "^j", "new line", "a new line in the prompt",
+        CHAT, owner="prompt", footer=("prompt",),
+    ),
+    Action(
+        "continue-answer", ("ctrl+g",), "^g", "continue", "let an answer that was cut off go on",
+        CHAT, owner="chat", footer=("cut",), run="app.continue_answer", title="chat: continue the answer",
+    ),
+    Action(
+        "again-elsewhere", ("ctrl+r",), "^r", "other key", "ask the last question again on another key",
+        CHAT, owner="chat", footer=("cut",), run="app.again_elsewhere", title="chat: on another key",
+    ),
+    Action(
+        "keep-first", ("f2",), "F2", "keep first", "of two answers: go on with the first alone",
+        CHAT, owner="chat", footer=("compare",), run="app.keep_side(0)", title="chat: go on with the first",
+    ),
+    Action(
+        "keep-second", ("f3",), "F3", "keep second", "of two answers: go on with the second alone",
+        CHAT, owner="chat", footer=("compare",), run="app.keep_side(1)", title="chat: go on with the second",
+    ),
+    Action(
+        "edit-turn", ("w",), "enter w", "edit", "ask the selected question in other words, in a branch",
+        CHAT, owner="turns", footer=("chat",), run="app.edit_turn", title="chat: edit the selected question",
+    ),
+    Action(
+        "copy-turn", ("y",), "y", "copy", "copy the selected answer",
+        CHAT, owner="turns", footer=("chat",), run="app.copy_turn", title="chat: copy the selected answer",
+    ),
+    Action(
+        "copy-code", ("Y",), "Y", "copy code", "copy a code block of the selected answer",
+        CHAT, owner="turns", footer=("chat",), run="app.copy_code", title="chat: copy a code block",
+    ),
+    Action(
+        "branch-turn", ("b",), "b", "branch", "go on from the selected turn in a new conversation",
+        CHAT, owner="turns", footer=("chat",), run="app.branch_turn",
+        title="chat: branch after the selected turn",
+    ),
+    Action(
+        "prompt", ("c",), "c", "chat", "go to the prompt",
+        CHAT, owner="screen", footer=("chat",), title="chat: go to the prompt",
+    ),
+    Action(
+        "new-chat", ("ctrl+n",), "^n", "new", "start a new conversation",
+        CHAT, owner="screen", footer=("prompt",), title="chat: new conversation",
+    ),
+    Action(
+        "conversations", ("ctrl+s",), "^s", "saved", "earlier conversations: find one, open it, change it",
+        CHAT, owner="screen", footer=("prompt", "cut"), run="app.conversations",
+        title="chat: earlier conversations",
+    ),
+    Action(
+        "think-level", ("ctrl+l",), "^l", "think", "think more or less: the next level of the model",
+        CHAT, owner="chat", footer=("prompt",), run="app.think_level", title="chat: next think level",
+    ),
+    Action(
+        "thinking", ("ctrl+t",), "^t", "thoughts", "show or fold what models thought",
+        CHAT, owner="screen", title="chat: show or fold thoughts",
+    ),
+    Action(
+        "open-saved", ("enter",), "enter", "open", "open the selected conversation",
+        SAVED, owner="saved", footer=("saved",),
+    ),
+    Action(
+        "rename-saved", ("ctrl+r",), "^r", "rename", "give the selected conversation another title",
+        SAVED, owner="saved", footer=("saved",),
+    ),
+    Action(
+        "delete-saved", ("ctrl+d",), "^d", "delete", "delete the selected conversation",
+        SAVED, owner="saved", footer=("saved",),
+    ),
+    Action(
+        "undo-saved", ("ctrl+u",), "^u", "undo", "bring back the conversation that was deleted last",
+        SAVED, owner="saved", footer=("saved",),
+    ),
+    Action(
+        "export-saved", ("ctrl+e",), "^e", "export", "write the selected conversation to a file",
+        SAVED, owner="saved", footer=("saved",),
+    ),
+    Action(
+        "new-saved", ("ctrl+n",), "^n", "new", "leave the list for a new conversation",
+        SAVED, owner="saved", footer=("saved",),
+    ),
+    Action(
+        "leave-saved", ("escape",), "esc", "back", "leave the list of conversations",
+        SAVED, owner="saved", footer=("saved",),
+    ),
 )
-from okr_tui.ui.chat_actions import CHAT_ACTIONS
-from okr_tui.ui.pool_actions import POOL_ACTIONS
+# fmt: on
+
+
+# Two lines for each action can be read as a table.
+# fmt: off
+POOL_ACTIONS: Final[tuple[Action, ...]] = (
+    Action(
+        "use-key", tuple("123456789"), "1-9", "use key", "prefer the key of that number and remember it",
+        KEYS, footer=("keys", "key"), run="use_key({key})",
+    ),
+    Action(
+        "rotate", ("r",), "r", "rotate", "prefer the next key that is not blocked",
+        KEYS, footer=("keys",), title="keys: rotate to the next key",
+    ),
+    Action(
+        "key-details", ("i",), "enter i", "details", "all about the selected key and its last requests",
+        KEYS, owner="pool", footer=("keys",), run="app.key_details", title="keys: all about the selected key",
+    ),
+    Action(
+        "other-key", ("right",), "→", "next key", "in a key's details: the next key",
+        KEYS, owner="key", run="other_key(1)",
+    ),
+    Action(
+        "other-key-back", ("left",), "←", "previous key", "in a key's details: the key before",
+        KEYS, owner="key", run="other_key(-1)",
+    ),
+    Action(
+        "test-key", ("t",), "t", "test", "read quota and identity of the selected key, at no cost",
+        KEYS, footer=("keys", "key"), title="keys: test the selected key",
+    ),
+    Action(
+        "reset-key", ("x",), "x", "reset", "forget every block of the selected key and its account",
+        KEYS, footer=("key",), title="keys: reset the selected key",
+    ),
+    Action(
+        "toggle-key", ("o",), "o", "on/off", "take the selected key out of the pool or put it back",
+        KEYS, footer=("key",), title="keys: switch the selected key on or off",
+    ),
+    Action(
+        "restore-key", ("u",), "u", "undo", "bring back the key that was removed last",
+        KEYS, footer=("keys", "first", "settings"), title="keys: bring back the key removed last",
+    ),
+    Action(
+        "add-key", ("a",), "a", "add key", "add a key to the settings",
+        KEYS, footer=("keys", "first", "settings"), title="keys: add a key",
+    ),
+    Action(
+        "remove-key", ("d", "delete"), "d del", "remove", "take the selected key out of the settings",
+        KEYS, owner="pool", run="app.remove_key", title="keys: remove the selected key",
+    ),
+    Action(
+        "label-key", ("l",), "l", "label", "give the selected key a label, or none",
+        KEYS, owner="pool", footer=("key",), run="app.label_key", title="keys: label the selected key",
+    ),
+    Action(
+        "choose-model", ("enter",), "enter", "chat", "chat with the selected model",
+        MODELS, owner="list", footer=("models",), run="choose",
+    ),
+    Action(
+        "filter", ("slash",), "/", "filter", "show only models that contain these words",
+        MODELS, owner="screen", footer=("models",), title="models: filter",
+    ),
+    Action(
+        "model-info", ("i",), "i", "info", "everything about the selected model",
+        MODELS, owner="models", footer=("models",), run="screen.model_info", title="models: the details",
+    ),
+    Action(
+        "favourite", ("b", "asterisk"), "b *", "favourite", "make the selected model a favourite, or none",
+        MODELS, owner="models", footer=("models",), run="screen.favourite", title="models: favourite or not",
+    ),
+    Action(
+        "sort", ("s",), "s", "sort", "sort by the next column, after the last by none",
+        MODELS, owner="models", footer=("models",), run="screen.sort", title="models: sort by a column",
+    ),
+    Action(
+        "sort-reverse", ("S",), "S", "reverse", "sort the other way round",
+        MODELS, owner="models", run="screen.sort_reverse", title="models: sort the other way round",
+    ),
+    Action(
+        "next-favourite", ("n", "ctrl+o"), "n ^o", "next model", "chat with the next favourite model",
+        MODELS, owner="screen", title="models: chat with the next favourite",
+    ),
+    Action(
+        "refresh-models", ("R",), "R", "refresh", "read the model list again",
+        MODELS, title="models: refresh",
+    ),
+    Action(
+        "copy-model", ("y",), "y", "copy", "copy the selected model's name",
+        MODELS, owner="models", run="screen.copy_model", title="models: copy the selected name",
+    ),
+    Action(
+        "keep-filter", ("enter", "down"), "enter", "list", "go from the filter to the list",
+        MODELS, owner="filter", footer=("filter",),
+    ),
+    Action(
+        "line-details", ("i",), "enter i", "open", "everything about a line of Live, with the response",
+        LIVE, owner="live", footer=("live",), run="choose",
+    ),
+    Action(
+        "filter-feed", ("slash",), "/", "filter", "only lines with these words: 429 #3 gpt, !ok",
+        LIVE, owner="live", footer=("live",), run="screen.filter_feed",
+    ),
+    Action(
+        "faults", ("f",), "f", "faults", "faults only, or all traffic again",
+        LIVE, owner="screen", footer=("live",), title="live: faults only or all traffic",
+    ),
+    Action(
+        "feed-key", ("F",), "F", "one key", "only lines of the first key, the next, at last of all",
+        LIVE, owner="screen", title="live: only the next key's lines",
+    ),
+    Action(
+        "pause", ("space",), "space", "pause", "hold Live still, and go on collecting",
+        LIVE, owner="live", footer=("live",),
+    ),
+    Action(
+        "follow", ("G",), "end G", "newest", "to the newest line, and follow what comes",
+        LIVE, owner="live", run="cursor_last",
+    ),
+)
+# fmt: on
+
 
 # Two lines for each action can be read as a table.
 # fmt: off

@@ -15,13 +15,13 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.services.service import Snapshot
-from okr_tui.ui import feeds
+from okr_tui.ui import bridge
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.commands import Commands
+from okr_tui.ui.controllers.pool import Commands
+from okr_tui.ui.controllers.slash import SlashCommands
 from okr_tui.ui.editor import EditFile, edit_file
 from okr_tui.ui.palette import palette
 from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.slash_commands import SlashCommands
 from okr_tui.ui.themes import DEFAULT, THEMES
 
 
@@ -51,7 +51,7 @@ class OkrApp(SlashCommands):
 
     def __init__(
         self,
-        open_service: feeds.OpenService,
+        open_service: bridge.OpenService,
         *,
         theme: str | None = None,
         zone: tzinfo | None = None,
@@ -88,7 +88,7 @@ class OkrApp(SlashCommands):
 
     def _serve(self) -> None:
         self._serving = self.run_worker(
-            feeds.serve(self._open_service, self.post_message, self.keep_drafts),
+            bridge.serve(self._open_service, self.post_message, self.keep_drafts),
             group="service",
             exit_on_error=False,
         )
@@ -119,13 +119,13 @@ class OkrApp(SlashCommands):
     def _use_theme(self, name: str | None) -> None:
         self.theme = name if name in self.available_themes else DEFAULT
 
-    @on(feeds.ServiceOpened)
-    def _service_opened(self, event: feeds.ServiceOpened) -> None:
+    @on(bridge.ServiceOpened)
+    def _service_opened(self, event: bridge.ServiceOpened) -> None:
         self.service, self.conversations = event.service, event.conversations
         self.bring_draft_back()
 
-    @on(feeds.SnapshotArrived)
-    def _snapshot_arrived(self, event: feeds.SnapshotArrived) -> None:
+    @on(bridge.SnapshotArrived)
+    def _snapshot_arrived(self, event: bridge.SnapshotArrived) -> None:
         snapshot = replace(event.snapshot, settings=self.checked(event.snapshot.settings))
         theme = snapshot.settings.theme
         if not self._own_theme and theme != self._wanted_theme:

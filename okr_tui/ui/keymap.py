@@ -3,7 +3,7 @@
 ctrl+q always quits and F1 always helps, so no keymap locks anybody in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
@@ -11,8 +11,8 @@ from typing import Final
 from textual.binding import Binding
 from textual.keys import key_to_character
 
-from okr_tui.ui.action import KEPT, Action
-from okr_tui.ui.actions import ACTIONS
+from okr_tui.services.service import SettingsView
+from okr_tui.ui.actions import ACTIONS, KEPT, Action
 
 FIXED: Final = frozenset({"use-key", "send", "accept", "leave"})
 """Their keys are what they are everywhere, or what they mean depends on which was pressed."""
@@ -151,3 +151,30 @@ def _shown(key: str) -> str:
     *modifiers, base = key.split("+")
     word = NAMED.get(base) or key_to_character(base) or base
     return "^" + word if modifiers == ["ctrl"] else "+".join((*modifiers, word))
+
+
+LONGEST = 40
+
+
+def with_problems(settings: SettingsView, problems: Iterable[str]) -> SettingsView:
+    """The settings with more to be told about them."""
+    return replace(settings, problems=(*settings.problems, *problems))
+
+
+def place(settings: SettingsView, name: str) -> str:
+    """Where a setting stands, in words; "settings" when that is not known."""
+    return next((line.origin for line in settings.lines if line.name == name), "settings")
+
+
+def keymap_problems(settings: SettingsView, refused: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A line for each entry of the keymap that was not taken."""
+    for name, reason in refused:
+        yield f"{place(settings, f'keymap.{name}')}: keymap.{name[:LONGEST]} is ignored: {reason}"
+
+
+def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str]:
+    """A line when there is no theme of that name, with those there are."""
+    name = settings.theme
+    if name is not None and name not in names:
+        known = ", ".join(names)
+        yield f"{place(settings, 'theme')}: theme {name[:LONGEST]} is ignored: there are {known}"

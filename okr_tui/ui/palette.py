@@ -9,11 +9,11 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.screen import Screen
 
-from okr_tui.ui.action import Action
+from okr_tui.ui.actions import Action
 from okr_tui.ui.themes import theme_names
 
 if TYPE_CHECKING:
-    from okr_tui.ui.commands import Commands
+    from okr_tui.ui.controllers.pool import Commands
 
 
 def applies(action: Action, app: "Commands", screen: Screen[Any]) -> bool:
@@ -69,7 +69,7 @@ class ModelPicker(Provider):
                 yield Hit(score, matcher.highlight(name), show, text=name)
 
     def _models(self) -> "Iterator[tuple[str, partial[None]]]":
-        from okr_tui.ui.commands import Commands
+        from okr_tui.ui.controllers.pool import Commands
 
         if isinstance(self.app, Commands) and self.app.snapshot:
             for row in self.app.snapshot.models.rows:
@@ -92,7 +92,7 @@ class ThemePicker(Provider):
                 yield Hit(score, matcher.highlight(name), choose, text=name)
 
     def _themes(self) -> "Iterator[tuple[str, partial[None]]]":
-        from okr_tui.ui.settings_commands import SettingsCommands
+        from okr_tui.ui.controllers.settings import SettingsCommands
 
         if isinstance(self.app, SettingsCommands):
             for name in theme_names(self.app.available_themes):

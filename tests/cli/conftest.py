@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .home import Home, living
+from tests.cli.home import Home, living
 
 MakeHome = Callable[..., Home]
 

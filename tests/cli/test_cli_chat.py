@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import MakeHome
-from .home import COUNT, MODEL, NOW, Home
+from tests.cli.conftest import MakeHome
+from tests.cli.home import COUNT, MODEL, NOW, Home
 
 OTHER = "kimi-k2.6"
 """A model that can leave thinking out."""
@@ -152,7 +152,7 @@ def test_pictures_are_sent(home: Home, tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_not_sent(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("okr_tui.services.images.LARGEST", 40)
+    monkeypatch.setattr("okr_tui.chat.images.LARGEST", 40)
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "large.png").write_bytes(PIXEL)
     for name, words in (

@@ -10,8 +10,7 @@ import click
 import pytest
 
 from okr_tui.domain.keys import mask
-
-from .home import Home
+from tests.cli.home import Home
 
 NEW = "new-key-0123456789abcdef-0123"
 CLOUD = "https://thief.example"

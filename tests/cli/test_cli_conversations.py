@@ -4,13 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
-from okr_tui.domain.chat import Message
-from okr_tui.domain.conversation import Conversation, Turn
-from okr_tui.services.conversations import FILE
-from okr_tui.store.conversations import ConversationStore
-from okr_tui.store.locate import state_folder
-
-from .home import MODEL, NOW, TIME, Home
+from okr_tui.chat.conversation import Conversation, Turn
+from okr_tui.chat.messages import Message
+from okr_tui.chat.repository import ConversationStore
+from okr_tui.chat.service import FILE
+from okr_tui.store.factory import state_folder
+from tests.cli.home import MODEL, NOW, TIME, Home
 
 
 def kept(*conversations: Conversation) -> None:

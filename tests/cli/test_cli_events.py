@@ -6,8 +6,7 @@ import signal
 import pytest
 
 from okr_tui.domain.keys import fingerprint
-
-from .home import COUNT, MODEL, NOW, Home, Text
+from tests.cli.home import COUNT, MODEL, NOW, Home, Text
 
 START = "2026-10-08T16:00:00Z"
 UUID = Text(r"[0-9a-f-]{36}")

@@ -1,8 +1,7 @@
 """The next choice in words."""
 
 from okr_tui.domain.keys import fingerprint, mask
-
-from .home import MODEL, Home
+from tests.cli.home import MODEL, Home
 
 
 def test_explain_as_json_in_full(home: Home) -> None:

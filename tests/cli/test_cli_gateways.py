@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from okr_tui.gateway.server import _Server
-from okr_tui.services.pool import Pool
-
-from .home import Home
+from okr_tui.services.live_pool import Pool
+from tests.cli.home import Home
 
 
 @contextmanager

@@ -6,9 +6,8 @@ import time
 import pytest
 
 from okr_tui.domain.keys import fingerprint, mask
-
-from .conftest import MakeHome
-from .home import MODEL, NOW, Home, Text
+from tests.cli.conftest import MakeHome
+from tests.cli.home import MODEL, NOW, Home, Text
 
 UUID = Text(r"[0-9a-f-]{36}")
 SESSION_END = "2026-10-08T16:01:00Z"

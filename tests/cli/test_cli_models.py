@@ -1,6 +1,6 @@
 """The models of the cloud."""
 
-from .home import NOW, Home
+from tests.cli.home import NOW, Home
 
 GPT_OSS = {
     "id": "gpt-oss:20b",

@@ -11,8 +11,7 @@ import pytest
 from okr_tui import __version__
 from okr_tui.cli.main import VERBS, root
 from okr_tui.cli.text import cells, cut, safe, table
-
-from .home import MODEL, Home
+from tests.cli.home import MODEL, Home
 
 HEAVY = ("httpx", "pydantic", "watchfiles", "textual", "rich", "starlette", "uvicorn", "asyncio")
 SCREEN = ("textual", "okr_tui.ui", "starlette", "uvicorn")

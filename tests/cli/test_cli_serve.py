@@ -8,9 +8,8 @@ import subprocess
 import httpx
 import pytest
 
-from okr_tui.domain.gateway import Options
-
-from .home import MODEL, Home
+from okr_tui.settings.gateway import Options
+from tests.cli.home import MODEL, Home
 
 
 def address(process: "subprocess.Popen[bytes]") -> str:

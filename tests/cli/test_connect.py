@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.services.presence import Presence, announced
-from okr_tui.store.locate import state_folder
-
-from .home import Home, Ran
+from okr_tui.services.gateway_registry import Presence, announced
+from okr_tui.store.factory import state_folder
+from tests.cli.home import Home, Ran
 
 DEFAULT = "http://127.0.0.1:11435"
 REAL = "http://127.0.0.1:40001"

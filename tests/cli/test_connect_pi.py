@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .home import MODEL, Home
-from .test_connect import DEFAULT, REAL, connected, running, token
+from tests.cli.home import MODEL, Home
+from tests.cli.test_connect import DEFAULT, REAL, connected, running, token
 
 SECRET = "hidden-key-0123456789abcdef"
 MINE = '{\n  "providers": {\n    "mine": {}, // at home\n  },\n}\n'

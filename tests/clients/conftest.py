@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.place import Place, running
 from tests.gateway.conftest import gateway, house
-
-from .place import Place, running
 
 __all__ = ["gateway", "house"]
 

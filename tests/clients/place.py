@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
-from okr_tui.gateway.token import load_token
-from okr_tui.store.locate import state_folder
-from tests.services.house import QUICK
+from okr_tui.gateway.tokens import load_token
+from okr_tui.store.factory import state_folder
+from tests.house import QUICK
 
 SECONDS = 45
 ACCOUNTS = ("amber", "birch", "cedar")

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.services.house import House
-
-from .place import ACCOUNTS
+from tests.clients.place import ACCOUNTS
+from tests.house import House
 
 GREETING = "Hello! I am doing well"
 QUESTION = "What is the weather in Oslo?"

@@ -6,10 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
 from tests.gateway.gate import HELLO, TOKEN, Gate
-from tests.services.house import MODEL, House
-
-from .samples import GREETING, QUESTION, collect, spend, weather
+from tests.house import MODEL, House
 
 anthropic = pytest.importorskip("anthropic", reason="the Python package anthropic is not installed: '.[dev]'")
 MESSAGES = "/v1/messages"

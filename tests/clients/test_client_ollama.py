@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from okr_tui.demo.state import fingerprint
+from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
 from tests.gateway.gate import HELLO, TOKEN, Gate
-from tests.services.house import MODEL, House
-
-from .samples import GREETING, QUESTION, collect, spend, weather
+from tests.house import MODEL, House
 
 ollama = pytest.importorskip("ollama", reason="the Python package ollama is not installed: '.[dev]'")
 CHAT = "/api/chat"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from .installed import HERE, node, node_package
-from .place import Place
+from tests.clients.installed import HERE, node, node_package
+from tests.clients.place import Place
 
 GREETING = "Hello! I am doing well"
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.clients.place import running
+from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
 from tests.gateway.gate import HELLO, TOKEN, Gate
-from tests.services.house import MODEL, House
-
-from .place import running
-from .samples import GREETING, QUESTION, collect, spend, weather
+from tests.house import MODEL, House
 
 openai = pytest.importorskip("openai", reason="the Python package openai is not installed: '.[dev]'")
 CHAT = "/v1/chat/completions"

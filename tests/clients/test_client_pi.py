@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from .installed import node, node_package
-from .place import Place, Ran
+from tests.clients.installed import node, node_package
+from tests.clients.place import Place, Ran
 
 CHAT = "/v1/chat/completions"
 VERSIONS = {

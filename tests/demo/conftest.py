@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from .visitor import Visit, Visitor, visiting
+from tests.demo.visitor import GatewayRequest, Visitor, visiting
 
 
 @pytest.fixture
-def visit() -> Visit:
+def visit() -> GatewayRequest:
     """Serve any scenario."""
     return visiting
 

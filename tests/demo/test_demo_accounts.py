@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from .visitor import Visit, Visitor
+from tests.demo.visitor import GatewayRequest, Visitor
 
 
 async def used(visitor: Visitor, name: str) -> dict[str, float]:
@@ -15,7 +15,7 @@ async def used(visitor: Visitor, name: str) -> dict[str, float]:
     return windows
 
 
-async def test_window_fills_with_use_refuses_when_full_and_resets_on_its_grid(visit: Visit) -> None:
+async def test_window_fills_with_use_refuses_when_full_and_resets_on_its_grid(visit: GatewayRequest) -> None:
     async with visit("day") as visitor:
         before = await used(visitor, "birch")
         assert (await visitor.chat("birch 1")).status_code == 200
@@ -34,7 +34,7 @@ async def test_window_fills_with_use_refuses_when_full_and_resets_on_its_grid(vi
         assert (await visitor.chat("birch 1")).status_code == 200
 
 
-async def test_speed_divides_the_windows(visit: Visit) -> None:
+async def test_speed_divides_the_windows(visit: GatewayRequest) -> None:
     async with visit("day", speed=10) as visitor:
         included = (await visitor.get("/api/balance", "amber 1")).json()["included"]
         assert included["session"]["resets_at"] == "2027-01-15T08:00:06Z"
@@ -96,7 +96,7 @@ async def test_slots_limit_what_runs_at_once_and_come_back(calm: Visitor) -> Non
     assert (await calm.chat("amber 1")).status_code == 429
 
 
-async def test_answer_takes_time_when_it_has_a_pace(visit: Visit) -> None:
+async def test_answer_takes_time_when_it_has_a_pace(visit: GatewayRequest) -> None:
     async with visit(pace=0.001) as visitor:
         whole = await visitor.chat("amber 1", stream=False)
         assert (await visitor.chat("amber 1")).status_code == whole.status_code == 200
@@ -117,7 +117,7 @@ async def test_request_log_tells_who_was_asked_what_but_no_key(calm: Visitor) ->
     assert (await calm.client.get("/_demo/requests")).json() == {"requests": []}
 
 
-async def test_keys_are_shaped_like_real_ones_and_always_the_same(visit: Visit) -> None:
+async def test_keys_are_shaped_like_real_ones_and_always_the_same(visit: GatewayRequest) -> None:
     async with visit("day") as first, visit("day") as second:
         assert first.cloud.keys == second.cloud.keys
         assert [label for _, label in first.cloud.keys] == ["amber 1", "amber 2", "birch 1", "cedar 1"]

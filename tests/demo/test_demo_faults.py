@@ -10,8 +10,7 @@ import pytest
 import pytest_asyncio
 
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
-
-from .visitor import MODEL, Visit, Visitor, visiting
+from tests.demo.visitor import MODEL, GatewayRequest, Visitor, visiting
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -105,7 +104,7 @@ async def test_dropped_connection_never_answers(calm: Visitor) -> None:
     assert calm.cloud.state.requests[-1].status is None
 
 
-async def test_slow_first_byte_is_late_and_then_whole(visit: Visit) -> None:
+async def test_slow_first_byte_is_late_and_then_whole(visit: GatewayRequest) -> None:
     async with visit(speed=100) as visitor:
         await visitor.control("faults", fault="slow-first-byte", seconds=1)
         assert (await visitor.chat("amber 1")).status_code == 200
@@ -126,7 +125,7 @@ async def test_silence_lasts_until_the_caller_leaves(calm: Visitor, fault: str) 
             await calm.client.get("/_demo/state")
 
 
-async def test_server_ends_while_requests_hang(visit: Visit) -> None:
+async def test_server_ends_while_requests_hang(visit: GatewayRequest) -> None:
     async with visit() as visitor:
         await visitor.control("faults", fault="hang", times=None)
         waiting = asyncio.create_task(visitor.chat("amber 1"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .visitor import MODEL, Visitor
+from tests.demo.visitor import MODEL, Visitor
 
 RESPONSES = "/v1/responses"
 WEATHER = {

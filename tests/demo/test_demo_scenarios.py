@@ -3,8 +3,7 @@
 import pytest
 
 from okr_tui.demo import SCENARIOS
-
-from .visitor import Visit, Visitor
+from tests.demo.visitor import GatewayRequest, Visitor
 
 LABELS = ("amber 1", "amber 2", "birch 1", "cedar 1")
 SECONDS_BETWEEN_CHATS = 1.5
@@ -28,7 +27,7 @@ async def play(visitor: Visitor, seconds: float) -> list[tuple[float, str, int]]
     return answers
 
 
-async def test_day_spends_returns_revokes_and_refills(visit: Visit) -> None:
+async def test_day_spends_returns_revokes_and_refills(visit: GatewayRequest) -> None:
     async with visit("day") as visitor:
         answers = await play(visitor, 210)
     amber = [(moment, status) for moment, label, status in answers if label == "amber 1"]
@@ -47,12 +46,12 @@ async def test_day_spends_returns_revokes_and_refills(visit: Visit) -> None:
     assert any(status == 200 for moment, status in cedar if moment >= 120)
 
 
-async def test_calm_never_fails(visit: Visit) -> None:
+async def test_calm_never_fails(visit: GatewayRequest) -> None:
     async with visit("calm") as visitor:
         assert {status for _, _, status in await play(visitor, 90)} == {200}
 
 
-async def test_spent_has_nothing_until_the_first_return(visit: Visit) -> None:
+async def test_spent_has_nothing_until_the_first_return(visit: GatewayRequest) -> None:
     async with visit("spent") as visitor:
         assert set((await statuses(visitor)).values()) == {429}
         visitor.clock.now += 30
@@ -63,7 +62,7 @@ async def test_spent_has_nothing_until_the_first_return(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("elapsed", [0, 60, 600])
-async def test_outage_comes_again_and_again(visit: Visit, elapsed: float) -> None:
+async def test_outage_comes_again_and_again(visit: GatewayRequest, elapsed: float) -> None:
     async with visit("outage") as visitor:
         visitor.clock.now += elapsed
         assert set((await statuses(visitor)).values()) == {200}
@@ -73,7 +72,7 @@ async def test_outage_comes_again_and_again(visit: Visit, elapsed: float) -> Non
         assert set((await statuses(visitor)).values()) == {200}
 
 
-async def test_crowded_has_no_free_slot_for_a_while(visit: Visit) -> None:
+async def test_crowded_has_no_free_slot_for_a_while(visit: GatewayRequest) -> None:
     async with visit("crowded") as visitor:
         assert set((await statuses(visitor)).values()) == {200}
         visitor.clock.now += 11
@@ -82,7 +81,7 @@ async def test_crowded_has_no_free_slot_for_a_while(visit: Visit) -> None:
         assert (await statuses(visitor))["amber 1"] == 200
 
 
-async def test_revoked_leaves_some_keys_alive(visit: Visit) -> None:
+async def test_revoked_leaves_some_keys_alive(visit: GatewayRequest) -> None:
     async with visit("revoked") as visitor:
         assert await statuses(visitor) == {
             "amber 1": 401,
@@ -94,6 +93,6 @@ async def test_revoked_leaves_some_keys_alive(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_every_scenario_starts_and_names_itself(visit: Visit, name: str) -> None:
+async def test_every_scenario_starts_and_names_itself(visit: GatewayRequest, name: str) -> None:
     async with visit(name) as visitor:
         assert (await visitor.client.get("/_demo/state")).json()["scenario"] == name

@@ -6,8 +6,7 @@ from itertools import pairwise
 import pytest
 
 from okr_tui.demo.models import MODELS
-
-from .visitor import MODEL, Visitor
+from tests.demo.visitor import MODEL, Visitor
 
 WEATHER = {
     "type": "function",

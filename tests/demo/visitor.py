@@ -53,7 +53,7 @@ class Visitor:
         return await self.client.post(f"/_demo/{path}", json=body)
 
 
-Visit = Callable[..., AbstractAsyncContextManager[Visitor]]
+GatewayRequest = Callable[..., AbstractAsyncContextManager[Visitor]]
 
 
 @asynccontextmanager

@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.services.house import MODEL
-
-from .wire import head
+from tests.gateway.wire import head
+from tests.house import MODEL
 
 Tail = Literal["refused", "declined", "kept", "either", "ended"]
 GOOD_WORDS = ("good",)

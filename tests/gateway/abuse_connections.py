@@ -1,8 +1,8 @@
 """What one connection carries: other protocols, several requests at once, more than one, half a one."""
 
-from .abuse import GOOD, HIDDEN, SECOND, SIZE, Case, declined, either, probe, spoiled, taken
-from .abuse_framing import CHUNK, CHUNKED, NEXT
-from .wire import chunked, head, sized
+from tests.gateway.abuse import GOOD, HIDDEN, SECOND, SIZE, Case, declined, either, probe, spoiled, taken
+from tests.gateway.abuse_framing import CHUNK, CHUNKED, NEXT
+from tests.gateway.wire import chunked, head, sized
 
 OLD = b"HTTP/1.0"
 H2C = (

@@ -1,10 +1,9 @@
 """Heads of requests: header lines, the host, the request line, its target, and how long all that is."""
 
 from okr_tui.gateway.guard import LONGEST_HEAD
-
-from .abuse import GOOD, SIZE, Case, declined, either, named, probe, refused, taken, unfinished
-from .gate import TOKEN
-from .wire import head, sized
+from tests.gateway.abuse import GOOD, SIZE, Case, declined, either, named, probe, refused, taken, unfinished
+from tests.gateway.gate import TOKEN
+from tests.gateway.wire import head, sized
 
 
 def line(text: bytes) -> bytes:

@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.server import listen, serving
-from okr_tui.gateway.transport import Transport
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 
 HOST = "127.0.0.1"
@@ -96,8 +96,8 @@ async def gateway(upstream: str, keys: Sequence[str] = KEYS) -> AsyncIterator[AS
         settings.write_text(json.dumps(document))
         settings.chmod(0o600)
         sources = Sources(settings, Path(folder), {})
-        async with Keyring.open(sources, client="gateway", transport=Transport()) as keyring:
-            yield Gateway(keyring, SecretStr(TOKEN), HOST, status=dict, trouble=show)
+        async with PoolService.open(sources, client="gateway", transport=Transport()) as service:
+            yield Gateway(service, SecretStr(TOKEN), HOST, status=dict, trouble=show)
 
 
 async def serve(make: Make, upstream: str, ready: Pipe) -> None:

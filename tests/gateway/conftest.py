@@ -8,21 +8,20 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.services.house import House, living
-
-from .abuse import question
-from .gate import Gate, gate_of, scripted
-from .stage import IDLE, SHORT, Repeater, Stage, word_of
-from .wire import sized, wired
+from tests.gateway.abuse import question
+from tests.gateway.gate import Gate, gate_of, scripted
+from tests.gateway.stage import IDLE, SHORT, Repeater, Stage, word_of
+from tests.gateway.wire import sized, wired
+from tests.house import House, living
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """Four keys of three known accounts on a cloud where nothing fails by itself."""
     async with living(tmp_path) as made:
-        async with made.open() as keyring:
-            for key in keyring.pool.roster.keys:
-                await keyring.meter.identity(key)
+        async with made.open() as service:
+            for key in service.pool.config.keys:
+                await service.quota_poller.identity(key)
         yield made
 
 
@@ -64,4 +63,4 @@ async def stage(lasting_stage: Stage, caplog: pytest.LogCaptureFixture) -> Async
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that waits for the rest of a request only for a moment."""
     monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", SHORT)
-    monkeypatch.setattr("okr_tui.gateway.body.SECONDS", SHORT)
+    monkeypatch.setattr("okr_tui.gateway.request.SECONDS", SHORT)

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.records import Attempt
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.server import listen, serving
-from okr_tui.gateway.transport import Transport
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
-from tests.services.house import MODEL, House
+from tests.house import MODEL, House
 
 TOKEN = "0123456789abcdef" * 2
 HOST = "127.0.0.1"
@@ -39,7 +39,7 @@ class Gate:
     """A gateway that runs, and a client of it that has the token."""
 
     url: str
-    keyring: Keyring
+    service: PoolService
     client: httpx.AsyncClient
     access: list[Mapping[str, Any]] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Gate:
 
     async def attempts(self) -> list[Attempt]:
         """What the log says of requests."""
-        records = [item.record for item in await self.keyring.pool.store.read()]
+        records = [item.record for item in await self.service.pool.store.read()]
         return [record for record in records if isinstance(record, Attempt)]
 
     async def logged(self, count: int) -> list[Mapping[str, Any]]:
@@ -63,7 +63,7 @@ class Gate:
     async def settled(self, count: int) -> list[Attempt]:
         """The requests in the log, once there are so many."""
         async with asyncio.timeout(10):
-            async for _ in self.keyring.pool.changes():
+            async for _ in self.service.pool.changes():
                 if len(found := await self.attempts()) >= count:
                     return found
         raise AssertionError("the log ended")
@@ -75,15 +75,15 @@ def body(path: str, **changes: object) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def gate(keyring: Keyring, host: str = HOST, token: str = TOKEN) -> AsyncGenerator[Gate, None]:
+async def gate(service: PoolService, host: str = HOST, token: str = TOKEN) -> AsyncGenerator[Gate, None]:
     """A gateway over a keyring."""
     access: list[Mapping[str, Any]] = []
     trouble: list[str] = []
     application = Gateway(
-        keyring,
+        service,
         SecretStr(token),
         host,
-        status=lambda: {"cloud_url": keyring.cloud.url},
+        status=lambda: {"cloud_url": service.cloud.url},
         access=access.append,
         trouble=trouble.append,
     )
@@ -95,7 +95,7 @@ async def gate(keyring: Keyring, host: str = HOST, token: str = TOKEN) -> AsyncG
                 base_url=url, headers={"authorization": f"Bearer {token}"}, trust_env=False
             ) as client,
         ):
-            yield Gate(url, keyring, client, access, trouble)
+            yield Gate(url, service, client, access, trouble)
 
 
 @asynccontextmanager
@@ -103,10 +103,10 @@ async def gate_of(house: House) -> AsyncGenerator[Gate, None]:
     """A gateway of a house, with the transport that it has in life."""
     sources = Sources(house.settings_file, house.home / "project", house.environment)
     async with (
-        Keyring.open(
+        PoolService.open(
             sources, client="gateway", watching=False, clock=house.clock, transport=Transport()
-        ) as keyring,
-        gate(keyring) as made,
+        ) as service,
+        gate(service) as made,
     ):
         yield made
 

@@ -14,9 +14,8 @@ from pydantic import SecretStr
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, DaemonGuard
 from okr_tui.gateway.server import listen, serving
-from tests.services.house import START
-
-from .gate import TOKEN, Gate
+from tests.gateway.gate import TOKEN, Gate
+from tests.house import START
 
 VERSION = "0.40.12"
 
@@ -67,12 +66,12 @@ class Daemon:
 @asynccontextmanager
 async def opened(gateway: Gate, files: Sequence[Path]) -> AsyncGenerator[Gate, None]:
     """The daemon's port of a gateway, with a client that shows nothing by itself."""
-    guard = DaemonGuard.open(files, gateway.keyring.clock)
+    guard = DaemonGuard.open(files, gateway.service.clock)
     application = Gateway(
-        gateway.keyring,
+        gateway.service,
         SecretStr(TOKEN),
         HOST,
-        status=lambda: {"cloud_url": gateway.keyring.cloud.url},
+        status=lambda: {"cloud_url": gateway.service.cloud.url},
         access=gateway.access.append,
         trouble=gateway.trouble.append,
     )

@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .gate import Gate, Script
-from .wire import SECONDS, Wire
+from tests.gateway.gate import Gate, Script
+from tests.gateway.wire import SECONDS, Wire
 
 IDLE = 1
 """Seconds that it keeps a connection on which nothing comes."""

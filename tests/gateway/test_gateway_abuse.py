@@ -6,12 +6,12 @@ import re
 import pytest
 from starlette.requests import Request
 
-from .abuse import Case, probe, question
-from .abuse_connections import CONNECTIONS
-from .abuse_framing import FRAMING
-from .abuse_heads import HEADS
-from .stage import Stage
-from .wire import Answer, Wire, wired
+from tests.gateway.abuse import Case, probe, question
+from tests.gateway.abuse_connections import CONNECTIONS
+from tests.gateway.abuse_framing import FRAMING
+from tests.gateway.abuse_heads import HEADS
+from tests.gateway.stage import Stage
+from tests.gateway.wire import Answer, Wire, wired
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from okr_tui.domain.models import bare_name
-from okr_tui.gateway.asked import look
-from okr_tui.gateway.dialects import FailureError
+from okr_tui.gateway.errors import FailureError
+from okr_tui.gateway.parse import look
 
 ANY = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(),

@@ -7,14 +7,13 @@ import httpx
 import pytest
 import zstandard
 
-from okr_tui.gateway import body as bodies
-from okr_tui.gateway.asked import look
-from okr_tui.gateway.body import unpack
-from okr_tui.gateway.dialects import FailureError
-from tests.services.house import House
-
-from .gate import BODIES, TOKEN, Gate, Script, scripted, stream
-from .samples import CLOSINGS, OPENINGS, PIECES
+from okr_tui.gateway import request as bodies
+from okr_tui.gateway.errors import FailureError
+from okr_tui.gateway.parse import look
+from okr_tui.gateway.request import unpack
+from tests.gateway.gate import BODIES, TOKEN, Gate, Script, scripted, stream
+from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
+from tests.house import House
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 

@@ -14,13 +14,12 @@ import h11
 import pytest
 from starlette.responses import Response
 
-from tests.services.house import House
-
-from .abuse import probe
-from .abuse_framing import CHUNKED
-from .gate import BODIES, HOST, Gate, Script, body, gate_of, joined, scripted, stream
-from .samples import CLOSINGS, ERRORS, OPENINGS, PIECES
-from .wire import head, sized, wired
+from tests.gateway.abuse import probe
+from tests.gateway.abuse_framing import CHUNKED
+from tests.gateway.gate import BODIES, HOST, Gate, Script, body, gate_of, joined, scripted, stream
+from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES
+from tests.gateway.wire import head, sized, wired
+from tests.house import House
 
 PATH = "/api/chat"
 FIRST, LAST = PIECES[PATH][0], CLOSINGS[PATH][0]

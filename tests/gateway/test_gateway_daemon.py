@@ -10,11 +10,10 @@ from pydantic import SecretStr
 
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, WINDOW, DaemonGuard, identity_files
-from tests.services.house import MODEL, START, House
-
-from .gate import TOKEN, Gate, Script, body, scripted, stream
-from .samples import CLOSINGS, OPENINGS, PIECES
-from .signing import VERSION, Daemon, opened
+from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream
+from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
+from tests.gateway.signing import VERSION, Daemon, opened
+from tests.house import MODEL, START, House
 
 
 @pytest.fixture
@@ -216,14 +215,14 @@ async def test_fail_over_through_this_port(house: House, port: Gate, daemon: Dae
 async def test_one_gateway_serves_both_ports(gateway: Gate, daemon: Daemon, files: list[Path]) -> None:
     heard: list[Mapping[str, object]] = []
     application = Gateway(
-        gateway.keyring,
+        gateway.service,
         SecretStr(TOKEN),
         HOST,
         status=dict,
         access=heard.append,
         trouble=gateway.trouble.append,
     )
-    behind = application.behind(DaemonGuard.open(files, gateway.keyring.clock))
+    behind = application.behind(DaemonGuard.open(files, gateway.service.clock))
     bearer = {"authorization": f"Bearer {TOKEN}"}
     signed = daemon.request(gateway, "GET", "/metrics")
     async with (

@@ -7,11 +7,10 @@ import pytest
 
 from okr_tui.domain.errors import CloudError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.gateway.failures import cut_off, failure_of
-from tests.services.house import House
-
-from .gate import Gate, body
-from .samples import REPEATS
+from okr_tui.gateway.errors import cut_off, failure_of
+from tests.gateway.gate import Gate, body
+from tests.gateway.samples import REPEATS
+from tests.house import House
 
 PATHS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 ACCOUNTS = ("amber", "birch", "cedar")
@@ -84,7 +83,7 @@ async def test_keys_that_are_refused_are_502_and_never_401(house: House, gateway
 
 async def test_no_key_is_502(house: House, gateway: Gate) -> None:
     house.write_settings(apiKeys=[])
-    await gateway.keyring.reload()
+    await gateway.service.reload()
     response = await gateway.post("/v1/chat/completions")
     assert response.status_code == 502
     assert "no key is configured" in message("/v1/chat/completions", response)
@@ -121,7 +120,7 @@ async def test_embeddings_are_not_offered_and_no_key_suffers(gateway: Gate) -> N
     response = await gateway.client.post("/api/embed", json={"model": "gpt-oss:20b", "input": "x"})
     assert response.status_code == 404
     assert "no embeddings" in response.json()["error"]
-    assert gateway.keyring.snapshot.pool.keys[0].verdict.eligible
+    assert gateway.service.snapshot.pool.keys[0].verdict.eligible
 
 
 async def test_token_counting_is_not_the_models_fault(gateway: Gate) -> None:

@@ -7,13 +7,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from okr_tui.gateway.dialects import FailureError
+from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.guard import Guard
 from okr_tui.gateway.headers import by_name, query_upward, upward
-from tests.services.house import House
-
-from .gate import TOKEN, Gate, Script, body, scripted, stream
-from .samples import CLOSINGS, OPENINGS, PIECES
+from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream
+from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
+from tests.house import House
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 

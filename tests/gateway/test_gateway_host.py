@@ -13,19 +13,19 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from okr_tui.chat.messages import Finished
 from okr_tui.cli.hosting import hosting
 from okr_tui.cli.invocation import Invocation
-from okr_tui.domain.chat import Delta, Finished
+from okr_tui.cloud.aiohttp_transport import Transport
+from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.server import _Server, listen, serving
-from okr_tui.gateway.transport import Transport
-from okr_tui.services.keyring import Keyring
-from okr_tui.services.presence import running_gateway
+from okr_tui.services.gateway_registry import running_gateway
+from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import GatewayView
-from tests.services.house import House, asking, until
+from tests.gateway.gate import HOST, body, stream
+from tests.house import House, asking, until
 from tests.services.processes import announcing
-
-from .gate import HOST, body, stream
 
 STOPPED = GatewayView()
 PART = b'{"message":{"role":"assistant","content":"a"},"done":false}\n'
@@ -45,14 +45,14 @@ def state_of(house: House) -> Path:
 
 
 @asynccontextmanager
-async def dashboard(house: House) -> AsyncIterator[Keyring]:
+async def dashboard(house: House) -> AsyncIterator[PoolService]:
     """The service of a dashboard that can run a gateway."""
     invocation = Invocation(
         house.settings_file, house.home / "project", environment=house.environment, state=state_of(house)
     )
-    async with house.open(client="dashboard", watching=True) as keyring:
-        await keyring.host(hosting(invocation, keyring))
-        yield keyring
+    async with house.open(client="dashboard", watching=True) as service:
+        await service.host(hosting(invocation, service))
+        yield service
 
 
 @asynccontextmanager
@@ -72,11 +72,11 @@ async def slow_cloud(house: House) -> AsyncIterator[asyncio.Event]:
             yield following
 
 
-def client(house: House, keyring: Keyring) -> httpx.AsyncClient:
+def client(house: House, service: PoolService) -> httpx.AsyncClient:
     """A client of the gateway that runs, with its token."""
     token = (state_of(house) / "gateway-token").read_text().strip()
     return httpx.AsyncClient(
-        base_url=keyring.snapshot.gateway.url or "",
+        base_url=service.snapshot.gateway.url or "",
         headers={"authorization": f"Bearer {token}"},
         trust_env=False,
     )
@@ -90,67 +90,67 @@ def free(house: House) -> House:
 
 
 async def test_it_answers_from_start_to_stop(free: House) -> None:
-    async with dashboard(free) as keyring:
-        assert keyring.snapshot.gateway == STOPPED
-        said = await keyring.switch_gateway()
-        view = keyring.snapshot.gateway
+    async with dashboard(free) as service:
+        assert service.snapshot.gateway == STOPPED
+        said = await service.switch_gateway()
+        view = service.snapshot.gateway
         assert view.url
         assert view.url in said
         presence = running_gateway(state_of(free))
         assert presence
         assert presence.url == view.url
-        async with client(free, keyring) as caller:
+        async with client(free, service) as caller:
             answer = await caller.post("/api/chat", json=body("/api/chat"))
             status = (await caller.get("/okr/status")).json()
         assert b'"done":true' in answer.content
         assert status["gateway"] == {"url": view.url}
-        await until(keyring, lambda shown: any("gateway" in entry.detail for entry in shown.entries))
-        assert await keyring.switch_gateway() == "Gateway stopped"
-        assert keyring.snapshot.gateway == STOPPED
+        await until(service, lambda shown: any("gateway" in entry.detail for entry in shown.entries))
+        assert await service.switch_gateway() == "Gateway stopped"
+        assert service.snapshot.gateway == STOPPED
         assert running_gateway(state_of(free)) is None
         with pytest.raises(OSError, match=r".*"):
             socket.create_connection((HOST, httpx.URL(view.url).port or 0)).close()
-        assert "Gateway on" in await keyring.switch_gateway()
+        assert "Gateway on" in await service.switch_gateway()
     assert running_gateway(state_of(free)) is None
 
 
 async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: House) -> None:
-    async with slow_cloud(free) as following, dashboard(free) as keyring:
-        cloud, events = keyring.cloud, asking(keyring)
+    async with slow_cloud(free) as following, dashboard(free) as service:
+        cloud, events = service.cloud, asking(service)
         await anext(event async for event in events if isinstance(event, Delta))
-        await keyring.switch_gateway()
-        assert isinstance(keyring.transport, Transport)
-        assert keyring.cloud is not cloud
+        await service.switch_gateway()
+        assert isinstance(service.transport, Transport)
+        assert service.cloud is not cloud
         following.set()
         assert isinstance([event async for event in events][-1], Finished)
-        faster = keyring.cloud
-        await keyring.switch_gateway()
-        await keyring.switch_gateway()
-        assert keyring.cloud is faster
+        faster = service.cloud
+        await service.switch_gateway()
+        await service.switch_gateway()
+        assert service.cloud is faster
 
 
 async def test_answers_under_way_get_time_to_end(free: House) -> None:
-    async with slow_cloud(free) as following, dashboard(free) as keyring:
-        await keyring.switch_gateway()
+    async with slow_cloud(free) as following, dashboard(free) as service:
+        await service.switch_gateway()
         async with (
-            client(free, keyring) as caller,
+            client(free, service) as caller,
             caller.stream("POST", "/api/chat", json=body("/api/chat")) as response,
         ):
             chunks = response.aiter_raw()
             assert await anext(chunks) == PART
-            stopping = asyncio.ensure_future(keyring.switch_gateway())
-            await until(keyring, lambda snapshot: snapshot.gateway.ending)
+            stopping = asyncio.ensure_future(service.switch_gateway())
+            await until(service, lambda snapshot: snapshot.gateway.ending)
             with pytest.raises(OkrError, match="is ending"):
-                await keyring.switch_gateway()
+                await service.switch_gateway()
             following.set()
             assert b"".join([chunk async for chunk in chunks]) == END
         assert await stopping == "Gateway stopped"
 
 
 async def test_closing_the_service_ends_it(free: House) -> None:
-    async with dashboard(free) as keyring:
-        await keyring.switch_gateway()
-        url = httpx.URL(keyring.snapshot.gateway.url or "")
+    async with dashboard(free) as service:
+        await service.switch_gateway()
+        url = httpx.URL(service.snapshot.gateway.url or "")
     with pytest.raises(OSError, match=r".*"):
         socket.create_connection((HOST, url.port or 0)).close()
 
@@ -161,21 +161,21 @@ async def test_closing_is_finished_however_often_it_is_cancelled(free: House) ->
         ready = asyncio.get_running_loop().create_future()
 
         async def screen() -> None:
-            async with dashboard(free) as keyring:
-                await keyring.switch_gateway()
-                ready.set_result(keyring)
+            async with dashboard(free) as service:
+                await service.switch_gateway()
+                ready.set_result(service)
                 await asyncio.Event().wait()
 
         shown = asyncio.create_task(screen())
-        keyring = await ready
+        service = await ready
         async with (
-            client(free, keyring) as caller,
+            client(free, service) as caller,
             caller.stream("POST", "/api/chat", json=body("/api/chat")) as response,
         ):
             chunks = response.aiter_raw()
             await anext(chunks)
             shown.cancel()
-            await until(keyring, lambda snapshot: snapshot.gateway.ending)
+            await until(service, lambda snapshot: snapshot.gateway.ending)
             shown.cancel()
             following.set()
             assert b"".join([chunk async for chunk in chunks]) == END
@@ -192,63 +192,63 @@ async def test_a_taken_port_is_said_until_it_works(house: House) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         settle_gateway(house, port=port)
-        async with dashboard(house) as keyring:
+        async with dashboard(house) as service:
             with pytest.raises(OkrError, match=f"port {port}: another program listens there; choose another"):
-                await keyring.switch_gateway()
-            error = keyring.snapshot.gateway.error
+                await service.switch_gateway()
+            error = service.snapshot.gateway.error
             assert error
             assert "okr-tui.gateway" in error
             taken.close()
-            await keyring.switch_gateway()
-            assert keyring.snapshot.gateway == GatewayView(f"http://{HOST}:{port}")
+            await service.switch_gateway()
+            assert service.snapshot.gateway == GatewayView(f"http://{HOST}:{port}")
 
 
 async def test_what_others_could_reach_is_not_started_here(house: House) -> None:
     settle_gateway(house, host="0.0.0.0", port=0)
-    async with dashboard(house) as keyring:
+    async with dashboard(house) as service:
         with pytest.raises(OkrError, match="okr-tui serve --expose"):
-            await keyring.switch_gateway()
+            await service.switch_gateway()
         assert running_gateway(state_of(house)) is None
 
 
 async def test_one_elsewhere_is_seen_and_not_doubled(free: House) -> None:
     elsewhere = GatewayView("http://127.0.0.1:4711", elsewhere=True)
-    async with dashboard(free) as keyring:
+    async with dashboard(free) as service:
         with announcing(state_of(free)) as process:
-            await until(keyring, lambda snapshot: snapshot.gateway == elsewhere)
+            await until(service, lambda snapshot: snapshot.gateway == elsewhere)
             with pytest.raises(OkrError, match=f"process {process.pid} already, at http://127.0.0.1:4711"):
-                await keyring.switch_gateway()
-            assert keyring.snapshot.gateway == elsewhere
-        await until(keyring, lambda snapshot: snapshot.gateway == STOPPED)
+                await service.switch_gateway()
+            assert service.snapshot.gateway == elsewhere
+        await until(service, lambda snapshot: snapshot.gateway == STOPPED)
     with announcing(state_of(free)):
-        async with dashboard(free) as keyring:
-            assert keyring.snapshot.gateway == elsewhere
+        async with dashboard(free) as service:
+            assert service.snapshot.gateway == elsewhere
 
 
 async def test_changed_settings_wait_for_the_next_start(free: House) -> None:
-    async with dashboard(free) as keyring:
-        await keyring.switch_gateway()
-        url = keyring.snapshot.gateway.url
+    async with dashboard(free) as service:
+        await service.switch_gateway()
+        url = service.snapshot.gateway.url
         settle_gateway(free, port=0, autostart=True)
-        await until(keyring, lambda snapshot: snapshot.gateway.autostart)
-        assert not keyring.snapshot.gateway.outdated
+        await until(service, lambda snapshot: snapshot.gateway.autostart)
+        assert not service.snapshot.gateway.outdated
         settle_gateway(free, port=1)
-        await until(keyring, lambda snapshot: snapshot.gateway.outdated)
-        assert keyring.snapshot.gateway.url == url
-        async with client(free, keyring) as caller:
+        await until(service, lambda snapshot: snapshot.gateway.outdated)
+        assert service.snapshot.gateway.url == url
+        async with client(free, service) as caller:
             assert (await caller.get("/healthz")).status_code == 200
         settle_gateway(free, port=0)
-        await until(keyring, lambda snapshot: not snapshot.gateway.outdated)
+        await until(service, lambda snapshot: not snapshot.gateway.outdated)
 
 
 async def test_settings_that_are_not_used_are_said(house: House) -> None:
     settle_gateway(house, port=0, hots="typo")
-    async with dashboard(house) as keyring:
-        await keyring.switch_gateway()
-        view = keyring.snapshot.gateway
+    async with dashboard(house) as service:
+        await service.switch_gateway()
+        view = service.snapshot.gateway
         assert view.url
         assert view.error is None
-        (problem,) = keyring.problems
+        (problem,) = service.problems
         assert problem.endswith(": okr-tui.gateway.hots: there is no such setting; it is not used")
 
 
@@ -260,16 +260,16 @@ async def test_a_server_that_fails_is_said(free: House, monkeypatch: pytest.Monk
         raise RuntimeError("no more sockets")
 
     monkeypatch.setattr(_Server, "main_loop", main_loop)
-    async with dashboard(free) as keyring:
-        await keyring.switch_gateway()
+    async with dashboard(free) as service:
+        await service.switch_gateway()
         failing.set()
-        snapshot = await until(keyring, lambda snapshot: snapshot.gateway.error is not None)
+        snapshot = await until(service, lambda snapshot: snapshot.gateway.error is not None)
         assert snapshot.gateway.url is None
         assert "no more sockets" in (snapshot.gateway.error or "")
         assert running_gateway(state_of(free)) is None
 
 
 async def test_a_service_without_a_host_says_who_has_one(house: House) -> None:
-    async with house.open() as keyring:
+    async with house.open() as service:
         with pytest.raises(OkrError, match="okr-tui serve"):
-            await keyring.switch_gateway()
+            await service.switch_gateway()

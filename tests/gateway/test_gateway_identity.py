@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
-from tests.services.house import ManualClock
-
-from .signing import Daemon
+from tests.gateway.signing import Daemon
+from tests.house import ManualClock
 
 
 def _missing(file: Path) -> None:

@@ -11,8 +11,8 @@ from contextlib import ExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from .gate import HOST, Gate
-from .wire import head
+from tests.gateway.gate import HOST, Gate
+from tests.gateway.wire import head
 
 COUNT = 2400
 AT_ONCE = 100

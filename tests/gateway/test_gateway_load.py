@@ -11,12 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.domain.keys import fingerprint
-from okr_tui.gateway.asked import look
-from okr_tui.gateway.body import receive_body
-from tests.services.house import MODEL, House
-
-from .gate import HELLO, TOKEN, Gate, Script, body, events, joined, scripted, stream
-from .samples import CLOSINGS, PIECES
+from okr_tui.gateway.parse import look
+from okr_tui.gateway.request import receive_body
+from tests.gateway.gate import HELLO, TOKEN, Gate, Script, body, events, joined, scripted, stream
+from tests.gateway.samples import CLOSINGS, PIECES
+from tests.house import MODEL, House
 
 PATH = "/v1/chat/completions"
 STREAMS = 64
@@ -52,13 +51,13 @@ async def test_a_key_spent_under_load_fails_no_stream(house: House) -> None:
     first = house.cloud.keys[0][0]
     async with scripted(house, cloud) as gateway:
         house.write_settings(policy={**WIDE, "queue_longest": STREAMS})
-        await gateway.keyring.reload()
+        await gateway.service.reload()
         early = [asyncio.create_task(gateway.post(PATH)) for _ in range(STREAMS // 2)]
         await begun(cloud, STREAMS // 2)
         cloud.spent = first
         late = [asyncio.create_task(gateway.post(PATH)) for _ in range(STREAMS // 2)]
         await begun(cloud, STREAMS)
-        flights = gateway.keyring.pool.in_flight.total()
+        flights = gateway.service.pool.in_flight.total()
         cloud.going_on.set()
         answers = await asyncio.gather(*early, *late)
         good = [attempt for attempt in await gateway.attempts() if attempt.outcome == "ok"]
@@ -67,7 +66,7 @@ async def test_a_key_spent_under_load_fails_no_stream(house: House) -> None:
                 await asyncio.sleep(0)
                 good = [attempt for attempt in await gateway.attempts() if attempt.outcome == "ok"]
         refused = [attempt for attempt in await gateway.attempts() if attempt.outcome != "ok"]
-        left = gateway.keyring.pool.in_flight.total()
+        left = gateway.service.pool.in_flight.total()
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.content for answer in answers} == {joined([*CHUNKS, *CLOSINGS[PATH]])}
     assert (flights, left) == (STREAMS, 0)
@@ -96,7 +95,7 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
         async with asyncio.timeout(10):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
-        row = gateway.keyring.snapshot.pool.keys[0]
+        row = gateway.service.snapshot.pool.keys[0]
         writer.transport.abort()
     assert (attempt.outcome, row.faults, row.in_flight) == ("cancelled", 0, 0)
     assert reader.at_eof() is False

@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from okr_tui import __version__
+from okr_tui.cloud.aiohttp_transport import Transport
+from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import OkrError
-from okr_tui.domain.gateway import Options, is_loopback, url
 from okr_tui.gateway.server import listen
-from okr_tui.gateway.token import NAME, load_token
-from okr_tui.gateway.transport import Transport
-from tests.services.house import MODEL, House
-
-from .gate import Gate
+from okr_tui.gateway.tokens import NAME, load_token
+from okr_tui.settings.gateway import Options
+from tests.gateway.gate import Gate
+from tests.house import MODEL, House
 
 
 async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
@@ -25,7 +25,7 @@ async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
     assert await get("/api/version") == {"version": __version__}
     assert await get("/api/ps") == {"models": []}
     assert await get("/api/status") == {"cloud": {"disabled": False, "source": "none"}}
-    assert await get("/okr/status") == {"cloud_url": gateway.keyring.cloud.url}
+    assert await get("/okr/status") == {"cloud_url": gateway.service.cloud.url}
     me = (await gateway.client.post("/api/me")).json()
     assert me["plan"] == "pro"
     assert me["id"]
@@ -71,10 +71,10 @@ async def test_metrics(house: House, gateway: Gate) -> None:
     await house.fault("session", account="amber")
     await gateway.post("/api/chat")
     await gateway.settled(2)
-    await gateway.keyring.meter.balance(gateway.keyring.pool.roster.keys[0])
+    await gateway.service.quota_poller.balance(gateway.service.pool.config.keys[0])
     answer = await gateway.client.get("/metrics")
     lines = answer.text.splitlines()
-    first, third = (gateway.keyring.pool.roster.keys[place].fingerprint for place in (0, 2))
+    first, third = (gateway.service.pool.config.keys[place].fingerprint for place in (0, 2))
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     for line in (
         f'okr_requests_total{{key="{first}",client="gateway",outcome="fault"}} 1',
@@ -104,7 +104,7 @@ async def test_what_nobody_expected_is_500_in_one_line(
     def broken() -> None:
         raise LookupError("nowhere")
 
-    monkeypatch.setattr(gateway.keyring.pool, "view", broken)
+    monkeypatch.setattr(gateway.service.pool, "view", broken)
     answer = await gateway.client.post("/api/me")
     assert (answer.status_code, answer.json()) == (500, {"error": "the gateway met an error of its own"})
     assert gateway.trouble == ["unexpected LookupError at POST /api/me: nowhere"]

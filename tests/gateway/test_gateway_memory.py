@@ -13,10 +13,9 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from okr_tui.demo import SCENARIOS, SimulatedCloud
-from okr_tui.gateway.body import LARGEST
-
-from .bench import used
-from .bench_targets import TOKEN, Pipe, gateway, served
+from okr_tui.gateway.request import LARGEST
+from tests.gateway.bench import used
+from tests.gateway.bench_targets import TOKEN, Pipe, gateway, served
 
 MIB = 1024 * 1024
 MODEL = "gemma4:31b"

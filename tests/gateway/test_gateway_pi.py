@@ -7,11 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import NoKeyError, PoolBlockedError
-from okr_tui.gateway.dialects import CLIENT_HEADER, PI, Failure, as_told
-from okr_tui.gateway.failures import failure_of
-from tests.services.house import House
-
-from .gate import Gate, Script, events, scripted, stream
+from okr_tui.gateway.errors import CLIENT_HEADER, PI, Failure, as_told, failure_of
+from tests.gateway.gate import Gate, Script, events, scripted, stream
+from tests.house import House
 
 # What makes pi 0.73 send the whole turn again; it looks for it in the status and the text together.
 REPEATED = re.compile(

@@ -6,10 +6,9 @@ import json
 import httpx
 import pytest
 
-from tests.services.house import MODEL, House
-
-from .gate import BODIES, Gate, Script, body, gate, joined, read, scripted, stream
-from .samples import CLOSINGS, ERRORS, OPENINGS, PIECES, REPEATS
+from tests.gateway.gate import BODIES, Gate, Script, body, gate, joined, read, scripted, stream
+from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES, REPEATS
+from tests.house import MODEL, House
 
 SIMULATED = ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/messages"]
 ENDS = {
@@ -165,7 +164,7 @@ async def test_a_caller_who_leaves_ends_the_clouds_answer_and_no_key_suffers(
         async with asyncio.timeout(10):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
-        row = gateway.keyring.snapshot.pool.keys[0]
+        row = gateway.service.snapshot.pool.keys[0]
     assert (attempt.outcome, row.faults, row.in_flight) == ("cancelled", 0, 0)
 
 
@@ -192,10 +191,10 @@ async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
     await house.fault("stream-stalled")
-    async with house.open() as keyring:
-        async with gate(keyring) as gateway:
+    async with house.open() as service:
+        async with gate(service) as gateway:
             asking = asyncio.create_task(gateway.post("/api/chat"))
-            while not keyring.pool.in_flight.total():  # noqa: ASYNC110 the loop has to run
+            while not service.pool.in_flight.total():  # noqa: ASYNC110 the loop has to run
                 await asyncio.sleep(0)
         with pytest.raises(httpx.HTTPError):
             await asking
@@ -204,7 +203,7 @@ async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
 
 async def test_a_full_account_makes_requests_wait_in_line(house: House, gateway: Gate) -> None:
     house.write_settings(apiKeys=[house.cloud.keys[0][0]])
-    await gateway.keyring.reload()
+    await gateway.service.reload()
     answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
     assert {attempt.outcome for attempt in await gateway.attempts()} == {"ok"}

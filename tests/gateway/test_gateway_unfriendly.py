@@ -6,11 +6,11 @@ import struct
 
 import pytest
 
-from .abuse import GOOD, SECOND, SIZE, probe, question
-from .abuse_connections import CUT
-from .abuse_framing import CHUNK, CHUNKED, NEXT
-from .stage import Stage, word_of
-from .wire import head, sized, wired
+from tests.gateway.abuse import GOOD, SECOND, SIZE, probe, question
+from tests.gateway.abuse_connections import CUT
+from tests.gateway.abuse_framing import CHUNK, CHUNKED, NEXT
+from tests.gateway.stage import Stage, word_of
+from tests.gateway.wire import head, sized, wired
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

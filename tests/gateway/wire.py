@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from .gate import HOST, TOKEN, Gate
+from tests.gateway.gate import HOST, TOKEN, Gate
 
 SECONDS = 10
 LINES_END = b"\r\n"

@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from okr_tui.domain.choice import Choice, Question, Roster
+from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
 from okr_tui.services.admission import Admission, Ticket
-from okr_tui.services.pool import Pool
+from okr_tui.services.live_pool import Pool
 from okr_tui.store.memory import MemoryStore
-
-from .house import ManualClock
+from tests.house import ManualClock
 
 FIRST, SECOND = (Key.of(f"a synthetic key number {place}", "global") for place in range(2))
 
@@ -30,12 +29,14 @@ class Line:
     clock: ManualClock = field(default_factory=ManualClock)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(MemoryStore(), Roster(self.keys, self.keys[0].fingerprint), self.policy, self.clock)
+        self.pool = Pool(
+            MemoryStore(), PoolConfig(self.keys, self.keys[0].fingerprint), self.policy, self.clock
+        )
         self.admission = Admission(self.pool)
         self.tasks: list[asyncio.Task[Ticket]] = []
 
-    def question(self) -> Question:
-        return Question(self.clock.time(), in_flight=self.pool.in_flight)
+    def question(self) -> SelectionRequest:
+        return SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight)
 
     async def join(self, *, same: Key | None = None) -> asyncio.Task[Ticket]:
         task = asyncio.create_task(self.admission.enter(self.question, refuse, same=same))
@@ -105,7 +106,7 @@ async def test_waiting_ends_with_the_patience_of_the_policy(line: Line) -> None:
 async def test_nobody_waits_for_a_key_that_is_left_out(line: Line) -> None:
     await line.join()
     waiting = line.admission.enter(
-        lambda: Question(0, in_flight=line.pool.in_flight, tried=frozenset({FIRST.fingerprint})),
+        lambda: SelectionRequest(0, in_flight=line.pool.in_flight, tried=frozenset({FIRST.fingerprint})),
         refuse,
         same=None,
     )

@@ -4,14 +4,13 @@ import asyncio
 
 import pytest
 
-from okr_tui.domain.choice import Roster
+from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.policy import Policy
 from okr_tui.services.background import TRY_AGAIN, Background
-from okr_tui.services.pool import Pool
+from okr_tui.services.live_pool import Pool
 from okr_tui.store.memory import MemoryStore
-
-from .house import ManualClock
+from tests.house import ManualClock
 
 
 class Broken(Exception):  # noqa: N818 stands for any defect
@@ -25,7 +24,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def background(clock: ManualClock) -> Background:
-    return Background(Pool(MemoryStore(), Roster(), Policy(), clock))
+    return Background(Pool(MemoryStore(), PoolConfig(), Policy(), clock))
 
 
 async def settle() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import mask
-
-from .house import House
+from tests.house import House
 
 
 async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the_answer(house: House) -> None:
@@ -15,47 +14,47 @@ async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the
     project.parent.mkdir(parents=True)
     document = {"pi-ollama": {"cloudUrl": f"{house.url}/other", "activeKeyIndex": 1}}
     project.write_text(json.dumps(document))
-    async with house.open() as keyring:
-        question = keyring.snapshot.settings.trust
+    async with house.open() as service:
+        question = service.snapshot.settings.trust
         assert question
         assert question.project_file == project
         assert question.wants == (f"send requests, with your own keys too, to {house.url}/other",)
-        assert "Refused" in await keyring.trust_project(trusted=False)
-        assert keyring.snapshot.settings.trust is None
-        assert keyring.cloud.url == house.url
-        assert "before" in await keyring.trust_project(trusted=False)
-        said = await keyring.use_key(3)
+        assert "Refused" in await service.trust_project(trusted=False)
+        assert service.snapshot.settings.trust is None
+        assert service.cloud.url == house.url
+        assert "before" in await service.trust_project(trusted=False)
+        said = await service.use_key(3)
         assert f"to {project}, which decides over global {house.settings_file}" in said
-        assert keyring.snapshot.settings.trust is None
-        await keyring.trust_project(trusted=True)
-        assert keyring.cloud.url == f"{house.url}/other"
-        await keyring.use_key(4)
-        assert keyring.cloud.url == f"{house.url}/other"
+        assert service.snapshot.settings.trust is None
+        await service.trust_project(trusted=True)
+        assert service.cloud.url == f"{house.url}/other"
+        await service.use_key(4)
+        assert service.cloud.url == f"{house.url}/other"
         project.write_text(project.read_text().replace("other", "third"))
-        await keyring.reload()
-        assert keyring.cloud.url == house.url
-        assert keyring.snapshot.settings.trust
+        await service.reload()
+        assert service.cloud.url == house.url
+        assert service.snapshot.settings.trust
     (answer,) = json.loads(house.settings_file.read_text())["okr-tui"]["trustedProjects"]
     assert answer["path"] == str(house.home / "project")
 
 
 async def test_without_a_project_there_is_nothing_to_trust(house: House) -> None:
-    async with house.open() as keyring:
+    async with house.open() as service:
         with pytest.raises(SettingsError, match="no content to decide on"):
-            await keyring.trust_project(trusted=True)
+            await service.trust_project(trusted=True)
 
 
 async def test_an_open_file_is_closed_on_order_only(house: House) -> None:
     house.settings_file.chmod(0o644)
-    async with house.open() as keyring:
-        assert keyring.snapshot.settings.open_to_others == house.settings_file
-        await keyring.use_key(2)
+    async with house.open() as service:
+        assert service.snapshot.settings.open_to_others == house.settings_file
+        await service.use_key(2)
         assert house.settings_file.stat().st_mode & 0o777 == 0o644
-        assert str(house.settings_file) in await keyring.close_file()
+        assert str(house.settings_file) in await service.close_file()
         assert house.settings_file.stat().st_mode & 0o777 == 0o600
-        assert keyring.snapshot.settings.open_to_others is None
+        assert service.snapshot.settings.open_to_others is None
         with pytest.raises(SettingsError, match="no settings file"):
-            await keyring.close_file()
+            await service.close_file()
 
 
 async def test_what_is_not_used_of_a_section_is_told_with_its_place(house: House) -> None:
@@ -70,8 +69,8 @@ async def test_what_is_not_used_of_a_section_is_told_with_its_place(house: House
         line = next(at for at, line in enumerate(lines, 1) if f'"{name}":' in line)
         return f"{house.settings_file}:{line}:"
 
-    async with house.open() as keyring:
-        policy, chat, gateway = keyring.problems
+    async with house.open() as service:
+        policy, chat, gateway = service.problems
         assert policy.startswith(place("nonsense"))
         assert policy.endswith(": okr-tui.policy.nonsense: there is no such setting; it is not used")
         assert chat.startswith(place("confirm"))
@@ -89,8 +88,8 @@ async def test_every_line_says_where_its_value_is_from(house: House) -> None:
     document = json.loads(house.settings_file.read_text())
     document["okr-tui"]["policy"] |= {"sends": 4, "note": house.cloud.keys[0][0]}
     house.settings_file.write_text(json.dumps(document, indent=2))
-    async with house.open() as keyring:
-        lines = {line.name: line for line in keyring.snapshot.settings.lines}
+    async with house.open() as service:
+        lines = {line.name: line for line in service.snapshot.settings.lines}
     assert lines["cloudUrl"].origin == f"global {house.settings_file}:4"
     assert lines["activeKeyIndex"].value == f"0, key 1 {mask(house.cloud.keys[0][0])}"
     assert lines["strategy"].origin == "default"

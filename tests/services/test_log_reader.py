@@ -4,20 +4,19 @@ import asyncio
 
 import pytest
 
-from okr_tui.domain.feed_filter import FeedFilter
+from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.records import Attempt, BalanceRead, Record
-from okr_tui.services.keyring import Keyring
-from okr_tui.store.base import Logged
-
-from .house import START, House, ask
+from okr_tui.services.pool_service import PoolService
+from okr_tui.store.base import LogEntry
+from tests.house import START, House, ask
 
 ALL = FeedFilter()
 TALK = 450
 
 
-def talk(keyring: Keyring) -> list[Record]:
+def talk(service: PoolService) -> list[Record]:
     """A request each second, every tenth by the second key."""
-    first, second = (key.fingerprint for key in keyring.pool.roster.keys[:2])
+    first, second = (key.fingerprint for key in service.pool.config.keys[:2])
     return [
         Attempt(
             at=START + number,
@@ -33,91 +32,91 @@ def talk(keyring: Keyring) -> list[Record]:
 
 
 async def test_the_whole_log_is_read_back_page_by_page_without_a_gap(house: House) -> None:
-    async with house.open() as keyring:
-        await keyring.pool.append(*talk(keyring))
+    async with house.open() as service:
+        await service.pool.append(*talk(service))
         models: list[str | None] = []
         before: int | None = None
         while True:
-            page = await keyring.history(ALL, before=before)
+            page = await service.history(ALL, before=before)
             models[:0] = [line.model for line in page.entries]
             before = page.first
             if page.ends:
                 break
         assert [name for name in models if name] == [f"model-{number}" for number in range(TALK)]
-        middle = next(line for line in keyring.snapshot.entries if line.model == "model-100")
-        page = await keyring.history(ALL, after=middle.sequence)
+        middle = next(line for line in service.snapshot.entries if line.model == "model-100")
+        page = await service.history(ALL, after=middle.sequence)
         assert page.entries[0].model == "model-101"
         assert not page.ends
-        page = await keyring.history(ALL, after=keyring.pool.sequence)
+        page = await service.history(ALL, after=service.pool.sequence)
         assert (page.entries, page.ends) == ((), True)
 
 
 async def test_only_wanted_lines_come_and_all_are_counted(house: House) -> None:
-    async with house.open() as keyring:
-        await keyring.pool.append(*talk(keyring))
-        second = keyring.pool.roster.keys[1].fingerprint
-        page = await keyring.history(FeedFilter(fingerprint=second))
+    async with house.open() as service:
+        await service.pool.append(*talk(service))
+        second = service.pool.config.keys[1].fingerprint
+        page = await service.history(FeedFilter(fingerprint=second))
         assert page.ends
         assert len(page.entries) == TALK / 10
         assert page.seen >= TALK
 
 
 async def test_a_fault_read_back_says_what_it_said_when_it_came(house: House) -> None:
-    async with house.open() as keyring:
+    async with house.open() as service:
         await house.fault("session", account="amber")
-        await ask(keyring)
-        live = [line for line in keyring.snapshot.entries if line.tone == "fault"]
-        page = await keyring.history(FeedFilter(faults_only=True))
+        await ask(service)
+        live = [line for line in service.snapshot.entries if line.tone == "fault"]
+        page = await service.history(FeedFilter(faults_only=True))
         assert [line.text for line in page.entries] == [line.text for line in live]
         assert page.entries[0].record == live[0].record
 
 
 async def test_orders_say_which_client_gave_them(house: House) -> None:
-    async with house.open(client="dashboard") as keyring:
-        await keyring.set_enabled(1, enabled=False)
-        assert [line.client for line in keyring.snapshot.entries][-1] == "dashboard"
+    async with house.open(client="dashboard") as service:
+        await service.set_enabled(1, enabled=False)
+        assert [line.client for line in service.snapshot.entries][-1] == "dashboard"
 
 
 async def test_a_trail_is_read_once_and_then_goes_on(house: House) -> None:
-    async with house.open() as keyring:
-        key = keyring.pool.roster.keys[0]
-        await keyring.test_key(1)
-        await ask(keyring)
-        trail = await keyring.trail(key.fingerprint)
+    async with house.open() as service:
+        key = service.pool.config.keys[0]
+        await service.test_key(1)
+        await ask(service)
+        trail = await service.trail(key.fingerprint)
         assert sum(tally.requests for tally in trail.tallies.values()) == 1
         assert trail.samples["session"]
         await house.clock.advance(60)
-        await keyring.test_key(2)
-        later = await keyring.trail(key.fingerprint)
+        await service.test_key(2)
+        later = await service.trail(key.fingerprint)
         assert len(later.samples["session"]) == len(trail.samples["session"]) + 1
-        other = await keyring.trail(keyring.pool.roster.keys[2].fingerprint)
+        other = await service.trail(service.pool.config.keys[2].fingerprint)
         assert not other.tallies
 
 
 async def test_trails_asked_for_at_once_read_the_log_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house.open() as keyring:
-        await keyring.pool.append(*talk(keyring))
-        read, places = keyring.pool.store.read, []
+    async with house.open() as service:
+        await service.pool.append(*talk(service))
+        read, places = service.pool.store.read, []
 
-        async def counted(after: int = 0, limit: int | None = None) -> list[Logged]:
+        async def counted(after: int = 0, limit: int | None = None) -> list[LogEntry]:
             places.append(after)
             return await read(after, limit)
 
-        monkeypatch.setattr(keyring.pool.store, "read", counted)
-        first, second = (key.fingerprint for key in keyring.pool.roster.keys[:2])
-        trails = await asyncio.gather(*(keyring.trail(name) for name in (first, first, second)))
+        monkeypatch.setattr(service.pool.store, "read", counted)
+        first, second = (key.fingerprint for key in service.pool.config.keys[:2])
+        trails = await asyncio.gather(*(service.trail(name) for name in (first, first, second)))
         assert [sum(tally.requests for tally in trail.tallies.values()) for trail in trails] == [405, 405, 45]
         assert 0 not in places
 
 
 async def test_a_start_tells_where_keys_came_back(house: House) -> None:
-    async with house.open() as keyring:
+    async with house.open() as service:
         await house.fault("rate-limit", account="amber")
-        await ask(keyring)
-        assert any(line.tone == "fault" for line in keyring.snapshot.entries)
+        await ask(service)
+        assert any(line.tone == "fault" for line in service.snapshot.entries)
     await house.clock.advance(400)
-    async with house.open() as keyring:
-        assert any("back: slowed is over" in line.text for line in keyring.snapshot.entries)
-        assert not any(isinstance(line.record, BalanceRead) for line in keyring.snapshot.entries)
+    async with house.open() as service:
+        assert any("back: slowed is over" in line.text for line in service.snapshot.entries)
+        assert not any(isinstance(line.record, BalanceRead) for line in service.snapshot.entries)

@@ -8,17 +8,16 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.health import State
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from okr_tui.store import sqlite
 from okr_tui.store.sqlite import SqliteStore
+from tests.house import House, ManualClock, ask, living, until
 
-from .house import House, ManualClock, ask, living, until
 
-
-async def limit_pages(keyring: Keyring, pages: int | None = None) -> None:
+async def limit_pages(service: PoolService, pages: int | None = None) -> None:
     """Let the log's file grow no further, or to so many pages."""
-    store = keyring.pool.store
+    store = service.pool.store
     assert isinstance(store, SqliteStore)
     if pages is None:
         (row,) = await store._database.execute_fetchall("pragma page_count")
@@ -27,21 +26,21 @@ async def limit_pages(keyring: Keyring, pages: int | None = None) -> None:
 
 
 async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(house: House) -> None:
-    async with house.open() as keyring:
-        await limit_pages(keyring)
+    async with house.open() as service:
+        await limit_pages(service)
         await house.fault("session", account="amber")
-        while keyring.pool.trouble is None:
-            await ask(keyring)
-        assert keyring.snapshot.pool.keys[0].state is State.SPENT
-        (said,) = keyring.snapshot.log
+        while service.pool.trouble is None:
+            await ask(service)
+        assert service.snapshot.pool.keys[0].state is State.SPENT
+        (said,) = service.snapshot.log
         assert "full" in said
         assert str(house.home / "log.db") in said
         before = len(await house.sent())
-        await ask(keyring)
+        await ask(service)
         assert not {1, 2} & set((await house.sent())[before:])
-        await limit_pages(keyring, 10_000)
-        await ask(keyring)
-        assert keyring.snapshot.log == ()
+        await limit_pages(service, 10_000)
+        await ask(service)
+        assert service.snapshot.log == ()
 
 
 async def test_a_log_that_another_program_holds_is_told_with_what_to_do(
@@ -64,12 +63,12 @@ async def test_a_clock_unlike_the_clouds_is_noticed(tmp_path: Path, ahead: float
     async with living(tmp_path) as house:
         cloud = house.clock
         house.clock = ManualClock(cloud.time() + ahead)
-        async with house.open() as keyring:
-            await keyring.inventory.refresh()
-            assert keyring.snapshot.clock_ahead == pytest.approx(told, abs=2)
+        async with house.open() as service:
+            await service.catalog.refresh()
+            assert service.snapshot.clock_ahead == pytest.approx(told, abs=2)
             await house.clock.advance(-ahead)
-            await keyring.inventory.refresh()
-            assert keyring.snapshot.clock_ahead == 0
+            await service.catalog.refresh()
+            assert service.snapshot.clock_ahead == 0
 
 
 def no_network(request: httpx.Request) -> httpx.Response:
@@ -77,20 +76,20 @@ def no_network(request: httpx.Request) -> httpx.Response:
 
 
 async def test_without_a_cloud_the_last_list_and_the_last_state_are_there_at_once(house: House) -> None:
-    async with house.open() as keyring:
-        await keyring.inventory.refresh()
+    async with house.open() as service:
+        await service.catalog.refresh()
         await house.fault("unauthorized", account="cedar")
-        await keyring.use_key(4)
-        await ask(keyring)
-        before = keyring.snapshot
+        await service.use_key(4)
+        await ask(service)
+        before = service.snapshot
     await house.clock.advance(2000)
     sources = Sources(house.settings_file, house.home / "project", {})
     transport = httpx.MockTransport(no_network)
-    async with Keyring.open(sources, clock=house.clock, transport=transport) as keyring:
-        first = keyring.snapshot
+    async with PoolService.open(sources, clock=house.clock, transport=transport) as service:
+        first = service.snapshot
         assert [row.model for row in first.models.rows] == [row.model for row in before.models.rows]
         assert first.models.refreshed_at == before.models.refreshed_at == first.at - 2000
         assert first.pool.keys[3].last_fault == before.pool.keys[3].last_fault is not None
         assert {entry.sequence for entry in before.entries} <= {entry.sequence for entry in first.entries}
-        later = await until(keyring, lambda snapshot: bool(snapshot.models.error))
+        later = await until(service, lambda snapshot: bool(snapshot.models.error))
         assert later.models.rows == first.models.rows

@@ -9,12 +9,11 @@ import pytest
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services.configuration import Configuration
-from okr_tui.services.keyring import Keyring
+from okr_tui.services.key_settings import SettingEdits
+from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import SettingLine
-from okr_tui.services.setting_edits import SettingEdits
 from okr_tui.settings.layers import Sources
-
-from .house import House
+from tests.house import House
 
 MODEL = "gpt-oss:20b"
 WHOLE = f"ollama-cloud/{MODEL}"
@@ -24,8 +23,8 @@ def root(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def line(keyring: Keyring, name: str) -> SettingLine:
-    return next(line for line in keyring.snapshot.settings.lines if line.name == name)
+def line(service: PoolService, name: str) -> SettingLine:
+    return next(line for line in service.snapshot.settings.lines if line.name == name)
 
 
 def add(path: Path, **values: object) -> None:
@@ -38,24 +37,24 @@ def project(house: House) -> Path:
     return house.home / "project" / ".pi" / "settings.json"
 
 
-async def favourites(keyring: Keyring) -> list[str]:
-    if not keyring.snapshot.models.rows:
-        await keyring.refresh_models()
-    return [row.model.id for row in keyring.snapshot.models.rows if row.favourite]
+async def favourites(service: PoolService) -> list[str]:
+    if not service.snapshot.models.rows:
+        await service.refresh_models()
+    return [row.model.id for row in service.snapshot.models.rows if row.favourite]
 
 
 async def test_without_a_list_the_first_favourite_begins_one_and_the_last_ends_it(house: House) -> None:
     before = root(house.settings_file)
-    async with house.open() as keyring:
-        said = await keyring.favour_model(MODEL, wanted=True)
+    async with house.open() as service:
+        said = await service.favour_model(MODEL, wanted=True)
         assert "favourites alone" in said
         assert str(house.settings_file) in said
-        assert await favourites(keyring) == [MODEL]
+        assert await favourites(service) == [MODEL]
         assert root(house.settings_file) == {**before, "enabledModels": [WHOLE]}
-        assert "was a favourite before" in await keyring.favour_model(MODEL, wanted=True)
-        said = await keyring.favour_model(MODEL, wanted=False)
+        assert "was a favourite before" in await service.favour_model(MODEL, wanted=True)
+        said = await service.favour_model(MODEL, wanted=False)
         assert "all models again" in said
-        assert await favourites(keyring) == []
+        assert await favourites(service) == []
         assert root(house.settings_file) == {**before, "enabledModels": []}
 
 
@@ -63,17 +62,17 @@ async def test_patterns_and_other_providers_stay_as_they_are(house: House) -> No
     text = '[ "anthropic/*",\n    "kimi-*", "ollama-cloud/gpt-oss:20b:high", "openai/gpt-oss:20b"]'
     add(house.settings_file, enabledModels="HERE")
     house.settings_file.write_text(house.settings_file.read_text().replace('"HERE"', text))
-    async with house.open() as keyring:
-        assert MODEL in await favourites(keyring)
-        assert any(name.startswith("kimi-") for name in await favourites(keyring))
-        await keyring.favour_model("kimi-k2.6", wanted=True)
+    async with house.open() as service:
+        assert MODEL in await favourites(service)
+        assert any(name.startswith("kimi-") for name in await favourites(service))
+        await service.favour_model("kimi-k2.6", wanted=True)
         assert text in house.settings_file.read_text()
         with pytest.raises(SettingsError, match=r'stays a favourite: the entry "kimi-\*"'):
-            await keyring.favour_model("kimi-k2.6", wanted=False)
+            await service.favour_model("kimi-k2.6", wanted=False)
         assert text in house.settings_file.read_text()
-        await keyring.favour_model(MODEL, wanted=False)
+        await service.favour_model(MODEL, wanted=False)
         assert '[ "anthropic/*",\n    "kimi-*", "openai/gpt-oss:20b"]' in house.settings_file.read_text()
-        await keyring.favour_model(MODEL, wanted=True)
+        await service.favour_model(MODEL, wanted=True)
         assert root(house.settings_file)["enabledModels"] == [
             "anthropic/*",
             "kimi-*",
@@ -85,11 +84,11 @@ async def test_patterns_and_other_providers_stay_as_they_are(house: House) -> No
 async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(house: House) -> None:
     add(house.settings_file, enabledModels=["ollama-cloud/kimi-k2.6"])
     add(project(house), enabledModels=[WHOLE], **{"pi-ollama": {"cloudUrl": f"{house.url}/other"}})
-    async with house.open() as keyring:
-        await keyring.trust_project(trusted=False)
-        assert await favourites(keyring) == [MODEL]
-        assert str(project(house)) in await keyring.favour_model("glm-5.2", wanted=True)
-        assert keyring.snapshot.settings.trust is None
+    async with house.open() as service:
+        await service.trust_project(trusted=False)
+        assert await favourites(service) == [MODEL]
+        assert str(project(house)) in await service.favour_model("glm-5.2", wanted=True)
+        assert service.snapshot.settings.trust is None
     assert root(project(house))["enabledModels"] == [WHOLE, "ollama-cloud/glm-5.2"]
     assert root(house.settings_file)["enabledModels"] == ["ollama-cloud/kimi-k2.6"]
 
@@ -97,10 +96,10 @@ async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(hous
 @pytest.mark.parametrize("wrong", ["gpt-oss:20b", {"a": 1}, 5])
 async def test_what_is_no_list_is_told_and_not_touched(house: House, wrong: object) -> None:
     add(house.settings_file, enabledModels=wrong)
-    async with house.open() as keyring:
-        assert any("enabledModels is ignored" in problem for problem in keyring.snapshot.settings.problems)
+    async with house.open() as service:
+        assert any("enabledModels is ignored" in problem for problem in service.snapshot.settings.problems)
         with pytest.raises(SettingsError, match="must be a list; nothing was changed"):
-            await keyring.favour_model(MODEL, wanted=True)
+            await service.favour_model(MODEL, wanted=True)
     assert root(house.settings_file)["enabledModels"] == wrong
 
 
@@ -123,14 +122,14 @@ async def test_a_value_is_written_holds_at_once_and_goes_back(
 ) -> None:
     before = root(house.settings_file)["okr-tui"]
     group, _, member = name.partition(".")
-    async with house.open() as keyring:
-        said = await keyring.change_setting(name, f" {text} ")
+    async with house.open() as service:
+        said = await service.change_setting(name, f" {text} ")
         assert said == f"{name} is {text} now, saved in {house.settings_file}"
         now = root(house.settings_file)["okr-tui"][group]
         assert (now[member] if member else now) == written
-        assert line(keyring, name).origin.startswith("global")
-        assert line(keyring, name).editable
-        said = await keyring.change_setting(name, None)
+        assert line(service, name).origin.startswith("global")
+        assert line(service, name).editable
+        said = await service.change_setting(name, None)
         assert "again (default)" in said or "not set any more" in said
     after = root(house.settings_file)["okr-tui"]
     assert {key: value for key, value in after.items() if value != {}} == before
@@ -152,9 +151,9 @@ async def test_a_value_is_written_holds_at_once_and_goes_back(
 )
 async def test_a_wrong_value_is_refused_in_one_line(house: House, name: str, text: str, refusal: str) -> None:
     before = house.settings_file.read_bytes()
-    async with house.open() as keyring:
+    async with house.open() as service:
         with pytest.raises(SettingsError) as caught:
-            await keyring.change_setting(name, text)
+            await service.change_setting(name, text)
     assert refusal in str(caught.value)
     assert "\n" not in str(caught.value)
     assert house.settings_file.read_bytes() == before
@@ -162,20 +161,20 @@ async def test_a_wrong_value_is_refused_in_one_line(house: House, name: str, tex
 
 async def test_what_a_project_decides_is_changed_there(house: House) -> None:
     add(project(house), **{"okr-tui": {"strategy": "drain", "policy": {"sends": 4}}})
-    async with house.open() as keyring:
-        assert str(project(house)) in await keyring.change_setting("strategy", "pinned")
-        assert str(project(house)) in await keyring.change_setting("policy.sends", "6")
-        assert keyring.configuration.policy.sends == 6
-        assert "strategy is sticky again" in await keyring.change_setting("strategy", None)
+    async with house.open() as service:
+        assert str(project(house)) in await service.change_setting("strategy", "pinned")
+        assert str(project(house)) in await service.change_setting("policy.sends", "6")
+        assert service.configuration.policy.sends == 6
+        assert "strategy is sticky again" in await service.change_setting("strategy", None)
     assert root(project(house))["okr-tui"] == {"policy": {"sends": 6}}
 
 
 async def test_every_number_of_the_policy_has_a_line(house: House) -> None:
-    async with house.open() as keyring:
-        sends = line(keyring, "policy.sends")
+    async with house.open() as service:
+        sends = line(service, "policy.sends")
         assert (sends.value, sends.origin, sends.editable, sends.locked) == ("5", "default", True, "")
-        assert line(keyring, "gateway.port").value == "11435"
-        assert not line(keyring, "cloudUrl").editable
+        assert line(service, "gateway.port").value == "11435"
+        assert not line(service, "cloudUrl").editable
 
 
 async def test_what_an_option_decides_is_not_pretended_to_change(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.file import LARGEST, edit
 from okr_tui.settings.sections import SECTIONS
-
-from .settings_home import Home
+from tests.settings.settings_home import Home
 
 SECRET = "hidden-key-0123456789abcdef"
 NAMES = (

@@ -29,8 +29,7 @@ from unittest.mock import patch
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import file, lock
 from okr_tui.settings.file import edit, read
-
-from . import hostile
+from tests.settings import hostile
 
 HERE = Path(__file__).parent
 PI_WRITERS = 2

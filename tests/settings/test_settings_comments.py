@@ -8,11 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.comments import plain
-from okr_tui.settings.splice import take_out
-from okr_tui.settings.text import parse, put
-
-from .test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
+from okr_tui.settings.json_edit import parse, plain, put, take_out
+from tests.settings.test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
 
 COMMENTS = ("// a note", '// "quoted", {', "//", "// ends in blanks  ", "// é\u00a0")
 

@@ -10,8 +10,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import keys
 from okr_tui.settings.document import Document
 from okr_tui.settings.schema import Place
-
-from .settings_home import Home
+from tests.settings.settings_home import Home
 
 SECRET = "hidden-key-0123456789abcdef"
 

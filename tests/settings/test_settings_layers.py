@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from okr_tui.settings.layers import Sources, default_global_file, load
-
-from .settings_home import Home, messages
+from tests.settings.settings_home import Home, messages
 
 SECRET = "hidden-key-0123456789abcdef"
 THREE = ["aaa", "bbb", "ccc"]

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from okr_tui.domain.keys import mask
+from okr_tui.settings.key_references import resolve
 from okr_tui.settings.pi import extension_places, stored_keys
-from okr_tui.settings.secrets import resolve
 
 KEY = "hidden-key-0123456789abcdef"
 ENVIRONMENT = {"WORK": KEY, "PATH": "/usr/bin:/bin"}

@@ -17,9 +17,8 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.file import read
 from okr_tui.settings.lock import Lock
 from okr_tui.settings.pi_models import ASIDE, PROVIDER, Outcome, models_file, undo, write
-
-from .test_settings_comments import commented
-from .test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
+from tests.settings.test_settings_comments import commented
+from tests.settings.test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
 
 OURS: dict[str, object] = {"baseUrl": "http://127.0.0.1:11435/v1", "models": [{"id": "a"}, {"id": "b"}]}
 LATER: dict[str, object] = {

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from okr_tui.settings.schema import Settings
-
-from .settings_home import Home, messages
+from tests.settings.settings_home import Home, messages
 
 SECRET = "hidden-key-0123456789abcdef"
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from okr_tui.settings.file import read, rewrite
-from okr_tui.settings.preferred import preferring
-
-from .settings_home import Home
+from okr_tui.settings.keys import preferring
+from tests.settings.settings_home import Home
 
 
 @pytest.fixture

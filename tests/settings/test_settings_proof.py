@@ -15,9 +15,8 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import file as file_module
 from okr_tui.settings.file import change, edit
 from okr_tui.settings.watch import changes
-
-from . import hostile, proof
-from .settings_home import Home
+from tests.settings import hostile, proof
+from tests.settings.settings_home import Home
 
 BEFORE = b'{"okr-tui": {"theme": "nord"}}'
 MEANWHILE = b'{"okr-tui": {"theme": "nord"}, "lastChangelogVersion": "1"}'

@@ -7,11 +7,10 @@ from types import ModuleType
 import pytest
 from pydantic import SecretStr
 
-from okr_tui.settings import secrets
+from okr_tui.settings import key_references
+from okr_tui.settings.key_references import resolve
 from okr_tui.settings.schema import Problem
-from okr_tui.settings.secrets import resolve
-
-from ..system_keyring import Backend
+from tests.system_keyring import Backend
 
 SECRET = "hidden-key-0123456789abcdef"
 ENVIRONMENT = {"WORK_KEY": f" {SECRET} ", "PATH": os.environ["PATH"]}
@@ -61,7 +60,7 @@ def test_an_untrusted_place_may_only_hold_keys_themselves(reference: str) -> Non
 
 
 def test_a_command_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", 0.05)
+    monkeypatch.setattr(key_references, "COMMAND_TIMEOUT", 0.05)
     assert "did not end" in message("!sleep 5")
 
 
@@ -90,12 +89,12 @@ def test_the_system_keyring_without_its_extra(monkeypatch: pytest.MonkeyPatch) -
 def test_a_key_is_kept_in_the_system_keyring_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Backend()
     monkeypatch.setitem(sys.modules, "keyring", backend)
-    assert secrets.keep(SecretStr(SECRET), "name") is None
+    assert key_references.keep(SecretStr(SECRET), "name") is None
     assert backend.entries == {("okr-tui", "name"): SECRET}
     assert key("keyring:name") == SECRET
-    assert secrets.forget("name") is None
+    assert key_references.forget("name") is None
     assert backend.entries == {}
-    assert secrets.forget("name") == Problem("the system keyring failed: KeyError")
+    assert key_references.forget("name") == Problem("the system keyring failed: KeyError")
 
 
 def test_a_system_keyring_that_does_not_work_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,11 +106,11 @@ def test_a_system_keyring_that_does_not_work_says_what_to_install(monkeypatch: p
 
     for put in (fail, lambda *_: None):
         monkeypatch.setattr(backend, "set_password", put)
-        problem = secrets.keep(SecretStr(SECRET), "name")
+        problem = key_references.keep(SecretStr(SECRET), "name")
         assert problem
         assert "install a backend" in problem.message
         assert SECRET not in problem.message
     monkeypatch.setitem(sys.modules, "keyring", None)
-    for found in (secrets.keep(SecretStr(SECRET), "name"), secrets.forget("name")):
+    for found in (key_references.keep(SecretStr(SECRET), "name"), key_references.forget("name")):
         assert found
         assert "install okr-tui[keyring]" in found.message

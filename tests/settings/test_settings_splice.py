@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.settings.splice import exchange, put_in, take_out
-
-from .test_settings_text import LAYOUTS, VALUES, laid_out
+from okr_tui.settings.json_edit import exchange, put_in, take_out
+from tests.settings.test_settings_text import LAYOUTS, VALUES, laid_out
 
 ITEMS = st.lists(st.text(max_size=6) | VALUES, min_size=1, max_size=4)
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.text import locate, parse, position, put
+from okr_tui.settings.json_edit import locate, parse, position, put
 
 NAMES = st.text(max_size=6)
 VALUES = st.recursive(

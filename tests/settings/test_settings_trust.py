@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import trust
 from okr_tui.settings.layers import CLOUD_URL
-
-from .settings_home import Home, messages, written
+from tests.settings.settings_home import Home, messages, written
 
 OWN = "own-key-0123456789abcdef"
 THEIRS = "their-key-0123456789abcdef"

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from okr_tui.settings.file import edit
-
-from .settings_home import Home, messages
+from tests.settings.settings_home import Home, messages
 
 SECRET = "hidden-key-0123456789abcdef"
 THREE = ["aaa", "bbb", "ccc"]

@@ -1,12 +1,12 @@
 """Helpers that ask in the chat and wait for what comes of it."""
 
-from okr_tui.domain.chat import Delta, Finished, Routed
-from okr_tui.ui.widgets.chat import ChatPane
-from okr_tui.ui.widgets.turn import Turn
-
-from .driving import Driver
-from .examples import KEYS
-from .saving import Step
+from okr_tui.chat.messages import Finished, Routed
+from okr_tui.cloud.dialects import Delta
+from okr_tui.ui.chat.pane import ChatPane
+from okr_tui.ui.chat.turn import Turn
+from tests.ui.driving import Driver
+from tests.ui.examples import KEYS
+from tests.ui.saving import Step
 
 ROUTED = Routed(KEYS[0].fingerprint, 1)
 DONE = Finished("stop", 10, 20, 100, 500, (), KEYS[0].fingerprint, 1)

@@ -21,8 +21,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 import okr_tui.ui  # noqa: F401 - how often the screen is drawn, before Textual is loaded
-
-from .bench_ways import WAYS, Bench, Result
+from tests.ui.bench_ways import WAYS, Bench, Result
 
 KEYS = [chr(0x2460 + number) for number in range(140)]
 

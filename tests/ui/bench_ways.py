@@ -11,12 +11,13 @@ from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Markdown, RichLog, Static
 
-from okr_tui.domain.chat import Delta, Finished
-from okr_tui.ui.document import Document
-from okr_tui.ui.exchange import Exchange
+from okr_tui.chat.messages import Finished
+from okr_tui.cloud.dialects import Delta
+from okr_tui.ui.chat.document import Document
+from okr_tui.ui.chat.prompt import Prompt
+from okr_tui.ui.chat.transcript import SHOWN, Transcript
+from okr_tui.ui.chat.turn_model import Exchange
 from okr_tui.ui.themes import THEMES
-from okr_tui.ui.widgets.prompt import Prompt
-from okr_tui.ui.widgets.transcript import SHOWN, Transcript
 
 WAYS = ("ours", "static", "stream", "log")
 EARLIER = 100

@@ -3,14 +3,13 @@
 from dataclasses import replace
 from typing import Final
 
-from okr_tui.domain.chat import Delta
+from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.view import KeyView
-from okr_tui.services.chat_settings import ChatSettings
 from okr_tui.services.service import GatewayView, ModelList, ModelRow, SettingLine
-
-from .asking import DONE, ROUTED
-from .examples import (
+from okr_tui.settings.chat import ChatSettings
+from tests.ui.asking import DONE, ROUTED
+from tests.ui.examples import (
     ENTRIES,
     GLOBAL,
     LINES,
@@ -27,8 +26,8 @@ from .examples import (
     snapshot,
     windows,
 )
-from .saving import Step
-from .scripted import ScriptedService
+from tests.ui.saving import Step
+from tests.ui.scripted import ScriptedService
 
 TROUBLE: Final = "~/.pi/agent/settings.json:12:5: sort is ignored: there is no setting of that name"
 OUTAGE: Final = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)

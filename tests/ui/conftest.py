@@ -2,7 +2,7 @@
 
 import pytest
 
-from .scripted import ScriptedService
+from tests.ui.scripted import ScriptedService
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from textual.widgets import Static
 
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.widgets.rows import RowList
-
-from .scripted import ScriptedService, make_app
+from tests.ui.scripted import ScriptedService, make_app
 
 
 class Driver:

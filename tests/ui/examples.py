@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from okr_tui.domain.chat import ChatEvent, Delta, Finished, Hop, Routed
-from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.chat.messages import ChatEvent, Finished, Routed
+from okr_tui.cloud.dialects import Delta
+from okr_tui.domain.faults import Fault, FaultKind, Hop, Scope
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.keys import fingerprint

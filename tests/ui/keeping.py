@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from okr_tui.ui.screens.conversations import SavedList, SavedScreen
-
-from .asking import answer, pane
-from .driving import Driver
-from .saving import Step
-from .scripted import ScriptedService
+from okr_tui.ui.chat.conversations_screen import SavedList, SavedScreen
+from tests.ui.asking import answer, pane
+from tests.ui.driving import Driver
+from tests.ui.saving import Step
+from tests.ui.scripted import ScriptedService
 
 
 def living_in(folder: Path, script: Sequence[Step] = answer("yes")) -> ScriptedService:

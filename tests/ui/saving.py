@@ -9,16 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from okr_tui.domain.chat import ChatEvent, Message
+from okr_tui.chat.answer import PoolClient
+from okr_tui.chat.messages import ChatEvent, Message
+from okr_tui.chat.service import Conversations
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import Key
-from okr_tui.services.conversations import Conversations
-from okr_tui.services.keyring import Keyring
-
-from .examples import NOW
+from okr_tui.services.pool_service import PoolService
+from tests.ui.examples import NOW
 
 if TYPE_CHECKING:
-    from .scripted import ScriptedService
+    from tests.ui.scripted import ScriptedService
 
 Step = ChatEvent | OkrError | asyncio.Event
 
@@ -52,23 +52,23 @@ class Asked:
     avoid: frozenset[str] = field(default_factory=frozenset)
 
 
-class ScriptedKeyring:
-    """As much of a keyring as conversations use; its answers are the service's script."""
+class ScriptedPool:
+    """As much of the pool as conversations use; its answers are the service's script."""
 
     def __init__(self, service: "ScriptedService") -> None:
         self.service = service
         self.clock = Ticking()
         rows = service.snapshot.models.rows
-        self.inventory = SimpleNamespace(models=[row.model for row in rows])
+        self.catalog = SimpleNamespace(models=[row.model for row in rows])
         count = len(service.snapshot.pool.keys)
         keys = [Key.of(f"key number {place}", "global") for place in range(1, count + 1)]
         state = SimpleNamespace(account_of=lambda print_of: print_of)
-        self.pool = SimpleNamespace(roster=SimpleNamespace(keys=keys), state=state)
+        self.pool = SimpleNamespace(config=SimpleNamespace(keys=keys), state=state)
         self.configuration = SimpleNamespace(chat=service.chat_settings, environment={})
 
     def key(self, index: int) -> Key:
-        """See Keyring."""
-        keys: list[Key] = self.pool.roster.keys
+        """See PoolService."""
+        keys: list[Key] = self.pool.config.keys
         return keys[index - 1]
 
     async def chat(
@@ -107,6 +107,9 @@ class ScriptedKeyring:
 async def conversations(service: "ScriptedService") -> AsyncGenerator[Conversations, None]:
     """The conversations of a scripted service, in a folder of their own that goes with them."""
     with tempfile.TemporaryDirectory() as folder:
-        keyring = cast(Keyring, ScriptedKeyring(service))
-        async with Conversations.open(keyring, service.folder or Path(folder)) as opened:
+        pool = ScriptedPool(service)
+        opening = Conversations.open(
+            cast(PoolService, pool), service.folder or Path(folder), client=cast(PoolClient, pool)
+        )
+        async with opening as opened:
             yield opened

@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from okr_tui.domain.chat import ChatEvent, Message
-from okr_tui.domain.feed import Entry
-from okr_tui.domain.feed_filter import FeedFilter
-from okr_tui.domain.feed_window import Page
-from okr_tui.domain.trail import Trail
-from okr_tui.services.chat_settings import ChatSettings
+from okr_tui.domain.feed import Entry, FeedFilter, Page
+from okr_tui.domain.history import KeyHistory
 from okr_tui.services.service import (
     KeepIn,
     Snapshot,
 )
+from okr_tui.settings.chat import ChatSettings
 from okr_tui.ui.app import OkrApp
-
-from .examples import ANSWER, NOW, snapshot
-from .saving import Asked, Step, conversations
+from tests.ui.examples import ANSWER, NOW, snapshot
+from tests.ui.saving import Asked, Step, conversations
 
 if TYPE_CHECKING:
-    from okr_tui.ui.feeds import Opened, OpenService
+    from okr_tui.ui.bridge import Opened, OpenService
 
 PAGE = 10
 """Lines of one page."""
@@ -51,7 +47,7 @@ class ScriptedService:
         self.closed = False
         self.log: list[Entry] = []
         self.pages: list[tuple[int | None, int | None]] = []
-        self.walked = Trail()
+        self.walked = KeyHistory()
         self.trails: list[str] = []
 
     @property
@@ -91,7 +87,7 @@ class ScriptedService:
         edges = (told[0].sequence, told[-1].sequence) if told else (None, None)
         return Page(lines, *edges, len(told), ends)
 
-    async def trail(self, fingerprint: str) -> Trail:
+    async def trail(self, fingerprint: str) -> KeyHistory:
         """Record the call."""
         self.trails.append(fingerprint)
         return self.walked
@@ -161,18 +157,6 @@ class ScriptedService:
         """Record the call once the gate is open."""
         await self.gate.wait()
         return self._called("switch_gateway")
-
-    async def chat(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        *,
-        conversation: str,
-        think: str | None = None,  # noqa: ARG002
-    ) -> AsyncIterator[ChatEvent]:
-        """The dashboard asks the conversations instead; see saving.py."""
-        raise NotImplementedError(model, messages, conversation)
-        yield
 
 
 def opener(service: ScriptedService) -> "OpenService":

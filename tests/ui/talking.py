@@ -9,13 +9,14 @@ from typing import Final
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from okr_tui.domain.chat import Delta, Finished
+from okr_tui.chat.messages import Finished
+from okr_tui.cloud.dialects import Delta
 from okr_tui.ui import app as app_module
-from okr_tui.ui.exchange import Exchange
+from okr_tui.ui.chat.answer import Answer
+from okr_tui.ui.chat.transcript import Transcript
+from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn_model import Exchange
 from okr_tui.ui.themes import THEMES
-from okr_tui.ui.widgets.answer import Answer
-from okr_tui.ui.widgets.transcript import Transcript
-from okr_tui.ui.widgets.turn import Turn
 
 FENCE: Final = "```python\nscatter = 1\nprint(scatter)\n"
 
@@ -44,7 +45,7 @@ class Host(App[None]):
         self.opened.append(url)
 
 
-class Talk:
+class ConversationView:
     """A transcript under a pilot."""
 
     def __init__(self, host: Host, pilot: Pilot[None]) -> None:
@@ -88,8 +89,8 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(size: tuple[int, int] = (60, 20), shown: int = 20) -> AsyncIterator[Talk]:
+async def talking(size: tuple[int, int] = (60, 20), shown: int = 20) -> AsyncIterator[ConversationView]:
     """An empty transcript."""
     host = Host(shown)
     async with host.run_test(size=size) as pilot:
-        yield Talk(host, pilot)
+        yield ConversationView(host, pilot)

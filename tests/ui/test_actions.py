@@ -6,26 +6,24 @@ import pytest
 from rich.cells import cell_len
 from textual.binding import Binding
 
-from okr_tui.ui.action import Owner, Place
-from okr_tui.ui.actions import ACTIONS, bindings, offered
+from okr_tui.ui.actions import ACTIONS, Owner, Place, bindings, offered
 from okr_tui.ui.app import OkrApp
+from okr_tui.ui.chat.conversations_screen import SearchInput
+from okr_tui.ui.chat.pane import ChatPane
+from okr_tui.ui.chat.prompt import Prompt
+from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.keymap import SHARED
-from okr_tui.ui.screens.conversations import SearchInput
-from okr_tui.ui.screens.dashboard import Dashboard
+from okr_tui.ui.screens.dashboard import PLACES, Dashboard
 from okr_tui.ui.screens.dialog import Dialog
 from okr_tui.ui.screens.key_details import KeyDetails
-from okr_tui.ui.screens.panes import PLACES
 from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.widgets.chat import ChatPane
+from okr_tui.ui.widgets.empty_states import Broken
 from okr_tui.ui.widgets.feed_list import FeedList
-from okr_tui.ui.widgets.filter import Filter
 from okr_tui.ui.widgets.footer import MOST, chosen
 from okr_tui.ui.widgets.keys import KeysPane
+from okr_tui.ui.widgets.live import Filter
 from okr_tui.ui.widgets.models import ModelTable
-from okr_tui.ui.widgets.places import Broken
-from okr_tui.ui.widgets.prompt import Prompt
 from okr_tui.ui.widgets.rows import RowList
-from okr_tui.ui.widgets.transcript import Transcript
 
 OWNERS = {
     "app": OkrApp,

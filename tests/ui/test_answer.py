@@ -4,10 +4,10 @@ import pytest
 from textual.geometry import Offset
 from textual.selection import SELECT_ALL, Selection
 
-from okr_tui.domain.chat import Delta, Finished
-from okr_tui.ui.widgets.answer import Answer
-
-from .talking import FENCE, talking
+from okr_tui.chat.messages import Finished
+from okr_tui.cloud.dialects import Delta
+from okr_tui.ui.chat.answer import Answer
+from tests.ui.talking import FENCE, talking
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])

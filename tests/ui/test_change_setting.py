@@ -5,13 +5,10 @@ from textual.command import CommandPalette
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine
-from okr_tui.ui.screens.change import ChangeSetting
-from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.widgets.settings import SettingsList
-
-from .driving import driven
-from .examples import GLOBAL, PROJECT_FILE, settings, snapshot
-from .scripted import ScriptedService
+from okr_tui.ui.screens.settings import ChangeSetting, SettingsList, SettingsScreen
+from tests.ui.driving import driven
+from tests.ui.examples import GLOBAL, PROJECT_FILE, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 LOCKED = SettingLine(
     "strategy", "drain", "option --strategy", (GLOBAL,), editable=True, locked="option decides"

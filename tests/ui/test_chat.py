@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.domain.chat import Delta
-from okr_tui.domain.conversation import Conversation
+from okr_tui.chat.conversation import Conversation
+from okr_tui.chat.events import ConversationService
+from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
-from okr_tui.services.conversation_service import ConversationService
-from okr_tui.ui.widgets.answer import Answer
-
-from .asking import DONE, ROUTED, answer, ask, pane, send, settled, talked, turns, words
-from .driving import Driver, driven
-from .examples import snapshot
-from .scripted import ScriptedService
+from okr_tui.ui.chat.answer import Answer
+from tests.ui.asking import DONE, ROUTED, answer, ask, pane, send, settled, talked, turns, words
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import snapshot
+from tests.ui.scripted import ScriptedService
 
 
 def saved(driver: Driver) -> ConversationService:

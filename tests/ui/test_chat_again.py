@@ -4,16 +4,15 @@ import asyncio
 
 import pytest
 
-from okr_tui.domain.chat import Delta
-from okr_tui.domain.conversation import Conversation
+from okr_tui.chat.conversation import Conversation
+from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.domain.keys import Key
-from okr_tui.ui.widgets.chat_messages import Asked
-
-from .asking import DONE, ROUTED, answer, ask, pane, send, settled, talked, turns, words
-from .driving import Driver, driven
-from .saving import Step
-from .scripted import ScriptedService
+from okr_tui.ui.chat.messages import Asked
+from tests.ui.asking import DONE, ROUTED, answer, ask, pane, send, settled, talked, turns, words
+from tests.ui.driving import Driver, driven
+from tests.ui.saving import Step
+from tests.ui.scripted import ScriptedService
 
 BROKEN: tuple[Step, ...] = (ROUTED, Delta("half an "), PoolBlockedError("the stream broke"))
 WITHOUT_END: tuple[Step, ...] = (ROUTED, Delta("half an "))

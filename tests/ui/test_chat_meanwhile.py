@@ -2,14 +2,13 @@
 
 import asyncio
 
-from okr_tui.domain.chat import Delta
-from okr_tui.domain.conversation import Gauge
-from okr_tui.services.chat_events import Began, Ended
-from okr_tui.ui.chat_feeds import AnswerArrived
-
-from .asking import DONE, ROUTED, answer, ask, pane, send, settled, turns
-from .driving import Driver, driven
-from .scripted import ScriptedService
+from okr_tui.chat.conversation import Gauge
+from okr_tui.chat.events import Began, Ended
+from okr_tui.cloud.dialects import Delta
+from okr_tui.ui.bridge import AnswerArrived
+from tests.ui.asking import DONE, ROUTED, answer, ask, pane, send, settled, turns
+from tests.ui.driving import Driver, driven
+from tests.ui.scripted import ScriptedService
 
 
 async def coming(driver: Driver, service: ScriptedService) -> asyncio.Event:

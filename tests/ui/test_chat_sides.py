@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from okr_tui.domain.chat import Delta
-
-from .asking import ROUTED, answer, pane, send, settled, talked, turns
-from .driving import Driver, driven
-from .scripted import ScriptedService
+from okr_tui.cloud.dialects import Delta
+from tests.ui.asking import ROUTED, answer, pane, send, settled, talked, turns
+from tests.ui.driving import Driver, driven
+from tests.ui.scripted import ScriptedService
 
 
 async def compare(driver: Driver, argument: str = "kimi-k2.6") -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from okr_tui.ui.widgets.completion import Completion
-
-from .asking import answer, pane, send, settled, talked, turns
-from .driving import Driver, driven
-from .scripted import ScriptedService
+from okr_tui.ui.chat.prompt import Completion
+from tests.ui.asking import answer, pane, send, settled, talked, turns
+from tests.ui.driving import Driver, driven
+from tests.ui.scripted import ScriptedService
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 

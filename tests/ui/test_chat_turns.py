@@ -1,14 +1,13 @@
 """Turns of a conversation: selected, copied, edited, branched; and tools within them."""
 
-from okr_tui.domain.chat import Delta, Finished, ToolCall
-from okr_tui.services.chat_settings import ChatSettings
-from okr_tui.ui.screens.code import PickCode
-from okr_tui.ui.screens.tool import ConfirmTool
-from okr_tui.ui.widgets.tool_line import ToolLine
-
-from .asking import DONE, ROUTED, answer, ask, pane, settled, talked, turns
-from .driving import Driver, driven
-from .scripted import ScriptedService
+from okr_tui.chat.messages import Finished
+from okr_tui.cloud.dialects import Delta, ToolCall
+from okr_tui.settings.chat import ChatSettings
+from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
+from okr_tui.ui.chat.tool_line import ToolLine
+from tests.ui.asking import DONE, ROUTED, answer, ask, pane, settled, talked, turns
+from tests.ui.driving import Driver, driven
+from tests.ui.scripted import ScriptedService
 
 CODE = "```python\na = 1\n```\n\nand\n\n```sh\nls\n```\n"
 CALLED = Finished("stop", 10, 5, 100, 300, (), DONE.fingerprint, 1)

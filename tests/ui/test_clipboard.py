@@ -7,9 +7,8 @@ import pytest
 
 from okr_tui.ui import clipboard
 from okr_tui.ui.clipboard import copy, tool
-
-from .driving import driven
-from .scripted import ScriptedService
+from tests.ui.driving import driven
+from tests.ui.scripted import ScriptedService
 
 
 def installed(*names: str) -> "dict[str, str]":

@@ -9,10 +9,9 @@ from textual.command import CommandPalette
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.text import TextScreen
-
-from .driving import driven
-from .examples import SETTINGS_FILE, pool, snapshot
-from .scripted import ScriptedService
+from tests.ui.driving import driven
+from tests.ui.examples import SETTINGS_FILE, pool, snapshot
+from tests.ui.scripted import ScriptedService
 
 
 @pytest.mark.parametrize(

@@ -8,28 +8,25 @@ from typing import Any, Final, get_args
 import pytest
 from textual.notifications import SeverityLevel
 
-from okr_tui.domain.chat import Delta
+from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.ui.app import OkrApp
-from okr_tui.ui.screens.code import PickCode
-from okr_tui.ui.screens.export import ExportConversation
-from okr_tui.ui.screens.tool import ConfirmTool
+from okr_tui.ui.chat.dialogs import ConfirmTool, ExportConversation, PickCode
+from okr_tui.ui.chat.prompt import Completion
+from okr_tui.ui.chat.tool_line import ToolLine
 from okr_tui.ui.themes import DARK, LIGHT
-from okr_tui.ui.widgets.completion import Completion
 from okr_tui.ui.widgets.header import Header
 from okr_tui.ui.widgets.rows import RowList
-from okr_tui.ui.widgets.tool_line import ToolLine
-
-from .asking import ROUTED, answer, ask, pane, send, settled, talked, turns
-from .colourful import colourful, troubled
-from .colours import Drawn, drawn
-from .driving import Driver, driven
-from .examples import pool, snapshot
-from .scripted import ScriptedService
-from .test_chat_turns import SEARCH
-from .test_key_details import TRAIL
-from .test_looks import reached
-from .test_states import unopened
+from tests.ui.asking import ROUTED, answer, ask, pane, send, settled, talked, turns
+from tests.ui.colourful import colourful, troubled
+from tests.ui.colours import Drawn, drawn
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import pool, snapshot
+from tests.ui.scripted import ScriptedService
+from tests.ui.test_chat_turns import SEARCH
+from tests.ui.test_key_details import TRAIL
+from tests.ui.test_looks import reached
+from tests.ui.test_states import unopened
 
 Look = Callable[[], None]
 Size = tuple[int, int]

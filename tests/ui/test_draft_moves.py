@@ -5,20 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.domain.chat import Delta
-from okr_tui.domain.draft import Draft
+from okr_tui.chat.conversation import Draft
+from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
-from okr_tui.ui import draft_commands
-
-from .asking import ROUTED, ask, pane, send, settled, talked, turns
-from .driving import driven
-from .keeping import kept, living_in, open_saved
+from okr_tui.ui.controllers import drafts
+from tests.ui.asking import ROUTED, ask, pane, send, settled, talked, turns
+from tests.ui.driving import driven
+from tests.ui.keeping import kept, living_in, open_saved
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a second."""
-    monkeypatch.setattr(draft_commands, "KEEP_WITHIN", 0.05)
+    monkeypatch.setattr(drafts, "KEEP_WITHIN", 0.05)
 
 
 async def test_every_conversation_has_its_own(tmp_path: Path) -> None:

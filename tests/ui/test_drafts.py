@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from okr_tui.domain.draft import Draft
-from okr_tui.ui import draft_commands
-from okr_tui.ui.widgets.chat_messages import Drafted
-
-from .asking import ask, pane, settled, talked, turns
-from .driving import driven
-from .keeping import kept, living_in
+from okr_tui.chat.conversation import Draft
+from okr_tui.ui.chat.messages import Drafted
+from okr_tui.ui.controllers import drafts
+from tests.ui.asking import ask, pane, settled, talked, turns
+from tests.ui.driving import driven
+from tests.ui.keeping import kept, living_in
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -20,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a second."""
-    monkeypatch.setattr(draft_commands, "KEEP_WITHIN", 0.05)
+    monkeypatch.setattr(drafts, "KEEP_WITHIN", 0.05)
 
 
 async def test_it_is_kept_while_the_program_runs_and_stands_there_again(tmp_path: Path) -> None:
@@ -39,7 +38,7 @@ async def test_it_is_kept_while_the_program_runs_and_stands_there_again(tmp_path
 async def test_the_last_letters_before_leaving_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draft_commands, "KEEP_WITHIN", 60.0)
+    monkeypatch.setattr(drafts, "KEEP_WITHIN", 60.0)
     async with driven(living_in(tmp_path)) as driver:
         await driver.press("c")
         await driver.type("half a thought")

@@ -10,10 +10,9 @@ from okr_tui.services.service import GatewayView
 from okr_tui.ui.lines import content
 from okr_tui.ui.widgets.header import header_line
 from okr_tui.ui.widgets.rows import RowList
-
-from .driving import driven
-from .examples import NOW, settings, snapshot
-from .scripted import ScriptedService
+from tests.ui.driving import driven
+from tests.ui.examples import NOW, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 URL = "http://127.0.0.1:11435"
 HERE = GatewayView(URL)

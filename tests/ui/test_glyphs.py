@@ -5,16 +5,15 @@ from datetime import UTC, date
 import pytest
 from textual.widgets import Static
 
-from okr_tui.domain.feed_groups import Group
+from okr_tui.domain.feed import Group
 from okr_tui.domain.health import State
 from okr_tui.domain.words import GLYPHS
 from okr_tui.ui.lines import TONES, fit_line, length
 from okr_tui.ui.widgets.feed_list import entry_lines
 from okr_tui.ui.widgets.header import header_line
-
-from .colourful import colourful
-from .driving import driven
-from .examples import NOW
+from tests.ui.colourful import colourful
+from tests.ui.driving import driven
+from tests.ui.examples import NOW
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 220])

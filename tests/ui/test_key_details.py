@@ -7,17 +7,16 @@ import pytest
 
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.health import State, Verdict
+from okr_tui.domain.history import SLOT, KeyHistory, Tally
 from okr_tui.domain.quota import Sample
-from okr_tui.domain.trail import SLOT, Tally, Trail
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import Facts, KeyDetails
 from okr_tui.ui.widgets.feed_list import FeedList
-
-from .driving import Driver, driven
-from .examples import ENTRIES, KEYS, NOW, SPENT_FAULT, pool, snapshot
-from .scripted import ScriptedService, make_app
-from .test_live import attempt, pressed
-from .test_looks import SIZES, SnapCompare
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, pool, snapshot
+from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.test_live import attempt, pressed
+from tests.ui.test_looks import SIZES, SnapCompare
 
 NO_PLAN = Verdict(
     State.NO_PLAN, eligible=False, reason="the plan does not include this model", until=NOW + 80000
@@ -33,7 +32,7 @@ SPENT_KEY = replace(
     models=(("kimi-k3", NO_PLAN),),
     blocked_models=("kimi-k3",),
 )
-TRAIL = Trail(
+TRAIL = KeyHistory(
     {
         "session": tuple(Sample(NOW - SLOT * n, 100 - 4 * n) for n in range(20, -1, -1)),
         "weekly": tuple(Sample(NOW - SLOT * n, 61 - n) for n in range(20, -1, -1)),

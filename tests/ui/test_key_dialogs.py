@@ -6,13 +6,11 @@ import pytest
 from textual.widgets import Input
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey
-from okr_tui.ui.widgets.choice import Choice
-from okr_tui.ui.widgets.secret import SecretInput
-
-from .driving import Driver, driven
-from .examples import KEYS, SETTINGS_FILE, pool, settings, snapshot
-from .scripted import ScriptedService
+from okr_tui.ui.screens.dialog import Choice
+from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey, SecretInput
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import KEYS, SETTINGS_FILE, pool, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 SECRET = "9c1e-never-shown-4f2a"
 REMOVED = settings(removable=(KEYS[2].masked,))

@@ -11,10 +11,9 @@ from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import keymap, parsed, shown_keys
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.widgets.footer import FootLine
-
-from .driving import Driver, driven
-from .examples import GLOBAL, settings, snapshot
-from .scripted import ScriptedService
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import GLOBAL, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,12 @@
 import pytest
 from textual.geometry import Region
 
-from okr_tui.ui.screens.panes import STOPS
+from okr_tui.ui.screens.dashboard import STOPS
 from okr_tui.ui.widgets.footer import FootLine
-
-from .asking import answer, talked
-from .driving import driven
-from .examples import pool, settings, snapshot
-from .scripted import ScriptedService
+from tests.ui.asking import answer, talked
+from tests.ui.driving import driven
+from tests.ui.examples import pool, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 
 async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:

@@ -10,11 +10,10 @@ from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.records import Attempt
 from okr_tui.ui.widgets.live import LivePane
-
-from .driving import Driver, driven
-from .examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
-from .scripted import PAGE, ScriptedService, make_app
-from .test_looks import SIZES, SnapCompare, reached
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
+from tests.ui.scripted import PAGE, ScriptedService, make_app
+from tests.ui.test_looks import SIZES, SnapCompare, reached
 
 
 def attempt(at: float, fault: Fault | None = SPENT_FAULT) -> Attempt:

@@ -6,11 +6,10 @@ import pytest
 from textual.pilot import Pilot
 
 from okr_tui.services.service import GatewayView
+from okr_tui.ui.chat.turn import Turn
 from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.widgets.turn import Turn
-
-from .examples import SETTINGS_FILE, settings, snapshot
-from .scripted import ScriptedService, make_app
+from tests.ui.examples import SETTINGS_FILE, settings, snapshot
+from tests.ui.scripted import ScriptedService, make_app
 
 SnapCompare = Callable[..., bool]
 SIZES = [(80, 24), (120, 36), (160, 45)]

@@ -11,13 +11,11 @@ from textual.geometry import Offset
 from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui.lines import STAR
-from okr_tui.ui.model_rows import Order, matches, ordered
-from okr_tui.ui.model_text import model_text
-from okr_tui.ui.screens.model import ModelScreen
-
-from .driving import Driver, driven
-from .examples import KEYS, MODELS, NOW, model, pool, snapshot
-from .scripted import ScriptedService
+from okr_tui.ui.screens.model import ModelScreen, model_text
+from okr_tui.ui.widgets.models import Order, matches, ordered
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
+from tests.ui.scripted import ScriptedService
 
 UNKNOWN = ModelRow(
     replace(model("a-new-one", 1, 1), parameters=None, context_length=None, capabilities=None), (1,)

@@ -6,10 +6,9 @@ import pytest
 from textual.pilot import Pilot
 
 from okr_tui.services.service import ModelList, ModelRow, SettingLine
-
-from .examples import GLOBAL, MODELS, NOW, model, settings, snapshot
-from .scripted import ScriptedService, make_app
-from .test_looks import SnapCompare, settle
+from tests.ui.examples import GLOBAL, MODELS, NOW, model, settings, snapshot
+from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.test_looks import SnapCompare, settle
 
 SIZES = [(80, 24), (120, 36)]
 RETIRING = ModelRow(model("qwen3.5:397b", 397, 262_144, "tools"), (1,), "glm-5.3")

@@ -5,12 +5,10 @@ from dataclasses import replace
 import pytest
 
 from okr_tui.services.service import ModelList, ModelRow
-from okr_tui.ui.widgets.filter import Filter
-from okr_tui.ui.widgets.live import LivePane
-
-from .driving import driven
-from .examples import ENTRIES, KEYS, MODELS, NOW, SPENT, key, model, pool, snapshot
-from .scripted import ScriptedService
+from okr_tui.ui.widgets.live import Filter, LivePane
+from tests.ui.driving import driven
+from tests.ui.examples import ENTRIES, KEYS, MODELS, NOW, SPENT, key, model, pool, snapshot
+from tests.ui.scripted import ScriptedService
 
 
 async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:

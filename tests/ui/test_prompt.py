@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from okr_tui.domain.errors import PoolBlockedError
-
-from .asking import answer, pane, send, settled, talked, turns
-from .driving import driven
-from .scripted import ScriptedService
+from tests.ui.asking import answer, pane, send, settled, talked, turns
+from tests.ui.driving import driven
+from tests.ui.scripted import ScriptedService
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 

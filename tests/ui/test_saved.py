@@ -5,12 +5,11 @@ from pathlib import Path
 
 from textual.widgets import Input
 
-from okr_tui.ui.screens.conversations import SavedList, SavedScreen
-from okr_tui.ui.screens.export import ExportConversation, RenameConversation
-
-from .asking import answer, pane, send, talked, turns
-from .driving import Driver, driven
-from .scripted import ScriptedService
+from okr_tui.ui.chat.conversations_screen import SavedList, SavedScreen
+from okr_tui.ui.chat.dialogs import ExportConversation, RenameConversation
+from tests.ui.asking import answer, pane, send, talked, turns
+from tests.ui.driving import Driver, driven
+from tests.ui.scripted import ScriptedService
 
 
 async def two(driver: Driver) -> list[str]:

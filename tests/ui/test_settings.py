@@ -12,14 +12,12 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.ui.lines import Line, length
 from okr_tui.ui.screens.keys import AddKey
-from okr_tui.ui.screens.settings import SettingsScreen
+from okr_tui.ui.screens.settings import SettingsScreen, entries, entry_lines
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.screens.trust import LETTERS, AskTrust
-from okr_tui.ui.widgets.settings import entries, entry_lines
-
-from .driving import Driver, driven
-from .examples import KEYS, PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
-from .scripted import ScriptedService
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import KEYS, PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 ASKED = snapshot(settings=settings(trust=TRUST))
 PROBLEMS = ("settings.json:4:7: expected a [comma]", "second")

@@ -10,10 +10,9 @@ from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.widgets.footer import shown_key
 from okr_tui.ui.widgets.header import header_line
 from okr_tui.ui.widgets.tabs import TABS
-
-from .driving import Driver, driven
-from .examples import NOW, SPENT, key, pool, settings, snapshot
-from .scripted import ScriptedService
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import NOW, SPENT, key, pool, settings, snapshot
+from tests.ui.scripted import ScriptedService
 
 SIZES = [
     (60, 16),

@@ -9,11 +9,10 @@ from textual.pilot import Pilot
 from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import GatewayView, ModelList, Snapshot
 from okr_tui.ui.app import OkrApp
-
-from .examples import ENTRIES, INVALID, KEYS, NOW, SPENT, key, pool, settings, snapshot
-from .scripted import ScriptedService, make_app
-from .test_looks import SnapCompare, reached, settle
-from .test_states import unopened
+from tests.ui.examples import ENTRIES, INVALID, KEYS, NOW, SPENT, key, pool, settings, snapshot
+from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.test_looks import SnapCompare, reached, settle
+from tests.ui.test_states import unopened
 
 SIZES = [(80, 24), (120, 36)]
 OUTAGE = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)

@@ -12,11 +12,10 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import GatewayView, ModelList
 from okr_tui.ui.app import OkrApp
-from okr_tui.ui.feeds import Opened, OpenService
-
-from .driving import Driver, driven
-from .examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
-from .scripted import ScriptedService, opener
+from okr_tui.ui.bridge import Opened, OpenService
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
+from tests.ui.scripted import ScriptedService, opener
 
 
 def unopened(reason: str) -> OpenService:

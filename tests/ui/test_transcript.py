@@ -7,13 +7,12 @@ import sys
 import pytest
 from textual.screen import Screen
 
-from okr_tui.domain.chat import Delta, Finished
-from okr_tui.ui.widgets.aside import Aside
-from okr_tui.ui.widgets.earlier import Earlier
-from okr_tui.ui.widgets.tool_line import ToolLine
-from okr_tui.ui.widgets.turn import Turn
-
-from .talking import FENCE, talking
+from okr_tui.chat.messages import Finished
+from okr_tui.cloud.dialects import Delta
+from okr_tui.ui.chat.tool_line import ToolLine
+from okr_tui.ui.chat.transcript import LoadEarlier, Notice
+from okr_tui.ui.chat.turn import Turn
+from tests.ui.talking import FENCE, talking
 
 
 @pytest.mark.parametrize("ending", ["stop", "fail", "finish", "whole"])
@@ -41,7 +40,7 @@ async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded()
     async with talking() as talk:
         await talk.transcript.say("/other [N]  Ask it " + "again " * 30 + "\nno columns " + "word " * 30)
         await talk.pilot.pause()
-        aside = talk.transcript.query_one(Aside)
+        aside = talk.transcript.query_one(Notice)
         lines = aside.render().plain.splitlines()
         assert len(lines) == aside.size.height
         assert max(map(len, lines)) <= aside.size.width
@@ -110,7 +109,7 @@ async def test_older_turns_leave_and_come_back() -> None:
         for number in range(8):
             await talk.answered(f"answer {number}\n" * 6)
         assert [turn.text[:8] for turn in talk.transcript.query(Turn)] == ["answer 5", "answer 6", "answer 7"]
-        assert str(talk.transcript.query_one(Earlier).content) == "… 5 earlier turns, scroll up to show"
+        assert str(talk.transcript.query_one(LoadEarlier).content) == "… 5 earlier turns, scroll up to show"
         talk.transcript.focus()
         await talk.pilot.press("home")
         await talk.pilot.pause(0.1)
@@ -122,7 +121,7 @@ async def test_older_turns_leave_and_come_back() -> None:
         await talk.pilot.press("home")
         await talk.pilot.pause(0.1)
         assert len(talk.transcript.query(Turn)) == 8
-        assert not talk.transcript.query(Earlier)
+        assert not talk.transcript.query(LoadEarlier)
         assert len(talk.transcript.exchanges) == 8
 
 

@@ -3,18 +3,17 @@
 import asyncio
 from dataclasses import replace
 
-from okr_tui.domain.chat import Delta
+from okr_tui.cloud.dialects import Delta
 from okr_tui.services.service import GatewayView, ModelList, Snapshot
 from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import FIXED, keymap, shown_keys
 from okr_tui.ui.screens.model import ModelScreen
 from okr_tui.ui.screens.text import TextScreen
-
-from .asking import ROUTED, answer, ask, pane, talked, turns
-from .colourful import troubled
-from .driving import Driver, driven
-from .examples import key, pool, snapshot
-from .scripted import ScriptedService
+from tests.ui.asking import ROUTED, answer, ask, pane, talked, turns
+from tests.ui.colourful import troubled
+from tests.ui.driving import Driver, driven
+from tests.ui.examples import key, pool, snapshot
+from tests.ui.scripted import ScriptedService
 
 FREE = [f"{modifier}f{number}" for modifier in ("", "ctrl+", "alt+", "super+") for number in range(2, 25)]
 CHANGED = dict(zip((each.id for each in ACTIONS if each.id not in FIXED), FREE, strict=False))

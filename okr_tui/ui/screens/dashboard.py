@@ -1,17 +1,222 @@
 """The dashboard: what the panes are told to do."""
 
-from textual import on
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import ClassVar, Final
 
-from okr_tui.domain.favourites import following
-from okr_tui.ui.keyed import KeyedApp
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widget import Widget
+
+from okr_tui.domain.models import following
+from okr_tui.services.service import Snapshot
+from okr_tui.ui.actions import ACTIONS, Place, bindings
+from okr_tui.ui.base_app import KeyedApp
+from okr_tui.ui.chat.messages import ChatChanged
+from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavourAsked, ModelScreen
-from okr_tui.ui.screens.panes import Panes
 from okr_tui.ui.screens.record import record_screen
+from okr_tui.ui.widgets.banner import Banner
+from okr_tui.ui.widgets.empty_states import LEAST, Broken, FirstRun, TooSmall
 from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.widgets.footer import FootLine
+from okr_tui.ui.widgets.header import Header
 from okr_tui.ui.widgets.keys import KeysPane
-from okr_tui.ui.widgets.models import ModelTable
+from okr_tui.ui.widgets.live import LivePane
+from okr_tui.ui.widgets.models import ModelsPane, ModelTable
 from okr_tui.ui.widgets.rows import RowList
+from okr_tui.ui.widgets.tabs import TABS, Tab, TabRow
+
+WIDTHS = [
+    (0, "-tiny"),
+    (LEAST[0], "-narrow"),
+    (100, "-medium"),
+    (140, "-wide"),
+    (160, "-large"),
+    (220, "-huge"),
+]
+HEIGHTS = [(0, "-low"), (LEAST[1], "-short"), (22, "-high")]
+STOPS: Final = ("#keys", "#feed", "#model-table", "#turns", "#prompt")
+PLACES: Final[dict[str, Place]] = {
+    "keys": "keys",
+    "feed": "live",
+    "feed-words": "filter",
+    "model-table": "models",
+    "turns": "chat",
+    "prompt": "prompt",
+    "filter": "filter",
+    "first": "first",
+    "broken": "broken",
+}
+TAB_OF: Final = {"turns": "chat", "prompt": "chat", "filter": "models", "feed-words": "live"}
+"""The tab of a stop where it is not named like its place."""
+ON_PANES: Final = frozenset(action.name for action in ACTIONS if action.owner == "screen")
+
+
+class Panes(Screen[None]):
+    """Holds what the panes show and where the focus is; knows nothing of the service."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("screen")]
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    VERTICAL_BREAKPOINTS = HEIGHTS
+    ESCAPE_TO_MINIMIZE = False
+    ALLOW_IN_MAXIMIZED_VIEW = "#footer, #too-small"
+
+    snapshot: var[Snapshot | None] = var(None)
+    now: var[float] = var(0.0)
+    failure: var[str | None] = var(None)
+    tab: var[Tab] = var[Tab]("live")
+
+    def __init__(self, zone: tzinfo, clock: Callable[[], float], *, demo: bool) -> None:
+        super().__init__()
+        self.zone = zone
+        self.clock = clock
+        self.demo = demo
+
+    def compose(self) -> ComposeResult:
+        """Header, banner, panes, footer, and what may stand in their place."""
+        shown = (Panes.snapshot, Panes.now, Panes.failure)
+        yield Header(self.zone, demo=self.demo).data_bind(*shown)
+        yield Banner(self.zone).data_bind(*shown)
+        with Container(id="panes"):
+            with Container(id="left"):
+                yield KeysPane(self.zone).data_bind(Panes.snapshot, Panes.now)
+                yield TabRow().data_bind(Panes.tab)
+                yield LivePane(self.zone).data_bind(Panes.snapshot)
+            with Container(id="right"):
+                yield ModelsPane(self.zone).data_bind(Panes.snapshot, Panes.now)
+                yield ChatPane().data_bind(Panes.snapshot)
+        yield FirstRun().data_bind(Panes.snapshot)
+        yield Broken().data_bind(Panes.failure)
+        yield TooSmall()
+        yield FootLine().data_bind(Panes.snapshot)
+
+    def on_mount(self) -> None:
+        """Begin with the keys."""
+        self.add_class("-tab-live")
+        self.query_one(KeysPane).focus()
+        self.watch(self, "maximized", self.say_back, init=False)
+
+    @property
+    def chat(self) -> ChatPane:
+        """The conversation."""
+        return self.query_one(ChatPane)
+
+    @property
+    def models(self) -> ModelsPane:
+        """The models."""
+        return self.query_one(ModelsPane)
+
+    @property
+    def live(self) -> LivePane:
+        """What happened."""
+        return self.query_one(LivePane)
+
+    @property
+    def keys(self) -> KeysPane:
+        """The pool."""
+        return self.query_one(KeysPane)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Leave out what happens on panes while something else stands in their place."""
+        return action not in ON_PANES or not (self.has_class("-first") or self.has_class("-broken"))
+
+    def on_screen_resume(self) -> None:
+        """What stood in front is gone: other keys apply."""
+        self.query_one(FootLine).draw()
+
+    def watch_snapshot(self) -> None:
+        """Show the first-run text as long as there is no key."""
+        self._stand_in()
+
+    def watch_failure(self) -> None:
+        """Show the reason where nothing else can be shown."""
+        self._stand_in()
+
+    def _stand_in(self) -> None:
+        first = self.snapshot is not None and not self.snapshot.pool.keys
+        broken = self.failure is not None and self.snapshot is None
+        changed = first != self.has_class("-first") or broken != self.has_class("-broken")
+        self.set_class(first, "-first")
+        self.set_class(broken, "-broken")
+        if first or broken:
+            self.minimize()
+        if changed:
+            stop = "#first" if first else "#broken" if broken else "#keys"
+            self.call_after_refresh(self.query_one(stop).focus)
+
+    def watch_tab(self, before: Tab, after: Tab) -> None:
+        """Show the other lower pane where there is room for one only."""
+        self.remove_class(f"-tab-{before}")
+        self.add_class(f"-tab-{after}")
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self, event: events.DescendantFocus) -> None:
+        place = PLACES.get(event.widget.id or "")
+        if place is None:
+            return
+        self.query_one(FootLine).place = self.chat.place(place)
+        self.say_back()
+        tab = TAB_OF.get(event.widget.id or "", place)
+        if tab in TABS:
+            self.tab = tab
+
+    @on(ChatChanged)
+    def _chat_changed(self) -> None:
+        foot = self.query_one(FootLine)
+        if foot.place in ("prompt", "cut", "compare"):
+            foot.place = self.chat.place("prompt")
+        self.say_back()
+
+    def say_back(self) -> None:
+        """Say in the footer what escape does where the focus is."""
+        foot, chat = self.query_one(FootLine), self.chat
+        last_step = foot.place in ("prompt", "cut") and chat.editing is None
+        large = self.maximized is not None
+        foot.back = "stop" if chat.running else "restore" if large and last_step else "back"
+
+    @on(TabRow.Picked)
+    def _tab_picked(self, event: TabRow.Picked) -> None:
+        self.go({"live": "#feed", "models": "#model-table", "chat": "#prompt"}[event.tab])
+
+    def go(self, stop: str) -> None:
+        """Focus a stop, bringing its tab to the front and keeping a large pane large."""
+        widget = self.query_one(stop)
+        place = PLACES[widget.id or ""]
+        tab = TAB_OF.get(widget.id or "", place)
+        if tab in TABS:
+            self.tab = tab
+        if self.maximized is not None:
+            self.maximize(_pane_of(widget), container=False)
+        widget.focus()
+
+    def action_next_pane(self, direction: int) -> None:
+        """Go round the panes, and through both of two conversations."""
+        if self.chat.next_side(direction):
+            return
+        stops = [stop for stop in STOPS if stop != "#turns" or self.chat.has_class("-talking")]
+        focused = f"#{self.focused.id}" if self.focused else ""
+        focused = {"#filter": "#model-table", "#feed-words": "#feed"}.get(focused, focused)
+        place = stops.index(focused) + direction if focused in stops else 0
+        self.go(stops[place % len(stops)])
+
+    def action_maximise(self) -> None:
+        """The focused pane over the whole screen, or all panes again."""
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(_pane_of(self.focused), container=False)
+
+
+def _pane_of(widget: Widget) -> Widget:
+    return next(
+        node for node in widget.ancestors_with_self if isinstance(node, Widget) and node.has_class("pane")
+    )
 
 
 class Dashboard(Panes):

@@ -1,6 +1,6 @@
 """A question laid over the dashboard, whose answer is a command to the service."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -14,8 +14,8 @@ from textual.worker import Worker
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.keyed import LeaveByKey
-from okr_tui.ui.lines import one_line
+from okr_tui.ui.base_app import LeaveByKey
+from okr_tui.ui.lines import Line, one_line
 from okr_tui.ui.widgets.rows import RowList
 
 
@@ -82,3 +82,33 @@ class Dialog(LeaveByKey, ModalScreen[None]):
     def action_leave(self) -> None:
         """Back, with nothing done."""
         self.dismiss()
+
+
+class Choice(RowList[tuple[str, str]]):
+    """The cursor is the choice. An option is its value and the words for it; the first one is chosen."""
+
+    def __init__(self, *options: tuple[str, str]) -> None:
+        super().__init__(id="choice")
+        self.rows = options
+
+    def select(self, value: str) -> None:
+        """Choose the option of that value, where there is one, before the list is shown."""
+        places = [place for place, option in enumerate(self.rows) if option[0] == value]
+        self.set_reactive(Choice.cursor, places[0] if places else 0)
+
+    @property
+    def value(self) -> str:
+        """The value of the chosen option."""
+        return self.rows[self.cursor][0]
+
+    def on_mount(self) -> None:
+        """Show the chosen option, wherever it is in the list."""
+        self.call_after_refresh(self.keep_in_sight)
+
+    def lines_of(self, row: tuple[str, str], width: int) -> Sequence[Line]:  # noqa: ARG002
+        """The one line of an option; the mark tells without colours too."""
+        return (((f"{'●' if row == self.selected else '○'} {row[1]}", ""),),)
+
+    def on_row_list_moved(self) -> None:
+        """Move the mark with the cursor."""
+        self.draw()

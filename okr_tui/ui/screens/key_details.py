@@ -1,6 +1,7 @@
 """Everything about one key over the whole screen: its facts, and its last lines of the log as they come."""
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import ClassVar, Final
@@ -15,19 +16,188 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Static
 
-from okr_tui.domain.feed_filter import FeedFilter
-from okr_tui.domain.trail import Trail
-from okr_tui.domain.view import KeyView
+from okr_tui.domain.feed import FeedFilter
+from okr_tui.domain.health import WINDOW_WORDS
+from okr_tui.domain.history import CREDITS, HOURS, KeyHistory, sparkline, tally_slots, used_slots
+from okr_tui.domain.quota import Balance, Credits, Sample, Window, burn_rate, empty_at
+from okr_tui.domain.view import KeyView, PoolView
+from okr_tui.domain.words import moment, sentence, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.keyed import keys_of
-from okr_tui.ui.lines import QUIET, STRONG, Line, content, entitle, one_line
+from okr_tui.ui.base_app import KeyOf, keys_of
+from okr_tui.ui.lines import (
+    FAULT,
+    GOOD,
+    NOTICE,
+    QUIET,
+    STATE_STYLES,
+    STRONG,
+    WARNING,
+    Line,
+    content,
+    entitle,
+    one_line,
+)
 from okr_tui.ui.screens.record import record_screen
 from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
-from okr_tui.ui.widgets.header import NAME
-from okr_tui.ui.widgets.key_facts import fact_lines
+from okr_tui.ui.widgets.header import NAME as PROGRAM
+from okr_tui.ui.widgets.keys import bar, fault_word, fullness, state_text
 from okr_tui.ui.widgets.rows import RowList
+
+NAME: Final = 11
+BAR: Final = 20
+
+
+def fact_lines(
+    row: KeyView, pool: PoolView, trail: KeyHistory, now: float, zone: tzinfo, width: int, key_of: KeyOf
+) -> list[Line]:
+    """The facts in at most `width` cells; `now` is epoch seconds."""
+    lines: list[Line] = []
+
+    def tell(name: str, words: str, style: str = "") -> None:
+        lines.extend(_told(name, words, style, width))
+
+    back = row.verdict.until is not None and not row.verdict.eligible
+    words = sentence(row.verdict, now, zone)
+    until = f", in {span(row.verdict.until - now)}" if back and row.verdict.until else ""
+    said = "" if words == row.state.value else f": {words}{until}"
+    tell("state", f"{state_text(row)}{said}", STATE_STYLES[row.state])
+    takes = pool.active == row.index
+    tell(
+        "next", f"the next request takes it: {pool.why}" if takes else f"not taken: {row.reason or 'unknown'}"
+    )
+    lines.append(())
+    others = [f"#{place}" for place in row.account_keys if place != row.index]
+    verb = "shares" if len(others) == 1 else "share"
+    shared = f"; {', '.join(others)} {verb} its quota" if others else ""
+    tell("account", (row.account or "not known yet") + shared)
+    slots = f"{row.in_flight} of {row.slots} requests under way"
+    tell("plan", f"{row.plan or 'unknown'} · {slots}{' · preferred' if row.preferred else ''}")
+    tell("from", f"{row.origin}{f' · label {one_line(row.label)}' if row.label else ''}")
+    lines.append(())
+    if row.balance is None or not (row.balance.windows or row.balance.credits):
+        tell("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
+    else:
+        lines += _quota(row.balance, trail, now, zone, width)
+    lines += _traffic(trail, now, width)
+    lines.append(())
+    for name, verdict in row.models:
+        tell("blocked", f"{one_line(name)}: {sentence(verdict, now, zone)}", WARNING)
+    if row.last_fault and row.last_fault_at is not None:
+        fault = f"{fault_word(row.last_fault)}, {span(now - row.last_fault_at)} ago: {row.last_fault.text}"
+        tell("last fault", fault, FAULT)
+    tell("counted", f"requests {row.requests}, faults {row.faults}")
+    tell("quota", f"read {_age(row.read_at, now, zone)}", QUIET)
+    tell("identity", f"read {_age(row.identity_at, now, zone)}", QUIET)
+    return lines
+
+
+def _told(name: str, words: str, style: str, width: int) -> Iterator[Line]:
+    room = max(10, width - NAME)
+    for number, part in enumerate(textwrap.wrap(one_line(words), room) or [""]):
+        yield ((f"{'' if number else name:<{NAME}}", QUIET), (part, style))
+
+
+def _age(at: float | None, now: float, zone: tzinfo) -> str:
+    return "not yet" if at is None else f"{span(now - at)} ago, {moment(at, now, zone)}"
+
+
+def _quota(balance: Balance, trail: KeyHistory, now: float, zone: tzinfo, width: int) -> Iterator[Line]:
+    for window in balance.windows:
+        yield from _window(window, trail.samples.get(window.name, ()), now, zone, width)
+    if balance.credits:
+        yield from _credits(balance.credits, trail.samples.get(CREDITS, ()), now, zone, width)
+
+
+def _window(
+    window: Window, samples: Sequence[Sample], now: float, zone: tzinfo, width: int
+) -> Iterator[Line]:
+    name = WINDOW_WORDS.get(window.name, window.name)
+    used = window.used_percent
+    resets = ""
+    if window.resets_at is not None:
+        resets = f"resets {moment(window.resets_at, now, zone)}, in {span(window.resets_at - now)}"
+    if used is None:
+        yield from _told(name, f"use unknown  {resets}", "", width)
+        return
+    yield from _quota_poller(name, used, f"{used:.0f}%", resets, width)
+    yield from _pace(samples, window.resets_at, now, zone, width)
+    yield from _history(samples, now, width)
+
+
+def _quota_poller(name: str, used: float, number: str, words: str, width: int) -> Iterator[Line]:
+    lead: Line = ((f"{name:<{NAME}}", QUIET), (bar(used, BAR), fullness(used)), (f" {number:>4}", STRONG))
+    if NAME + BAR + 7 + len(words) <= width:
+        yield (*lead, (f"  {words}", ""))
+        return
+    yield lead
+    yield from _told("", words, "", width)
+
+
+def _pace(
+    samples: Sequence[Sample], resets: float | None, now: float, zone: tzinfo, width: int
+) -> Iterator[Line]:
+    """How fast it fills, and whether it is full before it begins anew."""
+    rate = burn_rate(samples)
+    if rate is None or not samples:
+        return
+    full = empty_at(samples)
+    if full is None:
+        yield from _told("", "standing still", QUIET, width)
+        return
+    words = f"{rate * 3600:.1f}% an hour, "
+    if resets is not None and full > resets:
+        yield from _told("", f"{words}lasts until it resets", GOOD, width)
+    else:
+        yield from _told("", f"{words}full {moment(full, now, zone)} at this pace", WARNING, width)
+
+
+def _history(samples: Sequence[Sample], now: float, width: int) -> Iterator[Line]:
+    if samples:
+        line = sparkline(used_slots(samples, now), 100)
+        yield _drawn("", line, NOTICE, f"used, {HOURS} h", width)
+
+
+def _drawn(name: str, line: str, style: str, words: str, width: int) -> Line:
+    """A sparkline behind its name; where there is no room its words go first, then its oldest part."""
+    line = line[-max(1, width - NAME) :]
+    beside = f"  {words}" if NAME + len(line) + 2 + len(words) <= width else ""
+    return ((f"{name:<{NAME}}", QUIET), (line, style), (beside, QUIET))
+
+
+def _credits(
+    dollars: Credits, samples: Sequence[Sample], now: float, zone: tzinfo, width: int
+) -> Iterator[Line]:
+    words = f"${dollars.balance_usd:.2f}"
+    words += f" of ${dollars.allowance_usd:.2f} left" if dollars.allowance_usd else " left"
+    words += f", ${dollars.purchased_usd:.2f} bought" if dollars.purchased_usd else ""
+    until = ""
+    if dollars.until is not None:
+        until = f"new ones {moment(dollars.until, now, zone)}, in {span(dollars.until - now)}"
+    if (used := dollars.used_percent) is None:
+        yield from _told("credits", f"{words} {until}", "", width)
+        return
+    yield from _quota_poller("credits", used, f"{used:.0f}%", words, width)
+    if until:
+        yield from _told("", until, "", width)
+    yield from _pace(samples, dollars.until, now, zone, width)
+    yield from _history(samples, now, width)
+
+
+def _traffic(trail: KeyHistory, now: float, width: int) -> Iterator[Line]:
+    tallies = tally_slots(trail, now)
+    requests, faults = sum(t.requests for t in tallies), sum(t.faults for t in tallies)
+    if not requests:
+        yield from _told("requests", f"none in {HOURS} h", QUIET, width)
+        return
+    most = max(t.requests for t in tallies)
+    line = sparkline([t.requests or None for t in tallies], most)
+    yield _drawn("requests", line, GOOD, f"{requests} in {HOURS} h", width)
+    if faults:
+        line = sparkline([t.faults or None for t in tallies], most)
+        yield _drawn("faults", line, FAULT, f"{faults} in {HOURS} h", width)
+
 
 WIDTHS = [(0, "-stacked"), (120, "-beside")]
 LEAST_LINES: Final = 20
@@ -84,7 +254,7 @@ class KeyDetails(Screen[None]):
         self.fingerprint = fingerprint
         self.zone = zone
         self.clock = clock
-        self._trail = Trail()
+        self._trail = KeyHistory()
         self._lines: list[Line] = []
         self._asked: tuple[object, ...] = ()
 
@@ -140,7 +310,7 @@ class KeyDetails(Screen[None]):
         """Arrange anew."""
         self.call_after_refresh(self._draw)
 
-    def show_trail(self, fingerprint: str, trail: Trail) -> None:
+    def show_trail(self, fingerprint: str, trail: KeyHistory) -> None:
         """Take over what was asked for."""
         if fingerprint == self.fingerprint:
             self._trail = trail
@@ -165,7 +335,7 @@ class KeyDetails(Screen[None]):
             self._lines = lines
             self.query_one("#key-facts-text", Static).update(Content("\n").join(content(x) for x in lines))
         label = f" {one_line(row.label)}" if row.label else ""
-        title: Line = (*NAME, ("   key ", QUIET), (f"#{row.index}", STRONG), (f" {row.masked}{label}", ""))
+        title: Line = (*PROGRAM, ("   key ", QUIET), (f"#{row.index}", STRONG), (f" {row.masked}{label}", ""))
         others = f"{key_of('other-key-back')} {key_of('other-key')} the others"
         heading = content((*title, (f"   {row.index} of {len(snapshot.pool.keys)}, {others}", QUIET)))
         header = self.query_one("#header", Static)
@@ -195,7 +365,7 @@ class KeyDetails(Screen[None]):
         if here is None or len(rows) < 2:
             return
         self.fingerprint = rows[(here + direction) % len(rows)].fingerprint
-        self._trail = Trail()
+        self._trail = KeyHistory()
         self.query_one(Facts).scroll_home(animate=False)
         self.query_one(FeedList).want(FeedFilter(fingerprint=self.fingerprint))
         self.watch_snapshot(self.snapshot)

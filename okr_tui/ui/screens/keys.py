@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
 from pydantic import SecretStr
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -13,9 +14,34 @@ from textual.widgets import Input, Static
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import KeepIn
 from okr_tui.ui.lines import QUIET, STRONG, content, one_line
-from okr_tui.ui.screens.dialog import Dialog
-from okr_tui.ui.widgets.choice import Choice
-from okr_tui.ui.widgets.secret import SecretInput
+from okr_tui.ui.screens.dialog import Choice, Dialog
+
+
+class SecretInput(Input):
+    """Shows a dot for each letter. Its text is in no message and never on the clipboard."""
+
+    def __init__(self) -> None:
+        super().__init__(password=True, placeholder="type or paste it", id="secret", compact=True)
+        self.cursor_blink = False
+        self.disable_messages(Input.Changed, Input.Blurred)
+
+    def take(self) -> SecretStr:
+        """The text, which is gone from the field at once."""
+        secret = SecretStr(self.value.strip())
+        self.clear()
+        return secret
+
+    async def action_submit(self) -> None:
+        """Say that enter was pressed, without the text."""
+        self.post_message(self.Submitted(self, ""))
+
+    def action_copy(self) -> None:
+        """Copy nothing."""
+        raise SkipAction
+
+    def action_cut(self) -> None:
+        """Take the selected part away without copying it."""
+        self.delete_selection()
 
 
 class SendKey(Protocol):

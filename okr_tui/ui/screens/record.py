@@ -4,8 +4,7 @@ from datetime import tzinfo
 
 from textual.content import Content
 
-from okr_tui.domain.feed_groups import Group
-from okr_tui.domain.record_words import entry_fields
+from okr_tui.domain.feed import Group, entry_fields
 from okr_tui.domain.view import PoolView
 from okr_tui.ui.lines import QUIET, STRONG, TONES, one_line
 from okr_tui.ui.screens.text import TextScreen

@@ -1,23 +1,168 @@
 """Every setting with the place it comes from, over the whole screen."""
 
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import zip_longest
+from textwrap import wrap
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from okr_tui.services.service import SettingLine, Snapshot
+from okr_tui.services.service import SettingLine, SettingsView, Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.lines import QUIET, content
+from okr_tui.ui.base_app import KeyOf, keys_of
+from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, fit, one_line
+from okr_tui.ui.screens.dialog import Choice, Dialog
+from okr_tui.ui.screens.keys import field
 from okr_tui.ui.widgets.footer import FootLine
-from okr_tui.ui.widgets.header import NAME
+from okr_tui.ui.widgets.header import NAME as PROGRAM
 from okr_tui.ui.widgets.rows import RowList
-from okr_tui.ui.widgets.settings import SettingsList
+
+BESIDE: Final = 100
+"""From this width on a value's origin stands beside it; below, under it."""
+NAME, VALUE = 24, 40
+GAP: Final = 2
+HEADINGS: Final = {
+    "key": "Keys",
+    "": "General",
+    "keymap": "Keymap",
+    "policy": "Policy",
+    "gateway": "Gateway",
+    "chat": "Chat",
+}
+"""What stands over the lines of a group, which is the part of their names before the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line that is no value: a problem, a heading, a file."""
+
+    text: str
+    style: str = ""
+
+
+Entry = SettingLine | Remark
+BLANK: Final = Remark("")
+
+
+def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
+    """What a person should decide on, each with the key that does it."""
+    if settings.open_to_others:
+        name, key = settings.open_to_others.name, key_of("close-file")
+        yield f"{name} can be read by other users; {key} makes it yours alone"
+    if settings.trust:
+        yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
+
+
+def group_of(line: SettingLine) -> str:
+    """The group that a line belongs to."""
+    if line.name.startswith("key "):
+        return "key"
+    group, point, _ = line.name.partition(".")
+    return group if point and group in HEADINGS else ""
+
+
+def shown_name(line: SettingLine) -> str:
+    """A name under its heading."""
+    group = group_of(line)
+    return line.name.removeprefix(f"{group}.") if group != "key" else line.name
+
+
+def entries(settings: SettingsView, key_of: KeyOf) -> list[Entry]:
+    """Everything there is to show, in its order."""
+    found: list[Entry] = [Remark(f"▲ {problem}", FAULT) for problem in settings.problems]
+    found += [Remark(f"▲ {notice}", WARNING) for notice in notices(settings, key_of)]
+    undo = f"was removed; {key_of('restore-key')} brings it back"
+    found += [Remark(f"○ {mask} {undo}", QUIET) for mask in settings.removable[:1]]
+    for group, heading in HEADINGS.items():
+        if members := [line for line in settings.lines if group_of(line) == group]:
+            found += [*([BLANK] if found else []), Remark(heading, STRONG), *members]
+    return [*found, BLANK, Remark("Files looked at", STRONG), *(Remark(str(file)) for file in settings.files)]
+
+
+def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> list[Line]:
+    """The lines of one entry, each in at most `width` cells."""
+    if isinstance(entry, Remark):
+        return [((part, entry.style),) for part in folded(entry.text, width)] or [()]
+    left, style = name_width + GAP, QUIET if entry.origin.startswith("default") else STRONG
+    origins = [entry.origin, *(f"instead of {place}" for place in entry.shadowed)]
+    value, room = one_line(entry.value) or "-", width - left
+    under: list[str] = []
+    if width >= BESIDE:
+        room -= value_width + GAP
+        values, beside = folded(value, value_width), [part for each in origins for part in folded(each, room)]
+    else:
+        value_width = len(value) if len(value) + GAP + len(origins[0]) <= room else room
+        beside = [] if value_width == room else [origins.pop(0)]
+        values, under = folded(value, room), [part for each in origins for part in folded(each, room)]
+    rows = zip_longest(folded(shown_name(entry), name_width), values, beside, fillvalue="")
+    lines: list[Line] = [
+        (
+            (fit(name, left), ""),
+            (fit(value, value_width), style),
+            (" " * GAP + origin if origin else "", QUIET),
+        )
+        for name, value, origin in rows
+    ]
+    return lines + [((" " * left + part, QUIET),) for part in under]
+
+
+def folded(text: str, width: int) -> list[str]:
+    """A text in lines of at most `width` letters, where paths stay whole as long as they fit."""
+    return wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+class SettingsList(RowList[Entry]):
+    """The cursor stops on values only; what stands before the first and after the last comes into sight."""
+
+    def __init__(self) -> None:
+        super().__init__(id="settings")
+        self._widths = (NAME, VALUE)
+
+    def show_settings(self, settings: SettingsView) -> None:
+        """Take over the settings."""
+        names = [len(shown_name(line)) for line in settings.lines]
+        values = [len(one_line(line.value)) for line in settings.lines]
+        self._widths = (min(NAME, max(names, default=1)), min(VALUE, max(values, default=1)))
+        self.show_rows(entries(settings, keys_of(self.app)))
+        if not isinstance(self.selected, SettingLine):
+            self._move_to(self.cursor)
+
+    def lines_of(self, row: Entry, width: int) -> Sequence[Line]:
+        """Name, value, origins."""
+        return entry_lines(row, *self._widths, width)
+
+    def key_of(self, row: Entry) -> Hashable:
+        """A value keeps its name."""
+        return row.name if isinstance(row, SettingLine) else row
+
+    def keep_in_sight(self) -> None:
+        """Scroll to the row, and on the first and last of them to what no cursor reaches."""
+        stops = self._stops()
+        if stops and self.cursor == stops[0]:
+            self._place_at(0)
+        elif stops and self.cursor == stops[-1]:
+            self._place_at(len(self._lines))
+        else:
+            super().keep_in_sight()
+
+    def _stops(self) -> list[int]:
+        return [place for place, row in enumerate(self.rows) if isinstance(row, SettingLine)]
+
+    def _move_to(self, place: int) -> None:
+        stops = self._stops()
+        ahead = [stop for stop in stops if stop >= place]
+        behind = [stop for stop in stops if stop <= place]
+        ways = (behind[-1:] + ahead[:1]) if place < self.cursor else (ahead[:1] + behind[-1:])
+        if ways:
+            self.cursor = ways[0]
 
 
 class SettingsScreen(Screen[None]):
@@ -35,7 +180,7 @@ class SettingsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title, the list, the keys."""
-        yield Static(content((*NAME, ("   settings", QUIET))), id="header")
+        yield Static(content((*PROGRAM, ("   settings", QUIET))), id="header")
         yield SettingsList()
         yield FootLine("settings").data_bind(SettingsScreen.snapshot)
 
@@ -58,3 +203,44 @@ class SettingsScreen(Screen[None]):
     def action_close(self) -> None:
         """Back to the dashboard."""
         self.dismiss()
+
+
+DEFAULT = ""
+
+
+class ChangeSetting(Dialog):
+    """Asks for a value, or for one of a few; nothing, or the last choice, means the default."""
+
+    HEADING = "Change a setting"
+    FOOT = "enter saves · nothing means the default · esc leaves"
+
+    def __init__(
+        self, line: SettingLine, options: Sequence[str], send: Callable[[str | None], Awaitable[str]]
+    ) -> None:
+        super().__init__()
+        self.line = line
+        self.options = options
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """The setting, where it comes from now, and the field or the choice."""
+        line = self.line
+        yield Static(content(((line.name, STRONG),)), classes="key")
+        yield field("Now", Static(Content(f"{one_line(line.value) or '-'}  ({line.origin})")))
+        if self.options:
+            choice = Choice(*((name, name) for name in self.options), (DEFAULT, "back to the default"))
+            choice.select(line.value)
+            yield field("Then", choice)
+        else:
+            # A long value is not shown whole, so it is not there to be edited.
+            value = "" if line.origin == "default" or line.value.endswith("…") else line.value
+            entry = Input(value, placeholder=line.value or "none", id="value", compact=True)
+            entry.cursor_blink = False
+            yield field("Then", entry)
+        for place in line.shadowed:
+            yield Static(content(((f"{place} also sets it and would decide after this one", QUIET),)))
+
+    def answer(self) -> Awaitable[str]:
+        """Write the value."""
+        text = self.query_one(Choice).value if self.options else self.query_one("#value", Input).value
+        return self.send(text.strip() or None)

@@ -10,9 +10,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from okr_tui.ui.action import Action
-from okr_tui.ui.actions import ACTIONS, borrowed, groups
-from okr_tui.ui.keyed import LeaveByKey
+from okr_tui.ui.actions import ACTIONS, Action, borrowed, groups
+from okr_tui.ui.base_app import LeaveByKey
 from okr_tui.ui.lines import STAR
 
 

@@ -11,8 +11,7 @@ from textual.widgets import Static
 from okr_tui.domain.words import printable
 from okr_tui.services.service import TrustQuestion
 from okr_tui.ui.lines import one_line
-from okr_tui.ui.screens.dialog import Dialog
-from okr_tui.ui.widgets.choice import Choice
+from okr_tui.ui.screens.dialog import Choice, Dialog
 
 WANTS, LETTERS = 20, 160
 LATER: Final = "later"

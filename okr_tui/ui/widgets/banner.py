@@ -10,9 +10,9 @@ from textual.widgets import Static
 from okr_tui.domain.clocks import from_the_future
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
-from okr_tui.ui.keyed import KeyOf, keys_of
+from okr_tui.ui.base_app import KeyOf, keys_of
 from okr_tui.ui.lines import FAULT, WARNING, Line, content
-from okr_tui.ui.widgets.settings import notices
+from okr_tui.ui.screens.settings import notices
 
 PROBLEMS = 2
 MOST, PART = 8, 5

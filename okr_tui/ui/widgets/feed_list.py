@@ -10,10 +10,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.message import Message
 
-from okr_tui.domain.feed import Entry
-from okr_tui.domain.feed_filter import FeedFilter
-from okr_tui.domain.feed_groups import Group, grouped
-from okr_tui.domain.feed_window import Page, Window
+from okr_tui.domain.feed import Entry, FeedFilter, Group, Page, Window, grouped
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import QUIET, TONES, Line, length, one_line
 from okr_tui.ui.widgets.rows import RowList

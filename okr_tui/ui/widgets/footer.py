@@ -10,9 +10,8 @@ from textual.style import Style
 from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.action import Action, Place
-from okr_tui.ui.actions import ACTIONS, offered
-from okr_tui.ui.keyed import KeyedApp
+from okr_tui.ui.actions import ACTIONS, Action, Place, offered
+from okr_tui.ui.base_app import KeyedApp
 from okr_tui.ui.lines import QUIET
 
 MOST = 7

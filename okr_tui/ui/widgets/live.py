@@ -10,10 +10,10 @@ from textual.containers import Vertical
 from textual.reactive import var
 from textual.widgets import Input
 
-from okr_tui.domain.feed_filter import FeedFilter
+from okr_tui.domain.feed import FeedFilter
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.keyed import keys_of
+from okr_tui.ui.base_app import keys_of
 from okr_tui.ui.lines import QUIET, STRONG, WARNING, entitle
 from okr_tui.ui.widgets.feed_list import FeedList
 
@@ -150,3 +150,17 @@ class LivePane(Vertical):
         words += [f"#{row.index}" for row in keys if row.fingerprint == self.fingerprint]
         words += [f"“{self.words.strip()}”"] if self.words.strip() else []
         return words or ["all traffic"]
+
+
+class Filter(Input):
+    """The words a model has to contain."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="name, vision, think, tools, fav, gone", id="filter", compact=True)
+        self.cursor_blink = False
+
+    def action_keep_filter(self) -> None:
+        """Go on to the list."""
+        self.screen.query_one("#model-table").focus()

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.ui.keyed import KeyedApp, keys_of
+from okr_tui.ui.base_app import KeyedApp, keys_of
 from okr_tui.ui.lines import QUIET, content
 
 Tab = Literal["live", "models", "chat"]

@@ -1,0 +1,96 @@
+"""A model's answer as events: which key took the request, the pieces, the end."""
+
+import json
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+
+from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
+from okr_tui.chat.options import THINK_LEVELS as THINK_LEVELS
+from okr_tui.cloud.client import Call
+from okr_tui.domain.errors import ChatError
+from okr_tui.domain.models import bare_name
+from okr_tui.services.pool_service import PoolService
+
+POST_LONGEST = 8 * 1024 * 1024
+
+
+class PoolClient:
+    """Asks models and tools through the pool."""
+
+    def __init__(self, service: PoolService) -> None:
+        self._service = service
+
+    async def chat(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        conversation: str,
+        think: str | None = None,
+        sampling: Mapping[str, object] | None = None,
+        tools: Sequence[Mapping[str, object]] = (),
+        avoid: Collection[str] = (),
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Yield Routed, then Deltas, then Finished; closing the iterator stops the answer.
+
+        Raises what Dispatcher.send raises. `think` is a word of THINK_LEVELS, or None to leave it to the
+        model; `sampling` goes into the request's `options`; `tools` are descriptions of functions;
+        `avoid` as in Dispatcher.send.
+        """
+        name = bare_name(model)
+        document: dict[str, object] = {
+            "model": name,
+            "messages": [message.wire() for message in messages],
+            "stream": True,
+        }
+        if think is not None:
+            document["think"] = THINK_LEVELS[think]
+        if sampling:
+            document["options"] = dict(sampling)
+        if tools:
+            document["tools"] = list(tools)
+        call = Call("/api/chat", _encoded(document), name)
+        began = self._service.clock.time()
+        first_token: int | None = None
+        done_reason = ""
+        sending = self._service.dispatcher.send(call, self._service.client, conversation, avoid=avoid)
+        async with sending as exchange:
+            yield Routed(exchange.key.fingerprint, exchange.index, exchange.hops)
+            async for piece in exchange:
+                for record in piece.records:
+                    if record.delta:
+                        if first_token is None:
+                            first_token = round(1000 * (self._service.clock.time() - began))
+                        yield record.delta
+                    done_reason = record.done_reason or done_reason
+        yield Finished(
+            done_reason=done_reason or "stop",
+            input_tokens=exchange.input_tokens,
+            output_tokens=exchange.output_tokens,
+            first_token_ms=first_token,
+            duration_ms=round(1000 * (self._service.clock.time() - began)),
+            hops=exchange.hops,
+            fingerprint=exchange.key.fingerprint,
+            index=exchange.index,
+        )
+
+    async def post(self, path: str, document: Mapping[str, object], *, conversation: str) -> object:
+        """Ask an endpoint that answers with one JSON document, with a key of the pool.
+
+        Raises what Dispatcher.send raises, ChatError when the answer is no JSON or over POST_LONGEST bytes.
+        """
+        call = Call(path, _encoded(document), streams=False)
+        body = bytearray()
+        async with self._service.dispatcher.send(call, self._service.client, conversation) as exchange:
+            async for piece in exchange:
+                body += piece.data
+                if len(body) > POST_LONGEST:
+                    raise ChatError(f"{path} answered with more than {POST_LONGEST // 1024 // 1024} MB")
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise ChatError(f"{path} answered with something that is not JSON") from None
+
+
+def _encoded(document: Mapping[str, object]) -> bytes:
+    # A model may have sent halves of characters, which no body takes.
+    return json.dumps(document, ensure_ascii=False).encode(errors="replace")

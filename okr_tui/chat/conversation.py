@@ -1,0 +1,239 @@
+"""A conversation: its turns, how each was answered, and what follows from them. Pure values."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from okr_tui.chat.messages import Finished, Message
+from okr_tui.chat.options import ChatOptions
+from okr_tui.cloud.dialects import ToolCall
+from okr_tui.domain.faults import Hop
+from okr_tui.domain.models import Model, short_context
+
+TITLE_LONGEST: Final = 60
+UNTITLED: Final = "New conversation"
+NOT_RUN: Final = "The call was not run."
+WARN_SHARE: Final = 0.8
+FULL_SHARE: Final = 0.95
+FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How an answer came about. Times are milliseconds; `index` was the key's place at that time."""
+
+    model: str
+    fingerprint: str = ""
+    index: int | None = None
+    hops: tuple[Hop, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    thinking_ms: int | None = None
+    done_reason: str | None = None
+    error: str | None = None
+    """Why it was cut off, one line; "stopped" when the person did it."""
+
+    def finished(self, end: Finished) -> "Answered":
+        """With the figures of its end."""
+        return replace(
+            self,
+            fingerprint=end.fingerprint or self.fingerprint,
+            index=end.index or self.index,
+            hops=end.hops or self.hops,
+            input_tokens=end.input_tokens,
+            output_tokens=end.output_tokens,
+            first_token_ms=end.first_token_ms,
+            duration_ms=end.duration_ms,
+            done_reason=end.done_reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation at its place, from 1; `at` is epoch seconds."""
+
+    place: int
+    message: Message
+    at: float
+    answered: Answered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation. Times are epoch seconds; `branched_at` is the place up to which turns were copied."""
+
+    id: str
+    title: str = UNTITLED
+    model: str | None = None
+    options: ChatOptions = field(default_factory=ChatOptions)
+    created: float = 0.0
+    updated: float = 0.0
+    branched_from: str | None = None
+    branched_at: int | None = None
+    turns: tuple[Turn, ...] = field(default=(), repr=False)
+
+    @property
+    def question(self) -> Turn | None:
+        """The last question."""
+        return next((turn for turn in reversed(self.turns) if turn.message.role == "user"), None)
+
+    @property
+    def next_place(self) -> int:
+        """The place of the turn that comes next."""
+        return self.turns[-1].place + 1 if self.turns else 1
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the last turn is a question that got no word of an answer."""
+        return bool(self.turns) and self.turns[-1].message.role == "user"
+
+    @property
+    def incomplete(self) -> Turn | None:
+        """The last turn when it is an answer that was cut off, by an error, the person or its length."""
+        if not self.turns or self.turns[-1].message.role != "assistant":
+            return None
+        last = self.turns[-1]
+        short = last.answered is not None and last.answered.done_reason == "length"
+        return last if last.message.incomplete or short else None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the answer was left while it waited for tools, or for what the model makes of them."""
+        last = self.turns[-1].message if self.turns else None
+        return last is not None and (last.role == "tool" or bool(last.tool_calls))
+
+    def messages(self) -> tuple[Message, ...]:
+        """What the model is sent: the system text, then every turn. A call that was not run says so."""
+        sent = [Message("system", self.options.system)] if self.options.system else []
+        waiting: list[ToolCall] = []
+        for message in (*(turn.message for turn in self.turns), None):
+            if message is not None and message.role == "tool":
+                del waiting[:1]
+            else:
+                sent += [Message("tool", NOT_RUN, tool_name=call.name, failed=True) for call in waiting]
+                waiting = list(message.tool_calls) if message else []
+            if message is not None:
+                sent.append(message)
+        return tuple(sent)
+
+    def before(self, place: int) -> "Conversation":
+        """Without the turn at a place and all after it."""
+        return replace(self, turns=tuple(turn for turn in self.turns if turn.place < place))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A conversation in a list: without its turns, with their number and a line of what was searched."""
+
+    conversation: Conversation
+    turns: int
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """How much of the model's context the conversation fills, in tokens; None where it is not known."""
+
+    used: int
+    length: int | None
+
+    @property
+    def share(self) -> float | None:
+        """The filled part, 0 to 1 and above."""
+        return self.used / self.length if self.length else None
+
+    @property
+    def warning(self) -> str | None:
+        """One line before it overflows."""
+        if self.share is None or self.length is None or self.share < WARN_SHARE:
+            return None
+        told = f"{short_context(self.used)} of {short_context(self.length)} tokens"
+        if self.share >= FULL_SHARE:
+            return f"context nearly full, {told}: /new starts over, editing an earlier question branches"
+        return f"context {self.share:.0%} full, {told}"
+
+
+def gauge(conversation: Conversation, model: Model | None) -> Gauge:
+    """The context as the cloud counted it for the last answer that told."""
+    used = 0
+    for turn in reversed(conversation.turns):
+        if turn.answered and turn.answered.input_tokens is not None:
+            used = turn.answered.input_tokens + (turn.answered.output_tokens or 0)
+            break
+    return Gauge(used, model.context_length if model else None)
+
+
+def title(question: str) -> str:
+    """A title of at most TITLE_LONGEST characters from the first question, cut at a word."""
+    letters = (letter if letter.isprintable() else " " for letter in question[: 20 * TITLE_LONGEST])
+    words = " ".join("".join(letters).split())
+    if len(words) <= TITLE_LONGEST:
+        return words or UNTITLED
+    cut = words[: TITLE_LONGEST - 1]
+    head, blank, _ = cut.rpartition(" ")
+    return f"{head if blank and len(head) > TITLE_LONGEST // 2 else cut}…"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """A fenced block: the word after the fence, and its text without the fence."""
+
+    language: str
+    text: str
+
+
+def code_blocks(text: str) -> tuple[CodeBlock, ...]:
+    """The fenced code blocks of a Markdown text; one still open runs to the end."""
+    found: list[CodeBlock] = []
+    opened: str | None = None
+    language = ""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        fence = FENCE.match(line)
+        if opened is None:
+            if fence:
+                opened, language, lines = fence[1], fence[2].strip().partition(" ")[0], []
+        elif _closes(line, opened):
+            found.append(CodeBlock(language, "\n".join(lines)))
+            opened = None
+        else:
+            lines.append(line)
+    if opened is not None:
+        found.append(CodeBlock(language, "\n".join(lines)))
+    return tuple(found)
+
+
+def _closes(line: str, opened: str) -> bool:
+    mark = line.strip()
+    return len(mark) >= len(opened) and set(mark) == {opened[0]} and not line.startswith("    ")
+
+
+def longest_fence(texts: Sequence[str]) -> str:
+    """A fence that none of the texts can close."""
+    longest = max((len(run) for text in texts for run in re.findall(r"`+", text)), default=0)
+    return "`" * max(3, longest + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was typed. `place` is the question it is to replace, None for the next one.
+
+    `held` stood in the prompt before that question was edited; `pictures` are the paths of image files.
+    """
+
+    text: str = ""
+    place: int | None = None
+    held: str = ""
+    pictures: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to lose."""
+        return bool(self.text or self.held or self.pictures)
+
+
+def joined(*texts: str) -> str:
+    """Texts below each other, without the empty ones and without saying the same twice."""
+    return "\n".join(dict.fromkeys(text for text in texts if text))

@@ -1,0 +1,128 @@
+"""Where this process keeps conversations: the shared file, or memory once that cannot be used."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from okr_tui.chat.conversation import Conversation, Draft, Found, Turn
+from okr_tui.chat.repository import ConversationStore
+from okr_tui.domain.errors import StoreError
+from okr_tui.services.clock import Clock
+
+T = TypeVar("T")
+
+
+class ConversationRepository:
+    """Opens the file when it is first needed. `notice` says, in one line, that nothing is saved any more."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.notice: str | None = None
+        self._path = path
+        self._clock = clock
+        self._store: ConversationStore | None = None
+        self._opening = asyncio.Lock()
+        self._closed = False
+        self._known: dict[str, Conversation] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever kept here."""
+        return self._store is not None or self._path.exists()
+
+    async def get(self, identifier: str) -> Conversation:
+        """A conversation with its turns; raises ChatError when there is none."""
+        store = await self._open()
+        try:
+            found = await store.get(identifier)
+        except StoreError as error:
+            if identifier not in self._known:
+                raise
+            found = self._known[identifier]
+            await self._go_on_unsaved(store, error)
+        self._known[identifier] = found
+        return found
+
+    async def read(self, query: Callable[[ConversationStore], Awaitable[T]]) -> T:
+        """Ask the store; raises StoreError when it cannot be read."""
+        return await query(await self._open())
+
+    async def create(self, conversation: Conversation) -> None:
+        """Keep a new conversation."""
+        await self._write(conversation, lambda store: store.keep(conversation))
+
+    async def change(self, conversation: Conversation) -> None:
+        """Keep all but the turns."""
+        await self._write(conversation, lambda store: store.change(conversation))
+
+    async def put(self, conversation: Conversation, turn: Turn) -> None:
+        """Keep a turn; `conversation` is as it is with it."""
+        await self._write(conversation, lambda store: store.put(conversation.id, turn))
+
+    async def cut(self, conversation: Conversation, place: int) -> None:
+        """Drop the turns from a place on; `conversation` is as it is without them."""
+        await self._write(conversation, lambda store: store.cut(conversation.id, place))
+
+    async def keep_draft(self, identifier: str, draft: Draft, now: float) -> None:
+        """Keep what was typed for a conversation; an empty draft is forgotten."""
+        store = await self._open()
+        try:
+            await store.keep_draft(identifier, draft, now)
+        except StoreError as error:
+            await self._go_on_unsaved(store, error)
+            await (await self._open()).keep_draft(identifier, draft, now)
+
+    async def delete(self, identifier: str, now: float) -> None:
+        """Take a conversation away; raises StoreError when the file does not allow it."""
+        self._known.pop(identifier, None)
+        await (await self._open()).delete(identifier, now)
+
+    async def search(self, words: str, limit: int) -> tuple[Found, ...]:
+        """See ConversationStore.search."""
+        return await self.read(lambda store: store.search(words, limit))
+
+    async def close(self) -> None:
+        """Let go of the file; whoever comes later is refused with a StoreError."""
+        async with self._opening:
+            self._closed = True
+            if self._store:
+                await self._store.close()
+
+    async def _write(
+        self, conversation: Conversation, action: Callable[[ConversationStore], Awaitable[None]]
+    ) -> None:
+        self._known[conversation.id] = conversation
+        store = await self._open()
+        try:
+            await action(store)
+        except StoreError as error:
+            await self._go_on_unsaved(store, error)
+
+    async def _open(self) -> ConversationStore:
+        async with self._opening:
+            if self._closed:
+                raise StoreError("the conversations are closed")
+            if self._store is None:
+                try:
+                    self._store = await ConversationStore.open(self._path, self._clock.time())
+                except StoreError as error:
+                    await self._use_memory(error)
+            assert self._store is not None
+            return self._store
+
+    async def _go_on_unsaved(self, failed: ConversationStore, error: StoreError) -> None:
+        """Leave a store that failed, unless another task has; raises the error where there is no way on."""
+        async with self._opening:
+            if self._store is not failed:
+                return
+            if self._closed or self.notice is not None:
+                raise error
+            await self._use_memory(error)
+            await failed.close()
+
+    async def _use_memory(self, error: StoreError) -> None:
+        """Go on in memory with what can still be read, and with all that this process knows."""
+        self.notice = f"{error}; the chat goes on, but nothing is saved"
+        self._store = await ConversationStore.in_memory(self._path)
+        for conversation in list(self._known.values()):
+            await self._store.keep(conversation)

@@ -1,0 +1,330 @@
+"""The slash commands of the chat: one table for help, completion and those who carry them out."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Final, Literal
+
+from okr_tui.chat.options import OPTION_NAMES, THINK_LEVELS
+from okr_tui.domain.errors import OkrError
+from okr_tui.domain.health import State
+from okr_tui.domain.models import Model, bare_name
+from okr_tui.domain.view import KeyView, PoolView
+from okr_tui.domain.words import GLYPHS, printable, sentence
+from okr_tui.services.service import Service
+
+Argument = Literal[
+    "", "model", "models", "key", "level", "option", "switch", "form", "path", "text", "command"
+]
+
+FORMS: Final = ("markdown", "json")
+SWITCH: Final = ("on", "off")
+PREFIX: Final = "ollama-"
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A command. `usage` is its argument for people; `screen` says that the front carries it out."""
+
+    name: str
+    help: str
+    argument: Argument = ""
+    usage: str = ""
+    screen: bool = False
+
+    @property
+    def line(self) -> str:
+        """The command as it is typed: "/ollama-info MODEL"."""
+        return f"/{self.name} {self.usage}".rstrip()
+
+
+COMMANDS: Final = (
+    SlashCommand("ollama-status", "Show cloud connection status and active key"),
+    SlashCommand("ollama-models", "List all discovered cloud models"),
+    SlashCommand("ollama-refresh", "Re-fetch the live model inventory"),
+    SlashCommand("ollama-info", "Show details for a specific model", "model", "MODEL"),
+    SlashCommand("ollama-keys", "Show masked key-pool status"),
+    SlashCommand("ollama-rotate", "Rotate to the next key and persist the change"),
+    SlashCommand("ollama-use-key", "Activate a specific key by 1-based index and persist", "key", "N"),
+    SlashCommand("ollama", "The same commands, as /ollama status and so on", "command", "SUB"),
+    SlashCommand("help", "What can be typed here"),
+    SlashCommand("new", "Begin a new conversation", screen=True),
+    SlashCommand("open", "Open another conversation", "text", "[WORDS]", screen=True),
+    SlashCommand("rename", "Give the conversation a title", "text", "TITLE", screen=True),
+    SlashCommand("delete", "Delete the conversation", screen=True),
+    SlashCommand("undo", "Bring the conversation deleted last back", screen=True),
+    SlashCommand("export", "Write the conversation to a file", "form", "[FORM] [PATH]", screen=True),
+    SlashCommand("model", "Talk to another model from now on", "model", "MODEL", screen=True),
+    SlashCommand("compare", "Ask the next question of two models", "models", "MODEL MODEL", screen=True),
+    SlashCommand("again", "Ask the last question again, or with one key", "key", "[N]", screen=True),
+    SlashCommand("other", "Ask the last question again with another account's key", screen=True),
+    SlashCommand("continue", "Let a cut-off answer go on", screen=True),
+    SlashCommand("edit", "Ask the last question in other words", screen=True),
+    SlashCommand("copy", "Copy a code block of the last answer", "text", "[N]", screen=True),
+    SlashCommand("image", "Send a picture along with the next question", "path", "PATH", screen=True),
+    SlashCommand("system", "What the model is told before all else", "text", "[TEXT]", screen=True),
+    SlashCommand("set", "Set an option; alone, show them", "option", "[NAME VALUE]", screen=True),
+    SlashCommand("think", "How much the model thinks", "level", "LEVEL", screen=True),
+    SlashCommand("tools", "Let the model call tools, or not", "switch", "[on | off]", screen=True),
+)
+BY_NAME: Final = {command.name: command for command in COMMANDS}
+
+
+def is_command(text: str) -> bool:
+    """Whether a prompt is a command: it starts with a slash and a name, and is no path or several lines."""
+    word = text.strip().partition(" ")[0]
+    return text.startswith("/") and "\n" not in text.strip() and "/" not in word[1:] and len(word) > 1
+
+
+def question_of(text: str) -> str:
+    """What is asked by a prompt that is no command: of two slashes at its beginning the first is left out."""
+    return text[1:] if text.startswith("//") else text
+
+
+def as_typed(question: str) -> str:
+    """The prompt that asks exactly this, though it may look like a command."""
+    return f"/{question}" if is_command(question) or question.startswith("//") else question
+
+
+def parse(text: str) -> tuple[str, str]:
+    """A command's name in lower case, and its argument; `/ollama SUB` is `/ollama-SUB` if there is one."""
+    name, _, argument = text.strip().removeprefix("/").partition(" ")
+    name, argument = name.lower(), argument.strip()
+    if name == "ollama":
+        sub, _, rest = argument.partition(" ")
+        if f"{PREFIX}{sub}" in BY_NAME:
+            return f"{PREFIX}{sub}", rest.strip()
+    return name, argument
+
+
+def help_lines() -> tuple[str, ...]:
+    """A line for each command, aligned."""
+    width = max(len(command.line) for command in COMMANDS)
+    return tuple(f"{command.line:<{width}}  {command.help}" for command in COMMANDS)
+
+
+def complete(
+    text: str, models: Sequence[str] = (), keys: int = 0, levels: Sequence[str] = tuple(THINK_LEVELS)
+) -> tuple[str, ...]:
+    """What a prompt that starts with a slash may go on to, as whole prompts, the likely first.
+
+    models: the names in the list; keys: how many there are; levels: those the present model takes.
+    """
+    if not text.startswith("/") or "\n" in text:
+        return ()
+    name, blank, argument = text[1:].partition(" ")
+    if not blank:
+        found = [command for command in COMMANDS if command.name.startswith(name.lower())]
+        return tuple(f"/{command.name}{' ' if command.argument else ''}" for command in found)
+    command = BY_NAME.get(name.lower())
+    if command is None:
+        return ()
+    done, _, word = argument.rpartition(" ")
+    head = f"/{command.name} {f'{done} ' if done else ''}"
+    words = _words(command, done.split(), models, keys, levels)
+    return tuple(head + candidate for candidate in _matching(words, word))
+
+
+def _words(
+    command: SlashCommand, done: Sequence[str], models: Sequence[str], keys: int, levels: Sequence[str]
+) -> Sequence[str]:
+    """What may stand behind the words that are done."""
+    if command.argument == "models":
+        return [model for model in models if model not in done] if len(done) < 2 else ()
+    if command.argument == "option" and len(done) == 1:
+        return {"think": levels, "tools": SWITCH}.get(done[0], ())
+    if done:
+        return ()
+    subs = [each.name.removeprefix(PREFIX) for each in COMMANDS if each.name.startswith(PREFIX)]
+    return {
+        "model": models,
+        "key": [str(place) for place in range(1, keys + 1)],
+        "level": levels,
+        "option": OPTION_NAMES,
+        "switch": SWITCH,
+        "form": FORMS,
+        "command": subs,
+    }.get(command.argument, ())
+
+
+def _matching(words: Sequence[str], start: str) -> list[str]:
+    """Those that begin with it, then those that hold it."""
+    start = start.lower()
+    first = [word for word in words if word.lower().startswith(start)]
+    return first + [word for word in words if start in word.lower() and word not in first]
+
+
+Level = Literal["info", "success", "error"]
+
+TEXT_LONGEST: Final = 20_000
+ARGUMENT_LONGEST: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command says: plain text of at most TEXT_LONGEST characters, never to be read as markup."""
+
+    text: str
+    level: Level = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenRequest:
+    """A command that the front carries out; `name` is of domain.slash.COMMANDS, `argument` as typed."""
+
+    name: str
+    argument: str
+
+
+Outcome = Said | ScreenRequest
+Work = Callable[[Service, str, tzinfo], Coroutine[None, None, Said]]
+
+
+async def carry_out(service: Service, text: str, zone: tzinfo = UTC) -> Outcome:
+    """Carry out a prompt that is a command. What cannot be done is said, not raised."""
+    name, argument = parse(text)
+    command = BY_NAME.get(name)
+    if command is not None and command.screen:
+        return ScreenRequest(name, argument)
+    if name == "ollama":
+        return _bounded(_subcommands())
+    work = WORK.get(name)
+    if work is None:
+        return Said(f"There is no command /{_short(name)}; /help lists them", "error")
+    try:
+        return _bounded(await work(service, argument, zone))
+    except OkrError as error:
+        return _bounded(Said(str(error), "error"))
+
+
+async def _status(service: Service, _: str, zone: tzinfo) -> Said:
+    snapshot = service.snapshot
+    pool = snapshot.pool
+    counts = ", ".join(f"{count} {state.value}" for state, count in pool.counts.items())
+    models = sum(row.model.status == "listed" for row in snapshot.models.rows)
+    lines = [
+        "🦙 Ollama Cloud Status",
+        f"Keys: ✅ {len(pool.keys)} configured ({counts})" if pool.keys else "Keys: ❌ none configured",
+        f"Active key: {_active(pool, snapshot.at, zone)}",
+        f"Models: {models}",
+        f"URL: {snapshot.settings.cloud_url}",
+        *(f"Problem: {problem}" for problem in snapshot.problems),
+    ]
+    return Said("\n".join(lines))
+
+
+async def _models(service: Service, words: str, zone: tzinfo) -> Said:
+    snapshot = service.snapshot
+    rows = [row.model for row in snapshot.models.rows if row.model.status == "listed"]
+    rows = [model for model in rows if model.matches(words)]
+    if not rows:
+        return Said("No model matches." if words else "No cloud models are currently available.")
+    active = _active(snapshot.pool, snapshot.at, zone)
+    return Said("\n".join([f"☁️ Cloud ({len(rows)}) — active key {active}", *(row.display for row in rows)]))
+
+
+async def _refresh(service: Service, _: str, __: tzinfo) -> Said:
+    return Said(await service.refresh_models(), "success")
+
+
+async def _info(service: Service, name: str, _: tzinfo) -> Said:
+    if not name:
+        return Said("Usage: /ollama-info MODEL", "error")
+    wanted = bare_name(name)
+    models = service.snapshot.models
+    model = next((row.model for row in models.rows if row.model.id == wanted), None)
+    if model is None:
+        cause = f" ({models.error})" if models.error else ""
+        return Said(f"Model not found: {_short(name)}{cause}; /ollama-refresh reads the list again", "error")
+    return Said("\n".join([model.display, *(f"{title}: {value}" for title, value in _details(model))]))
+
+
+def _details(model: Model) -> list[tuple[str, str]]:
+    known = model.capabilities is not None
+    return [
+        ("Source", "☁️ Ollama Cloud" if model.status == "listed" else "gone from Ollama Cloud"),
+        ("Parameters", model.parameters_text or "unknown"),
+        ("Context", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
+        ("Vision", ("✅" if model.can("vision") else "❌") if known else "unknown"),
+        ("Family", model.family or "unknown"),
+        ("Capabilities", ", ".join(model.capabilities or ()) or "unknown"),
+    ]
+
+
+async def _keys(service: Service, _: str, zone: tzinfo) -> Said:
+    snapshot = service.snapshot
+    pool = snapshot.pool
+    if not pool.keys:
+        return Said("🔑 Ollama Cloud Key Pool\nTotal: 0; a key is added in the keys pane", "error")
+    lines = [
+        "🔑 Ollama Cloud Key Pool",
+        f"Total: {len(pool.keys)}",
+        f"Active: {_active(pool, snapshot.at, zone)}",
+        *(_key(row, pool, snapshot.at, zone) for row in pool.keys),
+    ]
+    return Said("\n".join(lines))
+
+
+def _key(row: KeyView, pool: PoolView, now: float, zone: tzinfo) -> str:
+    mark = "👉" if row.index == pool.active else "  "
+    label = f" {row.label}" if row.label else ""
+    return f"{mark} #{row.index} {row.masked}{label} {GLYPHS[row.state]} {sentence(row.verdict, now, zone)}"
+
+
+def _active(pool: PoolView, now: float, zone: tzinfo) -> str:
+    if pool.active is None:
+        return "(none)"
+    row = pool.keys[pool.active - 1]
+    health = "" if row.state is State.READY else f", {sentence(row.verdict, now, zone)}"
+    return f"#{row.index} {row.masked}{health}"
+
+
+async def _rotate(service: Service, _: str, __: tzinfo) -> Said:
+    said = await service.rotate()
+    return Said(said, "info" if said.startswith("nothing") else "success")
+
+
+async def _use_key(service: Service, argument: str, _: tzinfo) -> Said:
+    digits = argument.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        return Said("Usage: /ollama-use-key N", "error")
+    index = int(argument) if len(digits) < 10 else 0
+    if not 1 <= index <= len(service.snapshot.pool.keys):
+        return Said(f"Invalid key index: {_short(argument)}", "error")
+    return Said(await service.use_key(index), "success")
+
+
+async def _help(_: Service, __: str, ___: tzinfo) -> Said:
+    return Said("\n".join(help_lines()))
+
+
+def _subcommands() -> Said:
+    """What `/ollama` alone, or with what it does not know, answers."""
+    lines = [
+        f"/ollama {command.line.removeprefix(f'/{PREFIX}')}  {command.help}"
+        for command in COMMANDS
+        if command.name.startswith(PREFIX)
+    ]
+    return Said("\n".join(lines))
+
+
+WORK: Final[dict[str, Work]] = {
+    "ollama-status": _status,
+    "ollama-models": _models,
+    "ollama-refresh": _refresh,
+    "ollama-info": _info,
+    "ollama-keys": _keys,
+    "ollama-rotate": _rotate,
+    "ollama-use-key": _use_key,
+    "help": _help,
+}
+
+
+def _short(text: str) -> str:
+    return printable(text, ARGUMENT_LONGEST)
+
+
+def _bounded(said: Said) -> Said:
+    if len(said.text) <= TEXT_LONGEST:
+        return said
+    return Said(f"{said.text[:TEXT_LONGEST]}…", said.level)

@@ -1,0 +1,96 @@
+"""Answering with tools: the model is asked, what it calls is run, and it is asked again with the results."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from okr_tui.chat.events import Noted, RoundEvent, ToolAsked, ToolRan
+from okr_tui.chat.messages import ChatEvent, Message
+from okr_tui.chat.tools import Tool, Toolbox, ToolResult, run
+from okr_tui.cloud.dialects import Delta, ToolCall
+from okr_tui.services.clock import Clock
+
+Ask = Callable[[Sequence[Message], Sequence[Mapping[str, object]]], AsyncGenerator[ChatEvent, None]]
+"""Asks a model with messages and tools, as chat.answer does."""
+MOST_CALLS = 32
+"""Calls of one round that are run."""
+UNKNOWN = "There is no such tool, or these were too many calls at once."
+REFUSED = "The person refused this call. Go on without it."
+
+
+@dataclass(slots=True)
+class Consent:
+    """Who is asked before a tool runs. `allowed` are the tools the person has let run for good.
+
+    `asks` is False where nobody is there to ask: what needs consent is then refused.
+    """
+
+    asks: bool = True
+    allowed: set[str] = field(default_factory=set)
+
+
+async def rounds(
+    ask: Ask, messages: Sequence[Message], box: Toolbox | None, consent: Consent, clock: Clock
+) -> AsyncGenerator[RoundEvent, None]:
+    """The events of every round, up to the settings' limit; the last one is asked without tools.
+
+    Raises what `ask` raises. Closing it stops answer and tools. Calls run one after the other, in order.
+    """
+    tools: tuple[Tool, ...] = ()
+    if box is not None:
+        tools, problems = await box.tools()
+        for problem in problems:
+            yield Noted(problem)
+    known = {tool.name: tool for tool in tools}
+    history = list(messages)
+    most = box.settings.rounds if box is not None and tools else 0
+    for left in range(most, -1, -1):
+        offered = [tool.wire() for tool in tools] if left else []
+        pieces: list[Delta] = []
+        async with aclosing(ask(history, offered)) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    pieces.append(event)
+                yield event
+        answer = whole(pieces)
+        if not answer.tool_calls or not left:
+            return
+        history.append(answer)
+        for place, call in enumerate(answer.tool_calls):
+            tool = known.get(call.name) if place < MOST_CALLS else None
+            allowed = tool is not None and (tool.confirm == "always" or tool.name in consent.allowed)
+            if tool is not None and not allowed and consent.asks:
+                decision = asyncio.get_running_loop().create_future()
+                yield ToolAsked(call, tool.server, decision, consent.allowed)
+                allowed = await decision
+            ran = await _run(tool, call, clock) if tool is not None and allowed else _not_run(tool, call)
+            history.append(result_message(ran))
+            yield ran
+        if left == 1:
+            yield Noted(f"{most} rounds of tools were run; the model answers without more")
+
+
+def whole(pieces: Sequence[Delta]) -> Message:
+    """The answer that pieces make."""
+    return Message(
+        "assistant",
+        "".join(piece.content for piece in pieces),
+        "".join(piece.thinking for piece in pieces),
+        tool_calls=tuple(call for piece in pieces for call in piece.tool_calls),
+    )
+
+
+def result_message(ran: ToolRan) -> Message:
+    """A result as the model is told it."""
+    return Message("tool", ran.result.text, tool_name=ran.call.name, failed=ran.result.failed)
+
+
+async def _run(tool: Tool, call: ToolCall, clock: Clock) -> ToolRan:
+    began = clock.time()
+    result = await run(tool, call)
+    return ToolRan(call, result, clock.time() - began)
+
+
+def _not_run(tool: Tool | None, call: ToolCall) -> ToolRan:
+    return ToolRan(call, ToolResult.of(REFUSED if tool else UNKNOWN, failed=True))

@@ -1,0 +1,115 @@
+"""httpx's way to the network, on aiohttp's connection pool.
+
+The pool that httpx comes with looks through all connections at every request, so its cost grows with the
+square of what is under way; a gateway has much under way. The transport of httpx-aiohttp is as fast, but
+lets some of aiohttp's errors through and copies large bodies.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Final
+
+import aiohttp
+import httpx
+from multidict import CIMultiDict
+from yarl import URL
+
+from okr_tui.domain.addresses import is_loopback
+
+PIECE: Final = 256 * 1024
+ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (TimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
+    (aiohttp.ClientError, httpx.RemoteProtocolError),
+    (OSError, httpx.ReadError),
+)
+"""The first that fits decides."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as error:
+        kind = next(kind for known, kind in ERRORS if isinstance(error, known))
+        raise kind(type(error).__name__) from error
+
+
+@lru_cache(maxsize=64)
+def _parsed(address: str) -> tuple[URL, bool]:
+    """An address for aiohttp, and whether it is on this machine."""
+    url = URL(address, encoded=True)
+    return url, is_loopback(url.host or "")
+
+
+@lru_cache(maxsize=64)
+def _limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A large body a piece at a time: given whole, it would be copied."""
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
+
+
+class _Body(httpx.AsyncByteStream):
+    """The bytes of an answer, as they come."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Hang up, unless the answer was read to its end."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """As many connections as there are requests. No proxy of the environment stands before this machine."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """See httpx."""
+        body = await request.aread()
+        timeout = request.extensions.get("timeout", {})
+        url, direct = _parsed(str(request.url))
+        with _translated():
+            response = await self._session(direct=direct).request(
+                request.method,
+                url,
+                headers=CIMultiDict(
+                    (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
+                ),
+                data=_pieces(body) if len(body) > PIECE else body or None,
+                allow_redirects=False,
+                timeout=_limits(timeout.get("connect"), timeout.get("read")),
+            )
+        return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
+
+    def _session(self, *, direct: bool) -> aiohttp.ClientSession:
+        if direct not in self._sessions:
+            self._sessions[direct] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=not direct,
+                auto_decompress=False,
+            )
+        return self._sessions[direct]

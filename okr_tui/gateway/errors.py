@@ -1,0 +1,177 @@
+"""What goes wrong, in the shape that each kind of client understands."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
+from okr_tui.domain.faults import Fault, FaultKind
+from okr_tui.domain.health import State
+from okr_tui.domain.words import span
+
+Dialect = Literal["native", "openai", "anthropic"]
+
+OPENAI_TYPES: Final = {404: "not_found_error", 502: "api_error", 503: "api_error", 500: "api_error"}
+CLIENT_HEADER: Final = "x-okr-tui-client"
+PI: Final = "pi"
+QUOTA: Final = "insufficient_quota"
+NO_KEY: Final = "no_key"
+NO_VALID_KEY: Final = "no_valid_key"
+HOPELESS: Final = frozenset({QUOTA, NO_KEY, NO_VALID_KEY})
+
+ANTHROPIC_TYPES: Final = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as a client is to see it. `code` is a word for programs; OpenAI's type where it is given."""
+
+    status: int
+    text: str
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class FailureError(Exception):
+    """A request that ends here with this failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+
+
+def failed(
+    status: int, text: str, code: str | None = None, headers: Mapping[str, str] | None = None
+) -> FailureError:
+    """The error to raise for a failure."""
+    return FailureError(Failure(status, text, code, headers or {}))
+
+
+def as_told(failure: Failure, client: str | None) -> Failure:
+    """A failure as a client of this name gets it; None for one that gave no name.
+
+    pi sends the whole turn again, three times, for an error with 429 or 502 in it, and it puts the status
+    before every text. It gives up at once on 402. Its text has no figure of three digits for the same reason,
+    and not the keys' states, whose words ("rate limited") it looks for as well.
+    """
+    if client != PI or failure.code not in HOPELESS:
+        return failure
+    if failure.code != QUOTA:
+        return replace(failure, status=402)
+    wait = span(int(failure.headers["retry-after"]))
+    text = f"{QUOTA}: no key of the pool is free; next key free in {wait}; `okr-tui explain` says more"
+    return replace(failure, status=402, text=text)
+
+
+def dialect_of(path: str) -> Dialect:
+    """Who speaks at a path; one with a wrong token before it counts as the path behind."""
+    if "/v1/messages" in path:
+        return "anthropic"
+    return "openai" if "/v1/" in path or path.endswith("/v1") else "native"
+
+
+def error_document(dialect: Dialect, failure: Failure) -> dict[str, object]:
+    """The error envelope of a dialect."""
+    if dialect == "native":
+        return {"error": failure.text}
+    if dialect == "anthropic":
+        kind = ANTHROPIC_TYPES.get(failure.status, "invalid_request_error")
+        error: dict[str, object] = {"type": kind, "message": failure.text}
+        return {"type": "error", "error": error | ({"code": failure.code} if failure.code else {})}
+    kind = failure.code or OPENAI_TYPES.get(failure.status, "invalid_request_error")
+    return {"error": {"message": failure.text, "type": kind, "param": None, "code": failure.code}}
+
+
+def error_record(path: str, failure: Failure, *, whole_line: bool) -> bytes:
+    """An error inside a stream that has begun.
+
+    It also ends a record that was cut in the middle, unless `whole_line`: Ollama's client for Python takes no
+    empty line.
+    """
+    dialect = dialect_of(path)
+    if path == "/v1/responses":
+        error = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
+        return b"\n\nevent: error\ndata: " + _encode(error) + b"\n\n"
+    body = _encode(error_document(dialect, failure))
+    if dialect == "native":
+        return (b"" if whole_line else b"\n") + body + b"\n"
+    return (b"\n\nevent: error\ndata: " if dialect == "anthropic" else b"\n\ndata: ") + body + b"\n\n"
+
+
+def _encode(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+UNUSABLE: Final = frozenset({State.OFF, State.INVALID, State.SUSPENDED})
+UNKNOWN_RETURN: Final = 60
+OWN_ERRORS: Final = frozenset({FaultKind.REQUEST, FaultKind.GONE})
+QUOTA_FAULTS: Final = frozenset({FaultKind.SPENT, FaultKind.SLOWED, FaultKind.BUSY})
+NO_RETRY: Final = {"x-should-retry": "false"}
+
+# Words that make a client repeat the whole turn ("timeout", "overloaded", a status) have no place here.
+CUT_OFF: Final = {
+    FaultKind.SPENT: "the key's quota ran out in the middle of this answer",
+    FaultKind.NO_PLAN: "the key's plan ended this answer in the middle",
+}
+CUT_OFF_OTHERWISE: Final = "the cloud broke this answer off in the middle"
+
+
+def failure_of(error: OkrError, now: float) -> Failure:
+    """What a client is told when a request could not begin; `now` is epoch seconds."""
+    if isinstance(error, PoolBlockedError):
+        return _blocked(error, now)
+    if isinstance(error, NoKeyError):
+        return Failure(502, str(error), NO_KEY, NO_RETRY)
+    if isinstance(error, CloudError):
+        return _refused(error, error.fault)
+    return Failure(503 if isinstance(error, StoreError) else 500, str(error))
+
+
+def cut_off(fault: Fault) -> Failure:
+    """What a client is told when an answer that has begun cannot go on."""
+    text = CUT_OFF.get(fault.kind, CUT_OFF_OTHERWISE)
+    return Failure(502, f"{text}; what has arrived is all there is of it")
+
+
+def _blocked(error: PoolBlockedError, now: float) -> Failure:
+    usable = error.states - {state.value for state in UNUSABLE}
+    if not usable:
+        return Failure(502, str(error), NO_VALID_KEY, NO_RETRY)
+    if usable == {State.GONE.value}:
+        return Failure(
+            404, "the cloud has no such model: `okr-tui models` lists those it has", "model_not_found"
+        )
+    if usable == {State.NO_PLAN.value}:
+        return Failure(403, str(error), "no_plan", NO_RETRY)
+    wait = UNKNOWN_RETURN if error.earliest is None else max(1, math.ceil(error.earliest - now))
+    headers = {"retry-after": str(wait), **NO_RETRY}
+    if usable <= {State.OUTAGE.value, State.GONE.value, State.NO_PLAN.value}:
+        return Failure(503, f"{error}; next try in {wait} s", "outage", headers)
+    when = "next key free at an unknown time" if error.earliest is None else f"next key free in {wait} s"
+    return Failure(429, f"{QUOTA}: {error}; {when}", QUOTA, headers)
+
+
+def _refused(error: CloudError, fault: Fault) -> Failure:
+    if fault.kind is FaultKind.ENDPOINT:
+        return Failure(404, "Ollama Cloud has no embeddings and lists no processes", "not_offered", NO_RETRY)
+    if fault.kind in QUOTA_FAULTS:
+        wait = max(1, math.ceil(fault.retry_after or UNKNOWN_RETURN))
+        headers = {"retry-after": str(wait), **NO_RETRY}
+        return Failure(429, f"{QUOTA}: {error}; next key free in {wait} s", QUOTA, headers)
+    if fault.kind in (FaultKind.NO_PLAN, FaultKind.FORBIDDEN):
+        return Failure(403, str(error), "no_plan", NO_RETRY)
+    if fault.kind in OWN_ERRORS:
+        return Failure(fault.status if fault.status and fault.status >= 400 else 400, str(error))
+    return Failure(503 if fault.status == 503 else 502, str(error))

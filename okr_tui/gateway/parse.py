@@ -1,0 +1,168 @@
+"""What a request's body asks for, read without unfolding what nobody asks about: pictures, tools, options."""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from pydantic import Field, OnErrorOmit, StrictBool, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from okr_tui.domain.models import bare_name
+from okr_tui.gateway.errors import failed
+
+LONGEST_MODEL: Final = 256
+MODEL_NAME: Final = f"the model's name has to be a text of at most {LONGEST_MODEL} printable characters"
+PLACES: Final = 4
+"""How many places in a body are tried as that of the model's name."""
+SESSION_HEADERS: Final = (
+    "x-session-id",
+    "session-id",
+    "session_id",
+    "x-conversation-id",
+    "anthropic-session-id",
+    "x-claude-code-session-id",
+)
+
+
+class _Part(TypedDict, total=False):
+    text: OnErrorOmit[str]
+
+
+# A text tried as such first would be kept twice.
+_Text = Annotated[list[OnErrorOmit[_Part]] | str, Field(union_mode="left_to_right")]
+
+
+class _Message(TypedDict, total=False):
+    role: OnErrorOmit[str]
+    content: OnErrorOmit[_Text]
+
+
+class _Metadata(TypedDict, total=False):
+    user_id: OnErrorOmit[str]
+
+
+class _Document(TypedDict, total=False):
+    """A request in any dialect. What is not of its type is as good as not there, but for the model."""
+
+    model: str | None
+    stream: OnErrorOmit[StrictBool]
+    prompt_cache_key: OnErrorOmit[str]
+    session_id: OnErrorOmit[str]
+    metadata: OnErrorOmit[_Metadata]
+    user: OnErrorOmit[str]
+    system: OnErrorOmit[_Text]
+    instructions: OnErrorOmit[_Text]
+    prompt: OnErrorOmit[_Text]
+    messages: OnErrorOmit[list[OnErrorOmit[_Message]]]
+    input: OnErrorOmit[Annotated[list[OnErrorOmit[_Message]] | str, Field(union_mode="left_to_right")]]
+
+
+_documents: TypeAdapter[_Document] = TypeAdapter(_Document)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body asks for."""
+
+    body: bytes
+    model: str | None = None
+    streams: bool | None = None
+    opening: str | None = field(default=None, repr=False)
+    """What tells the conversation from others, as digest; None where nothing does."""
+
+
+def look(body: bytes, headers: Mapping[str, str]) -> Asked:
+    """What a JSON body asks for; raises FailureError when it is none, or names an impossible model."""
+    document = _read(body)
+    name = document.get("model")
+    if name is not None:
+        bare = _model_name(name)
+        body = body if bare == name else _renamed(body, name, bare)
+        name = bare
+    return Asked(body, name, document.get("stream"), _conversation(document, headers))
+
+
+def _read(body: bytes) -> _Document:
+    try:
+        try:
+            return _documents.validate_json(body)
+        except ValidationError as error:
+            if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+                raise
+        # JSON for Python and for the cloud may still be what this parser refuses: half a pair of surrogates.
+        return _documents.validate_python(json.loads(body))
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["loc"] == ("model",):
+            raise failed(400, MODEL_NAME) from None
+        raise failed(400, "the request is not a JSON object") from None
+    except (ValueError, RecursionError):
+        raise failed(400, "the request is not valid JSON") from None
+
+
+def _model_name(model: str) -> str:
+    if not 0 < len(model) <= LONGEST_MODEL or not model.isprintable():
+        raise failed(400, MODEL_NAME)
+    return bare_name(model)
+
+
+def _renamed(body: bytes, name: str, bare: str) -> bytes:
+    """The body with another name of the model, and every other byte as it was where that can be had."""
+    place = re.compile(rb'"model"\s*:\s*' + re.escape(json.dumps(name).encode()))
+    for found in itertools.islice(place.finditer(body), PLACES):
+        changed = b"".join(
+            (body[: found.start()], b'"model":', json.dumps(bare).encode(), body[found.end() :])
+        )
+        if _read(changed).get("model") == bare:
+            return changed
+    document = {**json.loads(body), "model": bare}
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None:
+    """A digest of the session that the caller names, else of the first words, whatever the model."""
+    places = (
+        *(headers.get(name) for name in SESSION_HEADERS),
+        document.get("prompt_cache_key"),
+        document.get("session_id"),
+        document.get("metadata", {}).get("user_id"),
+        document.get("user"),
+    )
+    named = next((text for text in places if text), None)
+    words = ["session", named] if named else [text for text in _first_words(document) if text]
+    if not words:
+        return None
+    digest = hashlib.sha256()
+    for text in words:
+        digest.update(b"%d " % len(text))
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _first_words(document: _Document) -> Iterator[str]:
+    """The system prompt and the first message of the user, in any dialect."""
+    for text in (document.get("system"), document.get("instructions"), document.get("prompt")):
+        yield from _texts(text)
+    messages = document.get("messages", document.get("input"))
+    if isinstance(messages, str):
+        yield messages
+        return
+    seen = set()
+    for message in messages or ():
+        role = message.get("role")
+        role = "system" if role == "developer" else role
+        if role in ("system", "user") and role not in seen:
+            seen.add(role)
+            yield from _texts(message.get("content"))
+        if role == "user":
+            return
+
+
+def _texts(text: list[_Part] | str | None) -> Iterator[str]:
+    if isinstance(text, str):
+        yield text
+    else:
+        yield from (part.get("text", "") for part in text or ())

@@ -1,0 +1,263 @@
+"""One request: an eligible key, a response stream, fail-over before the first output and none after it.
+
+This is the only code that spends a key.
+"""
+
+import contextlib
+import json
+import random
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, replace
+
+from okr_tui.cloud.client import Call, Cloud
+from okr_tui.domain.choice import Choice, SelectionRequest
+from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
+from okr_tui.domain.faults import Fault, FaultKind, Hop, Step, next_step
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Attempt, Client, Outcome, Trial
+from okr_tui.domain.words import sentence
+from okr_tui.services.admission import Admission, Ticket
+from okr_tui.services.exchange import Exchange, Refusal, RefusedError
+from okr_tui.services.live_pool import Pool
+
+
+def clamped(call: Call, most: int) -> Call:
+    """The call with its output limit lowered to what the model allows, where it asks for more."""
+    try:
+        document = json.loads(call.body)
+    except ValueError:
+        return call
+    if not isinstance(document, dict):
+        return call
+    lowered = False
+    for place, name in (
+        (document, "max_tokens"),
+        (document, "max_completion_tokens"),
+        (document, "max_output_tokens"),
+        (document.get("options"), "num_predict"),
+    ):
+        asked = place.get(name) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(asked, int) and asked > most:
+            place[name] = most
+            lowered = True
+    return replace(call, body=json.dumps(document).encode()) if lowered else call
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a request has been through so far."""
+
+    call: Call
+    client: Client
+    began: float
+    conversation: str | None
+    hops: list[Hop]
+    tried: set[str]
+    passing: int = 0
+    clamped: bool = False
+    same: Key | None = None
+    refusal: Refusal | None = None
+
+
+class Dispatcher:
+    """Sends requests with the pool's keys. `faulted` hears of every fault, to look into it."""
+
+    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], faulted: Callable[[Key, Fault], None]) -> None:
+        self._pool = pool
+        self._cloud = cloud
+        self._faulted = faulted
+        self._conversations: dict[str, tuple[str, float]] = {}
+        self.admission = Admission(pool)
+
+    @property
+    def _policy(self) -> Policy:
+        return self._pool.policy
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self, call: Call, client: Client, conversation: str | None = None, *, avoid: Collection[str] = ()
+    ) -> AsyncIterator[Exchange]:
+        """An open exchange whose first output is there; leaving the block hangs up and records the end.
+
+        `avoid` are the fingerprints and accounts that are not to be used for it.
+        Raises NoKeyError, PoolBlockedError when nothing is eligible, CloudError when the request failed.
+        A fault after the first output comes out of the exchange's iterator as CloudError.
+        """
+        most = self._pool.state.model(call.model).max_output if call.model else None
+        call = clamped(call, most) if most else call
+        progress = Progress(call, client, self._pool.clock.time(), conversation, [], set(avoid))
+        while True:
+            same, progress.same = progress.same, None
+            await self._pool.catch_up()
+            ticket = await self.admission.enter(
+                lambda: self._question(progress), lambda choice: self._blocked(choice, progress), same=same
+            )
+            if not await self._still_good(progress, ticket):
+                continue
+            async with self._flight(progress, ticket) as exchange:
+                if exchange.fault is None:
+                    yield exchange
+                    return
+            await self._next(progress, ticket.key, exchange.fault)
+
+    async def _still_good(self, progress: Progress, ticket: Ticket) -> bool:
+        """Whether what others did meanwhile leaves the ticket good; if not, it is given back."""
+        good = False
+        try:
+            await self._pool.catch_up()
+            good, trial = True, ticket.trial
+            if self._pool.state is not ticket.state or self._pool.config is not ticket.config:
+                flights = Counter(self._pool.in_flight)
+                flights[ticket.account] -= 1
+                choice = self._pool.choose(replace(self._question(progress), in_flight=flights))
+                place = self._pool.config.index(ticket.key.fingerprint)
+                judged = choice.verdicts[place - 1] if place is not None else None
+                good = judged is not None and judged.eligible
+                trial = judged is not None and judged.trial
+            if good and trial:
+                good = await self._begin_trial(ticket.key)
+        finally:
+            if not good:
+                self.admission.leave(ticket)
+        return good
+
+    async def _begin_trial(self, key: Key) -> bool:
+        """Whether this request has the trial of its key; the log decides among all that began one."""
+        owner = uuid.uuid4().hex
+        now = self._pool.clock.time()
+        await self._pool.note(Trial(at=now, fingerprint=key.fingerprint, owner=owner))
+        return self._pool.state.key(key.fingerprint).trial_owner == owner
+
+    @contextlib.asynccontextmanager
+    async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
+        """One send: its exchange, its slot given back, and its record at the end."""
+        key = ticket.key
+        in_flight = self._pool.in_flight[ticket.account]
+        exchange = Exchange(self._cloud(), progress.call, key, self._policy, self._pool.clock)
+        exchange.hops = tuple(progress.hops)
+        exchange.index = self._pool.config.index(key.fingerprint)
+        try:
+            self._pool.announce()
+            async with exchange:
+                if exchange.fault is None:
+                    self._remember(progress, ticket.account)
+                yield exchange
+        finally:
+            self.admission.leave(ticket)
+            await self._record(progress, exchange, in_flight)
+            if exchange.fault:
+                if exchange.fault.kind is FaultKind.SPENT:
+                    self.admission.switched()
+                progress.refusal = exchange.refusal
+                progress.hops.append(Hop(key.fingerprint, exchange.index, exchange.fault))
+                self._faulted(key, exchange.fault)
+
+    def _question(self, progress: Progress) -> SelectionRequest:
+        now = self._pool.clock.time()
+        account = None
+        if progress.conversation:
+            account, used = self._conversations.get(progress.conversation, (None, 0.0))
+            if now - used > self._policy.conversation_idle:
+                account = None
+        return SelectionRequest(
+            now, progress.call.model, account, self._pool.in_flight, frozenset(progress.tried)
+        )
+
+    def _blocked(self, choice: Choice, progress: Progress) -> Exception:
+        config = self._pool.config
+        if not config.keys:
+            return NoKeyError(NO_KEY)
+        if progress.hops and any(judged.eligible for judged in choice.verdicts):
+            return _refused(progress, progress.hops[-1].fault)
+        now = self._pool.clock.time()
+        reasons = "; ".join(
+            f"#{place} {sentence(judged, now)}" for place, judged in enumerate(choice.verdicts, 1)
+        )
+        states = frozenset(judged.state.value for judged in choice.verdicts)
+        whom = "no other key" if progress.tried and not progress.hops else "no key"
+        return PoolBlockedError(f"{whom} can take this request: {reasons}", choice.earliest, states)
+
+    def _remember(self, progress: Progress, account: str) -> None:
+        if not progress.conversation:
+            return
+        now = self._pool.clock.time()
+        known = self._conversations
+        known.pop(progress.conversation, None)
+        known[progress.conversation] = (account, now)
+        # The longest idle stand first.
+        while now - known[first := next(iter(known))][1] > self._policy.conversation_idle:
+            del known[first]
+
+    async def _next(self, progress: Progress, key: Key, fault: Fault) -> None:
+        """Prepare the next send after a fault, or raise when there is none to be made."""
+        if fault.kind is FaultKind.TRANSIENT:
+            progress.passing += 1
+        step = self._step(progress, fault)
+        late = self._pool.clock.time() - progress.began > self._policy.request_longest
+        sends = sum(hop.fault.kind is not FaultKind.BUSY for hop in progress.hops)
+        if step is Step.GIVE_UP or sends >= self._policy.sends or late:
+            raise _refused(progress, fault)
+        if step is Step.NEXT_KEY:
+            if (
+                fault.kind is FaultKind.TRANSIENT
+            ):  # every other fault blocks the key, for as long as it should
+                progress.tried |= {key.fingerprint, self._pool.state.account_of(key.fingerprint)}
+            return
+        progress.same = key
+        if fault.max_output:
+            progress.clamped = True
+            progress.call = clamped(progress.call, fault.max_output)
+        else:
+            await self._pool.clock.sleep(random.uniform(*self._policy.retry_same))  # noqa: S311 a wait
+
+    def _step(self, progress: Progress, fault: Fault) -> Step:
+        return next_step(fault, progress.passing, clamped=progress.clamped, policy=self._policy)
+
+    async def _record(self, progress: Progress, exchange: Exchange, in_flight: int) -> None:
+        outcome: Outcome = "fault" if exchange.fault else "ok" if exchange.complete else "cancelled"
+        now = self._pool.clock.time()
+        record = Attempt(
+            at=now,
+            started=exchange.started,
+            client=progress.client,
+            fingerprint=exchange.key.fingerprint,
+            model=progress.call.model,
+            path=progress.call.path,
+            outcome=outcome,
+            fault=exchange.fault,
+            first_byte_ms=exchange.first_byte_ms,
+            duration_ms=round(1000 * (now - exchange.started)),
+            input_tokens=exchange.input_tokens,
+            output_tokens=exchange.output_tokens,
+            in_flight=in_flight,
+        )
+        if exchange.fault and not exchange.committed:
+            record = record.model_copy(update={"next_fingerprint": self._following(progress, record)})
+        await self._pool.note(record, hurried=record.fault is not None)
+
+    def _following(self, progress: Progress, record: Attempt) -> str | None:
+        """The key that the request moves to, for the log."""
+        fault = record.fault
+        if fault is None:
+            return None
+        passing = progress.passing + (fault.kind is FaultKind.TRANSIENT)
+        step = next_step(fault, passing, clamped=progress.clamped, policy=self._policy)
+        if step is not Step.NEXT_KEY:
+            return record.fingerprint if step is Step.SAME_KEY else None
+        account = self._pool.state.account_of(record.fingerprint)
+        question = self._question(progress)
+        tried = question.tried | {record.fingerprint, account}
+        following = self._pool.choose_after(record, replace(question, tried=tried)).key
+        return following.fingerprint if following else None
+
+
+def _refused(progress: Progress, fault: Fault) -> RefusedError:
+    what = progress.call.model or progress.call.path
+    tried = "; ".join(
+        f"#{hop.index or '?'} {f'{hop.fault.status} ' if hop.fault.status else ''}{hop.fault.text}"
+        for hop in progress.hops
+    )
+    return RefusedError(f"{what} failed on {tried}", fault, progress.refusal)

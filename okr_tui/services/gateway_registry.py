@@ -1,0 +1,137 @@
+"""Which processes run a gateway: a file for each in the state folder, locked for as long as it lives.
+
+The lock is the operating system's and ends with the process however that ends, so no file is believed alone.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from watchfiles import awatch
+
+from okr_tui.domain.errors import OkrError
+from okr_tui.store.file_locks import HAVE_LOCKS, try_lock
+
+FOLDER: Final = "gateways"
+SUFFIX: Final = ".json"
+LOOK_AGAIN_MS: Final = 5_000
+"""A process that is killed changes no file."""
+CONNECT_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A gateway that runs: its address, that of its port for an `ollama` daemon, and its process."""
+
+    url: str
+    daemon_url: str | None
+    pid: int
+
+
+@contextmanager
+def announced(state: Path, presence: Presence) -> Iterator[None]:
+    """Tell every reader of the state folder of this gateway until the block is left.
+
+    Raises OkrError when the folder cannot be written.
+    """
+    folder = state / FOLDER
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(folder)
+        file, path = _written(folder, presence)
+    except OSError as error:
+        raise OkrError(f"cannot announce the gateway in {folder}: {error.strerror}") from None
+    with file:
+        try:
+            yield
+        finally:
+            # Whoever cleared the folder meanwhile has done what is to be done.
+            with suppress(OSError):
+                path.unlink()
+
+
+def _written(folder: Path, presence: Presence) -> tuple[IO[str], Path]:
+    """The open, locked file and its path. It gets its name last, so that readers never see half of it."""
+    descriptor, draft = tempfile.mkstemp(prefix=f"{presence.pid}.", dir=folder)
+    file = os.fdopen(descriptor, "w", encoding="utf-8")
+    try:
+        try_lock(file)
+        json.dump(asdict(presence), file)
+        file.flush()
+        return file, Path(draft).rename(f"{draft}{SUFFIX}")
+    except BaseException:
+        file.close()
+        os.unlink(draft)
+        raise
+
+
+def running_gateways(state: Path) -> tuple[Presence, ...]:
+    """The gateways that processes of this state folder run now, the newest first."""
+    found: list[tuple[float, Presence]] = []
+    for path in (state / FOLDER).glob(f"*{SUFFIX}"):
+        # A file may go at any moment; one that cannot be read tells of nobody.
+        with suppress(OSError, ValueError, TypeError):
+            presence = _read(path)
+            if _lives(path, presence):
+                found.append((path.stat().st_mtime, presence))
+    return tuple(presence for _, presence in sorted(found, key=lambda each: each[0], reverse=True))
+
+
+def running_gateway(state: Path) -> Presence | None:
+    """The gateway that was started last, of those that run now."""
+    return next(iter(running_gateways(state)), None)
+
+
+async def changes(state: Path) -> AsyncGenerator[None, None]:
+    """Yield now, after each start or end of a gateway, and every few seconds; for ever."""
+    folder = state / FOLDER
+    while True:
+        yield
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            events = awatch(
+                folder,
+                watch_filter=None,
+                recursive=False,
+                rust_timeout=LOOK_AGAIN_MS,
+                yield_on_timeout=True,
+            )
+            async with aclosing(events):
+                async for _ in events:
+                    yield
+        except (OSError, RuntimeError):
+            # The folder vanished or cannot be made, or the system has no watches left.
+            await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+
+
+def _read(path: Path) -> Presence:
+    return Presence(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _lives(path: Path, presence: Presence) -> bool:
+    """Whether the process that wrote a file still holds it; without locks, whether its address answers."""
+    if HAVE_LOCKS:
+        with path.open("rb") as file:
+            return not try_lock(file, shared=True)
+    address = urlsplit(presence.url)
+    try:
+        socket.create_connection((address.hostname, address.port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed have left."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(OSError, ValueError, TypeError):
+            if not _lives(path, _read(path)):
+                path.unlink()

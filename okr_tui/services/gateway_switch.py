@@ -1,0 +1,177 @@
+"""The gateway inside this process: started and stopped on demand, and known of where another one runs."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from okr_tui.domain.errors import OkrError
+from okr_tui.services import gateway_registry
+from okr_tui.services.gateway_registry import Presence
+from okr_tui.services.service import GatewayView
+
+
+class Running(Protocol):
+    """A gateway that answers."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+
+    @property
+    def daemon_url(self) -> str | None:
+        """The address for an `ollama` daemon, where there is one."""
+
+    async def failed(self) -> Exception:
+        """The error that ended it, once one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """How this process can run a gateway: `open` serves until the block is left, and raises OkrErrors.
+
+    `state` is the folder where gateways are announced; `advice` tells how a client uses one, in a line.
+    """
+
+    state: Path
+    open: Callable[[], AbstractAsyncContextManager[Running]]
+    advice: str
+
+
+class GatewaySwitch:
+    """At most one gateway in this process; `announce` is called when `view` changed.
+
+    `section` gives the settings of the gateway as written now.
+    """
+
+    def __init__(self, announce: Callable[[], None], section: Callable[[], Mapping[str, object]]) -> None:
+        self.hosting: Hosting | None = None
+        self._announce = announce
+        self._section = section
+        self._task: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._running: Running | None = None
+        self._started_with: Mapping[str, object] = {}
+        self._error: str | None = None
+        self._elsewhere: Presence | None = None
+
+    @property
+    def view(self) -> GatewayView:
+        """What a front shows."""
+        autostart = self.hosting is not None and self._section().get("autostart") is True
+        if self._running:
+            return GatewayView(
+                self._running.url,
+                self._running.daemon_url,
+                ending=self._stop.is_set(),
+                outdated=_listening(self._section()) != self._started_with,
+                error=self._error,
+                autostart=autostart,
+            )
+        if self._elsewhere and self._task is None:
+            other = self._elsewhere
+            return GatewayView(other.url, other.daemon_url, elsewhere=True, autostart=autostart)
+        return GatewayView(error=self._error, autostart=autostart)
+
+    async def switch(self) -> str:
+        """Start the gateway, or stop the one that runs here; answers what was done.
+
+        Raises OkrError when it cannot be started, or is just being started or stopped.
+        """
+        if self.hosting is None:
+            raise OkrError("no gateway can run in this process: `okr-tui serve` runs one")
+        if self._task is None:
+            return await self._start(self.hosting)
+        if self._running is None:
+            raise OkrError("the gateway is just being started")
+        if self._stop.is_set():
+            raise OkrError("the gateway is ending: answers under way have a few seconds")
+        self._end()
+        await asyncio.wait([self._task])
+        return "Gateway stopped"
+
+    async def _start(self, hosting: Hosting) -> str:
+        # From here on nobody else starts one; nothing of the task runs before the next wait.
+        self._stop, ready = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.create_task(self._run(hosting, ready), name="gateway")
+        await ready.wait()
+        if self._running is None:
+            raise OkrError(self._error or "the gateway ended at once")
+        lines = [f"Gateway on {self._running.url}"]
+        if self._running.daemon_url:
+            lines.append(f"for the ollama daemon: {self._running.daemon_url}")
+        return "\n".join([*lines, hosting.advice])
+
+    async def _run(self, hosting: Hosting, ready: asyncio.Event) -> None:
+        self._error = None
+        try:
+            await self.look()
+            if other := self._elsewhere:
+                raise OkrError(f"the gateway runs in process {other.pid} already, at {other.url}")  # noqa: TRY301
+            self._started_with = _listening(self._section())
+            async with hosting.open() as running:
+                self._running = running
+                self._announce()
+                ready.set()
+                await self._ended(running)
+        except OkrError as error:
+            self._error = str(error)
+        except Exception as error:
+            self._error = f"unexpected {type(error).__name__}: {error}"
+        finally:
+            self._running = self._task = None
+            ready.set()
+            self._announce()
+
+    async def _ended(self, running: Running) -> None:
+        """Until it is to end; raises what ended it before."""
+        failing = asyncio.ensure_future(running.failed())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((failing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            failing.cancel()
+        if failing.done() and not failing.cancelled():
+            raise failing.result()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._announce()
+
+    def tell(self, trouble: str) -> None:
+        """Show a line of trouble until the gateway is started anew."""
+        self._error = trouble
+        self._announce()
+
+    async def watch(self) -> None:
+        """Follow which gateways run in other processes, for ever."""
+        assert self.hosting is not None
+        async for _ in gateway_registry.changes(self.hosting.state):
+            await self.look()
+
+    async def look(self) -> None:
+        """See whether a gateway runs in another process."""
+        if self.hosting is None:
+            return
+        found = await asyncio.to_thread(gateway_registry.running_gateways, self.hosting.state)
+        others = [each for each in found if each.pid != os.getpid()]
+        before, self._elsewhere = self._elsewhere, others[0] if others else None
+        if before != self._elsewhere:
+            if self._running is None:
+                self._error = None  # whoever held the port was that one, or there is another try
+            self._announce()
+
+    async def close(self) -> None:
+        """End the gateway of this process; answers under way have a few seconds."""
+        if self._task is not None:
+            self._end()
+            await asyncio.wait([self._task])
+
+
+def _listening(section: Mapping[str, object]) -> Mapping[str, object]:
+    """What of the settings takes effect at a start only."""
+    return {name: value for name, value in section.items() if name != "autostart"}

@@ -1,0 +1,257 @@
+"""This process's fold of the shared log, kept up to date, with the feed's lines beside it."""
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, tzinfo
+from typing import Final
+
+from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.feed import Entry, entry, recoveries, returns
+from okr_tui.domain.fold import apply
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Record, SettingsRead
+from okr_tui.domain.state import PoolState
+from okr_tui.domain.view import PoolView, view
+from okr_tui.services.clock import Clock
+from okr_tui.services.log_compaction import APART, Checkpoints
+from okr_tui.services.log_writer import BatchingWriter
+from okr_tui.store.base import LogEntry, Store
+
+ENTRIES: Final = APART
+COMPACT_EVERY: Final = 900.0
+LONGEST_SLEEP: Final = 3600.0
+CATCH_UP_AFTER: Final = 0.02
+JOINED: Final = 0.05
+ALONE: Final = "this process goes on alone, others do not see what it learns"
+
+
+class Pool:
+    """The pool as the log says it is. Every record goes through `append`, every reader sees `state`."""
+
+    def __init__(
+        self, store: Store, config: PoolConfig, policy: Policy, clock: Clock, zone: tzinfo = UTC
+    ) -> None:
+        self.store = store
+        self.config = config
+        self.policy = policy
+        self.clock = clock
+        self.state = PoolState()
+        self.entries: deque[Entry] = deque(maxlen=ENTRIES)
+        self.in_flight: Counter[str] = Counter()
+        self._zone = zone
+        self.settings_read: SettingsRead | None = None
+        self._sequence = 0
+        self._caught_up = -math.inf
+        self._mark: object | None = None
+        """The log's mark before it was last read to its end."""
+        self._reading = asyncio.Lock()
+        self._catching: asyncio.Task[None] | None = None
+        self._checkpoints = Checkpoints(store)
+        self.listeners: list[Callable[[], None]] = []
+        self._changed: set[asyncio.Event] = set()
+        self._learned: set[asyncio.Event] = set()
+        self._writer = BatchingWriter(self._write)
+        self.trouble: str | None = None
+        """Why the log cannot be used, in one line, until it takes records again."""
+        self._shown = PoolView()
+
+    @property
+    def sequence(self) -> int:
+        """The place in the log of the last record that the state knows."""
+        return self._sequence
+
+    async def open(self) -> None:
+        """Fold the log from the last snapshot on. The feed's lines are made for its last records only."""
+        if kept := await self._checkpoints.load():
+            self.state, self._sequence = kept.state, kept.sequence
+        logged = await self.store.read(self._sequence)
+        for item in logged[:-ENTRIES]:
+            self._apply(item)
+        last = float("inf")
+        for item in logged[-ENTRIES:]:
+            self.entries.extend(returns(self.state, self.config, self.policy, last, item.record.at))
+            self._take([item])
+            last = item.record.at
+        self.entries.extend(returns(self.state, self.config, self.policy, last, self.clock.time()))
+        self._shown = self.view()
+
+    async def compact(self) -> None:
+        """Keep a state beside the log once it has grown, and drop records too old or too many."""
+        await self._checkpoints.keep(self.clock.time())
+
+    def _apply(self, item: LogEntry) -> None:
+        self._sequence = item.sequence
+        self.state = apply(self.state, item.record, self.policy)
+        if isinstance(item.record, SettingsRead):
+            self.settings_read = item.record
+        self._checkpoints.passed(item.sequence, self.state)
+
+    async def follow(self) -> None:
+        """Apply what any process appends, for ever."""
+        async for logged in self.store.tail(lambda: self._sequence):
+            self._take(logged)
+
+    async def catch_up(self) -> None:
+        """See what other processes have just appended, so that no request goes where the log says no.
+
+        A log that cannot be read stops no request: this process goes on with what it knows.
+        """
+        if asyncio.get_running_loop().time() - self._caught_up < CATCH_UP_AFTER:
+            return
+        if self._mark is not None and self.store.mark() == self._mark:
+            return
+        if self._catching is None:
+            self._catching = asyncio.create_task(self._look())
+        await asyncio.shield(self._catching)  # all go on together: a lock would let one pass at a time
+
+    async def _look(self) -> None:
+        try:
+            await self._read()
+        except StoreError as error:
+            self._tell(f"{error}; {ALONE}")
+        finally:
+            self._catching = None
+
+    async def _read(self) -> None:
+        async with self._reading:  # so that each goes on where the one before ended
+            began, mark = asyncio.get_running_loop().time(), self.store.mark()
+            self._take(await self.store.read(self._sequence))
+            self._caught_up, self._mark = began, mark
+
+    async def append(self, *records: Record) -> None:
+        """Put records in the log and see them, and all that came before them, in the state.
+
+        What comes while the log is busy goes in together; a caller who is cancelled leaves its records to it.
+        """
+        await self._writer.add(records)
+
+    async def note(self, record: Record, *, hurried: bool = True) -> None:
+        """Like `append`, for what a request learns: a log that takes no records stops no request.
+
+        Meanwhile this process alone knows of it, and goes on with that. What nobody waits for need not be
+        hurried, so that more goes in together.
+        """
+        try:
+            await self._writer.add((record,), hurried=hurried)
+        except StoreError as error:
+            self._tell(f"{error}; {ALONE}")
+            self.state = apply(self.state, record, self.policy)
+            if line := entry(record, self.state, self.config, self.policy, self._zone):
+                self.entries.append(line)
+            self._announce_news()
+
+    async def settled(self) -> None:
+        """Return once nothing is on its way into the log."""
+        await self._writer.settled()
+
+    async def _write(self, records: Sequence[Record]) -> None:
+        began = asyncio.get_running_loop().time()
+        last = await self.store.append(records)
+        self.trouble = None
+        if self._sequence + len(records) == last:
+            self._caught_up = began  # nobody else wrote before
+            self._take([LogEntry(place, record) for place, record in enumerate(records, self._sequence + 1)])
+            return
+        try:
+            await self._read()
+        except StoreError as error:  # the records are in the log, and will be seen once it can be read
+            self._tell(str(error))
+
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
+        self.announce()
+
+    def _take(self, logged: Sequence[LogEntry]) -> None:
+        for item in logged:
+            if item.sequence <= self._sequence:
+                continue
+            self._apply(item)
+            if line := entry(item.record, self.state, self.config, self.policy, self._zone, item.sequence):
+                self.entries.append(line)
+        if logged:
+            self._announce_news()
+
+    def change_config(self, config: PoolConfig, policy: Policy) -> None:
+        """The settings changed: other keys, another preference, other numbers for what comes."""
+        self.config = config
+        self.policy = policy
+        self._announce_news()
+
+    def view(self) -> PoolView:
+        """The pool as it is shown now."""
+        return view(self.state, self.config, self.policy, self.clock.time(), self.in_flight)
+
+    def look(self) -> PoolView:
+        """The pool as it is shown now; what time alone changed since the last look becomes feed lines."""
+        shown = self.view()
+        self.entries.extend(recoveries(self._shown, shown, self.clock.time(), self._zone))
+        self._shown = shown
+        return shown
+
+    def choose(self, question: SelectionRequest) -> Choice:
+        """The key for a request."""
+        return choose(self.state, self.config, question, self.policy)
+
+    def choose_after(self, record: Record, question: SelectionRequest) -> Choice:
+        """The key that will follow once this record is in the log."""
+        return choose(apply(self.state, record, self.policy), self.config, question, self.policy)
+
+    def announce(self) -> None:
+        """Wake everyone who waits for a change."""
+        for listener in self.listeners:
+            listener()
+        for changed in self._changed:
+            changed.set()
+
+    def _announce_news(self) -> None:
+        """Wake also those who care for what the log or the settings say, not for what is under way."""
+        for learned in self._learned:
+            learned.set()
+        self.announce()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Once at first, then after every change; what comes meanwhile is joined to one."""
+        changed = asyncio.Event()
+        changed.set()
+        self._changed.add(changed)
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                yield
+        finally:
+            self._changed.discard(changed)
+
+    async def watch_time(self) -> None:
+        """Announce the moments at which a block ends, since no record will; for ever."""
+        while True:
+            now = self.clock.time()
+            due = (row.verdict.until for row in self.view().keys)
+            ends = [until for until in due if until is not None and until > now]
+            await self.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
+            if ends and self.clock.time() >= min(ends):
+                self.announce()
+
+    async def keep_small(self) -> None:
+        """Compact the log now and then, for ever."""
+        while True:
+            await self.clock.sleep(COMPACT_EVERY)
+            await self.compact()
+
+    async def wait(self, seconds: float) -> None:
+        """Until log or settings say something new, at most so long; what comes soon after is joined."""
+        learned = asyncio.Event()
+        self._learned.add(learned)
+        waiting = {asyncio.ensure_future(learned.wait()), asyncio.ensure_future(self.clock.sleep(seconds))}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if learned.is_set():
+                await asyncio.sleep(JOINED)
+        finally:
+            self._learned.discard(learned)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)

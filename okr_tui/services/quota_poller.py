@@ -1,0 +1,165 @@
+"""Balance and identity readings: one poller among all processes, and a second look after a refusal.
+
+Reading is free, but limited to ten a minute and user (docs.ollama.com/api/balance), so accounts are read
+through one key each, and nothing here ever spends a request on a model.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+
+from okr_tui.cloud.client import Cloud
+from okr_tui.domain.errors import CloudError
+from okr_tui.domain.faults import Fault, FaultKind
+from okr_tui.domain.keys import Key
+from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
+from okr_tui.domain.schedule import Reading, due
+from okr_tui.services.live_pool import Pool
+
+LEASE = "meter"
+LEASE_SECONDS = 15.0
+REFUSALS = (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN)
+
+
+class QuotaPoller:
+    """Reads what the cloud says of keys and puts it in the log. `owner` names this process in the lease.
+
+    `shown` says that somebody looks at the quotas.
+    """
+
+    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], owner: str, *, shown: bool) -> None:
+        self._pool = pool
+        self._cloud = cloud
+        self._owner = owner
+        self.shown = shown
+        self._lease_until = 0.0
+        self._not_before: dict[str, float] = {}
+        self._last_read: dict[str, float] = {}
+        self._looking: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Read what is due, for ever, while this process holds the lease."""
+        while True:
+            now = self._pool.clock.time()
+            wait = LEASE_SECONDS / 3
+            if await self._leads(now):
+                pool = self._pool
+                readings, following = due(
+                    pool.state, pool.config, pool.policy, now, self._not_before, shown=self.shown
+                )
+                for reading in readings:
+                    await self._read(reading)
+                if readings:
+                    continue
+                wait = min(wait, max(0.05, following - self._pool.clock.time()))
+            await self._pool.wait(wait)
+
+    async def _leads(self, now: float) -> bool:
+        """Whether this process is the one that reads; the lease is renewed well before it ends."""
+        if now > self._lease_until - LEASE_SECONDS / 2:
+            held = await self._pool.store.lease(LEASE, self._owner, now, LEASE_SECONDS)
+            self._lease_until = now + LEASE_SECONDS if held else 0.0
+        return now < self._lease_until
+
+    async def settle(self, seconds: float) -> None:
+        """Give the looks that are under way a moment to end, for a process that is about to."""
+        if self._looking:
+            await asyncio.wait(self._looking.values(), timeout=seconds)
+
+    async def close(self) -> None:
+        """Drop the looks that are under way, and let another process read at once."""
+        tasks = tuple(self._looking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        now = self._pool.clock.time()
+        if now < self._lease_until:
+            await self._pool.store.lease(LEASE, self._owner, now, 0.0)
+
+    def faulted(self, key: Key, fault: Fault) -> None:
+        """Look closer after a fault that a free reading can explain."""
+        if fault.kind is FaultKind.SPENT:
+            self._look("balance", key, self._after_spent(key))
+        elif fault.kind in REFUSALS:
+            self._look("confirm", key, self._confirm(key))
+
+    def _look(self, name: str, key: Key, look: Coroutine[None, None, None]) -> None:
+        place = (name, key.fingerprint)
+        if place in self._looking:
+            look.close()
+            return
+        self._looking[place] = task = asyncio.create_task(look)
+        task.add_done_callback(lambda _: self._looking.pop(place, None))
+
+    async def _after_spent(self, key: Key) -> None:
+        account = self._pool.state.account_of(key.fingerprint)
+        now = self._pool.clock.time()
+        if now - self._last_read.get(account, 0.0) >= self._pool.policy.poll_gap:
+            await self.balance(key)
+
+    async def _confirm(self, key: Key) -> None:
+        await self._pool.clock.sleep(random.uniform(*self._pool.policy.confirm_after))  # noqa: S311 a wait
+        await self.balance(key)
+
+    async def _read(self, reading: Reading) -> None:
+        """One reading; the next of the same is a while off, after a failure longer."""
+        read = self.identity if reading.identity else self.balance
+        fault = await read(reading.key)
+        policy = self._pool.policy
+        wait = policy.poll_gap
+        # A refused balance is in the log, which knows the next look; an identity may be all that is refused.
+        if fault and (reading.identity or fault.kind not in REFUSALS):
+            wait = (
+                min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
+            )
+        self._not_before[reading.name] = self._pool.clock.time() + wait
+
+    async def balance(self, key: Key) -> Fault | None:
+        """Read the balance of a key's account; answers the fault if it cannot be read."""
+        started = self._pool.clock.time()
+        self._last_read[self._pool.state.account_of(key.fingerprint)] = started
+        try:
+            balance = await self._cloud().balance(key)
+        except CloudError as error:
+            return await self._refused(key, "/api/balance", started, error.fault)
+        now = self._pool.clock.time()
+        await self._pool.note(
+            BalanceRead(at=now, started=started, fingerprint=key.fingerprint, balance=balance)
+        )
+        return None
+
+    async def identity(self, key: Key) -> Fault | None:
+        """Read which account a key belongs to; answers the fault if it cannot be read."""
+        started = self._pool.clock.time()
+        try:
+            identity = await self._cloud().identity(key)
+        except CloudError as error:
+            return await self._refused(key, "/api/me", started, error.fault)
+        await self._pool.note(
+            IdentityRead(
+                at=self._pool.clock.time(),
+                started=started,
+                fingerprint=key.fingerprint,
+                account=identity.account,
+                plan=identity.plan,
+            )
+        )
+        return None
+
+    async def _refused(self, key: Key, path: str, started: float, fault: Fault) -> Fault:
+        """Only a refusal of the key itself is a fact worth keeping; the rest just delays reading."""
+        if fault.kind in REFUSALS:
+            now = self._pool.clock.time()
+            await self._pool.note(
+                Attempt(
+                    at=now,
+                    started=started,
+                    client="probe",
+                    fingerprint=key.fingerprint,
+                    path=path,
+                    outcome="fault",
+                    fault=fault,
+                    duration_ms=round(1000 * (now - started)),
+                )
+            )
+        return fault

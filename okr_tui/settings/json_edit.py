@@ -1,0 +1,334 @@
+"""JSON text with positions: where a value stands, and how to change one value and no other character.
+
+Text here never carries a byte order mark. Positions for people are lines and columns that start at 1.
+What changes a text also takes one with comments and last commas (comments.py), and keeps them.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from json.decoder import JSONDecodeError, JSONDecoder
+from typing import NamedTuple
+
+from okr_tui.domain.errors import SettingsError
+
+# A text without an end goes on to the end, so that its quotes are not tried one by one.
+TEXT = r'"(?:[^"\\]|\\.)*+"?'
+COMMENT = re.compile(rf"{TEXT}|(//[^\n]*)")
+LAST_COMMA = re.compile(rf'({TEXT}|[^ \t\r\n"{{\[,:]+)(?:([ \t\r\n]*),(?=[ \t\r\n]*[}}\]]))?')
+COMMENT_BEHIND = re.compile(r"[ \t]*//[^\n]*")
+
+
+def plain(text: str) -> str:
+    """The strict JSON of a text, with blanks where comments and last commas were: every offset stays."""
+    return LAST_COMMA.sub(_without_comma, uncommented(text))
+
+
+def uncommented(text: str) -> str:
+    """The text with blanks where comments were."""
+    return COMMENT.sub(lambda found: found[0] if found[1] is None else " " * len(found[1]), text)
+
+
+def comment_behind(text: str, at: int) -> int:
+    """How many characters of a comment, and of blanks before it, follow an offset on its line; 0 for none."""
+    found = COMMENT_BEHIND.match(text, at)
+    return len(found[0].rstrip(" \t\r")) if found else 0
+
+
+def _without_comma(found: re.Match[str]) -> str:
+    return found[0] if found[2] is None else f"{found[1]}{found[2]} "
+
+
+BLANK = " \t\r\n"
+DEEPEST = 100
+SURROGATE = re.compile("[\ud800-\udfff]")
+REFUSED_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?Infinity|NaN|\d{4301,})')
+
+
+class Span(NamedTuple):
+    """Offsets into the text: the first character of a value, and the one after its last."""
+
+    start: int
+    end: int
+
+
+class Member(NamedTuple):
+    """A member of an object by its name, or an item of a list by its position; an item's key is empty."""
+
+    name: str | int
+    key: Span
+    value: Span
+
+
+def place(path: str, line: int | None, column: int | None) -> str:
+    """How a position is written for people and editors: `path:line:column`, as far as it is known."""
+    return ":".join(str(part) for part in (path, line, column) if part is not None)
+
+
+def failure(what: str, path: str, line: int | None = None, column: int | None = None) -> SettingsError:
+    """A SettingsError whose one line starts with the place."""
+    return SettingsError(f"{place(path, line, column)}: {what}", path, line, column)
+
+
+def position(text: str, offset: int) -> tuple[int, int]:
+    """Line and column of an offset, both from 1."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def parse(text: str, path: str = "") -> object:
+    """The value of strict JSON. Raises SettingsError with line and column; its message quotes nothing."""
+    try:
+        value = _DECODER.decode(text)
+    except JSONDecodeError as error:
+        what, offset = error.msg.partition(": ")[0], error.pos
+    except ValueError:
+        what, offset = "NaN, Infinity and endless numbers are not allowed", _refused_number(text)
+    except RecursionError:
+        what, offset = "it is nested too deeply", 0
+    else:
+        if _depth_within(value, DEEPEST):
+            return value
+        what, offset = "it is nested too deeply", 0
+    # Raised out here because a decoding error in the chain would carry the whole text, keys included.
+    raise failure(f"not valid JSON: {what}", path, *position(text, offset))
+
+
+def locate(text: str, path: Sequence[str | int]) -> Span | None:
+    """Where the value at `path` (names and list positions, outermost first) stands in valid JSON, or None.
+
+    Of members with the same name the last counts, as in every JSON reader here.
+    """
+    start = _skip(text, 0)
+    if start == len(text):
+        return None
+    span = Span(start, len(text.rstrip(BLANK)))
+    for name in path:
+        found = [member for member in members_of(text, span.start) if member.name == name]
+        if not found:
+            return None
+        span = found[-1].value
+    return span
+
+
+def put(text: str, path: Sequence[str], value: object) -> str:
+    """`text` with the value at `path` replaced, or inserted with the objects it needs; all else is kept.
+
+    `text` is valid or blank; `value` is anything JSON can hold. The layout of the surroundings is
+    continued. Raises ValueError when a value on the way is not an object.
+    """
+    newline = "\r\n" if "\r\n" in text else "\n"
+    strict = plain(text)
+    start = _skip(strict, 0)
+    if start == len(strict):
+        comments = text.rstrip(BLANK)
+        return (comments and comments + newline) + render(_nested(path, value), "  ", newline) + newline
+    indent = _indent(strict, start)
+    span = Span(start, len(text))
+    for depth, name in enumerate(path):
+        if strict[span.start] != "{":
+            raise ValueError(f"{name} has no object to stand in")
+        members = members_of(strict, span.start)
+        found = [member for member in members if member.name == name]
+        if not found:
+            inner = _nested(path[depth + 1 :], value)
+            if members:
+                return _append(text, strict, members[-1], name, inner, indent, newline)
+            return _fill(text, strict, span.start, name, inner, indent, newline)
+        span = found[-1].value
+    old = text[span.start : span.end]
+    inline = old[0] in "[{" and len(old) > len("[]") and "\n" not in old
+    new = render(value, None if inline else indent, newline, _lead(text, span.start))
+    return text[: span.start] + new + text[span.end :]
+
+
+def _append(
+    text: str, strict: str, last: Member, name: str, value: object, indent: str | None, newline: str
+) -> str:
+    gap = text[len(text[: last.key.start].rstrip(BLANK)) : last.key.start]
+    colon = text[last.key.end : last.value.start]
+    if colon != strict[last.key.end : last.value.start]:
+        colon = ": "
+    # What stands behind the last value on its line, a comma and a comment, stays with it.
+    comma = uncommented(text[last.value.end : _skip(strict, last.value.end)]).find(",") + 1
+    comment = comment_behind(text, last.value.end + comma)
+    at = last.value.end + comma + comment
+    if comment and "\n" not in gap:
+        gap = newline + _lead(text, last.key.start)
+    base = gap.rpartition("\n")[2] if "\n" in gap else _lead(text, last.key.start)
+    new = render(value, indent if "\n" in gap else None, newline, base)
+    member = f"{render(name)}{colon}{new}"
+    if comma:
+        return f"{text[:at]}{gap}{member},{text[at:]}"
+    return text[:at] + (f"{gap}, {member}" if comment else f",{gap}{member}") + text[at:]
+
+
+def _fill(
+    text: str, strict: str, start: int, name: str, value: object, indent: str | None, newline: str
+) -> str:
+    end = strict.index("}", start) + 1
+    base = _lead(text, start)
+    if comments := text[start + 1 : end - 1].rstrip(BLANK):
+        at = start + 1 + len(comments)
+        step = "  " if indent is None else indent
+        member = f"{render(name)}: {render(value, step, newline, base + step)}"
+        return f"{text[:at]}{newline}{base}{step}{member}{text[at:]}"
+    new = render({name: value}, indent, newline, base)
+    return text[:start] + new + text[end:]
+
+
+def _indent(text: str, start: int) -> str | None:
+    """One step of indentation as the document has it; None when it is written on one line."""
+    members = members_of(text, start)
+    if not members:
+        return "  "
+    gap = text[start + 1 : members[0].key.start]
+    return gap.rpartition("\n")[2] if "\n" in gap else None
+
+
+def _lead(text: str, offset: int) -> str:
+    line = text[text.rfind("\n", 0, offset) + 1 : offset]
+    return line[: len(line) - len(line.lstrip(BLANK))]
+
+
+def _nested(path: Sequence[str], value: object) -> object:
+    for name in reversed(path):
+        value = {name: value}
+    return value
+
+
+def render(value: object, indent: str | None = None, newline: str = "\n", base: str = "") -> str:
+    """JSON text of a value: on one line without `indent`, else with `base` in front of each further line."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    if SURROGATE.search(text):
+        # Half a surrogate pair has no UTF-8; only its escape can be stored.
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    return text.replace("\n", newline + base)
+
+
+def members_of(text: str, start: int) -> list[Member]:
+    """What the object or list that starts at an offset of valid JSON holds; empty for any other value."""
+    opening, at = text[start], _skip(text, start + 1)
+    found: list[Member] = []
+    while opening in "{[" and text[at] not in "}]":
+        name: str | int = len(found)
+        key = Span(at, at)
+        if opening == "{":
+            name, end = _DECODER.raw_decode(text, at)
+            key = Span(at, end)
+            at = _skip(text, _skip(text, end) + 1)
+        value = Span(at, _DECODER.raw_decode(text, at)[1])
+        found.append(Member(name, key, value))
+        at = _skip(text, value.end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in BLANK:
+        at += 1
+    return at
+
+
+def _depth_within(value: object, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        lists = [item for item in level if isinstance(item, list)]
+        objects = [item.values() for item in level if isinstance(item, dict)]
+        level = [child for children in (*lists, *objects) for child in children]
+        if not level:
+            return True
+    return False
+
+
+def _refused_number(text: str) -> int:
+    return next((match.start() for match in REFUSED_NUMBER.finditer(text) if match.lastindex), 0)
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)
+
+
+_DECODER = JSONDecoder(parse_constant=_refuse)
+
+
+Path = Sequence[str | int]
+
+
+def put_in(text: str, path: Sequence[str], position: int, raw: str) -> str:
+    """One more item, given as JSON text, at `position` of the list at `path`, or at its end if it is shorter.
+
+    The layout of its neighbours is continued. Raises ValueError when there is no list.
+    """
+    span = locate(text, path)
+    if span is None or text[span.start] != "[":
+        raise ValueError("there is no list to put an item in")
+    items = members_of(text, span.start)
+    if not items:
+        marked = put(text, path, [None])
+        return exchange(marked, (*path, 0), raw)
+    gap = _gap(text, items)
+    if position >= len(items):
+        end = items[-1].value.end
+        return f"{text[:end]},{gap}{raw}{text[end:]}"
+    start = items[position].value.start
+    return f"{text[:start]}{raw},{gap}{text[start:]}"
+
+
+def exchange(text: str, path: Path, raw: str) -> str:
+    """Another value, given as JSON text, at `path`. Raises ValueError when there is none to exchange."""
+    span = locate(text, path)
+    if span is None:
+        raise ValueError("there is no value to exchange")
+    return text[: span.start] + raw + text[span.end :]
+
+
+def take_out(text: str, path: Path) -> str:
+    """Without the item or member at `path`, nor an earlier member of that name. Nothing there: as it was.
+
+    Comments around it stay (comments.py).
+    """
+    *above, name = path
+    holder = locate(plain(text), above)
+    if holder is None:
+        return text
+    members = members_of(plain(text), holder.start)
+    found = [place for place, member in enumerate(members) if member.name == name]
+    for place in reversed(found):
+        strict = plain(text)
+        members = members_of(strict, holder.start)
+        if strict == text:
+            text = _without(text, holder.start, members, place)
+        else:
+            text = _without_but_comments(text, members, place)
+    return text
+
+
+def _without(text: str, start: int, members: list[Member], place: int) -> str:
+    if place:
+        return text[: members[place - 1].value.end] + text[members[place].value.end :]
+    if len(members) > 1:
+        return text[: members[0].key.start] + text[members[1].key.start :]
+    end = members[0].value.end
+    return text[: start + 1] + text[end:].lstrip(BLANK)
+
+
+def _without_but_comments(text: str, members: list[Member], place: int) -> str:
+    _, key, value = members[place]
+    bare = uncommented(text)
+    before, after = text[: key.start].rstrip(BLANK), text[value.end :]
+    if len(bare[: key.start].rstrip(BLANK)) < len(before) and not after.lstrip(" \t\r").startswith("\n"):
+        before = text[: text.index("\n", len(before)) + 1]  # which ends a comment
+    comma = bare.index(",", members[place - 1].value.end) if place else None
+    if bare[value.end :].lstrip(BLANK).startswith(","):
+        own = bare.index(",", value.end) - value.end
+        after = after[:own] + after[own + 1 :]
+    elif comma is not None:
+        before = before[:comma] + before[comma + 1 :]
+    return before + after
+
+
+def _gap(text: str, items: list[Member]) -> str:
+    before = text[: items[-1].value.start]
+    gap = before[len(before.rstrip(BLANK)) :]
+    return gap if len(items) > 1 or "\n" in gap else " "

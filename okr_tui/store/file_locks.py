@@ -1,0 +1,112 @@
+"""Locks of the operating system on open files: they end with the process, however that ends."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # a system without such locks
+    fcntl = None  # type: ignore[assignment]
+
+HAVE_LOCKS: Final = fcntl is not None
+
+
+def try_lock(file: IO[bytes] | IO[str] | int, *, shared: bool = False) -> bool:
+    """Lock an open file until it is closed; False while another process holds it. Raises OSError.
+
+    Where nothing can be locked, everyone may have it.
+    """
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+SUFFIX = ".lock"
+
+
+class FileClaims:
+    """The claims of one process on names in a folder. Where nothing can be locked every claim is granted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, int | None] = {}
+
+    def take(self, name: str) -> bool:
+        """Claim a name of letters and digits; False while another process holds it."""
+        if name in self._held:
+            return True
+        try:
+            descriptor = self._opened(name)
+        except OSError:
+            self._held[name] = None
+            return True
+        if not _locked(descriptor):
+            os.close(descriptor)
+            return False
+        self._held[name] = descriptor
+        return True
+
+    def drop(self, name: str) -> None:
+        """Let go of a name that nobody will want again; its file goes too."""
+        with suppress(OSError):  # one that stays holds nothing
+            (self._folder / f"{name}{SUFFIX}").unlink()
+        self._close(name)
+
+    def close(self) -> None:
+        """Let go of every name, for others to claim."""
+        for name in list(self._held):
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        descriptor = self._held.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _opened(self, name: str) -> int:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(self._folder / f"{name}{SUFFIX}", os.O_CREAT | os.O_RDWR, 0o600)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError:  # a file system without locks
+        return True
+
+
+PATIENCE: Final = 5.0
+PAUSE: Final = 0.01
+
+
+@asynccontextmanager
+async def exclusive_create(folder: Path) -> AsyncIterator[None]:
+    """Begin a file of a folder, or put another in its place, while no other process does.
+
+    SQLite lets nobody wait for that, it refuses. A folder that cannot be had within PATIENCE seconds, or
+    that cannot be locked at all, is used as it is.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            until = time.monotonic() + PATIENCE
+            while not try_lock(descriptor) and time.monotonic() < until:  # noqa: ASYNC110 others' lock
+                await asyncio.sleep(PAUSE)
+        yield
+
+
+def make_private(path: Path) -> None:
+    """Make a file that only its user can read, if there is none. Raises OSError.
+
+    One that is there is left closed: to close it would end the locks that SQLite has on it in this process.
+    """
+    if not path.is_file():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -1,0 +1,111 @@
+"""The only bridge from the service to the screen: what its iterators yield becomes messages."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from okr_tui.chat.conversation import Conversation
+from okr_tui.domain.feed import Page
+from okr_tui.domain.history import KeyHistory
+from okr_tui.services.service import Service, Snapshot
+from okr_tui.ui.screens.key_details import KeyDetails
+from okr_tui.ui.widgets.feed_list import FeedList
+
+if TYPE_CHECKING:
+    from okr_tui.chat.events import Answering, ConversationEvent, ConversationService
+
+
+Opened = tuple[Service, "ConversationService"]
+OpenService = Callable[[], AbstractAsyncContextManager[Opened]]
+Post = Callable[[Message], bool]
+
+
+@dataclass
+class ServiceOpened(Message):
+    """The service is there; commands may be sent."""
+
+    service: Service
+    conversations: "ConversationService"
+
+
+@dataclass
+class SnapshotArrived(Message):
+    """The service's state changed."""
+
+    snapshot: Snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        """A newer snapshot makes one that is still waiting superfluous."""
+        return isinstance(message, SnapshotArrived)
+
+
+@dataclass
+class PageArrived(Message):
+    """A page of the log that a list asked for; None when it cannot be read."""
+
+    asked: FeedList.PageAsked
+    page: Page | None
+
+
+@dataclass
+class TrailArrived(Message):
+    """What a key did, as its details asked."""
+
+    asked: KeyDetails.TrailAsked
+    trail: KeyHistory
+
+
+async def serve(
+    open_service: OpenService, post: Post, at_end: Callable[[], Coroutine[None, None, None]]
+) -> None:
+    """Hold the service open and post its snapshots until cancelled; `at_end` is done before it is closed."""
+    async with open_service() as (service, conversations):
+        from okr_tui.services.background import run_uncancelled
+
+        post(ServiceOpened(service, conversations))
+        try:
+            async for snapshot in service.snapshots():
+                post(SnapshotArrived(snapshot))
+        finally:
+            await run_uncancelled(at_end())
+
+
+async def page(service: Service, asked: FeedList.PageAsked, post: Post) -> None:
+    """Read a page of the log and post it; a failure is posted and raised."""
+    found: Page | None = None
+    try:
+        found = await service.history(asked.wanted, before=asked.before, after=asked.after)
+    finally:
+        post(PageArrived(asked, found))
+
+
+async def trail(service: Service, asked: KeyDetails.TrailAsked, post: Post) -> None:
+    """Read what a key did and post it."""
+    post(TrailArrived(asked, await service.trail(asked.fingerprint)))
+
+
+@dataclass
+class AnswerArrived(Message):
+    """A part of the answer on one side of the chat, stamped with the moment it came (epoch seconds)."""
+
+    side: int
+    event: "ConversationEvent"
+    at: float
+
+
+@dataclass
+class ConversationArrived(Message):
+    """What one side's conversation has become."""
+
+    side: int
+    conversation: Conversation
+
+
+async def answer(asked: "Awaitable[Answering]", side: int, post: Post, clock: Callable[[], float]) -> None:
+    """Ask, and post the parts of the answer. Raises what refuses the question or breaks the answer."""
+    async with aclosing(await asked) as events:
+        async for event in events:
+            post(AnswerArrived(side, event, clock()))

@@ -1,0 +1,164 @@
+"""A Markdown text that grows: one widget per answer, drawn line by line, whatever its length.
+
+A finished block is parsed once and laid out once per width; the open one is plain text that is laid out at
+every flush. Work is done in small helpings, so a key press never waits for an answer.
+"""
+
+from typing import Final
+
+from rich.segment import Segment
+from textual import events
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.reactive import var
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.style import Style
+from textual.timer import Timer
+from textual.widget import Widget
+
+from okr_tui.ui.chat.document import Document, Row, copied
+
+FLUSH: Final = 1 / 15
+"""Seconds in which what arrives is gathered before it is drawn."""
+REMEMBERED: Final = 500
+"""Drawn rows that are kept for the next repaint."""
+HELPING: Final = 0.012
+"""Seconds of work after which the keyboard has its turn."""
+
+
+class Answer(Widget):
+    """Draws a document. Nothing ticks: a timer is set when text arrives and is gone when it is drawn."""
+
+    # Textual's own asks for a layout when it is set, which is in a layout: each growth would take two.
+    virtual_size = var(Size(0, 0))
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(classes="answer")
+        self.document = document
+        self._rows: list[Row] = []
+        self._laid = 0
+        self._steady = 0
+        self._width = 0
+        self._strips: dict[int, Strip] = {}
+        self._timer: Timer | None = None
+
+    @property
+    def source(self) -> str:
+        """The text that is drawn or about to be."""
+        return self.document.text
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that came is drawn."""
+        return self.document.settled and self._timer is None
+
+    def on_mount(self) -> None:
+        """Draw what is there already."""
+        if not self.document.settled:
+            self._wait()
+
+    def grow(self) -> None:
+        """The document has more text; it is drawn with the next flush."""
+        self._wait()
+
+    def close(self) -> None:
+        """No more text comes: what was open is finished as it is."""
+        self.document.whole = True
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._timer is None and self.is_attached:
+            self._timer = self.set_timer(FLUSH, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self.document.work(HELPING)
+        if self._width:
+            before, steady = self._rows, self._steady
+            self._lay_out(self._width)
+            if len(before) != len(self._rows):
+                self.refresh(layout=True)
+            else:
+                self.refresh(Region(0, steady, self.size.width, len(before) - steady))
+        if not self.document.settled:
+            self._wait()
+
+    def _lay_out(self, width: int) -> None:
+        """Rows for this width: only of parts that have none, and of the open block."""
+        if width != self._width:
+            self._width, self._laid, self._steady, self._rows = width, 0, 0, []
+            self._strips.clear()
+        document = self.document
+        rows = self._rows[: self._steady]
+        for part in document.parts[self._laid :]:
+            rows.extend(part.rows(width))
+        changed, self._steady, self._laid = self._steady, len(rows), len(document.parts)
+        for part in document.open_parts():
+            rows.extend(part.rows(width))
+        self._rows = rows
+        for y in [y for y in self._strips if y >= changed]:
+            del self._strips[y]
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002
+        """All there is."""
+        return container.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """One line per row."""
+        if width and width != self._width:
+            self._lay_out(width)
+        return len(self._rows)
+
+    def render_line(self, y: int) -> Strip:
+        """One row, remembered until it changes."""
+        if y >= len(self._rows):
+            return Strip.blank(self.size.width, self.visual_style.rich_style)
+        if (strip := self._strips.get(y)) is None:
+            if len(self._strips) >= REMEMBERED:
+                self._strips.clear()
+            strip = self._strips[y] = self._draw(y)
+        return strip
+
+    def _draw(self, y: int) -> Strip:
+        row, style = self._rows[y], self.visual_style
+        words = row.content
+        if (selection := self.text_selection) and (span := selection.get_span(y)):
+            start, end = span
+            marked = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+            words = words.stylize(marked, start, len(words) if end == -1 else end)
+        if row.fill:
+            style += self._get_style(row.fill)
+        words = words or Content(" ")
+        spans = words.render(style, "", self._get_style)
+        strip = Strip([Segment(text, (style + each).rich_style) for text, each in spans], words.cell_length)
+        rest = (style + Style(reverse=False)).rich_style
+        return strip.adjust_cell_length(self.size.width, rest).apply_offsets(0, y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected text, wrapped lines whole again."""
+        rows, texts = [], []
+        for y, row in enumerate(self._rows):
+            if (span := selection.get_span(y)) is not None:
+                start, end = span
+                rows.append(row)
+                texts.append(row.content.plain[start : None if end == -1 else end])
+        return copied(rows, texts), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
+        """Draw the selection."""
+        self._strips.clear()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Another theme, other colours."""
+        self._strips.clear()
+        super().notify_style_update()
+
+    def on_click(self, event: events.Click) -> None:
+        """A link opens; only addresses of the web are links."""
+        from okr_tui.ui.chat.markdown import LINK
+
+        if address := event.style.meta.get(LINK):
+            event.stop()
+            self.app.open_url(address)

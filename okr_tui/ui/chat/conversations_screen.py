@@ -1,0 +1,193 @@
+"""The stored conversations: found while typing, opened, renamed, deleted and brought back, exported."""
+
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from okr_tui.chat.conversation import Found
+from okr_tui.domain.errors import OkrError
+from okr_tui.domain.words import span
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.base_app import LeaveByKey
+from okr_tui.ui.chat.dialogs import RenameConversation
+from okr_tui.ui.chat.document import safe
+from okr_tui.ui.lines import QUIET, Line, fit, one_line
+from okr_tui.ui.widgets.footer import FootLine
+from okr_tui.ui.widgets.rows import RowList
+
+if TYPE_CHECKING:
+    from okr_tui.ui.controllers.slash import SlashCommands
+
+EXCERPT = 200
+
+
+class SavedList(RowList[Found]):
+    """A line for each conversation, and one for what was found in it."""
+
+    now = 0.0
+
+    def key_of(self, row: Found) -> str:
+        """A conversation stays the same under another title."""
+        return row.conversation.id
+
+    def lines_of(self, row: Found, width: int) -> Sequence[Line]:
+        """Title, model, questions, age; below it the words that were looked for."""
+        conversation = row.conversation
+        age = f"{span(max(0.0, self.now - conversation.updated))} ago"
+        model = fit(safe(conversation.model or ""), 20 if width >= 70 else 12)
+        title = fit(safe(conversation.title), max(12, width - len(model) - 24))
+        turns = f"{row.turns} turn{' ' if row.turns == 1 else 's'}"
+        lines: list[Line] = [
+            ((title, ""), (f"  {model}", QUIET), (f" {turns:>9}", QUIET), (f" {age:>10}", QUIET))
+        ]
+        if row.excerpt:
+            lines.append(((f"  {one_line(safe(row.excerpt[:EXCERPT]))}", QUIET),))
+        return lines
+
+
+class SearchInput(Input):
+    """What to look for; its keys move in the list and act on what is selected there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("saved")]
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words, placeholder="type to search", id="search", compact=True)
+        self.cursor_blink = False
+
+    @property
+    def rows(self) -> SavedList:
+        """The list."""
+        return self.screen.query_one(SavedList)
+
+    @property
+    def saved(self) -> "SavedScreen":
+        """The screen around it."""
+        return cast(SavedScreen, self.screen)
+
+    def on_key(self, event: events.Key) -> None:
+        """Up and down move in the list."""
+        moves = {"up": self.rows.action_cursor_up, "down": self.rows.action_cursor_down}
+        pages = {"pageup": -1, "pagedown": 1}
+        if event.key in moves:
+            moves[event.key]()
+        elif event.key in pages:
+            self.rows.action_cursor_page(pages[event.key])
+        else:
+            return
+        event.prevent_default().stop()
+
+    def action_open_saved(self) -> None:
+        """Open it."""
+        self.saved.open_selected()
+
+    def action_rename_saved(self) -> None:
+        """Rename it."""
+        self.saved.rename()
+
+    def action_delete_saved(self) -> None:
+        """Delete it."""
+        if row := self.rows.selected:
+            self.saved.act(self.saved.commands.delete_saved(row.conversation.id))
+
+    def action_undo_saved(self) -> None:
+        """Bring the last one back."""
+        self.saved.act(self.saved.commands.undo_delete())
+
+    def action_export_saved(self) -> None:
+        """Write it to a file."""
+        if row := self.rows.selected:
+            self.saved.commands.export_saved(row.conversation.id, row.conversation.title)
+
+    async def action_new_saved(self) -> None:
+        """Leave for a new one."""
+        self.screen.dismiss()
+        await self.saved.commands.chat.begin_anew()
+
+    def action_leave_saved(self) -> None:
+        """Leave; with words, first back to all conversations."""
+        if self.value:
+            self.value = ""
+        else:
+            self.screen.dismiss()
+
+
+class SavedScreen(LeaveByKey, ModalScreen[None]):
+    """The list under its search field."""
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__()
+        self.words = words
+
+    def compose(self) -> ComposeResult:
+        """Heading, search field, list, keys."""
+        with Vertical(classes="box", id="saved-box"):
+            yield Static(Content("Conversations"), classes="box-heading")
+            yield SearchInput(self.words)
+            yield SavedList(id="saved")
+            yield FootLine("saved")
+
+    def on_mount(self) -> None:
+        """Show what is there."""
+        self.query_one(SavedList).can_focus = False
+        self.query_one(SearchInput).focus()
+        self.read()
+
+    def on_screen_resume(self) -> None:
+        """A dialog in front may have changed something."""
+        self.read()
+
+    @property
+    def commands(self) -> "SlashCommands":
+        """The application, which talks to the conversations."""
+        return cast("SlashCommands", self.app)
+
+    @on(Input.Changed, "#search")
+    def read(self) -> None:
+        """Find what the words say; the newest search wins."""
+        self.run_worker(self._read(), group="search", exclusive=True, exit_on_error=False)
+
+    async def _read(self) -> None:
+        rows, words = self.query_one(SavedList), self.query_one(SearchInput).value
+        try:
+            saved = self.commands.saved
+            found = await (saved.search(words) if words.strip() else saved.recent())
+        except OkrError as error:
+            rows.empty = f"✖ {one_line(str(error))}"
+            found = ()
+        else:
+            rows.empty = "Nothing found." if words.strip() else "No conversation yet: ask something."
+        rows.now = self.commands.clock()
+        rows.show_rows(found)
+
+    def act(self, work: Awaitable[str]) -> None:
+        """Do something and show the list as it then is."""
+
+        async def run() -> None:
+            try:
+                self.app.notify(await work, markup=False)
+            except OkrError as error:
+                self.app.notify(str(error), title="Not done", severity="error", markup=False)
+            self.read()
+
+        self.run_worker(run(), group="saved", exit_on_error=False)
+
+    def rename(self) -> None:
+        """Ask for a title."""
+        if row := self.query_one(SavedList).selected:
+            name, title = row.conversation.id, row.conversation.title
+            send = self.commands.rename_saved
+            self.app.push_screen(RenameConversation(title, lambda text: send(name, text)))
+
+    @on(RowList.Chosen)
+    def open_selected(self) -> None:
+        """Go on with the selected conversation."""
+        if row := self.query_one(SavedList).selected:
+            self.dismiss()
+            self.commands.open_saved(row.conversation.id)

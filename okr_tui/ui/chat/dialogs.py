@@ -1,0 +1,237 @@
+"""Which of several code blocks to copy."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from okr_tui.chat.conversation import CodeBlock
+from okr_tui.domain.errors import ChatError
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.base_app import LeaveByKey
+from okr_tui.ui.chat.document import safe
+from okr_tui.ui.lines import QUIET, STRONG, content, one_line
+from okr_tui.ui.screens.dialog import Choice, Dialog
+from okr_tui.ui.screens.keys import field
+from okr_tui.ui.widgets.rows import RowList
+
+if TYPE_CHECKING:
+    from okr_tui.chat.events import ToolAsked
+
+
+FIRST_LINE = 48
+
+
+def described(place: int, block: CodeBlock) -> str:
+    """A block in a line: its place, language, length and beginning."""
+    lines = block.text.split("\n")
+    first = one_line(safe(next((line for line in lines if line.strip()), "")))[:FIRST_LINE]
+    many = f"{len(lines)} line{'' if len(lines) == 1 else 's'}"
+    return f"{place}  {one_line(safe(block.language))[:12] or 'text'}, {many}  {first}"
+
+
+class PickCode(LeaveByKey, ModalScreen[None]):
+    """A list of the blocks; enter copies the chosen one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
+
+    def __init__(self, blocks: Sequence[CodeBlock], copy: Callable[[str, str], None]) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.copy = copy
+
+    def compose(self) -> ComposeResult:
+        """A line for each block."""
+        with Vertical(classes="box"):
+            yield Static(Content("Copy which code?"), classes="box-heading")
+            yield Choice(*((str(place), described(place, each)) for place, each in enumerate(self.blocks, 1)))
+            yield Static(Content("enter copies · esc leaves"), classes="box-foot")
+
+    @on(RowList.Chosen)
+    def action_accept(self) -> None:
+        """Copy it."""
+        place = int(self.query_one(Choice).value)
+        self.dismiss()
+        self.copy(self.blocks[place - 1].text, f"code block {place}")
+
+    def action_leave(self) -> None:
+        """Back."""
+        self.dismiss()
+
+
+Form = Literal["markdown", "json"]
+ENDINGS: Final[dict[str, str]] = {"markdown": ".md", "json": ".json"}
+
+
+class LineInput(Input):
+    """One line of text."""
+
+    def __init__(self, value: str, name: str) -> None:
+        super().__init__(value, id=name, compact=True)
+        self.cursor_blink = False
+
+
+class RenameConversation(Dialog):
+    """Asks for a title."""
+
+    HEADING = "Rename this conversation"
+    FOOT = "enter saves · esc leaves"
+
+    def __init__(self, title: str, send: Callable[[str], Awaitable[str]]) -> None:
+        super().__init__()
+        self.before = title
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """The title."""
+        yield field("Title", LineInput(self.before, "title"))
+
+    def answer(self) -> Awaitable[str]:
+        """Rename it."""
+        return self.send(self.query_one("#title", Input).value)
+
+
+class ExportConversation(Dialog):
+    """Asks for a form and a path. A file that is there already is written over only when asked twice."""
+
+    HEADING = "Export this conversation"
+    FOOT = "enter writes · tab next field · esc leaves"
+
+    def __init__(
+        self, title: str, read: Callable[[Form], Awaitable[str]], form: str = "", path: str = ""
+    ) -> None:
+        super().__init__()
+        self.read = read
+        self.form = form or ("json" if path.endswith(".json") else "markdown")
+        self.stem = re.sub(r"[^\w-]+", "-", title).strip("-").lower()[:40] or "conversation"
+        self.path = path
+        self._over: Path | None = None
+
+    def question(self) -> ComposeResult:
+        """Where to, and as what."""
+        yield field("File", LineInput(self.path or f"{self.stem}{ENDINGS[self.form]}", "path"))
+        choice = Choice(("markdown", "Markdown, to read"), ("json", "JSON, to bring back later"))
+        choice.select(self.form)
+        yield field("As", choice)
+
+    def on_row_list_moved(self, event: RowList.Moved) -> None:
+        """The proposed name follows the form."""
+        box, form = self.query_one("#path", Input), self.query_one(Choice).value
+        if event.rows.has_focus and box.value in [f"{self.stem}{ending}" for ending in ENDINGS.values()]:
+            box.value = f"{self.stem}{ENDINGS[form]}"
+
+    def answer(self) -> Awaitable[str] | None:
+        """Write it."""
+        named = self.query_one("#path", Input).value.strip()
+        if not named:
+            self.refuse("a file's name is needed")
+            return None
+        return self._write(Path(named), cast(Form, self.query_one(Choice).value))
+
+    async def _write(self, path: Path, form: Form) -> str:
+        text = await self.read(form)
+        try:
+            whole = await asyncio.to_thread(_write_file, path, text, over=self._over == path)
+        except FileExistsError:
+            self._over = path
+            raise ChatError(f"{path.name} is there already: enter once more writes over it") from None
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no path"
+            raise ChatError(f"{path} cannot be written: {reason}") from error
+        return f"Wrote {whole}"
+
+
+def _write_file(path: Path, text: str, *, over: bool) -> Path:
+    """Write a file for its user alone; raises FileExistsError unless it may be written over."""
+    whole = path.expanduser().absolute()
+    create = os.O_TRUNC if over else os.O_EXCL
+    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | create, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return whole
+
+
+DEAF: Final = 0.5
+"""Seconds in which keys are not taken for an answer: they were meant for what stood here before."""
+SHOWN: Final = 3000
+"""Characters of the arguments that are drawn."""
+ANSWERS: Final = (
+    ("once", "allow once                          y"),
+    ("always", "allow always in this conversation   a"),
+    ("refuse", "refuse                              n"),
+)
+
+
+def arguments_words(arguments: Mapping[str, object]) -> str:
+    """The arguments as indented JSON, bounded."""
+    text = safe(json.dumps(dict(arguments), ensure_ascii=False, indent=2))
+    left = len(text) - SHOWN
+    return f"{text[:SHOWN]}\n… {left:,} more characters" if left > 0 else text
+
+
+class ConfirmTool(LeaveByKey, ModalScreen[None]):
+    """Answers the call: once, for the rest of the conversation, or not."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("dialog"),
+        Binding("y", "decide('once')", "allow once", show=False),
+        Binding("a", "decide('always')", "allow always", show=False),
+        Binding("n", "decide('refuse')", "refuse", show=False),
+    ]
+
+    def __init__(self, asked: "ToolAsked") -> None:
+        super().__init__()
+        self.asked = asked
+        self.deaf = True
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.asked.decision.done()
+
+    def compose(self) -> ComposeResult:
+        """Who asks for what, and the three answers."""
+        call, server = self.asked.call, self.asked.server
+        where = f"  of the tool server {one_line(safe(server))[:40]}" if server else "  built in"
+        with Vertical(classes="box"):
+            yield Static(Content("The model wants to use a tool"), classes="box-heading")
+            yield Static(content(((one_line(safe(call.name))[:80], STRONG), (where, QUIET))), classes="key")
+            with VerticalScroll(classes="arguments", can_focus=False):
+                yield Static(content(((arguments_words(call.arguments), QUIET),)))
+            yield Choice(*ANSWERS)
+            yield Static(Content("enter answers · esc refuses"), classes="box-foot")
+
+    def on_mount(self) -> None:
+        """Listen in a moment."""
+        self.set_timer(DEAF, self.listen)
+
+    def listen(self) -> None:
+        """Take keys for an answer from now on."""
+        self.deaf = False
+
+    @on(RowList.Chosen)
+    def action_accept(self) -> None:
+        """The marked answer."""
+        self.action_decide(self.query_one(Choice).value)
+
+    def action_leave(self) -> None:
+        """Refuse."""
+        self.action_decide("refuse")
+
+    def action_decide(self, answer: str) -> None:
+        """Let the model know."""
+        if self.deaf:
+            return
+        if not self.gone:
+            self.asked.decide(allow=answer != "refuse", always=answer == "always")
+        self.dismiss()

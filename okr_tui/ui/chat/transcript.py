@@ -1,0 +1,291 @@
+"""The turns of a conversation: the newest are drawn, older ones come back when scrolled to."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from textual import events
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import var
+from textual.widget import Widget
+from textual.widgets import Static
+
+from okr_tui.ui.actions import bindings
+from okr_tui.ui.chat.document import Piece, safe
+from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn_model import Exchange
+from okr_tui.ui.lines import QUIET, content
+from okr_tui.ui.warm_up import warm_up
+
+COLUMN: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
+"""A line up to its second column: two blanks or more part them."""
+
+
+class Notice(Static):
+    """A block that belongs to the screen alone: it is no part of the conversation."""
+
+    def __init__(self, text: str, style: str) -> None:
+        super().__init__(classes="aside")
+        # Terminals differ on how wide a sign with a variation selector is.
+        self._said = safe(text.replace("\ufe0f", "")).splitlines()
+        self._style = style
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """As many lines as it takes to say it."""
+        return sum(1 for _ in self._lines(width))
+
+    def render(self) -> Content:
+        """The lines at this width."""
+        return Content("\n").join(self._lines(self.size.width)).stylize(self._style)
+
+    def _lines(self, width: int) -> Iterator[Content]:
+        for line in self._said:
+            found = COLUMN.match(line)
+            head = found[0] if found and 2 * len(found[0]) <= width else ""
+            first = Content(head)
+            piece = Piece(Content(line[len(head) :]), first, Content(" " * first.cell_length))
+            yield from (row.content for row in piece.rows(width))
+
+
+class LoadEarlier(Static):
+    """Says how many turns are not drawn; a click brings some back."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(classes="earlier")
+        self.say(count)
+
+    def say(self, count: int) -> None:
+        """Name how many there are."""
+        turns = "1 earlier turn" if count == 1 else f"{count} earlier turns"
+        self.update(content(((f"… {turns}, scroll up to show", QUIET),)))
+
+
+SHOWN: Final = 20
+"""Turns that are drawn, and how many older ones come back at a time."""
+STEP: Final = 3
+"""Lines by which a key moves within a turn higher than the screen."""
+
+
+class Transcript(VerticalScroll):
+    """Follows the newest text unless scrolled up, and again once scrolled back to the end.
+
+    With the focus one turn is selected; moving goes line by line through a turn higher than the screen.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("turns")]
+
+    unfolded: var[bool] = var(False)
+    selected: var[Turn | None] = var(None)
+    # As in an answer, so that growing takes one layout; a scrollbar that comes or goes asks for its own.
+    virtual_size = var(Size(0, 0))
+
+    @dataclass
+    class Chosen(Message):
+        """Enter on a turn."""
+
+        turn: Turn
+
+    def __init__(self, *, shown: int = SHOWN) -> None:
+        super().__init__(id="turns")
+        self.exchanges: list[Exchange] = []
+        self.shown = shown
+        self._first = 0
+        self._loading = False
+
+    def on_mount(self) -> None:
+        """Begin at the end."""
+        self.anchor()
+
+    @property
+    def hidden(self) -> int:
+        """How many earlier turns are not drawn."""
+        return self._first
+
+    async def begin(self, exchange: Exchange) -> Turn:
+        """A new turn at the end, in sight; the oldest that are drawn make room."""
+        self.run_worker(asyncio.to_thread(warm_up), group="markdown", exit_on_error=False)
+        self.exchanges.append(exchange)
+        (turn,) = await self._mount([exchange])
+        turns = list(self.query_children(Turn))
+        for old in turns[: -self.shown]:
+            old.remove()
+        self._first = len(self.exchanges) - min(len(turns), self.shown)
+        await self._say_earlier()
+        self.anchor()
+        return turn
+
+    async def cut(self, place: int) -> None:
+        """Drop the turns whose question stands at a place or behind it; they are asked anew."""
+        kept = [each for each in self.exchanges if each.place is None or each.place < place]
+        if len(kept) == len(self.exchanges):
+            return
+        dropped = {id(each) for each in self.exchanges} - {id(each) for each in kept}
+        self.exchanges = kept
+        self._first = min(self._first, len(kept))
+        for turn in list(self.query_children(Turn)):
+            if id(turn.exchange) in dropped:
+                await turn.remove()
+
+    async def say(self, text: str, style: str = QUIET) -> None:
+        """A block that belongs to the screen alone: it is no part of the conversation."""
+        await self.mount(Notice(text, style))
+        self.anchor()
+
+    async def show(self, exchanges: Sequence[Exchange]) -> None:
+        """Another conversation."""
+        self.selected = None
+        await self.remove_children()
+        self.exchanges = list(exchanges)
+        self._first = max(0, len(self.exchanges) - self.shown)
+        await self._mount(self.exchanges[self._first :])
+        await self._say_earlier()
+        self.anchor()
+
+    async def show_earlier(self) -> None:
+        """Draw some of the turns before; what is in sight stays where it is."""
+        if self._loading or not self._first:
+            return
+        self._loading = True
+        bottom = self.virtual_size.height - self.scroll_y
+        first = max(0, self._first - self.shown)
+        before = self.query_children(Turn).first()
+        await self._mount(self.exchanges[first : self._first], before=before)
+        self._first = first
+        await self._say_earlier()
+
+        def stay() -> None:
+            self._loading = False
+            self.scroll_to(y=self.virtual_size.height - bottom, animate=False, immediate=True)
+
+        self.call_after_refresh(stay)
+
+    async def _mount(self, exchanges: Sequence[Exchange], before: Turn | None = None) -> list[Turn]:
+        turns = [Turn(exchange) for exchange in exchanges]
+        for turn in turns:
+            turn.unfolded = self.unfolded
+        await self.mount(*turns, before=before)
+        return turns
+
+    async def _say_earlier(self) -> None:
+        line = self.query_children(LoadEarlier).first() if self.query_children(LoadEarlier) else None
+        if self._first and line:
+            line.say(self._first)
+        elif self._first:
+            await self.mount(LoadEarlier(self._first), before=0)
+        elif line:
+            await line.remove()
+
+    def watch_unfolded(self) -> None:
+        """Show or fold the thoughts of every turn."""
+        for turn in self.query_children(Turn):
+            turn.unfolded = self.unfolded
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """At the top there may be more."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value <= 0 < old_value and self.max_scroll_y > 0:
+            self.call_later(self.show_earlier)
+
+    async def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:  # noqa: ARG002
+        """The wheel brings back more where nothing is left to scroll."""
+        if self.scroll_y <= 0:
+            await self.show_earlier()
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click on the line about earlier turns shows them; one on a turn selects it."""
+        widget: Widget | None = event.widget
+        if isinstance(widget, LoadEarlier):
+            await self.show_earlier()
+        elif widget is not None:
+            turn = next((node for node in widget.ancestors_with_self if isinstance(node, Turn)), None)
+            self.selected = turn or self.selected
+
+    @property
+    def last(self) -> Turn | None:
+        """The newest turn."""
+        turns = self.query_children(Turn)
+        return turns.last() if turns else None
+
+    @property
+    def chosen(self) -> Turn | None:
+        """The selected turn, or the last one while none is."""
+        shown = self.selected is not None and self.selected.parent is self
+        return self.selected if shown else self.last
+
+    def on_focus(self) -> None:
+        """Select the last turn, where none is yet."""
+        self.selected = self.chosen
+
+    def watch_selected(self, before: Turn | None, after: Turn | None) -> None:
+        """Mark it."""
+        if before is not None:
+            before.remove_class("-selected")
+        if after is not None:
+            after.add_class("-selected")
+
+    def _step(self, direction: int) -> None:
+        """Scroll through the selected turn, then on to the next one."""
+        turns, chosen = list(self.query_children(Turn)), self.chosen
+        if chosen is None:
+            return
+        region, top = chosen.virtual_region, self.scroll_offset.y
+        bottom = top + self.scrollable_content_region.height
+        if direction > 0 and region.bottom - chosen.styles.margin.bottom > bottom:
+            self.scroll_to(y=top + STEP, animate=False)
+        elif direction < 0 and region.y < top:
+            self.scroll_to(y=max(region.y, top - STEP), animate=False)
+        else:
+            place = min(max(0, turns.index(chosen) + direction), len(turns) - 1)
+            self.selected = turns[place]
+            if turns[place] is not chosen:
+                self._bring(turns[place], at_end=direction < 0)
+            elif direction < 0:
+                self.call_later(self.show_earlier)
+
+    def _bring(self, turn: Turn, *, at_end: bool) -> None:
+        """Show the end of a turn reached from below, the beginning of one reached from above."""
+        region, room = turn.virtual_region, self.scrollable_content_region.height
+        top = self.scroll_offset.y
+        if at_end and region.y < top:
+            self.scroll_to(y=max(0, min(region.y, region.bottom - room)), animate=False)
+        elif not at_end and region.bottom > top + room:
+            self.scroll_to(
+                y=min(region.y, region.bottom - room) if region.height < room else region.y, animate=False
+            )
+
+    def action_cursor_up(self) -> None:
+        """One turn up, or on within a long one."""
+        self._step(-1)
+
+    def action_cursor_down(self) -> None:
+        """One turn down, or on within a long one."""
+        self._step(1)
+
+    def action_cursor_first(self) -> None:
+        """The first turn that is drawn; earlier ones come back."""
+        turns = self.query_children(Turn)
+        self.selected = turns.first() if turns else None
+        self.scroll_home(animate=False)
+
+    def action_cursor_last(self) -> None:
+        """The end."""
+        self.selected = self.last
+        self.scroll_end(animate=False)
+
+    def action_cursor_page(self, direction: int) -> None:
+        """One page on."""
+        if direction < 0:
+            self.scroll_page_up(animate=False)
+        else:
+            self.scroll_page_down(animate=False)
+
+    def action_choose(self) -> None:
+        """Say which turn enter was pressed on."""
+        if turn := self.chosen:
+            self.post_message(self.Chosen(turn))

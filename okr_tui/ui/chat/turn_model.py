@@ -1,0 +1,306 @@
+"""A question and all that came of it, as the transcript keeps it whether it is drawn or not."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from okr_tui.chat.conversation import Answered, Conversation, Turn
+from okr_tui.chat.messages import ChatEvent, Finished, Routed
+from okr_tui.cloud.dialects import Delta
+from okr_tui.domain.faults import FaultKind, Hop
+from okr_tui.domain.health import WINDOW_WORDS
+from okr_tui.ui.chat.document import Document, safe
+from okr_tui.ui.lines import FAULT, QUIET, WARNING, Line, one_line
+
+ToolState = Literal["running", "done", "failed", "stopped"]
+
+
+@dataclass
+class Tool:
+    """A call of a tool. `summary` is a few words such as "5 results"; `seconds` it took, where known."""
+
+    name: str
+    arguments: str
+    state: ToolState = "running"
+    summary: str = ""
+    result: str = ""
+    seconds: float | None = None
+
+
+@dataclass
+class Route:
+    """How one round of an answer found its key."""
+
+    hops: tuple[Hop, ...]
+    index: int | None
+
+
+@dataclass
+class Exchange:
+    """A question, the steps of its answer in their order, and how it ended. Moments are epoch seconds.
+
+    `place` is the question's in its conversation; `images` how many went along with it.
+    """
+
+    model: str
+    question: str
+    steps: list[Document | Tool] = field(default_factory=list)
+    place: int | None = None
+    images: int = 0
+    routes: list[Route] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    thought_for: float | None = None
+    foot: Line = ()
+    incomplete: bool = False
+    _thoughts: list[str] = field(default_factory=list)
+    _thought_since: float | None = None
+    _calling: bool = False
+    _finished: Finished | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(step.text for step in self.steps if isinstance(step, Document))
+
+    @property
+    def answered(self) -> bool:
+        """Whether any text of an answer came."""
+        return any(isinstance(step, Document) for step in self.steps)
+
+    @property
+    def index(self) -> int | None:
+        """The place of the key that answers."""
+        return self.routes[-1].index if self.routes else None
+
+    @property
+    def thinking(self) -> str:
+        """What the model thought so far."""
+        self._thoughts[:] = ["".join(self._thoughts)]
+        return self._thoughts[0]
+
+    @property
+    def thought(self) -> bool:
+        """Whether the model thought aloud."""
+        return bool(self._thoughts)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return bool(self.foot)
+
+    def take(self, event: ChatEvent, at: float) -> None:
+        """One part of the answer came. A round that calls tools is not the last."""
+        match event:
+            case Routed():
+                self.routes.append(Route(event.hops, event.index))
+                self._finished = None
+            case Delta():
+                self.think(event.thinking, at)
+                self._calling = self._calling or bool(event.tool_calls)
+                if event.content:
+                    self.document().append(event.content)
+            case Finished():
+                self._finished = event
+                self.routes[-1:] = [Route(event.hops, event.index)]
+                if not self._calling:
+                    self.finish()
+                self._calling = False
+
+    def think(self, text: str, at: float) -> None:
+        """The model thought; the time counts until its first word."""
+        if text:
+            self._thoughts.append(text)
+            self._thought_since = at if self._thought_since is None else self._thought_since
+        if self._thought_since is not None and not self.answered:
+            self.thought_for = at - self._thought_since
+
+    def document(self) -> Document:
+        """The text that grows: the last step, or a new one after a tool."""
+        if not self.steps or isinstance(self.steps[-1], Tool):
+            self.steps.append(Document())
+        last = self.steps[-1]
+        assert isinstance(last, Document)
+        return last
+
+    def running_tool(self, name: str) -> Tool | None:
+        """The first call of that name which has no result yet."""
+        tools = (step for step in self.steps if isinstance(step, Tool))
+        return next((tool for tool in tools if tool.name == name and tool.state == "running"), None)
+
+    def finish_as(self, end: Finished) -> None:
+        """The answer is whole, and these are its figures."""
+        self._finished = end
+        self.finish()
+
+    def finish(self) -> None:
+        """Nothing more comes: the answer is whole, unless its length cut it off or nobody said so."""
+        end = self._finished
+        if end is None:
+            words = "stopped before its end" if self.steps else "no answer came"
+            self.end(((words, WARNING),), incomplete=True)
+            return
+        hops = sum(len(route.hops) for route in self.routes)
+        self.end(((foot_text(end, hops), QUIET),), incomplete=end.done_reason == "length")
+
+    def reopen(self) -> None:
+        """It goes on: the last text is open again."""
+        self.foot, self.incomplete, self._thought_since, self._finished = (), False, None, None
+        for step in self.steps:
+            if isinstance(step, Document):
+                step.whole = step is not self.steps[-1]
+
+    def end(self, foot: Line, *, incomplete: bool = False) -> None:
+        """Nothing more comes; `foot` says why."""
+        self.foot, self.incomplete = foot, incomplete
+        for step in self.steps:
+            if isinstance(step, Document):
+                step.whole = True
+            elif step.state == "running":
+                step.state = "stopped"
+
+    def stop(self) -> None:
+        """The person stopped it; what came is kept."""
+        self.end((("stopped", WARNING),), incomplete=True)
+
+    def fail(self, reason: str) -> None:
+        """It broke; what came is kept."""
+        cut = "cut off: " if self.answered else ""
+        self.end(((f"✖ {cut}{one_line(safe(reason))}", FAULT),), incomplete=True)
+
+
+def hop_text(hop: Hop, following: int | None) -> str:
+    """A fail-over on one line: "#3 5h spent → #1"."""
+    fault = hop.fault
+    if fault.kind is FaultKind.SPENT:
+        reason = f"{WINDOW_WORDS.get(fault.window or '', 'quota')} spent"
+    else:
+        reason = f"{fault.status or ''} {fault.text or fault.kind.value}".strip()
+    return one_line(safe(f"{key_name(hop.index)} {reason} → {key_name(following)}"))
+
+
+def asides(exchange: Exchange) -> str:
+    """What the person should know of the way: every fail-over and every note, one a line."""
+    lines = []
+    for route in exchange.routes:
+        following = [*(hop.index for hop in route.hops), route.index][1:]
+        lines += [hop_text(hop, after) for hop, after in zip(route.hops, following, strict=True)]
+    return "\n".join((*lines, *(one_line(safe(note)) for note in exchange.notes)))
+
+
+def foot_text(finished: Finished, hops: int) -> str:
+    """Pace, first word, key and fail-overs of an answer."""
+    pace = finished.tokens_per_second
+    parts = [
+        f"{pace:.0f} tok/s" if pace else "",
+        f"{finished.first_token_ms / 1000:.1f} s" if finished.first_token_ms is not None else "",
+        f"via {key_name(finished.index)}" if finished.index else "",
+        f"{hops} hop{'' if hops == 1 else 's'}" if hops else "",
+        _ending(finished.done_reason),
+    ]
+    return " · ".join(part for part in parts if part) or "done"
+
+
+def _ending(reason: str) -> str:
+    if reason == "stop":
+        return ""
+    return "cut off by its length" if reason == "length" else one_line(safe(reason))
+
+
+def key_name(index: int | None) -> str:
+    """How a key is called in a conversation."""
+    return f"#{index}" if index else "a removed key"
+
+
+SUMMARY_WORDS = 60
+
+
+def exchanges_of(conversation: Conversation) -> list[Exchange]:
+    """Every question with what came of it."""
+    found: list[Exchange] = []
+    for turn in conversation.turns:
+        message = turn.message
+        if message.role == "user" or not found:
+            asked = message.content if message.role == "user" else ""
+            found.append(
+                Exchange(conversation.model or "", asked, place=turn.place, images=len(message.images))
+            )
+        if message.role == "assistant":
+            _answer(found[-1], turn)
+        elif message.role == "tool":
+            _result(found[-1], turn)
+    for exchange in found:
+        if not exchange.ended:
+            exchange.finish()
+    return found
+
+
+def reopened(conversation: Conversation) -> Exchange:
+    """The last exchange, with whatever it has, as one that goes on; raises IndexError without a question."""
+    exchange = exchanges_of(conversation)[-1]
+    exchange.reopen()
+    return exchange
+
+
+def arguments_text(arguments: Mapping[str, object]) -> str:
+    """A call's arguments in one line: a single text in quotes, others as JSON."""
+    values = list(arguments.values())
+    single = values[0] if len(values) == 1 and isinstance(values[0], str) else arguments
+    return json.dumps(single if isinstance(single, str) else dict(arguments), ensure_ascii=False)
+
+
+def result_summary(text: str, *, failed: bool) -> str:
+    """A few words on a tool's result."""
+    if failed:
+        return one_line(text[: 4 * SUMMARY_WORDS])[:SUMMARY_WORDS]
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    results = document.get("results") if isinstance(document, dict) else None
+    if isinstance(results, list):
+        return f"{len(results)} result{'' if len(results) == 1 else 's'}"
+    return f"{len(text):,} characters"
+
+
+def _answer(exchange: Exchange, turn: Turn) -> None:
+    message, answered = turn.message, turn.answered or Answered("")
+    exchange.model = answered.model or exchange.model
+    exchange.think(message.thinking, turn.at)
+    if answered.thinking_ms is not None:
+        exchange.thought_for = (exchange.thought_for or 0.0) + answered.thinking_ms / 1000
+    if turn.answered:
+        exchange.routes.append(Route(answered.hops, answered.index))
+    if message.content:
+        exchange.document().append(message.content)
+    exchange.steps += [Tool(call.name, arguments_text(call.arguments)) for call in message.tool_calls]
+    if message.tool_calls:
+        return
+    if not message.incomplete:
+        exchange.finish_as(_finished(answered))
+    elif answered.error == "stopped":
+        exchange.stop()
+    elif answered.error:
+        exchange.fail(answered.error)
+
+
+def _result(exchange: Exchange, turn: Turn) -> None:
+    message = turn.message
+    tool = exchange.running_tool(message.tool_name or "")
+    if tool is not None:
+        tool.state = "failed" if message.failed else "done"
+        tool.result = message.content
+        tool.summary = result_summary(message.content, failed=message.failed)
+
+
+def _finished(answered: Answered) -> Finished:
+    return Finished(
+        answered.done_reason or "stop",
+        answered.input_tokens,
+        answered.output_tokens,
+        answered.first_token_ms,
+        answered.duration_ms or 0,
+        answered.hops,
+        answered.fingerprint,
+        answered.index,
+    )

@@ -1,0 +1,114 @@
+"""The words on the chat's borders and in its empty pane."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from okr_tui.chat.conversation import FULL_SHARE, UNTITLED, WARN_SHARE, Conversation, gauge
+from okr_tui.chat.options import think_levels
+from okr_tui.domain.models import Model, bare_name, short_context
+from okr_tui.ui.base_app import KeyOf
+from okr_tui.ui.chat.document import safe
+from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, Part, fit, one_line
+
+TITLE_LONGEST = 32
+SEPARATOR: Part = (" · ", QUIET)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that goes along with the next question: its file, and base64."""
+
+    path: Path
+    data: str
+
+
+def short(text: str, longest: int = TITLE_LONGEST) -> str:
+    """Outside text on one line of at most so many cells."""
+    return fit(one_line(safe(text)), longest).rstrip()
+
+
+def title_line(conversation: Conversation, via: int | None, rivals: Sequence[str]) -> Line:
+    """The model and the key, then what the conversation is about; `rivals` are the models side by side."""
+    parts: list[Part] = [("Chat", STRONG)]
+    if rivals:
+        return (*parts, (f" {' against '.join(map(short, rivals))}", ""))
+    if conversation.model:
+        parts.append((f" {short(conversation.model)}", ""))
+        if via:
+            parts.append((f" · via #{via}", QUIET))
+    if conversation.title != UNTITLED:
+        parts.append((f" · {short(conversation.title)}", QUIET))
+    return tuple(parts)
+
+
+def options_line(conversation: Conversation, model: Model | None) -> Line:
+    """What goes along with a question, and how full the context is: under the prompt."""
+    options = conversation.options
+    said = [
+        f"{name} {value:g}" for name, value in options.sampling().items() if isinstance(value, (int, float))
+    ]
+    if conversation.model and think_levels(model):
+        said.insert(0, f"think {options.think or 'auto'}")
+    if options.tools is not None:
+        said.append(f"tools {'on' if options.tools else 'off'}")
+    if options.system:
+        said.append("system text")
+    parts: list[Part] = [(word, QUIET) for word in said]
+    if filled := gauge_part(conversation, model):
+        parts.append(filled)
+    return tuple(each for part in parts for each in (SEPARATOR, part))[1:]
+
+
+def gauge_part(conversation: Conversation, model: Model | None) -> Part | None:
+    """How full the context is, once the cloud has counted."""
+    full = gauge(conversation, model)
+    if not full.used:
+        return None
+    if full.share is None or full.length is None:
+        return (f"ctx {short_context(full.used)}", QUIET)
+    words = f"ctx {100 * full.share:.0f} % of {short_context(full.length)}"
+    if full.share >= FULL_SHARE:
+        return (f"✖ {words}, nearly full", FAULT)
+    if full.share >= WARN_SHARE:
+        return (f"▲ {words}, filling up", WARNING)
+    return (words, QUIET)
+
+
+def model_named(name: str | None, models: Sequence[Model]) -> Model | None:
+    """What the list says of a model."""
+    wanted = bare_name(name or "")
+    return next((model for model in models if model.id == wanted), None)
+
+
+def empty_words(conversation: Conversation, rivals: Sequence[str], key_of: KeyOf) -> str:
+    """What to do while there is nothing to read; `rivals` are the models side by side."""
+    if rivals:
+        first = f"Ask {' and '.join(map(short, rivals))} something."
+    elif not conversation.model:
+        first = f"No model chosen.\n{key_of('choose-model')} on a line of Models, then type below."
+    else:
+        first = f"Ask {short(conversation.model)} something."
+    return f"{first}\n\n{key_of('conversations')} earlier conversations · / commands"
+
+
+def editing_line(key_of: KeyOf) -> Line:
+    """What the next question does while another one is edited."""
+    words = "✎ another question in its place, in a branch"
+    return ((words, NOTICE), (f" · {key_of('back')} leaves", QUIET))
+
+
+def both_line(key_of: KeyOf, *, asked: bool) -> Line:
+    """What can be done before two conversations are asked, and while they are."""
+    if not asked:
+        return (("⇆ the next question goes to both", NOTICE), (f" · {key_of('back')} leaves", QUIET))
+    keys = " or ".join(map(key_of, ("keep-first", "keep-second")))
+    return (("⇆ both are asked", NOTICE), (f" · {keys} goes on with one · {key_of('back')} neither", QUIET))
+
+
+def pictures_line(pictures: Sequence[Picture]) -> Line:
+    """What goes along with the next question."""
+    chips: list[Part] = [
+        (f" ▣ {short(picture.path.name)} ", "$text-accent on $surface") for picture in pictures
+    ]
+    return (*chips, ("  backspace in an empty prompt removes the last", QUIET)) if chips else ()

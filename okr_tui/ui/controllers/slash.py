@@ -1,0 +1,194 @@
+"""Carries out what a person types behind a slash, as far as it needs the screen."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual import on
+
+from okr_tui.chat.images import pasted_image
+from okr_tui.chat.options import think_levels
+from okr_tui.chat.slash import FORMS
+from okr_tui.domain.errors import ChatError, OkrError
+from okr_tui.domain.models import bare_name
+from okr_tui.ui.chat.conversation_views import Rival
+from okr_tui.ui.chat.dialogs import RenameConversation
+from okr_tui.ui.chat.messages import Commanded
+from okr_tui.ui.chat.words import model_named
+from okr_tui.ui.controllers.conversations import SavedCommands
+from okr_tui.ui.lines import FAULT, QUIET
+
+NO_OPTIONS = "Nothing is set: the model uses its defaults. /set temperature 0.2 sets an option."
+
+
+class SlashCommands(SavedCommands):
+    """One method for each command of domain.slash that is the screen's; a refusal leaves the text alone."""
+
+    @on(Commanded)
+    def _commanded(self, event: Commanded) -> None:
+        self.chat.commanded = event.text
+        self.act(self._carry_out(event.text))
+
+    async def _carry_out(self, text: str) -> None:
+        try:
+            await self._done(text)
+        finally:
+            self.chat.commanded = ""
+            self.chat.tell_draft()
+
+    async def _done(self, text: str) -> None:
+        from okr_tui.chat.slash import Said, carry_out
+
+        if self.service is None:
+            raise OkrError(self.failure_words())
+        outcome = await carry_out(self.service, text, self.zone)
+        if isinstance(outcome, Said):
+            await self.chat.say(outcome.text, FAULT if outcome.level == "error" else QUIET)
+            if outcome.level == "error":
+                return
+        else:
+            await self._screen_commands()[outcome.name](outcome.argument)
+        if self.chat.prompt.text.strip() == text:
+            self.chat.prompt.let_go(text)
+
+    def _screen_commands(self) -> dict[str, Callable[[str], Awaitable[None]]]:
+        return {
+            "new": self._do_new,
+            "open": self._do_open,
+            "rename": self._do_rename,
+            "delete": self._do_delete,
+            "undo": self._do_undo,
+            "export": self._do_export,
+            "model": self._do_model,
+            "compare": self._do_compare,
+            "again": self._do_again,
+            "other": self._do_other,
+            "continue": self._do_continue,
+            "edit": self._do_edit,
+            "copy": self._do_copy,
+            "image": self._do_image,
+            "system": self._do_system,
+            "set": self._do_set,
+            "think": self._do_think,
+            "tools": self._do_tools,
+        }
+
+    async def _do_new(self, _: str) -> None:
+        await self.chat.begin_anew()
+
+    async def _do_open(self, words: str) -> None:
+        self.action_conversations(words)
+
+    async def _do_rename(self, title: str) -> None:
+        conversation = self.open_one()
+        if title:
+            self.chat.configure(await self.saved.rename(conversation, title))
+        else:
+            name = self.chat.conversation.title
+            self.push_screen(RenameConversation(name, lambda text: self.rename_saved(conversation, text)))
+
+    async def _do_delete(self, _: str) -> None:
+        self.notify(await self.delete_saved(self.open_one()), markup=False)
+
+    async def _do_undo(self, _: str) -> None:
+        self.notify(await self.undo_delete(), markup=False)
+
+    async def _do_export(self, argument: str) -> None:
+        form, _, path = argument.partition(" ")
+        if form and form not in FORMS:
+            form, path = "", argument
+        self.export_saved(self.open_one(), self.chat.conversation.title, form, path.strip())
+
+    async def _do_model(self, name: str) -> None:
+        if not name:
+            raise ChatError("/model needs a model's name; tab completes it")
+        self.chat.choose(self._listed(name))
+
+    def _listed(self, name: str) -> str:
+        """The name as listed; raises ChatError when a list is known that does not have it."""
+        models = self.chat.models
+        found = model_named(name, models)
+        if found is None and models:
+            raise ChatError(f"there is no model {name[:60]!r} in the list; /ollama-models shows it")
+        return found.id if found else bare_name(name)
+
+    async def _do_compare(self, argument: str) -> None:
+        words, model = argument.split(), self.chat.model
+        if words and all(word.startswith("#") and word[1:].isdecimal() for word in words) and len(words) == 2:
+            if model is None:
+                raise ChatError("choose a model before its keys are compared")
+            rivals: tuple[Rival, ...] = tuple((model, self._key(word[1:])) for word in words)
+        elif len(words) == 1 and model is not None:
+            rivals = ((model, None), (self._listed(words[0]), None))
+        elif len(words) == 2:
+            rivals = ((self._listed(words[0]), None), (self._listed(words[1]), None))
+        else:
+            raise ChatError("/compare needs MODEL, MODEL MODEL or #KEY #KEY")
+        await self.chat.compare(rivals)
+
+    def _key(self, text: str) -> int:
+        count = len(self.snapshot.pool.keys) if self.snapshot else 0
+        if not 1 <= int(text[:9]) <= count:
+            raise ChatError(f"there is no key #{text[:9]}; the pool has {count}")
+        return int(text)
+
+    async def _do_again(self, argument: str) -> None:
+        if argument and not argument.removeprefix("#").isdecimal():
+            raise ChatError("/again takes a key's place, or nothing")
+        self.once_more("again", self._key(argument.removeprefix("#")) if argument else None)
+
+    async def _do_other(self, _: str) -> None:
+        self.once_more("other")
+
+    async def _do_continue(self, _: str) -> None:
+        self.once_more("continue")
+
+    async def _do_edit(self, _: str) -> None:
+        if (turn := self.chat.talk.transcript.last) is None:
+            raise ChatError("there is no question to edit")
+        self.chat.prompt.put("")
+        self.chat.edit(turn)
+
+    async def _do_copy(self, argument: str) -> None:
+        if argument and not argument.isdecimal():
+            raise ChatError("/copy takes a code block's number, or nothing")
+        self.chat.transcript.selected = self.chat.transcript.last
+        self.action_copy_code(int(argument[:9]) if argument else None)
+
+    async def _do_system(self, text: str) -> None:
+        if not text and not self.chat.conversation.options.system:
+            raise ChatError("no system text is set; /system TEXT sets one, /system none clears it")
+        if text:
+            self.set_option("system", "" if text == "none" else text)
+            return
+        await self.chat.say(f"system: {self.chat.conversation.options.system}")
+
+    async def _do_set(self, argument: str) -> None:
+        name, _, value = argument.partition(" ")
+        if name:
+            self.set_option(name, value)
+        await self.chat.say("\n".join(self.chat.conversation.options.lines()) or NO_OPTIONS)
+
+    async def _do_think(self, level: str) -> None:
+        known = model_named(self.chat.model, self.chat.models)
+        levels = think_levels(known)
+        if level not in ("", "auto", *levels):
+            takes = f"takes think {', '.join(levels)}" if levels else "does not think"
+            raise ChatError(f"{known.id if known else 'the model'} {takes}")
+        self.set_option("think", "" if level == "auto" else level)
+
+    async def _do_tools(self, argument: str) -> None:
+        on = self.chat.conversation.options.tools
+        self.set_option("tools", argument or ("off" if on else "on"))
+
+    async def _do_image(self, argument: str) -> None:
+        path = pasted_image(argument) or _path(argument)
+        if path is None:
+            raise ChatError("/image needs the path of a picture")
+        await self.attach_picture(path)
+
+
+def _path(text: str) -> Path | None:
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError:  # a user whose home nobody knows
+        return None

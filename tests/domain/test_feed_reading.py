@@ -1,0 +1,174 @@
+"""The feed as it is read: filtered, grouped, in windows that move along the log, record by record."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.feed import Entry, FeedFilter, Group, Page, Window, entry, entry_fields, grouped, history
+from okr_tui.domain.fold import apply
+from okr_tui.domain.records import ModelsRead, Record, SettingsRead, Use
+from okr_tui.domain.state import PoolState
+from tests.domain.facts import MODEL, NOW, POLICY, A, C, config, failed, went_well
+from tests.domain.histories import HISTORIES
+
+POOL = config(3, preferred=A)
+
+
+def told(*records: Record) -> list[Entry]:
+    """The lines of a log that begins with these records."""
+    logged = enumerate(records, 1)
+    return [line for _, line in history(logged, PoolState(), POOL, POLICY) if line is not None]
+
+
+def spent(at: float = NOW, **more: object) -> Record:
+    fault = failed(FaultKind.SPENT, at, window="session", status=429, text="session usage limit")
+    return fault.model_copy(update={"next_fingerprint": C, **more})
+
+
+def test_every_word_has_to_be_in_the_line() -> None:
+    (line,) = told(spent())
+    for words in ("429", "#1", "GPT-OSS cli", "429 #1 cli gpt", "!ok", "fault", "  "):
+        assert FeedFilter(words=words).matches(line), words
+    for words in ("429 #3", "#11", "gateway", "!429", "!#1", "kimi gpt"):
+        assert not FeedFilter(words=words).matches(line), words
+
+
+def test_faults_and_one_key_only() -> None:
+    fault, fine = told(spent(), went_well(NOW + 1, C))
+    assert [FeedFilter(faults_only=True).matches(line) for line in (fault, fine)] == [True, False]
+    assert [FeedFilter(fingerprint=C).matches(line) for line in (fault, fine)] == [False, True]
+    assert FeedFilter(words=" ").everything
+    assert not FeedFilter(words="a").everything
+
+
+def test_equal_faults_are_one_line_with_a_count() -> None:
+    transient = [failed(FaultKind.TRANSIENT, NOW + n, status=502, text="Bad Gateway") for n in range(3)]
+    other = failed(FaultKind.TRANSIENT, NOW + 4, status=503, text="Unavailable")
+    first, last = grouped(told(*transient, other))
+    assert len(first.entries) == 3
+    assert first.text.endswith("×3")
+    assert first.detail.startswith("in 2s · cli")
+    assert first.at == NOW + 2
+    assert len(last.entries) == 1
+
+
+def test_requests_that_went_well_are_one_line_from_the_third_on() -> None:
+    two = told(went_well(NOW), went_well(NOW + 1))
+    assert [group.text for group in grouped(two)] == [f"#1 {MODEL} ok"] * 2
+    (three,) = grouped(told(went_well(NOW), went_well(NOW + 1), went_well(NOW + 7, C)))
+    assert (three.text, three.detail) == ("3 requests ok", "#1 ×2 #3 ×1 · in 7s")
+
+
+@given(HISTORIES)
+def test_grouping_loses_and_reorders_nothing(records: list[Record]) -> None:
+    lines = told(*records)
+    assert [line for group in grouped(lines) for line in group.entries] == lines
+    assert all(isinstance(group, Group) and group.text for group in grouped(lines))
+
+
+def test_a_key_that_came_back_between_two_records_is_told_where_it_was() -> None:
+    lines = told(failed(FaultKind.SLOWED), went_well(NOW + 60, C))
+    assert [(line.at, line.tone) for line in lines] == [
+        (NOW, "fault"),
+        (NOW + 15, "good"),
+        (NOW + 60, "quiet"),
+    ]
+    assert lines[1].text == "#1 back: slowed is over"
+
+
+def test_the_client_and_the_record_come_with_the_line() -> None:
+    use = Use(at=NOW, fingerprint=A, client="dashboard")
+    line = entry(use, apply(PoolState(), use, POLICY), POOL, POLICY, sequence=7)
+    assert line is not None
+    assert (line.client, line.sequence, line.record) == ("dashboard", 7, use)
+
+
+def lines(first: int, last: int) -> tuple[Entry, ...]:
+    return tuple(Entry(float(n), "info", f"line {n}", sequence=n) for n in range(first, last + 1))
+
+
+def page(first: int, last: int, *, ends: bool = False) -> Page:
+    return Page(lines(first, last), first, last, last - first + 1, ends)
+
+
+def test_news_join_on_and_keep_what_was_read() -> None:
+    window = Window(lines(5, 9)).with_news(lines(7, 12))
+    assert window.entries == lines(5, 12)
+    assert window.latest
+    assert window.unseen(lines(7, 14)) == 2
+
+
+def test_news_that_do_not_join_on_or_do_not_fit_are_held_back() -> None:
+    assert not Window(lines(1, 3)).with_news(lines(5, 9)).latest
+    held = Window(lines(1, 9)).with_news(lines(8, 12), most=10)
+    assert (held.entries, held.latest) == (lines(1, 9), False)
+    assert held.with_news(lines(8, 20)) == held
+    assert held.unseen(lines(8, 12)) == 3
+
+
+@given(st.integers(3, 40), st.integers(1, 30))
+def test_a_window_is_read_to_the_beginning_and_back_without_a_gap(most: int, size: int) -> None:
+    log = 60
+    news = lines(55, log)
+    window = Window(news)
+    while not window.whole:
+        before = window.before
+        assert before is not None
+        first = max(1, before - size)
+        window = window.with_older(page(first, before - 1, ends=first == 1), most)
+        assert len(window.entries) <= max(most, len(news))
+    assert window.entries[0].sequence == 1
+    while not window.latest:
+        after = window.after
+        assert after is not None
+        window = window.with_newer(page(after + 1, min(log, after + size)), news, max(most, len(news)))
+        numbers = [line.sequence for line in window.entries]
+        assert numbers == list(range(numbers[0] or 0, (numbers[-1] or 0) + 1))
+    assert window.entries[-1] == news[-1]
+
+
+def test_lines_that_are_not_wanted_are_counted() -> None:
+    window = Window(lines(9, 9)).with_older(Page(lines(2, 3), 2, 8, 7, ends=True))
+    assert window.left_out == 5
+    assert window.whole
+
+
+def named(fingerprint: str) -> str:
+    return f"#{POOL.index(fingerprint)}"
+
+
+def fields(line: Entry) -> dict[str, str]:
+    return dict(entry_fields(line, named, NOW + 60))
+
+
+def test_a_fault_is_told_with_its_response_and_what_followed() -> None:
+    (line,) = told(spent(first_byte_ms=None, duration_ms=1250, input_tokens=17))
+    shown = fields(line)
+    assert shown["when"] == "Thu 2026-10-08 16:00:00 UTC, 1m 00s ago"
+    assert (shown["key"], shown["went on"], shown["model"], shown["client"]) == ("#1", "#3", MODEL, "cli")
+    assert (shown["status"], shown["response"]) == ("429", "session usage limit")
+    assert shown["fault"] == "spent, session window"
+    assert shown["took"] == "1.25 s"
+    assert shown["tokens"] == "17 in, 0 out"
+
+
+def test_other_records_are_told_too() -> None:
+    read = SettingsRead(
+        at=NOW, keys=2, cloud_url="https://ollama.com", problems=("line 3",), client="gateway"
+    )
+    models = ModelsRead(at=NOW, count=2, added=("a",), error=None)
+    use = Use(at=NOW, fingerprint=C)
+    shown = [fields(line) for line in told(read, models, use)]
+    assert (shown[0]["client"], shown[0]["problem"], shown[0]["cloud"]) == (
+        "gateway",
+        "line 3",
+        "https://ollama.com",
+    )
+    assert (shown[1]["added"], shown[2]["key"]) == ("a", "#3")
+    assert "time alone" in fields(Entry(NOW, "good", "#1 back"))["record"]
+
+
+@given(HISTORIES)
+def test_no_record_is_without_words(records: list[Record]) -> None:
+    for line in told(*records):
+        assert all(name and value for name, value in entry_fields(line, named, NOW))

@@ -1,0 +1,71 @@
+"""Records are written as one line of JSON and read back as they were."""
+
+import json
+
+import pytest
+from hypothesis import given
+from pydantic import ValidationError
+
+from okr_tui.domain.faults import FaultKind, classify
+from okr_tui.domain.records import Enabled, Record, Use, decode, encode
+from tests.domain.facts import KEYS, NOW, A, after, failed, reading, went_well, windows
+from tests.domain.histories import RECORDS
+
+
+@given(RECORDS)
+def test_every_record_survives_being_written_down(record: Record) -> None:
+    text = encode(record)
+    assert "\n" not in text
+    assert decode(text) == record
+    assert type(decode(text)) is type(record)
+
+
+@given(RECORDS)
+def test_what_is_unknown_is_not_written(record: Record) -> None:
+    assert None not in json.loads(encode(record)).values()
+    assert json.loads(encode(record))["kind"] == record.kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"kind": "attempt"}',
+        '{"kind": "unheard of", "at": 1}',
+        '{"kind": "use", "at": "soon", "fingerprint": "a"}',
+        '{"kind": "attempt", "at": 1, "started": 0, "client": "cli", "fingerprint": "a", "path": "/",'
+        ' "outcome": "fault", "fault": {"kind": "unheard of", "scope": "key"}}',
+    ],
+)
+def test_what_is_no_record_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        decode(text)
+
+
+def test_record_of_a_later_version_with_more_fields_is_read() -> None:
+    assert decode('{"kind": "use", "at": 1, "fingerprint": "a", "mood": "good"}') == Use(
+        at=1, fingerprint="a"
+    )
+
+
+def test_record_cannot_be_changed() -> None:
+    record = Enabled(at=1, fingerprint="a")
+    with pytest.raises(ValidationError):
+        setattr(record, "at", 2)  # noqa: B010
+
+
+def test_fault_with_any_text_of_the_cloud_can_be_written_down() -> None:
+    fault = classify(500, {}, b'{"error": "broken \\ud800 text\\u0000"}', "/api/chat")
+    record = failed(FaultKind.TRANSIENT).model_copy(update={"fault": fault})
+    assert decode(encode(record)) == record
+
+
+def test_nothing_that_is_kept_or_shown_holds_a_key() -> None:
+    records: list[Record] = [went_well(), failed(FaultKind.SLOWED), reading(NOW, windows(1))]
+    state = after(*records)
+    secret = KEYS[0].secret.get_secret_value()
+    for shown in (*map(repr, records), *map(encode, records), repr(state), repr(KEYS)):
+        assert secret not in shown
+    assert A in repr(state)

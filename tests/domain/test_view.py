@@ -1,0 +1,179 @@
+"""The pool as it is shown agrees with the pool as it is used."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.faults import FaultKind, Scope
+from okr_tui.domain.fold import fold
+from okr_tui.domain.health import State
+from okr_tui.domain.quota import Sample
+from okr_tui.domain.records import Disabled, Record
+from okr_tui.domain.state import PoolState
+from okr_tui.domain.view import PoolView, brackets, model_keys, pool_empty_at, view
+from tests.domain.facts import (
+    KEYS,
+    MODEL,
+    NOW,
+    OTHER_MODEL,
+    POLICY,
+    A,
+    B,
+    C,
+    after,
+    belongs,
+    chosen,
+    config,
+    failed,
+    judged,
+    reading,
+    went_well,
+    windows,
+)
+from tests.domain.histories import HISTORIES, TIMES
+
+
+def shown(state: PoolState, pool: PoolConfig | None = None, now: float = NOW, **flights: int) -> PoolView:
+    return view(state, pool or config(3, preferred=A), POLICY, now, flights)
+
+
+def test_empty_pool_shows_nothing() -> None:
+    empty = shown(PoolState(), config(0))
+    assert (empty.keys, empty.active, empty.preferred, empty.earliest) == ((), None, None, None)
+
+
+def test_row_tells_what_is_known_of_a_key() -> None:
+    state = after(
+        belongs(A, "amber", plan="pro"),
+        reading(NOW - 20, windows(30, 10)),
+        went_well(NOW - 5),
+        failed(FaultKind.SLOWED, NOW - 1),
+        failed(FaultKind.NO_PLAN, NOW - 1, model=OTHER_MODEL),
+    )
+    row = shown(state, amber=2).keys[0]
+    assert (row.index, row.fingerprint, row.masked, row.origin) == (1, A, KEYS[0].masked, "global")
+    assert (row.account, row.plan, row.slots, row.in_flight) == ("amber", "pro", 3, 2)
+    assert (row.used_percent, row.read_at) == (30, NOW - 20)
+    assert (row.requests, row.faults, row.last_fault_at) == (3, 2, NOW - 1)
+    assert (row.state, row.preferred, row.blocked_models) == (State.SLOWED, True, (OTHER_MODEL,))
+
+
+def test_keys_of_one_account_say_so() -> None:
+    state = after(belongs(A, "amber"), belongs(C, "amber"))
+    first, other, last = shown(state).keys
+    assert (first.account_keys, first.same_as) == ((1, 3), None)
+    assert (other.account_keys, other.same_as) == ((2,), None)
+    assert (last.account_keys, last.same_as) == ((1, 3), 1)
+
+
+def test_keys_are_counted_by_state() -> None:
+    state = after(went_well(), failed(FaultKind.SPENT, key=B, window="weekly"))
+    assert shown(state).counts == {State.READY: 1, State.SPENT: 1, State.UNVERIFIED: 1}
+
+
+def test_outage_is_shown_while_it_lasts() -> None:
+    state = after(failed(FaultKind.TRANSIENT), failed(FaultKind.TRANSIENT, NOW + 1, B))
+    outage = shown(state, now=NOW + 1).outage
+    assert outage is not None
+    assert (outage.reason, outage.until) == ("the cloud does not answer", NOW + 11)
+    assert shown(state, now=NOW + 11).outage is None
+
+
+@given(HISTORIES, TIMES)
+def test_view_agrees_with_verdict_and_choice(records: list[Record], now: float) -> None:
+    state = fold(records, POLICY)
+    pool = config(3, preferred=B)
+    seen = shown(state, pool, now)
+    choice = chosen(state, pool, now, model=None)
+    assert seen.active == pool.index(choice.key.fingerprint if choice.key else None)
+    assert (seen.why, seen.earliest) == (choice.why, choice.earliest)
+    assert tuple(row.verdict for row in seen.keys) == choice.verdicts
+    assert [row.preferred for row in seen.keys] == [False, True, False]
+
+
+def test_models_keys_are_those_that_may_use_it_whatever_is_spent() -> None:
+    state = after(
+        failed(FaultKind.NO_PLAN, key=A),
+        failed(FaultKind.SPENT, key=B, window="weekly"),
+        Disabled(at=NOW, fingerprint=C),
+    )
+    rows = shown(state).keys
+    assert model_keys(state, rows, MODEL, NOW) == (2,)
+    assert model_keys(state, rows, OTHER_MODEL, NOW) == (1, 2)
+
+
+def test_gone_model_has_no_keys_and_an_overloaded_one_keeps_them() -> None:
+    gone = after(failed(FaultKind.GONE))
+    assert model_keys(gone, shown(gone).keys, MODEL, NOW) == ()
+    overload = [failed(FaultKind.TRANSIENT, NOW, key, scope=Scope.MODEL) for key in (A, B)]
+    state = after(*overload)
+    assert not judged(state).eligible
+    assert model_keys(state, shown(state).keys, MODEL, NOW) == (1, 2, 3)
+
+
+def filling(key: str, start: float, per_minute: float) -> list[Record]:
+    return [
+        reading(NOW - 600 + 60 * minute, windows(start + per_minute * minute), key) for minute in range(11)
+    ]
+
+
+def test_a_pool_that_hardly_shrinks_is_empty_at_no_date() -> None:
+    state = after(reading(NOW - 3600, windows(0)), reading(NOW, windows(1e-6)))
+    assert shown(state, config(1)).empty_at is None
+
+
+def test_pool_is_empty_when_all_usable_accounts_are() -> None:
+    state = after(*filling(A, 40, 1), *filling(B, 10, 2))
+    assert shown(state, config(1)).empty_at == pytest.approx(NOW + 50 * 60)
+    assert shown(state, config(2)).empty_at == pytest.approx(NOW + (50 + 70) / 3 * 60)
+
+
+def test_account_that_cannot_be_used_does_not_count() -> None:
+    state = after(*filling(A, 40, 1), *filling(B, 10, 2), failed(FaultKind.SPENT, key=B, window="weekly"))
+    assert shown(state, config(2)).empty_at == pytest.approx(NOW + 50 * 60)
+
+
+def test_nothing_is_foretold_without_readings_of_every_usable_account() -> None:
+    state = after(*filling(A, 40, 1))
+    assert shown(state, config(2)).empty_at is None
+    assert shown(PoolState()).empty_at is None
+    assert shown(after(reading(NOW, windows(50))), config(1)).empty_at is None
+
+
+def test_pool_that_stands_still_is_never_empty() -> None:
+    assert shown(after(*filling(A, 40, 0)), config(1)).empty_at is None
+
+
+def test_keys_of_one_account_are_foretold_once() -> None:
+    state = after(belongs(A, "amber"), belongs(B, "amber"), *filling(A, 40, 1))
+    rows = shown(state, config(2)).keys
+    assert pool_empty_at(state, rows, NOW) == pytest.approx(NOW + 50 * 60)
+    without = replace(state.account("amber"), samples=(Sample(NOW, 5),))
+    assert pool_empty_at(replace(state, accounts={"amber": without}), rows, NOW) is None
+
+
+def test_a_window_that_begins_anew_before_the_pool_is_empty_forbids_the_forecast() -> None:
+    def until(end: float) -> PoolView:
+        filled = [reading(NOW - 600 + 60 * n, windows(40 + n, end=end)) for n in range(11)]
+        return shown(after(*filled), config(1))
+
+    assert until(NOW + 49 * 60).empty_at is None
+    assert until(NOW + 51 * 60).empty_at == pytest.approx(NOW + 50 * 60)
+
+
+def test_neighbours_of_one_account_are_joined_by_brackets() -> None:
+    state = after(*(belongs(key, "amber") for key in (A, B, C)), belongs(KEYS[4].fingerprint, "amber"))
+    rows = shown(state, config(5)).keys
+    assert "".join(brackets(rows)) == "┌│└  "
+    assert "".join(brackets(rows[1:])) == "┌└  "
+    assert brackets(()) == ()
+
+
+def test_a_key_says_why_it_is_not_taken_and_which_models_it_may_not_use() -> None:
+    first, second, third = shown(after(failed(FaultKind.NO_PLAN), failed(FaultKind.SPENT, key=B))).keys
+    assert first.models[0][0] == MODEL
+    assert first.models[0][1].until is not None
+    assert second.reason == "quota spent"
+    assert third.reason

@@ -1,0 +1,148 @@
+"""A home with settings and a log, a simulated cloud, and a clock that stands still until told."""
+
+import asyncio
+import heapq
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from okr_tui.chat.answer import PoolClient
+from okr_tui.chat.messages import ChatEvent, Finished, Message
+from okr_tui.cloud.dialects import Delta
+from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
+from okr_tui.domain.keys import fingerprint
+from okr_tui.domain.records import Client
+from okr_tui.services.pool_service import PoolService
+from okr_tui.services.service import Snapshot
+from okr_tui.settings.layers import Sources
+
+START = 1_793_000_000.0
+MODEL = "gpt-oss:20b"
+QUICK = {"retry_same": [0, 0], "confirm_after": [1, 1], "spent_jitter": [30, 30], "ramp_step": 0}
+
+
+class ManualClock:
+    """Time that passes only by `advance`."""
+
+    def __init__(self, now: float = START) -> None:
+        self._now = now
+        self._order = count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def time(self) -> float:
+        """See Clock."""
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock. Sleeping no time at all only lets others run."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
+        await woken
+
+    @property
+    def sleeping(self) -> int:
+        """How many wait for time to pass."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass and those who slept so long wake."""
+        self._now += seconds
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+        await asyncio.sleep(0)
+
+
+@dataclass
+class House:
+    """Everything one user has."""
+
+    home: Path
+    url: str
+    cloud: SimulatedCloud
+    clock: ManualClock
+    control: httpx.AsyncClient
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings_file(self) -> Path:
+        """The global settings."""
+        return self.home / "settings.json"
+
+    def write_settings(self, *, policy: Mapping[str, object] | None = None, **section: object) -> None:
+        """Write settings with all of the cloud's keys; `section` replaces fields of pi-ollama."""
+        keys = [{"key": text, "label": label} for text, label in self.cloud.keys]
+        document = {
+            "theme": "kept",
+            "pi-ollama": {"cloudUrl": self.url, "apiKeys": keys, "activeKeyIndex": 0, **section},
+            "okr-tui": {"store": f"sqlite:{self.home / 'log.db'}", "policy": {**QUICK, **(policy or {})}},
+        }
+        self.settings_file.write_text(json.dumps(document, indent=2))
+
+    def open(
+        self, *, client: Client = "cli", watching: bool = False
+    ) -> AbstractAsyncContextManager[PoolService]:
+        """The service of one process."""
+        sources = Sources(self.settings_file, self.home / "project", self.environment)
+        return PoolService.open(sources, client=client, watching=watching, clock=self.clock)
+
+    async def fault(self, fault: str, **order: object) -> None:
+        """Order a fault."""
+        (await self.control.post("/_demo/faults", json={"fault": fault, **order})).raise_for_status()
+
+    async def change(self, account: str, **values: object) -> None:
+        """Change an account."""
+        (await self.control.post(f"/_demo/accounts/{account}", json=values)).raise_for_status()
+
+    async def sent(self, path: str = "/api/chat") -> list[int | None]:
+        """The places of the keys that requests to a path came with, in order."""
+        places = {fingerprint(text): place for place, (text, _) in enumerate(self.cloud.keys, 1)}
+        received: list[dict[str, Any]] = (await self.control.get("/_demo/requests")).json()["requests"]
+        return [places.get(item["key"]) for item in received if item["path"] == path]
+
+
+@asynccontextmanager
+async def living(home: Path, scenario: str = "calm", **changes: object) -> AsyncGenerator[House, None]:
+    """A house on a cloud in that scenario."""
+    clock = ManualClock()
+    cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock.time, pace=0)
+    async with serve(cloud) as url, httpx.AsyncClient(base_url=url) as control:
+        house = House(home, url, cloud, clock, control)
+        house.write_settings(**changes)  # type: ignore[arg-type]
+        yield house
+
+
+async def ask(
+    service: PoolService, text: str = "Why is the sky blue?", conversation: str = "one"
+) -> Finished:
+    """Ask and hear the whole answer."""
+    events = [event async for event in asking(service, text, conversation)]
+    assert any(isinstance(event, Delta) for event in events)
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+def asking(
+    service: PoolService, text: str = "Hello", conversation: str = "one"
+) -> AsyncGenerator[ChatEvent, None]:
+    """Ask and hear the answer piece by piece."""
+    return PoolClient(service).chat(MODEL, [Message("user", text)], conversation=conversation)
+
+
+async def until(service: PoolService, condition: Callable[[Snapshot], bool]) -> Snapshot:
+    """The first snapshot that meets a condition."""
+    async with asyncio.timeout(10):
+        async for snapshot in service.snapshots():
+            if condition(snapshot):
+                return snapshot
+    raise AssertionError("the snapshots ended")

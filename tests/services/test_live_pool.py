@@ -1,0 +1,202 @@
+"""The fold kept beside the log: a start from a kept state equals a start from the whole log."""
+
+import asyncio
+
+import pytest
+
+from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Attempt
+from okr_tui.services import live_pool as pools
+from okr_tui.services.live_pool import ENTRIES, Pool
+from okr_tui.services.log_compaction import COMPACT_AFTER, LOG_SECONDS
+from okr_tui.store.base import LogEntry, Store
+from okr_tui.store.memory import MemoryStore
+from tests.house import START, ManualClock
+
+KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
+SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
+
+
+def attempt(place: int, at: float) -> Attempt:
+    fault = SPENT if place % 7 == 0 else None
+    return Attempt(
+        at=at,
+        started=at - 1,
+        client="cli",
+        fingerprint=KEYS[place % 3].fingerprint,
+        path="/api/chat",
+        outcome="fault" if fault else "ok",
+        fault=fault,
+    )
+
+
+async def opened(store: Store, clock: ManualClock) -> Pool:
+    pool = Pool(store, PoolConfig(KEYS, KEYS[0].fingerprint), Policy(), clock)
+    await pool.open()
+    return pool
+
+
+async def test_a_start_from_a_kept_state_equals_a_start_from_the_whole_log() -> None:
+    clock, store, whole = ManualClock(), MemoryStore(), MemoryStore()
+    records = [attempt(place, START + place) for place in range(COMPACT_AFTER + 2 * ENTRIES + 17)]
+    await store.append(records)
+    await whole.append(records)
+    await (await opened(store, clock)).compact()
+    again = await opened(store, clock)
+    assert await store.load("snapshot")
+    assert again.state == (await opened(whole, clock)).state
+    assert len(again.entries) == ENTRIES
+
+
+async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await (await opened(store, clock)).compact()
+    assert len(await store.read()) == COMPACT_AFTER + 2 * ENTRIES
+    await clock.advance(LOG_SECONDS + 60)
+    await store.append([attempt(place, clock.time()) for place in range(COMPACT_AFTER + ENTRIES)])
+    await (await opened(store, clock)).compact()
+    left = await store.read()
+    assert ENTRIES <= len(left) < 2 * COMPACT_AFTER
+    assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).requests == 1000 + 834
+
+
+class Counting(MemoryStore):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
+        self.reads += 1
+        return await super().read(after, limit)
+
+
+async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 0)
+    clock, store = ManualClock(), Counting()
+    one, two = await opened(store, clock), await opened(store, clock)
+    before = store.reads
+    await one.append(attempt(1, START))
+    await one.append(attempt(2, START), attempt(3, START))
+    assert store.reads == before
+    await two.append(attempt(0, START))
+    assert store.reads == before + 1
+    await one.catch_up()
+    assert one.state == two.state
+    assert one.sequence == two.sequence == 4
+
+
+async def test_an_append_that_nobody_wrote_before_is_a_look_at_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
+    store = Counting()
+    pool, other = await opened(store, ManualClock()), await opened(store, ManualClock())
+    await pool.append(attempt(1, START))
+    before = store.reads
+    await pool.catch_up()
+    assert store.reads == before
+    await other.catch_up()
+    assert store.reads == before + 1
+
+
+class Slow(MemoryStore):
+    """Answers a read once it may, or fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+        self.may.set()
+        self.broken = False
+
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
+        await self.may.wait()
+        if self.broken:
+            raise StoreError("the log is gone")
+        return await super().read(after, limit)
+
+
+async def test_who_comes_while_the_log_is_read_waits_for_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
+    store = Slow()
+    pool = await opened(store, ManualClock())
+    await store.append([attempt(0, START)])
+    store.may.clear()
+    looks = [asyncio.ensure_future(pool.catch_up())]
+    await asyncio.sleep(0.01)
+    looks.append(asyncio.ensure_future(pool.catch_up()))
+    await asyncio.sleep(0.01)
+    assert not any(look.done() for look in looks)
+    store.may.set()
+    await asyncio.gather(*looks)
+    assert pool.sequence == 1
+
+
+async def test_a_look_that_fails_is_told_and_stops_nobody_and_the_next_one_looks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
+    store = Slow()
+    pool = await opened(store, ManualClock())
+    await store.append([attempt(0, START)])
+    store.broken = True
+    await pool.catch_up()
+    assert (pool.sequence, pool.trouble) == (0, f"the log is gone; {pools.ALONE}")
+    store.broken = False
+    await pool.catch_up()
+    assert pool.sequence == 1
+    await pool.append(attempt(1, START))
+    assert pool.trouble is None
+
+
+async def test_a_record_that_is_in_the_log_counts_once_though_it_could_not_be_read_back() -> None:
+    store = Slow()
+    pool = await opened(store, ManualClock())
+    await store.append([attempt(1, START)])
+    store.broken = True
+    await pool.note(attempt(2, START))
+    assert pool.trouble == "the log is gone"
+    store.broken = False
+    await pool.catch_up()
+    assert [pool.state.key(key.fingerprint).requests for key in KEYS] == [0, 1, 1]
+
+
+async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 0)
+    clock, store = ManualClock(), Counting()
+    pool = await opened(store, clock)
+    await store.append([attempt(0, START)])
+    await pool.catch_up()
+    before = store.reads
+    await pool.catch_up()
+    assert store.reads == before
+    await store.append([attempt(1, START)])
+    await pool.catch_up()
+    assert (store.reads, pool.sequence) == (before + 1, 2)
+
+
+async def test_a_process_behind_does_not_put_its_older_state_in_place_of_a_newer_one() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    behind = await opened(store, clock)
+    await clock.advance(LOG_SECONDS + 60)
+    await store.append([attempt(place, START) for place in range(2 * COMPACT_AFTER)])
+    ahead = await opened(store, clock)
+    await ahead.compact()
+    await behind.compact()
+    assert (await opened(store, clock)).state == ahead.state
+
+
+async def test_a_kept_state_of_another_version_is_passed_over() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(0, START)])
+    await store.save("snapshot", '{"sequence": 9, "state": "of old"}')
+    assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).faults == 1

@@ -1,0 +1,43 @@
+"""The model list beside a clock that was wrong, and a log that takes nothing."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.services.model_catalog import REFRESH_EVERY
+from okr_tui.store.sqlite import SqliteStore
+from tests.house import House
+
+
+async def test_a_list_dated_in_the_future_is_read_anew(house: House) -> None:
+    async with house.open() as service:
+        await service.refresh_models()
+        known = service.catalog._known
+        service.catalog._known = replace(known, refreshed_at=house.clock.time() + 365 * 86400)
+        keeping = asyncio.ensure_future(service.catalog.keep_fresh())
+        async with asyncio.timeout(5):
+            while service.catalog._known.refreshed_at != house.clock.time():  # noqa: ASYNC110 its own task
+                await asyncio.sleep(0.01)
+        before = len(await house.sent("/api/tags"))
+        await house.clock.advance(REFRESH_EVERY)
+        async with asyncio.timeout(5):
+            while len(await house.sent("/api/tags")) == before:  # noqa: ASYNC110 the cloud's count
+                await asyncio.sleep(0.01)
+        keeping.cancel()
+
+
+async def test_a_refresh_that_the_log_does_not_keep_is_an_error_in_words(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise StoreError("cannot write the log: the disk is full")
+
+    async with house.open() as service:
+        with monkeypatch.context() as patched:
+            for method in ("append", "save"):
+                patched.setattr(SqliteStore, method, full)
+            await service.catalog.refresh()
+        assert service.catalog.models
+        assert "the disk is full" in (service.catalog.error or "")

@@ -1,0 +1,130 @@
+"""Looks into a fault that nobody waits for: a log out of reach is told of, and closing ends them."""
+
+import asyncio
+import gc
+from itertools import pairwise
+from typing import Any, cast
+
+import pytest
+
+from okr_tui.cloud.client import Cloud
+from okr_tui.cloud.wire import Identity
+from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.errors import CloudError, StoreError
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.quota import Balance
+from okr_tui.domain.schedule import Reading
+from okr_tui.services.live_pool import Pool
+from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
+from okr_tui.store.memory import MemoryStore
+from tests.house import ManualClock
+
+KEY = Key.of("a synthetic key of the meter", "global")
+SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
+REFUSED = Fault(FaultKind.UNAUTHORIZED, Scope.KEY, "unauthorized", 401)
+
+
+class Lost(MemoryStore):
+    """A log that takes nothing once it is lost."""
+
+    lost = False
+
+    async def append(self, records: Any) -> int:
+        if self.lost:
+            raise StoreError("the log is gone")
+        return await super().append(records)
+
+    async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
+        if self.lost:
+            raise StoreError("the log is gone")
+        return await super().lease(name, owner, now, seconds)
+
+
+class Answering:
+    """A cloud that answers each balance alike, once it may."""
+
+    def __init__(self, fault: Fault | None = None) -> None:
+        self._fault = fault
+        self.may = asyncio.Event()
+        self.may.set()
+
+    async def balance(self, _: Key) -> Balance:
+        await self.may.wait()
+        if self._fault:
+            raise CloudError(self._fault.text, self._fault)
+        return Balance()
+
+
+def metered(store: Lost, cloud: Answering) -> tuple[Pool, QuotaPoller]:
+    pool = Pool(store, PoolConfig((KEY,), KEY.fingerprint), Policy(confirm_after=(0, 0)), ManualClock())
+    return pool, QuotaPoller(pool, lambda: cast(Cloud, cloud), "this process", shown=False)
+
+
+@pytest.mark.parametrize(("fault", "answer"), [(SPENT, None), (REFUSED, REFUSED)])
+async def test_a_look_whose_finding_the_log_does_not_take_ends_in_words(
+    fault: Fault, answer: Fault | None
+) -> None:
+    untold: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: untold.append(context))
+    store = Lost()
+    pool, quota_poller = metered(store, Answering(answer))
+    store.lost = True
+    quota_poller.faulted(KEY, fault)
+    await quota_poller.settle(5)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert untold == []
+    assert pool.trouble
+    assert "the log is gone" in pool.trouble
+
+
+async def test_no_answer_keeps_a_reading_off_for_long() -> None:
+    waits = Fault(FaultKind.SLOWED, Scope.ACCOUNT, "slow down", 429, retry_after=1e9)
+    pool, quota_poller = metered(Lost(), Answering(waits))
+    reading = Reading(0.0, KEY, identity=False, name="balance")
+    await quota_poller._read(reading)
+    assert quota_poller._not_before["balance"] == pool.clock.time() + pool.policy.slowed_longest
+
+
+async def test_closing_ends_the_looks_even_where_the_lease_cannot_be_given_back() -> None:
+    store, cloud = Lost(), Answering()
+    pool, quota_poller = metered(store, cloud)
+    cloud.may.clear()
+    running = asyncio.ensure_future(quota_poller.run())
+    quota_poller.faulted(KEY, SPENT)
+    await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    looks = tuple(quota_poller._looking.values())
+    assert looks
+    assert not await store.lease("meter", "another", pool.clock.time(), LEASE_SECONDS)
+    store.lost = True
+    with pytest.raises(StoreError):
+        await quota_poller.close()
+    assert all(look.done() for look in looks)
+
+
+async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_want_it() -> None:
+    clock, read = ManualClock(), list[float]()
+
+    class Counting:
+        async def balance(self, _: Key) -> Balance:
+            read.append(clock.time())
+            return Balance()
+
+        async def identity(self, _: Key) -> Identity:
+            return Identity("amber", "pro")
+
+    policy = Policy(poll_shown=(1, 1), poll_idle=(1, 1), poll_gap=10)
+    pool = Pool(MemoryStore(), PoolConfig((KEY,), KEY.fingerprint), policy, clock)
+    polling = asyncio.create_task(
+        QuotaPoller(pool, lambda: cast(Cloud, Counting()), "this", shown=True).run()
+    )
+    for _ in range(60):
+        await clock.advance(1)
+        await asyncio.sleep(0.02)
+    polling.cancel()
+    assert len(read) > 2
+    assert all(later - earlier >= 10 for earlier, later in pairwise(read))

@@ -1,0 +1,213 @@
+"""The stores: one contract, and what only a file has to stand."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.records import Record, Reset, Use
+from okr_tui.store.base import Store
+from okr_tui.store.factory import open_store
+from okr_tui.store.sqlite import SqliteStore
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
+    return "memory:" if request.param == "memory" else f"sqlite:{tmp_path / 'log.db'}"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    made = await open_store(url)
+    yield made
+    await made.close()
+
+
+def facts(count: int) -> list[Record]:
+    return [Use(at=float(place), fingerprint=f"{place}") for place in range(count)]
+
+
+async def test_records_come_back_in_order_and_behind_a_place(store: Store) -> None:
+    await store.append(facts(3))
+    logged = await store.read()
+    assert [item.record for item in logged] == facts(3)
+    assert [item.record for item in await store.read(logged[1].sequence)] == facts(3)[2:]
+
+
+async def test_an_append_tells_where_it_ended(store: Store) -> None:
+    ends = [await store.append(facts(count)) for count in (1, 3)]
+    assert ends == [(await store.read())[place].sequence for place in (0, 3)]
+
+
+async def test_the_tail_leaves_out_what_was_seen_by_another_way(store: Store) -> None:
+    seen = await store.append(facts(2))
+    tail = store.tail(lambda: seen)
+    await store.append([Reset(at=9, fingerprint="9")])
+    async with asyncio.timeout(5):
+        assert [item.record.kind for item in await anext(tail)] == ["reset"]
+    await tail.aclose()  # type: ignore[attr-defined]
+
+
+async def test_the_tail_gives_what_is_there_and_what_comes(store: Store) -> None:
+    await store.append(facts(1))
+    tail = store.tail(int)
+    async with asyncio.timeout(5):
+        first = await anext(tail)
+        await store.append([Reset(at=9, fingerprint="9")])
+        second = await anext(tail)
+    await tail.aclose()  # type: ignore[attr-defined]
+    assert [item.record.kind for item in (*first, *second)] == ["use", "reset"]
+
+
+async def test_a_document_is_replaced_whole(store: Store) -> None:
+    assert await store.load("name") is None
+    await store.save("name", "one")
+    await store.save("name", "two")
+    assert await store.load("name") == "two"
+
+
+async def test_a_lease_has_one_owner_until_it_lapses(store: Store) -> None:
+    assert await store.lease("meter", "a", 100, 30)
+    assert not await store.lease("meter", "b", 120, 30)
+    assert await store.lease("meter", "a", 120, 30)
+    assert await store.lease("meter", "b", 151, 30)
+
+
+async def test_trimming_drops_the_old_and_what_is_too_much(store: Store) -> None:
+    await store.append(facts(6))
+    await store.trim(4, before=2, most=10**6)
+    assert [item.record for item in await store.read()] == facts(6)[2:]
+    await store.trim(4, before=0, most=100)
+    assert [item.record for item in await store.read()] == facts(6)[4:]
+    await store.append(facts(1))
+    assert (await store.read())[-1].sequence == 7
+
+
+async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
+    one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
+    tail = one.tail(int)
+    seen = asyncio.ensure_future(anext(tail))
+    await two.append(facts(2))
+    async with asyncio.timeout(5):
+        assert [item.record for item in await seen] == facts(2)
+    await tail.aclose()  # type: ignore[attr-defined]
+    await one.close()
+    await two.close()
+
+
+async def test_the_mark_is_another_after_every_growth_and_tells_nothing_of_what_is_young(
+    tmp_path: Path,
+) -> None:
+    one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
+    await one.append(facts(1))
+    os.utime(tmp_path / "log.db-wal", (1, 1))
+    marks = [one.mark(), one.mark()]
+    await two.append(facts(1))
+    marks.append(one.mark())
+    os.utime(tmp_path / "log.db-wal", (1, 1))
+    marks.append(one.mark())
+    assert marks[0] == marks[1] is not None
+    assert marks[2] is None
+    assert marks[3] not in marks[:3]
+    await one.close()
+    await two.close()
+
+
+async def test_the_log_is_its_users_alone(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "new" / "log.db")
+    await store.append(facts(1))
+    for path in (tmp_path / "new").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    await store.close()
+
+
+async def test_a_file_that_is_no_log_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(b"this was never a database" * 100)
+    store = await SqliteStore.open(path)
+    assert store.notice
+    assert "not a readable log" in store.notice
+    assert await store.read() == []
+    await store.close()
+    assert "log.db.broken-" in store.notice
+
+
+@pytest.mark.parametrize("content", [None, b"this was never a database"])
+async def test_of_many_that_begin_a_log_at_once_none_is_refused_or_loses_a_record(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    for turn in range(8):
+        path = tmp_path / str(turn) / "log.db"
+        path.parent.mkdir()
+        if content:
+            path.write_bytes(content * 100)
+        stores = await asyncio.gather(*(SqliteStore.open(path) for _ in range(6)))
+        await asyncio.gather(*(store.append(facts(1)) for store in stores))
+        assert {len(await store.read()) for store in stores} == {6}
+        kept = [spare.read_bytes() for spare in path.parent.glob("*.broken-*")]
+        assert kept == ([content * 100] if content else [])
+        for store in stores:
+            await store.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_log_taken_away_while_it_is_used_is_said(tmp_path: Path, replaced: bool) -> None:
+    path = tmp_path / "log.db"
+    store = await SqliteStore.open(path)
+    await store.append(facts(1))
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / f"log.db{ending}").unlink()
+    if replaced:
+        other = await SqliteStore.open(path)
+        await other.append(facts(2))
+        await other.close()
+    with pytest.raises(StoreError, match=r"log\.db: it was removed or replaced; .*start"):
+        await store.append(facts(1))
+    with pytest.raises(StoreError, match="it was removed or replaced"):
+        await anext(store.tail(lambda: 1))
+    await store.close()
+
+
+async def test_a_folder_that_is_none_any_more_ends_no_look(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    store = await SqliteStore.open(folder / "log.db")
+    await store.append(facts(1))
+    folder.rename(tmp_path / "moved")
+    folder.write_text("")
+    assert store.mark() is None
+    assert len(await store.read()) == 1
+    await store.close()
+
+
+async def test_a_record_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "log.db")
+    await store.append(facts(1))
+    await store._database.execute('insert into log (at, body) values (1, \'{"kind": "later", "at": 1}\')')
+    await store.append(facts(1))
+    assert [item.record for item in await store.read()] == facts(1) * 2
+    await store.close()
+
+
+async def test_a_place_that_cannot_be_is_said_plainly(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot open the log"):
+        await open_store(f"sqlite:{tmp_path / 'file' / 'log.db'}")
+    with pytest.raises(StoreError, match="unknown store"):
+        await open_store("floppy:a")
+
+
+async def test_a_stretch_of_the_log_is_read_forward_and_back(store: Store) -> None:
+    await store.append(facts(6))
+    logged = await store.read()
+    assert await store.read(logged[1].sequence, 2) == logged[2:4]
+    assert await store.read_back(None, 2) == logged[4:]
+    assert await store.read_back(logged[4].sequence, 3) == logged[1:4]
+    assert await store.read_back(logged[1].sequence, 3) == logged[:1]
+    assert await store.read_back(logged[0].sequence, 3) == []

@@ -1,0 +1,237 @@
+"""A log on a server: shared by machines, and none of it lost or doubled when the connection is."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import exceptions
+from redis.asyncio import Redis
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.health import State
+from okr_tui.domain.records import Record, Use
+from okr_tui.store.base import LogEntry
+from okr_tui.store.factory import open_store
+from okr_tui.store.redis import LAST, LOG, PAGE, RedisStore
+from tests.house import House, ask, until
+from tests.redis_server import RedisServer
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[RedisStore]:
+    store = await RedisStore.open(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def fact(place: int) -> Record:
+    return Use(at=float(place), fingerprint=f"{place}")
+
+
+def places(logged: Sequence[LogEntry]) -> list[int]:
+    return [int(item.record.at) for item in logged]
+
+
+async def follow(store: RedisStore, count: int) -> list[LogEntry]:
+    """What the tail gives until that many records came."""
+    seen: list[LogEntry] = []
+    async for logged in store.tail(int):
+        seen += logged
+        if len(seen) >= count:
+            break
+    return seen
+
+
+async def test_two_stores_see_each_other(redis_url: str) -> None:
+    async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(20):
+        tails = [asyncio.ensure_future(follow(store, 40)) for store in (one, two)]
+        await asyncio.gather(*([store.append([fact(1), fact(2)]) for store in (one, two) for _ in range(10)]))
+        first, second = await asyncio.gather(*tails)
+        assert first == second == await one.read()
+        assert [item.sequence for item in first] == list(range(1, 41))
+        await one.save("name", "text")
+        assert await two.load("name") == "text"
+        assert await one.lease("meter", "one", 100, 30)
+        assert not await two.lease("meter", "two", 129, 30)
+        assert await two.lease("meter", "two", 130, 30)
+
+
+async def test_a_long_log_is_read_and_trimmed_by_pages(redis_url: str) -> None:
+    async with opened(redis_url) as store:
+        await store.append([fact(place) for place in range(2 * PAGE + 5)])
+        assert places(await store.read()) == list(range(2 * PAGE + 5))
+        await store.trim(2 * PAGE, before=PAGE + 1, most=10**9)
+        assert places(await store.read()) == list(range(PAGE + 1, 2 * PAGE + 5))
+        await store.trim(2 * PAGE, before=10**9, most=0)
+        assert places(await store.read()) == list(range(2 * PAGE, 2 * PAGE + 5))
+
+
+async def test_an_append_whose_answer_is_lost_is_written_once(redis_url: str) -> None:
+    async with opened(redis_url) as store:
+        append = store._append
+
+        async def lost(**call: Any) -> None:
+            await append(**call)
+            store._append = append
+            raise exceptions.ConnectionError("the answer never came")
+
+        store._append = lost  # type: ignore[assignment]
+        await store.append([fact(1), fact(2)])
+        assert places(await store.read()) == [1, 2]
+
+
+async def test_an_append_that_fails_leaves_nothing(redis_url: str) -> None:
+    async with opened(redis_url) as store, Redis.from_url(redis_url) as client:
+        await client.set(LOG, "taken by somebody else")
+        with pytest.raises(StoreError, match=r"cannot write the log at redis://127.*WRONGTYPE.*--store"):
+            await store.append([fact(1), fact(2)])
+        await client.delete(LOG)
+        await store.append([fact(3)])
+        assert [(item.sequence, item.record.at) for item in await store.read()] == [(1, 3)]
+
+
+async def test_places_go_on_growing_when_the_server_forgot(redis_url: str) -> None:
+    async with opened(redis_url) as store, Redis.from_url(redis_url) as client:
+        await store.append([fact(1), fact(2)])
+        await store.read()
+        await client.delete(LOG, LAST)
+        await store.append([fact(3)])
+        assert places(await store.read(2)) == [3]
+
+
+async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> None:
+    async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(20):
+        await store.append([fact(1)])
+        await client.xadd(LOG, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
+        await client.set(LAST, 2)
+        tail = store.tail(int)
+        assert places(await anext(tail)) == [1]
+        await store.append([fact(3)])
+        assert places(await anext(tail)) == [3]
+        await tail.aclose()  # type: ignore[attr-defined]
+
+
+async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer, redis_url: str) -> None:
+    async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(30):
+        tail = asyncio.ensure_future(follow(two, 300))
+        async with Redis.from_url(redis_server.url) as client:
+            for place in range(300):
+                appending = asyncio.ensure_future(one.append([fact(place)]))
+                if place % 10 == 0:
+                    await client.client_kill_filter(_type="normal", skipme=True)
+                await appending
+        assert places(await tail) == list(range(300))
+
+
+async def test_a_tail_ends_when_it_is_told_to_whatever_it_does(redis_url: str) -> None:
+    async with opened(redis_url) as store, asyncio.timeout(30):
+        for passes in range(200):
+            tail = asyncio.ensure_future(follow(store, sys.maxsize))
+            await store.append([fact(passes)])
+            for _ in range(passes % 40):
+                await asyncio.sleep(0)
+            tail.cancel()
+            await asyncio.wait([tail])
+            assert tail.cancelled()
+        assert places(await store.read()) == list(range(200))
+
+
+async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    written = asyncio.Event()
+    try:
+        async with opened(server.url) as one, opened(server.url) as two, asyncio.timeout(30):
+            tail = asyncio.ensure_future(follow(two, 200))
+
+            async def write() -> None:
+                for place in range(200):
+                    await one.append([fact(place)])
+                    if place == 50:
+                        written.set()
+
+            writing = asyncio.ensure_future(write())
+            await written.wait()
+            server.kill()
+            assert await asyncio.to_thread(server.start)
+            await writing
+            assert places(await tail) == list(range(200))
+            assert places(await two.read()) == list(range(200))
+    finally:
+        server.kill()
+
+
+async def test_a_server_that_stays_away_is_said_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("okr_tui.store.redis.PATIENCE", 0.0)
+    server = RedisServer(tmp_path, "--requirepass", "hush-hush")
+    here = f"127.0.0.1:{server.port}"
+    try:
+        with pytest.raises(StoreError, match="check the user and password") as wrong:
+            await open_store(f"redis://:no-hush@{here}/0")
+        async with opened(f"redis://:hush-hush@{here}/0?socket_timeout=5") as store:
+            assert store.name == f"redis://{here}/0"
+            server.kill()
+            with pytest.raises(StoreError, match="cannot read the log") as gone:
+                await store.load("name")
+        with pytest.raises(StoreError, match="cannot open the log") as closed:
+            await open_store(f"redis://:hush-hush@{here}/0")
+    finally:
+        server.kill()
+    for told in (wrong, gone, closed):
+        assert f"redis://{here}/0" in str(told.value)
+        assert "hush" not in str(told.value)
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis:",
+        "redis:hush",
+        "redis://:hu/sh@localhost/0",
+        "redis://:1/hush@localhost/0",
+        "redis://user:1#hush@localhost/0",
+        "redis://:hu?sh@localhost/0",
+        "redis://localhost:99999/0",
+        "rediss://[hush/0",
+    ],
+)
+async def test_an_address_that_cannot_be_is_refused_without_its_words(address: str) -> None:
+    with pytest.raises(StoreError, match=r"not usable: write redis://") as told:
+        await open_store(address)
+    assert "hu" not in str(told.value)
+
+
+async def test_an_unknown_option_of_an_address_is_said(redis_url: str) -> None:
+    with pytest.raises(StoreError, match=r"colour.*options"):
+        await open_store(f"{redis_url}?colour=blue")
+
+
+async def test_without_the_redis_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "okr_tui.store.redis")
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(StoreError, match=r"pip install 'okr-tui\[redis\]'"):
+        await open_store("redis://localhost")
+
+
+async def test_two_keyrings_over_one_server_agree(house: House, redis_url: str) -> None:
+    house.environment["OKR_TUI_STORE"] = redis_url
+    await house.fault("session", account="amber")
+    async with house.open() as first, house.open(watching=True) as second:
+        await ask(first)
+        seen = await until(second, lambda snapshot: snapshot.pool.keys[0].state is State.SPENT)
+        assert seen.pool.active == first.snapshot.pool.active
+        await first.reset_key(1)
+        await until(second, lambda snapshot: snapshot.pool.keys[0].verdict.eligible)
+        await first.refresh_models()
+    async with house.open() as third:
+        assert third.pool.store.name == redis_url
+        assert third.pool.state == second.pool.state
+        assert third.snapshot.models.rows
