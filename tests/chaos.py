@@ -34,7 +34,7 @@ from okr_tui.domain.state import PoolState
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from okr_tui.store.sqlite import SqliteStore
-from tests.house import MODEL, asking
+from tests.harness import MODEL, stream_answer
 
 ACCOUNTS = ("amber", "birch", "cedar", "dogwood", "elm", "fir")
 KNOWN_AFTER = 0.25
@@ -193,7 +193,7 @@ async def work(settings: Path, requests: int) -> None:
     async def one_after_another(service: PoolService) -> None:
         for turn in left:
             try:
-                async for _ in asking(service, conversation=f"{id(left)} {turn}"):
+                async for _ in stream_answer(service, conversation=f"{id(left)} {turn}"):
                     pass
             except OkrError as error:
                 failures.append((time.time(), str(error)))

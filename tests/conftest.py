@@ -1,4 +1,4 @@
-"""What holds for every test: no home, no keys of the developer's, no network beyond loopback."""
+"""Fixtures for every test: an isolated home, no keys of the developer, no network but loopback."""
 
 import ipaddress
 import itertools
@@ -11,16 +11,16 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.house import House, living
+from tests.harness import Harness, open_harness
 from tests.redis_server import RedisServer
 
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
 
 NO_SKIPS = "OKR_TUI_NO_SKIPS"
-"""Set, it makes a skipped test a failed one: what a whole run is to have is missing."""
+"""Environment variable: when set, a skipped test fails, because a complete run must skip nothing."""
 MAY_SKIP = "OKR_TUI_MAY_SKIP"
-"""Words of a reason that stays allowed even then, for what could not be installed."""
+"""Environment variable: part of a skip reason that stays allowed in a complete run."""
 NOT_ON_THIS_PLATFORM = ("no package brings one for this platform",)
 Reports = Generator[None, pytest.TestReport, pytest.TestReport]
 Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
@@ -28,7 +28,7 @@ Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Reports:
-    """A test that was skipped."""
+    """Judge a skipped test."""
     report = yield
     if not hasattr(report, "wasxfail"):
         _judge(report)
@@ -37,14 +37,14 @@ def pytest_runtest_makereport() -> Reports:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Collections:
-    """A file that was skipped."""
+    """Judge a skipped file."""
     report = yield
     _judge(report)
     return report
 
 
 def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Make a skip a failure, where none is expected."""
+    """Turn a skip into a failure when every test has to run."""
     if not report.skipped or not os.environ.get(NO_SKIPS):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -55,8 +55,8 @@ def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 @pytest.fixture(autouse=True)
-def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, and an environment that names no key, host or folder of the developer."""
+def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test an empty home and an environment without keys, hosts or folders of the developer."""
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home))
@@ -69,7 +69,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(autouse=True)
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any other address is a mistake in the test."""
+    """Fail a test that connects to anything but loopback."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -84,7 +84,7 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for all tests, that keeps nothing on disk."""
+    """Run one Redis server for all tests, without persistence."""
     server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "no")
     yield server
     server.kill()
@@ -92,21 +92,21 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture(scope="session")
 def databases() -> Iterator[int]:
-    """The numbers of databases that no test has used."""
+    """Count the databases that no test has used yet."""
     return itertools.count(1)
 
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer, databases: Iterator[int]) -> str:
-    """The address of an empty database."""
+    """Return the URL of an empty database."""
     return f"redis://127.0.0.1:{redis_server.port}/{next(databases)}"
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    """Four keys of three known accounts on a cloud where nothing fails by itself."""
-    async with living(tmp_path) as made:
-        async with made.open() as service:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    """Open a harness with four keys of three known accounts on a cloud that does not fail by itself."""
+    async with open_harness(tmp_path) as opened:
+        async with opened.open() as service:
             for key in service.pool.config.keys:
                 await service.quota_poller.identity(key)
-        yield made
+        yield opened

@@ -13,23 +13,23 @@ from okr_tui.chat.service import Conversations
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import ChatError, CloudError, PoolBlockedError
 from okr_tui.services.pool_service import PoolService
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 HELLO = "Hello! I am doing well, thank you. What shall we look at today?\n"
 
 
 @pytest.fixture
-async def service(house: House) -> AsyncIterator[PoolService]:
+async def service(harness: Harness) -> AsyncIterator[PoolService]:
     """A service with a model list."""
-    async with house.open() as opened:
+    async with harness.open() as opened:
         await opened.refresh_models()
         yield opened
 
 
 @pytest.fixture
-async def chat(house: House, service: PoolService) -> AsyncIterator[Conversations]:
+async def chat(harness: Harness, service: PoolService) -> AsyncIterator[Conversations]:
     """Its conversations."""
-    async with Conversations.open(service, house.home) as opened:
+    async with Conversations.open(service, harness.home) as opened:
         yield opened
 
 
@@ -51,7 +51,7 @@ def words(ended: Ended) -> list[str]:
 
 
 async def test_a_question_is_answered_and_kept(
-    chat: Conversations, house: House, service: PoolService
+    chat: Conversations, harness: Harness, service: PoolService
 ) -> None:
     front: ConversationService = chat
     draft = front.new(MODEL, ChatOptions(system="Be kind."))
@@ -61,7 +61,7 @@ async def test_a_question_is_answered_and_kept(
     assert kinds == [Began, Routed, Finished, Ended]
     (listed,) = await front.recent()
     assert (listed.conversation.title, listed.turns) == ("hello", 2)
-    async with Conversations.open(service, house.home) as another:
+    async with Conversations.open(service, harness.home) as another:
         kept = await another.get(draft.id)
     assert [turn.message.content for turn in kept.turns] == ["hello", HELLO]
     answered = kept.turns[1].answered
@@ -73,15 +73,15 @@ async def test_a_question_is_answered_and_kept(
     assert [message.role for message in kept.messages()] == ["system", "user", "assistant"]
 
 
-async def test_nothing_is_opened_before_it_is_used(house: House, service: PoolService) -> None:
-    async with Conversations.open(service, house.home):
-        assert not (house.home / "conversations.db").exists()
+async def test_nothing_is_opened_before_it_is_used(harness: Harness, service: PoolService) -> None:
+    async with Conversations.open(service, harness.home):
+        assert not (harness.home / "conversations.db").exists()
 
 
-async def test_the_question_is_stored_before_it_is_sent(chat: Conversations, house: House) -> None:
+async def test_the_question_is_stored_before_it_is_sent(chat: Conversations, harness: Harness) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
-    assert await house.sent() == []
+    assert await harness.sent() == []
     assert (await chat.get(draft.id)).unanswered
     await answering.aclose()
 
@@ -106,19 +106,21 @@ async def test_a_stopped_answer_is_kept_and_goes_on(chat: Conversations) -> None
         await chat.resume(draft.id)
 
 
-async def test_a_model_that_takes_no_open_answer_is_told_to_go_on(chat: Conversations, house: House) -> None:
+async def test_a_model_that_takes_no_open_answer_is_told_to_go_on(
+    chat: Conversations, harness: Harness
+) -> None:
     draft = chat.new("gemma4:31b", ChatOptions(num_predict=3, think="off"))
     ended = await end(await chat.ask(draft.id, "hello"))
     cut = ended.conversation.incomplete
     assert cut is not None
-    await house.fault("bad-request")
+    await harness.fault("bad-request")
     ended = await end(await chat.resume(draft.id))
     assert len(ended.conversation.turns) == 2
     assert words(ended)[1].startswith(cut.message.content)
 
 
-async def test_what_came_before_a_fault_is_kept(chat: Conversations, house: House) -> None:
-    await house.fault("stream-dropped", after=16)
+async def test_what_came_before_a_fault_is_kept(chat: Conversations, harness: Harness) -> None:
+    await harness.fault("stream-dropped", after=16)
     draft = chat.new(MODEL)
     with pytest.raises(CloudError, match="cut off"):
         await heard(await chat.ask(draft.id, "hello"))
@@ -128,9 +130,9 @@ async def test_what_came_before_a_fault_is_kept(chat: Conversations, house: Hous
     assert "cut off" in (part.answered.error or "")
 
 
-async def test_an_unanswered_question_gives_way_to_the_next(chat: Conversations, house: House) -> None:
+async def test_an_unanswered_question_gives_way_to_the_next(chat: Conversations, harness: Harness) -> None:
     draft = chat.new(MODEL)
-    await house.fault("bad-request")
+    await harness.fault("bad-request")
     with pytest.raises(CloudError):
         await heard(await chat.ask(draft.id, "first"))
     assert (await chat.get(draft.id)).unanswered
@@ -169,11 +171,11 @@ async def test_an_edit_that_is_refused_leaves_no_branch(chat: Conversations) -> 
     assert len(await chat.recent()) == 1
 
 
-async def test_again_on_another_account(chat: Conversations, house: House, service: PoolService) -> None:
+async def test_again_on_another_account(chat: Conversations, harness: Harness, service: PoolService) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     ended = await end(await chat.again(draft.id, other_key=True))
-    first, second = await house.sent()
+    first, second = await harness.sent()
     account = service.pool.state.account_of
     keys = service.pool.config.keys
     assert first is not None
@@ -183,16 +185,16 @@ async def test_again_on_another_account(chat: Conversations, house: House, servi
     assert words(ended) == ["hello", HELLO]
 
 
-async def test_one_key_alone(chat: Conversations, house: House) -> None:
+async def test_one_key_alone(chat: Conversations, harness: Harness) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello", only=3))
-    assert await house.sent() == [3]
-    await house.fault("session")
+    assert await harness.sent() == [3]
+    await harness.fault("session")
     with pytest.raises(CloudError, match="failed on #3"):
         await heard(await chat.ask(draft.id, "hello", only=3))
     with pytest.raises(PoolBlockedError, match="no other key can take this request"):
         await heard(await chat.ask(draft.id, "hello", only=3))
-    assert await house.sent() == [3, 3]
+    assert await harness.sent() == [3, 3]
 
 
 async def test_two_models_side_by_side(chat: Conversations) -> None:
@@ -272,9 +274,11 @@ async def test_renamed_found_exported_and_taken_in(chat: Conversations) -> None:
     assert copy.id != draft.id
 
 
-async def test_a_broken_file_is_said_once_and_the_chat_goes_on(house: House, service: PoolService) -> None:
-    (house.home / "conversations.db").write_bytes(b"no database" * 999)
-    async with Conversations.open(service, house.home) as chat:
+async def test_a_broken_file_is_said_once_and_the_chat_goes_on(
+    harness: Harness, service: PoolService
+) -> None:
+    (harness.home / "conversations.db").write_bytes(b"no database" * 999)
+    async with Conversations.open(service, harness.home) as chat:
         draft = chat.new(MODEL)
         for expected in (1, 0):
             events = await heard(await chat.ask(draft.id, "hello"))
@@ -283,7 +287,7 @@ async def test_a_broken_file_is_said_once_and_the_chat_goes_on(house: House, ser
         assert "file is not a database; the chat goes on, but nothing is saved" in chat.notice
         assert "\n" not in chat.notice
         assert len((await chat.get(draft.id)).turns) == 4
-    assert (house.home / "conversations.db").read_bytes() == b"no database" * 999
+    assert (harness.home / "conversations.db").read_bytes() == b"no database" * 999
 
 
 async def test_a_file_that_fails_later_loses_nothing_of_this_process(chat: Conversations) -> None:
@@ -298,7 +302,7 @@ async def test_a_file_that_fails_later_loses_nothing_of_this_process(chat: Conve
     assert len(await chat.recent()) == 1
 
 
-async def test_a_growing_answer_is_saved_every_second(chat: Conversations, house: House) -> None:
+async def test_a_growing_answer_is_saved_every_second(chat: Conversations, harness: Harness) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
     seen = ""
@@ -307,7 +311,7 @@ async def test_a_growing_answer_is_saved_every_second(chat: Conversations, house
         if len(seen) > 10:
             break
     assert (await chat.get(draft.id)).unanswered
-    await house.clock.advance(1.1)
+    await harness.clock.advance(1.1)
     async with asyncio.timeout(5):
         while (await chat.get(draft.id)).unanswered:  # noqa: ASYNC110 another task writes it
             await asyncio.sleep(0)
@@ -317,9 +321,9 @@ async def test_a_growing_answer_is_saved_every_second(chat: Conversations, house
     await answering.aclose()
 
 
-async def test_no_key_reaches_the_file(chat: Conversations, house: House, tmp_path: Path) -> None:
+async def test_no_key_reaches_the_file(chat: Conversations, harness: Harness, tmp_path: Path) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     written = b"".join((tmp_path / f"conversations.db{ending}").read_bytes() for ending in ("", "-wal"))
-    assert not any(text.encode() in written for text, _ in house.cloud.keys)
+    assert not any(text.encode() in written for text, _ in harness.cloud.keys)
     assert (tmp_path / "conversations.db").stat().st_mode & 0o777 == 0o600

@@ -19,7 +19,7 @@ from okr_tui.chat.fallback import ConversationRepository
 from okr_tui.chat.messages import Message
 from okr_tui.chat.repository import KEEP_DELETED, ConversationStore
 from okr_tui.store import file_locks
-from tests.house import ManualClock
+from tests.harness import ManualClock
 
 WHOLE = Draft("half a [b]question\n\ud800", 3, "what stood before", ("/a picture.png",))
 

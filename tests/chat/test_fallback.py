@@ -11,7 +11,7 @@ from okr_tui.chat.fallback import ConversationRepository
 from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import StoreError
-from tests.house import ManualClock
+from tests.harness import ManualClock
 
 
 def conversation(identifier: str) -> Conversation:

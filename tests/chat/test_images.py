@@ -69,5 +69,5 @@ def test_pasted_paths(text: str, path: str | None) -> None:
     assert pasted_image(text) == (None if path is None else Path(path))
 
 
-def test_a_path_at_home(apart: Path) -> None:
-    assert pasted_image("~/a.png") == apart / "a.png"
+def test_a_path_at_home(isolated_home: Path) -> None:
+    assert pasted_image("~/a.png") == isolated_home / "a.png"

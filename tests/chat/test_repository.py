@@ -17,7 +17,7 @@ from okr_tui.chat.messages import Message
 from okr_tui.chat.repository import KEEP_DELETED, ConversationStore, wanted_words
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.errors import ChatError, StoreError
-from tests.house import House, ManualClock
+from tests.harness import Harness, ManualClock
 
 PACE = 0.05
 ASKER = """
@@ -212,9 +212,9 @@ async def test_memory_takes_over_what_can_be_read(tmp_path: Path) -> None:
 async def test_a_killed_process_loses_at_most_a_second(tmp_path: Path) -> None:
     cloud = SimulatedCloud(SCENARIOS["calm"], pace=PACE)
     async with serve(cloud) as url, httpx.AsyncClient(base_url=url) as control:
-        house = House(tmp_path, url, cloud, ManualClock(), control)
-        house.write_settings()
-        identifier, told = await killed(house)
+        harness = Harness(tmp_path, url, cloud, ManualClock(), control)
+        harness.write_settings()
+        identifier, told = await killed(harness)
     store = await ConversationStore.open(tmp_path / "conversations.db", 0)
     kept = await store.get(identifier)
     await store.close()
@@ -227,10 +227,10 @@ async def test_a_killed_process_loses_at_most_a_second(tmp_path: Path) -> None:
     assert len(told[len(saved) :].split()) <= 1.5 / PACE
 
 
-async def killed(house: House) -> tuple[str, str]:
+async def killed(harness: Harness) -> tuple[str, str]:
     """Kill a process in the middle of an answer: its conversation, what it told."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", ASKER, str(house.home)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", ASKER, str(harness.home)), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout
     clock = asyncio.get_running_loop().time

@@ -6,13 +6,13 @@ import pytest
 
 from okr_tui.chat.slash import Said, ScreenRequest, carry_out
 from okr_tui.services.pool_service import PoolService
-from tests.house import MODEL, House, living
+from tests.harness import MODEL, Harness, open_harness
 
 
 @pytest.fixture
-async def service(house: House) -> AsyncIterator[PoolService]:
+async def service(harness: Harness) -> AsyncIterator[PoolService]:
     """A service with a model list."""
-    async with house.open() as opened:
+    async with harness.open() as opened:
         await opened.refresh_models()
         yield opened
 
@@ -24,13 +24,13 @@ async def said(service: PoolService, text: str) -> Said:
     return outcome
 
 
-async def test_status_and_keys(service: PoolService, house: House) -> None:
+async def test_status_and_keys(service: PoolService, harness: Harness) -> None:
     masked = service.pool.config.keys[0].masked
     status = (await said(service, "/ollama-status")).text.splitlines()
     assert status[0] == "🦙 Ollama Cloud Status"
     assert status[1].startswith("Keys: ✅ 4 configured")
     assert status[2].startswith(f"Active key: #1 {masked}")
-    assert status[4] == f"URL: {house.url}"
+    assert status[4] == f"URL: {harness.url}"
     keys = (await said(service, "/ollama keys")).text.splitlines()
     assert keys[:2] == ["🔑 Ollama Cloud Key Pool", "Total: 4"]
     assert keys[3].startswith(f"👉 #1 {masked}")
@@ -54,11 +54,11 @@ async def test_models_and_info(service: PoolService) -> None:
     assert (await said(service, "/ollama-models no-such")).text == "No model matches."
 
 
-async def test_refresh(service: PoolService, house: House) -> None:
+async def test_refresh(service: PoolService, harness: Harness) -> None:
     assert await said(service, "/ollama-refresh") == Said(
         f"Loaded {len(service.catalog.models)} cloud Ollama models", "success"
     )
-    await house.fault("unavailable", path="/api/tags", times=None)
+    await harness.fault("unavailable", path="/api/tags", times=None)
     failed = await said(service, "/ollama-refresh")
     assert failed.level == "error"
     assert "the last list is kept" in failed.text
@@ -80,11 +80,11 @@ async def test_refresh(service: PoolService, house: House) -> None:
     ],
 )
 async def test_a_wrong_key_number_changes_nothing(
-    service: PoolService, house: House, argument: str, text: str
+    service: PoolService, harness: Harness, argument: str, text: str
 ) -> None:
-    before = house.settings_file.read_bytes()
+    before = harness.settings_file.read_bytes()
     assert await said(service, f"/ollama-use-key {argument}") == Said(text, "error")
-    assert house.settings_file.read_bytes() == before
+    assert harness.settings_file.read_bytes() == before
 
 
 async def test_a_key_is_chosen_and_rotated(service: PoolService) -> None:
@@ -96,9 +96,9 @@ async def test_a_key_is_chosen_and_rotated(service: PoolService) -> None:
     assert rotated.text.startswith("Rotated Ollama cloud key → #4")
 
 
-async def test_without_keys(house: House) -> None:
-    house.write_settings(apiKeys=[])
-    async with house.open() as service:
+async def test_without_keys(harness: Harness) -> None:
+    harness.write_settings(apiKeys=[])
+    async with harness.open() as service:
         assert "Keys: ❌ none configured\nActive key: (none)" in (await said(service, "/ollama-status")).text
         assert (await said(service, "/ollama-rotate")).level == "error"
         assert (await said(service, "/ollama-models")).text == "No cloud models are currently available."
@@ -113,7 +113,7 @@ async def test_help_unknown_and_those_for_the_screen(service: PoolService) -> No
 
 
 async def test_no_key_is_ever_said(tmp_path_factory: pytest.TempPathFactory) -> None:
-    async with living(tmp_path_factory.mktemp("home"), "spent") as house, house.open() as service:
+    async with open_harness(tmp_path_factory.mktemp("home"), "spent") as harness, harness.open() as service:
         for command in ("status", "keys", "models", "rotate", "use-key 2"):
             text = (await said(service, f"/ollama-{command}")).text
-            assert not any(secret in text for secret, _ in house.cloud.keys)
+            assert not any(secret in text for secret, _ in harness.cloud.keys)

@@ -19,7 +19,7 @@ from okr_tui.chat.tools import RESULT_LONGEST, Tool, ToolResult, run
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.settings.chat import ChatSettings, ToolServer
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 SERVER = Path(__file__).parent / "tool_server.py"
 ON = ChatOptions(tools=True)
@@ -30,18 +30,18 @@ def server_entry(*arguments: str, **env: str) -> dict[str, object]:
     return {"command": sys.executable, "args": [str(SERVER), *arguments], "env": env}
 
 
-def with_chat(house: House, **section: object) -> None:
+def with_chat(harness: Harness, **section: object) -> None:
     """Write settings with a chat section."""
-    house.write_settings()
-    document = json.loads(house.settings_file.read_text())
+    harness.write_settings()
+    document = json.loads(harness.settings_file.read_text())
     document["okr-tui"]["chat"] = section
-    house.settings_file.write_text(json.dumps(document))
+    harness.settings_file.write_text(json.dumps(document))
 
 
 @pytest.fixture
-async def chat(house: House) -> AsyncIterator[Conversations]:
+async def chat(harness: Harness) -> AsyncIterator[Conversations]:
     """Conversations whose settings were written before."""
-    async with house.open() as service, Conversations.open(service, house.home) as opened:
+    async with harness.open() as service, Conversations.open(service, harness.home) as opened:
         yield opened
 
 
@@ -74,36 +74,38 @@ class Person:
         return [turn.message.content for turn in self.conversation.turns]
 
 
-async def test_a_model_searches_the_web_with_the_pool(chat: Conversations, house: House) -> None:
+async def test_a_model_searches_the_web_with_the_pool(chat: Conversations, harness: Harness) -> None:
     person = Person()
     question, call, result, answer = await person.ask(chat, "search for London")
     assert (question, call) == ("search for London", "")
     assert '"url": "https://example.com/1"' in result
     assert answer.startswith("The tool reports: **{")
     assert person.asked == []
-    assert len(await house.sent("/api/web_search")) == 1
-    assert len(await house.sent()) == 2
+    assert len(await harness.sent("/api/web_search")) == 1
+    assert len(await harness.sent()) == 2
     assert person.conversation is not None
     roles = [turn.message.role for turn in person.conversation.turns]
     assert roles == ["user", "assistant", "tool", "assistant"]
 
 
-async def test_a_page_is_fetched_and_calls_are_answered_in_order(chat: Conversations, house: House) -> None:
+async def test_a_page_is_fetched_and_calls_are_answered_in_order(
+    chat: Conversations, harness: Harness
+) -> None:
     person = Person()
     texts = await person.ask(chat, "use web_fetch and web_search now")
     assert [ran.call.name for ran in person.ran] == ["web_search", "web_fetch"]
     assert "Example Domain" in texts[3]
-    assert len(await house.sent("/api/web_fetch")) == 1
+    assert len(await harness.sent("/api/web_fetch")) == 1
 
 
-async def test_no_tools_unless_asked_for(chat: Conversations, house: House) -> None:
+async def test_no_tools_unless_asked_for(chat: Conversations, harness: Harness) -> None:
     answering = await chat.ask(chat.new(MODEL).id, "search for London")
     assert not any(isinstance(event, ToolRan) for event in [event async for event in answering])
-    assert await house.sent("/api/web_search") == []
+    assert await harness.sent("/api/web_search") == []
 
 
-async def test_a_failure_goes_back_to_the_model(chat: Conversations, house: House) -> None:
-    await house.fault("bad-request", path="/api/web_search")
+async def test_a_failure_goes_back_to_the_model(chat: Conversations, harness: Harness) -> None:
+    await harness.fault("bad-request", path="/api/web_search")
     person = Person()
     texts = await person.ask(chat, "search for London")
     assert person.ran[0].result.failed
@@ -111,50 +113,50 @@ async def test_a_failure_goes_back_to_the_model(chat: Conversations, house: Hous
     assert texts[3].startswith("The tool reports: **Error: ")
 
 
-async def test_a_person_may_refuse_and_allow_for_good(house: House) -> None:
-    with_chat(house, confirm={"web_search": "ask"}, tools=True)
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+async def test_a_person_may_refuse_and_allow_for_good(harness: Harness) -> None:
+    with_chat(harness, confirm={"web_search": "ask"}, tools=True)
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         conversation = chat.new(MODEL).id
         person = Person(False)
         texts = await person.ask(chat, "search for London", conversation)
         assert "refused" in texts[2]
-        assert await house.sent("/api/web_search") == []
+        assert await harness.sent("/api/web_search") == []
         person = Person(True, always=True)
         await person.ask(chat, "search for Paris", conversation)
         assert person.asked[0].call.name == "web_search"
         await person.ask(chat, "search for Rome", conversation)
         assert len(person.asked) == 1
-        assert len(await house.sent("/api/web_search")) == 2
+        assert len(await harness.sent("/api/web_search")) == 2
 
 
-async def test_a_tool_that_is_never_to_be_called_is_not_offered(house: House) -> None:
-    with_chat(house, confirm={"web_search": "never"}, tools=True)
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+async def test_a_tool_that_is_never_to_be_called_is_not_offered(harness: Harness) -> None:
+    with_chat(harness, confirm={"web_search": "never"}, tools=True)
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         person = Person()
         assert len(await person.ask(chat, "search for London")) == 2
 
 
-async def test_rounds_end(house: House) -> None:
-    with_chat(house, maxToolRounds=2, tools=True)
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+async def test_rounds_end(harness: Harness) -> None:
+    with_chat(harness, maxToolRounds=2, tools=True)
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         person = Person()
         texts = await person.ask(chat, "search without end")
         assert len(person.ran) == 2
-        assert len(await house.sent()) == 3
+        assert len(await harness.sent()) == 3
         assert person.notes == ["2 rounds of tools were run; the model answers without more"]
         assert texts[-1]
 
 
-async def test_a_stopped_question_runs_no_tool(house: House) -> None:
-    with_chat(house, confirm={"web_search": "ask"}, tools=True)
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+async def test_a_stopped_question_runs_no_tool(harness: Harness) -> None:
+    with_chat(harness, confirm={"web_search": "ask"}, tools=True)
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         identifier = chat.new(MODEL).id
         answering = await chat.ask(identifier, "search for London")
         async for event in answering:
             if isinstance(event, ToolAsked):
                 break
         await answering.aclose()
-        assert await house.sent("/api/web_search") == []
+        assert await harness.sent("/api/web_search") == []
         ended = [event async for event in await chat.resume(identifier)][-1]
         assert isinstance(ended, Ended)
         assert (
@@ -179,12 +181,12 @@ async def test_results_are_bounded_and_slow_tools_given_up(monkeypatch: pytest.M
 
 
 async def test_a_tool_server_in_a_conversation(
-    house: House, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OLLAMA_API_KEYS", "never-shown-to-a-server")
-    house.environment["SOME_TOKEN"] = "four"
-    with_chat(house, tools=True, mcpServers={"t": server_entry(TOKEN="$SOME_TOKEN")})
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+    harness.environment["SOME_TOKEN"] = "four"
+    with_chat(harness, tools=True, mcpServers={"t": server_entry(TOKEN="$SOME_TOKEN")})
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         person = Person(True, True, True, True)
         texts = await person.ask(chat, "t_add and t_fail and t_long and t_secret")
         assert [asked.server for asked in person.asked] == ["t"] * 4
@@ -227,9 +229,9 @@ def secrets(**values: str) -> dict[str, object]:
     return {name: SecretStr(text) for name, text in values.items()}
 
 
-async def test_the_other_tools_go_on_without_a_broken_server(house: House) -> None:
-    with_chat(house, tools=True, mcpServers={"t": server_entry("--crash")})
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+async def test_the_other_tools_go_on_without_a_broken_server(harness: Harness) -> None:
+    with_chat(harness, tools=True, mcpServers={"t": server_entry("--crash")})
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         person = Person()
         assert len(await person.ask(chat, "search for London")) == 4
         assert len(person.notes) == 1
@@ -274,12 +276,12 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         await served().tools()
 
 
-async def test_what_is_wrong_in_the_settings_is_told_and_changes_count_at_once(house: House) -> None:
-    with_chat(house, tools="yes")
-    async with house.open() as service, Conversations.open(service, house.home) as chat:
+async def test_what_is_wrong_in_the_settings_is_told_and_changes_count_at_once(harness: Harness) -> None:
+    with_chat(harness, tools="yes")
+    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
         assert any("okr-tui.chat.tools" in problem for problem in service.problems)
         conversation = chat.new(MODEL).id
         assert len(await Person().ask(chat, "search for London", conversation)) == 2
-        with_chat(house, tools=True)
+        with_chat(harness, tools=True)
         await service.reload()
         assert len(await Person().ask(chat, "search for London", conversation)) == 6

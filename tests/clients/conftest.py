@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.clients.place import Place, running
-from tests.gateway.conftest import gateway, house
+from tests.gateway.conftest import gateway, harness
 
-__all__ = ["gateway", "house"]
+__all__ = ["gateway", "harness"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import httpx
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.gateway.tokens import load_token
 from okr_tui.store.factory import state_folder
-from tests.house import QUICK
+from tests.harness import FAST_POLICY
 
 SECONDS = 45
 ACCOUNTS = ("amber", "birch", "cedar")
@@ -102,7 +102,7 @@ async def running(home: Path, *, keys: int | None = None, **changes: object) -> 
         texts = [text for text, _ in cloud.keys]
         settings = {
             "pi-ollama": {"cloudUrl": url, "apiKeys": texts[:keys], "activeKeyIndex": 0},
-            "okr-tui": {"policy": QUICK},
+            "okr-tui": {"policy": FAST_POLICY},
         }
         (agent / "settings.json").write_text(json.dumps(settings))
         gateway = await asyncio.create_subprocess_exec(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tests.clients.place import ACCOUNTS
-from tests.house import House
+from tests.harness import Harness
 
 GREETING = "Hello! I am doing well"
 QUESTION = "What is the weather in Oslo?"
@@ -16,10 +16,10 @@ def weather(schema: str) -> dict[str, object]:
     return {"name": "get_weather", "description": "The weather of a city", schema: parameters}
 
 
-async def spend(house: House, path: str) -> None:
+async def spend(harness: Harness, path: str) -> None:
     """Leave no key with quota for a path."""
     for account in ACCOUNTS:
-        await house.fault("session", account=account, path=path, times=None)
+        await harness.fault("session", account=account, path=path, times=None)
 
 
 async def collect(stream: AsyncIterator[Any], into: list[Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
 from tests.gateway.gate import HELLO, TOKEN, Gate
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 anthropic = pytest.importorskip("anthropic", reason="the Python package anthropic is not installed: '.[dev]'")
 MESSAGES = "/v1/messages"
@@ -70,8 +70,10 @@ async def test_tokens_cannot_be_counted(client: Any) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_spent_key_is_not_noticed(client: Any, house: House, gateway: Gate, *, stream: bool) -> None:
-    await house.fault("session", account="amber", times=None, path=MESSAGES)
+async def test_a_spent_key_is_not_noticed(
+    client: Any, harness: Harness, gateway: Gate, *, stream: bool
+) -> None:
+    await harness.fault("session", account="amber", times=None, path=MESSAGES)
     answer = await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO, stream=stream)
     if stream:
         assert [event.type async for event in answer][-1] == "message_stop"
@@ -80,8 +82,8 @@ async def test_a_spent_key_is_not_noticed(client: Any, house: House, gateway: Ga
     assert len(await gateway.logged(1)) == 1
 
 
-async def test_a_key_spent_in_the_middle_is_an_error(client: Any, house: House, gateway: Gate) -> None:
-    await house.fault("session", in_stream=True, after=12, path=MESSAGES)
+async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harness, gateway: Gate) -> None:
+    await harness.fault("session", in_stream=True, after=12, path=MESSAGES)
     seen: list[Any] = []
     async with client.messages.stream(model=MODEL, max_tokens=500, messages=HELLO) as events:
         with pytest.raises(anthropic.APIStatusError, match="ran out in the middle"):
@@ -92,9 +94,9 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, house: House, 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_no_key_left_is_429_at_the_first_request(
-    client: Any, house: House, gateway: Gate, *, stream: bool
+    client: Any, harness: Harness, gateway: Gate, *, stream: bool
 ) -> None:
-    await spend(house, MESSAGES)
+    await spend(harness, MESSAGES)
     with pytest.raises(anthropic.RateLimitError, match="next key free in") as caught:
         await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO, stream=stream)
     assert caught.value.status_code == 429
@@ -102,7 +104,7 @@ async def test_no_key_left_is_429_at_the_first_request(
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])
-async def test_what_claude_code_sends(house: House, gateway: Gate, header: str) -> None:
+async def test_what_claude_code_sends(harness: Harness, gateway: Gate, header: str) -> None:
     value = TOKEN if header == "x-api-key" else f"Bearer {TOKEN}"
     kept = {"type": "ephemeral"}
     document = {
@@ -134,4 +136,4 @@ async def test_what_claude_code_sends(house: House, gateway: Gate, header: str) 
     assert response.status_code == 200
     names = [line.removeprefix("event: ") for line in response.text.splitlines() if line.startswith("event:")]
     assert (names[0], names[-1]) == ("message_start", "message_stop")
-    assert await house.sent(MESSAGES) == [1]
+    assert await harness.sent(MESSAGES) == [1]

@@ -8,7 +8,7 @@ import pytest
 from okr_tui.demo.state import fingerprint
 from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
 from tests.gateway.gate import HELLO, TOKEN, Gate
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 ollama = pytest.importorskip("ollama", reason="the Python package ollama is not installed: '.[dev]'")
 CHAT = "/api/chat"
@@ -25,11 +25,11 @@ async def client(gateway: Gate, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 @pytest.fixture
-def own_key_stays(house: House, client: Any) -> Iterator[None]:
+def own_key_stays(harness: Harness, client: Any) -> Iterator[None]:
     """The key of the caller's environment has gone to the gateway, and never on to the cloud."""
     assert client._client.headers["authorization"] == "Bearer a-key-of-the-caller"
     yield
-    seen = {received.key for received in house.cloud.state.requests}
+    seen = {received.key for received in harness.cloud.state.requests}
     assert fingerprint("a-key-of-the-caller") not in seen
 
 
@@ -88,15 +88,15 @@ async def test_a_search_with_a_key_of_its_own_never_comes_here(
     assert not gateway.access
 
 
-async def test_a_spent_key_is_not_noticed(client: Any, house: House, gateway: Gate) -> None:
-    await house.fault("session", account="amber", times=None, path=CHAT)
+async def test_a_spent_key_is_not_noticed(client: Any, harness: Harness, gateway: Gate) -> None:
+    await harness.fault("session", account="amber", times=None, path=CHAT)
     for stream in (False, True):
         assert (await told(client, stream=stream)).startswith(GREETING)
     assert [record["status"] for record in await gateway.logged(2)] == [200, 200]
 
 
-async def test_a_key_spent_in_the_middle_is_an_error(client: Any, house: House) -> None:
-    await house.fault("session", in_stream=True, after=12, path=CHAT)
+async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harness) -> None:
+    await harness.fault("session", in_stream=True, after=12, path=CHAT)
     parts: list[Any] = []
     stream = await client.chat(MODEL, HELLO, stream=True)
     with pytest.raises(ollama.ResponseError, match="ran out in the middle"):
@@ -105,8 +105,8 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, house: House) 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_no_key_left_is_429(client: Any, house: House, gateway: Gate, *, stream: bool) -> None:
-    await spend(house, CHAT)
+async def test_no_key_left_is_429(client: Any, harness: Harness, gateway: Gate, *, stream: bool) -> None:
+    await spend(harness, CHAT)
     with pytest.raises(ollama.ResponseError, match="next key free in") as caught:
         await told(client, stream=stream)
     assert caught.value.status_code == 429

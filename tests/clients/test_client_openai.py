@@ -11,7 +11,7 @@ import pytest
 from tests.clients.place import running
 from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
 from tests.gateway.gate import HELLO, TOKEN, Gate
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 openai = pytest.importorskip("openai", reason="the Python package openai is not installed: '.[dev]'")
 CHAT = "/v1/chat/completions"
@@ -120,9 +120,11 @@ async def test_embeddings_come_back_empty_as_the_cloud_sends_them(client: Any, g
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_spent_key_is_not_noticed(client: Any, house: House, gateway: Gate, *, stream: bool) -> None:
+async def test_a_spent_key_is_not_noticed(
+    client: Any, harness: Harness, gateway: Gate, *, stream: bool
+) -> None:
     for path in (CHAT, RESPONSES):
-        await house.fault("session", account="amber", times=None, path=path)
+        await harness.fault("session", account="amber", times=None, path=path)
     chat = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=stream)
     if stream:
         assert [part async for part in chat][-1].choices[0].finish_reason == "stop"
@@ -135,14 +137,14 @@ async def test_a_spent_key_is_not_noticed(client: Any, house: House, gateway: Ga
     assert [record["status"] for record in await gateway.logged(2)] == [200, 200]
 
 
-async def test_a_key_spent_in_the_middle_is_an_error(client: Any, house: House, gateway: Gate) -> None:
-    await house.fault("session", in_stream=True, after=12, path=CHAT)
+async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harness, gateway: Gate) -> None:
+    await harness.fault("session", in_stream=True, after=12, path=CHAT)
     parts: list[Any] = []
     stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
     with pytest.raises(openai.APIError, match="ran out in the middle"):
         await collect(stream, parts)
     assert len(parts) == 12
-    await house.fault("session", in_stream=True, after=12, path=RESPONSES)
+    await harness.fault("session", in_stream=True, after=12, path=RESPONSES)
     found = [event async for event in await client.responses.create(model=MODEL, input="Hello", stream=True)]
     assert found[-1].type == "error"
     assert "ran out in the middle" in found[-1].message
@@ -151,10 +153,10 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, house: House, 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_no_key_left_is_429_at_the_first_request(
-    client: Any, house: House, gateway: Gate, *, stream: bool
+    client: Any, harness: Harness, gateway: Gate, *, stream: bool
 ) -> None:
-    await spend(house, CHAT)
-    await spend(house, RESPONSES)
+    await spend(harness, CHAT)
+    await spend(harness, RESPONSES)
     for asking in (
         client.chat.completions.create(model=MODEL, messages=HELLO, stream=stream),
         client.responses.create(model=MODEL, input="Hello", stream=stream),

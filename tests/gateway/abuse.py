@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.gateway.wire import head
-from tests.house import MODEL
+from tests.harness import MODEL
 
 Tail = Literal["refused", "declined", "kept", "either", "ended"]
 GOOD_WORDS = ("good",)

@@ -12,13 +12,13 @@ from tests.gateway.abuse import question
 from tests.gateway.gate import Gate, gate_of, scripted
 from tests.gateway.stage import IDLE, SHORT, Repeater, Stage, word_of
 from tests.gateway.wire import sized, wired
-from tests.house import House, living
+from tests.harness import Harness, open_harness
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     """Four keys of three known accounts on a cloud where nothing fails by itself."""
-    async with living(tmp_path) as made:
+    async with open_harness(tmp_path) as made:
         async with made.open() as service:
             for key in service.pool.config.keys:
                 await service.quota_poller.identity(key)
@@ -26,9 +26,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-async def gateway(house: House) -> AsyncIterator[Gate]:
+async def gateway(harness: Harness) -> AsyncIterator[Gate]:
     """A gateway before that cloud."""
-    async with gate_of(house) as made:
+    async with gate_of(harness) as made:
         yield made
 
 
@@ -38,7 +38,10 @@ async def lasting_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenera
     cloud = Repeater()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("okr_tui.gateway.server.IDLE_SECONDS", IDLE)
-        async with living(tmp_path_factory.mktemp("stage")) as house, scripted(house, cloud) as gateway:
+        async with (
+            open_harness(tmp_path_factory.mktemp("stage")) as harness,
+            scripted(harness, cloud) as gateway,
+        ):
             yield Stage(gateway, cloud)
 
 

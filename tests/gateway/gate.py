@@ -19,7 +19,7 @@ from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.server import listen, serving
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 TOKEN = "0123456789abcdef" * 2
 HOST = "127.0.0.1"
@@ -99,12 +99,12 @@ async def gate(service: PoolService, host: str = HOST, token: str = TOKEN) -> As
 
 
 @asynccontextmanager
-async def gate_of(house: House) -> AsyncGenerator[Gate, None]:
-    """A gateway of a house, with the transport that it has in life."""
-    sources = Sources(house.settings_file, house.home / "project", house.environment)
+async def gate_of(harness: Harness) -> AsyncGenerator[Gate, None]:
+    """The gateway of a harness, with the transport that it has in life."""
+    sources = Sources(harness.settings_file, harness.home / "project", harness.environment)
     async with (
         PoolService.open(
-            sources, client="gateway", watching=False, clock=house.clock, transport=Transport()
+            sources, client="gateway", watching=False, clock=harness.clock, transport=Transport()
         ) as service,
         gate(service) as made,
     ):
@@ -138,13 +138,13 @@ class Script:
 
 
 @asynccontextmanager
-async def scripted(house: House, application: ASGIApp) -> AsyncIterator[Gate]:
-    """A gateway of a house whose cloud follows a script."""
+async def scripted(harness: Harness, application: ASGIApp) -> AsyncIterator[Gate]:
+    """The gateway of a harness whose cloud follows a script."""
     with listen(HOST, 0) as listener:
         async with serving(application, listener):
-            house.url = f"http://{HOST}:{listener.getsockname()[1]}"
-            house.write_settings()
-            async with gate_of(house) as made:
+            harness.url = f"http://{HOST}:{listener.getsockname()[1]}"
+            harness.write_settings()
+            async with gate_of(harness) as made:
                 yield made
 
 

@@ -15,7 +15,7 @@ from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, DaemonGuard
 from okr_tui.gateway.server import listen, serving
 from tests.gateway.gate import TOKEN, Gate
-from tests.house import START
+from tests.harness import START
 
 VERSION = "0.40.12"
 

@@ -13,7 +13,7 @@ from okr_tui.gateway.parse import look
 from okr_tui.gateway.request import unpack
 from tests.gateway.gate import BODIES, TOKEN, Gate, Script, scripted, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
-from tests.house import House
+from tests.harness import Harness
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 
@@ -40,10 +40,10 @@ async def test_what_is_no_request_is_400(gateway: Gate, path: str, content: byte
     assert not await gateway.attempts()
 
 
-async def test_a_large_request_passes_and_a_larger_one_is_413(house: House) -> None:
+async def test_a_large_request_passes_and_a_larger_one_is_413(harness: Harness) -> None:
     chunks = [*OPENINGS["/api/chat"], *PIECES["/api/chat"], *CLOSINGS["/api/chat"]]
     script = Script(stream(*chunks))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         answer = await gateway.post("/api/chat", images=["x" * 20_000_000])
         assert answer.status_code == 200
         assert len(script.bodies[0]) > 20_000_000
@@ -59,10 +59,10 @@ def packed(encoding: str, plain: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-async def test_packed_requests_are_unpacked(house: House, encoding: str) -> None:
+async def test_packed_requests_are_unpacked(harness: Harness, encoding: str) -> None:
     script = Script(stream(*PIECES["/api/chat"], *CLOSINGS["/api/chat"]))
     plain = b'{"model":"gpt-oss:20b","messages":[]}'
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         answer = await gateway.client.post(
             "/api/chat", content=packed(encoding, plain), headers={"content-encoding": encoding}
         )

@@ -19,7 +19,7 @@ from tests.gateway.abuse_framing import CHUNKED
 from tests.gateway.gate import BODIES, HOST, Gate, Script, body, gate_of, joined, scripted, stream
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES
 from tests.gateway.wire import head, sized, wired
-from tests.house import House
+from tests.harness import Harness
 
 PATH = "/api/chat"
 FIRST, LAST = PIECES[PATH][0], CLOSINGS[PATH][0]
@@ -64,10 +64,10 @@ async def heard(script: Script, count: int = 1) -> None:
 @pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
 @pytest.mark.parametrize("more", MORE.values(), ids=MORE)
 async def test_what_follows_the_last_request_of_a_connection_spoils_no_answer(
-    house: House, moment: str, version: bytes, more: bytes
+    harness: Harness, moment: str, version: bytes, more: bytes
 ) -> None:
     script = Halting(moment)
-    async with scripted(house, script) as gateway, wired(gateway) as wire:
+    async with scripted(harness, script) as gateway, wired(gateway) as wire:
         await wire.write(sized(ASKED, b"connection: close", version=version))
         await heard(script)
         await wire.write(more)
@@ -93,10 +93,10 @@ async def test_a_body_that_goes_bad_after_its_answer_ends_the_connection(gateway
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("more", MORE.values(), ids=MORE)
 async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
-    house: House, moment: str, together: bool, more: bytes
+    harness: Harness, moment: str, together: bool, more: bytes
 ) -> None:
     script = Halting(moment)
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         async with wired(gateway) as wire:
             await wire.write(sized(ASKED) + more if together else sized(ASKED))
             await heard(script)
@@ -109,9 +109,9 @@ async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
     assert (attempt.outcome, len(script.heard)) == ("cancelled", 1)
 
 
-async def test_who_leaves_in_the_second_of_two_answers_has_had_the_first(house: House) -> None:
+async def test_who_leaves_in_the_second_of_two_answers_has_had_the_first(harness: Harness) -> None:
     script = Script(stream(FIRST, LAST), stream(FIRST, then=asyncio.Event()))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         async with wired(gateway) as wire:
             await wire.write(sized(ASKED) * 2)
             answer = await wire.answer()
@@ -124,7 +124,7 @@ async def test_who_leaves_in_the_second_of_two_answers_has_had_the_first(house: 
 
 
 async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     going_on = threading.Event()
 
@@ -134,7 +134,7 @@ async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
 
     monkeypatch.setattr("okr_tui.gateway.forward.unpack", unpack)
     script = Script()
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         async with wired(gateway) as wire:
             await wire.write(sized(gzip.compress(ASKED), b"content-encoding: gzip"))
             await turns()
@@ -145,8 +145,8 @@ async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
 
 
 @asynccontextmanager
-async def blunt(house: House, answer: bytes) -> AsyncGenerator[Gate, None]:
-    """A gateway of a house whose cloud answers every request with these bytes and hangs up."""
+async def blunt(harness: Harness, answer: bytes) -> AsyncGenerator[Gate, None]:
+    """The gateway of a harness whose cloud answers every request with these bytes and hangs up."""
 
     async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await reader.readuntil(b"\r\n\r\n")
@@ -157,17 +157,17 @@ async def blunt(house: House, answer: bytes) -> AsyncGenerator[Gate, None]:
         writer.close()
 
     async with await asyncio.start_server(answering, HOST, 0) as server:
-        house.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
-        house.write_settings()
-        async with gate_of(house) as made:
+        harness.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        harness.write_settings()
+        async with gate_of(harness) as made:
             yield made
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_header_that_cannot_be_sent_is_left_out_of_the_answer(house: House, path: str) -> None:
+async def test_a_header_that_cannot_be_sent_is_left_out_of_the_answer(harness: Harness, path: str) -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-odd: a\x0bb\r\nx-even: c\r\n\r\n"
     pieces = joined([*PIECES[path], *CLOSINGS[path]])
-    async with blunt(house, answer + pieces) as gateway:
+    async with blunt(harness, answer + pieces) as gateway:
         told = await gateway.post(path)
     assert (told.status_code, told.content) == (200, pieces)
     assert "x-odd" not in told.headers
@@ -175,17 +175,17 @@ async def test_a_header_that_cannot_be_sent_is_left_out_of_the_answer(house: Hou
     assert [line["status"] for line in gateway.access] == [200]
 
 
-async def test_a_refusal_with_a_header_that_cannot_be_sent_is_passed_on(house: House) -> None:
+async def test_a_refusal_with_a_header_that_cannot_be_sent_is_passed_on(harness: Harness) -> None:
     refusal = b'HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\nx-odd: a\x0bb\r\n\r\n{"error": "no"}'
-    async with blunt(house, refusal) as gateway:
+    async with blunt(harness, refusal) as gateway:
         told = await gateway.post(PATH)
     assert (told.status_code, told.json()) == (400, {"error": "no"})
 
 
 @pytest.mark.parametrize("status", [200, 204])
-async def test_an_answer_without_a_piece_is_empty(house: House, status: int) -> None:
+async def test_an_answer_without_a_piece_is_empty(harness: Harness, status: int) -> None:
     script = Script(Response(b"", status), Response(b"", status))
-    async with scripted(house, script) as gateway, wired(gateway) as wire:
+    async with scripted(harness, script) as gateway, wired(gateway) as wire:
         for _ in range(2):
             await wire.write(sized(ASKED, target=b"/v1/embeddings"))
             answer = await wire.answer(bodiless=status == 204)
@@ -197,10 +197,12 @@ async def test_an_answer_without_a_piece_is_empty(house: House, status: int) -> 
 
 @pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
 @pytest.mark.parametrize("end", ["its end", "an error"])
-async def test_the_last_answer_of_a_connection_ends_with_it(house: House, version: bytes, end: str) -> None:
+async def test_the_last_answer_of_a_connection_ends_with_it(
+    harness: Harness, version: bytes, end: str
+) -> None:
     going_on = asyncio.Event()
     script = Script(stream(FIRST, then=going_on, rest=[LAST] if end == "its end" else ERRORS[PATH]))
-    async with scripted(house, script) as gateway, wired(gateway) as wire:
+    async with scripted(harness, script) as gateway, wired(gateway) as wire:
         await wire.write(sized(ASKED, b"connection: close", version=version))
         await heard(script)
         going_on.set()
@@ -214,13 +216,13 @@ async def test_the_last_answer_of_a_connection_ends_with_it(house: House, versio
 
 
 async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
     monkeypatch.setattr("okr_tui.gateway.local.VERSION", {"version": "x" * 500_000})
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(asyncio.timeout(10))
-        async with gate_of(house) as gateway:
+        async with gate_of(harness) as gateway:
             wire = await stack.enter_async_context(wired(gateway))
             wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
             await wire.write(probe(target=b"/api/version") * 100)
@@ -231,10 +233,10 @@ async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
     assert answered < 100
 
 
-async def test_a_connection_that_has_ended_is_freed_at_once(house: House) -> None:
+async def test_a_connection_that_has_ended_is_freed_at_once(harness: Harness) -> None:
     count = 20
     script = Script(*[stream(FIRST, LAST) for _ in range(count)])
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         gc.collect()
         gc.disable()
         try:

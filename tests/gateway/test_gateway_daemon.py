@@ -13,7 +13,7 @@ from okr_tui.gateway.daemon import HOST, WINDOW, DaemonGuard, identity_files
 from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.gateway.signing import VERSION, Daemon, opened
-from tests.house import MODEL, START, House
+from tests.harness import MODEL, START, Harness
 
 
 @pytest.fixture
@@ -142,11 +142,11 @@ async def test_neither_token_nor_path_prefix_opens_this_port(port: Gate, daemon:
     assert (await port.client.send(daemon.request(port, "GET", prefixed))).status_code == 404
 
 
-async def test_a_signature_lasts_a_few_minutes(house: House, port: Gate, daemon: Daemon) -> None:
+async def test_a_signature_lasts_a_few_minutes(harness: Harness, port: Gate, daemon: Daemon) -> None:
     request = daemon.request(port, "GET", "/api/version")
-    await house.clock.advance(WINDOW)
+    await harness.clock.advance(WINDOW)
     assert (await port.client.send(request)).status_code == 200
-    await house.clock.advance(1)
+    await harness.clock.advance(1)
     await refused(port, request)
 
 
@@ -180,11 +180,11 @@ async def test_heads_have_the_same_bounds(port: Gate, daemon: Daemon) -> None:
 
 
 async def test_the_cloud_sees_neither_signature_nor_time_stamp(
-    house: House, daemon: Daemon, files: list[Path]
+    harness: Harness, daemon: Daemon, files: list[Path]
 ) -> None:
     path = "/v1/messages"
     script = Script(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
-    async with scripted(house, script) as gateway, opened(gateway, files) as port:
+    async with scripted(harness, script) as gateway, opened(gateway, files) as port:
         query = "beta=true&foo=a%2Bb&zone=x"
         request = daemon.request(port, "POST", path, body(path), query=query)
         assert b"&ts=" in request.url.query
@@ -193,7 +193,7 @@ async def test_the_cloud_sees_neither_signature_nor_time_stamp(
         sent = await port.settled(1)
     (heard,) = script.heard
     assert heard.url.query == query
-    assert heard.headers["authorization"] == f"Bearer {house.cloud.keys[0][0]}"
+    assert heard.headers["authorization"] == f"Bearer {harness.cloud.keys[0][0]}"
     assert heard.headers["x-ollama-client-version"] == VERSION
     public, _, signature = request.headers["authorization"].partition(":")
     for text in (public, signature):
@@ -202,11 +202,11 @@ async def test_the_cloud_sees_neither_signature_nor_time_stamp(
         assert text not in str(sent)
 
 
-async def test_fail_over_through_this_port(house: House, port: Gate, daemon: Daemon) -> None:
-    await house.fault("session", account="amber", times=None)
+async def test_fail_over_through_this_port(harness: Harness, port: Gate, daemon: Daemon) -> None:
+    await harness.fault("session", account="amber", times=None)
     answer = await port.client.send(daemon.request(port, "POST", "/api/chat", body("/api/chat")))
     assert answer.status_code == 200
-    sent = await house.sent()
+    sent = await harness.sent()
     assert sent[0] == 1
     assert sent[-1] != 1
     assert [attempt.outcome for attempt in await port.settled(2)] == ["fault", "ok"]

@@ -10,7 +10,7 @@ from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.gateway.errors import cut_off, failure_of
 from tests.gateway.gate import Gate, body
 from tests.gateway.samples import REPEATS
-from tests.house import House
+from tests.harness import Harness
 
 PATHS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 ACCOUNTS = ("amber", "birch", "cedar")
@@ -31,12 +31,12 @@ def message(path: str, response: httpx.Response) -> str:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
-    house: House, gateway: Gate, path: str
+    harness: Harness, gateway: Gate, path: str
 ) -> None:
     for account in ACCOUNTS:
-        await house.fault("session", account=account, times=None)
+        await harness.fault("session", account=account, times=None)
     await gateway.post(path)
-    sent = await house.sent(path)
+    sent = await harness.sent(path)
     response = await gateway.post(path)
     wait = int(response.headers["retry-after"])
     assert response.status_code == 429
@@ -45,18 +45,18 @@ async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
     assert text.startswith("insufficient_quota: ")
     assert "#1 5h spent" in text
     assert text.endswith(f"next key free in {wait} s")
-    assert await house.sent(path) == sent
+    assert await harness.sent(path) == sent
     if path == "/v1/chat/completions":
         error = response.json()["error"]
         assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_an_outage_is_503(house: House, gateway: Gate, path: str) -> None:
-    await house.fault("unavailable", times=None)
+async def test_an_outage_is_503(harness: Harness, gateway: Gate, path: str) -> None:
+    await harness.fault("unavailable", times=None)
     first = await gateway.post(path)
     assert first.status_code == 503
-    await house.clock.advance(11)
+    await harness.clock.advance(11)
     await gateway.post(path)
     response = await gateway.post(path)
     assert response.status_code == 503
@@ -65,8 +65,8 @@ async def test_an_outage_is_503(house: House, gateway: Gate, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_only_missing_plans_are_403(house: House, gateway: Gate, path: str) -> None:
-    await house.fault("subscription", times=None)
+async def test_only_missing_plans_are_403(harness: Harness, gateway: Gate, path: str) -> None:
+    await harness.fault("subscription", times=None)
     for _ in range(2):
         response = await gateway.post(path)
         assert response.status_code == 403
@@ -74,15 +74,17 @@ async def test_only_missing_plans_are_403(house: House, gateway: Gate, path: str
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_keys_that_are_refused_are_502_and_never_401(house: House, gateway: Gate, path: str) -> None:
-    await house.fault("unauthorized", times=None, path=path)
+async def test_keys_that_are_refused_are_502_and_never_401(
+    harness: Harness, gateway: Gate, path: str
+) -> None:
+    await harness.fault("unauthorized", times=None, path=path)
     response = await gateway.post(path)
     assert response.status_code == 502
     assert message(path, response)
 
 
-async def test_no_key_is_502(house: House, gateway: Gate) -> None:
-    house.write_settings(apiKeys=[])
+async def test_no_key_is_502(harness: Harness, gateway: Gate) -> None:
+    harness.write_settings(apiKeys=[])
     await gateway.service.reload()
     response = await gateway.post("/v1/chat/completions")
     assert response.status_code == 502
@@ -92,16 +94,16 @@ async def test_no_key_is_502(house: House, gateway: Gate) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("fault", ["context-too-long", "image-not-supported", "too-large", "retired"])
 async def test_the_callers_own_error_passes_as_it_came(
-    house: House, gateway: Gate, path: str, fault: str
+    harness: Harness, gateway: Gate, path: str, fault: str
 ) -> None:
-    await house.fault(fault, times=2)
-    headers = {"authorization": f"Bearer {house.cloud.keys[0][0]}"}
-    direct = await house.control.post(path, json=body(path), headers=headers)
+    await harness.fault(fault, times=2)
+    headers = {"authorization": f"Bearer {harness.cloud.keys[0][0]}"}
+    direct = await harness.control.post(path, json=body(path), headers=headers)
     passed = await gateway.post(path)
     assert passed.status_code == direct.status_code
     assert without_reference(passed) == without_reference(direct)
     assert "set-cookie" not in passed.headers
-    assert len(await house.sent(path)) == 2
+    assert len(await harness.sent(path)) == 2
 
 
 def without_reference(response: httpx.Response) -> str:
@@ -110,10 +112,10 @@ def without_reference(response: httpx.Response) -> str:
     return text.partition("(ref:")[0].partition('"request_id"')[0]
 
 
-async def test_an_output_limit_is_lowered_and_asked_again(house: House, gateway: Gate) -> None:
+async def test_an_output_limit_is_lowered_and_asked_again(harness: Harness, gateway: Gate) -> None:
     response = await gateway.post("/v1/chat/completions", max_tokens=10_000_000)
     assert response.status_code == 200
-    assert await house.sent("/v1/chat/completions") == [1, 1]
+    assert await harness.sent("/v1/chat/completions") == [1, 1]
 
 
 async def test_embeddings_are_not_offered_and_no_key_suffers(gateway: Gate) -> None:

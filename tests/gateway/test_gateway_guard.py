@@ -12,7 +12,7 @@ from okr_tui.gateway.guard import Guard
 from okr_tui.gateway.headers import by_name, query_upward, upward
 from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
-from tests.house import House
+from tests.harness import Harness
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 
@@ -121,9 +121,9 @@ async def test_known_paths_and_methods_only(gateway: Gate, method: str, path: st
     assert isinstance(shape, str if path.startswith(("/api", "//")) else dict)
 
 
-async def test_a_head_that_never_ends_is_cut(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_head_that_never_ends_is_cut(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", 0.01)
-    async with scripted(house, Script()) as gateway:
+    async with scripted(harness, Script()) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
         writer.write(b"POST /api/chat HTTP/1.1\r\nhost: local")
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
@@ -138,7 +138,7 @@ async def test_heads_have_bounds(gateway: Gate) -> None:
     assert (await gateway.client.get("/healthz", headers=large)).status_code in (400, 431)
 
 
-async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(house: House) -> None:
+async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(harness: Harness) -> None:
     path = "/v1/messages"
     script = Script(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
     callers = {
@@ -153,14 +153,14 @@ async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(house: House
         "anthropic-version": "2023-06-01",
         "anthropic-beta": "b",
     }
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         query = {"beta": "true", "ts": "1"}
         answer = await gateway.client.post(path, params=query, json=body(path), headers=callers)
     assert answer.status_code == 200
     (heard,) = script.heard
     assert heard.url.query == "beta=true"
     sent = dict(heard.headers)
-    assert sent["authorization"] == f"Bearer {house.cloud.keys[0][0]}"
+    assert sent["authorization"] == f"Bearer {harness.cloud.keys[0][0]}"
     assert sent["anthropic-version"] == "2023-06-01"
     assert sent["anthropic-beta"] == "b"
     assert not set(sent) & (set(callers) - {"anthropic-version", "anthropic-beta", "connection"})

@@ -24,7 +24,7 @@ from okr_tui.services.gateway_registry import running_gateway
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import GatewayView
 from tests.gateway.gate import HOST, body, stream
-from tests.house import House, asking, until
+from tests.harness import Harness, stream_answer, wait_for
 from tests.services.processes import announcing
 
 STOPPED = GatewayView()
@@ -32,31 +32,34 @@ PART = b'{"message":{"role":"assistant","content":"a"},"done":false}\n'
 END = b'{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}\n'
 
 
-def settle_gateway(house: House, **section: object) -> None:
+def settle_gateway(harness: Harness, **section: object) -> None:
     """Write these settings of the gateway."""
-    document = json.loads(house.settings_file.read_text())
+    document = json.loads(harness.settings_file.read_text())
     document["okr-tui"]["gateway"] = section
-    house.settings_file.write_text(json.dumps(document))
+    harness.settings_file.write_text(json.dumps(document))
 
 
-def state_of(house: House) -> Path:
-    """The state folder of a house."""
-    return house.home / "state"
+def state_of(harness: Harness) -> Path:
+    """The state folder of a harness."""
+    return harness.home / "state"
 
 
 @asynccontextmanager
-async def dashboard(house: House) -> AsyncIterator[PoolService]:
+async def dashboard(harness: Harness) -> AsyncIterator[PoolService]:
     """The service of a dashboard that can run a gateway."""
     invocation = Invocation(
-        house.settings_file, house.home / "project", environment=house.environment, state=state_of(house)
+        harness.settings_file,
+        harness.home / "project",
+        environment=harness.environment,
+        state=state_of(harness),
     )
-    async with house.open(client="dashboard", watching=True) as service:
+    async with harness.open(client="dashboard", watching=True) as service:
         await service.host(hosting(invocation, service))
         yield service
 
 
 @asynccontextmanager
-async def slow_cloud(house: House) -> AsyncIterator[asyncio.Event]:
+async def slow_cloud(harness: Harness) -> AsyncIterator[asyncio.Event]:
     """A cloud whose one chat answer ends when the event is set."""
     following = asyncio.Event()
     answer = stream(PART, kind="application/x-ndjson", then=following, rest=[END])
@@ -65,16 +68,16 @@ async def slow_cloud(house: House) -> AsyncIterator[asyncio.Event]:
         await (answer if scope["path"] == "/api/chat" else Response(status_code=404))(scope, receive, send)
 
     with listen(HOST, 0) as listener:
-        house.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        house.write_settings()
-        settle_gateway(house, port=0)
+        harness.url = f"http://{HOST}:{listener.getsockname()[1]}"
+        harness.write_settings()
+        settle_gateway(harness, port=0)
         async with serving(cloud, listener):
             yield following
 
 
-def client(house: House, service: PoolService) -> httpx.AsyncClient:
+def client(harness: Harness, service: PoolService) -> httpx.AsyncClient:
     """A client of the gateway that runs, with its token."""
-    token = (state_of(house) / "gateway-token").read_text().strip()
+    token = (state_of(harness) / "gateway-token").read_text().strip()
     return httpx.AsyncClient(
         base_url=service.snapshot.gateway.url or "",
         headers={"authorization": f"Bearer {token}"},
@@ -83,13 +86,13 @@ def client(house: House, service: PoolService) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-def free(house: House) -> House:
-    """A house whose gateway takes a free port."""
-    settle_gateway(house, port=0)
-    return house
+def free(harness: Harness) -> Harness:
+    """A harness whose gateway takes a free port."""
+    settle_gateway(harness, port=0)
+    return harness
 
 
-async def test_it_answers_from_start_to_stop(free: House) -> None:
+async def test_it_answers_from_start_to_stop(free: Harness) -> None:
     async with dashboard(free) as service:
         assert service.snapshot.gateway == STOPPED
         said = await service.switch_gateway()
@@ -104,7 +107,7 @@ async def test_it_answers_from_start_to_stop(free: House) -> None:
             status = (await caller.get("/okr/status")).json()
         assert b'"done":true' in answer.content
         assert status["gateway"] == {"url": view.url}
-        await until(service, lambda shown: any("gateway" in entry.detail for entry in shown.entries))
+        await wait_for(service, lambda shown: any("gateway" in entry.detail for entry in shown.entries))
         assert await service.switch_gateway() == "Gateway stopped"
         assert service.snapshot.gateway == STOPPED
         assert running_gateway(state_of(free)) is None
@@ -114,9 +117,9 @@ async def test_it_answers_from_start_to_stop(free: House) -> None:
     assert running_gateway(state_of(free)) is None
 
 
-async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: House) -> None:
+async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: Harness) -> None:
     async with slow_cloud(free) as following, dashboard(free) as service:
-        cloud, events = service.cloud, asking(service)
+        cloud, events = service.cloud, stream_answer(service)
         await anext(event async for event in events if isinstance(event, Delta))
         await service.switch_gateway()
         assert isinstance(service.transport, Transport)
@@ -129,7 +132,7 @@ async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: House
         assert service.cloud is faster
 
 
-async def test_answers_under_way_get_time_to_end(free: House) -> None:
+async def test_answers_under_way_get_time_to_end(free: Harness) -> None:
     async with slow_cloud(free) as following, dashboard(free) as service:
         await service.switch_gateway()
         async with (
@@ -139,7 +142,7 @@ async def test_answers_under_way_get_time_to_end(free: House) -> None:
             chunks = response.aiter_raw()
             assert await anext(chunks) == PART
             stopping = asyncio.ensure_future(service.switch_gateway())
-            await until(service, lambda snapshot: snapshot.gateway.ending)
+            await wait_for(service, lambda snapshot: snapshot.gateway.ending)
             with pytest.raises(OkrError, match="is ending"):
                 await service.switch_gateway()
             following.set()
@@ -147,7 +150,7 @@ async def test_answers_under_way_get_time_to_end(free: House) -> None:
         assert await stopping == "Gateway stopped"
 
 
-async def test_closing_the_service_ends_it(free: House) -> None:
+async def test_closing_the_service_ends_it(free: Harness) -> None:
     async with dashboard(free) as service:
         await service.switch_gateway()
         url = httpx.URL(service.snapshot.gateway.url or "")
@@ -155,7 +158,7 @@ async def test_closing_the_service_ends_it(free: House) -> None:
         socket.create_connection((HOST, url.port or 0)).close()
 
 
-async def test_closing_is_finished_however_often_it_is_cancelled(free: House) -> None:
+async def test_closing_is_finished_however_often_it_is_cancelled(free: Harness) -> None:
     before = set(threading.enumerate())
     async with slow_cloud(free) as following:
         ready = asyncio.get_running_loop().create_future()
@@ -175,7 +178,7 @@ async def test_closing_is_finished_however_often_it_is_cancelled(free: House) ->
             chunks = response.aiter_raw()
             await anext(chunks)
             shown.cancel()
-            await until(service, lambda snapshot: snapshot.gateway.ending)
+            await wait_for(service, lambda snapshot: snapshot.gateway.ending)
             shown.cancel()
             following.set()
             assert b"".join([chunk async for chunk in chunks]) == END
@@ -188,11 +191,11 @@ async def test_closing_is_finished_however_often_it_is_cancelled(free: House) ->
     ]
 
 
-async def test_a_taken_port_is_said_until_it_works(house: House) -> None:
+async def test_a_taken_port_is_said_until_it_works(harness: Harness) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        settle_gateway(house, port=port)
-        async with dashboard(house) as service:
+        settle_gateway(harness, port=port)
+        async with dashboard(harness) as service:
             with pytest.raises(OkrError, match=f"port {port}: another program listens there; choose another"):
                 await service.switch_gateway()
             error = service.snapshot.gateway.error
@@ -203,47 +206,47 @@ async def test_a_taken_port_is_said_until_it_works(house: House) -> None:
             assert service.snapshot.gateway == GatewayView(f"http://{HOST}:{port}")
 
 
-async def test_what_others_could_reach_is_not_started_here(house: House) -> None:
-    settle_gateway(house, host="0.0.0.0", port=0)
-    async with dashboard(house) as service:
+async def test_what_others_could_reach_is_not_started_here(harness: Harness) -> None:
+    settle_gateway(harness, host="0.0.0.0", port=0)
+    async with dashboard(harness) as service:
         with pytest.raises(OkrError, match="okr-tui serve --expose"):
             await service.switch_gateway()
-        assert running_gateway(state_of(house)) is None
+        assert running_gateway(state_of(harness)) is None
 
 
-async def test_one_elsewhere_is_seen_and_not_doubled(free: House) -> None:
+async def test_one_elsewhere_is_seen_and_not_doubled(free: Harness) -> None:
     elsewhere = GatewayView("http://127.0.0.1:4711", elsewhere=True)
     async with dashboard(free) as service:
         with announcing(state_of(free)) as process:
-            await until(service, lambda snapshot: snapshot.gateway == elsewhere)
+            await wait_for(service, lambda snapshot: snapshot.gateway == elsewhere)
             with pytest.raises(OkrError, match=f"process {process.pid} already, at http://127.0.0.1:4711"):
                 await service.switch_gateway()
             assert service.snapshot.gateway == elsewhere
-        await until(service, lambda snapshot: snapshot.gateway == STOPPED)
+        await wait_for(service, lambda snapshot: snapshot.gateway == STOPPED)
     with announcing(state_of(free)):
         async with dashboard(free) as service:
             assert service.snapshot.gateway == elsewhere
 
 
-async def test_changed_settings_wait_for_the_next_start(free: House) -> None:
+async def test_changed_settings_wait_for_the_next_start(free: Harness) -> None:
     async with dashboard(free) as service:
         await service.switch_gateway()
         url = service.snapshot.gateway.url
         settle_gateway(free, port=0, autostart=True)
-        await until(service, lambda snapshot: snapshot.gateway.autostart)
+        await wait_for(service, lambda snapshot: snapshot.gateway.autostart)
         assert not service.snapshot.gateway.outdated
         settle_gateway(free, port=1)
-        await until(service, lambda snapshot: snapshot.gateway.outdated)
+        await wait_for(service, lambda snapshot: snapshot.gateway.outdated)
         assert service.snapshot.gateway.url == url
         async with client(free, service) as caller:
             assert (await caller.get("/healthz")).status_code == 200
         settle_gateway(free, port=0)
-        await until(service, lambda snapshot: not snapshot.gateway.outdated)
+        await wait_for(service, lambda snapshot: not snapshot.gateway.outdated)
 
 
-async def test_settings_that_are_not_used_are_said(house: House) -> None:
-    settle_gateway(house, port=0, hots="typo")
-    async with dashboard(house) as service:
+async def test_settings_that_are_not_used_are_said(harness: Harness) -> None:
+    settle_gateway(harness, port=0, hots="typo")
+    async with dashboard(harness) as service:
         await service.switch_gateway()
         view = service.snapshot.gateway
         assert view.url
@@ -252,7 +255,7 @@ async def test_settings_that_are_not_used_are_said(house: House) -> None:
         assert problem.endswith(": okr-tui.gateway.hots: there is no such setting; it is not used")
 
 
-async def test_a_server_that_fails_is_said(free: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_fails_is_said(free: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = asyncio.Event()
 
     async def main_loop(_: _Server) -> None:
@@ -263,13 +266,13 @@ async def test_a_server_that_fails_is_said(free: House, monkeypatch: pytest.Monk
     async with dashboard(free) as service:
         await service.switch_gateway()
         failing.set()
-        snapshot = await until(service, lambda snapshot: snapshot.gateway.error is not None)
+        snapshot = await wait_for(service, lambda snapshot: snapshot.gateway.error is not None)
         assert snapshot.gateway.url is None
         assert "no more sockets" in (snapshot.gateway.error or "")
         assert running_gateway(state_of(free)) is None
 
 
-async def test_a_service_without_a_host_says_who_has_one(house: House) -> None:
-    async with house.open() as service:
+async def test_a_service_without_a_host_says_who_has_one(harness: Harness) -> None:
+    async with harness.open() as service:
         with pytest.raises(OkrError, match="okr-tui serve"):
             await service.switch_gateway()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
 from tests.gateway.signing import Daemon
-from tests.house import ManualClock
+from tests.harness import ManualClock
 
 
 def _missing(file: Path) -> None:

@@ -15,7 +15,7 @@ from okr_tui.gateway.parse import look
 from okr_tui.gateway.request import receive_body
 from tests.gateway.gate import HELLO, TOKEN, Gate, Script, body, events, joined, scripted, stream
 from tests.gateway.samples import CLOSINGS, PIECES
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 PATH = "/v1/chat/completions"
 STREAMS = 64
@@ -46,11 +46,11 @@ class Crowded:
         return stream(CHUNKS[0], then=self.going_on, rest=rest)
 
 
-async def test_a_key_spent_under_load_fails_no_stream(house: House) -> None:
+async def test_a_key_spent_under_load_fails_no_stream(harness: Harness) -> None:
     cloud = Crowded()
-    first = house.cloud.keys[0][0]
-    async with scripted(house, cloud) as gateway:
-        house.write_settings(policy={**WIDE, "queue_longest": STREAMS})
+    first = harness.cloud.keys[0][0]
+    async with scripted(harness, cloud) as gateway:
+        harness.write_settings(policy={**WIDE, "queue_longest": STREAMS})
         await gateway.service.reload()
         early = [asyncio.create_task(gateway.post(PATH)) for _ in range(STREAMS // 2)]
         await begun(cloud, STREAMS // 2)
@@ -85,12 +85,12 @@ async def begun(cloud: Crowded, count: int) -> None:
 
 
 async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.5)
     much = joined(PIECES["/api/chat"] * 2000)
     script = Script(stream(*PIECES["/api/chat"], rest=[much] * 1000, then=ready()))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         reader, writer = await asking(gateway, limit=1024)
         async with asyncio.timeout(10):
             await script.left.wait()
@@ -101,11 +101,11 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
     assert reader.at_eof() is False
 
 
-async def test_a_slow_cloud_is_no_slow_caller(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_cloud_is_no_slow_caller(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.01)
     going_on = asyncio.Event()
     script = Script(stream(*PIECES["/api/chat"], rest=CLOSINGS["/api/chat"], then=going_on))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         asking = asyncio.create_task(gateway.post("/api/chat"))
         await asyncio.wait([asking], timeout=0.1)
         going_on.set()

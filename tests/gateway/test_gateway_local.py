@@ -15,7 +15,7 @@ from okr_tui.gateway.server import listen
 from okr_tui.gateway.tokens import NAME, load_token
 from okr_tui.settings.gateway import Options
 from tests.gateway.gate import Gate
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 
 async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
@@ -31,9 +31,9 @@ async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
     assert me["id"]
 
 
-async def test_models_in_every_dialect(house: House, gateway: Gate) -> None:
+async def test_models_in_every_dialect(harness: Harness, gateway: Gate) -> None:
     tags = (await gateway.client.get("/api/tags")).json()["models"]
-    cloud = (await house.control.get("/api/tags")).json()["models"]
+    cloud = (await harness.control.get("/api/tags")).json()["models"]
     assert [tag["name"] for tag in tags] == [tag["name"] for tag in cloud]
     assert set(tags[0]) >= {"name", "model", "modified_at", "size", "digest", "details"}
     listed = (await gateway.client.get("/v1/models")).json()
@@ -46,29 +46,29 @@ async def test_models_in_every_dialect(house: House, gateway: Gate) -> None:
     assert missing.json()["error"]["code"] == "model_not_found"
 
 
-async def test_a_model_list_that_cannot_be_read(house: House, gateway: Gate) -> None:
-    await house.fault("unavailable", times=None)
+async def test_a_model_list_that_cannot_be_read(harness: Harness, gateway: Gate) -> None:
+    await harness.fault("unavailable", times=None)
     answer = await gateway.client.get("/v1/models")
     assert answer.status_code == 502
 
 
-async def test_show_is_the_clouds_own_and_costs_no_key(house: House, gateway: Gate) -> None:
-    direct = await house.control.post("/api/show", json={"model": MODEL})
+async def test_show_is_the_clouds_own_and_costs_no_key(harness: Harness, gateway: Gate) -> None:
+    direct = await harness.control.post("/api/show", json={"model": MODEL})
     passed = await gateway.client.post("/api/show", json={"model": f"{MODEL}-cloud"})
     assert passed.json() == direct.json()
     missing = await gateway.client.post("/api/show", json={"model": "nothing"})
     assert missing.status_code == 404
-    assert await house.sent("/api/show") == [None] * 3
+    assert await harness.sent("/api/show") == [None] * 3
 
 
-async def test_web_search_takes_a_key(house: House, gateway: Gate) -> None:
+async def test_web_search_takes_a_key(harness: Harness, gateway: Gate) -> None:
     answer = await gateway.client.post("/api/web_search", json={"query": "sky"})
     assert answer.json()["results"]
-    assert await house.sent("/api/web_search") == [1]
+    assert await harness.sent("/api/web_search") == [1]
 
 
-async def test_metrics(house: House, gateway: Gate) -> None:
-    await house.fault("session", account="amber")
+async def test_metrics(harness: Harness, gateway: Gate) -> None:
+    await harness.fault("session", account="amber")
     await gateway.post("/api/chat")
     await gateway.settled(2)
     await gateway.service.quota_poller.balance(gateway.service.pool.config.keys[0])
@@ -87,7 +87,7 @@ async def test_metrics(house: House, gateway: Gate) -> None:
     ):
         assert line in lines
     assert any(line.startswith(f'okr_quota_used_percent{{key="{first}",window="session"}}') for line in lines)
-    assert not any(text in answer.text for text, _ in house.cloud.keys)
+    assert not any(text in answer.text for text, _ in harness.cloud.keys)
     assert (await gateway.client.get("/metrics")).text == answer.text
 
 

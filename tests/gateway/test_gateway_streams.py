@@ -8,7 +8,7 @@ import pytest
 
 from tests.gateway.gate import BODIES, Gate, Script, body, gate, joined, read, scripted, stream
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES, REPEATS
-from tests.house import MODEL, House
+from tests.harness import MODEL, Harness
 
 SIMULATED = ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/messages"]
 ENDS = {
@@ -20,10 +20,10 @@ ENDS = {
 
 
 @pytest.mark.parametrize("path", SIMULATED)
-async def test_an_answer_passes_unchanged(house: House, gateway: Gate, path: str) -> None:
-    key = house.cloud.keys[0][0]
+async def test_an_answer_passes_unchanged(harness: Harness, gateway: Gate, path: str) -> None:
+    key = harness.cloud.keys[0][0]
     headers = {"authorization": f"Bearer {key}"}
-    direct = await house.control.post(path, json=body(path), headers=headers)
+    direct = await harness.control.post(path, json=body(path), headers=headers)
     passed = await gateway.post(path)
     assert passed.status_code == 200
     assert passed.content == direct.content
@@ -37,9 +37,9 @@ async def test_an_answer_passes_unchanged(house: House, gateway: Gate, path: str
 
 
 @pytest.mark.parametrize("path", SIMULATED)
-async def test_a_whole_answer_passes_unchanged(house: House, gateway: Gate, path: str) -> None:
-    headers = {"authorization": f"Bearer {house.cloud.keys[0][0]}"}
-    direct = await house.control.post(path, json=body(path, stream=False), headers=headers)
+async def test_a_whole_answer_passes_unchanged(harness: Harness, gateway: Gate, path: str) -> None:
+    headers = {"authorization": f"Bearer {harness.cloud.keys[0][0]}"}
+    direct = await harness.control.post(path, json=body(path, stream=False), headers=headers)
     passed = await gateway.post(path, stream=False)
     assert passed.content == direct.content
     (attempt,) = await gateway.settled(1)
@@ -47,12 +47,12 @@ async def test_a_whole_answer_passes_unchanged(house: House, gateway: Gate, path
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_every_chunk_is_passed_when_it_comes(house: House, path: str) -> None:
+async def test_every_chunk_is_passed_when_it_comes(harness: Harness, path: str) -> None:
     following = asyncio.Event()
     chunks = [*OPENINGS[path], *PIECES[path]]
     script = Script(stream(joined(chunks), then=following))
     async with (
-        scripted(house, script) as gateway,
+        scripted(harness, script) as gateway,
         gateway.client.stream("POST", path, json=body(path)) as response,
     ):
         first = await read(response, 1)
@@ -60,9 +60,9 @@ async def test_every_chunk_is_passed_when_it_comes(house: House, path: str) -> N
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_end_and_counts_are_understood_in_every_dialect(house: House, path: str) -> None:
+async def test_end_and_counts_are_understood_in_every_dialect(harness: Harness, path: str) -> None:
     chunks = [*OPENINGS[path], *PIECES[path], *CLOSINGS[path]]
-    async with scripted(house, Script(stream(*chunks))) as gateway:
+    async with scripted(harness, Script(stream(*chunks))) as gateway:
         response = await gateway.post(path)
         (attempt,) = await gateway.settled(1)
     assert response.content == joined(chunks)
@@ -71,11 +71,11 @@ async def test_end_and_counts_are_understood_in_every_dialect(house: House, path
 
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("fault", ["error", "end"])
-async def test_before_the_first_output_another_send_is_made(house: House, path: str, fault: str) -> None:
+async def test_before_the_first_output_another_send_is_made(harness: Harness, path: str, fault: str) -> None:
     broken = [*OPENINGS[path], *(ERRORS[path] if fault == "error" else [])]
     good = [*OPENINGS[path], *PIECES[path], *CLOSINGS[path]]
     script = Script(stream(*broken), stream(*good))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         response = await gateway.post(path)
     assert (response.status_code, response.content) == (200, joined(good))
     assert len(script.heard) == 2
@@ -84,13 +84,13 @@ async def test_before_the_first_output_another_send_is_made(house: House, path: 
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("fault", ["error", "end", "half"])
 async def test_after_it_the_error_is_the_callers_own_and_nothing_is_sent_again(
-    house: House, path: str, fault: str
+    harness: Harness, path: str, fault: str
 ) -> None:
     begun = [*OPENINGS[path], *PIECES[path]]
     more = {"error": ERRORS[path], "end": [], "half": [PIECES[path][0][:20]]}[fault]
     going_on = asyncio.Event()
     script = Script(stream(joined(begun), then=going_on, rest=more))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         async with gateway.client.stream("POST", path, json=body(path)) as response:
             chunks = []
             async for chunk in response.aiter_raw():
@@ -123,37 +123,37 @@ def last_error(path: str, content: bytes) -> str:
 
 @pytest.mark.parametrize("path", SIMULATED)
 async def test_a_spent_account_is_left_before_the_caller_notices(
-    house: House, gateway: Gate, path: str
+    harness: Harness, gateway: Gate, path: str
 ) -> None:
-    await house.fault("session", account="amber")
+    await harness.fault("session", account="amber")
     response = await gateway.post(path)
     assert ENDS[path] in response.content
-    assert await house.sent(path) == [1, 3]
+    assert await harness.sent(path) == [1, 3]
 
 
 @pytest.mark.parametrize("path", SIMULATED)
-async def test_half_a_whole_answer_is_asked_for_again(house: House, gateway: Gate, path: str) -> None:
-    await house.fault("stream-truncated")
+async def test_half_a_whole_answer_is_asked_for_again(harness: Harness, gateway: Gate, path: str) -> None:
+    await harness.fault("stream-truncated")
     response = await gateway.post(path, stream=False)
     assert response.json()
-    assert await house.sent(path) == [1, 1]
+    assert await harness.sent(path) == [1, 1]
 
 
-async def test_a_large_whole_answer_that_breaks_off_ends_without_its_end(house: House) -> None:
+async def test_a_large_whole_answer_that_breaks_off_ends_without_its_end(harness: Harness) -> None:
     half = b'{"message":{"content":"' + b"x" * 100_000
-    async with scripted(house, Script(stream(half, kind="application/json"))) as gateway:
+    async with scripted(harness, Script(stream(half, kind="application/json"))) as gateway:
         with pytest.raises(httpx.RemoteProtocolError):
             await gateway.post("/api/chat", stream=False)
 
 
 @pytest.mark.parametrize("moment", ["before the answer", "in the answer"])
 async def test_a_caller_who_leaves_ends_the_clouds_answer_and_no_key_suffers(
-    house: House, moment: str
+    harness: Harness, moment: str
 ) -> None:
     never = asyncio.Event()
     begun = PIECES["/api/chat"] if moment == "in the answer" else OPENINGS["/api/chat"]
     script = Script(stream(*begun, then=never))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         asking = asyncio.create_task(leaving(gateway, moment))
         async with asyncio.timeout(10):
             while not script.heard:  # noqa: ASYNC110 the loop has to run
@@ -175,11 +175,11 @@ async def leaving(gateway: Gate, moment: str) -> None:
         await read(response, 1)
 
 
-async def test_a_caller_who_leaves_at_the_end_mark_had_the_whole_answer(house: House) -> None:
+async def test_a_caller_who_leaves_at_the_end_mark_had_the_whole_answer(harness: Harness) -> None:
     never = asyncio.Event()
     path = "/v1/chat/completions"
     script = Script(stream(joined([*PIECES[path], *CLOSINGS[path]]), then=never))
-    async with scripted(house, script) as gateway:
+    async with scripted(harness, script) as gateway:
         async with gateway.client.stream("POST", path, json=body(path)) as response:
             await read(response, 1)
         (attempt,) = await gateway.settled(1)
@@ -187,11 +187,11 @@ async def test_a_caller_who_leaves_at_the_end_mark_had_the_whole_answer(house: H
 
 
 async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
-    await house.fault("stream-stalled")
-    async with house.open() as service:
+    await harness.fault("stream-stalled")
+    async with harness.open() as service:
         async with gate(service) as gateway:
             asking = asyncio.create_task(gateway.post("/api/chat"))
             while not service.pool.in_flight.total():  # noqa: ASYNC110 the loop has to run
@@ -201,8 +201,8 @@ async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
         assert [attempt.outcome for attempt in await gateway.attempts()] == ["cancelled"]
 
 
-async def test_a_full_account_makes_requests_wait_in_line(house: House, gateway: Gate) -> None:
-    house.write_settings(apiKeys=[house.cloud.keys[0][0]])
+async def test_a_full_account_makes_requests_wait_in_line(harness: Harness, gateway: Gate) -> None:
+    harness.write_settings(apiKeys=[harness.cloud.keys[0][0]])
     await gateway.service.reload()
     answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8

@@ -15,7 +15,7 @@ from okr_tui.domain.records import Attempt
 from okr_tui.services.admission import Admission, Ticket
 from okr_tui.services.live_pool import Pool
 from okr_tui.store.memory import MemoryStore
-from tests.house import ManualClock
+from tests.harness import ManualClock
 
 FIRST, SECOND = (Key.of(f"a synthetic key number {place}", "global") for place in range(2))
 

@@ -10,7 +10,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.services.background import TRY_AGAIN, Background
 from okr_tui.services.live_pool import Pool
 from okr_tui.store.memory import MemoryStore
-from tests.house import ManualClock
+from tests.harness import ManualClock
 
 
 class Broken(Exception):  # noqa: N818 stands for any defect

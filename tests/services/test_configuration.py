@@ -6,70 +6,72 @@ import pytest
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import mask
-from tests.house import House
+from tests.harness import Harness
 
 
-async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the_answer(house: House) -> None:
-    project = house.home / "project" / ".pi" / "settings.json"
+async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the_answer(
+    harness: Harness,
+) -> None:
+    project = harness.home / "project" / ".pi" / "settings.json"
     project.parent.mkdir(parents=True)
-    document = {"pi-ollama": {"cloudUrl": f"{house.url}/other", "activeKeyIndex": 1}}
+    document = {"pi-ollama": {"cloudUrl": f"{harness.url}/other", "activeKeyIndex": 1}}
     project.write_text(json.dumps(document))
-    async with house.open() as service:
+    async with harness.open() as service:
         question = service.snapshot.settings.trust
         assert question
         assert question.project_file == project
-        assert question.wants == (f"send requests, with your own keys too, to {house.url}/other",)
+        assert question.wants == (f"send requests, with your own keys too, to {harness.url}/other",)
         assert "Refused" in await service.trust_project(trusted=False)
         assert service.snapshot.settings.trust is None
-        assert service.cloud.url == house.url
+        assert service.cloud.url == harness.url
         assert "before" in await service.trust_project(trusted=False)
         said = await service.use_key(3)
-        assert f"to {project}, which decides over global {house.settings_file}" in said
+        assert f"to {project}, which decides over global {harness.settings_file}" in said
         assert service.snapshot.settings.trust is None
         await service.trust_project(trusted=True)
-        assert service.cloud.url == f"{house.url}/other"
+        assert service.cloud.url == f"{harness.url}/other"
         await service.use_key(4)
-        assert service.cloud.url == f"{house.url}/other"
+        assert service.cloud.url == f"{harness.url}/other"
         project.write_text(project.read_text().replace("other", "third"))
         await service.reload()
-        assert service.cloud.url == house.url
+        assert service.cloud.url == harness.url
         assert service.snapshot.settings.trust
-    (answer,) = json.loads(house.settings_file.read_text())["okr-tui"]["trustedProjects"]
-    assert answer["path"] == str(house.home / "project")
+    (answer,) = json.loads(harness.settings_file.read_text())["okr-tui"]["trustedProjects"]
+    assert answer["path"] == str(harness.home / "project")
 
 
-async def test_without_a_project_there_is_nothing_to_trust(house: House) -> None:
-    async with house.open() as service:
+async def test_without_a_project_there_is_nothing_to_trust(harness: Harness) -> None:
+    async with harness.open() as service:
         with pytest.raises(SettingsError, match="no content to decide on"):
             await service.trust_project(trusted=True)
 
 
-async def test_an_open_file_is_closed_on_order_only(house: House) -> None:
-    house.settings_file.chmod(0o644)
-    async with house.open() as service:
-        assert service.snapshot.settings.open_to_others == house.settings_file
+async def test_an_open_file_is_closed_on_order_only(harness: Harness) -> None:
+    harness.settings_file.chmod(0o644)
+    async with harness.open() as service:
+        assert service.snapshot.settings.open_to_others == harness.settings_file
         await service.use_key(2)
-        assert house.settings_file.stat().st_mode & 0o777 == 0o644
-        assert str(house.settings_file) in await service.close_file()
-        assert house.settings_file.stat().st_mode & 0o777 == 0o600
+        assert harness.settings_file.stat().st_mode & 0o777 == 0o644
+        assert str(harness.settings_file) in await service.close_file()
+        assert harness.settings_file.stat().st_mode & 0o777 == 0o600
         assert service.snapshot.settings.open_to_others is None
         with pytest.raises(SettingsError, match="no settings file"):
             await service.close_file()
 
 
-async def test_what_is_not_used_of_a_section_is_told_with_its_place(house: House) -> None:
-    document = json.loads(house.settings_file.read_text())
+async def test_what_is_not_used_of_a_section_is_told_with_its_place(harness: Harness) -> None:
+    document = json.loads(harness.settings_file.read_text())
     sections = {"policy": {"nonsense": 1}, "gateway": {"port": "a"}, "chat": {"confirm": {"x": 1}}}
     document["okr-tui"] |= sections
     text = json.dumps(document, indent=1)
-    house.settings_file.write_text(text)
+    harness.settings_file.write_text(text)
     lines = text.splitlines()
 
     def place(name: str) -> str:
         line = next(at for at, line in enumerate(lines, 1) if f'"{name}":' in line)
-        return f"{house.settings_file}:{line}:"
+        return f"{harness.settings_file}:{line}:"
 
-    async with house.open() as service:
+    async with harness.open() as service:
         policy, chat, gateway = service.problems
         assert policy.startswith(place("nonsense"))
         assert policy.endswith(": okr-tui.policy.nonsense: there is no such setting; it is not used")
@@ -79,25 +81,25 @@ async def test_what_is_not_used_of_a_section_is_told_with_its_place(house: House
         assert "okr-tui.gateway.port: a number from 0 to 65535 is expected" in gateway
 
 
-async def test_every_line_says_where_its_value_is_from(house: House) -> None:
+async def test_every_line_says_where_its_value_is_from(harness: Harness) -> None:
     secret = "token-0123456789"
-    house.environment |= {
+    harness.environment |= {
         "OLLAMA_HOST": f"http://127.0.0.1:1/{secret}",
-        "OKR_TUI_STORE": f"sqlite:{house.home / 'log.db'}",
+        "OKR_TUI_STORE": f"sqlite:{harness.home / 'log.db'}",
     }
-    document = json.loads(house.settings_file.read_text())
-    document["okr-tui"]["policy"] |= {"sends": 4, "note": house.cloud.keys[0][0]}
-    house.settings_file.write_text(json.dumps(document, indent=2))
-    async with house.open() as service:
+    document = json.loads(harness.settings_file.read_text())
+    document["okr-tui"]["policy"] |= {"sends": 4, "note": harness.cloud.keys[0][0]}
+    harness.settings_file.write_text(json.dumps(document, indent=2))
+    async with harness.open() as service:
         lines = {line.name: line for line in service.snapshot.settings.lines}
-    assert lines["cloudUrl"].origin == f"global {house.settings_file}:4"
-    assert lines["activeKeyIndex"].value == f"0, key 1 {mask(house.cloud.keys[0][0])}"
+    assert lines["cloudUrl"].origin == f"global {harness.settings_file}:4"
+    assert lines["activeKeyIndex"].value == f"0, key 1 {mask(harness.cloud.keys[0][0])}"
     assert lines["strategy"].origin == "default"
     assert lines["store"].origin == "environment OKR_TUI_STORE"
-    assert lines["store"].shadowed[0].startswith(f"global {house.settings_file}:")
+    assert lines["store"].shadowed[0].startswith(f"global {harness.settings_file}:")
     assert lines["baseUrl"].value == "http://127.0.0.1:1/…"
     assert lines["policy.sends"].value == "4"
     assert lines["key 4"].value.endswith("cedar 1")
     shown = repr(lines)
     assert secret not in shown
-    assert all(text not in shown for text, _ in house.cloud.keys)
+    assert all(text not in shown for text, _ in harness.cloud.keys)

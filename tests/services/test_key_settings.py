@@ -11,14 +11,14 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import fingerprint, mask
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings import file
-from tests.house import House, ask
+from tests.harness import Harness, ask
 from tests.system_keyring import Backend
 
 NEW = "new-key-0123456789abcdef-0123"
 
 
-def root(house: House) -> Any:
-    return json.loads(house.settings_file.read_text())
+def root(harness: Harness) -> Any:
+    return json.loads(harness.settings_file.read_text())
 
 
 def preferred(service: PoolService) -> str | None:
@@ -27,8 +27,8 @@ def preferred(service: PoolService) -> str | None:
     return pool.keys[pool.preferred - 1].fingerprint
 
 
-def write(house: House, document: object) -> None:
-    house.settings_file.write_text(json.dumps(document, indent=2))
+def write(harness: Harness, document: object) -> None:
+    harness.settings_file.write_text(json.dumps(document, indent=2))
 
 
 @pytest.fixture
@@ -38,23 +38,23 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Backend:
     return made
 
 
-async def test_a_new_key_is_written_and_in_the_pool_at_once(house: House) -> None:
-    before = root(house)
-    async with house.open() as service:
+async def test_a_new_key_is_written_and_in_the_pool_at_once(harness: Harness) -> None:
+    before = root(harness)
+    async with harness.open() as service:
         said = await service.add_key(SecretStr(NEW), label=" dill ", keep="file")
         row = service.snapshot.pool.keys[4]
-    assert said == f"Added #5 {mask(NEW)} to {house.settings_file}"
+    assert said == f"Added #5 {mask(NEW)} to {harness.settings_file}"
     assert (row.fingerprint, row.label, row.preferred) == (fingerprint(NEW), "dill", False)
     before["pi-ollama"]["apiKeys"].append({"key": NEW, "label": "dill"})
-    assert root(house) == before
+    assert root(harness) == before
 
 
-async def test_a_key_that_is_no_key_or_is_there_already_is_refused_unsaid(house: House) -> None:
-    before = house.settings_file.read_bytes()
-    async with house.open() as service:
+async def test_a_key_that_is_no_key_or_is_there_already_is_refused_unsaid(harness: Harness) -> None:
+    before = harness.settings_file.read_bytes()
+    async with harness.open() as service:
         for text, label in (
             (f"{NEW} x", None),
-            (house.cloud.keys[0][0], None),
+            (harness.cloud.keys[0][0], None),
             (NEW, f"my {NEW}"),
             (NEW, "\x1b"),
         ):
@@ -62,16 +62,16 @@ async def test_a_key_that_is_no_key_or_is_there_already_is_refused_unsaid(house:
                 await service.add_key(SecretStr(text), label=label, keep="file")
             assert NEW not in str(caught.value)
             assert text not in str(caught.value)
-    assert house.settings_file.read_bytes() == before
+    assert harness.settings_file.read_bytes() == before
 
 
-async def test_the_preferred_key_stays_when_a_key_is_put_before_it(house: House) -> None:
-    document = root(house)
-    texts = [text for text, _ in house.cloud.keys]
+async def test_the_preferred_key_stays_when_a_key_is_put_before_it(harness: Harness) -> None:
+    document = root(harness)
+    texts = [text for text, _ in harness.cloud.keys]
     document["pi-ollama"] |= {"apiKeys": None, "apiKey": texts[0]}
-    house.environment["OLLAMA_API_KEYS"] = ",".join(texts[1:])
-    write(house, document)
-    async with house.open() as service:
+    harness.environment["OLLAMA_API_KEYS"] = ",".join(texts[1:])
+    write(harness, document)
+    async with harness.open() as service:
         await service.use_key(3)
         await service.add_key(SecretStr(NEW), label=None, keep="file")
         assert service.snapshot.pool.keys[0].fingerprint == fingerprint(NEW)
@@ -80,66 +80,66 @@ async def test_the_preferred_key_stays_when_a_key_is_put_before_it(house: House)
         assert preferred(service) == fingerprint(texts[2])
         await service.restore_key()
         assert preferred(service) == fingerprint(texts[2])
-    written = root(house)
+    written = root(harness)
     assert written["pi-ollama"]["activeKeyIndex"] == 3
     assert written["pi-ollama"]["apiKey"] == texts[0]
     assert written["okr-tui"]["activeKeyFingerprint"] == fingerprint(texts[2])
 
 
-async def test_a_removed_key_comes_back_where_it_was(house: House) -> None:
-    async with house.open() as service:
+async def test_a_removed_key_comes_back_where_it_was(harness: Harness) -> None:
+    async with harness.open() as service:
         await service.use_key(3)
-        before = house.settings_file.read_text()
+        before = harness.settings_file.read_text()
         with pytest.raises(SettingsError, match="no key was removed"):
             await service.restore_key()
         said = await service.remove_key(2)
-        assert said == f"Removed #2 {mask(house.cloud.keys[1][0])} from {house.settings_file}"
-        assert preferred(service) == fingerprint(house.cloud.keys[2][0])
-        assert root(house)["pi-ollama"]["activeKeyIndex"] == 1
+        assert said == f"Removed #2 {mask(harness.cloud.keys[1][0])} from {harness.settings_file}"
+        assert preferred(service) == fingerprint(harness.cloud.keys[2][0])
+        assert root(harness)["pi-ollama"]["activeKeyIndex"] == 1
         await service.remove_key(2)
-        assert preferred(service) == fingerprint(house.cloud.keys[3][0])
+        assert preferred(service) == fingerprint(harness.cloud.keys[3][0])
         view = service.snapshot.settings
-        assert view.removable == (mask(house.cloud.keys[2][0]), mask(house.cloud.keys[1][0]))
+        assert view.removable == (mask(harness.cloud.keys[2][0]), mask(harness.cloud.keys[1][0]))
         assert all(
-            text not in repr(view) + repr(service._key_settings._removed) for text, _ in house.cloud.keys
+            text not in repr(view) + repr(service._key_settings._removed) for text, _ in harness.cloud.keys
         )
         await service.restore_key()
         said = await service.restore_key()
-        assert said == f"Restored #2 {mask(house.cloud.keys[1][0])} in {house.settings_file}"
-        assert preferred(service) == fingerprint(house.cloud.keys[2][0])
+        assert said == f"Restored #2 {mask(harness.cloud.keys[1][0])} in {harness.settings_file}"
+        assert preferred(service) == fingerprint(harness.cloud.keys[2][0])
         assert service.snapshot.settings.removable == ()
-    assert json.loads(before) == root(house)
-    async with house.open() as service:
+    assert json.loads(before) == root(harness)
+    async with harness.open() as service:
         assert await ask(service)
 
 
-async def test_the_last_key_can_go_and_come_back(house: House) -> None:
-    house.write_settings(apiKeys=[NEW])
-    async with house.open() as service:
+async def test_the_last_key_can_go_and_come_back(harness: Harness) -> None:
+    harness.write_settings(apiKeys=[NEW])
+    async with harness.open() as service:
         await service.remove_key(1)
         assert service.snapshot.pool.keys == ()
         await service.restore_key()
         assert preferred(service) == fingerprint(NEW)
 
 
-async def test_a_key_that_stands_twice_goes_once_and_that_is_said(house: House) -> None:
-    house.write_settings(apiKeys=[NEW], apiKey=NEW)
-    async with house.open() as service:
+async def test_a_key_that_stands_twice_goes_once_and_that_is_said(harness: Harness) -> None:
+    harness.write_settings(apiKeys=[NEW], apiKey=NEW)
+    async with harness.open() as service:
         said = await service.remove_key(1)
         assert "stays in the pool" in said
         assert preferred(service) == fingerprint(NEW)
         keys = [line for line in service.snapshot.settings.lines if line.name.startswith("key ")]
         assert [(line.name, line.shadowed) for line in keys] == [("key 1", ())]
-    assert root(house)["pi-ollama"]["apiKeys"] == []
+    assert root(harness)["pi-ollama"]["apiKeys"] == []
 
 
-async def test_a_key_from_elsewhere_is_left_and_said_where_it_is(house: House) -> None:
-    house.environment["OLLAMA_API_KEY"] = NEW
-    project = house.home / "project" / ".pi" / "settings.json"
+async def test_a_key_from_elsewhere_is_left_and_said_where_it_is(harness: Harness) -> None:
+    harness.environment["OLLAMA_API_KEY"] = NEW
+    project = harness.home / "project" / ".pi" / "settings.json"
     project.parent.mkdir(parents=True)
     project.write_text('{"pi-ollama": {"apiKey": "project-key-0123456789"}}')
-    before = house.settings_file.read_bytes()
-    async with house.open() as service:
+    before = harness.settings_file.read_bytes()
+    async with harness.open() as service:
         for index, words in (
             (5, "settings.json:1; take it out of the project"),
             (6, "OLLAMA_API_KEY; take it"),
@@ -148,25 +148,25 @@ async def test_a_key_from_elsewhere_is_left_and_said_where_it_is(house: House) -
                 await service.remove_key(index)
             with pytest.raises(SettingsError, match=words):
                 await service.label_key(index, "x")
-    assert house.settings_file.read_bytes() == before
+    assert harness.settings_file.read_bytes() == before
 
 
-async def test_a_label(house: House) -> None:
-    async with house.open() as service:
+async def test_a_label(harness: Harness) -> None:
+    async with harness.open() as service:
         assert (await service.label_key(3, "new name")).endswith("is called new name now")
         assert service.snapshot.pool.keys[2].label == "new name"
         assert (await service.label_key(3, "  ")).endswith("is without a label now")
         assert service.snapshot.pool.keys[2].label is None
-    assert root(house)["pi-ollama"]["apiKeys"][2] == house.cloud.keys[2][0]
+    assert root(harness)["pi-ollama"]["apiKeys"][2] == harness.cloud.keys[2][0]
 
 
-async def test_a_text_kept_by_the_system_is_not_in_the_file(house: House, backend: Backend) -> None:
+async def test_a_text_kept_by_the_system_is_not_in_the_file(harness: Harness, backend: Backend) -> None:
     name = fingerprint(NEW)
-    async with house.open() as service:
+    async with harness.open() as service:
         await service.add_key(SecretStr(NEW), label="dill", keep="keyring")
         assert service.snapshot.pool.keys[4].fingerprint == name
-        assert NEW not in house.settings_file.read_text()
-        assert root(house)["pi-ollama"]["apiKeys"][4] == {"key": f"keyring:{name}", "label": "dill"}
+        assert NEW not in harness.settings_file.read_text()
+        assert root(harness)["pi-ollama"]["apiKeys"][4] == {"key": f"keyring:{name}", "label": "dill"}
         assert "its text stays in the system keyring" in await service.remove_key(5)
         await service.restore_key()
         assert service.snapshot.pool.keys[4].label == "dill"
@@ -176,57 +176,57 @@ async def test_a_text_kept_by_the_system_is_not_in_the_file(house: House, backen
 
 
 async def test_a_secret_that_was_lost_is_put_back_beside_its_reference(
-    house: House, backend: Backend
+    harness: Harness, backend: Backend
 ) -> None:
-    async with house.open() as service:
+    async with harness.open() as service:
         await service.add_key(SecretStr(NEW), label=None, keep="keyring")
         backend.entries.clear()
         await service.reload()
-        before = house.settings_file.read_bytes()
+        before = harness.settings_file.read_bytes()
         await service.add_key(SecretStr(NEW), label=None, keep="keyring")
         assert len(service.snapshot.pool.keys) == 5
-    assert house.settings_file.read_bytes() == before
+    assert harness.settings_file.read_bytes() == before
 
 
 async def test_without_a_system_keyring_nothing_is_written(
-    house: House, monkeypatch: pytest.MonkeyPatch, backend: Backend
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, backend: Backend
 ) -> None:
-    before = house.settings_file.read_bytes()
-    house.settings_file.chmod(0o400)
-    async with house.open() as service:
+    before = harness.settings_file.read_bytes()
+    harness.settings_file.chmod(0o400)
+    async with harness.open() as service:
         with pytest.raises(SettingsError, match="read-only"):
             await service.add_key(SecretStr(NEW), label=None, keep="keyring")
         assert backend.entries == {}
         monkeypatch.setitem(sys.modules, "keyring", None)
         with pytest.raises(SettingsError, match=r"install okr-tui\[keyring\]"):
             await service.add_key(SecretStr(NEW), label=None, keep="keyring")
-    assert house.settings_file.read_bytes() == before
+    assert harness.settings_file.read_bytes() == before
 
 
-async def test_a_reference_is_taken_over_as_it_is(house: House) -> None:
-    house.environment["WORK"] = NEW
-    async with house.open() as service:
+async def test_a_reference_is_taken_over_as_it_is(harness: Harness) -> None:
+    harness.environment["WORK"] = NEW
+    async with harness.open() as service:
         await service.take_key(SecretStr("$WORK"))
         with pytest.raises(SettingsError, match="in the pool already"):
             await service.take_key(SecretStr(f"!printf {NEW}"))
         with pytest.raises(SettingsError, match="NOTHING it names is not set"):
             await service.take_key(SecretStr("$NOTHING"))
-    assert root(house)["pi-ollama"]["apiKeys"][4] == "$WORK"
+    assert root(harness)["pi-ollama"]["apiKeys"][4] == "$WORK"
 
 
-async def test_a_variable_decides_the_index_and_the_choice_is_kept_for_this_run(house: House) -> None:
-    house.environment["OLLAMA_ACTIVE_KEY_INDEX"] = "2"
-    async with house.open() as service:
+async def test_a_variable_decides_the_index_and_the_choice_is_kept_for_this_run(harness: Harness) -> None:
+    harness.environment["OLLAMA_ACTIVE_KEY_INDEX"] = "2"
+    async with harness.open() as service:
         kept = preferred(service)
         await service.remove_key(1)
         assert preferred(service) == kept
-    assert root(house)["pi-ollama"]["activeKeyIndex"] == 0
+    assert root(harness)["pi-ollama"]["activeKeyIndex"] == 0
 
 
 async def test_a_change_undone_by_another_program_is_told(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file, "_is_kept", lambda *_: False)
-    async with house.open() as service:
+    async with harness.open() as service:
         with pytest.raises(SettingsError, match="changed it again"):
             await service.add_key(SecretStr(NEW), label=None, keep="file")

@@ -15,7 +15,7 @@ from okr_tui.services.live_pool import ENTRIES, Pool
 from okr_tui.services.log_compaction import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.store.base import LogEntry, Store
 from okr_tui.store.memory import MemoryStore
-from tests.house import START, ManualClock
+from tests.harness import START, ManualClock
 
 KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")

@@ -8,7 +8,7 @@ from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.records import Attempt, BalanceRead, Record
 from okr_tui.services.pool_service import PoolService
 from okr_tui.store.base import LogEntry
-from tests.house import START, House, ask
+from tests.harness import START, Harness, ask
 
 ALL = FeedFilter()
 TALK = 450
@@ -31,8 +31,8 @@ def talk(service: PoolService) -> list[Record]:
     ]
 
 
-async def test_the_whole_log_is_read_back_page_by_page_without_a_gap(house: House) -> None:
-    async with house.open() as service:
+async def test_the_whole_log_is_read_back_page_by_page_without_a_gap(harness: Harness) -> None:
+    async with harness.open() as service:
         await service.pool.append(*talk(service))
         models: list[str | None] = []
         before: int | None = None
@@ -51,8 +51,8 @@ async def test_the_whole_log_is_read_back_page_by_page_without_a_gap(house: Hous
         assert (page.entries, page.ends) == ((), True)
 
 
-async def test_only_wanted_lines_come_and_all_are_counted(house: House) -> None:
-    async with house.open() as service:
+async def test_only_wanted_lines_come_and_all_are_counted(harness: Harness) -> None:
+    async with harness.open() as service:
         await service.pool.append(*talk(service))
         second = service.pool.config.keys[1].fingerprint
         page = await service.history(FeedFilter(fingerprint=second))
@@ -61,9 +61,9 @@ async def test_only_wanted_lines_come_and_all_are_counted(house: House) -> None:
         assert page.seen >= TALK
 
 
-async def test_a_fault_read_back_says_what_it_said_when_it_came(house: House) -> None:
-    async with house.open() as service:
-        await house.fault("session", account="amber")
+async def test_a_fault_read_back_says_what_it_said_when_it_came(harness: Harness) -> None:
+    async with harness.open() as service:
+        await harness.fault("session", account="amber")
         await ask(service)
         live = [line for line in service.snapshot.entries if line.tone == "fault"]
         page = await service.history(FeedFilter(faults_only=True))
@@ -71,21 +71,21 @@ async def test_a_fault_read_back_says_what_it_said_when_it_came(house: House) ->
         assert page.entries[0].record == live[0].record
 
 
-async def test_orders_say_which_client_gave_them(house: House) -> None:
-    async with house.open(client="dashboard") as service:
+async def test_orders_say_which_client_gave_them(harness: Harness) -> None:
+    async with harness.open(client="dashboard") as service:
         await service.set_enabled(1, enabled=False)
         assert [line.client for line in service.snapshot.entries][-1] == "dashboard"
 
 
-async def test_a_trail_is_read_once_and_then_goes_on(house: House) -> None:
-    async with house.open() as service:
+async def test_a_trail_is_read_once_and_then_goes_on(harness: Harness) -> None:
+    async with harness.open() as service:
         key = service.pool.config.keys[0]
         await service.test_key(1)
         await ask(service)
         trail = await service.trail(key.fingerprint)
         assert sum(tally.requests for tally in trail.tallies.values()) == 1
         assert trail.samples["session"]
-        await house.clock.advance(60)
+        await harness.clock.advance(60)
         await service.test_key(2)
         later = await service.trail(key.fingerprint)
         assert len(later.samples["session"]) == len(trail.samples["session"]) + 1
@@ -94,9 +94,9 @@ async def test_a_trail_is_read_once_and_then_goes_on(house: House) -> None:
 
 
 async def test_trails_asked_for_at_once_read_the_log_once(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house.open() as service:
+    async with harness.open() as service:
         await service.pool.append(*talk(service))
         read, places = service.pool.store.read, []
 
@@ -111,12 +111,12 @@ async def test_trails_asked_for_at_once_read_the_log_once(
         assert 0 not in places
 
 
-async def test_a_start_tells_where_keys_came_back(house: House) -> None:
-    async with house.open() as service:
-        await house.fault("rate-limit", account="amber")
+async def test_a_start_tells_where_keys_came_back(harness: Harness) -> None:
+    async with harness.open() as service:
+        await harness.fault("rate-limit", account="amber")
         await ask(service)
         assert any(line.tone == "fault" for line in service.snapshot.entries)
-    await house.clock.advance(400)
-    async with house.open() as service:
+    await harness.clock.advance(400)
+    async with harness.open() as service:
         assert any("back: slowed is over" in line.text for line in service.snapshot.entries)
         assert not any(isinstance(line.record, BalanceRead) for line in service.snapshot.entries)

@@ -8,33 +8,33 @@ import pytest
 from okr_tui.domain.errors import StoreError
 from okr_tui.services.model_catalog import REFRESH_EVERY
 from okr_tui.store.sqlite import SqliteStore
-from tests.house import House
+from tests.harness import Harness
 
 
-async def test_a_list_dated_in_the_future_is_read_anew(house: House) -> None:
-    async with house.open() as service:
+async def test_a_list_dated_in_the_future_is_read_anew(harness: Harness) -> None:
+    async with harness.open() as service:
         await service.refresh_models()
         known = service.catalog._known
-        service.catalog._known = replace(known, refreshed_at=house.clock.time() + 365 * 86400)
+        service.catalog._known = replace(known, refreshed_at=harness.clock.time() + 365 * 86400)
         keeping = asyncio.ensure_future(service.catalog.keep_fresh())
         async with asyncio.timeout(5):
-            while service.catalog._known.refreshed_at != house.clock.time():  # noqa: ASYNC110 its own task
+            while service.catalog._known.refreshed_at != harness.clock.time():  # noqa: ASYNC110 its own task
                 await asyncio.sleep(0.01)
-        before = len(await house.sent("/api/tags"))
-        await house.clock.advance(REFRESH_EVERY)
+        before = len(await harness.sent("/api/tags"))
+        await harness.clock.advance(REFRESH_EVERY)
         async with asyncio.timeout(5):
-            while len(await house.sent("/api/tags")) == before:  # noqa: ASYNC110 the cloud's count
+            while len(await harness.sent("/api/tags")) == before:  # noqa: ASYNC110 the cloud's count
                 await asyncio.sleep(0.01)
         keeping.cancel()
 
 
 async def test_a_refresh_that_the_log_does_not_keep_is_an_error_in_words(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
         raise StoreError("cannot write the log: the disk is full")
 
-    async with house.open() as service:
+    async with harness.open() as service:
         with monkeypatch.context() as patched:
             for method in ("append", "save"):
                 patched.setattr(SqliteStore, method, full)

@@ -12,7 +12,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from okr_tui.store import sqlite
 from okr_tui.store.sqlite import SqliteStore
-from tests.house import House, ManualClock, ask, living, until
+from tests.harness import Harness, ManualClock, ask, open_harness, wait_for
 
 
 async def limit_pages(service: PoolService, pages: int | None = None) -> None:
@@ -25,19 +25,19 @@ async def limit_pages(service: PoolService, pages: int | None = None) -> None:
     await store._database.execute(f"pragma max_page_count = {pages}")
 
 
-async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(house: House) -> None:
-    async with house.open() as service:
+async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(harness: Harness) -> None:
+    async with harness.open() as service:
         await limit_pages(service)
-        await house.fault("session", account="amber")
+        await harness.fault("session", account="amber")
         while service.pool.trouble is None:
             await ask(service)
         assert service.snapshot.pool.keys[0].state is State.SPENT
         (said,) = service.snapshot.log
         assert "full" in said
-        assert str(house.home / "log.db") in said
-        before = len(await house.sent())
+        assert str(harness.home / "log.db") in said
+        before = len(await harness.sent())
         await ask(service)
-        assert not {1, 2} & set((await house.sent())[before:])
+        assert not {1, 2} & set((await harness.sent())[before:])
         await limit_pages(service, 10_000)
         await ask(service)
         assert service.snapshot.log == ()
@@ -60,13 +60,13 @@ async def test_a_log_that_another_program_holds_is_told_with_what_to_do(
 
 @pytest.mark.parametrize(("ahead", "told"), [(90.0, 0.0), (700.0, 700.0), (-4000.0, -4000.0)])
 async def test_a_clock_unlike_the_clouds_is_noticed(tmp_path: Path, ahead: float, told: float) -> None:
-    async with living(tmp_path) as house:
-        cloud = house.clock
-        house.clock = ManualClock(cloud.time() + ahead)
-        async with house.open() as service:
+    async with open_harness(tmp_path) as harness:
+        cloud = harness.clock
+        harness.clock = ManualClock(cloud.time() + ahead)
+        async with harness.open() as service:
             await service.catalog.refresh()
             assert service.snapshot.clock_ahead == pytest.approx(told, abs=2)
-            await house.clock.advance(-ahead)
+            await harness.clock.advance(-ahead)
             await service.catalog.refresh()
             assert service.snapshot.clock_ahead == 0
 
@@ -75,21 +75,21 @@ def no_network(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("no route", request=request)
 
 
-async def test_without_a_cloud_the_last_list_and_the_last_state_are_there_at_once(house: House) -> None:
-    async with house.open() as service:
+async def test_without_a_cloud_the_last_list_and_the_last_state_are_there_at_once(harness: Harness) -> None:
+    async with harness.open() as service:
         await service.catalog.refresh()
-        await house.fault("unauthorized", account="cedar")
+        await harness.fault("unauthorized", account="cedar")
         await service.use_key(4)
         await ask(service)
         before = service.snapshot
-    await house.clock.advance(2000)
-    sources = Sources(house.settings_file, house.home / "project", {})
+    await harness.clock.advance(2000)
+    sources = Sources(harness.settings_file, harness.home / "project", {})
     transport = httpx.MockTransport(no_network)
-    async with PoolService.open(sources, clock=house.clock, transport=transport) as service:
+    async with PoolService.open(sources, clock=harness.clock, transport=transport) as service:
         first = service.snapshot
         assert [row.model for row in first.models.rows] == [row.model for row in before.models.rows]
         assert first.models.refreshed_at == before.models.refreshed_at == first.at - 2000
         assert first.pool.keys[3].last_fault == before.pool.keys[3].last_fault is not None
         assert {entry.sequence for entry in before.entries} <= {entry.sequence for entry in first.entries}
-        later = await until(service, lambda snapshot: bool(snapshot.models.error))
+        later = await wait_for(service, lambda snapshot: bool(snapshot.models.error))
         assert later.models.rows == first.models.rows

@@ -19,7 +19,7 @@ from okr_tui.domain.schedule import Reading
 from okr_tui.services.live_pool import Pool
 from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
 from okr_tui.store.memory import MemoryStore
-from tests.house import ManualClock
+from tests.harness import ManualClock
 
 KEY = Key.of("a synthetic key of the meter", "global")
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")

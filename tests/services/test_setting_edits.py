@@ -13,7 +13,7 @@ from okr_tui.services.key_settings import SettingEdits
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import SettingLine
 from okr_tui.settings.layers import Sources
-from tests.house import House
+from tests.harness import Harness
 
 MODEL = "gpt-oss:20b"
 WHOLE = f"ollama-cloud/{MODEL}"
@@ -33,8 +33,8 @@ def add(path: Path, **values: object) -> None:
     path.write_text(json.dumps({**(root(path) if path.exists() else {}), **values}, indent=2))
 
 
-def project(house: House) -> Path:
-    return house.home / "project" / ".pi" / "settings.json"
+def project(harness: Harness) -> Path:
+    return harness.home / "project" / ".pi" / "settings.json"
 
 
 async def favourites(service: PoolService) -> list[str]:
@@ -43,37 +43,37 @@ async def favourites(service: PoolService) -> list[str]:
     return [row.model.id for row in service.snapshot.models.rows if row.favourite]
 
 
-async def test_without_a_list_the_first_favourite_begins_one_and_the_last_ends_it(house: House) -> None:
-    before = root(house.settings_file)
-    async with house.open() as service:
+async def test_without_a_list_the_first_favourite_begins_one_and_the_last_ends_it(harness: Harness) -> None:
+    before = root(harness.settings_file)
+    async with harness.open() as service:
         said = await service.favour_model(MODEL, wanted=True)
         assert "favourites alone" in said
-        assert str(house.settings_file) in said
+        assert str(harness.settings_file) in said
         assert await favourites(service) == [MODEL]
-        assert root(house.settings_file) == {**before, "enabledModels": [WHOLE]}
+        assert root(harness.settings_file) == {**before, "enabledModels": [WHOLE]}
         assert "was a favourite before" in await service.favour_model(MODEL, wanted=True)
         said = await service.favour_model(MODEL, wanted=False)
         assert "all models again" in said
         assert await favourites(service) == []
-        assert root(house.settings_file) == {**before, "enabledModels": []}
+        assert root(harness.settings_file) == {**before, "enabledModels": []}
 
 
-async def test_patterns_and_other_providers_stay_as_they_are(house: House) -> None:
+async def test_patterns_and_other_providers_stay_as_they_are(harness: Harness) -> None:
     text = '[ "anthropic/*",\n    "kimi-*", "ollama-cloud/gpt-oss:20b:high", "openai/gpt-oss:20b"]'
-    add(house.settings_file, enabledModels="HERE")
-    house.settings_file.write_text(house.settings_file.read_text().replace('"HERE"', text))
-    async with house.open() as service:
+    add(harness.settings_file, enabledModels="HERE")
+    harness.settings_file.write_text(harness.settings_file.read_text().replace('"HERE"', text))
+    async with harness.open() as service:
         assert MODEL in await favourites(service)
         assert any(name.startswith("kimi-") for name in await favourites(service))
         await service.favour_model("kimi-k2.6", wanted=True)
-        assert text in house.settings_file.read_text()
+        assert text in harness.settings_file.read_text()
         with pytest.raises(SettingsError, match=r'stays a favourite: the entry "kimi-\*"'):
             await service.favour_model("kimi-k2.6", wanted=False)
-        assert text in house.settings_file.read_text()
+        assert text in harness.settings_file.read_text()
         await service.favour_model(MODEL, wanted=False)
-        assert '[ "anthropic/*",\n    "kimi-*", "openai/gpt-oss:20b"]' in house.settings_file.read_text()
+        assert '[ "anthropic/*",\n    "kimi-*", "openai/gpt-oss:20b"]' in harness.settings_file.read_text()
         await service.favour_model(MODEL, wanted=True)
-        assert root(house.settings_file)["enabledModels"] == [
+        assert root(harness.settings_file)["enabledModels"] == [
             "anthropic/*",
             "kimi-*",
             "openai/gpt-oss:20b",
@@ -81,26 +81,26 @@ async def test_patterns_and_other_providers_stay_as_they_are(house: House) -> No
         ]
 
 
-async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(house: House) -> None:
-    add(house.settings_file, enabledModels=["ollama-cloud/kimi-k2.6"])
-    add(project(house), enabledModels=[WHOLE], **{"pi-ollama": {"cloudUrl": f"{house.url}/other"}})
-    async with house.open() as service:
+async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(harness: Harness) -> None:
+    add(harness.settings_file, enabledModels=["ollama-cloud/kimi-k2.6"])
+    add(project(harness), enabledModels=[WHOLE], **{"pi-ollama": {"cloudUrl": f"{harness.url}/other"}})
+    async with harness.open() as service:
         await service.trust_project(trusted=False)
         assert await favourites(service) == [MODEL]
-        assert str(project(house)) in await service.favour_model("glm-5.2", wanted=True)
+        assert str(project(harness)) in await service.favour_model("glm-5.2", wanted=True)
         assert service.snapshot.settings.trust is None
-    assert root(project(house))["enabledModels"] == [WHOLE, "ollama-cloud/glm-5.2"]
-    assert root(house.settings_file)["enabledModels"] == ["ollama-cloud/kimi-k2.6"]
+    assert root(project(harness))["enabledModels"] == [WHOLE, "ollama-cloud/glm-5.2"]
+    assert root(harness.settings_file)["enabledModels"] == ["ollama-cloud/kimi-k2.6"]
 
 
 @pytest.mark.parametrize("wrong", ["gpt-oss:20b", {"a": 1}, 5])
-async def test_what_is_no_list_is_told_and_not_touched(house: House, wrong: object) -> None:
-    add(house.settings_file, enabledModels=wrong)
-    async with house.open() as service:
+async def test_what_is_no_list_is_told_and_not_touched(harness: Harness, wrong: object) -> None:
+    add(harness.settings_file, enabledModels=wrong)
+    async with harness.open() as service:
         assert any("enabledModels is ignored" in problem for problem in service.snapshot.settings.problems)
         with pytest.raises(SettingsError, match="must be a list; nothing was changed"):
             await service.favour_model(MODEL, wanted=True)
-    assert root(house.settings_file)["enabledModels"] == wrong
+    assert root(harness.settings_file)["enabledModels"] == wrong
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ async def test_what_is_no_list_is_told_and_not_touched(house: House, wrong: obje
     ],
 )
 async def test_a_value_is_written_holds_at_once_and_goes_back(
-    house: House, name: str, text: str, written: object
+    harness: Harness, name: str, text: str, written: object
 ) -> None:
-    before = root(house.settings_file)["okr-tui"]
+    before = root(harness.settings_file)["okr-tui"]
     group, _, member = name.partition(".")
-    async with house.open() as service:
+    async with harness.open() as service:
         said = await service.change_setting(name, f" {text} ")
-        assert said == f"{name} is {text} now, saved in {house.settings_file}"
-        now = root(house.settings_file)["okr-tui"][group]
+        assert said == f"{name} is {text} now, saved in {harness.settings_file}"
+        now = root(harness.settings_file)["okr-tui"][group]
         assert (now[member] if member else now) == written
         assert line(service, name).origin.startswith("global")
         assert line(service, name).editable
         said = await service.change_setting(name, None)
         assert "again (default)" in said or "not set any more" in said
-    after = root(house.settings_file)["okr-tui"]
+    after = root(harness.settings_file)["okr-tui"]
     assert {key: value for key, value in after.items() if value != {}} == before
 
 
@@ -149,28 +149,30 @@ async def test_a_value_is_written_holds_at_once_and_goes_back(
         ("chat.mcpServers", "{}", "cannot be changed here"),
     ],
 )
-async def test_a_wrong_value_is_refused_in_one_line(house: House, name: str, text: str, refusal: str) -> None:
-    before = house.settings_file.read_bytes()
-    async with house.open() as service:
+async def test_a_wrong_value_is_refused_in_one_line(
+    harness: Harness, name: str, text: str, refusal: str
+) -> None:
+    before = harness.settings_file.read_bytes()
+    async with harness.open() as service:
         with pytest.raises(SettingsError) as caught:
             await service.change_setting(name, text)
     assert refusal in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert house.settings_file.read_bytes() == before
+    assert harness.settings_file.read_bytes() == before
 
 
-async def test_what_a_project_decides_is_changed_there(house: House) -> None:
-    add(project(house), **{"okr-tui": {"strategy": "drain", "policy": {"sends": 4}}})
-    async with house.open() as service:
-        assert str(project(house)) in await service.change_setting("strategy", "pinned")
-        assert str(project(house)) in await service.change_setting("policy.sends", "6")
+async def test_what_a_project_decides_is_changed_there(harness: Harness) -> None:
+    add(project(harness), **{"okr-tui": {"strategy": "drain", "policy": {"sends": 4}}})
+    async with harness.open() as service:
+        assert str(project(harness)) in await service.change_setting("strategy", "pinned")
+        assert str(project(harness)) in await service.change_setting("policy.sends", "6")
         assert service.configuration.policy.sends == 6
         assert "strategy is sticky again" in await service.change_setting("strategy", None)
-    assert root(project(house))["okr-tui"] == {"policy": {"sends": 6}}
+    assert root(project(harness))["okr-tui"] == {"policy": {"sends": 6}}
 
 
-async def test_every_number_of_the_policy_has_a_line(house: House) -> None:
-    async with house.open() as service:
+async def test_every_number_of_the_policy_has_a_line(harness: Harness) -> None:
+    async with harness.open() as service:
         sends = line(service, "policy.sends")
         assert (sends.value, sends.origin, sends.editable, sends.locked) == ("5", "default", True, "")
         assert line(service, "gateway.port").value == "11435"

@@ -56,7 +56,7 @@ FILES = {
 }
 
 
-class House:
+class ModelsFile:
     """A folder of pi's, and ours where changes are remembered."""
 
     def __init__(self, folder: Path, text: str | None) -> None:
@@ -84,39 +84,39 @@ class House:
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 def test_it_is_written_refreshed_and_undone(tmp_path: Path, text: str | None) -> None:
-    house = House(tmp_path, text)
-    others = dict(house.providers) if text and "{" in text and "providers" in text else {}
+    models = ModelsFile(tmp_path, text)
+    others = dict(models.providers) if text and "{" in text and "providers" in text else {}
     if PROVIDER in others:
         others[ASIDE] = others.pop(PROVIDER)
-    done = house.write()
+    done = models.write()
     assert (done.changed, done.kept, done.moved) == (True, True, ASIDE if ASIDE in others else None)
-    assert house.providers == {**others, PROVIDER: OURS}
-    assert house.write(LATER).changed
-    assert house.providers == {**others, PROVIDER: LATER}
-    undone = house.undo()
+    assert models.providers == {**others, PROVIDER: OURS}
+    assert models.write(LATER).changed
+    assert models.providers == {**others, PROVIDER: LATER}
+    undone = models.undo()
     assert undone
     assert (undone.changed, undone.gone, undone.restored) == (True, text is None, ASIDE in others)
-    assert house.raw == house.before
-    assert house.undo() is None
+    assert models.raw == models.before
+    assert models.undo() is None
 
 
 @pytest.mark.parametrize("text", [PRINTED, FILES["Windows"]])
 def test_comments_are_where_they_were(tmp_path: Path, text: str) -> None:
-    house = House(tmp_path, text)
-    house.write()
-    assert house.raw
-    lines = house.raw.decode().splitlines()
+    models = ModelsFile(tmp_path, text)
+    models.write()
+    assert models.raw
+    lines = models.raw.decode().splitlines()
     for line in text.splitlines():
         if "//" in line:
             assert line in lines
 
 
 def test_what_is_up_to_date_is_not_written(tmp_path: Path) -> None:
-    house = House(tmp_path, PRINTED)
-    house.write()
-    status = house.path.stat()
-    assert not house.write(dict(reversed(OURS.items()))).changed
-    assert house.path.stat() == status
+    models = ModelsFile(tmp_path, PRINTED)
+    models.write()
+    status = models.path.stat()
+    assert not models.write(dict(reversed(OURS.items()))).changed
+    assert models.path.stat() == status
 
 
 LAID_OUT = st.tuples(st.dictionaries(NAMES, VALUES, max_size=3), LAYOUTS, st.booleans())
@@ -135,91 +135,91 @@ def test_any_file_comes_back_byte_by_byte(
         text = '{"providers":' + with_comments[0] + "\n}"
     else:
         text = laid_out({"providers": {**providers, **({PROVIDER: 1} if named else {})}, "z": 1}, layout)
-    house = House(tmp_path, text)
-    house.write()
-    house.write(LATER)
-    assert house.providers[PROVIDER] == LATER
-    house.undo()
-    assert house.raw == house.before
+    models = ModelsFile(tmp_path, text)
+    models.write()
+    models.write(LATER)
+    assert models.providers[PROVIDER] == LATER
+    models.undo()
+    assert models.raw == models.before
 
 
 def test_what_was_edited_around_it_stays(tmp_path: Path) -> None:
-    house = House(tmp_path, PRINTED)
-    house.write()
-    text = house.path.read_text()
-    house.path.write_text(
+    models = ModelsFile(tmp_path, PRINTED)
+    models.write()
+    text = models.path.read_text()
+    models.path.write_text(
         text.replace('    // "old"', '    "new": {}, // "old"').replace("// mine", "// our")
     )
-    done = house.undo()
+    done = models.undo()
     assert done
     assert done.changed
-    assert set(house.providers) == {"home", "new"}
-    assert '"new": {}, // "old"' in house.path.read_text()
-    assert "// our" in house.path.read_text()
-    assert "end of home" in house.path.read_text()
+    assert set(models.providers) == {"home", "new"}
+    assert '"new": {}, // "old"' in models.path.read_text()
+    assert "// our" in models.path.read_text()
+    assert "end of home" in models.path.read_text()
 
 
 def test_a_file_made_for_it_stays_when_more_is_in_it(tmp_path: Path) -> None:
-    house = House(tmp_path, None)
-    house.write()
-    root = read(house.path).root
-    house.path.write_text(json.dumps({**root, "providers": {**house.providers, "mine": {}}}))
-    done = house.undo()
+    models = ModelsFile(tmp_path, None)
+    models.write()
+    root = read(models.path).root
+    models.path.write_text(json.dumps({**root, "providers": {**models.providers, "mine": {}}}))
+    done = models.undo()
     assert done
     assert not done.gone
-    assert house.providers == {"mine": {}}
+    assert models.providers == {"mine": {}}
 
 
 def test_a_provider_edited_by_hand_is_not_lost(tmp_path: Path) -> None:
-    house = House(tmp_path, FILES["that alone"])
-    house.write()
+    models = ModelsFile(tmp_path, FILES["that alone"])
+    models.write()
     edited = {**OURS, "name": "My pool"}
-    house.path.write_text(json.dumps({"providers": {**house.providers, PROVIDER: edited}}, indent=2))
-    raw = house.raw
+    models.path.write_text(json.dumps({"providers": {**models.providers, PROVIDER: edited}}, indent=2))
+    raw = models.raw
     with pytest.raises(SettingsError, match="was edited since") as caught:
-        house.undo()
-    assert str(caught.value).startswith(f"{house.path}:7:")
-    assert house.raw == raw
-    assert house.write().moved == f"{ASIDE}-2"
-    assert house.providers == {ASIDE: THEIRS, f"{ASIDE}-2": edited, PROVIDER: OURS}
-    house.undo()
-    assert house.raw == raw
+        models.undo()
+    assert str(caught.value).startswith(f"{models.path}:7:")
+    assert models.raw == raw
+    assert models.write().moved == f"{ASIDE}-2"
+    assert models.providers == {ASIDE: THEIRS, f"{ASIDE}-2": edited, PROVIDER: OURS}
+    models.undo()
+    assert models.raw == raw
 
 
 def test_a_provider_taken_out_by_hand(tmp_path: Path) -> None:
-    house = House(tmp_path, FILES["that alone"])
-    house.write()
-    house.path.write_text(json.dumps({"providers": {ASIDE: THEIRS}}))
-    done = house.undo()
+    models = ModelsFile(tmp_path, FILES["that alone"])
+    models.write()
+    models.path.write_text(json.dumps({"providers": {ASIDE: THEIRS}}))
+    done = models.undo()
     assert done
     assert done.restored
-    assert house.raw == house.before
-    house.write()
-    house.path.write_text("{}")
-    done = house.undo()
+    assert models.raw == models.before
+    models.write()
+    models.path.write_text("{}")
+    done = models.undo()
     assert done
-    assert (done.changed, house.raw) == (False, b"{}")
+    assert (done.changed, models.raw) == (False, b"{}")
 
 
 def test_a_key_of_the_earlier_provider_is_in_no_other_file(tmp_path: Path) -> None:
-    house = House(tmp_path, FILES["a provider of the name"])
-    house.write()
-    (memory,) = house.state.iterdir()
+    models = ModelsFile(tmp_path, FILES["a provider of the name"])
+    models.write()
+    (memory,) = models.state.iterdir()
     assert SECRET not in memory.read_text()
     assert stat.S_IMODE(memory.stat().st_mode) == 0o600
-    assert SECRET in house.path.read_text()
+    assert SECRET in models.path.read_text()
 
 
 def test_each_file_is_undone_by_itself(tmp_path: Path) -> None:
-    house, other = House(tmp_path, PRINTED), House(tmp_path, PRINTED)
+    models, other = ModelsFile(tmp_path, PRINTED), ModelsFile(tmp_path, PRINTED)
     other.path = tmp_path / "other" / "models.json"
-    house.write()
+    models.write()
     other.write()
     other.undo()
     assert not other.path.exists()
-    assert PROVIDER in house.providers
-    house.undo()
-    assert house.raw == house.before
+    assert PROVIDER in models.providers
+    models.undo()
+    assert models.raw == models.before
 
 
 @pytest.mark.parametrize(
@@ -234,49 +234,49 @@ def test_each_file_is_undone_by_itself(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_edited_faithfully_is_left_alone(tmp_path: Path, text: str, place: str) -> None:
-    house = House(tmp_path, text)
+    models = ModelsFile(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
-        house.write()
-    assert str(caught.value).startswith(f"{house.path}{place}")
-    assert house.raw == house.before
-    assert os.listdir(house.path.parent) == ["models.json"]
-    assert house.undo() is None
+        models.write()
+    assert str(caught.value).startswith(f"{models.path}{place}")
+    assert models.raw == models.before
+    assert os.listdir(models.path.parent) == ["models.json"]
+    assert models.undo() is None
 
 
 def test_a_read_only_file_is_left_alone(tmp_path: Path) -> None:
-    house = House(tmp_path, PRINTED)
-    house.path.chmod(0o400)
+    models = ModelsFile(tmp_path, PRINTED)
+    models.path.chmod(0o400)
     with pytest.raises(SettingsError, match="read-only"):
-        house.write()
-    assert house.raw == house.before
+        models.write()
+    assert models.raw == models.before
 
 
 def test_a_link_stays_one_and_a_new_file_is_private(tmp_path: Path) -> None:
-    house = House(tmp_path, None)
-    house.write()
-    assert stat.S_IMODE(house.path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(house.path.parent.stat().st_mode) == 0o700
-    house.undo()
+    models = ModelsFile(tmp_path, None)
+    models.write()
+    assert stat.S_IMODE(models.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(models.path.parent.stat().st_mode) == 0o700
+    models.undo()
     real = tmp_path / "dotfiles.json"
     real.write_text(PRINTED)
-    house.path.symlink_to(real)
-    house.write()
-    assert house.path.is_symlink()
+    models.path.symlink_to(real)
+    models.write()
+    assert models.path.is_symlink()
     assert PROVIDER in real.read_text()
-    house.undo()
-    assert (house.path.is_symlink(), real.read_text()) == (True, PRINTED)
+    models.undo()
+    assert (models.path.is_symlink(), real.read_text()) == (True, PRINTED)
 
 
 def test_many_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
-    house = House(tmp_path, FILES["a provider of the name"])
+    models = ModelsFile(tmp_path, FILES["a provider of the name"])
     versions = [{**OURS, "models": [{"id": str(number)}]} for number in range(8)]
     with ThreadPoolExecutor(len(versions)) as pool:
-        done = list(pool.map(house.write, versions))
+        done = list(pool.map(models.write, versions))
     assert [outcome.moved for outcome in done if outcome.moved] == [ASIDE]
-    assert house.providers[PROVIDER] in versions
-    assert set(house.providers) == {"a", "b", ASIDE, PROVIDER}
-    house.undo()
-    assert house.raw == house.before
+    assert models.providers[PROVIDER] in versions
+    assert set(models.providers) == {"a", "b", ASIDE, PROVIDER}
+    models.undo()
+    assert models.raw == models.before
 
 
 @pytest.mark.parametrize("text", [PRINTED, FILES["that alone"], None])
@@ -284,52 +284,52 @@ def test_many_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
 def test_a_death_before_the_rename_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, turn: str
 ) -> None:
-    house = House(tmp_path, text)
+    models = ModelsFile(tmp_path, text)
     if turn != "write":
-        house.write()
-    raw, verify = house.raw, Lock.verify
+        models.write()
+    raw, verify = models.raw, Lock.verify
 
     class KilledError(BaseException):
         pass
 
     def killed(lock: Lock) -> None:
-        if (house.path.parent / "models.json.lock").exists():
+        if (models.path.parent / "models.json.lock").exists():
             raise KilledError
         verify(lock)
 
     with monkeypatch.context() as patch:
         patch.setattr(Lock, "verify", killed)
         with pytest.raises(KilledError):
-            _ = house.undo() if turn == "undo" else house.write(LATER)
-    assert house.raw == raw
-    house.write(LATER)
-    assert house.providers[PROVIDER] == LATER
-    house.undo()
-    assert house.raw == house.before
+            _ = models.undo() if turn == "undo" else models.write(LATER)
+    assert models.raw == raw
+    models.write(LATER)
+    assert models.providers[PROVIDER] == LATER
+    models.undo()
+    assert models.raw == models.before
 
 
 def test_damaged_memory_is_named(tmp_path: Path) -> None:
-    house = House(tmp_path, PRINTED)
-    house.write()
-    raw = house.raw
-    (memory,) = house.state.iterdir()
-    memory.write_text(json.dumps({"files": {str(house.path): {"written": 1}}}))
-    for turn in (house.write, house.undo):
+    models = ModelsFile(tmp_path, PRINTED)
+    models.write()
+    raw = models.raw
+    (memory,) = models.state.iterdir()
+    memory.write_text(json.dumps({"files": {str(models.path): {"written": 1}}}))
+    for turn in (models.write, models.undo):
         with pytest.raises(SettingsError, match="damaged") as caught:
             turn()
         assert str(memory) in str(caught.value)
-    assert house.raw == raw
+    assert models.raw == raw
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 def test_javascript_reads_the_same(tmp_path: Path, text: str | None) -> None:
-    house = House(tmp_path, text)
-    house.write()
+    models = ModelsFile(tmp_path, text)
+    models.write()
     reader = ["node", str(Path(__file__).with_name("pi_reader.mjs"))]
-    with house.path.open("rb") as file:
+    with models.path.open("rb") as file:
         done = subprocess.run(reader, stdin=file, capture_output=True, check=True)
-    assert json.loads(done.stdout) == read(house.path, commented=True).root
+    assert json.loads(done.stdout) == read(models.path, commented=True).root
 
 
 def test_it_stands_beside_the_settings(tmp_path: Path) -> None:

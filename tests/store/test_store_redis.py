@@ -17,7 +17,7 @@ from okr_tui.domain.records import Record, Use
 from okr_tui.store.base import LogEntry
 from okr_tui.store.factory import open_store
 from okr_tui.store.redis import LAST, LOG, PAGE, RedisStore
-from tests.house import House, ask, until
+from tests.harness import Harness, ask, wait_for
 from tests.redis_server import RedisServer
 
 
@@ -221,17 +221,17 @@ async def test_without_the_redis_package_the_error_names_the_extra(monkeypatch: 
         await open_store("redis://localhost")
 
 
-async def test_two_keyrings_over_one_server_agree(house: House, redis_url: str) -> None:
-    house.environment["OKR_TUI_STORE"] = redis_url
-    await house.fault("session", account="amber")
-    async with house.open() as first, house.open(watching=True) as second:
+async def test_two_keyrings_over_one_server_agree(harness: Harness, redis_url: str) -> None:
+    harness.environment["OKR_TUI_STORE"] = redis_url
+    await harness.fault("session", account="amber")
+    async with harness.open() as first, harness.open(watching=True) as second:
         await ask(first)
-        seen = await until(second, lambda snapshot: snapshot.pool.keys[0].state is State.SPENT)
+        seen = await wait_for(second, lambda snapshot: snapshot.pool.keys[0].state is State.SPENT)
         assert seen.pool.active == first.snapshot.pool.active
         await first.reset_key(1)
-        await until(second, lambda snapshot: snapshot.pool.keys[0].verdict.eligible)
+        await wait_for(second, lambda snapshot: snapshot.pool.keys[0].verdict.eligible)
         await first.refresh_models()
-    async with house.open() as third:
+    async with harness.open() as third:
         assert third.pool.store.name == redis_url
         assert third.pool.state == second.pool.state
         assert third.snapshot.models.rows

@@ -1,4 +1,4 @@
-"""A home with settings and a log, a simulated cloud, and a clock that stands still until told."""
+"""The test harness: a user's settings and log, a simulated cloud, and a clock that a test moves."""
 
 import asyncio
 import heapq
@@ -24,11 +24,11 @@ from okr_tui.settings.layers import Sources
 
 START = 1_793_000_000.0
 MODEL = "gpt-oss:20b"
-QUICK = {"retry_same": [0, 0], "confirm_after": [1, 1], "spent_jitter": [30, 30], "ramp_step": 0}
+FAST_POLICY = {"retry_same": [0, 0], "confirm_after": [1, 1], "spent_jitter": [30, 30], "ramp_step": 0}
 
 
 class ManualClock:
-    """Time that passes only by `advance`."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, now: float = START) -> None:
         self._now = now
@@ -36,11 +36,11 @@ class ManualClock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def time(self) -> float:
-        """See Clock."""
+        """Return the epoch seconds it stands at."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """See Clock. Sleeping no time at all only lets others run."""
+        """Wait until the clock was advanced that far; no seconds only let others run."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -50,11 +50,11 @@ class ManualClock:
 
     @property
     def sleeping(self) -> int:
-        """How many wait for time to pass."""
+        """The number of tasks that sleep on this clock."""
         return sum(not woken.done() for _, _, woken in self._sleepers)
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass and those who slept so long wake."""
+        """Move the clock forward and wake who slept until then."""
         self._now += seconds
         while self._sleepers and self._sleepers[0][0] <= self._now:
             _, _, woken = heapq.heappop(self._sleepers)
@@ -64,8 +64,8 @@ class ManualClock:
 
 
 @dataclass
-class House:
-    """Everything one user has."""
+class Harness:
+    """One user's settings, log, cloud and clock."""
 
     home: Path
     url: str
@@ -76,7 +76,7 @@ class House:
 
     @property
     def settings_file(self) -> Path:
-        """The global settings."""
+        """The global settings file."""
         return self.home / "settings.json"
 
     def write_settings(self, *, policy: Mapping[str, object] | None = None, **section: object) -> None:
@@ -85,62 +85,67 @@ class House:
         document = {
             "theme": "kept",
             "pi-ollama": {"cloudUrl": self.url, "apiKeys": keys, "activeKeyIndex": 0, **section},
-            "okr-tui": {"store": f"sqlite:{self.home / 'log.db'}", "policy": {**QUICK, **(policy or {})}},
+            "okr-tui": {
+                "store": f"sqlite:{self.home / 'log.db'}",
+                "policy": {**FAST_POLICY, **(policy or {})},
+            },
         }
         self.settings_file.write_text(json.dumps(document, indent=2))
 
     def open(
         self, *, client: Client = "cli", watching: bool = False
     ) -> AbstractAsyncContextManager[PoolService]:
-        """The service of one process."""
+        """Open the pool service of one process."""
         sources = Sources(self.settings_file, self.home / "project", self.environment)
         return PoolService.open(sources, client=client, watching=watching, clock=self.clock)
 
     async def fault(self, fault: str, **order: object) -> None:
-        """Order a fault."""
+        """Make the simulated cloud fail as ordered."""
         (await self.control.post("/_demo/faults", json={"fault": fault, **order})).raise_for_status()
 
     async def change(self, account: str, **values: object) -> None:
-        """Change an account."""
+        """Change an account of the simulated cloud."""
         (await self.control.post(f"/_demo/accounts/{account}", json=values)).raise_for_status()
 
     async def sent(self, path: str = "/api/chat") -> list[int | None]:
-        """The places of the keys that requests to a path came with, in order."""
-        places = {fingerprint(text): place for place, (text, _) in enumerate(self.cloud.keys, 1)}
+        """Return the 1-based number of the key of every request the cloud received on a path."""
+        numbers = {fingerprint(text): number for number, (text, _) in enumerate(self.cloud.keys, 1)}
         received: list[dict[str, Any]] = (await self.control.get("/_demo/requests")).json()["requests"]
-        return [places.get(item["key"]) for item in received if item["path"] == path]
+        return [numbers.get(item["key"]) for item in received if item["path"] == path]
 
 
 @asynccontextmanager
-async def living(home: Path, scenario: str = "calm", **changes: object) -> AsyncGenerator[House, None]:
-    """A house on a cloud in that scenario."""
+async def open_harness(
+    home: Path, scenario: str = "calm", **changes: object
+) -> AsyncGenerator[Harness, None]:
+    """Serve the cloud of a scenario and write settings for it; `changes` go to `write_settings`."""
     clock = ManualClock()
     cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock.time, pace=0)
     async with serve(cloud) as url, httpx.AsyncClient(base_url=url) as control:
-        house = House(home, url, cloud, clock, control)
-        house.write_settings(**changes)  # type: ignore[arg-type]
-        yield house
+        harness = Harness(home, url, cloud, clock, control)
+        harness.write_settings(**changes)  # type: ignore[arg-type]
+        yield harness
 
 
 async def ask(
     service: PoolService, text: str = "Why is the sky blue?", conversation: str = "one"
 ) -> Finished:
-    """Ask and hear the whole answer."""
-    events = [event async for event in asking(service, text, conversation)]
+    """Ask, and return how the whole answer ended."""
+    events = [event async for event in stream_answer(service, text, conversation)]
     assert any(isinstance(event, Delta) for event in events)
     assert isinstance(events[-1], Finished)
     return events[-1]
 
 
-def asking(
+def stream_answer(
     service: PoolService, text: str = "Hello", conversation: str = "one"
 ) -> AsyncGenerator[ChatEvent, None]:
-    """Ask and hear the answer piece by piece."""
+    """Ask, and stream the events of the answer."""
     return PoolClient(service).chat(MODEL, [Message("user", text)], conversation=conversation)
 
 
-async def until(service: PoolService, condition: Callable[[Snapshot], bool]) -> Snapshot:
-    """The first snapshot that meets a condition."""
+async def wait_for(service: PoolService, condition: Callable[[Snapshot], bool]) -> Snapshot:
+    """Return the first snapshot that meets a condition, within ten seconds."""
     async with asyncio.timeout(10):
         async for snapshot in service.snapshots():
             if condition(snapshot):
