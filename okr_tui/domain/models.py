@@ -127,6 +127,7 @@ def bare_name(model: str) -> str:
 
 LEVELS: Final = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
 PATTERN: Final = re.compile(r"\*\*|[*?]|\[[^\]/]+\]")
+RANGE: Final = re.compile(r"(.)-(.)|.", re.DOTALL)
 
 
 def is_favourite(entries: Sequence[str], model: str) -> bool:
@@ -195,9 +196,8 @@ def _part(wildcard: str) -> str:
             return "[^/]"
     letters = wildcard[1:-1]
     inverse = letters[0] in "!^" and len(letters) > 1
-    escaped = re.sub(r"([\\^\[\]&~|])", r"\\\1", letters[inverse:])
-    try:
-        re.compile(f"[{escaped}]")
-    except re.error:
+    parts = [(found[1] or found[0], found[2] or found[0]) for found in RANGE.finditer(letters[inverse:])]
+    if any(first > last for first, last in parts):
         return re.escape(wildcard)  # a range that runs backwards
-    return f"[{'^' if inverse else ''}{escaped}]"
+    ranges = "".join(f"{re.escape(first)}-{re.escape(last)}" for first, last in parts)
+    return f"[{'^' if inverse else ''}{ranges}]"

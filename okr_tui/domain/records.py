@@ -3,9 +3,8 @@
 Times are epoch seconds. Keys appear by fingerprint only; accounts by the identifier the cloud gives.
 """
 
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.quota import Balance
@@ -14,32 +13,30 @@ Client = Literal["dashboard", "cli", "gateway", "probe"]
 Outcome = Literal["ok", "fault", "cancelled"]
 
 
-class Fact(BaseModel):
-    """What every record has: when it became known."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    at: float
-
-
-class Command(Fact):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
     """What a person or their settings asked for, and through which client; None in older logs."""
 
+    at: float
     client: Client | None = None
 
 
-class Trial(Fact):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
     """A block ran out and one request goes out to see; others wait for it, in every process."""
 
+    at: float
     kind: Literal["trial"] = "trial"
     fingerprint: str
     owner: str = ""
     """Names the request; when several begin at once, the first in the log has the trial."""
 
 
-class Attempt(Fact):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
     """One request sent with one key, and how it ended."""
 
+    at: float
     kind: Literal["attempt"] = "attempt"
     started: float
     client: Client
@@ -57,18 +54,22 @@ class Attempt(Fact):
     """Requests this process had under way on the account, this one included."""
 
 
-class BalanceRead(Fact):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceRead:
     """A reading of an account's quota, made with the key of that fingerprint."""
 
+    at: float
     kind: Literal["balance"] = "balance"
     started: float
     fingerprint: str
     balance: Balance
 
 
-class IdentityRead(Fact):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityRead:
     """Which account a key belongs to, and its plan."""
 
+    at: float
     kind: Literal["identity"] = "identity"
     started: float
     fingerprint: str
@@ -76,6 +77,7 @@ class IdentityRead(Fact):
     plan: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Use(Command):
     """A person chose the preferred key."""
 
@@ -83,6 +85,7 @@ class Use(Command):
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reset(Command):
     """A person declared a key healthy: everything older than this is forgotten, in every process."""
 
@@ -90,6 +93,7 @@ class Reset(Command):
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enabled(Command):
     """A person put a key back into the pool."""
 
@@ -97,6 +101,7 @@ class Enabled(Command):
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disabled(Command):
     """A person took a key out of the pool."""
 
@@ -104,6 +109,7 @@ class Disabled(Command):
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsRead(Command):
     """Settings were read again: how many keys there are now, and what is wrong."""
 
@@ -114,12 +120,14 @@ class SettingsRead(Command):
 
     def says_the_same(self, other: "SettingsRead") -> bool:
         """Whether only time and client differ: several processes read the same files."""
-        return self.model_copy(update={"at": other.at, "client": other.client}) == other
+        return replace(self, at=other.at, client=other.client) == other
 
 
-class ModelsRead(Fact):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsRead:
     """The model list was refreshed, or could not be."""
 
+    at: float
     kind: Literal["models"] = "models"
     count: int
     added: tuple[str, ...] = ()
@@ -127,7 +135,7 @@ class ModelsRead(Fact):
     error: str | None = None
 
 
-Record = Annotated[
+Record = (
     Attempt
     | BalanceRead
     | IdentityRead
@@ -137,18 +145,6 @@ Record = Annotated[
     | Disabled
     | SettingsRead
     | ModelsRead
-    | Trial,
-    Field(discriminator="kind"),
-]
-
-_adapter: TypeAdapter[Record] = TypeAdapter(Record, config=ConfigDict(defer_build=True))
-
-
-def encode(record: Record) -> str:
-    """The record as one line of JSON."""
-    return record.model_dump_json(exclude_none=True)
-
-
-def decode(text: str) -> Record:
-    """A record from its JSON; raises pydantic.ValidationError when it is none of ours."""
-    return _adapter.validate_json(text)
+    | Trial
+)
+"""Any record; `kind` tells them apart."""

@@ -235,7 +235,7 @@ class Dispatcher:
             in_flight=in_flight,
         )
         if exchange.fault and not exchange.committed:
-            record = record.model_copy(update={"next_fingerprint": self._following(progress, record)})
+            record = replace(record, next_fingerprint=self._following(progress, record))
         await self._pool.note(record, hurried=record.fault is not None)
 
     def _following(self, progress: Progress, record: Attempt) -> str | None:

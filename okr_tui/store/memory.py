@@ -5,8 +5,9 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from operator import attrgetter
 
-from okr_tui.domain.records import Record, encode
+from okr_tui.domain.records import Record
 from okr_tui.store.base import LogEntry
+from okr_tui.store.encoding import encode
 
 
 class MemoryStore:

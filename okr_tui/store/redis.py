@@ -16,8 +16,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from okr_tui.domain.errors import StoreError
-from okr_tui.domain.records import Record, decode, encode
+from okr_tui.domain.records import Record
 from okr_tui.store.base import LogEntry
+from okr_tui.store.encoding import decode, encode
 
 
 def public_name(url: str) -> str:

@@ -14,8 +14,9 @@ import aiosqlite
 from pydantic import ValidationError
 
 from okr_tui.domain.errors import StoreError
-from okr_tui.domain.records import Record, decode, encode
+from okr_tui.domain.records import Record
 from okr_tui.store.base import LogEntry
+from okr_tui.store.encoding import decode, encode
 from okr_tui.store.file_locks import exclusive_create, make_private
 
 SCHEMA = """

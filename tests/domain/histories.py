@@ -1,5 +1,7 @@
 """Random histories: any record, in any order, about few keys, accounts and models so that they meet."""
 
+from typing import get_args
+
 from hypothesis import strategies as st
 
 from okr_tui.domain.faults import Fault, FaultKind, Scope
@@ -7,10 +9,12 @@ from okr_tui.domain.quota import Balance, Credits, Window
 from okr_tui.domain.records import (
     Attempt,
     BalanceRead,
+    Client,
     Disabled,
     Enabled,
     IdentityRead,
     ModelsRead,
+    Outcome,
     Record,
     Reset,
     SettingsRead,
@@ -33,7 +37,7 @@ DOLLARS = st.floats(-5, 100)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 WINDOW_NAMES = st.sampled_from([None, "session", "hourly", "weekly", "monthly", "credits"])
 KINDS = st.sampled_from(list(FaultKind))
-CLIENTS = st.sampled_from(["dashboard", "cli", "gateway", "probe"])
+CLIENTS = st.sampled_from(get_args(Client))
 PATHS = st.sampled_from(["/api/chat", "/api/embed", "/api/me", "/api/tags"])
 COUNTS = st.none() | st.integers(1, 4)
 
@@ -53,7 +57,7 @@ CREDITS = st.builds(Credits, DOLLARS, st.none() | DOLLARS, st.none() | DOLLARS, 
 BALANCES = st.builds(
     Balance, st.lists(WINDOWS, max_size=2).map(tuple), st.none() | CREDITS, understood=st.booleans()
 )
-OUTCOMES = st.sampled_from(["ok", "fault", "fault", "fault", "cancelled"])
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(("ok", "fault", "fault", "fault", "cancelled"))
 
 
 @st.composite

@@ -1,7 +1,7 @@
 """Which models pi's patterns name, and what may be taken out of them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from okr_tui.domain.models import following, is_favourite, names, others, own_entries
@@ -57,6 +57,8 @@ def test_no_text_breaks_the_patterns(entry: str, model: str) -> None:
     names(entry, model)
 
 
+@example("[:--]")
+@example("[a-]")
 @given(st.text(alphabet="ab*?[]-!^\\&~|:/", max_size=20))
 def test_no_pattern_breaks(entry: str) -> None:
     assert isinstance(names(entry, "a-b"), bool)

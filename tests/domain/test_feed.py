@@ -1,5 +1,7 @@
 """The live feed: one line per record that a person wants to see, and lines for what time alone brings."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
@@ -44,9 +46,8 @@ def text(record: Record, before: PoolState | None = None) -> str:
 
 
 def test_quota_fault_names_key_window_return_and_successor() -> None:
-    record = failed(
-        FaultKind.SPENT, window="weekly", status=429, text="you have reached your weekly usage limit"
-    ).model_copy(update={"next_fingerprint": C})
+    text = "you have reached your weekly usage limit"
+    record = replace(failed(FaultKind.SPENT, window="weekly", status=429, text=text), next_fingerprint=C)
     found = line(record)
     assert found is not None
     assert found.text == "#1 week spent, back Mon 00:00 UTC → #3"
@@ -67,7 +68,7 @@ def test_fault_that_blocks_nothing_is_a_warning() -> None:
 
 
 def test_success_is_quiet() -> None:
-    record = went_well().model_copy(update={"output_tokens": 50, "duration_ms": 2010})
+    record = replace(went_well(), output_tokens=50, duration_ms=2010)
     found = line(record)
     assert found is not None
     assert (found.tone, found.text, found.detail) == ("quiet", f"#1 {MODEL} ok", "cli · 50 tokens, 2.0 s")
@@ -77,7 +78,7 @@ def test_success_is_quiet() -> None:
     "record",
     [
         went_well(client="probe"),
-        failed(FaultKind.TRANSIENT).model_copy(update={"outcome": "cancelled", "fault": None}),
+        replace(failed(FaultKind.TRANSIENT), outcome="cancelled", fault=None),
         reading(NOW, windows(5)),
         belongs(A, "amber"),
         trial(NOW),

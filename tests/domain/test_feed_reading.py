@@ -1,5 +1,8 @@
 """The feed as it is read: filtered, grouped, in windows that move along the log, record by record."""
 
+from dataclasses import replace
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,9 +23,9 @@ def told(*records: Record) -> list[Entry]:
     return [line for _, line in history(logged, PoolState(), POOL, POLICY) if line is not None]
 
 
-def spent(at: float = NOW, **more: object) -> Record:
+def spent(at: float = NOW, **more: Any) -> Record:
     fault = failed(FaultKind.SPENT, at, window="session", status=429, text="session usage limit")
-    return fault.model_copy(update={"next_fingerprint": C, **more})
+    return replace(fault, next_fingerprint=C, **more)
 
 
 def test_every_word_has_to_be_in_the_line() -> None:

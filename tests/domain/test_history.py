@@ -11,10 +11,11 @@ from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
 from okr_tui.domain.policy import STRATEGIES
-from okr_tui.domain.records import Record, Reset, decode, encode
+from okr_tui.domain.records import Record, Reset
 from okr_tui.domain.schedule import due
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import view
+from okr_tui.store.encoding import decode, encode
 from tests.domain.facts import KEYS, NOW, POLICY, A, B, C, chosen, failed, judged
 from tests.domain.histories import FINGERPRINTS, HISTORIES, KINDS, TIMES
 

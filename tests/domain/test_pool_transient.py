@@ -1,5 +1,7 @@
 """Passing faults: shaky keys, overloaded models, an outage of the whole cloud, and the sole account."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,7 +176,7 @@ def test_keys_of_one_account_are_a_sole_account(names: tuple[str, str]) -> None:
 
 
 def test_caller_that_went_away_is_no_fault() -> None:
-    gone_away = failed(TRANSIENT).model_copy(update={"outcome": "cancelled"})
+    gone_away = replace(failed(TRANSIENT), outcome="cancelled")
     state = after(*[gone_away] * 5)
     assert judged(state).eligible
     assert (state.key(A).faults, state.key(A).requests) == (0, 5)

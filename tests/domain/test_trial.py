@@ -1,10 +1,13 @@
 """When a block is over one request tries it, in the whole pool, and the others wait for it."""
 
+from dataclasses import replace
+
 import pytest
 
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
+from okr_tui.domain.records import Outcome
 from okr_tui.domain.state import Cause, PoolState
 from tests.domain.facts import (
     NOW,
@@ -73,10 +76,10 @@ def test_trial_that_fails_blocks_again() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "fault"])
-def test_trial_that_tells_nothing_lets_another_one_follow(outcome: str) -> None:
+def test_trial_that_tells_nothing_lets_another_one_follow(outcome: Outcome) -> None:
     state = after(SPENT)
     at = over(state)
-    ended = failed(FaultKind.REQUEST, at + 3, started=at).model_copy(update={"outcome": outcome})
+    ended = replace(failed(FaultKind.REQUEST, at + 3, started=at), outcome=outcome)
     assert judged(fold([trial(at), ended], POLICY, state), at + 3).trial
 
 
