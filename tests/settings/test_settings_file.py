@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import file as file_module
 from okr_tui.settings import lock as lock_module
-from okr_tui.settings.file import change, edit, read
+from okr_tui.settings.document import Document
+from okr_tui.settings.file import change, edit, read, rewrite
 from okr_tui.settings.lock import locked
 
 SECRET = "hidden-key-0123456789abcdef"
@@ -250,6 +251,26 @@ def test_a_lock_taken_over_is_neither_used_nor_released(path: Path) -> None:
         with pytest.raises(SettingsError, match="took over"):
             lock.verify()
     assert directory.exists()
+
+
+def test_a_lock_lost_while_the_change_is_made_leaves_the_file_as_it_was(path: Path) -> None:
+    path.write_text('{"s": {"n": 1}}')
+
+    def slow(document: Document) -> str:
+        if json.loads(document.text)["s"]["n"] == 2:
+            # Called again under the lock, since another wrote; one that took this long finds it broken.
+            directory = Path(f"{path}.lock")
+            directory.rmdir()
+            directory.mkdir()
+            age(directory, 1)
+        else:
+            path.write_text('{"s": {"n": 2}}')
+        return '{"s": {"n": 3}}'
+
+    with pytest.raises(SettingsError, match="took over the lock; nothing was written"):
+        rewrite(path, (("s", "n"),), slow)
+    assert path.read_text() == '{"s": {"n": 2}}'
+    assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.lock"]
 
 
 def test_the_lock_is_named_by_the_path_as_given(tmp_path: Path) -> None:
