@@ -10,14 +10,15 @@ from typing import Self
 import httpx
 
 from okr_tui import __version__
-from okr_tui.cloud.wire import Identity, read_identity, read_models, with_details
+from okr_tui.cloud.documents import Identity, read_balance, read_identity, read_models, with_details
+from okr_tui.cloud.errors import no_response, response_fault
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.errors import CloudError
-from okr_tui.domain.faults import BODY_LIMIT, Fault, classify, no_response
+from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
 from okr_tui.domain.models import Model
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.quota import Balance, read_balance
+from okr_tui.domain.quota import Balance
 
 AGENT = f"okr-tui/{__version__} (python {platform.python_version()})"
 HEADERS = {"user-agent": AGENT, "accept-encoding": "identity"}
@@ -157,13 +158,6 @@ class Cloud:
             return response.json()
         except ValueError:
             raise _error(f"{method} {path}", no_response("the answer is not JSON")) from None
-
-
-def response_fault(status: int, headers: Mapping[str, str], body: bytes, path: str) -> Fault | None:
-    """The fault in a response; a redirect is one too, since none is followed with a key."""
-    if 300 <= status < 400:
-        return no_response(f"HTTP {status}: the address redirects, check the cloud URL")
-    return classify(status, headers, body[:BODY_LIMIT] if status >= 400 else body, path)
 
 
 @functools.lru_cache(maxsize=64)

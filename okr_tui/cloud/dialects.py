@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from okr_tui.domain.faults import error_message
+from okr_tui.cloud.errors import error_message
 
 
 @dataclass(frozen=True, slots=True)

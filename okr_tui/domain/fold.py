@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 from zlib import crc32
 
-from okr_tui.domain.faults import Fault, FaultKind, Scope, is_public
+from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.policy import Policy, step
 from okr_tui.domain.quota import Balance, Sample, next_reset
 from okr_tui.domain.records import Attempt, BalanceRead, Disabled, Enabled, IdentityRead, Record, Reset, Trial
@@ -448,8 +448,6 @@ def _older(blocks: Mapping[Name, Block], started: float) -> dict[Name, Block]:
 
 
 def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
-    if is_public(record.path):
-        return state
     key = state.key(record.fingerprint)
     asked = record.client != "probe"
     if record.outcome == "ok" and not asked:

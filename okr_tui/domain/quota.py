@@ -1,15 +1,12 @@
-"""Quota: what `GET /api/balance` says of an account, when a window comes back, how fast it empties.
+"""Quota: how full an account is, when a window comes back, how fast it empties.
 
-Shapes: docs.ollama.com/api/balance. Accounts on older plans have a session and a weekly window in
+Accounts on older plans have a session and a weekly window in
 percent left; newer ones an allowance in dollars per period. A window that is absent or null means
 "no such limit", never "nothing left".
 """
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from okr_tui.domain.clocks import has_date
@@ -18,8 +15,6 @@ SESSION: Final = 18000
 HOUR: Final = 3600
 WEEK: Final = 604800
 FIRST_MONDAY: Final = 345600
-WINDOWS: Final = ("session", "weekly")
-FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
 def percent(value: float) -> float:
@@ -93,84 +88,6 @@ class Balance:
     def used_percent(self) -> float | None:
         """How full the tightest limit is, 0 to 100; purchased credit counts as room."""
         return 0.0 if self.purchased_usd > 0 else self.included_percent
-
-
-def read_balance(document: object) -> Balance:
-    """Read a balance document of any generation, and the older `limits` shape; never raises."""
-    if not isinstance(document, dict):
-        return Balance(understood=False)
-    if isinstance(document.get("limits"), dict):
-        return Balance(tuple(_old_windows(document["limits"])))
-    included, purchased = document.get("included"), document.get("purchased")
-    bought = _number(purchased.get("balance_usd")) if isinstance(purchased, dict) else None
-    if included is None and bought is not None:
-        included = {}
-    if not isinstance(included, dict):
-        return Balance(understood=False)
-    windows = tuple(_windows(included))
-    balance = _number(included.get("balance_usd"))
-    dollars = None
-    if balance is not None or bought:
-        period = included.get("period")
-        until = parse_time(period.get("until")) if isinstance(period, dict) else None
-        dollars = Credits(balance or 0.0, _number(included.get("allowance_usd")), bought, until)
-    return Balance(windows, dollars, understood=_understood(included, windows, balance))
-
-
-def _understood(included: Mapping[str, object], windows: Sequence[Window], balance: float | None) -> bool:
-    """Whether the plan's part has a known shape: readable windows, dollars, or nothing at all."""
-    present = [included[name] for name in WINDOWS if included.get(name) is not None]
-    if not all(isinstance(window, dict) and _readable(window) for window in present):
-        return False
-    return bool(windows) or balance is not None or not set(included) - set(WINDOWS)
-
-
-def _readable(window: Mapping[str, object]) -> bool:
-    left = window.get("remaining_percent", "absent")
-    return left is None or _number(left) is not None
-
-
-def _windows(included: Mapping[str, object]) -> Sequence[Window]:
-    found = []
-    for name in WINDOWS:
-        window = included.get(name)
-        if isinstance(window, dict):
-            left = _number(window.get("remaining_percent"))
-            used = None if left is None else percent(100 - left)
-            found.append(Window(name, used, parse_time(window.get("resets_at"))))
-    return found
-
-
-def _old_windows(limits: Mapping[str, object]) -> Sequence[Window]:
-    found = []
-    for name in ("session", "weekly", "monthly"):
-        window = limits.get(name)
-        if isinstance(window, dict):
-            used = _number(window.get("usage"))
-            found.append(Window(name, None if used is None else percent(100 * used)))
-    return found
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def parse_time(text: object) -> float | None:
-    """An RFC 3339 time, up to nanoseconds, as epoch seconds; None for any other, Go's zero and "never"."""
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(FRACTION.sub(r"\1", text))
-    except ValueError:
-        return None
-    at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return at if at > 0 and has_date(at) else None
 
 
 def next_reset(window: str | None, now: float) -> float | None:

@@ -8,11 +8,12 @@ from typing import Final, Self
 
 import httpx
 
-from okr_tui.cloud.client import Call, Cloud, response_fault, transport_text
+from okr_tui.cloud.client import Call, Cloud, transport_text
 from okr_tui.cloud.dialects import READERS, StreamRecord
+from okr_tui.cloud.errors import BODY_LIMIT, classify_record, no_response, response_fault
 from okr_tui.cloud.streams import RecordReader
 from okr_tui.domain.errors import CloudError
-from okr_tui.domain.faults import BODY_LIMIT, Fault, Hop, classify_record, no_response
+from okr_tui.domain.faults import Fault, Hop
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.services.clock import Clock

@@ -38,7 +38,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 WINDOW_NAMES = st.sampled_from([None, "session", "hourly", "weekly", "monthly", "credits"])
 KINDS = st.sampled_from(list(FaultKind))
 CLIENTS = st.sampled_from(get_args(Client))
-PATHS = st.sampled_from(["/api/chat", "/api/embed", "/api/me", "/api/tags"])
+PATHS = st.sampled_from(["/api/chat", "/api/embed", "/api/me"])
 COUNTS = st.none() | st.integers(1, 4)
 
 FAULTS = st.builds(

@@ -7,7 +7,6 @@ from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import (
-    Attempt,
     Disabled,
     Enabled,
     ModelsRead,
@@ -141,15 +140,6 @@ def test_key_switched_on_again_keeps_its_blocks() -> None:
 def test_key_with_another_text_starts_fresh() -> None:
     state = after(failed(FaultKind.UNAUTHORIZED), refused_reading(FaultKind.UNAUTHORIZED, NOW + 2))
     assert judged(state, NOW + 3, fingerprint("a new text")).state is State.UNVERIFIED
-
-
-@pytest.mark.parametrize("path", ["/api/tags", "/api/show", "/api/version", "/v1/models", "/v1/models/x"])
-def test_public_endpoints_never_change_a_key(path: str) -> None:
-    public: list[Attempt] = [went_well(NOW + 50, path=path)]
-    public += [failed(kind, NOW + 60, path=path) for kind in FaultKind]
-    state = after(failed(FaultKind.SPENT, window="weekly"), failed(FaultKind.UNAUTHORIZED))
-    assert fold(public, POLICY, state) == state
-    assert fold(public, POLICY) == PoolState()
 
 
 def test_records_about_settings_and_models_change_no_key() -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from okr_tui.cloud.client import Cloud
-from okr_tui.cloud.wire import Identity
+from okr_tui.cloud.documents import Identity
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from okr_tui.domain.faults import BODY_LIMIT, Fault, FaultKind, Scope, classify, classify_record, no_response
+from okr_tui.cloud.errors import BODY_LIMIT, classify, classify_record, no_response
+from okr_tui.domain.faults import Fault, FaultKind, Scope
 from tests.domain.facts import FIXTURES, fixture
 
 SPENT = (FaultKind.SPENT, Scope.ACCOUNT)

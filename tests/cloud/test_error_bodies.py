@@ -1,21 +1,16 @@
 """Bodies nobody planned: the status decides, quickly, and nothing is guessed from loose words."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.faults import (
-    Fault,
-    FaultKind,
-    Scope,
-    classify,
-    classify_record,
-    clean,
-    error_text,
-    is_public,
-)
+from okr_tui.cloud.errors import classify, classify_record, clean, error_text, is_public
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.store.encoding import decode, encode
+from tests.domain.facts import failed
 
 HUGE = 10_000_000
 BODIES = {
@@ -220,3 +215,9 @@ def test_message_is_found_in_every_envelope() -> None:
 
 def test_stream_record_of_an_overloaded_model_concerns_the_model() -> None:
     assert classify_record("Server overloaded, please retry shortly", "/api/chat").scope is Scope.MODEL
+
+
+def test_fault_with_any_text_of_the_cloud_can_be_written_down() -> None:
+    fault = classify(500, {}, b'{"error": "broken \\ud800 text\\u0000"}', "/api/chat")
+    record = replace(failed(FaultKind.TRANSIENT), fault=fault)
+    assert decode(encode(record)) == record

@@ -1,0 +1,176 @@
+"""The cloud's JSON documents read into domain values. Nothing here raises on an odd shape."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from okr_tui.domain.clocks import has_date
+from okr_tui.domain.models import Model
+from okr_tui.domain.quota import Balance, Credits, Window, percent
+
+WINDOWS: Final = ("session", "weekly")
+FRACTION = re.compile(r"(\.\d{6})\d+")
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose key it is. The cloud's name and e-mail are left where they were."""
+
+    account: str
+    plan: str | None
+
+
+def read_identity(document: object) -> Identity | None:
+    """`POST /api/me`: keys come capitalised or not; an empty user is nobody."""
+    if not isinstance(document, dict):
+        return None
+    folded = {key.lower(): value for key, value in document.items()}
+    account, plan = folded.get("id"), folded.get("plan")
+    if not isinstance(account, str) or not account or account == NOBODY:
+        return None
+    return Identity(account[:64], (plan[:32].lower() or "free") if isinstance(plan, str) else None)
+
+
+def read_models(document: object) -> tuple[Model, ...] | None:
+    """`GET /api/tags`; None when it is not a model list."""
+    models = document.get("models") if isinstance(document, dict) else None
+    if not isinstance(models, list):
+        return None
+    return tuple(_listed(models))
+
+
+def _listed(models: list[object]) -> Iterator[Model]:
+    seen = set()
+    for item in models:
+        if not isinstance(item, dict):
+            continue
+        name = _word(item.get("model")) or _word(item.get("name"))
+        if name and name not in seen:
+            seen.add(name)
+            size = _positive(item.get("size"))
+            yield Model(name, _word(item.get("digest")), _word(item.get("modified_at")), size)
+
+
+def with_details(model: Model, document: object) -> Model:
+    """The model with what `POST /api/show` says of it."""
+    if not isinstance(document, dict):
+        return model
+    details = document.get("details")
+    details = details if isinstance(details, dict) else {}
+    info = document.get("model_info")
+    info = info if isinstance(info, dict) else {}
+    capabilities = document.get("capabilities")
+    if isinstance(capabilities, list):
+        words = tuple(word[:32] for word in capabilities if isinstance(word, str))
+        model = replace(model, capabilities=words)
+    return replace(
+        model,
+        parameters=_positive(info.get("general.parameter_count")) or _positive(details.get("parameter_size")),
+        context_length=_context(info),
+        family=_word(details.get("family")),
+        quantization=_word(details.get("quantization_level")),
+        model_info={key[:128]: value for key, value in info.items() if isinstance(value, (str, int, float))},
+    )
+
+
+def _context(info: Mapping[str, object]) -> int | None:
+    for key, value in info.items():
+        if isinstance(key, str) and key.endswith(".context_length"):
+            return _positive(value)
+    return None
+
+
+def _word(value: object) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None
+
+
+def _positive(value: object) -> int | None:
+    """A count above zero, also from digits in a string; zero means that the cloud keeps it to itself."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def read_balance(document: object) -> Balance:
+    """Read a balance document of any generation, and the older `limits` shape; never raises."""
+    if not isinstance(document, dict):
+        return Balance(understood=False)
+    if isinstance(document.get("limits"), dict):
+        return Balance(tuple(_old_windows(document["limits"])))
+    included, purchased = document.get("included"), document.get("purchased")
+    bought = _number(purchased.get("balance_usd")) if isinstance(purchased, dict) else None
+    if included is None and bought is not None:
+        included = {}
+    if not isinstance(included, dict):
+        return Balance(understood=False)
+    windows = tuple(_windows(included))
+    balance = _number(included.get("balance_usd"))
+    dollars = None
+    if balance is not None or bought:
+        period = included.get("period")
+        until = parse_time(period.get("until")) if isinstance(period, dict) else None
+        dollars = Credits(balance or 0.0, _number(included.get("allowance_usd")), bought, until)
+    return Balance(windows, dollars, understood=_understood(included, windows, balance))
+
+
+def _understood(included: Mapping[str, object], windows: Sequence[Window], balance: float | None) -> bool:
+    """Whether the plan's part has a known shape: readable windows, dollars, or nothing at all."""
+    present = [included[name] for name in WINDOWS if included.get(name) is not None]
+    if not all(isinstance(window, dict) and _readable(window) for window in present):
+        return False
+    return bool(windows) or balance is not None or not set(included) - set(WINDOWS)
+
+
+def _readable(window: Mapping[str, object]) -> bool:
+    left = window.get("remaining_percent", "absent")
+    return left is None or _number(left) is not None
+
+
+def _windows(included: Mapping[str, object]) -> Sequence[Window]:
+    found = []
+    for name in WINDOWS:
+        window = included.get(name)
+        if isinstance(window, dict):
+            left = _number(window.get("remaining_percent"))
+            used = None if left is None else percent(100 - left)
+            found.append(Window(name, used, parse_time(window.get("resets_at"))))
+    return found
+
+
+def _old_windows(limits: Mapping[str, object]) -> Sequence[Window]:
+    found = []
+    for name in ("session", "weekly", "monthly"):
+        window = limits.get(name)
+        if isinstance(window, dict):
+            used = _number(window.get("usage"))
+            found.append(Window(name, None if used is None else percent(100 * used)))
+    return found
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def parse_time(text: object) -> float | None:
+    """An RFC 3339 time, up to nanoseconds, as epoch seconds; None for any other, Go's zero and "never"."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(FRACTION.sub(r"\1", text))
+    except ValueError:
+        return None
+    at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return at if at > 0 and has_date(at) else None

@@ -1,0 +1,189 @@
+"""What a balance document says, in every generation, and what it must not be made to say."""
+
+import math
+from datetime import timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okr_tui.cloud.documents import parse_time, read_balance
+from okr_tui.domain.quota import Credits, Window
+from okr_tui.domain.words import moment
+from tests.domain.facts import NOW, SESSION_END, dollars, fixture, utc
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["included", "purchased", "limits", "session", "weekly", "period", "until"])
+            | st.sampled_from(["balance_usd", "allowance_usd", "remaining_percent", "resets_at", "usage"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def test_older_plan_has_windows_in_percent() -> None:
+    balance = read_balance(fixture("balance-legacy-session-weekly.json"))
+    session, weekly = balance.windows
+    assert session == Window("session", 0.0, SESSION_END)
+    assert weekly.used_percent == pytest.approx(40.81)
+    assert weekly.resets_at == utc("2026-10-12T00:00:00")
+    assert balance.credits is None
+    assert balance.understood
+    assert balance.used_percent == pytest.approx(40.81)
+
+
+def test_used_up_session_fills_the_account() -> None:
+    balance = read_balance(fixture("balance-legacy-exhausted.json"))
+    assert balance.used_percent == 100
+    assert balance.resets_at("session") == balance.resets_at("hourly") == SESSION_END
+
+
+def test_newer_plan_has_dollars_of_a_period() -> None:
+    balance = read_balance(fixture("balance-credits-fresh.json"))
+    assert balance.windows == ()
+    assert balance.credits == Credits(59.94249, 60, 0, utc("2026-11-05T04:52:03"))
+    assert balance.used_percent == pytest.approx(0.09585)
+    assert balance.resets_at("monthly") == balance.resets_at(None) == utc("2026-11-05T04:52:03")
+    assert balance.resets_at("session") is None
+
+
+def test_spent_allowance_is_full() -> None:
+    assert read_balance(fixture("balance-credits-exhausted.json")).used_percent == 100
+
+
+def test_purchased_credit_is_room_though_the_plan_is_used_up() -> None:
+    balance = read_balance(fixture("balance-credits-included-gone-purchased-left.json"))
+    assert balance.purchased_usd == 3.75
+    assert balance.used_percent == 0
+    assert balance.included_percent == 100
+
+
+def test_zero_allowance_is_measured_in_dollars_only() -> None:
+    balance = read_balance(fixture("balance-zero-allowance.json"))
+    assert balance.credits is not None
+    assert balance.credits.used_percent is None
+    assert balance.credits.purchased_usd is None
+    assert balance.used_percent == 100
+    assert dollars(5, allowance=0).used_percent is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("usage-session-weekly.json", {"session": pytest.approx(81.9), "weekly": 23.0}),
+        ("usage-session-weekly-idle.json", {"session": 0.0, "weekly": 0.0}),
+        ("usage-monthly.json", {"monthly": pytest.approx(0.3)}),
+        ("usage-models-as-map.json", {"session": 2.5, "weekly": pytest.approx(33.5)}),
+        ("usage-null-window.json", {"session": None}),
+        ("usage-no-limits.json", {}),
+    ],
+)
+def test_older_limits_shape_is_still_read(name: str, expected: dict[str, float | None]) -> None:
+    balance = read_balance(fixture(name))
+    assert {window.name: window.used_percent for window in balance.windows} == expected
+
+
+@pytest.mark.parametrize("window", [{}, {"session": None}, {"session": None, "weekly": None}])
+def test_absent_window_is_no_limit_and_not_nothing_left(window: dict[str, None]) -> None:
+    balance = read_balance({"included": window})
+    assert (balance.windows, balance.used_percent, balance.understood) == ((), None, True)
+
+
+def test_window_without_a_number_is_unknown() -> None:
+    balance = read_balance({"included": {"session": {"remaining_percent": None, "resets_at": None}}})
+    assert balance.windows == (Window("session", None, None),)
+    assert (balance.used_percent, balance.understood) == (None, True)
+
+
+def test_zero_left_is_not_unknown() -> None:
+    balance = read_balance({"included": {"session": {"remaining_percent": 0}}})
+    assert balance.used_percent == 100
+
+
+def test_plan_without_a_part_of_its_own_may_have_bought_credit() -> None:
+    for document in ({"included": None, "purchased": {"balance_usd": 5}}, {"purchased": {"balance_usd": 5}}):
+        balance = read_balance(document)
+        assert (balance.understood, balance.purchased_usd, balance.used_percent) == (True, 5, 0)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        "balance",
+        17,
+        {},
+        {"included": []},
+        {"included": "all of it"},
+        {"included": {"daily": {"remaining_percent": 50}}},
+        {"included": {"session": "99 %"}},
+        {"included": {"session": {"left": 5}}},
+        {"included": {"session": {"remaining_percent": "50"}}},
+        {"included": {"balance_usd": "12"}},
+        {"purchased": {"balance_usd": None}},
+    ],
+)
+def test_unknown_shape_is_said_to_be_unknown_and_never_empty(document: object) -> None:
+    balance = read_balance(document)
+    assert not balance.understood
+    assert balance.used_percent is None
+
+
+def test_consumption_history_is_no_balance() -> None:
+    assert not read_balance(fixture("usage-history-7d.json")).understood
+
+
+@pytest.mark.parametrize(("left", "used"), [(150, 0), (-20, 100), (59.19, pytest.approx(40.81))])
+def test_percentages_stay_within_bounds(left: float, used: float) -> None:
+    assert read_balance({"included": {"session": {"remaining_percent": left}}}).used_percent == used
+
+
+@given(JSON)
+def test_any_document_is_read_without_raising(document: object) -> None:
+    balance = read_balance(document)
+    used = balance.used_percent
+    assert used is None or 0 <= used <= 100
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-10-08T19:00:00Z", SESSION_END),
+        ("2026-10-08T19:00:00", SESSION_END),
+        ("2026-10-08T21:00:00+02:00", SESSION_END),
+        ("2026-10-08T19:00:00.5Z", SESSION_END + 0.5),
+        ("2026-10-08T19:00:00.53443312Z", pytest.approx(SESSION_END + 0.534433)),
+        ("2026-10-08T19:00:00.123456789Z", pytest.approx(SESSION_END + 0.123456)),
+    ],
+)
+def test_times_are_read_up_to_nanoseconds(text: str, at: float) -> None:
+    assert parse_time(text) == at
+
+
+@pytest.mark.parametrize(
+    "value", ["", "soon", "2026-13-01T00:00:00Z", None, 1790000000, {}, "0001-01-01T00:00:00Z"]
+)
+def test_what_is_no_time_is_unknown(value: object) -> None:
+    assert parse_time(value) is None
+
+
+@given(st.text(max_size=40) | st.datetimes().map(str))
+def test_any_text_is_a_time_or_not(text: str) -> None:
+    at = parse_time(text)
+    assert at is None or (math.isfinite(at) and at > 0)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_not_every_calendar_has_is_none(text: str) -> None:
+    assert parse_time(text) is None
+    last = parse_time("9999-12-30T00:00:00Z")
+    assert last is not None
+    for hours in (-12, 0, 14):
+        assert moment(last, NOW, timezone(timedelta(hours=hours))).startswith("9999-12-")
