@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pydantic import SecretStr
-
 from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool, ToolResult
 from okr_tui.domain.errors import ChatError
+from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import printable
 from okr_tui.settings.chat import ChatSettings, ToolServer
 from okr_tui.settings.key_references import resolve

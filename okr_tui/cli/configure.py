@@ -11,8 +11,7 @@ from okr_tui.cli.text import note, show, show_document
 from okr_tui.domain.errors import OkrError, SettingsError
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
+    from okr_tui.domain.keys import SecretStr
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.pi import Stored
 
@@ -49,7 +48,7 @@ def add_key(
 
 
 def _read_key() -> "SecretStr":
-    from pydantic import SecretStr
+    from okr_tui.domain.keys import SecretStr
 
     if sys.stdin.isatty():
         return SecretStr(click.prompt("Key", hide_input=True, err=True).strip())

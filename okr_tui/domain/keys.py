@@ -1,9 +1,7 @@
 """An API key as the program handles it: a secret text, a stable fingerprint, a mask for people."""
 
 import hashlib
-from dataclasses import dataclass
-
-from pydantic import SecretStr
+from dataclasses import dataclass, field
 
 SHORT_KEY = 20
 
@@ -18,6 +16,17 @@ def mask(text: str) -> str:
     if len(text) < SHORT_KEY:
         return f"…{text[-2:]}"
     return f"{text[:4]}…{text[-4:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretStr:
+    """A text that no representation shows."""
+
+    _text: str = field(repr=False)
+
+    def get_secret_value(self) -> str:
+        """Return the text itself."""
+        return self._text
 
 
 @dataclass(frozen=True, slots=True)

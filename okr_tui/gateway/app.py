@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
 from okr_tui.gateway.errors import Failure, FailureError, failed, failure_of

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 from urllib.parse import unquote
 
-from pydantic import SecretStr
 from starlette.types import Scope
 
 from okr_tui.domain.addresses import is_loopback
+from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import failed
 from okr_tui.gateway.headers import CONTROLS
 

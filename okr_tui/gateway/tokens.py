@@ -6,9 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr
-
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.keys import SecretStr
 
 NAME: Final = "gateway-token"
 SHORTEST: Final = 16

@@ -5,10 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import Key
+from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
 from okr_tui.services.configuration import Configuration
 from okr_tui.services.editable import checked, setting_path, target

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from datetime import UTC, tzinfo
 
 import httpx
-from pydantic import SecretStr
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.choice import SelectionRequest
@@ -15,7 +14,7 @@ from okr_tui.domain.clocks import ahead_of, is_far
 from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError
 from okr_tui.domain.feed import FeedFilter, Page
 from okr_tui.domain.history import KeyHistory
-from okr_tui.domain.keys import Key
+from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
 from okr_tui.domain.words import sentence
 from okr_tui.services.background import Background, run_uncancelled

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import SecretStr
-
 from okr_tui.domain.feed import Entry, FeedFilter, Page
 from okr_tui.domain.history import KeyHistory
+from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.models import Model
 from okr_tui.domain.view import PoolView
 

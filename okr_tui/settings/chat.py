@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast, get_args
 
-from pydantic import SecretStr
-
+from okr_tui.domain.keys import SecretStr
 from okr_tui.settings.values import UnusableError, cloud_url
 
 Confirm = Literal["ask", "always", "never"]

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from pydantic import SecretStr
-
+from okr_tui.domain.keys import SecretStr
 from okr_tui.settings.schema import Problem
 
 SERVICE = "okr-tui"

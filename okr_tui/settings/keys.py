@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import SecretStr
-
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import Key
+from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.settings.document import Document
 from okr_tui.settings.json_edit import exchange, failure, locate, put, put_in, take_out
 from okr_tui.settings.key_references import COMMAND, KEYRING, VARIABLE

@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from okr_tui.domain.keys import Key
+from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.settings import trust, values
 from okr_tui.settings.keys import followed
 from okr_tui.settings.pi import enabled_models

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import mask
+from okr_tui.domain.keys import SecretStr, mask
 from okr_tui.domain.models import PROVIDER, others, own_entries
 from okr_tui.settings.document import Document
 from okr_tui.settings.file import read

@@ -4,9 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from pydantic import SecretStr
-
-from okr_tui.domain.keys import Key
+from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.settings.key_references import COMMAND, resolve
 from okr_tui.settings.keys import NAMES, entries, is_joined, kind, reference
 from okr_tui.settings.schema import Origin, Place, Problem

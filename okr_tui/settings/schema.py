@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from pydantic import SecretStr
-
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import Key
+from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.words import printable
 from okr_tui.settings.document import Section
 from okr_tui.settings.json_edit import place

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from okr_tui.chat import tools
 from okr_tui.chat.conversation import Conversation
@@ -18,6 +17,7 @@ from okr_tui.chat.service import Conversations
 from okr_tui.chat.tools import RESULT_LONGEST, Tool, ToolResult, run
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
+from okr_tui.domain.keys import SecretStr
 from okr_tui.settings.chat import ChatSettings, ToolServer
 from tests.harness import MODEL, Harness
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiohttp
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from okr_tui.cloud.aiohttp_transport import Transport
+from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.server import listen, serving
 from okr_tui.services.pool_service import PoolService

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from okr_tui.cloud.aiohttp_transport import Transport
+from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.records import Attempt
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.server import listen, serving

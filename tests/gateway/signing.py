@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pydantic import SecretStr
 
+from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, DaemonGuard
 from okr_tui.gateway.server import listen, serving

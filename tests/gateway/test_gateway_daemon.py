@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
+from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, WINDOW, DaemonGuard, identity_files
 from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream

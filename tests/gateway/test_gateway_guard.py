@@ -5,8 +5,8 @@ import socket
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
+from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.guard import Guard
 from okr_tui.gateway.headers import by_name, query_upward, upward

@@ -5,10 +5,9 @@ import sys
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import fingerprint, mask
+from okr_tui.domain.keys import SecretStr, fingerprint, mask
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings import file
 from tests.harness import Harness, ask

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import SecretStr
 from okr_tui.settings import keys
 from okr_tui.settings.document import Document
 from okr_tui.settings.schema import Place

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from okr_tui.domain.keys import mask
+from okr_tui.domain.keys import SecretStr, mask
 from okr_tui.settings.key_references import resolve
 from okr_tui.settings.pi import extension_places, stored_keys
 

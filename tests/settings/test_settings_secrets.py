@@ -5,8 +5,8 @@ import sys
 from types import ModuleType
 
 import pytest
-from pydantic import SecretStr
 
+from okr_tui.domain.keys import SecretStr
 from okr_tui.settings import key_references
 from okr_tui.settings.key_references import resolve
 from okr_tui.settings.schema import Problem

@@ -8,10 +8,9 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from okr_tui.domain.feed import Entry, FeedFilter, Page
 from okr_tui.domain.history import KeyHistory
+from okr_tui.domain.keys import SecretStr
 from okr_tui.services.service import (
     KeepIn,
     Snapshot,

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from pydantic import SecretStr
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -11,6 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import KeepIn
 from okr_tui.ui.lines import QUIET, STRONG, content, one_line
