@@ -14,9 +14,8 @@ from okr_tui.cli.text import note
 from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
-    import httpx
-
     from okr_tui.domain.records import Client
+    from okr_tui.services.current_cloud import MakeTransport
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
 
@@ -57,13 +56,17 @@ class Invocation:
         client: "Client",
         *,
         watching: bool = True,
-        transport: "httpx.AsyncBaseTransport | None" = None,
+        make_transport: "MakeTransport | None" = None,
     ) -> AbstractAsyncContextManager["PoolService"]:
-        """Open the service, to be used with `async with`; `transport` is its way to the network."""
+        """Open the service, for `async with`; `make_transport` replaces its way to the network."""
         from okr_tui.services.pool_service import PoolService
 
         return PoolService.open(
-            self.sources(), client=client, watching=watching, zone=local_zone(), transport=transport
+            self.sources(),
+            client=client,
+            watching=watching,
+            zone=local_zone(),
+            make_transport=make_transport,
         )
 
 

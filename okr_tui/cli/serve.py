@@ -57,7 +57,7 @@ async def _serve(
     from okr_tui.domain.addresses import is_loopback
     from okr_tui.gateway.host import Host
 
-    async with invocation.open_service("gateway", transport=Transport()) as service:
+    async with invocation.open_service("gateway", make_transport=Transport) as service:
         options = _options(service, chosen)
         for problem in service.problems:
             note(f"okr-tui: {problem}")

@@ -45,7 +45,8 @@ async def show(service: PoolService, visit: GatewayRequest) -> None:
     asked = await _asked(visit)
 
     async def passed() -> None:
-        answer = await service.cloud.show(asked.body)
+        with service.cloud.use() as cloud:
+            answer = await cloud.show(asked.body)
         await _whole(visit, answer.status_code, answer.headers, answer.content)
 
     await visit.unless_gone(passed())

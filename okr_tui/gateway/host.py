@@ -60,8 +60,7 @@ class Host:
                 guard = await asyncio.to_thread(DaemonGuard.open, files, service.clock)
                 daemon = stack.enter_context(listen(DAEMON_HOST, options.daemon_port, DAEMON_CHOOSING))
                 daemon_address = url(DAEMON_HOST, _port(daemon))
-            if not isinstance(service.transport, Transport):
-                service.use_transport(Transport())
+            service.cloud.use_transport(Transport)
             gateway = Gateway(
                 service,
                 await asyncio.to_thread(load_token, state),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final
 
 from okr_tui.domain.errors import StoreError
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.clock import Clock
 
 TRY_AGAIN: Final = 5.0
 
@@ -27,10 +27,11 @@ async def run_uncancelled(work: Coroutine[None, None, None]) -> None:
 class Background:
     """Runs tasks for ever. `trouble` is a log out of reach, in one line; `failure` is what ended a task."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, clock: Clock, announce: Callable[[], None]) -> None:
         self.trouble: str | None = None
         self.failure: Exception | None = None
-        self._pool = pool
+        self._clock = clock
+        self._announce = announce
         self._failing = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -58,13 +59,13 @@ class Background:
                 return await work()
             except StoreError as error:
                 self.trouble = str(error)
-                self._pool.announce()
-                await self._pool.clock.sleep(TRY_AGAIN)
+                self._announce()
+                await self._clock.sleep(TRY_AGAIN)
                 self.trouble = None
             except Exception as error:
                 self.failure = error
                 self._failing.set()
-                return self._pool.announce()
+                return self._announce()
 
 
 SELDOM: Final = (5_000, 10, 20)

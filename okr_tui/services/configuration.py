@@ -3,9 +3,9 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import SettingsError
@@ -21,6 +21,26 @@ from okr_tui.settings.keys import INDEX, preferring
 from okr_tui.settings.layers import Sources
 from okr_tui.settings.schema import Problem, Settings
 from okr_tui.settings.sections import OURS
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSettings:
+    """All settings in force at one moment, as values the services take."""
+
+    settings: Settings
+    config: PoolConfig
+    policy: Policy
+    chat: ChatSettings
+
+
+class SettingsSubscriber(Protocol):
+    """A part of the service that is built from settings."""
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Take up changed settings at once.
+
+        It must not wait: what is built from an old value is replaced, and closed when its last user ends.
+        """
 
 
 class Configuration:
@@ -158,6 +178,7 @@ class Configuration:
         self._refused = tuple(_placed(line, settings) for line in (*refused, *unused, *misplaced))
         self.lines = setting_lines(settings)
         self.shown_lines = editable_lines(self.lines, settings)
+        self.effective = EffectiveSettings(settings, self.config, self.policy, self.chat)
 
     def _carry_answer(self, written: file.Written) -> None:
         """What this program writes into a project's file does not undo what the user said of it."""

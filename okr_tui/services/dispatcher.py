@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, replace
 
-from okr_tui.cloud.client import Call, Cloud
+from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Choice, SelectionRequest
 from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
 from okr_tui.domain.faults import Fault, FaultKind, Hop, Step, next_step
@@ -20,6 +20,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, Ticket
+from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
 from okr_tui.services.live_pool import Pool
 
@@ -65,9 +66,9 @@ class Progress:
 class Dispatcher:
     """Sends requests with the pool's keys. `faulted` hears of every fault, to look into it."""
 
-    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], faulted: Callable[[Key, Fault], None]) -> None:
+    def __init__(self, pool: Pool, use_cloud: UseCloud, faulted: Callable[[Key, Fault], None]) -> None:
         self._pool = pool
-        self._cloud = cloud
+        self._use_cloud = use_cloud
         self._faulted = faulted
         self._conversations: dict[str, tuple[str, float]] = {}
         self.admission = Admission(pool)
@@ -136,24 +137,30 @@ class Dispatcher:
         """One send: its exchange, its slot given back, and its record at the end."""
         key = ticket.key
         in_flight = self._pool.in_flight[ticket.account]
-        exchange = Exchange(self._cloud(), progress.call, key, self._policy, self._pool.clock)
-        exchange.hops = tuple(progress.hops)
-        exchange.index = self._pool.config.index(key.fingerprint)
-        try:
-            self._pool.announce()
-            async with exchange:
-                if exchange.fault is None:
-                    self._remember(progress, ticket.account)
-                yield exchange
-        finally:
-            self.admission.leave(ticket)
-            await self._record(progress, exchange, in_flight)
-            if exchange.fault:
-                if exchange.fault.kind is FaultKind.SPENT:
-                    self.admission.switched()
-                progress.refusal = exchange.refusal
-                progress.hops.append(Hop(key.fingerprint, exchange.index, exchange.fault))
-                self._faulted(key, exchange.fault)
+        with self._use_cloud() as cloud:
+            exchange = Exchange(cloud, progress.call, key, self._policy, self._pool.clock)
+            exchange.hops = tuple(progress.hops)
+            exchange.index = self._pool.config.index(key.fingerprint)
+            try:
+                self._pool.announce()
+                async with exchange:
+                    if exchange.fault is None:
+                        self._remember(progress, ticket.account)
+                    yield exchange
+            finally:
+                await self._end_flight(progress, ticket, exchange, in_flight)
+
+    async def _end_flight(
+        self, progress: Progress, ticket: Ticket, exchange: Exchange, in_flight: int
+    ) -> None:
+        self.admission.leave(ticket)
+        await self._record(progress, exchange, in_flight)
+        if exchange.fault:
+            if exchange.fault.kind is FaultKind.SPENT:
+                self.admission.switched()
+            progress.refusal = exchange.refusal
+            progress.hops.append(Hop(ticket.key.fingerprint, exchange.index, exchange.fault))
+            self._faulted(ticket.key, exchange.fault)
 
     def _question(self, progress: Progress) -> SelectionRequest:
         now = self._pool.clock.time()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.services import gateway_registry
+from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.gateway_registry import Presence
 from okr_tui.services.service import GatewayView
 
@@ -42,12 +43,12 @@ class Hosting:
 
 
 class GatewaySwitch:
-    """At most one gateway in this process; `announce` is called when `view` changed.
+    """Runs at most one gateway in this process; `announce` is called when `view` changed.
 
-    `section` gives the settings of the gateway as written now.
+    `section` is the settings of the gateway as written.
     """
 
-    def __init__(self, announce: Callable[[], None], section: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, announce: Callable[[], None], section: Mapping[str, object]) -> None:
         self.hosting: Hosting | None = None
         self._announce = announce
         self._section = section
@@ -61,13 +62,13 @@ class GatewaySwitch:
     @property
     def view(self) -> GatewayView:
         """What a front shows."""
-        autostart = self.hosting is not None and self._section().get("autostart") is True
+        autostart = self.hosting is not None and self._section.get("autostart") is True
         if self._running:
             return GatewayView(
                 self._running.url,
                 self._running.daemon_url,
                 ending=self._stop.is_set(),
-                outdated=_listening(self._section()) != self._started_with,
+                outdated=_listening(self._section) != self._started_with,
                 error=self._error,
                 autostart=autostart,
             )
@@ -75,6 +76,11 @@ class GatewaySwitch:
             other = self._elsewhere
             return GatewayView(other.url, other.daemon_url, elsewhere=True, autostart=autostart)
         return GatewayView(error=self._error, autostart=autostart)
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Note what a gateway would be started with now; one that runs may be `outdated`."""
+        del old
+        self._section = new.settings.gateway
 
     async def switch(self) -> str:
         """Start the gateway, or stop the one that runs here; answers what was done.
@@ -111,7 +117,7 @@ class GatewaySwitch:
             await self.look()
             if other := self._elsewhere:
                 raise OkrError(f"the gateway runs in process {other.pid} already, at {other.url}")  # noqa: TRY301
-            self._started_with = _listening(self._section())
+            self._started_with = _listening(self._section)
             async with hosting.open() as running:
                 self._running = running
                 self._announce()

@@ -10,12 +10,13 @@ from typing import Final
 from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.feed import Entry, entry, recoveries, returns
-from okr_tui.domain.fold import apply
+from okr_tui.domain.fold import apply as fold
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
 from okr_tui.services.clock import Clock
+from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_compaction import APART, Checkpoints
 from okr_tui.services.log_writer import BatchingWriter
 from okr_tui.store.base import LogEntry, Store
@@ -84,7 +85,7 @@ class Pool:
 
     def _apply(self, item: LogEntry) -> None:
         self._sequence = item.sequence
-        self.state = apply(self.state, item.record, self.policy)
+        self.state = fold(self.state, item.record, self.policy)
         if isinstance(item.record, SettingsRead):
             self.settings_read = item.record
         self._checkpoints.passed(item.sequence, self.state)
@@ -138,7 +139,7 @@ class Pool:
             await self._writer.add((record,), hurried=hurried)
         except StoreError as error:
             self._tell(f"{error}; {ALONE}")
-            self.state = apply(self.state, record, self.policy)
+            self.state = fold(self.state, record, self.policy)
             if line := entry(record, self.state, self.config, self.policy, self._zone):
                 self.entries.append(line)
             self._announce_news()
@@ -174,10 +175,11 @@ class Pool:
         if logged:
             self._announce_news()
 
-    def change_config(self, config: PoolConfig, policy: Policy) -> None:
-        """The settings changed: other keys, another preference, other numbers for what comes."""
-        self.config = config
-        self.policy = policy
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Take up other keys, another preference, other numbers; wake everyone who waits for a change."""
+        del old
+        self.config = new.config
+        self.policy = new.policy
         self._announce_news()
 
     def view(self) -> PoolView:
@@ -197,7 +199,7 @@ class Pool:
 
     def choose_after(self, record: Record, question: SelectionRequest) -> Choice:
         """The key that will follow once this record is in the log."""
-        return choose(apply(self.state, record, self.policy), self.config, question, self.policy)
+        return choose(fold(self.state, record, self.policy), self.config, question, self.policy)
 
     def announce(self) -> None:
         """Wake everyone who waits for a change."""

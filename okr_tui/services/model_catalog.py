@@ -1,7 +1,7 @@
 """The model list: the last known one at once, refreshed from the cloud, kept when a refresh fails."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +12,8 @@ from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import Model, is_favourite, replacement
 from okr_tui.domain.records import ModelsRead
 from okr_tui.domain.view import KeyView, model_keys
+from okr_tui.services.configuration import EffectiveSettings
+from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import Pool
 from okr_tui.services.service import ModelList, ModelRow
 
@@ -19,6 +21,9 @@ DOCUMENT: Final = "models"
 AT_ONCE: Final = 16
 GONE_KEPT: Final = 20
 REFRESH_EVERY: Final = 1800
+RETRY_FIRST: Final = 5.0
+"""Seconds after which a failed refresh is tried again; doubled after each further failure."""
+RETRY_LONGEST: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,16 @@ _adapter: TypeAdapter[Catalogue] = TypeAdapter(Catalogue)
 
 
 class ModelCatalog:
-    """The models of one cloud. Nothing it does touches a key: both endpoints it reads are public."""
+    """Keeps the models of one cloud. It sends no key: both endpoints it reads are public."""
 
-    def __init__(self, pool: Pool, cloud: Callable[[], Cloud]) -> None:
+    def __init__(self, pool: Pool, use_cloud: UseCloud, url: str) -> None:
         self._pool = pool
-        self._cloud = cloud
-        self._known = Catalogue()
+        self._use_cloud = use_cloud
+        self._known = Catalogue(url)
         self._refreshing: asyncio.Task[None] | None = None
         self._error: str | None = None
+        self._failures = 0
+        self._moved = asyncio.Event()
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -57,7 +64,7 @@ class ModelCatalog:
             known = _adapter.validate_json(text)
         except ValidationError:
             return  # a list of another version of the program is read anew
-        if known.cloud_url == self._cloud().url:
+        if known.cloud_url == self._known.cloud_url:
             self._known = known
 
     def listed(self, rows: tuple[KeyView, ...], enabled: Sequence[str] = ()) -> ModelList:
@@ -80,16 +87,39 @@ class ModelCatalog:
         )
 
     async def keep_fresh(self) -> None:
-        """Refresh when the list is old, for ever."""
+        """Refresh when the list is old, soon after a failure, and at once for another cloud; for ever."""
         while True:
+            self._moved.clear()
             age = self._pool.clock.time() - (self._known.refreshed_at or 0)
-            if not 0 <= age < REFRESH_EVERY or self._known.cloud_url != self._cloud().url:
+            wait = REFRESH_EVERY - age
+            if not 0 < wait <= REFRESH_EVERY:
                 await self.refresh()
-                age = 0
-            await self._pool.clock.sleep(REFRESH_EVERY - age)
+                wait = REFRESH_EVERY
+            if self._failures:
+                wait = min(RETRY_FIRST * 2 ** (self._failures - 1), RETRY_LONGEST)
+            await self._rest(wait)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait for that long, or until the cloud is another one."""
+        waits = [
+            asyncio.ensure_future(each) for each in (self._pool.clock.sleep(seconds), self._moved.wait())
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Forget the models of another cloud, and have `keep_fresh` read those of the new one at once."""
+        url = new.settings.cloud_url.value
+        if old.settings.cloud_url.value != url:
+            self._known, self._error, self._failures = Catalogue(url), None, 0
+            self._moved.set()
+            self._pool.announce()
 
     async def refresh(self) -> None:
-        """Read the list again. Callers at one time share one refresh. Never raises: `error` tells."""
+        """Read the list again. Callers at one time share one refresh. A failure is left in `error`."""
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh())
             self._pool.announce()
@@ -107,18 +137,31 @@ class ModelCatalog:
         return self._error
 
     async def _refresh(self) -> None:
-        cloud = self._cloud()
         try:
-            await self._read(cloud)
-        except (CloudError, StoreError) as error:
-            self._error = str(error)
-            await self._pool.note(ModelsRead(at=self._pool.clock.time(), count=0, error=self._error))
+            while not await self._read_current():
+                pass  # the cloud was changed meanwhile
         finally:
             self._refreshing = None
             self._pool.announce()
 
+    async def _read_current(self) -> bool:
+        """Read the list of the cloud in force; return whether it is still that one afterwards."""
+        before = self._known
+        try:
+            with self._use_cloud() as cloud:
+                await self._read(cloud)
+        except (CloudError, StoreError) as error:
+            if self._known.cloud_url != before.cloud_url:
+                return False
+            self._failures += 1
+            text, known = str(error), self._error
+            self._error = text
+            if text != known:  # one line for an outage, however often it is tried
+                await self._pool.note(ModelsRead(at=self._pool.clock.time(), count=0, error=text))
+        return self._known.cloud_url == before.cloud_url
+
     async def _read(self, cloud: Cloud) -> None:
-        before = self._known if self._known.cloud_url == cloud.url else Catalogue()
+        before = self._known
         old = {model.id: model for model in before.models}
         limit = asyncio.Semaphore(AT_ONCE)
         failures: list[str] = []
@@ -136,11 +179,14 @@ class ModelCatalog:
 
         listing = await cloud.models()
         models = tuple(await asyncio.gather(*(detailed(model) for model in listing)))
+        if self._known.cloud_url != before.cloud_url:
+            return
         now = self._pool.clock.time()
         names = {model.id for model in models}
         gone = tuple(replace(m, status="gone") for m in before.models if m.id not in names)[:GONE_KEPT]
         was = {model.id for model in before.models if model.status == "listed"}
-        self._known = Catalogue(cloud.url, now, (*models, *gone))
+        self._known = Catalogue(before.cloud_url, now, (*models, *gone))
+        self._failures = 0
         self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
         await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())
         await self._pool.note(

@@ -3,12 +3,9 @@
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
 
-import httpx
-
-from okr_tui.cloud.client import Cloud
 from okr_tui.domain.choice import SelectionRequest
 from okr_tui.domain.clocks import ahead_of, is_far
 from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError
@@ -19,7 +16,8 @@ from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRea
 from okr_tui.domain.words import sentence
 from okr_tui.services.background import Background, run_uncancelled
 from okr_tui.services.clock import Clock, SystemClock
-from okr_tui.services.configuration import Configuration
+from okr_tui.services.configuration import Configuration, SettingsSubscriber
+from okr_tui.services.current_cloud import CurrentCloud, MakeTransport
 from okr_tui.services.dispatcher import Dispatcher
 from okr_tui.services.gateway_switch import GatewaySwitch, Hosting
 from okr_tui.services.key_settings import KeySettings, SettingEdits
@@ -195,27 +193,32 @@ class PoolService(Commands):
         client: Client,
         clock: Clock,
         zone: tzinfo,
-        transport: httpx.AsyncBaseTransport | None,
+        make_transport: MakeTransport | None,
     ) -> None:
         self.configuration = configuration
         self.clock = clock
         self._store = store
         self.client: Client = client
-        self.transport = transport
+        self._applied = configuration.effective
         self.pool = Pool(store, configuration.config, configuration.policy, clock, zone)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
-        self._clouds = [self._new_cloud()]
+        self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks)
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.quota_poller = QuotaPoller(self.pool, lambda: self.cloud, owner, shown=client == "dashboard")
-        self.catalog = ModelCatalog(self.pool, lambda: self.cloud)
-        self.dispatcher = Dispatcher(self.pool, lambda: self.cloud, self.quota_poller.faulted)
-        self._background = Background(self.pool)
+        self.quota_poller = QuotaPoller(self.pool, self.cloud.use, owner, shown=client == "dashboard")
+        self.catalog = ModelCatalog(self.pool, self.cloud.use, self.cloud.url)
+        self.dispatcher = Dispatcher(self.pool, self.cloud.use, self.quota_poller.faulted)
+        self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)
-        self.gateway = GatewaySwitch(
-            lambda: self.pool.announce(), lambda: self.configuration.settings.gateway
-        )
+        self.gateway = GatewaySwitch(self.pool.announce, configuration.settings.gateway)
+        self._subscribers: list[SettingsSubscriber] = [
+            self.cloud,
+            self.pool,
+            self.quota_poller,
+            self.catalog,
+            self.gateway,
+        ]
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -227,7 +230,7 @@ class PoolService(Commands):
         watching: bool = True,
         clock: Clock | None = None,
         zone: tzinfo = UTC,
-        transport: httpx.AsyncBaseTransport | None = None,
+        make_transport: MakeTransport | None = None,
     ) -> AsyncGenerator["PoolService", None]:
         """Open everything. `watching` keeps settings, log, quota and models fresh in the background.
 
@@ -241,7 +244,7 @@ class PoolService(Commands):
             client=client,
             clock=clock or SystemClock(),
             zone=zone,
-            transport=transport,
+            make_transport=make_transport,
         )
         try:
             await service.pool.open()
@@ -253,11 +256,6 @@ class PoolService(Commands):
         finally:
             # A screen that goes away cancels more than once; half closed, the process would never end.
             await run_uncancelled(service._close())
-
-    @property
-    def cloud(self) -> Cloud:
-        """The client of the cloud that the settings name now."""
-        return self._clouds[-1]
 
     @property
     def snapshot(self) -> Snapshot:
@@ -301,19 +299,19 @@ class PoolService(Commands):
         await self.gateway.look()
         self._background.start(self.gateway.watch)
 
-    def use_transport(self, transport: httpx.AsyncBaseTransport) -> None:
-        """Send what comes from now on through another transport; what is under way ends on the one before."""
-        self.transport = transport
-        self._clouds.append(self._new_cloud())
+    def subscribe(self, part: SettingsSubscriber) -> Callable[[], None]:
+        """Call `part.apply(old, new)` after each change of the settings; return what ends that."""
+        self._subscribers.append(part)
+        return lambda: self._subscribers.remove(part)
 
     async def reload(self) -> None:
         """Read the settings again; what is broken keeps its last good content."""
         if not await self.configuration.reload():
             return
         settings = self.configuration.settings
-        if settings.cloud_url.value != self.cloud.url:
-            self._clouds.append(self._new_cloud())
-        self.pool.change_config(self.configuration.config, self.configuration.policy)
+        old, self._applied = self._applied, self.configuration.effective
+        for part in tuple(self._subscribers):
+            part.apply(old, self._applied)
         read = SettingsRead(
             at=self.clock.time(),
             client=self.client,
@@ -324,10 +322,6 @@ class PoolService(Commands):
         await self.pool.catch_up()
         if self.pool.settings_read is None or not read.says_the_same(self.pool.settings_read):
             await self.pool.append(read)
-
-    def _new_cloud(self) -> Cloud:
-        url = self.configuration.settings.cloud_url.value
-        return Cloud(url, self.configuration.policy, transport=self.transport, heard=self._compare_clocks)
 
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:
         """Note that this machine's clock is wrong: every time that the cloud names would be too."""
@@ -355,8 +349,7 @@ class PoolService(Commands):
         await self.gateway.close()
         await self._background.close()
         await self.catalog.close()
-        for cloud in self._clouds:
-            await cloud.__aexit__(None, None, None)
+        await self.cloud.aclose()
         try:
             await self.quota_poller.close()
         finally:

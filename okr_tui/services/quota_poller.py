@@ -6,14 +6,15 @@ through one key each, and nothing here ever spends a request on a model.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 
-from okr_tui.cloud.client import Cloud
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault, FaultKind
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
+from okr_tui.services.configuration import EffectiveSettings
+from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import Pool
 
 LEASE = "meter"
@@ -27,9 +28,9 @@ class QuotaPoller:
     `shown` says that somebody looks at the quotas.
     """
 
-    def __init__(self, pool: Pool, cloud: Callable[[], Cloud], owner: str, *, shown: bool) -> None:
+    def __init__(self, pool: Pool, use_cloud: UseCloud, owner: str, *, shown: bool) -> None:
         self._pool = pool
-        self._cloud = cloud
+        self._use_cloud = use_cloud
         self._owner = owner
         self.shown = shown
         self._lease_until = 0.0
@@ -60,6 +61,12 @@ class QuotaPoller:
             held = await self._pool.store.lease(LEASE, self._owner, now, LEASE_SECONDS)
             self._lease_until = now + LEASE_SECONDS if held else 0.0
         return now < self._lease_until
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Forget what another cloud said about when to read again."""
+        if old.settings.cloud_url.value != new.settings.cloud_url.value:
+            self._not_before.clear()
+            self._last_read.clear()
 
     async def settle(self, seconds: float) -> None:
         """Give the looks that are under way a moment to end, for a process that is about to."""
@@ -119,7 +126,8 @@ class QuotaPoller:
         started = self._pool.clock.time()
         self._last_read[self._pool.state.account_of(key.fingerprint)] = started
         try:
-            balance = await self._cloud().balance(key)
+            with self._use_cloud() as cloud:
+                balance = await cloud.balance(key)
         except CloudError as error:
             return await self._refused(key, "/api/balance", started, error.fault)
         now = self._pool.clock.time()
@@ -132,7 +140,8 @@ class QuotaPoller:
         """Read which account a key belongs to; answers the fault if it cannot be read."""
         started = self._pool.clock.time()
         try:
-            identity = await self._cloud().identity(key)
+            with self._use_cloud() as cloud:
+                identity = await cloud.identity(key)
         except CloudError as error:
             return await self._refused(key, "/api/me", started, error.fault)
         await self._pool.note(

@@ -96,7 +96,7 @@ async def gateway(upstream: str, keys: Sequence[str] = KEYS) -> AsyncIterator[AS
         settings.write_text(json.dumps(document))
         settings.chmod(0o600)
         sources = Sources(settings, Path(folder), {})
-        async with PoolService.open(sources, client="gateway", transport=Transport()) as service:
+        async with PoolService.open(sources, client="gateway", make_transport=Transport) as service:
             yield Gateway(service, SecretStr(TOKEN), HOST, status=dict, trouble=show)
 
 

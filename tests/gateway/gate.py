@@ -104,7 +104,7 @@ async def gate_of(harness: Harness) -> AsyncGenerator[Gate, None]:
     sources = Sources(harness.settings_file, harness.home / "project", harness.environment)
     async with (
         PoolService.open(
-            sources, client="gateway", watching=False, clock=harness.clock, transport=Transport()
+            sources, client="gateway", watching=False, clock=harness.clock, make_transport=Transport
         ) as service,
         gate(service) as made,
     ):

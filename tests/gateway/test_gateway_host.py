@@ -119,17 +119,19 @@ async def test_it_answers_from_start_to_stop(free: Harness) -> None:
 
 async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: Harness) -> None:
     async with slow_cloud(free) as following, dashboard(free) as service:
-        cloud, events = service.cloud, stream_answer(service)
-        await anext(event async for event in events if isinstance(event, Delta))
+        with service.cloud.use() as before:
+            events = stream_answer(service)
+            await anext(event async for event in events if isinstance(event, Delta))
         await service.switch_gateway()
-        assert isinstance(service.transport, Transport)
-        assert service.cloud is not cloud
+        with service.cloud.use() as faster:
+            assert isinstance(faster._transport, Transport)
         following.set()
         assert isinstance([event async for event in events][-1], Finished)
-        faster = service.cloud
         await service.switch_gateway()
+        assert before._client.is_closed
         await service.switch_gateway()
-        assert service.cloud is faster
+        with service.cloud.use() as still:
+            assert still is faster
 
 
 async def test_answers_under_way_get_time_to_end(free: Harness) -> None:

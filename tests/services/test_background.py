@@ -4,12 +4,8 @@ import asyncio
 
 import pytest
 
-from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import StoreError
-from okr_tui.domain.policy import Policy
 from okr_tui.services.background import TRY_AGAIN, Background
-from okr_tui.services.live_pool import Pool
-from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
 
 
@@ -24,7 +20,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def background(clock: ManualClock) -> Background:
-    return Background(Pool(MemoryStore(), PoolConfig(), Policy(), clock))
+    return Background(clock, lambda: None)
 
 
 async def settle() -> None:

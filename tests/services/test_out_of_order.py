@@ -75,6 +75,10 @@ def no_network(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("no route", request=request)
 
 
+def no_transport() -> httpx.MockTransport:
+    return httpx.MockTransport(no_network)
+
+
 async def test_without_a_cloud_the_last_list_and_the_last_state_are_there_at_once(harness: Harness) -> None:
     async with harness.open() as service:
         await service.catalog.refresh()
@@ -84,8 +88,7 @@ async def test_without_a_cloud_the_last_list_and_the_last_state_are_there_at_onc
         before = service.snapshot
     await harness.clock.advance(2000)
     sources = Sources(harness.settings_file, harness.home / "project", {})
-    transport = httpx.MockTransport(no_network)
-    async with PoolService.open(sources, clock=harness.clock, transport=transport) as service:
+    async with PoolService.open(sources, clock=harness.clock, make_transport=no_transport) as service:
         first = service.snapshot
         assert [row.model for row in first.models.rows] == [row.model for row in before.models.rows]
         assert first.models.refreshed_at == before.models.refreshed_at == first.at - 2000

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, cast
 
@@ -59,7 +60,7 @@ class Answering:
 
 def metered(store: Lost, cloud: Answering) -> tuple[Pool, QuotaPoller]:
     pool = Pool(store, PoolConfig((KEY,), KEY.fingerprint), Policy(confirm_after=(0, 0)), ManualClock())
-    return pool, QuotaPoller(pool, lambda: cast(Cloud, cloud), "this process", shown=False)
+    return pool, QuotaPoller(pool, lambda: nullcontext(cast(Cloud, cloud)), "this process", shown=False)
 
 
 @pytest.mark.parametrize(("fault", "answer"), [(SPENT, None), (REFUSED, REFUSED)])
@@ -120,7 +121,7 @@ async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_w
     policy = Policy(poll_shown=(1, 1), poll_idle=(1, 1), poll_gap=10)
     pool = Pool(MemoryStore(), PoolConfig((KEY,), KEY.fingerprint), policy, clock)
     polling = asyncio.create_task(
-        QuotaPoller(pool, lambda: cast(Cloud, Counting()), "this", shown=True).run()
+        QuotaPoller(pool, lambda: nullcontext(cast(Cloud, Counting())), "this", shown=True).run()
     )
     for _ in range(60):
         await clock.advance(1)

@@ -1,0 +1,89 @@
+"""The client of the cloud in force, replaced while in use: the old one is closed when its last user ends."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+
+import httpx
+
+from okr_tui.cloud.client import Cloud
+from okr_tui.services.configuration import EffectiveSettings
+
+UseCloud = Callable[[], AbstractContextManager[Cloud]]
+"""Gives the client in force; it stays open until the block is left."""
+MakeTransport = Callable[[], httpx.AsyncBaseTransport]
+"""Makes a way to the network. Each client has one of its own, which it closes."""
+
+
+class CurrentCloud:
+    """Holds one client, rebuilt when the address, the policy or the transport changes."""
+
+    def __init__(
+        self,
+        settings: EffectiveSettings,
+        make_transport: MakeTransport | None,
+        heard: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        self._settings = settings
+        self._make_transport = make_transport
+        self._heard = heard
+        self._users: Counter[Cloud] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._cloud = self._made()
+
+    @property
+    def url(self) -> str:
+        """The address of the cloud in force."""
+        return self._cloud.url
+
+    @contextmanager
+    def use(self) -> Iterator[Cloud]:
+        """Give the client in force, which stays open until the block is left."""
+        cloud = self._cloud
+        self._users[cloud] += 1
+        try:
+            yield cloud
+        finally:
+            self._users[cloud] -= 1
+            self._close_unused(cloud)
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Rebuild the client if anything it is built from changed."""
+        self._settings = new
+        if (old.settings.cloud_url.value, old.policy) != (new.settings.cloud_url.value, new.policy):
+            self._replace()
+
+    def use_transport(self, make_transport: MakeTransport) -> None:
+        """Send requests from now on through another kind of transport, unless they already are."""
+        if make_transport != self._make_transport:
+            self._make_transport = make_transport
+            self._replace()
+
+    async def aclose(self) -> None:
+        """Close every client, those still in use too; raise what the last failing one raised."""
+        async with AsyncExitStack() as stack:
+            for cloud in {*self._users, self._cloud}:
+                stack.push_async_exit(cloud)
+            for task in self._closing:
+                stack.push_async_callback(asyncio.wait, [task])
+
+    def _replace(self) -> None:
+        old, self._cloud = self._cloud, self._made()
+        self._close_unused(old)
+
+    def _close_unused(self, cloud: Cloud) -> None:
+        if self._users[cloud] > 0:
+            return
+        del self._users[cloud]
+        if cloud is not self._cloud:
+            task = asyncio.create_task(cloud.__aexit__(None, None, None))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _made(self) -> Cloud:
+        transport = self._make_transport() if self._make_transport else None
+        settings = self._settings
+        return Cloud(
+            settings.settings.cloud_url.value, settings.policy, transport=transport, heard=self._heard
+        )
