@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import okr_tui.domain
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -33,3 +36,12 @@ def loaded_by(statement: str) -> set[str]:
 )
 def test_a_layer_loads_nothing_above_it(statement: str, absent: set[str]) -> None:
     assert not loaded_by(statement) & absent
+
+
+def test_the_domain_needs_the_standard_library_only() -> None:
+    folder = Path(okr_tui.domain.__path__[0])
+    modules = sorted(f"okr_tui.domain.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__")
+    assert len(modules) > 10
+    loaded = {name.partition(".")[0] for name in loaded_by(f"import {', '.join(modules)}")}
+    own = loaded - loaded_by("pass")  # what a coverage tool or an editable install brings along
+    assert own <= {*sys.stdlib_module_names, "okr_tui"}

@@ -13,7 +13,7 @@ from okr_tui.domain.policy import Policy, Strategy
 from okr_tui.services.editable import editable_lines
 from okr_tui.services.provenance import setting_lines, trust_question
 from okr_tui.services.service import SettingsView
-from okr_tui.settings import file, layers, trust
+from okr_tui.settings import file, layers, policy, trust
 from okr_tui.settings.chat import ChatSettings
 from okr_tui.settings.document import Document
 from okr_tui.settings.gateway import Options
@@ -172,7 +172,7 @@ class Configuration:
 
     def _take(self, settings: Settings) -> None:
         self.settings = settings
-        self.policy, refused = Policy.override(settings.policy)
+        self.policy, refused = policy.override(settings.policy)
         self.chat, unused = ChatSettings.read(settings.chat)
         _, misplaced = Options.read(settings.gateway)
         self._refused = tuple(_placed(line, settings) for line in (*refused, *unused, *misplaced))

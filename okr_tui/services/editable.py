@@ -9,7 +9,7 @@ from typing import Final
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.policy import Policy
 from okr_tui.services.service import SettingLine
-from okr_tui.settings import values
+from okr_tui.settings import policy, values
 from okr_tui.settings.gateway import Options
 from okr_tui.settings.schema import Origin, Settings, Valued
 
@@ -24,7 +24,7 @@ def setting_path(name: str) -> tuple[str, ...]:
     group, _, member = name.partition(".")
     if name in SCALARS:
         return (name,)
-    known = {"keymap": True, "policy": member in Policy.model_fields, "gateway": member in GATEWAY}
+    known = {"keymap": True, "policy": member in policy.NAMES, "gateway": member in GATEWAY}
     if member and known.get(group):
         return group, member
     raise SettingsError(f"{name} cannot be changed here; edit the file")
@@ -40,7 +40,7 @@ def checked(name: str, text: str) -> object:
             raise SettingsError(f"strategy: {error}") from None
     if group == "policy":
         value = _number(text)
-        _, refused = Policy.override({members[0]: value})
+        _, refused = policy.override({members[0]: value})
         if refused:
             raise SettingsError(refused[0].removeprefix("okr-tui.").removesuffix("; the default is used"))
         return value
@@ -85,9 +85,8 @@ def _marked(line: SettingLine, settings: Settings) -> SettingLine:
 def _defaults() -> Iterator[SettingLine]:
     for name, member in GATEWAY.items():
         yield _default(f"gateway.{name}", getattr(Options(), member))
-    policy = Policy().model_dump(mode="json")
-    for name in sorted(policy):
-        yield _default(f"policy.{name}", policy[name])
+    for name in sorted(policy.NAMES):
+        yield _default(f"policy.{name}", getattr(Policy(), name))
 
 
 def _default(name: str, value: object) -> SettingLine:
@@ -97,7 +96,7 @@ def _default(name: str, value: object) -> SettingLine:
 
 def _short(value: object) -> object:
     """Whole numbers without a point."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_short(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
