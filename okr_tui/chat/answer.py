@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
 from okr_tui.chat.options import THINK_LEVELS as THINK_LEVELS
 from okr_tui.cloud.client import Call
+from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import bare_name
 from okr_tui.services.pool_service import PoolService
@@ -48,7 +49,7 @@ class PoolClient:
             document["options"] = dict(sampling)
         if tools:
             document["tools"] = list(tools)
-        call = Call("/api/chat", _encoded(document), name)
+        call = Call(CHAT.path, _encoded(document), name)
         began = self._service.clock.time()
         first_token: int | None = None
         done_reason = ""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from okr_tui.cloud.dialects import ToolCall
+from okr_tui.cloud.endpoints import WEB_FETCH, WEB_SEARCH
 from okr_tui.domain.errors import OkrError
 from okr_tui.settings.chat import BUILT_IN, ChatSettings, Confirm, ToolServer
 
@@ -153,10 +154,10 @@ class Toolbox:
         most = arguments.get("max_results")
         if isinstance(most, int) and not isinstance(most, bool):
             document["max_results"] = min(max(most, 1), 10)
-        return _json(await self._post("/api/web_search", document))
+        return _json(await self._post(WEB_SEARCH.path, document))
 
     async def _fetch(self, arguments: Mapping[str, object]) -> ToolResult:
-        return _json(await self._post("/api/web_fetch", {"url": str(arguments.get("url") or "")}))
+        return _json(await self._post(WEB_FETCH.path, {"url": str(arguments.get("url") or "")}))
 
 
 async def run(tool: Tool, call: ToolCall) -> ToolResult:

@@ -1,1 +1,12 @@
-"""Ollama Cloud's HTTP API: one method per endpoint, httpx in, domain values out."""
+"""Everything that is particular to Ollama Cloud; the layers above know values of the domain only.
+
+- `endpoints`: one table of paths, and what holds for each.
+- `errors`: what a response means for a key, as a fault of the domain.
+- `documents`: balance, identity and model documents, as values of the domain.
+- `dialects` and `streams`: the records of an answer, in each interface's form.
+- `client`: who is sent what, with which key.
+
+This is also where another provider would stand: a package with the same modules, of which the rest of the
+program uses `client.Cloud` and `client.Call`, `endpoints.ENDPOINTS` and `find`, `errors.response_fault`,
+`classify_record` and `no_response`, `streams.RecordReader`, and the values in `dialects` and `documents`.
+"""

@@ -11,6 +11,7 @@ import httpx
 
 from okr_tui import __version__
 from okr_tui.cloud.documents import Identity, read_balance, read_identity, read_models, with_details
+from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, Endpoint
 from okr_tui.cloud.errors import no_response, response_fault
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.errors import CloudError
@@ -84,33 +85,33 @@ class Cloud:
 
     async def models(self) -> tuple[Model, ...]:
         """`GET /api/tags`: names and digests of what the cloud serves. Public: no key is sent."""
-        found = read_models(await self._public("GET", "/api/tags"))
+        found = read_models(await self._document(TAGS))
         if found is None:
-            raise _error("GET /api/tags", no_response("the answer is not a model list"))
+            raise _error(TAGS, no_response("the answer is not a model list"))
         return found
 
     async def details(self, model: Model) -> Model:
         """`POST /api/show`: the model with size, context and capabilities. Public: no key is sent."""
-        return with_details(model, await self._public("POST", "/api/show", {"model": model.id}))
+        return with_details(model, await self._document(SHOW, {"model": model.id}))
 
     async def balance(self, key: Key) -> Balance:
         """`GET /api/balance`: the quota of the key's account."""
-        return read_balance(await self._authenticated("GET", "/api/balance", key))
+        return read_balance(await self._document(BALANCE, key=key))
 
     async def identity(self, key: Key) -> Identity:
         """`POST /api/me`: the account and plan of a key."""
-        identity = read_identity(await self._authenticated("POST", "/api/me", key))
+        identity = read_identity(await self._document(IDENTITY, key=key))
         if identity is None:
-            raise _error("POST /api/me", no_response("the answer names no account"))
+            raise _error(IDENTITY, no_response("the answer names no account"))
         return identity
 
     async def show(self, body: bytes) -> httpx.Response:
         """`POST /api/show` passed on: the whole answer as it is, whatever its status. No key is sent."""
         headers = {"content-type": "application/json"}
         try:
-            return await self._client.post("/api/show", content=body, headers=headers)
+            return await self._client.post(SHOW.path, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise _error("POST /api/show", no_response(transport_text(error))) from None
+            raise _error(SHOW, no_response(transport_text(error))) from None
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
         """Send a call with a key; the response is open and unread, and hangs up when it is closed.
@@ -138,26 +139,20 @@ class Cloud:
         except httpx.HTTPError as error:
             raise _error(f"{call.method} {call.path}", no_response(transport_text(error))) from None
 
-    async def _public(self, method: str, path: str, document: object = None) -> object:
-        return await self._json(method, path, document, {})
-
-    async def _authenticated(self, method: str, path: str, key: Key) -> object:
-        headers = {"authorization": f"Bearer {key.secret.get_secret_value()}"}
-        return await self._json(method, path, None, headers)
-
-    async def _json(self, method: str, path: str, document: object, headers: Mapping[str, str]) -> object:
+    async def _document(self, endpoint: Endpoint, body: object = None, *, key: Key | None = None) -> object:
+        headers = {"authorization": f"Bearer {key.secret.get_secret_value()}"} if key else {}
         try:
-            response = await self._client.request(method, path, json=document, headers=headers)
+            response = await self._client.request(endpoint.method, endpoint.path, json=body, headers=headers)
         except httpx.HTTPError as error:
-            raise _error(f"{method} {path}", no_response(transport_text(error))) from None
+            raise _error(endpoint, no_response(transport_text(error))) from None
         self._heard(response.headers)
-        fault = response_fault(response.status_code, response.headers, response.content, path)
+        fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
         if fault:
-            raise _error(f"{method} {path}", fault)
+            raise _error(endpoint, fault)
         try:
             return response.json()
         except ValueError:
-            raise _error(f"{method} {path}", no_response("the answer is not JSON")) from None
+            raise _error(endpoint, no_response("the answer is not JSON")) from None
 
 
 @functools.lru_cache(maxsize=64)
@@ -177,5 +172,5 @@ def transport_text(error: httpx.HTTPError) -> str:
     return words.get(type(error), type(error).__name__)
 
 
-def _error(what: str, fault: Fault) -> CloudError:
+def _error(what: object, fault: Fault) -> CloudError:
     return CloudError(f"{what}: {fault.text}", fault)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from okr_tui.cloud.errors import error_message
-
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -60,6 +58,14 @@ class StreamRecord:
 
 
 Reader = Callable[[Document], StreamRecord]
+
+
+def error_message(document: object) -> str | None:
+    """The message in a parsed error record: `{"error": text}` or `{"error": {"message": text}}`."""
+    error = document.get("error") if isinstance(document, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message")
+    return error if isinstance(error, str) else None
 
 
 def read_native(document: Document) -> StreamRecord:
@@ -144,17 +150,6 @@ def read_messages(document: Document) -> StreamRecord:
         input_tokens=_count(usage.get("input_tokens")),
         output_tokens=_count(usage.get("output_tokens")),
     )
-
-
-READERS: Final[Mapping[str, Reader]] = {
-    "/api/chat": read_native,
-    "/api/generate": read_native,
-    "/v1/chat/completions": read_completions,
-    "/v1/completions": read_completions,
-    "/v1/responses": read_responses,
-    "/v1/messages": read_messages,
-}
-"""The paths that answer with a model's words, and how their records are read."""
 
 
 def _block(block: Document) -> Delta:

@@ -10,13 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from okr_tui.cloud.dialects import error_message
+from okr_tui.cloud.endpoints import find
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 
 TEXT_LIMIT: Final = 240
 BODY_LIMIT: Final = 65536
-ENDPOINTS_WITHOUT_CLOUD: Final = frozenset({"/api/embed", "/api/embeddings", "/api/ps", "/v1/embeddings"})
-PUBLIC_ENDPOINTS: Final = frozenset({"/api/tags", "/api/show", "/api/version", "/v1/models"})
-
 UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 # Both end at the text's end where the bracket is missing: they always match, so a long text stays cheap.
 REFERENCE = re.compile(r" ?\(ref: [^)]*(?:\)|\Z)", re.IGNORECASE)
@@ -37,11 +36,6 @@ def clean(text: str) -> str:
 def _normal(text: str) -> str:
     line = UNPRINTABLE.sub(" ", text[:BODY_LIMIT])
     return ACCOUNT_NAME.sub("you", REFERENCE.sub("", line)).strip()
-
-
-def is_public(path: str) -> bool:
-    """Whether an endpoint answers anybody, so that its answer says nothing of the key that was sent."""
-    return path in PUBLIC_ENDPOINTS or path.startswith("/v1/models/")
 
 
 def no_response(text: str) -> Fault:
@@ -78,14 +72,6 @@ def error_text(body: bytes) -> str | None:
     return error_message(document)
 
 
-def error_message(document: object) -> str | None:
-    """The message in a parsed error record: `{"error": text}` or `{"error": {"message": text}}`."""
-    error = document.get("error") if isinstance(document, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message")
-    return error if isinstance(error, str) else None
-
-
 def _judge(status: int, headers: Mapping[str, str], error: str | None, path: str) -> Fault:
     shown = clean(error) if error else f"HTTP {status}"
     text = _normal(error).lower() if error else ""
@@ -95,7 +81,7 @@ def _judge(status: int, headers: Mapping[str, str], error: str | None, path: str
         return Fault(kind, scope, shown, status, window, retry_after)
 
     if status == 401:
-        if path in ENDPOINTS_WITHOUT_CLOUD:
+        if not find(path).offered:
             return fault(FaultKind.ENDPOINT, Scope.ENDPOINT)
         return fault(FaultKind.UNAUTHORIZED, Scope.KEY)
     if "concurrent request" in text:

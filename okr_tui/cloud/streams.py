@@ -9,7 +9,8 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from okr_tui.cloud.dialects import READERS, Reader, StreamRecord, read_native
+from okr_tui.cloud.dialects import Reader, StreamRecord, read_native
+from okr_tui.cloud.endpoints import CHAT, find
 
 LINE_LIMIT: Final = 8 * 1024 * 1024
 TELLING: Final = re.compile(rb"error|usage|_count|true|\[DONE\]|_stop|complete|failed")
@@ -24,8 +25,8 @@ class RecordReader:
     count and refuse nothing are not looked into.
     """
 
-    def __init__(self, path: str = "/api/chat", *, whole: bool = False) -> None:
-        self._read: Reader = READERS.get(path, read_native)
+    def __init__(self, path: str = CHAT.path, *, whole: bool = False) -> None:
+        self._read: Reader = find(path).reader or read_native
         self.skims = False
         self._whole = whole
         self._rest = bytearray()

@@ -8,18 +8,19 @@ from typing import Final
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from okr_tui.cloud.endpoints import ENDPOINTS, IDENTITY, MODELS, PROCESSES, SHOW, TAGS, VERSION
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
 from okr_tui.gateway.errors import Failure, FailureError, failed, failure_of
-from okr_tui.gateway.forward import FORWARDED, forward, show
+from okr_tui.gateway.forward import forward, show
 from okr_tui.gateway.guard import Gatekeeper, Guard, origin_form
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
 from okr_tui.gateway.request import CallerGoneError, GatewayRequest
 from okr_tui.services.pool_service import PoolService
 
-MODEL_PREFIX: Final = "/v1/models/"
+MODEL_PREFIX: Final = f"{MODELS.path}/"
 READ: Final = ("GET", "HEAD")
 CALLER_LEFT: Final = 499
 Record = Mapping[str, object]
@@ -63,16 +64,20 @@ class Gateway:
             return fixed(lambda: JSONResponse(make()))
 
         self._routes: Mapping[str, Route] = {
-            **{path: Route(("POST",), lambda visit: forward(service, visit)) for path in FORWARDED},
+            **{
+                endpoint.path: Route((endpoint.method,), lambda visit: forward(service, visit))
+                for endpoint in ENDPOINTS.values()
+                if endpoint.forwarded
+            },
             "/": Route(READ, fixed(lambda: PlainTextResponse(local.RUNNING))),
             "/healthz": Route(READ, document(lambda: {"status": "ok"})),
-            "/api/version": Route(READ, document(lambda: local.VERSION)),
-            "/api/ps": Route(READ, document(lambda: local.PROCESSES)),
+            VERSION.path: Route(READ, document(lambda: local.VERSION)),
+            PROCESSES.path: Route(READ, document(lambda: local.PROCESSES)),
             "/api/status": Route(READ, document(lambda: local.CLOUD_STATUS)),
-            "/api/me": Route(("GET", "POST"), document(lambda: local.identity(service.pool.view()))),
-            "/api/tags": Route(READ, self._tags),
-            "/api/show": Route(("POST",), lambda visit: show(service, visit)),
-            "/v1/models": Route(READ, self._models),
+            IDENTITY.path: Route(("GET", "POST"), document(lambda: local.identity(service.pool.view()))),
+            TAGS.path: Route(READ, self._tags),
+            SHOW.path: Route(("POST",), lambda visit: show(service, visit)),
+            MODELS.path: Route(READ, self._models),
             MODEL_PREFIX: Route(READ, self._one_model),
             "/okr/status": Route(READ, document(status)),
             "/metrics": Route(READ, self._show_metrics),

@@ -4,14 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
+from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
 from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind
 from okr_tui.domain.health import State
 from okr_tui.domain.words import span
-
-Dialect = Literal["native", "openai", "anthropic"]
 
 OPENAI_TYPES: Final = {404: "not_found_error", 502: "api_error", 503: "api_error", 500: "api_error"}
 CLIENT_HEADER: Final = "x-okr-tui-client"
@@ -75,13 +74,6 @@ def as_told(failure: Failure, client: str | None) -> Failure:
     return replace(failure, status=402, text=text)
 
 
-def dialect_of(path: str) -> Dialect:
-    """Who speaks at a path; one with a wrong token before it counts as the path behind."""
-    if "/v1/messages" in path:
-        return "anthropic"
-    return "openai" if "/v1/" in path or path.endswith("/v1") else "native"
-
-
 def error_document(dialect: Dialect, failure: Failure) -> dict[str, object]:
     """The error envelope of a dialect."""
     if dialect == "native":
@@ -101,7 +93,7 @@ def error_record(path: str, failure: Failure, *, whole_line: bool) -> bytes:
     empty line.
     """
     dialect = dialect_of(path)
-    if path == "/v1/responses":
+    if path == RESPONSES.path:
         error = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
         return b"\n\nevent: error\ndata: " + _encode(error) + b"\n\n"
     body = _encode(error_document(dialect, failure))

@@ -1,12 +1,12 @@
 """Requests that the cloud answers, with a key of the pool."""
 
 import asyncio
-from typing import Final
 
 import httpx
 from starlette.responses import Response
 
 from okr_tui.cloud.client import Call
+from okr_tui.cloud.endpoints import find
 from okr_tui.domain.errors import CloudError
 from okr_tui.gateway.errors import OWN_ERRORS, cut_off, error_record
 from okr_tui.gateway.headers import downward, query_upward, upward
@@ -15,26 +15,18 @@ from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
 from okr_tui.services.exchange import RefusedError
 from okr_tui.services.pool_service import PoolService
 
-FORWARDED: Final = frozenset(
-    {f"/api/{name}" for name in ("chat", "generate", "embed", "embeddings", "web_search", "web_fetch")}
-    | {f"/v1/{name}" for name in ("chat/completions", "completions", "responses", "embeddings")}
-    | {"/v1/messages", "/v1/messages/count_tokens"}
-)
-NATIVE_STREAMS: Final = frozenset({"/api/chat", "/api/generate"})
-# The cloud answers 404 there whatever the model is, which says nothing of the model.
-NOT_OF_THE_MODEL: Final = frozenset({"/v1/messages/count_tokens"})
-
 
 async def forward(service: PoolService, visit: GatewayRequest) -> None:
     """Send the request with a key of the pool and pass on what comes, as it comes."""
     asked = await _asked(visit)
     assert visit.path is not None
+    endpoint = find(visit.path)
     call = Call(
         visit.path,
         asked.body,
-        None if visit.path in NOT_OF_THE_MODEL else asked.model,
+        asked.model if endpoint.runs_model else None,
         headers=upward(visit.scope["headers"]),
-        streams=visit.path in NATIVE_STREAMS if asked.streams is None else asked.streams,
+        streams=endpoint.streams if asked.streams is None else asked.streams,
         query=query_upward(visit.scope["query_string"]),
     )
     await visit.unless_gone(_pass(service, visit, call, asked.opening))

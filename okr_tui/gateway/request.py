@@ -10,13 +10,12 @@ from typing import Final, Protocol
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from okr_tui.cloud.endpoints import Dialect, dialect_of
 from okr_tui.gateway.errors import (
     CLIENT_HEADER,
-    Dialect,
     Failure,
     FailureError,
     as_told,
-    dialect_of,
     error_document,
     failed,
 )

@@ -9,7 +9,8 @@ from typing import Final, Self
 import httpx
 
 from okr_tui.cloud.client import Call, Cloud, transport_text
-from okr_tui.cloud.dialects import READERS, StreamRecord
+from okr_tui.cloud.dialects import StreamRecord
+from okr_tui.cloud.endpoints import find
 from okr_tui.cloud.errors import BODY_LIMIT, classify_record, no_response, response_fault
 from okr_tui.cloud.streams import RecordReader
 from okr_tui.domain.errors import CloudError
@@ -120,7 +121,7 @@ class Exchange:
             fault = response_fault(response.status_code, response.headers, bytes(body), self._call.path)
             self._fail(fault or no_response(f"HTTP {response.status_code}"))
             return
-        if self._call.path in READERS:
+        if find(self._call.path).reader:
             document = self.headers.get("content-type", "").startswith("application/json")
             self.streams = self._call.streams and not document
             self._reader = RecordReader(self._call.path, whole=not self.streams)

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Coroutine
 
+from okr_tui.cloud.endpoints import BALANCE, IDENTITY
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault, FaultKind
 from okr_tui.domain.keys import Key
@@ -129,7 +130,7 @@ class QuotaPoller:
             with self._use_cloud() as cloud:
                 balance = await cloud.balance(key)
         except CloudError as error:
-            return await self._refused(key, "/api/balance", started, error.fault)
+            return await self._refused(key, BALANCE.path, started, error.fault)
         now = self._pool.clock.time()
         await self._pool.note(
             BalanceRead(at=now, started=started, fingerprint=key.fingerprint, balance=balance)
@@ -143,7 +144,7 @@ class QuotaPoller:
             with self._use_cloud() as cloud:
                 identity = await cloud.identity(key)
         except CloudError as error:
-            return await self._refused(key, "/api/me", started, error.fault)
+            return await self._refused(key, IDENTITY.path, started, error.fault)
         await self._pool.note(
             IdentityRead(
                 at=self._pool.clock.time(),

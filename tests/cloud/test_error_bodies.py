@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.cloud.errors import classify, classify_record, clean, error_text, is_public
+from okr_tui.cloud.errors import classify, classify_record, clean, error_text
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.store.encoding import decode, encode
 from tests.domain.facts import failed
@@ -75,14 +75,6 @@ def test_refusal_by_an_endpoint_the_cloud_lacks_says_nothing_of_the_key(path: st
 @pytest.mark.parametrize("path", ["/api/chat", "/api/me", "/api/balance", "/v1/chat/completions"])
 def test_refusal_elsewhere_is_about_the_key(path: str) -> None:
     assert fault_of(401, "unauthorized", path).kind is FaultKind.UNAUTHORIZED
-
-
-@pytest.mark.parametrize(
-    ("path", "public"),
-    [("/api/tags", True), ("/v1/models/gpt-oss:20b", True), ("/api/chat", False), ("/api/me", False)],
-)
-def test_public_endpoints_are_known(path: str, public: bool) -> None:
-    assert is_public(path) is public
 
 
 @pytest.mark.parametrize(
