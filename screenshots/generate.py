@@ -16,9 +16,8 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.faults import Hop
 from screenshots.motion import moving
 from screenshots.walk import SIZE, walked
-from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, pool, snapshot
-from tests.ui.scripted import ScriptedService, make_app
-from tests.ui.test_key_details import TRAIL
+from tests.ui.examples import ENTRIES, HISTORY, KEYS, NOW, SPENT_FAULT, pool, snapshot
+from tests.ui.scripted_service import ScriptedService, make_app
 
 HERE = Path(__file__).parent
 BACKGROUND = "#0f141b"
@@ -106,7 +105,7 @@ def service() -> ScriptedService:
     )
     shown = snapshot(pool=pool(*KEYS[:2], spent, *KEYS[3:], empty_at=NOW + 117_960), entries=lines)
     scripted = ScriptedService(shown)
-    scripted.walked = TRAIL
+    scripted.walked = HISTORY
     scripted.log = list(lines)
     scripted.answer = ANSWER
     return scripted

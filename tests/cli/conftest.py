@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.home import Home, living
+from tests.cli.harness import CliHarness, open_cli
 
-MakeHome = Callable[..., Home]
+MakeCli = Callable[..., CliHarness]
 
 
 @pytest.fixture(autouse=True)
@@ -27,20 +27,20 @@ def _bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
-def make_home(
+def make_cli(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     _bare_environment: None,
-) -> Iterator[MakeHome]:
+) -> Iterator[MakeCli]:
     """Make a home on a cloud in any scenario."""
     with ExitStack() as stack:
         yield lambda *scenario, **more: stack.enter_context(
-            living(tmp_path, capsys, monkeypatch, *scenario, **more)
+            open_cli(tmp_path, capsys, monkeypatch, *scenario, **more)
         )
 
 
 @pytest.fixture
-def home(make_home: MakeHome) -> Home:
+def cli(make_cli: MakeCli) -> CliHarness:
     """Four keys of three accounts on a cloud where nothing fails by itself."""
-    return make_home()
+    return make_cli()

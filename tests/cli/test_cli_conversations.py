@@ -9,7 +9,7 @@ from okr_tui.chat.messages import Message
 from okr_tui.chat.repository import ConversationStore
 from okr_tui.chat.service import FILE
 from okr_tui.store.factory import state_folder
-from tests.cli.home import MODEL, NOW, TIME, Home
+from tests.cli.harness import MODEL, NOW, TIME, CliHarness
 
 
 def kept(*conversations: Conversation) -> None:
@@ -30,11 +30,11 @@ def conversation(identifier: str, title: str, text: str, updated: float = NOW) -
     return Conversation(identifier, title, MODEL, created=NOW, updated=updated, turns=(turn,))
 
 
-def test_listed_found_and_shown(home: Home) -> None:
-    assert home.good("conversations", "list").out == "No conversation is kept yet.\n"
-    assert home.good("conversations", "search", "sky").out == "No conversation matches.\n"
+def test_listed_found_and_shown(cli: CliHarness) -> None:
+    assert cli.run_ok("conversations", "list").out == "No conversation is kept yet.\n"
+    assert cli.run_ok("conversations", "search", "sky").out == "No conversation matches.\n"
     kept(conversation("aa11", "Sky", "why blue"), conversation("bb22", "Sea", "why salty", NOW + 1))
-    listed = home.good("conversations", "list", "--json").json["conversations"]
+    listed = cli.run_ok("conversations", "list", "--json").json["conversations"]
     assert [item["id"] for item in listed] == ["bb22", "aa11"]
     assert listed[0] == {
         "id": "bb22",
@@ -46,29 +46,29 @@ def test_listed_found_and_shown(home: Home) -> None:
         "branched_from": None,
         "excerpt": "",
     }
-    assert "Sky" in home.good("conversations", "search", "blue").out
-    assert "Sea" not in home.good("conversations", "search", "blue").out
+    assert "Sky" in cli.run_ok("conversations", "search", "blue").out
+    assert "Sea" not in cli.run_ok("conversations", "search", "blue").out
     assert (
-        home.good("conversations", "show", "aa").out == "# Sky\n\nModel: gpt-oss:20b\n\n## You\n\nwhy blue\n"
+        cli.run_ok("conversations", "show", "aa").out == "# Sky\n\nModel: gpt-oss:20b\n\n## You\n\nwhy blue\n"
     )
-    assert json.loads(home.good("conversations", "show", "aa", "--json").out)["title"] == "Sky"
+    assert json.loads(cli.run_ok("conversations", "show", "aa", "--json").out)["title"] == "Sky"
 
 
-def test_written_to_a_new_file_and_deleted(home: Home, tmp_path: Path) -> None:
+def test_written_to_a_new_file_and_deleted(cli: CliHarness, tmp_path: Path) -> None:
     kept(conversation("aa11", "Sky", "why blue"))
     target = tmp_path / "sky.md"
-    home.good("conversations", "export", "aa11", str(target))
+    cli.run_ok("conversations", "export", "aa11", str(target))
     assert target.read_text().startswith("# Sky")
-    assert home.run("conversations", "export", "aa11", str(target)).code == 2
-    assert "Deleted Sky" in home.good("conversations", "delete", "aa11").err
-    ran = home.run("conversations", "show", "aa11")
-    assert ran.code == 1
-    assert "no conversation begins with" in ran.err
+    assert cli.run("conversations", "export", "aa11", str(target)).code == 2
+    assert "Deleted Sky" in cli.run_ok("conversations", "delete", "aa11").err
+    result = cli.run("conversations", "show", "aa11")
+    assert result.code == 1
+    assert "no conversation begins with" in result.err
 
 
-def test_a_broken_file_is_an_error(home: Home) -> None:
+def test_a_broken_file_is_an_error(cli: CliHarness) -> None:
     state_folder().mkdir(parents=True, exist_ok=True)
     (state_folder() / FILE).write_bytes(b"no database" * 999)
-    ran = home.run("conversations", "list")
-    assert (ran.code, ran.out) == (1, "")
-    assert "cannot be used: file is not a database" in ran.err
+    result = cli.run("conversations", "list")
+    assert (result.code, result.out) == (1, "")
+    assert "cannot be used: file is not a database" in result.err

@@ -6,24 +6,24 @@ import signal
 import pytest
 
 from okr_tui.domain.keys import fingerprint
-from tests.cli.home import COUNT, MODEL, NOW, Home, Text
+from tests.cli.harness import COUNT, MODEL, NOW, CliHarness, Text
 
 START = "2026-10-08T16:00:00Z"
 UUID = Text(r"[0-9a-f-]{36}")
 
 
-def test_every_kind_in_full(home: Home) -> None:
-    text = home.keys[0][0]
-    home.write_settings(keys=1)
+def test_every_kind_in_full(cli: CliHarness) -> None:
+    text = cli.keys[0][0]
+    cli.write_settings(keys=1)
     who = {"key": 1, "fingerprint": fingerprint(text)}
-    home.good("keys", "--check")
-    home.good("chat", MODEL, "hello")
-    home.good("refresh")
+    cli.run_ok("keys", "--check")
+    cli.run_ok("chat", MODEL, "hello")
+    cli.run_ok("refresh")
     for verb in ("disable-key", "enable-key", "reset-key", "use-key"):
-        home.good(verb, "1")
-    home.write_settings(keys=2)
-    home.good("use-key", "2")
-    identity, balance, attempt, *rest = home.good("events", "--json").lines
+        cli.run_ok(verb, "1")
+    cli.write_settings(keys=2)
+    cli.run_ok("use-key", "2")
+    identity, balance, attempt, *rest = cli.run_ok("events", "--json").lines
     assert identity == {"at": START, "kind": "identity", **who, "account": UUID, "plan": "pro"}
     assert balance == {
         "at": START,
@@ -55,31 +55,31 @@ def test_every_kind_in_full(home: Home) -> None:
         "input_tokens": COUNT,
         "output_tokens": 22,
     }
-    second = {"key": 2, "fingerprint": fingerprint(home.keys[1][0])}
+    second = {"key": 2, "fingerprint": fingerprint(cli.keys[1][0])}
     assert rest == [
         {"at": START, "kind": "models", "count": 16, "added": [], "removed": [], "error": None},
         {"at": START, "kind": "disabled", **who},
         {"at": START, "kind": "enabled", **who},
         {"at": START, "kind": "reset", **who},
-        {"at": START, "kind": "settings", "keys": 1, "cloud_url": home.url, "problems": []},
+        {"at": START, "kind": "settings", "keys": 1, "cloud_url": cli.url, "problems": []},
         {"at": START, "kind": "use", **who},
-        {"at": START, "kind": "settings", "keys": 2, "cloud_url": home.url, "problems": []},
+        {"at": START, "kind": "settings", "keys": 2, "cloud_url": cli.url, "problems": []},
         {"at": START, "kind": "use", **second},
     ]
 
 
-def test_a_key_that_is_gone_has_no_place(home: Home) -> None:
-    home.good("disable-key", "4")
-    home.write_settings(keys=3)
-    (event,) = home.good("events", "--json").lines
-    assert (event["key"], event["fingerprint"]) == (None, fingerprint(home.keys[3][0]))
+def test_a_key_that_is_gone_has_no_place(cli: CliHarness) -> None:
+    cli.run_ok("disable-key", "4")
+    cli.write_settings(keys=3)
+    (event,) = cli.run_ok("events", "--json").lines
+    assert (event["key"], event["fingerprint"]) == (None, fingerprint(cli.keys[3][0]))
 
 
-def test_faults_and_where_the_request_went(home: Home) -> None:
-    home.good("keys", "--check")
-    home.fault("session", account="amber")
-    home.good("chat", MODEL, "hello")
-    (event,) = home.good("events", "--faults", "--json").lines
+def test_faults_and_where_the_request_went(cli: CliHarness) -> None:
+    cli.run_ok("keys", "--check")
+    cli.fault("session", account="amber")
+    cli.run_ok("chat", MODEL, "hello")
+    (event,) = cli.run_ok("events", "--faults", "--json").lines
     assert event["outcome"] == "fault"
     assert {name: event["fault"][name] for name in ("kind", "scope", "window", "status")} == {
         "kind": "spent",
@@ -88,16 +88,16 @@ def test_faults_and_where_the_request_went(home: Home) -> None:
         "status": 429,
     }
     assert (event["key"], event["next_key"]) == (1, 4)
-    (line,) = home.good("events", "--faults").out.splitlines()
+    (line,) = cli.run_ok("events", "--faults").out.splitlines()
     assert line.startswith(f"10-08 16:00:00  #1 5h spent, back 16:01:30 → #4 · cli · {MODEL} · 429 ")
 
 
-def test_an_outage_is_told_when_it_begins_and_ends(home: Home) -> None:
-    home.fault("unavailable", times=3)
-    assert home.run("chat", MODEL, "hello").code == 1
-    home.moment.now = NOW + 20
-    home.good("chat", MODEL, "hello")
-    outages = [event for event in home.good("events", "--json").lines if event["kind"] == "outage"]
+def test_an_outage_is_told_when_it_begins_and_ends(cli: CliHarness) -> None:
+    cli.fault("unavailable", times=3)
+    assert cli.run("chat", MODEL, "hello").code == 1
+    cli.clock.now = NOW + 20
+    cli.run_ok("chat", MODEL, "hello")
+    outages = [event for event in cli.run_ok("events", "--json").lines if event["kind"] == "outage"]
     assert outages == [
         {
             "at": START,
@@ -108,17 +108,17 @@ def test_an_outage_is_told_when_it_begins_and_ends(home: Home) -> None:
         },
         {"at": "2026-10-08T16:00:20Z", "kind": "outage", "phase": "end", "until": None, "text": None},
     ]
-    told = home.good("events", "--faults").out.splitlines()
-    assert "10-08 16:00:00  the cloud does not answer, next try 16:00:10" in told
-    assert "10-08 16:00:20  outage over" in told
+    lines = cli.run_ok("events", "--faults").out.splitlines()
+    assert "10-08 16:00:00  the cloud does not answer, next try 16:00:10" in lines
+    assert "10-08 16:00:20  outage over" in lines
 
 
-def test_the_log_for_people(home: Home) -> None:
-    home.write_settings(keys=1)
-    home.good("keys", "--check")
-    home.good("refresh")
-    home.good("disable-key", "1")
-    assert home.good("events").out.splitlines() == [
+def test_the_log_for_people(cli: CliHarness) -> None:
+    cli.write_settings(keys=1)
+    cli.run_ok("keys", "--check")
+    cli.run_ok("refresh")
+    cli.run_ok("disable-key", "1")
+    assert cli.run_ok("events").out.splitlines() == [
         "10-08 16:00:00  #1 identity read, plan pro",
         "10-08 16:00:00  #1 quota read  5h 21%  week 35%",
         "10-08 16:00:00  16 models read",
@@ -126,27 +126,27 @@ def test_the_log_for_people(home: Home) -> None:
     ]
 
 
-def test_only_what_is_no_older(home: Home) -> None:
-    home.good("disable-key", "1")
-    home.moment.now = NOW + 7200
-    home.good("enable-key", "1")
+def test_only_what_is_no_older(cli: CliHarness) -> None:
+    cli.run_ok("disable-key", "1")
+    cli.clock.now = NOW + 7200
+    cli.run_ok("enable-key", "1")
     for age, count in (("90s", 1), ("119m", 1), ("2h", 2), ("1d", 2), ("1w", 2)):
-        assert len(home.good("events", "--since", age, "--json").lines) == count
+        assert len(cli.run_ok("events", "--since", age, "--json").lines) == count
     for age in ("2", "2y", "-1h", "1.5h", "h"):
-        ran = home.run("events", "--since", age)
-        assert (ran.code, ran.out) == (2, "")
-        assert "is not an age such as" in ran.err
+        result = cli.run("events", "--since", age)
+        assert (result.code, result.out) == (2, "")
+        assert "is not an age such as" in result.err
 
 
-def test_following_goes_on_until_interrupted(home: Home) -> None:
-    home.good("disable-key", "1")
-    with home.process("events", "--follow", "--json") as process:
+def test_following_goes_on_until_interrupted(cli: CliHarness) -> None:
+    cli.run_ok("disable-key", "1")
+    with cli.process("events", "--follow", "--json") as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["kind"] == "disabled"
-        home.good("enable-key", "1")
+        cli.run_ok("enable-key", "1")
         assert json.loads(process.stdout.readline())["kind"] == "enabled"
-        home.write_settings(keys=2)
-        home.good("use-key", "2")
+        cli.write_settings(keys=2)
+        cli.run_ok("use-key", "2")
         assert json.loads(process.stdout.readline())["kind"] == "settings"
         used = json.loads(process.stdout.readline())
         assert (used["kind"], used["key"]) == ("use", 2)

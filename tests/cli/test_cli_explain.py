@@ -1,13 +1,13 @@
 """The next choice in words."""
 
 from okr_tui.domain.keys import fingerprint, mask
-from tests.cli.home import MODEL, Home
+from tests.cli.harness import MODEL, CliHarness
 
 
-def test_explain_as_json_in_full(home: Home) -> None:
-    home.good("keys", "--check")
-    prints = [fingerprint(text) for text, _ in home.keys]
-    document = home.good("explain", f"ollama-cloud/{MODEL}", "--if-fails", "1", "--json").json
+def test_explain_as_json_in_full(cli: CliHarness) -> None:
+    cli.run_ok("keys", "--check")
+    prints = [fingerprint(text) for text, _ in cli.keys]
+    document = cli.run_ok("explain", f"ollama-cloud/{MODEL}", "--if-fails", "1", "--json").json
     after = document.pop("if_fails")
 
     def standing(index: int, reason: str, state: str = "ready", until: str | None = None) -> object:
@@ -44,14 +44,14 @@ def test_explain_as_json_in_full(home: Home) -> None:
         ],
         "earliest": back,
     }
-    assert "if_fails" not in home.good("explain", "--json").json
-    assert home.good("keys", "--json").json["active"] == 1
+    assert "if_fails" not in cli.run_ok("explain", "--json").json
+    assert cli.run_ok("keys", "--json").json["active"] == 1
 
 
-def test_explain_for_people(home: Home) -> None:
-    home.good("keys", "--check")
-    masks = [mask(text) for text, _ in home.keys]
-    assert home.good("explain", "--if-fails", "3").out.splitlines() == [
+def test_explain_for_people(cli: CliHarness) -> None:
+    cli.run_ok("keys", "--check")
+    masks = [mask(text) for text, _ in cli.keys]
+    assert cli.run_ok("explain", "--if-fails", "3").out.splitlines() == [
         f"The next request takes #1 {masks[0]}: preferred",
         f"  #2  {masks[1]}  ● ready  shares the quota of #1",
         f"  #3  {masks[2]}  ● ready  #1 is preferred",
@@ -64,15 +64,15 @@ def test_explain_for_people(home: Home) -> None:
     ]
 
 
-def test_explain_without_a_choice(home: Home) -> None:
-    home.write_settings(keys=1)
-    home.good("disable-key", "1")
-    document = home.good("explain", "--json").json
+def test_explain_without_a_choice(cli: CliHarness) -> None:
+    cli.write_settings(keys=1)
+    cli.run_ok("disable-key", "1")
+    document = cli.run_ok("explain", "--json").json
     assert (document["choice"], document["earliest"]) == (None, None)
     assert document["keys"][0]["reason"] == "switched off by you"
-    assert home.good("explain").out.startswith("The next request finds no key: no key is eligible\n")
-    home.write_settings(keys=0)
-    assert home.good("explain", "--json").json == {
+    assert cli.run_ok("explain").out.startswith("The next request finds no key: no key is eligible\n")
+    cli.write_settings(keys=0)
+    assert cli.run_ok("explain", "--json").json == {
         "model": None,
         "choice": None,
         "keys": [],
@@ -80,6 +80,6 @@ def test_explain_without_a_choice(home: Home) -> None:
     }
 
 
-def test_a_failure_of_no_key(home: Home) -> None:
-    assert home.run("explain", "--if-fails", "9").code == 1
-    assert home.run("explain", "--if-fails", "0").code == 2
+def test_a_failure_of_no_key(cli: CliHarness) -> None:
+    assert cli.run("explain", "--if-fails", "9").code == 1
+    assert cli.run("explain", "--if-fails", "0").code == 2

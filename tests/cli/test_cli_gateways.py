@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from okr_tui.gateway.server import _Server
 from okr_tui.services.live_pool import Pool
-from tests.cli.home import Home
+from tests.cli.harness import CliHarness
 
 
 @contextmanager
-def serving(home: Home, *options: str) -> Iterator[list[str]]:
+def serving(cli: CliHarness, *options: str) -> Iterator[list[str]]:
     """A gateway as a process of its own; its ready lines as it prints them, then what else it says."""
-    with home.process("serve", "--port", "0", *options) as process:
+    with cli.process("serve", "--port", "0", *options) as process:
         assert process.stdout
         lines = [process.stdout.readline().decode() for _ in range(1 + ("--daemon-port" in options))]
         yield lines
@@ -29,37 +29,37 @@ def serving(home: Home, *options: str) -> Iterator[list[str]]:
         lines += err.decode().splitlines()
 
 
-def gateway(home: Home) -> object:
+def gateway(cli: CliHarness) -> object:
     """What `status` says of it."""
-    return home.good("status", "--json").json["gateway"]
+    return cli.run_ok("status", "--json").json["gateway"]
 
 
-def test_status_knows_a_gateway_as_long_as_it_runs(home: Home) -> None:
-    assert gateway(home) == {"url": None}
-    assert "Gateway     not running" in home.good("status").out
-    with serving(home) as lines:
+def test_status_knows_a_gateway_as_long_as_it_runs(cli: CliHarness) -> None:
+    assert gateway(cli) == {"url": None}
+    assert "Gateway     not running" in cli.run_ok("status").out
+    with serving(cli) as lines:
         url = lines[0].removeprefix("listening on ").strip()
-        assert gateway(home) == {"url": url}
-        assert f"Gateway     {url} (process " in home.good("status").out
-    assert gateway(home) == {"url": None}
+        assert gateway(cli) == {"url": url}
+        assert f"Gateway     {url} (process " in cli.run_ok("status").out
+    assert gateway(cli) == {"url": None}
 
 
-def test_a_killed_gateway_leaves_no_lie(home: Home) -> None:
-    with home.process("serve", "--port", "0") as process:
+def test_a_killed_gateway_leaves_no_lie(cli: CliHarness) -> None:
+    with cli.process("serve", "--port", "0") as process:
         assert process.stdout
         assert process.stdout.readline()
-        assert gateway(home) != {"url": None}
+        assert gateway(cli) != {"url": None}
         process.kill()
         process.wait()
-        assert gateway(home) == {"url": None}
+        assert gateway(cli) == {"url": None}
 
 
-def test_the_port_for_a_daemon_is_said_on_a_second_line(home: Home, tmp_path: Path) -> None:
+def test_the_port_for_a_daemon_is_said_on_a_second_line(cli: CliHarness, tmp_path: Path) -> None:
     file = tmp_path / ".ollama" / "id_ed25519.pub"
     file.parent.mkdir()
     public = Ed25519PrivateKey.generate().public_key()
     file.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
-    with serving(home, "--daemon-port", "0") as lines:
+    with serving(cli, "--daemon-port", "0") as lines:
         first, second = lines
         assert first.startswith("listening on http://127.0.0.1:")
         assert second.startswith("listening on http://127.0.0.1:")
@@ -68,38 +68,38 @@ def test_the_port_for_a_daemon_is_said_on_a_second_line(home: Home, tmp_path: Pa
         assert url != first.split()[2]
         assert httpx.get(f"{url}/healthz", trust_env=False).json() == {"status": "ok"}
         assert httpx.get(f"{url}/api/version", trust_env=False).status_code == 401
-        assert url in home.good("status").out
+        assert url in cli.run_ok("status").out
 
 
-def test_without_a_daemon_its_port_is_refused_in_one_line(home: Home) -> None:
-    ran = home.run("serve", "--port", "0", "--daemon-port", "0")
-    assert (ran.code, ran.out) == (1, "")
-    assert len(ran.err.splitlines()) == 1
-    assert "public key" in ran.err
+def test_without_a_daemon_its_port_is_refused_in_one_line(cli: CliHarness) -> None:
+    result = cli.run("serve", "--port", "0", "--daemon-port", "0")
+    assert (result.code, result.out) == (1, "")
+    assert len(result.err.splitlines()) == 1
+    assert "public key" in result.err
 
 
-@pytest.mark.parametrize("place", [(Pool, "follow"), (_Server, "main_loop")])
-def test_it_ends_when_it_cannot_go_on(home: Home, place: tuple[type, str]) -> None:
+@pytest.mark.parametrize("attribute", [(Pool, "follow"), (_Server, "main_loop")])
+def test_it_ends_when_it_cannot_go_on(cli: CliHarness, attribute: tuple[type, str]) -> None:
     async def failing(_: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
-    home.patch.setattr(*place, failing)
-    ran = home.run("serve", "--port", "0")
-    assert ran.code == 1
-    assert ran.out.startswith("listening on ")
-    assert ran.err.splitlines()[-1].startswith("okr-tui: the gateway had to end: ")
-    assert "nobody foresaw this" in ran.err
+    cli.patch.setattr(*attribute, failing)
+    result = cli.run("serve", "--port", "0")
+    assert result.code == 1
+    assert result.out.startswith("listening on ")
+    assert result.err.splitlines()[-1].startswith("okr-tui: the gateway had to end: ")
+    assert "nobody foresaw this" in result.err
 
 
-def test_settings_changed_meanwhile_wait_for_the_next_start(home: Home) -> None:
-    document = json.loads(home.settings_file.read_text())
+def test_settings_changed_meanwhile_wait_for_the_next_start(cli: CliHarness) -> None:
+    document = json.loads(cli.settings_file.read_text())
     document["okr-tui"]["gateway"] = {"port": 0}
-    home.settings_file.write_text(json.dumps(document))
-    with home.process("serve") as process:
+    cli.settings_file.write_text(json.dumps(document))
+    with cli.process("serve") as process:
         assert process.stdout
         assert process.stderr
         url = process.stdout.readline().decode().split()[2]
         document["okr-tui"]["gateway"] = {"port": 1}
-        home.settings_file.write_text(json.dumps(document))
+        cli.settings_file.write_text(json.dumps(document))
         assert b"it holds at its next start" in process.stderr.readline()
         assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200

@@ -1,6 +1,6 @@
 """The models of the cloud."""
 
-from tests.cli.home import NOW, Home
+from tests.cli.harness import NOW, CliHarness
 
 GPT_OSS = {
     "id": "gpt-oss:20b",
@@ -16,73 +16,73 @@ GPT_OSS = {
 }
 
 
-def test_models_as_json_in_full(home: Home) -> None:
-    ran = home.good("models", "GPT-oss:20b", "--json")
-    assert ran.json == {"refreshed_at": "2026-10-08T16:00:00Z", "stale": False, "models": [GPT_OSS]}
-    assert ran.err == "Refreshing Ollama cloud models…\n"
-    assert len(home.good("models", "--json").json["models"]) == 16
+def test_models_as_json_in_full(cli: CliHarness) -> None:
+    result = cli.run_ok("models", "GPT-oss:20b", "--json")
+    assert result.json == {"refreshed_at": "2026-10-08T16:00:00Z", "stale": False, "models": [GPT_OSS]}
+    assert result.err == "Refreshing Ollama cloud models…\n"
+    assert len(cli.run_ok("models", "--json").json["models"]) == 16
 
 
-def test_what_the_cloud_keeps_to_itself_is_null(home: Home) -> None:
-    (model,) = home.good("models", "glm-5.3-flash", "--json").json["models"]
+def test_what_the_cloud_keeps_to_itself_is_null(cli: CliHarness) -> None:
+    (model,) = cli.run_ok("models", "glm-5.3-flash", "--json").json["models"]
     assert model["parameters"] is None
     assert model["display"] == "☁️ 👁️ 🧠 glm-5.3-flash · 1.05M ctx"
 
 
-def test_models_for_people(home: Home) -> None:
-    home.good("disable-key", "2")
-    home.good("models")
-    lines = home.good("models", "gpt-oss").out.splitlines()
+def test_models_for_people(cli: CliHarness) -> None:
+    cli.run_ok("disable-key", "2")
+    cli.run_ok("models")
+    lines = cli.run_ok("models", "gpt-oss").out.splitlines()
     assert lines[0].startswith("☁️ Cloud (2) — active key #1 ")
     assert lines[1:] == [
         "gpt-oss:20b   20.9B   131K  think tools  #1 #3 #4",
         "gpt-oss:120b  116.8B  131K  think tools  #1 #3 #4",
     ]
-    assert all(len(line) <= 80 for line in home.good("models").out.splitlines())
-    assert home.good("models", "nothing-like-it").out == "No model matches.\n"
+    assert all(len(line) <= 80 for line in cli.run_ok("models").out.splitlines())
+    assert cli.run_ok("models", "nothing-like-it").out == "No model matches.\n"
 
 
-def test_a_new_list_is_not_read_again_unless_asked(home: Home) -> None:
+def test_a_new_list_is_not_read_again_unless_asked(cli: CliHarness) -> None:
     for arguments, reads in ((["models"], 1), (["models"], 1), (["models", "--refresh"], 2)):
-        home.good(*arguments)
-        assert len(home.sent("/api/tags")) == reads
-    home.moment.now = NOW + 1800
-    home.good("models")
-    assert len(home.sent("/api/tags")) == 3
+        cli.run_ok(*arguments)
+        assert len(cli.sent("/api/tags")) == reads
+    cli.clock.now = NOW + 1800
+    cli.run_ok("models")
+    assert len(cli.sent("/api/tags")) == 3
 
 
-def test_a_failed_refresh_keeps_the_list_and_says_so(home: Home) -> None:
-    home.good("models")
-    home.fault("unavailable", path="/api/tags")
-    ran = home.good("models", "GPT-oss:20b", "--refresh", "--json")
-    assert ran.json == {"refreshed_at": "2026-10-08T16:00:00Z", "stale": True, "models": [GPT_OSS]}
-    assert "models not refreshed: GET /api/tags" in ran.err
+def test_a_failed_refresh_keeps_the_list_and_says_so(cli: CliHarness) -> None:
+    cli.run_ok("models")
+    cli.fault("unavailable", path="/api/tags")
+    result = cli.run_ok("models", "GPT-oss:20b", "--refresh", "--json")
+    assert result.json == {"refreshed_at": "2026-10-08T16:00:00Z", "stale": True, "models": [GPT_OSS]}
+    assert "models not refreshed: GET /api/tags" in result.err
 
 
-def test_without_any_list_a_failed_refresh_is_the_result(home: Home) -> None:
+def test_without_any_list_a_failed_refresh_is_the_result(cli: CliHarness) -> None:
     for verb in ("models", "refresh"):
-        home.fault("unavailable", path="/api/tags")
-        ran = home.run(verb)
-        assert (ran.code, ran.out) == (1, "")
-        assert "okr-tui: models not refreshed: GET /api/tags" in ran.err
-        assert ran.err.endswith("; no list was read before, try again\n")
+        cli.fault("unavailable", path="/api/tags")
+        result = cli.run(verb)
+        assert (result.code, result.out) == (1, "")
+        assert "okr-tui: models not refreshed: GET /api/tags" in result.err
+        assert result.err.endswith("; no list was read before, try again\n")
 
 
-def test_refresh(home: Home) -> None:
-    ran = home.good("refresh")
-    assert (ran.out, ran.err) == (
+def test_refresh(cli: CliHarness) -> None:
+    result = cli.run_ok("refresh")
+    assert (result.out, result.err) == (
         "Loaded 16 cloud Ollama models\n",
         "Refreshing Ollama cloud models…\n",
     )
-    assert home.good("refresh", "--json").json == {
+    assert cli.run_ok("refresh", "--json").json == {
         "message": "Loaded 16 cloud Ollama models",
         "refreshed_at": "2026-10-08T16:00:00Z",
         "models": 16,
     }
 
 
-def test_info_as_json_in_full(home: Home) -> None:
-    assert home.good("info", "ollama-cloud/gpt-oss:20b", "--json").json == {
+def test_info_as_json_in_full(cli: CliHarness) -> None:
+    assert cli.run_ok("info", "ollama-cloud/gpt-oss:20b", "--json").json == {
         **GPT_OSS,
         "family": "gptoss",
         "quantization": "MXFP4",
@@ -95,8 +95,8 @@ def test_info_as_json_in_full(home: Home) -> None:
     }
 
 
-def test_info_for_people(home: Home) -> None:
-    assert home.good("info", "gemma4:31b").out.splitlines() == [
+def test_info_for_people(cli: CliHarness) -> None:
+    assert cli.run_ok("info", "gemma4:31b").out.splitlines() == [
         "☁️ 👁️ 🧠 gemma4:31b · 32.7B · 262K ctx",
         "Source        Ollama Cloud, ollama-cloud/gemma4:31b",
         "Parameters    32.7B",
@@ -109,10 +109,10 @@ def test_info_for_people(home: Home) -> None:
     ]
 
 
-def test_info_about_no_model(home: Home) -> None:
-    ran = home.run("info", "gpt-oss:21b")
-    assert (ran.code, ran.out) == (1, "")
-    assert "okr-tui: Model not found: gpt-oss:21b; okr-tui models lists those there are\n" in ran.err
-    missing = home.run("info")
+def test_info_about_no_model(cli: CliHarness) -> None:
+    result = cli.run("info", "gpt-oss:21b")
+    assert (result.code, result.out) == (1, "")
+    assert "okr-tui: Model not found: gpt-oss:21b; okr-tui models lists those there are\n" in result.err
+    missing = cli.run("info")
     assert missing.code == 2
     assert "Usage: okr-tui info [OPTIONS] MODEL" in missing.err

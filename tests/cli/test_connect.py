@@ -12,30 +12,30 @@ import pytest
 
 from okr_tui.services.gateway_registry import Presence, announced
 from okr_tui.store.factory import state_folder
-from tests.cli.home import Home, Ran
+from tests.cli.harness import CliHarness, CommandResult
 
 DEFAULT = "http://127.0.0.1:11435"
 REAL = "http://127.0.0.1:40001"
 DAEMON = "http://127.0.0.1:40002"
 
 
-def token(home: Home) -> str:
+def token(cli: CliHarness) -> str:
     """The token as `paths` says where it is."""
-    return Path(home.good("paths", "--json").json["gateway_token"]).read_text(encoding="ascii").strip()
+    return Path(cli.run_ok("paths", "--json").json["gateway_token"]).read_text(encoding="ascii").strip()
 
 
-def connected(home: Home, *arguments: str) -> Ran:
+def connected(cli: CliHarness, *arguments: str) -> CommandResult:
     """Run `connect`, which never says the token."""
-    ran = home.good("connect", *arguments)
-    assert token(home) not in ran.out + ran.err
-    return ran
+    result = cli.run_ok("connect", *arguments)
+    assert token(cli) not in result.out + result.err
+    return result
 
 
-def gateway(home: Home, **section: object) -> None:
+def gateway(cli: CliHarness, **section: object) -> None:
     """Write the settings of the gateway."""
-    document = json.loads(home.settings_file.read_text())
+    document = json.loads(cli.settings_file.read_text())
     document["okr-tui"]["gateway"] = section
-    home.settings_file.write_text(json.dumps(document))
+    cli.settings_file.write_text(json.dumps(document))
 
 
 @contextmanager
@@ -55,86 +55,86 @@ def running(daemon: str | None = DAEMON) -> Iterator[None]:
         ("anthropic", "ANTHROPIC_AUTH_TOKEN", "{token}"),
     ],
 )
-def test_a_shell_is_told(home: Home, client: str, name: str, form: str) -> None:
-    def told(url: str) -> None:
+def test_a_shell_is_told(cli: CliHarness, client: str, name: str, form: str) -> None:
+    def check_exports(url: str) -> None:
         exports = "\n".join(
-            line for line in connected(home, client).out.splitlines() if line.startswith("export ")
+            line for line in connected(cli, client).out.splitlines() if line.startswith("export ")
         )
         script = f'{exports}\nprintf %s "${name}"'
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-        assert done.stdout == form.format(url=url, token=token(home))
+        assert done.stdout == form.format(url=url, token=token(cli))
 
-    told(DEFAULT)
-    gateway(home, port=4711)
-    told("http://127.0.0.1:4711")
+    check_exports(DEFAULT)
+    gateway(cli, port=4711)
+    check_exports("http://127.0.0.1:4711")
     with running():
-        told(REAL)
+        check_exports(REAL)
 
 
-def test_a_model_with_tools_is_named_for_anthropic(home: Home) -> None:
-    assert re.search(r"^export ANTHROPIC_MODEL=\S+$", connected(home, "anthropic").out, re.MULTILINE)
+def test_a_model_with_tools_is_named_for_anthropic(cli: CliHarness) -> None:
+    assert re.search(r"^export ANTHROPIC_MODEL=\S+$", connected(cli, "anthropic").out, re.MULTILINE)
 
 
-def test_the_daemon_s_port(home: Home) -> None:
-    ran = home.run("connect", "ollama-daemon")
-    assert (ran.code, ran.out) == (1, "")
-    assert "--daemon-port" in ran.err
-    assert "okr-tui.gateway.daemonPort" in ran.err
-    gateway(home, daemonPort=40003)
-    ran = connected(home, "ollama-daemon")
-    assert ran.out == "export OLLAMA_CLOUD_BASE_URL=http://127.0.0.1:40003\nollama serve\n"
-    assert "systemctl edit ollama" in ran.err
+def test_the_daemon_s_port(cli: CliHarness) -> None:
+    result = cli.run("connect", "ollama-daemon")
+    assert (result.code, result.out) == (1, "")
+    assert "--daemon-port" in result.err
+    assert "okr-tui.gateway.daemonPort" in result.err
+    gateway(cli, daemonPort=40003)
+    result = connected(cli, "ollama-daemon")
+    assert result.out == "export OLLAMA_CLOUD_BASE_URL=http://127.0.0.1:40003\nollama serve\n"
+    assert "systemctl edit ollama" in result.err
     with running():
-        ran = connected(home, "ollama-daemon")
-        assert ran.out.startswith(f"export OLLAMA_CLOUD_BASE_URL={DAEMON}\n")
-        assert f'Environment="OLLAMA_CLOUD_BASE_URL={DAEMON}"' in ran.err
+        result = connected(cli, "ollama-daemon")
+        assert result.out.startswith(f"export OLLAMA_CLOUD_BASE_URL={DAEMON}\n")
+        assert f'Environment="OLLAMA_CLOUD_BASE_URL={DAEMON}"' in result.err
     with running(None):
-        ran = home.run("connect", "ollama-daemon")
-        assert (ran.code, ran.out) == (1, "")
-        assert f"the gateway at {REAL} has no port" in ran.err
+        result = cli.run("connect", "ollama-daemon")
+        assert (result.code, result.out) == (1, "")
+        assert f"the gateway at {REAL} has no port" in result.err
 
 
 @pytest.mark.parametrize("name", ["port", "daemonPort"])
-def test_a_free_port_is_known_only_while_the_gateway_runs(home: Home, name: str) -> None:
-    gateway(home, **{name: 0})
-    ran = home.run("connect", "ollama-daemon")
-    assert (ran.code, ran.out) == (1, "")
-    assert f"okr-tui.gateway.{name} is 0" in ran.err
+def test_a_free_port_is_known_only_while_the_gateway_runs(cli: CliHarness, name: str) -> None:
+    gateway(cli, **{name: 0})
+    result = cli.run("connect", "ollama-daemon")
+    assert (result.code, result.out) == (1, "")
+    assert f"okr-tui.gateway.{name} is 0" in result.err
     with running():
-        assert DAEMON in connected(home, "ollama-daemon").out
+        assert DAEMON in connected(cli, "ollama-daemon").out
 
 
 @pytest.mark.parametrize("client", ["pi", "ollama", "openai", "anthropic"])
-def test_that_no_gateway_runs_is_said(home: Home, client: str) -> None:
-    ran = connected(home, client)
-    assert "no gateway runs" in ran.err
-    assert "okr-tui.gateway.autostart" in ran.err
-    assert "okr-tui serve" in ran.err
+def test_that_no_gateway_runs_is_said(cli: CliHarness, client: str) -> None:
+    result = connected(cli, client)
+    assert "no gateway runs" in result.err
+    assert "okr-tui.gateway.autostart" in result.err
+    assert "okr-tui serve" in result.err
     with running():
-        assert "no gateway runs" not in connected(home, client).err
+        assert "no gateway runs" not in connected(cli, client).err
 
 
 @pytest.mark.parametrize("arguments", [("nobody",), ()])
-def test_it_knows_its_clients(home: Home, arguments: tuple[str, ...]) -> None:
-    assert home.run("connect", *arguments).code == 2
+def test_it_knows_its_clients(cli: CliHarness, arguments: tuple[str, ...]) -> None:
+    assert cli.run("connect", *arguments).code == 2
 
 
 @pytest.mark.parametrize("option", ["--write", "--undo"])
 @pytest.mark.parametrize("client", ["ollama", "ollama-daemon", "openai", "anthropic"])
-def test_only_pi_has_a_file(home: Home, client: str, option: str) -> None:
-    ran = home.run("connect", client, option)
-    assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
-    assert "for pi" in ran.err
+def test_only_pi_has_a_file(cli: CliHarness, client: str, option: str) -> None:
+    result = cli.run("connect", client, option)
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+    assert "for pi" in result.err
 
 
-def test_one_thing_at_a_time(home: Home) -> None:
-    ran = home.run("connect", "pi", "--write", "--undo")
-    assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+def test_one_thing_at_a_time(cli: CliHarness) -> None:
+    result = cli.run("connect", "pi", "--write", "--undo")
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
 
 
 @pytest.mark.skipif(not shutil.which("sh"), reason="there is no sh")
-def test_pi_gets_the_token_by_a_command(home: Home) -> None:
-    provider = json.loads(connected(home, "pi").out)["providers"]["ollama-cloud"]
+def test_pi_gets_the_token_by_a_command(cli: CliHarness) -> None:
+    provider = json.loads(connected(cli, "pi").out)["providers"]["ollama-cloud"]
     assert provider["apiKey"].startswith("!cat ")
     done = subprocess.run(["sh", "-c", provider["apiKey"][1:]], capture_output=True, text=True)
-    assert done.stdout.strip() == token(home)
+    assert done.stdout.strip() == token(cli)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.place import Place, running
+from tests.clients.gateway_process import GatewayProcess, run_gateway
 from tests.gateway.conftest import gateway, harness
 
 __all__ = ["gateway", "harness"]
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+async def gateway_process(tmp_path: Path) -> AsyncIterator[GatewayProcess]:
     """A gateway in a process of its own, with all keys."""
-    async with running(tmp_path) as made:
+    async with run_gateway(tmp_path) as made:
         yield made

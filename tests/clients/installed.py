@@ -48,5 +48,5 @@ def _is_packaged() -> bool:
 
 
 def _version(binary: str) -> tuple[int, ...]:
-    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-    return tuple(int(part) for part in said.strip().removeprefix("v").split(".") if part.isdigit())
+    output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(part) for part in output.strip().removeprefix("v").split(".") if part.isdigit())

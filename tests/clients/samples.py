@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.clients.place import ACCOUNTS
+from tests.clients.gateway_process import ACCOUNTS
 from tests.harness import Harness
 
 GREETING = "Hello! I am doing well"

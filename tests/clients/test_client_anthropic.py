@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
-from tests.gateway.gate import HELLO, TOKEN, Gate
+from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway
 from tests.harness import MODEL, Harness
 
 anthropic = pytest.importorskip("anthropic", reason="the Python package anthropic is not installed: '.[dev]'")
@@ -15,7 +15,7 @@ MESSAGES = "/v1/messages"
 
 
 @pytest.fixture(params=["api_key", "auth_token"])
-async def client(gateway: Gate, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+async def client(gateway: RunningGateway, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """A client with its usual retries, with the token in either place."""
     async with anthropic.AsyncAnthropic(base_url=gateway.url, **{request.param: TOKEN}) as made:
         yield made
@@ -45,13 +45,13 @@ async def test_messages(client: Any) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_tools_round_trip(client: Any, *, stream: bool) -> None:
-    asking: dict[str, Any] = {"model": MODEL, "max_tokens": 500, "tools": [weather("input_schema")]}
-    asked: list[Any] = [{"role": "user", "content": QUESTION}]
+    options: dict[str, Any] = {"model": MODEL, "max_tokens": 500, "tools": [weather("input_schema")]}
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
     if stream:
-        async with client.messages.stream(messages=asked, **asking) as events:
+        async with client.messages.stream(messages=messages, **options) as events:
             first = await events.get_final_message()
     else:
-        first = await client.messages.create(messages=asked, **asking)
+        first = await client.messages.create(messages=messages, **options)
     call = first.content[-1]
     assert first.stop_reason == "tool_use"
     assert (call.type, call.name, call.input) == ("tool_use", "get_weather", {"city": "Oslo"})
@@ -60,7 +60,7 @@ async def test_a_tools_round_trip(client: Any, *, stream: bool) -> None:
         {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]},
         {"role": "user", "content": [result]},
     ]
-    last = await client.messages.create(messages=[*asked, *answered], **asking)
+    last = await client.messages.create(messages=[*messages, *answered], **options)
     assert "rain" in text_of(last)
 
 
@@ -71,7 +71,7 @@ async def test_tokens_cannot_be_counted(client: Any) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_spent_key_is_not_noticed(
-    client: Any, harness: Harness, gateway: Gate, *, stream: bool
+    client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     await harness.fault("session", account="amber", times=None, path=MESSAGES)
     answer = await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO, stream=stream)
@@ -82,7 +82,9 @@ async def test_a_spent_key_is_not_noticed(
     assert len(await gateway.logged(1)) == 1
 
 
-async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harness, gateway: Gate) -> None:
+async def test_a_key_spent_in_the_middle_is_an_error(
+    client: Any, harness: Harness, gateway: RunningGateway
+) -> None:
     await harness.fault("session", in_stream=True, after=12, path=MESSAGES)
     seen: list[Any] = []
     async with client.messages.stream(model=MODEL, max_tokens=500, messages=HELLO) as events:
@@ -94,7 +96,7 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harne
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_no_key_left_is_429_at_the_first_request(
-    client: Any, harness: Harness, gateway: Gate, *, stream: bool
+    client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     await spend(harness, MESSAGES)
     with pytest.raises(anthropic.RateLimitError, match="next key free in") as caught:
@@ -104,7 +106,7 @@ async def test_no_key_left_is_429_at_the_first_request(
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])
-async def test_what_claude_code_sends(harness: Harness, gateway: Gate, header: str) -> None:
+async def test_what_claude_code_sends(harness: Harness, gateway: RunningGateway, header: str) -> None:
     value = TOKEN if header == "x-api-key" else f"Bearer {TOKEN}"
     kept = {"type": "ephemeral"}
     document = {

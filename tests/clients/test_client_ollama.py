@@ -7,7 +7,7 @@ import pytest
 
 from okr_tui.demo.state import fingerprint
 from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
-from tests.gateway.gate import HELLO, TOKEN, Gate
+from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway
 from tests.harness import MODEL, Harness
 
 ollama = pytest.importorskip("ollama", reason="the Python package ollama is not installed: '.[dev]'")
@@ -15,7 +15,7 @@ CHAT = "/api/chat"
 
 
 @pytest.fixture
-async def client(gateway: Gate, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+async def client(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """A client as it is made from the environment: the token stands in the host."""
     monkeypatch.setenv("OLLAMA_HOST", f"{gateway.url}/{TOKEN}")
     monkeypatch.setenv("OLLAMA_API_KEY", "a-key-of-the-caller")
@@ -73,7 +73,7 @@ async def test_embeddings_are_refused_in_words(client: Any) -> None:
 
 
 async def test_a_search_with_a_key_of_its_own_never_comes_here(
-    client: Any, gateway: Gate, monkeypatch: pytest.MonkeyPatch
+    client: Any, gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
@@ -88,7 +88,7 @@ async def test_a_search_with_a_key_of_its_own_never_comes_here(
     assert not gateway.access
 
 
-async def test_a_spent_key_is_not_noticed(client: Any, harness: Harness, gateway: Gate) -> None:
+async def test_a_spent_key_is_not_noticed(client: Any, harness: Harness, gateway: RunningGateway) -> None:
     await harness.fault("session", account="amber", times=None, path=CHAT)
     for stream in (False, True):
         assert (await told(client, stream=stream)).startswith(GREETING)
@@ -105,7 +105,9 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harne
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_no_key_left_is_429(client: Any, harness: Harness, gateway: Gate, *, stream: bool) -> None:
+async def test_no_key_left_is_429(
+    client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
+) -> None:
     await spend(harness, CHAT)
     with pytest.raises(ollama.ResponseError, match="next key free in") as caught:
         await told(client, stream=stream)

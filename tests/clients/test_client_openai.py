@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.place import running
+from tests.clients.gateway_process import run_gateway
 from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
-from tests.gateway.gate import HELLO, TOKEN, Gate
+from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway
 from tests.harness import MODEL, Harness
 
 openai = pytest.importorskip("openai", reason="the Python package openai is not installed: '.[dev]'")
@@ -19,7 +19,7 @@ RESPONSES = "/v1/responses"
 
 
 @pytest.fixture
-async def client(gateway: Gate) -> AsyncIterator[Any]:
+async def client(gateway: RunningGateway) -> AsyncIterator[Any]:
     """A client with its usual retries."""
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=TOKEN) as made:
         yield made
@@ -113,7 +113,9 @@ async def test_a_tools_round_trip_of_responses(client: Any, *, stream: bool) -> 
     assert "rain" in last.output_text
 
 
-async def test_embeddings_come_back_empty_as_the_cloud_sends_them(client: Any, gateway: Gate) -> None:
+async def test_embeddings_come_back_empty_as_the_cloud_sends_them(
+    client: Any, gateway: RunningGateway
+) -> None:
     with pytest.raises(ValueError, match="No embedding data received"):
         await client.embeddings.create(model=MODEL, input="Hello")
     assert [record["status"] for record in await gateway.logged(1)] == [200]
@@ -121,7 +123,7 @@ async def test_embeddings_come_back_empty_as_the_cloud_sends_them(client: Any, g
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_spent_key_is_not_noticed(
-    client: Any, harness: Harness, gateway: Gate, *, stream: bool
+    client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     for path in (CHAT, RESPONSES):
         await harness.fault("session", account="amber", times=None, path=path)
@@ -137,7 +139,9 @@ async def test_a_spent_key_is_not_noticed(
     assert [record["status"] for record in await gateway.logged(2)] == [200, 200]
 
 
-async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harness, gateway: Gate) -> None:
+async def test_a_key_spent_in_the_middle_is_an_error(
+    client: Any, harness: Harness, gateway: RunningGateway
+) -> None:
     await harness.fault("session", in_stream=True, after=12, path=CHAT)
     parts: list[Any] = []
     stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
@@ -153,16 +157,16 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harne
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_no_key_left_is_429_at_the_first_request(
-    client: Any, harness: Harness, gateway: Gate, *, stream: bool
+    client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     await spend(harness, CHAT)
     await spend(harness, RESPONSES)
-    for asking in (
+    for request in (
         client.chat.completions.create(model=MODEL, messages=HELLO, stream=stream),
         client.responses.create(model=MODEL, input="Hello", stream=stream),
     ):
         with pytest.raises(openai.RateLimitError, match="next key free in") as caught:
-            await asking
+            await request
         assert caught.value.status_code == 429
         assert caught.value.code == "insufficient_quota"
     assert [record["status"] for record in await gateway.logged(2)] == [429, 429]
@@ -170,11 +174,13 @@ async def test_no_key_left_is_429_at_the_first_request(
 
 async def test_one_slot_is_a_queue(tmp_path: Path) -> None:
     async with (
-        running(tmp_path, keys=1, plan="free", slots=1) as place,
-        openai.AsyncOpenAI(base_url=f"{place.url}/v1", api_key=place.token, max_retries=0) as client,
+        run_gateway(tmp_path, keys=1, plan="free", slots=1) as gateway_process,
+        openai.AsyncOpenAI(
+            base_url=f"{gateway_process.url}/v1", api_key=gateway_process.token, max_retries=0
+        ) as client,
     ):
         answers = await asyncio.gather(
             *(client.chat.completions.create(model=MODEL, messages=HELLO) for _ in range(4))
         )
         assert all(answer.choices[0].message.content.startswith(GREETING) for answer in answers)
-        assert [record["status"] for record in await place.asked(CHAT)] == [200] * 4
+        assert [record["status"] for record in await gateway_process.access_log(CHAT)] == [200] * 4

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.gateway_process import CommandResult, GatewayProcess
 from tests.clients.installed import node, node_package
-from tests.clients.place import Place, Ran
 
 CHAT = "/v1/chat/completions"
 VERSIONS = {
@@ -21,62 +21,62 @@ QUIET = {"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1", "PI_TELEMETRY": "0"}
 class Pi:
     """A version of pi that is told of the gateway."""
 
-    place: Place
+    gateway_process: GatewayProcess
     script: Path
 
-    async def ask(self, prompt: str) -> Ran:
+    async def ask(self, prompt: str) -> CommandResult:
         """Ask once, as from a script."""
         model = ("--provider", "ollama-cloud", "--model", "gpt-oss:20b")
         return await self.run("--no-session", "-p", prompt, *model)
 
-    async def run(self, *arguments: str) -> Ran:
+    async def run(self, *arguments: str) -> CommandResult:
         """Run pi."""
-        return await self.place.run(node(), str(self.script), *arguments, **QUIET)
+        return await self.gateway_process.run(node(), str(self.script), *arguments, **QUIET)
 
 
 @pytest.fixture(params=VERSIONS)
-async def pi(request: pytest.FixtureRequest, place: Place) -> Pi:
+async def pi(request: pytest.FixtureRequest, gateway_process: GatewayProcess) -> Pi:
     """Each version, connected."""
     package, script = VERSIONS[request.param]
-    found = Pi(place, node_package(package) / script)
-    connected = await place.run(sys.executable, "-m", "okr_tui", "connect", "pi", "--write")
+    found = Pi(gateway_process, node_package(package) / script)
+    connected = await gateway_process.run(sys.executable, "-m", "okr_tui", "connect", "pi", "--write")
     assert connected.code == 0, connected.err
-    assert place.token not in connected.out + connected.err
+    assert gateway_process.token not in connected.out + connected.err
     return found
 
 
 async def test_an_answer_and_a_tools_turn(pi: Pi) -> None:
     listed = await pi.run("--list-models", "gpt-oss")
     assert "gpt-oss:20b" in listed.out + listed.err
-    ran = await pi.ask("Hello")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Hello! I am doing well")
-    ran = await pi.ask("What is the weather in Oslo?")
-    assert ran.code == 0, ran.err
-    assert "The tool reports" in ran.out
-    asked = await pi.place.asked(CHAT)
+    result = await pi.ask("Hello")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("Hello! I am doing well")
+    result = await pi.ask("What is the weather in Oslo?")
+    assert result.code == 0, result.err
+    assert "The tool reports" in result.out
+    asked = await pi.gateway_process.access_log(CHAT)
     assert [record["status"] for record in asked] == [200, 200, 200]
 
 
 async def test_a_spent_key_is_not_noticed(pi: Pi) -> None:
-    await pi.place.fault("session", account="amber", path=CHAT, times=None)
-    ran = await pi.ask("Hello")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Hello! I am doing well")
-    assert len(await pi.place.asked(CHAT)) == 1
+    await pi.gateway_process.fault("session", account="amber", path=CHAT, times=None)
+    result = await pi.ask("Hello")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("Hello! I am doing well")
+    assert len(await pi.gateway_process.access_log(CHAT)) == 1
 
 
 async def test_a_key_spent_in_the_middle_is_an_error_and_asked_once(pi: Pi) -> None:
-    await pi.place.fault("session", in_stream=True, after=12, path=CHAT)
-    ran = await pi.ask("Hello")
-    assert ran.code == 1
-    assert "ran out in the middle" in ran.err
-    assert len(await pi.place.asked(CHAT)) == 1
+    await pi.gateway_process.fault("session", in_stream=True, after=12, path=CHAT)
+    result = await pi.ask("Hello")
+    assert result.code == 1
+    assert "ran out in the middle" in result.err
+    assert len(await pi.gateway_process.access_log(CHAT)) == 1
 
 
 async def test_no_key_left_is_asked_once(pi: Pi) -> None:
-    await pi.place.spend(CHAT)
-    ran = await pi.ask("Hello")
-    assert ran.code == 1
-    assert "insufficient_quota: no key of the pool is free; next key free in" in ran.err
-    assert [record["status"] for record in await pi.place.asked(CHAT)] == [402]
+    await pi.gateway_process.spend(CHAT)
+    result = await pi.ask("Hello")
+    assert result.code == 1
+    assert "insufficient_quota: no key of the pool is free; next key free in" in result.err
+    assert [record["status"] for record in await pi.gateway_process.access_log(CHAT)] == [402]

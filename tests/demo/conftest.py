@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.demo.visitor import GatewayRequest, Visitor, visiting
+from tests.demo.cloud_client import CloudClient, ServeCloud, serve_cloud
 
 
 @pytest.fixture
-def visit() -> GatewayRequest:
+def serve_scenario() -> ServeCloud:
     """Serve any scenario."""
-    return visiting
+    return serve_cloud
 
 
 @pytest.fixture
-async def calm() -> AsyncIterator[Visitor]:
+async def calm() -> AsyncIterator[CloudClient]:
     """A cloud where nothing fails by itself."""
-    async with visiting() as visitor:
-        yield visitor
+    async with serve_cloud() as client:
+        yield client

@@ -5,49 +5,51 @@ import asyncio
 import httpx
 import pytest
 
-from tests.demo.visitor import GatewayRequest, Visitor
+from tests.demo.cloud_client import CloudClient, ServeCloud
 
 
-async def used(visitor: Visitor, name: str) -> dict[str, float]:
+async def used(client: CloudClient, name: str) -> dict[str, float]:
     """Percent used of every window of an account."""
-    accounts = (await visitor.client.get("/_demo/state")).json()["accounts"]
+    accounts = (await client.client.get("/_demo/state")).json()["accounts"]
     windows: dict[str, float] = next(account["used"] for account in accounts if account["name"] == name)
     return windows
 
 
-async def test_window_fills_with_use_refuses_when_full_and_resets_on_its_grid(visit: GatewayRequest) -> None:
-    async with visit("day") as visitor:
-        before = await used(visitor, "birch")
-        assert (await visitor.chat("birch 1")).status_code == 200
-        after = await used(visitor, "birch")
+async def test_window_fills_with_use_refuses_when_full_and_resets_on_its_grid(
+    serve_scenario: ServeCloud,
+) -> None:
+    async with serve_scenario("day") as client:
+        before = await used(client, "birch")
+        assert (await client.chat("birch 1")).status_code == 200
+        after = await used(client, "birch")
         assert after["session"] > before["session"]
         assert after["weekly"] > before["weekly"]
-        while (response := await visitor.chat("birch 1")).status_code == 200:
+        while (response := await client.chat("birch 1")).status_code == 200:
             pass
         assert "you (birch) have reached your session usage limit" in response.json()["error"]
-        assert (await visitor.get("/api/balance", "birch 1")).json()["included"]["session"][
+        assert (await client.get("/api/balance", "birch 1")).json()["included"]["session"][
             "remaining_percent"
         ] == 0
-        visitor.clock.now += 59.9
-        assert (await visitor.chat("birch 1")).status_code == 429
-        visitor.clock.now += 0.1
-        assert (await visitor.chat("birch 1")).status_code == 200
+        client.clock.now += 59.9
+        assert (await client.chat("birch 1")).status_code == 429
+        client.clock.now += 0.1
+        assert (await client.chat("birch 1")).status_code == 200
 
 
-async def test_speed_divides_the_windows(visit: GatewayRequest) -> None:
-    async with visit("day", speed=10) as visitor:
-        included = (await visitor.get("/api/balance", "amber 1")).json()["included"]
+async def test_speed_divides_the_windows(serve_scenario: ServeCloud) -> None:
+    async with serve_scenario("day", speed=10) as client:
+        included = (await client.get("/api/balance", "amber 1")).json()["included"]
         assert included["session"]["resets_at"] == "2027-01-15T08:00:06Z"
 
 
-async def test_all_keys_of_an_account_share_its_windows(calm: Visitor) -> None:
+async def test_all_keys_of_an_account_share_its_windows(calm: CloudClient) -> None:
     await calm.control("accounts/amber", weekly=100)
     for label in ("amber 1", "amber 2"):
         assert "weekly usage limit" in (await calm.chat(label)).json()["error"]
     assert (await calm.chat("birch 1")).status_code == 200
 
 
-async def test_credits_fall_end_and_refill(calm: Visitor) -> None:
+async def test_credits_fall_end_and_refill(calm: CloudClient) -> None:
     await calm.control("accounts/cedar", credits=0.001, purchased=0)
     assert (await calm.chat("cedar 1")).status_code == 200
     await calm.control("accounts/cedar", credits=0)
@@ -58,14 +60,14 @@ async def test_credits_fall_end_and_refill(calm: Visitor) -> None:
     assert 59.9 < included["balance_usd"] < 60
 
 
-async def test_purchased_credit_carries_on_when_a_window_is_full(calm: Visitor) -> None:
+async def test_purchased_credit_carries_on_when_a_window_is_full(calm: CloudClient) -> None:
     await calm.control("accounts/amber", session=100, purchased=0.01)
     assert (await calm.chat("amber 1")).status_code == 200
     assert (await calm.get("/api/balance", "amber 1")).json()["purchased"]["balance_usd"] < 0.01
     assert (await calm.chat("amber 1")).status_code == 429
 
 
-async def test_suspended_account_and_revoked_key(calm: Visitor) -> None:
+async def test_suspended_account_and_revoked_key(calm: CloudClient) -> None:
     await calm.control("accounts/birch", suspended=True)
     assert (await calm.chat("birch 1")).json() == {"error": "account suspended"}
     assert (await calm.get("/api/balance", "birch 1")).status_code == 403
@@ -77,7 +79,7 @@ async def test_suspended_account_and_revoked_key(calm: Visitor) -> None:
     assert (await calm.chat("amber 1")).status_code == 200
 
 
-async def test_slots_limit_what_runs_at_once_and_come_back(calm: Visitor) -> None:
+async def test_slots_limit_what_runs_at_once_and_come_back(calm: CloudClient) -> None:
     await calm.control("accounts/amber", slots=1)
     await calm.control("faults", fault="stream-stalled")
     body = {"model": "gpt-oss:20b", "messages": []}
@@ -96,13 +98,13 @@ async def test_slots_limit_what_runs_at_once_and_come_back(calm: Visitor) -> Non
     assert (await calm.chat("amber 1")).status_code == 429
 
 
-async def test_answer_takes_time_when_it_has_a_pace(visit: GatewayRequest) -> None:
-    async with visit(pace=0.001) as visitor:
-        whole = await visitor.chat("amber 1", stream=False)
-        assert (await visitor.chat("amber 1")).status_code == whole.status_code == 200
+async def test_answer_takes_time_when_it_has_a_pace(serve_scenario: ServeCloud) -> None:
+    async with serve_scenario(pace=0.001) as client:
+        whole = await client.chat("amber 1", stream=False)
+        assert (await client.chat("amber 1")).status_code == whole.status_code == 200
 
 
-async def test_request_log_tells_who_was_asked_what_but_no_key(calm: Visitor) -> None:
+async def test_request_log_tells_who_was_asked_what_but_no_key(calm: CloudClient) -> None:
     await calm.chat("amber 2")
     await calm.client.get("/api/tags")
     response = await calm.client.get("/_demo/requests")
@@ -117,8 +119,8 @@ async def test_request_log_tells_who_was_asked_what_but_no_key(calm: Visitor) ->
     assert (await calm.client.get("/_demo/requests")).json() == {"requests": []}
 
 
-async def test_keys_are_shaped_like_real_ones_and_always_the_same(visit: GatewayRequest) -> None:
-    async with visit("day") as first, visit("day") as second:
+async def test_keys_are_shaped_like_real_ones_and_always_the_same(serve_scenario: ServeCloud) -> None:
+    async with serve_scenario("day") as first, serve_scenario("day") as second:
         assert first.cloud.keys == second.cloud.keys
         assert [label for _, label in first.cloud.keys] == ["amber 1", "amber 2", "birch 1", "cedar 1"]
         for text, _ in first.cloud.keys:
@@ -127,7 +129,7 @@ async def test_keys_are_shaped_like_real_ones_and_always_the_same(visit: Gateway
 
 
 @pytest.mark.parametrize("path", ["/api/tags", "/api/chat"])
-async def test_outage_meets_every_path_and_ends(calm: Visitor, path: str) -> None:
+async def test_outage_meets_every_path_and_ends(calm: CloudClient, path: str) -> None:
     await calm.control("outage", seconds=10, fault="unavailable")
     response = await calm.client.request("GET" if path == "/api/tags" else "POST", path)
     assert (response.status_code, response.json()) == (503, {"error": "Service Temporarily Unavailable"})
@@ -135,7 +137,7 @@ async def test_outage_meets_every_path_and_ends(calm: Visitor, path: str) -> Non
     assert (await calm.chat("amber 1")).status_code == 200
 
 
-async def test_outage_may_drop_connections(calm: Visitor) -> None:
+async def test_outage_may_drop_connections(calm: CloudClient) -> None:
     await calm.control("outage", seconds=10, fault="connection-dropped")
     for _ in range(2):
         with pytest.raises(httpx.RemoteProtocolError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.demo.visitor import MODEL, Visitor
+from tests.demo.cloud_client import MODEL, CloudClient
 
 RESPONSES = "/v1/responses"
 WEATHER = {
@@ -26,7 +26,7 @@ def events(text: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_responses_stream_their_items_one_after_the_other(calm: Visitor) -> None:
+async def test_responses_stream_their_items_one_after_the_other(calm: CloudClient) -> None:
     response = await calm.post(RESPONSES, "amber 1", model=MODEL, input="hello", stream=True)
     found = events(response.text)
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
@@ -54,7 +54,7 @@ async def test_responses_stream_their_items_one_after_the_other(calm: Visitor) -
     assert whole["output"] == final["output"]
 
 
-async def test_a_limit_leaves_a_response_incomplete(calm: Visitor) -> None:
+async def test_a_limit_leaves_a_response_incomplete(calm: CloudClient) -> None:
     body = {"model": MODEL, "input": "hello", "max_output_tokens": 2}
     whole = (await calm.post(RESPONSES, "amber 1", **body)).json()
     assert (whole["status"], whole["incomplete_details"]["reason"]) == ("incomplete", "max_output_tokens")
@@ -63,7 +63,7 @@ async def test_a_limit_leaves_a_response_incomplete(calm: Visitor) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_responses_call_tools_and_take_their_results(calm: Visitor, *, stream: bool) -> None:
+async def test_responses_call_tools_and_take_their_results(calm: CloudClient, *, stream: bool) -> None:
     body = {"model": MODEL, "tools": [WEATHER]}
     answer = await calm.post(RESPONSES, "amber 1", **body, input=QUESTION, stream=stream)
     response = events(answer.text)[-1]["response"] if stream else answer.json()
@@ -75,7 +75,7 @@ async def test_responses_call_tools_and_take_their_results(calm: Visitor, *, str
     assert "rain" in last["output"][-1]["content"][0]["text"]
 
 
-async def test_a_response_that_fails_in_the_middle_ends_with_an_error(calm: Visitor) -> None:
+async def test_a_response_that_fails_in_the_middle_ends_with_an_error(calm: CloudClient) -> None:
     await calm.control("faults", fault="session", in_stream=True, after=2)
     answer = await calm.post(RESPONSES, "amber 1", model=MODEL, input="hello", stream=True)
     last = events(answer.text)[-1]
@@ -83,7 +83,7 @@ async def test_a_response_that_fails_in_the_middle_ends_with_an_error(calm: Visi
     assert "usage limit" in last["message"]
 
 
-async def test_text_completions(calm: Visitor) -> None:
+async def test_text_completions(calm: CloudClient) -> None:
     body = {"model": MODEL, "prompt": "hello"}
     whole = (await calm.post("/v1/completions", "amber 1", **body)).json()
     assert whole["object"] == "text_completion"
@@ -98,19 +98,19 @@ async def test_text_completions(calm: Visitor) -> None:
     assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], whole["usage"])
 
 
-async def test_tool_results_of_messages_are_read(calm: Visitor) -> None:
+async def test_tool_results_of_messages_are_read(calm: CloudClient) -> None:
     result = {"type": "tool_result", "tool_use_id": "call_1", "content": "rain"}
     body = {"model": MODEL, "max_tokens": 99, "messages": [{"role": "user", "content": [result]}]}
     answer = (await calm.post("/v1/messages", "amber 1", **body)).json()
     assert "rain" in answer["content"][-1]["text"]
 
 
-async def test_embeddings_are_answered_with_nothing(calm: Visitor) -> None:
+async def test_embeddings_are_answered_with_nothing(calm: CloudClient) -> None:
     assert (await calm.post("/v1/embeddings", "amber 1", model=MODEL, input="x")).json()["data"] == []
 
 
 @pytest.mark.parametrize("path", [RESPONSES, "/v1/completions"])
-async def test_they_spend_quota_as_chat_does(calm: Visitor, path: str) -> None:
+async def test_they_spend_quota_as_chat_does(calm: CloudClient, path: str) -> None:
     await calm.control("accounts/amber", session=100)
     refused = await calm.post(path, "amber 1", model=MODEL, input="hello", prompt="hello")
     assert refused.status_code == 429
@@ -119,7 +119,7 @@ async def test_they_spend_quota_as_chat_does(calm: Visitor, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", RESPONSES])
-async def test_two_tools_at_once_are_kept_apart_in_a_stream(calm: Visitor, path: str) -> None:
+async def test_two_tools_at_once_are_kept_apart_in_a_stream(calm: CloudClient, path: str) -> None:
     tools = [{**WEATHER, "name": name} for name in ("first_tool", "second_tool")]
     question = [{"role": "user", "content": "use first_tool and second_tool"}]
     said = {"input" if path == RESPONSES else "messages": question}

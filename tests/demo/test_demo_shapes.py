@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from okr_tui.demo.models import MODELS
-from tests.demo.visitor import MODEL, Visitor
+from tests.demo.cloud_client import MODEL, CloudClient
 
 WEATHER = {
     "type": "function",
@@ -23,7 +23,7 @@ WEATHER = {
 }
 
 
-async def test_catalogue_is_public_and_lists_no_retired_model(calm: Visitor) -> None:
+async def test_catalogue_is_public_and_lists_no_retired_model(calm: CloudClient) -> None:
     listed = (await calm.client.get("/api/tags")).json()["models"]
     assert [entry["name"] for entry in listed] == list(MODELS)
     assert all(entry["name"] == entry["model"] and len(entry["digest"]) == 12 for entry in listed)
@@ -33,7 +33,7 @@ async def test_catalogue_is_public_and_lists_no_retired_model(calm: Visitor) -> 
     assert (await calm.client.get("/api/version")).json() == {"version": "0.0.0"}
 
 
-async def test_show_gives_sizes_as_strings_and_context_by_architecture(calm: Visitor) -> None:
+async def test_show_gives_sizes_as_strings_and_context_by_architecture(calm: CloudClient) -> None:
     for name, model in MODELS.items():
         shown = (await calm.client.post("/api/show", json={"model": name})).json()
         assert int(shown["details"]["parameter_size"]) == model.parameters
@@ -43,7 +43,7 @@ async def test_show_gives_sizes_as_strings_and_context_by_architecture(calm: Vis
         assert (await calm.client.get(f"/v1/models/{name}")).json()["id"] == name
 
 
-async def test_answers_carry_the_headers_of_the_front_end(calm: Visitor) -> None:
+async def test_answers_carry_the_headers_of_the_front_end(calm: CloudClient) -> None:
     response = await calm.chat("amber 1")
     assert response.headers["server"] == "Google Frontend"
     assert response.headers["via"] == "1.1 google"
@@ -51,7 +51,7 @@ async def test_answers_carry_the_headers_of_the_front_end(calm: Visitor) -> None
     assert len(response.headers["x-request-id"]) == 36
 
 
-async def test_chat_streams_thinking_then_content_then_the_short_trailer(calm: Visitor) -> None:
+async def test_chat_streams_thinking_then_content_then_the_short_trailer(calm: CloudClient) -> None:
     lines = [
         json.loads(line) for line in (await calm.chat("amber 1", "why is the sky blue")).text.splitlines()
     ]
@@ -73,26 +73,26 @@ async def test_chat_streams_thinking_then_content_then_the_short_trailer(calm: V
     assert lines[-1]["done_reason"] == "stop"
 
 
-async def test_whole_answer_is_the_stream_put_together(calm: Visitor) -> None:
+async def test_whole_answer_is_the_stream_put_together(calm: CloudClient) -> None:
     whole = (await calm.chat("amber 1", "hello", stream=False)).json()
     lines = [json.loads(line) for line in (await calm.chat("amber 1", "hello")).text.splitlines()]
     assert whole["message"]["content"] == "".join(line["message"]["content"] for line in lines)
     assert whole["eval_count"] == lines[-1]["eval_count"]
 
 
-async def test_thinking_can_be_switched_off_where_the_model_obeys(calm: Visitor) -> None:
+async def test_thinking_can_be_switched_off_where_the_model_obeys(calm: CloudClient) -> None:
     obedient = (await calm.chat("amber 1", stream=False, think=False, model="gemma4:31b")).json()
     stubborn = (await calm.chat("amber 1", stream=False, think=False)).json()
     assert "thinking" not in obedient["message"]
     assert "thinking" in stubborn["message"]
 
 
-async def test_length_is_the_reason_when_tokens_are_limited(calm: Visitor) -> None:
+async def test_length_is_the_reason_when_tokens_are_limited(calm: CloudClient) -> None:
     answer = (await calm.chat("amber 1", stream=False, options={"num_predict": 3})).json()
     assert (answer["done_reason"], answer["eval_count"]) == ("length", 3)
 
 
-async def test_tool_is_called_when_asked_and_its_result_summed_up(calm: Visitor) -> None:
+async def test_tool_is_called_when_asked_and_its_result_summed_up(calm: CloudClient) -> None:
     prompt = "what is the weather in Oslo?"
     lines = (await calm.chat("amber 1", prompt, tools=[WEATHER])).text.splitlines()
     calls = [call for line in lines for call in json.loads(line)["message"].get("tool_calls", [])]
@@ -104,7 +104,7 @@ async def test_tool_is_called_when_asked_and_its_result_summed_up(calm: Visitor)
     assert "4 degrees" in answer.json()["message"]["content"]
 
 
-async def test_generate_answers_in_response(calm: Visitor) -> None:
+async def test_generate_answers_in_response(calm: CloudClient) -> None:
     text = (await calm.post("/api/generate", "amber 1", model=MODEL, prompt="hello")).text
     lines = [json.loads(line) for line in text.splitlines()]
     assert "Hello" in "".join(line["response"] for line in lines)
@@ -113,7 +113,7 @@ async def test_generate_answers_in_response(calm: Visitor) -> None:
 
 
 @pytest.mark.parametrize("usage", [False, True])
-async def test_completions_stream_events_and_usage_only_when_asked(calm: Visitor, usage: bool) -> None:
+async def test_completions_stream_events_and_usage_only_when_asked(calm: CloudClient, usage: bool) -> None:
     body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "stream": True}
     options = {"stream_options": {"include_usage": True}} if usage else {}
     response = await calm.post("/v1/chat/completions", "amber 1", **body, **options)
@@ -127,7 +127,7 @@ async def test_completions_stream_events_and_usage_only_when_asked(calm: Visitor
     assert "".join(delta.get("content", "") for delta in deltas).startswith("Hello")
 
 
-async def test_whole_completion_gives_tool_arguments_as_a_string(calm: Visitor) -> None:
+async def test_whole_completion_gives_tool_arguments_as_a_string(calm: CloudClient) -> None:
     messages = [{"role": "user", "content": "weather please"}]
     body = {"model": MODEL, "messages": messages, "tools": [WEATHER]}
     answer = (await calm.post("/v1/chat/completions", "amber 1", **body)).json()
@@ -139,7 +139,7 @@ async def test_whole_completion_gives_tool_arguments_as_a_string(calm: Visitor) 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_messages_answer_in_blocks(calm: Visitor, stream: bool) -> None:
+async def test_messages_answer_in_blocks(calm: CloudClient, stream: bool) -> None:
     messages = [{"role": "user", "content": [{"type": "text", "text": "hello"}]}]
     body = {"model": MODEL, "messages": messages, "max_tokens": 500, "stream": stream}
     response = await calm.post("/v1/messages", "amber 1", **body)
@@ -153,7 +153,7 @@ async def test_messages_answer_in_blocks(calm: Visitor, stream: bool) -> None:
         assert response.json()["stop_reason"] == "end_turn"
 
 
-async def test_identity_is_capitalised_and_one_for_all_keys_of_an_account(calm: Visitor) -> None:
+async def test_identity_is_capitalised_and_one_for_all_keys_of_an_account(calm: CloudClient) -> None:
     first, second, other = [
         (await calm.post("/api/me", label)).json() for label in ("amber 1", "amber 2", "birch 1")
     ]
@@ -163,7 +163,7 @@ async def test_identity_is_capitalised_and_one_for_all_keys_of_an_account(calm: 
     assert (await calm.get("/api/me", "amber 1")).status_code == 405
 
 
-async def test_balance_speaks_for_both_generations_of_plans(calm: Visitor) -> None:
+async def test_balance_speaks_for_both_generations_of_plans(calm: CloudClient) -> None:
     legacy = (await calm.get("/api/balance", "amber 1")).json()
     assert legacy["included"]["session"] == {"remaining_percent": 79, "resets_at": "2027-01-15T08:01:00Z"}
     assert legacy["included"]["weekly"]["remaining_percent"] == 65.4
@@ -174,7 +174,7 @@ async def test_balance_speaks_for_both_generations_of_plans(calm: Visitor) -> No
     assert paid["purchased"] == {"balance_usd": 12.5}
 
 
-async def test_balance_takes_no_parameters_and_ten_reads_a_minute_for_all_keys(calm: Visitor) -> None:
+async def test_balance_takes_no_parameters_and_ten_reads_a_minute_for_all_keys(calm: CloudClient) -> None:
     assert (await calm.get("/api/balance?x=1", "amber 1")).status_code == 400
     for number in range(10):
         assert (await calm.get("/api/balance", f"amber {number % 2 + 1}")).status_code == 200
@@ -187,7 +187,7 @@ async def test_balance_takes_no_parameters_and_ten_reads_a_minute_for_all_keys(c
 
 
 @pytest.mark.parametrize(("span", "count"), [("24h", 25), ("7d", 8), ("30d", 31)])
-async def test_usage_is_a_history_in_even_buckets(calm: Visitor, span: str, count: int) -> None:
+async def test_usage_is_a_history_in_even_buckets(calm: CloudClient, span: str, count: int) -> None:
     await calm.chat("cedar 1")
     history = (await calm.get(f"/api/usage?range={span}", "cedar 1")).json()
     assert len(history["buckets"]) == count
@@ -196,14 +196,14 @@ async def test_usage_is_a_history_in_even_buckets(calm: Visitor, span: str, coun
     assert history["totals"]["usage_usd"] > 0
 
 
-async def test_usage_of_a_legacy_plan_counts_requests_only(calm: Visitor) -> None:
+async def test_usage_of_a_legacy_plan_counts_requests_only(calm: CloudClient) -> None:
     await calm.chat("amber 2")
     assert (await calm.get("/api/usage", "amber 1")).json()["totals"] == {"request_count": 1}
     assert (await calm.get("/api/usage?range=1y", "amber 1")).status_code == 400
     assert (await calm.get("/api/usage?scope=team", "amber 1")).status_code == 403
 
 
-async def test_web_tools_answer_and_want_a_query(calm: Visitor) -> None:
+async def test_web_tools_answer_and_want_a_query(calm: CloudClient) -> None:
     found = (await calm.post("/api/web_search", "amber 1", query="otters", max_results=3)).json()["results"]
     assert [set(result) for result in found] == [{"title", "url", "content"}] * 3
     assert (await calm.post("/api/web_search", "amber 1", query="")).status_code == 400

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.gateway.wire import head
+from tests.gateway.raw_connection import head
 from tests.harness import MODEL
 
 Tail = Literal["refused", "declined", "kept", "either", "ended"]

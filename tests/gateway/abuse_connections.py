@@ -2,7 +2,7 @@
 
 from tests.gateway.abuse import GOOD, HIDDEN, SECOND, SIZE, Case, declined, either, probe, spoiled, taken
 from tests.gateway.abuse_framing import CHUNK, CHUNKED, NEXT
-from tests.gateway.wire import chunked, head, sized
+from tests.gateway.raw_connection import chunked, head, sized
 
 OLD = b"HTTP/1.0"
 H2C = (

@@ -1,7 +1,7 @@
 """Where the body of a request ends: lengths, codings, chunks and trailers."""
 
 from tests.gateway.abuse import GOOD, HIDDEN, SIZE, Case, declined, either, named, refused, taken, unfinished
-from tests.gateway.wire import chunked, head, sized
+from tests.gateway.raw_connection import chunked, head, sized
 
 CHUNKED = b"transfer-encoding: chunked"
 CHUNK = b"%x\r\n%b\r\n" % (SIZE, GOOD)

@@ -2,8 +2,8 @@
 
 from okr_tui.gateway.guard import LONGEST_HEAD
 from tests.gateway.abuse import GOOD, SIZE, Case, declined, either, named, probe, refused, taken, unfinished
-from tests.gateway.gate import TOKEN
-from tests.gateway.wire import head, sized
+from tests.gateway.raw_connection import head, sized
+from tests.gateway.running_gateway import TOKEN
 
 
 def line(text: bytes) -> bytes:
@@ -45,15 +45,15 @@ HEADERS = {
     **{
         named("a name of", name): refused(line(name + b": 1"))
         for name in (
-            *(b"x" + bytes([place]) + b"y" for place in (0, 1, 9, 11, 13, 31, 127, 128, 255)),
-            *(b"x" + bytes([place]) + b"y" for place in b' "(),/;<=>?@[\\]{}'),
+            *(b"x" + bytes([index]) + b"y" for index in (0, 1, 9, 11, 13, 31, 127, 128, 255)),
+            *(b"x" + bytes([index]) + b"y" for index in b' "(),/;<=>?@[\\]{}'),
             "x\u00e9".encode(),
         )
     },
     **{
         named("a value of", value): odd(value)
         for value in (
-            *(b"x" + bytes([place]) + b"y" for place in (0, 1, 8, 11, 12, 13, 27, 31, 127)),
+            *(b"x" + bytes([index]) + b"y" for index in (0, 1, 8, 11, 12, 13, 27, 31, 127)),
             b"caf\xe9",
             "caf\u00e9 \u2601".encode(),
             b"",

@@ -67,9 +67,9 @@ class Target:
                 now = time.monotonic()
                 first = first or now - began
                 if line.startswith(b"data: {"):
-                    place, sent = json.loads(line[6:])["choices"][0]["delta"]["content"].split()
-                    if int(place) != len(delays):
-                        raise SystemExit(f"chunk {place} came in the place of {len(delays)}")
+                    index, sent = json.loads(line[6:])["choices"][0]["delta"]["content"].split()
+                    if int(index) != len(delays):
+                        raise SystemExit(f"chunk {index} came as number {len(delays)}")
                     delays.append(now - float(sent))
         if len(delays) != chunks:
             raise SystemExit(f"{len(delays)} of {chunks} chunks came")
@@ -78,7 +78,7 @@ class Target:
     async def streams(self, load: Load, stagger: float, name: str) -> Numbers:
         """Many streams beside each other, which begin within `stagger` seconds."""
         before = used(self.process).seconds
-        waits = [stagger * place / load.streams for place in range(load.streams)]
+        waits = [stagger * index / load.streams for index in range(load.streams)]
         found = await asyncio.gather(*(self.one(load.chunks, wait) for wait in waits))
         firsts, delays = [first for first, _ in found], [delay for _, late in found for delay in late]
         seconds = used(self.process).seconds - before
@@ -113,7 +113,7 @@ async def measure(urls: dict[str, tuple[str, Pipe]], load: Load) -> dict[str, li
     headers = {"authorization": f"Bearer {TOKEN}"}
     found: dict[str, list[Numbers]] = {name: [] for name in urls}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:
-        targets = {name: Target(*place, session) for name, place in urls.items()}
+        targets = {name: Target(*url, session) for name, url in urls.items()}
         for target in targets.values():
             await target.requests(max(load.callers, 200), load.callers)
         for turn in range(load.rounds):

@@ -29,7 +29,7 @@ from okr_tui.settings.layers import Sources
 HOST = "127.0.0.1"
 TOKEN = "0123456789abcdef" * 2
 PATH = "/v1/chat/completions"
-KEYS = tuple(f"synthetic-key-of-a-benchmark-{place}" for place in range(4))
+KEYS = tuple(f"synthetic-key-of-a-benchmark-{index}" for index in range(4))
 UNBOUNDED = 100_000
 INTERVAL = 0.02
 END = b"data: [DONE]\n\n"
@@ -57,10 +57,10 @@ async def cloud(_: str) -> AsyncIterator[ASGIApp]:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         began = time.monotonic()
-        for place in range(chunks):
-            if place:
-                await asyncio.sleep(began + place * INTERVAL - time.monotonic())
-            text = b'data: {"choices":[{"delta":{"content":"%d %.6f "}}]}\n\n' % (place, time.monotonic())
+        for index in range(chunks):
+            if index:
+                await asyncio.sleep(began + index * INTERVAL - time.monotonic())
+            text = b'data: {"choices":[{"delta":{"content":"%d %.6f "}}]}\n\n' % (index, time.monotonic())
             await send({"type": "http.response.body", "body": text, "more_body": True})
         await send({"type": "http.response.body", "body": END})
 

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from tests.gateway.abuse import question
-from tests.gateway.gate import Gate, gate_of, scripted
-from tests.gateway.stage import IDLE, SHORT, Repeater, Stage, word_of
-from tests.gateway.wire import sized, wired
+from tests.gateway.raw_connection import connect, sized
+from tests.gateway.running_gateway import RunningGateway, open_gateway, scripted_gateway
+from tests.gateway.shared_gateway import IDLE, SHORT, EchoCloud, SharedGateway, echoed_word
 from tests.harness import Harness, open_harness
 
 
@@ -26,39 +26,41 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
 
 
 @pytest.fixture
-async def gateway(harness: Harness) -> AsyncIterator[Gate]:
+async def gateway(harness: Harness) -> AsyncIterator[RunningGateway]:
     """A gateway before that cloud."""
-    async with gate_of(harness) as made:
+    async with open_gateway(harness) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lasting_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stage, None]:
+async def module_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[SharedGateway, None]:
     """One gateway for all tests of a file: what one request leaves behind, the next ones meet."""
-    cloud = Repeater()
+    cloud = EchoCloud()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("okr_tui.gateway.server.IDLE_SECONDS", IDLE)
         async with (
             open_harness(tmp_path_factory.mktemp("stage")) as harness,
-            scripted(harness, cloud) as gateway,
+            scripted_gateway(harness, cloud) as gateway,
         ):
-            yield Stage(gateway, cloud)
+            yield SharedGateway(gateway, cloud)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def stage(lasting_stage: Stage, caplog: pytest.LogCaptureFixture) -> AsyncGenerator[Stage, None]:
+async def shared(
+    module_gateway: SharedGateway, caplog: pytest.LogCaptureFixture
+) -> AsyncGenerator[SharedGateway, None]:
     """That gateway. In the end nothing is under way, it answers, and nothing met an error but the caller."""
-    lasting_stage.clear()
+    module_gateway.clear()
     caplog.set_level(logging.ERROR, "uvicorn.error")
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: lasting_stage.crashes.append(context))
-    yield lasting_stage
-    await lasting_stage.quiet()
-    async with wired(lasting_stage.gateway) as wire:
-        await wire.write(sized(question("next")))
-        assert await word_of(wire) == "next"
-    assert lasting_stage.gateway.trouble == []
-    assert lasting_stage.crashes == []
+    loop.set_exception_handler(lambda _, context: module_gateway.crashes.append(context))
+    yield module_gateway
+    await module_gateway.wait_idle()
+    async with connect(module_gateway.gateway) as connection:
+        await connection.write(sized(question("next")))
+        assert await echoed_word(connection) == "next"
+    assert module_gateway.gateway.trouble == []
+    assert module_gateway.crashes == []
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 

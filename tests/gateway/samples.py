@@ -2,7 +2,7 @@
 
 import re
 
-from tests.gateway.gate import BODIES, events
+from tests.gateway.running_gateway import BODIES, events
 
 # What makes pi send the whole turn again.
 REPEATS = re.compile(

@@ -14,7 +14,7 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, DaemonGuard
 from okr_tui.gateway.server import listen, serving
-from tests.gateway.gate import TOKEN, Gate
+from tests.gateway.running_gateway import TOKEN, RunningGateway
 from tests.harness import START
 
 VERSION = "0.40.12"
@@ -44,7 +44,7 @@ class Daemon:
 
     def request(
         self,
-        gateway: Gate,
+        gateway: RunningGateway,
         method: str,
         path: str,
         document: Mapping[str, object] | None = None,
@@ -64,7 +64,7 @@ class Daemon:
 
 
 @asynccontextmanager
-async def opened(gateway: Gate, files: Sequence[Path]) -> AsyncGenerator[Gate, None]:
+async def opened(gateway: RunningGateway, files: Sequence[Path]) -> AsyncGenerator[RunningGateway, None]:
     """The daemon's port of a gateway, with a client that shows nothing by itself."""
     guard = DaemonGuard.open(files, gateway.service.clock)
     application = Gateway(

@@ -10,8 +10,8 @@ from tests.gateway.abuse import Case, probe, question
 from tests.gateway.abuse_connections import CONNECTIONS
 from tests.gateway.abuse_framing import FRAMING
 from tests.gateway.abuse_heads import HEADS
-from tests.gateway.stage import Stage
-from tests.gateway.wire import Answer, Wire, wired
+from tests.gateway.raw_connection import RawConnection, RawResponse, connect
+from tests.gateway.shared_gateway import SharedGateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,26 +20,26 @@ CASES = {**FRAMING, **HEADS, **CONNECTIONS}
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_it_means_one_thing_or_is_refused(
-    stage: Stage, case: Case, request: pytest.FixtureRequest
+    shared: SharedGateway, case: Case, request: pytest.FixtureRequest
 ) -> None:
     if case.silent:
         request.getfixturevalue("impatient")
-    async with wired(stage.gateway) as wire:
-        answered = await carried_out(wire, case)
+    async with connect(shared.gateway) as connection:
+        answered = await carried_out(connection, case)
     assert answered >= case.least
-    await stage.quiet()
-    assert stage.cloud.bodies == [question(word) for word in case.words[:answered] if word]
-    for passed in stage.cloud.heard:
+    await shared.wait_idle()
+    assert shared.cloud.bodies == [question(word) for word in case.words[:answered] if word]
+    for passed in shared.cloud.requests:
         judge(passed, case)
 
 
-async def carried_out(wire: Wire, case: Case) -> int:
+async def carried_out(connection: RawConnection, case: Case) -> int:
     """How many words are answered; the rest is refused, and the connection left as it has to be."""
-    writing = asyncio.create_task(wire.write(case.sent))
+    writing = asyncio.create_task(connection.write(case.sent))
     answered = 0
-    answer: Answer | None = None
-    for place, word in enumerate(case.words):
-        answer = await wire.answer(bodiless=case.sent.startswith(b"HEAD") and not place)
+    answer: RawResponse | None = None
+    for index, word in enumerate(case.words):
+        answer = await connection.response(bodiless=case.sent.startswith(b"HEAD") and not index)
         if answer is None or answer.status != 200:
             break
         assert not word or answer.json()["message"]["content"] == word
@@ -48,17 +48,17 @@ async def carried_out(wire: Wire, case: Case) -> int:
     await writing
     whole = answered == len(case.words)
     goes_on = whole and case.tail in ("kept", "either")
-    refusal = answer if not whole else None if goes_on else await wire.answer()
+    refusal = answer if not whole else None if goes_on else await connection.response()
     if refusal is not None:
         assert case.tail != "ended" or not whole
         assert 400 <= refusal.status < 600
         assert refusal.status != 500
     if goes_on or (whole and case.tail == "declined"):
-        await wire.write(probe(b"connection: close"))
-        last = await wire.answer()
+        await connection.write(probe(b"connection: close"))
+        last = await connection.response()
         if last is not None and not (case.tail == "either" and last.status == 400):
             assert (last.status, last.json()) == (200, {"status": "ok"})
-    assert await wire.answer() is None
+    assert await connection.response() is None
     return answered
 
 

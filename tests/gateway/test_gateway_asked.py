@@ -41,10 +41,10 @@ def test_whatever_else_stands_in_it_the_model_and_the_streaming_are_found(
     document: dict[str, object], ascii_only: bool
 ) -> None:
     text = json.dumps({**document, "model": "gpt-oss:20b"}, ensure_ascii=ascii_only)
-    asked = look(body := text.encode("utf-8", "surrogatepass"), {})
+    parsed = look(body := text.encode("utf-8", "surrogatepass"), {})
     streams = document.get("stream")
-    assert (asked.model, asked.body) == ("gpt-oss:20b", body)
-    assert asked.streams is (streams if isinstance(streams, bool) else None)
+    assert (parsed.model, parsed.body) == ("gpt-oss:20b", body)
+    assert parsed.streams is (streams if isinstance(streams, bool) else None)
 
 
 @given(DOCUMENTS, some.dictionaries(some.text(max_size=5), some.just({"model": "gpt-oss:20b-cloud"})))
@@ -52,15 +52,15 @@ def test_another_name_of_a_model_is_replaced_and_nothing_else(
     document: dict[str, object], nested: dict[str, object]
 ) -> None:
     whole = {**nested, **document, "model": "gpt-oss:20b-cloud"}
-    asked = look(json.dumps(whole).encode(), {})
-    assert asked.model == "gpt-oss:20b"
-    assert json.loads(asked.body) == {**whole, "model": "gpt-oss:20b"}
+    parsed = look(json.dumps(whole).encode(), {})
+    assert parsed.model == "gpt-oss:20b"
+    assert json.loads(parsed.body) == {**whole, "model": "gpt-oss:20b"}
 
 
 def test_a_body_with_another_name_keeps_its_form() -> None:
     sent = b'{"options":{"model":"m-cloud" , "seed":1.50},\n "model" : "m-cloud","more":"\xc3\xa9 \\u00e9"}'
-    asked = look(sent, {})
-    assert asked.body == sent.replace(b'"model" : "m-cloud"', b'"model":"m"')
+    parsed = look(sent, {})
+    assert parsed.body == sent.replace(b'"model" : "m-cloud"', b'"model":"m"')
 
 
 @pytest.mark.parametrize("name", ["g\u00fc-cloud", 'a"b-cloud', "a\\b-cloud"])

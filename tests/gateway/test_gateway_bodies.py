@@ -11,7 +11,14 @@ from okr_tui.gateway import request as bodies
 from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.parse import look
 from okr_tui.gateway.request import unpack
-from tests.gateway.gate import BODIES, TOKEN, Gate, Script, scripted, stream
+from tests.gateway.running_gateway import (
+    BODIES,
+    TOKEN,
+    RunningGateway,
+    ScriptedCloud,
+    scripted_gateway,
+    stream,
+)
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
 
@@ -33,7 +40,7 @@ DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
         b'{"model":"' + b"x" * 300 + b'"}',
     ],
 )
-async def test_what_is_no_request_is_400(gateway: Gate, path: str, content: bytes) -> None:
+async def test_what_is_no_request_is_400(gateway: RunningGateway, path: str, content: bytes) -> None:
     answer = await gateway.client.post(path, content=content)
     assert answer.status_code == 400
     assert "error" in answer.json()
@@ -42,15 +49,15 @@ async def test_what_is_no_request_is_400(gateway: Gate, path: str, content: byte
 
 async def test_a_large_request_passes_and_a_larger_one_is_413(harness: Harness) -> None:
     chunks = [*OPENINGS["/api/chat"], *PIECES["/api/chat"], *CLOSINGS["/api/chat"]]
-    script = Script(stream(*chunks))
-    async with scripted(harness, script) as gateway:
+    script = ScriptedCloud(stream(*chunks))
+    async with scripted_gateway(harness, script) as gateway:
         answer = await gateway.post("/api/chat", images=["x" * 20_000_000])
         assert answer.status_code == 200
         assert len(script.bodies[0]) > 20_000_000
         answer = await gateway.post("/v1/messages", images=["x" * (bodies.LARGEST + 1)])
         assert answer.status_code == 413
         assert answer.json()["error"]["type"] == "request_too_large"
-    assert len(script.heard) == 1
+    assert len(script.requests) == 1
 
 
 def packed(encoding: str, plain: bytes) -> bytes:
@@ -60,15 +67,15 @@ def packed(encoding: str, plain: bytes) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 async def test_packed_requests_are_unpacked(harness: Harness, encoding: str) -> None:
-    script = Script(stream(*PIECES["/api/chat"], *CLOSINGS["/api/chat"]))
+    script = ScriptedCloud(stream(*PIECES["/api/chat"], *CLOSINGS["/api/chat"]))
     plain = b'{"model":"gpt-oss:20b","messages":[]}'
-    async with scripted(harness, script) as gateway:
+    async with scripted_gateway(harness, script) as gateway:
         answer = await gateway.client.post(
             "/api/chat", content=packed(encoding, plain), headers={"content-encoding": encoding}
         )
     assert answer.status_code == 200
     assert script.bodies == [plain]
-    assert "content-encoding" not in script.heard[0].headers
+    assert "content-encoding" not in script.requests[0].headers
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
@@ -91,7 +98,9 @@ def test_an_encoding_nobody_knows_and_one_that_is_not_installed(monkeypatch: pyt
     assert caught.value.failure.status == 415
 
 
-async def test_a_body_that_never_comes_is_408(gateway: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_never_comes_is_408(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bodies, "SECONDS", 0.01)
     reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
     head = f"POST /api/chat HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\ncontent-length: 9\r\n\r\n"
@@ -119,7 +128,7 @@ def test_a_conversation_is_known_by_session_or_first_words() -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt-oss:20b-cloud", "ollama-cloud/gpt-oss:20b"])
-async def test_a_daemons_and_pis_name_of_a_model(gateway: Gate, name: str) -> None:
+async def test_a_daemons_and_pis_name_of_a_model(gateway: RunningGateway, name: str) -> None:
     answer = await gateway.post("/api/chat", model=name)
     assert answer.status_code == 200
     assert (await gateway.settled(1))[0].model == "gpt-oss:20b"

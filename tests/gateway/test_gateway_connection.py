@@ -16,9 +16,19 @@ from starlette.responses import Response
 
 from tests.gateway.abuse import probe
 from tests.gateway.abuse_framing import CHUNKED
-from tests.gateway.gate import BODIES, HOST, Gate, Script, body, gate_of, joined, scripted, stream
+from tests.gateway.raw_connection import connect, head, sized
+from tests.gateway.running_gateway import (
+    BODIES,
+    HOST,
+    RunningGateway,
+    ScriptedCloud,
+    body,
+    joined,
+    open_gateway,
+    scripted_gateway,
+    stream,
+)
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES
-from tests.gateway.wire import head, sized, wired
 from tests.harness import Harness
 
 PATH = "/api/chat"
@@ -37,7 +47,7 @@ async def crashes() -> AsyncIterator[None]:
     assert found == []
 
 
-class Halting(Script):
+class Halting(ScriptedCloud):
     """A cloud that stops before the first output of its only answer, or after it, until `going_on`."""
 
     def __init__(self, moment: str) -> None:
@@ -52,10 +62,10 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def heard(script: Script, count: int = 1) -> None:
+async def received(script: ScriptedCloud, count: int = 1) -> None:
     """Until the cloud is asked so often and its answers are on their way."""
     async with asyncio.timeout(10):
-        while len(script.heard) < count:  # noqa: ASYNC110 the loop has to run
+        while len(script.requests) < count:  # noqa: ASYNC110 the loop has to run
             await asyncio.sleep(0)
     await turns()
 
@@ -67,26 +77,26 @@ async def test_what_follows_the_last_request_of_a_connection_spoils_no_answer(
     harness: Harness, moment: str, version: bytes, more: bytes
 ) -> None:
     script = Halting(moment)
-    async with scripted(harness, script) as gateway, wired(gateway) as wire:
-        await wire.write(sized(ASKED, b"connection: close", version=version))
-        await heard(script)
-        await wire.write(more)
+    async with scripted_gateway(harness, script) as gateway, connect(gateway) as connection:
+        await connection.write(sized(ASKED, b"connection: close", version=version))
+        await received(script)
+        await connection.write(more)
         await turns()
         script.going_on.set()
-        answer = await wire.answer()
+        answer = await connection.response()
         assert answer
         assert answer.content.endswith(FIRST + LAST)
-        assert await wire.answer() is None
+        assert await connection.response() is None
         (attempt,) = await gateway.settled(1)
     assert attempt.outcome == "ok"
 
 
-async def test_a_body_that_goes_bad_after_its_answer_ends_the_connection(gateway: Gate) -> None:
-    async with wired(gateway) as wire:
-        await wire.write(head(CHUNKED, target=b"/api/me"))
-        assert await wire.answer()
-        await wire.write(b"zz\r\n")
-        assert await wire.answer() is None
+async def test_a_body_that_goes_bad_after_its_answer_ends_the_connection(gateway: RunningGateway) -> None:
+    async with connect(gateway) as connection:
+        await connection.write(head(CHUNKED, target=b"/api/me"))
+        assert await connection.response()
+        await connection.write(b"zz\r\n")
+        assert await connection.response() is None
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -96,29 +106,29 @@ async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
     harness: Harness, moment: str, together: bool, more: bytes
 ) -> None:
     script = Halting(moment)
-    async with scripted(harness, script) as gateway:
-        async with wired(gateway) as wire:
-            await wire.write(sized(ASKED) + more if together else sized(ASKED))
-            await heard(script)
+    async with scripted_gateway(harness, script) as gateway:
+        async with connect(gateway) as connection:
+            await connection.write(sized(ASKED) + more if together else sized(ASKED))
+            await received(script)
             if not together:
-                await wire.write(more)
+                await connection.write(more)
                 await turns()
         async with asyncio.timeout(10):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
-    assert (attempt.outcome, len(script.heard)) == ("cancelled", 1)
+    assert (attempt.outcome, len(script.requests)) == ("cancelled", 1)
 
 
 async def test_who_leaves_in_the_second_of_two_answers_has_had_the_first(harness: Harness) -> None:
-    script = Script(stream(FIRST, LAST), stream(FIRST, then=asyncio.Event()))
-    async with scripted(harness, script) as gateway:
-        async with wired(gateway) as wire:
-            await wire.write(sized(ASKED) * 2)
-            answer = await wire.answer()
+    script = ScriptedCloud(stream(FIRST, LAST), stream(FIRST, then=asyncio.Event()))
+    async with scripted_gateway(harness, script) as gateway:
+        async with connect(gateway) as connection:
+            await connection.write(sized(ASKED) * 2)
+            answer = await connection.response()
             assert answer
             assert answer.content == FIRST + LAST
             await gateway.settled(1)
-            await heard(script, 2)
+            await received(script, 2)
         attempts = await gateway.settled(2)
     assert [attempt.outcome for attempt in attempts] == ["ok", "cancelled"]
 
@@ -133,19 +143,19 @@ async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
         return gzip.decompress(packed)
 
     monkeypatch.setattr("okr_tui.gateway.forward.unpack", unpack)
-    script = Script()
-    async with scripted(harness, script) as gateway:
-        async with wired(gateway) as wire:
-            await wire.write(sized(gzip.compress(ASKED), b"content-encoding: gzip"))
+    script = ScriptedCloud()
+    async with scripted_gateway(harness, script) as gateway:
+        async with connect(gateway) as connection:
+            await connection.write(sized(gzip.compress(ASKED), b"content-encoding: gzip"))
             await turns()
         await turns()
         going_on.set()
         (line,) = await gateway.logged(1)
-    assert (line["status"], script.heard) == (499, [])
+    assert (line["status"], script.requests) == (499, [])
 
 
 @asynccontextmanager
-async def blunt(harness: Harness, answer: bytes) -> AsyncGenerator[Gate, None]:
+async def blunt(harness: Harness, answer: bytes) -> AsyncGenerator[RunningGateway, None]:
     """The gateway of a harness whose cloud answers every request with these bytes and hangs up."""
 
     async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,7 +169,7 @@ async def blunt(harness: Harness, answer: bytes) -> AsyncGenerator[Gate, None]:
     async with await asyncio.start_server(answering, HOST, 0) as server:
         harness.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
         harness.write_settings()
-        async with gate_of(harness) as made:
+        async with open_gateway(harness) as made:
             yield made
 
 
@@ -184,11 +194,11 @@ async def test_a_refusal_with_a_header_that_cannot_be_sent_is_passed_on(harness:
 
 @pytest.mark.parametrize("status", [200, 204])
 async def test_an_answer_without_a_piece_is_empty(harness: Harness, status: int) -> None:
-    script = Script(Response(b"", status), Response(b"", status))
-    async with scripted(harness, script) as gateway, wired(gateway) as wire:
+    script = ScriptedCloud(Response(b"", status), Response(b"", status))
+    async with scripted_gateway(harness, script) as gateway, connect(gateway) as connection:
         for _ in range(2):
-            await wire.write(sized(ASKED, target=b"/v1/embeddings"))
-            answer = await wire.answer(bodiless=status == 204)
+            await connection.write(sized(ASKED, target=b"/v1/embeddings"))
+            answer = await connection.response(bodiless=status == 204)
             assert answer
             assert (answer.status, answer.content) == (status, b"")
             if status == 204:
@@ -201,18 +211,18 @@ async def test_the_last_answer_of_a_connection_ends_with_it(
     harness: Harness, version: bytes, end: str
 ) -> None:
     going_on = asyncio.Event()
-    script = Script(stream(FIRST, then=going_on, rest=[LAST] if end == "its end" else ERRORS[PATH]))
-    async with scripted(harness, script) as gateway, wired(gateway) as wire:
-        await wire.write(sized(ASKED, b"connection: close", version=version))
-        await heard(script)
+    script = ScriptedCloud(stream(FIRST, then=going_on, rest=[LAST] if end == "its end" else ERRORS[PATH]))
+    async with scripted_gateway(harness, script) as gateway, connect(gateway) as connection:
+        await connection.write(sized(ASKED, b"connection: close", version=version))
+        await received(script)
         going_on.set()
-        answer = await wire.answer()
+        answer = await connection.response()
         assert answer
         assert answer.headers["connection"] == "close"
         assert ("transfer-encoding" in answer.headers) == (version == b"HTTP/1.1")
         told = answer.content.removeprefix(FIRST)
         assert told == LAST or "in the middle" in json.loads(told)["error"]
-        assert await wire.answer() is None
+        assert await connection.response() is None
 
 
 async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
@@ -222,10 +232,10 @@ async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
     monkeypatch.setattr("okr_tui.gateway.local.VERSION", {"version": "x" * 500_000})
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(asyncio.timeout(10))
-        async with gate_of(harness) as gateway:
-            wire = await stack.enter_async_context(wired(gateway))
-            wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            await wire.write(probe(target=b"/api/version") * 100)
+        async with open_gateway(harness) as gateway:
+            connection = await stack.enter_async_context(connect(gateway))
+            connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await connection.write(probe(target=b"/api/version") * 100)
             answered = -1
             while answered < len(gateway.access):
                 answered = len(gateway.access)
@@ -235,18 +245,18 @@ async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
 
 async def test_a_connection_that_has_ended_is_freed_at_once(harness: Harness) -> None:
     count = 20
-    script = Script(*[stream(FIRST, LAST) for _ in range(count)])
-    async with scripted(harness, script) as gateway:
+    script = ScriptedCloud(*[stream(FIRST, LAST) for _ in range(count)])
+    async with scripted_gateway(harness, script) as gateway:
         gc.collect()
         gc.disable()
         try:
             before = held()
             for _ in range(count):
-                async with wired(gateway) as wire:
-                    await wire.write(sized(ASKED))
-                    assert await wire.answer()
+                async with connect(gateway) as connection:
+                    await connection.write(sized(ASKED))
+                    assert await connection.response()
             await gateway.settled(count)
-            script.heard.clear()
+            script.requests.clear()
             await turns()
             assert held() - before < count
         finally:

@@ -10,7 +10,7 @@ import pytest
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.daemon import HOST, WINDOW, DaemonGuard, identity_files
-from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream
+from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.gateway.signing import VERSION, Daemon, opened
 from tests.harness import MODEL, START, Harness
@@ -29,13 +29,13 @@ def files(daemon: Daemon, tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-async def port(gateway: Gate, files: list[Path]) -> AsyncIterator[Gate]:
+async def port(gateway: RunningGateway, files: list[Path]) -> AsyncIterator[RunningGateway]:
     """The daemon's port before the simulated cloud."""
     async with opened(gateway, files) as made:
         yield made
 
 
-async def refused(port: Gate, *requests: httpx.Request) -> list[httpx.Response]:
+async def refused(port: RunningGateway, *requests: httpx.Request) -> list[httpx.Response]:
     """The answers to requests, of which each has to be the same refusal."""
     found = [await port.client.send(request) for request in requests]
     assert {answer.status_code for answer in found} == {401}
@@ -44,7 +44,7 @@ async def refused(port: Gate, *requests: httpx.Request) -> list[httpx.Response]:
     return found
 
 
-async def test_a_daemon_is_served(port: Gate, daemon: Daemon) -> None:
+async def test_a_daemon_is_served(port: RunningGateway, daemon: Daemon) -> None:
     chat = daemon.request(port, "POST", "/api/chat", body("/api/chat"))
     answer = await port.client.send(chat, stream=True)
     lines = [line async for line in answer.aiter_lines()]
@@ -67,16 +67,20 @@ async def test_a_daemon_is_served(port: Gate, daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("path", ["/okr/status", "/metrics"])
-async def test_what_is_the_gateways_own_wants_a_signature_too(port: Gate, daemon: Daemon, path: str) -> None:
+async def test_what_is_the_gateways_own_wants_a_signature_too(
+    port: RunningGateway, daemon: Daemon, path: str
+) -> None:
     assert (await port.client.send(daemon.request(port, "GET", path))).status_code == 200
     assert (await port.client.get(path)).status_code == 401
 
 
-async def test_healthz_is_open(port: Gate) -> None:
+async def test_healthz_is_open(port: RunningGateway) -> None:
     assert (await port.client.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_one_refusal_for_everything_that_the_daemon_did_not_sign(port: Gate, daemon: Daemon) -> None:
+async def test_one_refusal_for_everything_that_the_daemon_did_not_sign(
+    port: RunningGateway, daemon: Daemon
+) -> None:
     path, fields = "/api/chat", body("/api/chat")
     good = daemon.request(port, "POST", path, fields).headers["authorization"]
     public, _, signature = good.partition(":")
@@ -136,13 +140,15 @@ async def test_one_refusal_for_everything_that_the_daemon_did_not_sign(port: Gat
     assert not port.trouble
 
 
-async def test_neither_token_nor_path_prefix_opens_this_port(port: Gate, daemon: Daemon) -> None:
+async def test_neither_token_nor_path_prefix_opens_this_port(port: RunningGateway, daemon: Daemon) -> None:
     prefixed = f"/{TOKEN}/api/version"
     assert (await port.client.get(prefixed)).status_code == 401
     assert (await port.client.send(daemon.request(port, "GET", prefixed))).status_code == 404
 
 
-async def test_a_signature_lasts_a_few_minutes(harness: Harness, port: Gate, daemon: Daemon) -> None:
+async def test_a_signature_lasts_a_few_minutes(
+    harness: Harness, port: RunningGateway, daemon: Daemon
+) -> None:
     request = daemon.request(port, "GET", "/api/version")
     await harness.clock.advance(WINDOW)
     assert (await port.client.send(request)).status_code == 200
@@ -150,7 +156,7 @@ async def test_a_signature_lasts_a_few_minutes(harness: Harness, port: Gate, dae
     await refused(port, request)
 
 
-async def test_two_requests_of_one_second_carry_one_signature(port: Gate, daemon: Daemon) -> None:
+async def test_two_requests_of_one_second_carry_one_signature(port: RunningGateway, daemon: Daemon) -> None:
     models = [MODEL, "gpt-oss:120b"]
     requests = [daemon.request(port, "POST", "/api/show", {"model": model}) for model in models]
     assert len({request.headers["authorization"] for request in requests}) == 1
@@ -158,13 +164,17 @@ async def test_two_requests_of_one_second_carry_one_signature(port: Gate, daemon
 
 
 @pytest.mark.parametrize("host", ["rebound.example", "10.0.0.1"])
-async def test_foreign_host_names_stay_outside_even_signed(port: Gate, daemon: Daemon, host: str) -> None:
+async def test_foreign_host_names_stay_outside_even_signed(
+    port: RunningGateway, daemon: Daemon, host: str
+) -> None:
     request = daemon.request(port, "GET", "/api/tags")
     request.headers["host"] = host
     assert (await port.client.send(request)).status_code == 403
 
 
-async def test_a_page_that_the_daemon_serves_comes_in_under_its_signature(port: Gate, daemon: Daemon) -> None:
+async def test_a_page_that_the_daemon_serves_comes_in_under_its_signature(
+    port: RunningGateway, daemon: Daemon
+) -> None:
     """The daemon passes on its caller's headers; no page can sign."""
     page = {"origin": "https://page.example", "sec-fetch-site": "cross-site"}
     request = daemon.request(port, "GET", "/api/tags")
@@ -173,7 +183,7 @@ async def test_a_page_that_the_daemon_serves_comes_in_under_its_signature(port: 
     await refused(port, port.client.build_request("GET", "/api/tags", headers=page))
 
 
-async def test_heads_have_the_same_bounds(port: Gate, daemon: Daemon) -> None:
+async def test_heads_have_the_same_bounds(port: RunningGateway, daemon: Daemon) -> None:
     request = daemon.request(port, "GET", "/api/tags")
     request.headers.update({f"x-{number}": "1" for number in range(120)})
     assert (await port.client.send(request)).status_code == 431
@@ -183,26 +193,26 @@ async def test_the_cloud_sees_neither_signature_nor_time_stamp(
     harness: Harness, daemon: Daemon, files: list[Path]
 ) -> None:
     path = "/v1/messages"
-    script = Script(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
-    async with scripted(harness, script) as gateway, opened(gateway, files) as port:
+    script = ScriptedCloud(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
+    async with scripted_gateway(harness, script) as gateway, opened(gateway, files) as port:
         query = "beta=true&foo=a%2Bb&zone=x"
         request = daemon.request(port, "POST", path, body(path), query=query)
         assert b"&ts=" in request.url.query
         answer = await port.client.send(request)
         assert answer.status_code == 200
         sent = await port.settled(1)
-    (heard,) = script.heard
-    assert heard.url.query == query
-    assert heard.headers["authorization"] == f"Bearer {harness.cloud.keys[0][0]}"
-    assert heard.headers["x-ollama-client-version"] == VERSION
+    (received,) = script.requests
+    assert received.url.query == query
+    assert received.headers["authorization"] == f"Bearer {harness.cloud.keys[0][0]}"
+    assert received.headers["x-ollama-client-version"] == VERSION
     public, _, signature = request.headers["authorization"].partition(":")
     for text in (public, signature):
-        assert text not in str(heard.headers)
+        assert text not in str(received.headers)
         assert text not in str(port.access)
         assert text not in str(sent)
 
 
-async def test_fail_over_through_this_port(harness: Harness, port: Gate, daemon: Daemon) -> None:
+async def test_fail_over_through_this_port(harness: Harness, port: RunningGateway, daemon: Daemon) -> None:
     await harness.fault("session", account="amber", times=None)
     answer = await port.client.send(daemon.request(port, "POST", "/api/chat", body("/api/chat")))
     assert answer.status_code == 200
@@ -212,14 +222,16 @@ async def test_fail_over_through_this_port(harness: Harness, port: Gate, daemon:
     assert [attempt.outcome for attempt in await port.settled(2)] == ["fault", "ok"]
 
 
-async def test_one_gateway_serves_both_ports(gateway: Gate, daemon: Daemon, files: list[Path]) -> None:
-    heard: list[Mapping[str, object]] = []
+async def test_one_gateway_serves_both_ports(
+    gateway: RunningGateway, daemon: Daemon, files: list[Path]
+) -> None:
+    received: list[Mapping[str, object]] = []
     application = Gateway(
         gateway.service,
         SecretStr(TOKEN),
         HOST,
         status=dict,
-        access=heard.append,
+        access=received.append,
         trouble=gateway.trouble.append,
     )
     behind = application.behind(DaemonGuard.open(files, gateway.service.clock))
@@ -233,11 +245,11 @@ async def test_one_gateway_serves_both_ports(gateway: Gate, daemon: Daemon, file
         assert (await second.get("/metrics", headers=bearer)).status_code == 401
         first = await main.get("/metrics", headers=bearer)
         assert (await second.send(signed)).text == first.text
-    assert [line["status"] for line in heard] == [401, 401, 200, 200]
+    assert [line["status"] for line in received] == [401, 401, 200, 200]
 
 
 async def test_a_service_of_this_machine_is_known_too(
-    gateway: Gate, files: list[Path], tmp_path: Path
+    gateway: RunningGateway, files: list[Path], tmp_path: Path
 ) -> None:
     service = Daemon()
     both = [*files, service.write(tmp_path / "service" / ".ollama" / "id_ed25519.pub")]

@@ -8,7 +8,7 @@ import pytest
 from okr_tui.domain.errors import CloudError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.gateway.errors import cut_off, failure_of
-from tests.gateway.gate import Gate, body
+from tests.gateway.running_gateway import RunningGateway, body
 from tests.gateway.samples import REPEATS
 from tests.harness import Harness
 
@@ -31,7 +31,7 @@ def message(path: str, response: httpx.Response) -> str:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
-    harness: Harness, gateway: Gate, path: str
+    harness: Harness, gateway: RunningGateway, path: str
 ) -> None:
     for account in ACCOUNTS:
         await harness.fault("session", account=account, times=None)
@@ -52,7 +52,7 @@ async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_an_outage_is_503(harness: Harness, gateway: Gate, path: str) -> None:
+async def test_an_outage_is_503(harness: Harness, gateway: RunningGateway, path: str) -> None:
     await harness.fault("unavailable", times=None)
     first = await gateway.post(path)
     assert first.status_code == 503
@@ -65,7 +65,7 @@ async def test_an_outage_is_503(harness: Harness, gateway: Gate, path: str) -> N
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_only_missing_plans_are_403(harness: Harness, gateway: Gate, path: str) -> None:
+async def test_only_missing_plans_are_403(harness: Harness, gateway: RunningGateway, path: str) -> None:
     await harness.fault("subscription", times=None)
     for _ in range(2):
         response = await gateway.post(path)
@@ -75,7 +75,7 @@ async def test_only_missing_plans_are_403(harness: Harness, gateway: Gate, path:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_keys_that_are_refused_are_502_and_never_401(
-    harness: Harness, gateway: Gate, path: str
+    harness: Harness, gateway: RunningGateway, path: str
 ) -> None:
     await harness.fault("unauthorized", times=None, path=path)
     response = await gateway.post(path)
@@ -83,7 +83,7 @@ async def test_keys_that_are_refused_are_502_and_never_401(
     assert message(path, response)
 
 
-async def test_no_key_is_502(harness: Harness, gateway: Gate) -> None:
+async def test_no_key_is_502(harness: Harness, gateway: RunningGateway) -> None:
     harness.write_settings(apiKeys=[])
     await gateway.service.reload()
     response = await gateway.post("/v1/chat/completions")
@@ -94,7 +94,7 @@ async def test_no_key_is_502(harness: Harness, gateway: Gate) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("fault", ["context-too-long", "image-not-supported", "too-large", "retired"])
 async def test_the_callers_own_error_passes_as_it_came(
-    harness: Harness, gateway: Gate, path: str, fault: str
+    harness: Harness, gateway: RunningGateway, path: str, fault: str
 ) -> None:
     await harness.fault(fault, times=2)
     headers = {"authorization": f"Bearer {harness.cloud.keys[0][0]}"}
@@ -112,20 +112,20 @@ def without_reference(response: httpx.Response) -> str:
     return text.partition("(ref:")[0].partition('"request_id"')[0]
 
 
-async def test_an_output_limit_is_lowered_and_asked_again(harness: Harness, gateway: Gate) -> None:
+async def test_an_output_limit_is_lowered_and_asked_again(harness: Harness, gateway: RunningGateway) -> None:
     response = await gateway.post("/v1/chat/completions", max_tokens=10_000_000)
     assert response.status_code == 200
     assert await harness.sent("/v1/chat/completions") == [1, 1]
 
 
-async def test_embeddings_are_not_offered_and_no_key_suffers(gateway: Gate) -> None:
+async def test_embeddings_are_not_offered_and_no_key_suffers(gateway: RunningGateway) -> None:
     response = await gateway.client.post("/api/embed", json={"model": "gpt-oss:20b", "input": "x"})
     assert response.status_code == 404
     assert "no embeddings" in response.json()["error"]
     assert gateway.service.snapshot.pool.keys[0].verdict.eligible
 
 
-async def test_token_counting_is_not_the_models_fault(gateway: Gate) -> None:
+async def test_token_counting_is_not_the_models_fault(gateway: RunningGateway) -> None:
     counted = await gateway.client.post("/v1/messages/count_tokens", json=body("/v1/messages"))
     assert counted.status_code == 404
     assert (await gateway.post("/v1/messages")).status_code == 200

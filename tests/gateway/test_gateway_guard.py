@@ -10,14 +10,14 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.guard import Guard
 from okr_tui.gateway.headers import by_name, query_upward, upward
-from tests.gateway.gate import TOKEN, Gate, Script, body, scripted, stream
+from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 
 
-def bare(gateway: Gate) -> httpx.AsyncClient:
+def bare(gateway: RunningGateway) -> httpx.AsyncClient:
     """A client without the token."""
     return httpx.AsyncClient(base_url=gateway.url, trust_env=False)
 
@@ -26,12 +26,12 @@ def bare(gateway: Gate) -> httpx.AsyncClient:
     "headers",
     [{"authorization": f"Bearer {TOKEN}"}, {"authorization": f"bearer {TOKEN}"}, {"x-api-key": TOKEN}],
 )
-async def test_the_token_in_a_header(gateway: Gate, headers: dict[str, str]) -> None:
+async def test_the_token_in_a_header(gateway: RunningGateway, headers: dict[str, str]) -> None:
     async with bare(gateway) as client:
         assert (await client.get("/api/version", headers=headers)).status_code == 200
 
 
-async def test_the_token_as_first_segment(gateway: Gate) -> None:
+async def test_the_token_as_first_segment(gateway: RunningGateway) -> None:
     async with bare(gateway) as client:
         assert (await client.get(f"/{TOKEN}/api/version")).status_code == 200
         assert (await client.head(f"/{TOKEN}")).status_code == 200
@@ -42,7 +42,7 @@ async def test_the_token_as_first_segment(gateway: Gate) -> None:
 
 
 @pytest.mark.parametrize("path", [*DIALECTS, "/nowhere", "/metrics", "/okr/status", "/"])
-async def test_one_answer_to_every_wrong_token(gateway: Gate, path: str) -> None:
+async def test_one_answer_to_every_wrong_token(gateway: RunningGateway, path: str) -> None:
     offers = [b"Bearer " + TOKEN.encode() + b"x", TOKEN.encode(), b"Bearer", b""]
     wrong = [{}, {b"x-api-key": b"\xe9"}, *({b"authorization": offer} for offer in offers)]
     async with bare(gateway) as client:
@@ -54,7 +54,7 @@ async def test_one_answer_to_every_wrong_token(gateway: Gate, path: str) -> None
     assert {line["path"] for line in await gateway.logged(7)} == {None}
 
 
-async def test_healthz_needs_no_token(gateway: Gate) -> None:
+async def test_healthz_needs_no_token(gateway: RunningGateway) -> None:
     async with bare(gateway) as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
 
@@ -71,13 +71,13 @@ async def test_healthz_needs_no_token(gateway: Gate) -> None:
         {"sec-fetch-site": "cross-site"},
     ],
 )
-async def test_web_pages_stay_outside(gateway: Gate, headers: dict[str, str]) -> None:
+async def test_web_pages_stay_outside(gateway: RunningGateway, headers: dict[str, str]) -> None:
     answer = await gateway.client.get("/healthz", headers=headers)
     assert answer.status_code == 403
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_loopback_names_and_the_own_origin_may_enter(gateway: Gate) -> None:
+async def test_loopback_names_and_the_own_origin_may_enter(gateway: RunningGateway) -> None:
     port = httpx.URL(gateway.url).port
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:1"):
         assert (await gateway.client.get("/healthz", headers={"host": host})).status_code == 200
@@ -112,7 +112,9 @@ def enter(guard: Guard, host: str) -> None:
         ("POST", "//api/chat", 404),
     ],
 )
-async def test_known_paths_and_methods_only(gateway: Gate, method: str, path: str, status: int) -> None:
+async def test_known_paths_and_methods_only(
+    gateway: RunningGateway, method: str, path: str, status: int
+) -> None:
     url = httpx.URL(gateway.url).copy_with(raw_path=path.encode())
     answer = await gateway.client.request(method, url)
     assert answer.status_code == status
@@ -123,7 +125,7 @@ async def test_known_paths_and_methods_only(gateway: Gate, method: str, path: st
 
 async def test_a_head_that_never_ends_is_cut(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", 0.01)
-    async with scripted(harness, Script()) as gateway:
+    async with scripted_gateway(harness, ScriptedCloud()) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
         writer.write(b"POST /api/chat HTTP/1.1\r\nhost: local")
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
@@ -131,7 +133,7 @@ async def test_a_head_that_never_ends_is_cut(harness: Harness, monkeypatch: pyte
         writer.close()
 
 
-async def test_heads_have_bounds(gateway: Gate) -> None:
+async def test_heads_have_bounds(gateway: RunningGateway) -> None:
     many = {f"x-{number}": "1" for number in range(120)}
     assert (await gateway.client.get("/healthz", headers=many)).status_code == 431
     large = {"x-large": "x" * 70_000}
@@ -140,7 +142,7 @@ async def test_heads_have_bounds(gateway: Gate) -> None:
 
 async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(harness: Harness) -> None:
     path = "/v1/messages"
-    script = Script(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
+    script = ScriptedCloud(stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path]))
     callers = {
         "cookie": "a=b",
         "x-forwarded-for": "192.0.2.7",
@@ -153,18 +155,18 @@ async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(harness: Har
         "anthropic-version": "2023-06-01",
         "anthropic-beta": "b",
     }
-    async with scripted(harness, script) as gateway:
+    async with scripted_gateway(harness, script) as gateway:
         query = {"beta": "true", "ts": "1"}
         answer = await gateway.client.post(path, params=query, json=body(path), headers=callers)
     assert answer.status_code == 200
-    (heard,) = script.heard
-    assert heard.url.query == "beta=true"
-    sent = dict(heard.headers)
+    (requests,) = script.requests
+    assert requests.url.query == "beta=true"
+    sent = dict(requests.headers)
     assert sent["authorization"] == f"Bearer {harness.cloud.keys[0][0]}"
     assert sent["anthropic-version"] == "2023-06-01"
     assert sent["anthropic-beta"] == "b"
     assert not set(sent) & (set(callers) - {"anthropic-version", "anthropic-beta", "connection"})
-    assert TOKEN not in str(heard.headers)
+    assert TOKEN not in str(requests.headers)
     assert sent["accept-encoding"] == "identity"
 
 

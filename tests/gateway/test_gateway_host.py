@@ -23,7 +23,7 @@ from okr_tui.gateway.server import _Server, listen, serving
 from okr_tui.services.gateway_registry import running_gateway
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import GatewayView
-from tests.gateway.gate import HOST, body, stream
+from tests.gateway.running_gateway import HOST, body, stream
 from tests.harness import Harness, stream_answer, wait_for
 from tests.services.processes import announcing
 

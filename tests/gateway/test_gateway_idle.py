@@ -11,8 +11,8 @@ from contextlib import ExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from tests.gateway.gate import HOST, Gate
-from tests.gateway.wire import head
+from tests.gateway.raw_connection import head
+from tests.gateway.running_gateway import HOST, RunningGateway
 
 COUNT = 2400
 AT_ONCE = 100
@@ -35,19 +35,19 @@ def many_files() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def connections(gateway: Gate) -> AsyncGenerator[list[socket.socket], None]:
+async def connections(gateway: RunningGateway) -> AsyncGenerator[list[socket.socket], None]:
     """Connections to a gateway: silent, with half a head on them, and with an answered request, in turns."""
     loop = asyncio.get_running_loop()
     address = (HOST, httpx.URL(gateway.url).port)
     with ExitStack() as stack:
 
-        async def opened(place: int) -> socket.socket:
+        async def opened(index: int) -> socket.socket:
             made = stack.enter_context(socket.socket())
             made.setblocking(False)
             await loop.sock_connect(made, address)
-            if place % 3 == 1:
+            if index % 3 == 1:
                 await loop.sock_sendall(made, head()[:-9])
-            elif place % 3 == 2:
+            elif index % 3 == 2:
                 await loop.sock_sendall(made, head(method=b"GET", target=b"/healthz"))
                 answer = b""
                 while not answer.endswith(b'{"status":"ok"}'):
@@ -56,14 +56,14 @@ async def connections(gateway: Gate) -> AsyncGenerator[list[socket.socket], None
 
         found: list[socket.socket] = []
         for start in range(0, COUNT, AT_ONCE):
-            found += await asyncio.gather(*(opened(place) for place in range(start, start + AT_ONCE)))
+            found += await asyncio.gather(*(opened(index) for index in range(start, start + AT_ONCE)))
         yield found
 
 
 class Held:
     """The gateway's ends of these connections, as long as anything in this process keeps them."""
 
-    def __init__(self, gateway: Gate, connections: list[socket.socket]) -> None:
+    def __init__(self, gateway: RunningGateway, connections: list[socket.socket]) -> None:
         self._own = (HOST, httpx.URL(gateway.url).port)
         self._peers = {connection.getsockname() for connection in connections}
 
@@ -87,7 +87,7 @@ class Held:
 @pytest.mark.parametrize("end", ["closed", "reset"])
 @pytest.mark.usefixtures("many_files")
 async def test_thousands_of_idle_connections_stop_nobody_and_leave_nothing(
-    gateway: Gate, end: str, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", 600)
     before = asyncio.all_tasks()

@@ -13,13 +13,23 @@ from starlette.types import Message, Receive, Scope, Send
 from okr_tui.domain.keys import fingerprint
 from okr_tui.gateway.parse import look
 from okr_tui.gateway.request import receive_body
-from tests.gateway.gate import HELLO, TOKEN, Gate, Script, body, events, joined, scripted, stream
+from tests.gateway.running_gateway import (
+    HELLO,
+    TOKEN,
+    RunningGateway,
+    ScriptedCloud,
+    body,
+    events,
+    joined,
+    scripted_gateway,
+    stream,
+)
 from tests.gateway.samples import CLOSINGS, PIECES
 from tests.harness import MODEL, Harness
 
 PATH = "/v1/chat/completions"
 STREAMS = 64
-CHUNKS = [*(events({"choices": [{"delta": {"content": f"{place} "}}]})[0] for place in range(20))]
+CHUNKS = [*(events({"choices": [{"delta": {"content": f"{index} "}}]})[0] for index in range(20))]
 WIDE = {"slots": dict.fromkeys(("free", "pro", "max", "team"), 200), "slots_unknown": 200}
 SPENT = "you have reached your session usage limit, upgrade for higher limits"
 
@@ -49,7 +59,7 @@ class Crowded:
 async def test_a_key_spent_under_load_fails_no_stream(harness: Harness) -> None:
     cloud = Crowded()
     first = harness.cloud.keys[0][0]
-    async with scripted(harness, cloud) as gateway:
+    async with scripted_gateway(harness, cloud) as gateway:
         harness.write_settings(policy={**WIDE, "queue_longest": STREAMS})
         await gateway.service.reload()
         early = [asyncio.create_task(gateway.post(PATH)) for _ in range(STREAMS // 2)]
@@ -89,9 +99,9 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.5)
     much = joined(PIECES["/api/chat"] * 2000)
-    script = Script(stream(*PIECES["/api/chat"], rest=[much] * 1000, then=ready()))
-    async with scripted(harness, script) as gateway:
-        reader, writer = await asking(gateway, limit=1024)
+    script = ScriptedCloud(stream(*PIECES["/api/chat"], rest=[much] * 1000, then=ready()))
+    async with scripted_gateway(harness, script) as gateway:
+        reader, writer = await open_stream(gateway, limit=1024)
         async with asyncio.timeout(10):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
@@ -104,12 +114,12 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
 async def test_a_slow_cloud_is_no_slow_caller(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.01)
     going_on = asyncio.Event()
-    script = Script(stream(*PIECES["/api/chat"], rest=CLOSINGS["/api/chat"], then=going_on))
-    async with scripted(harness, script) as gateway:
-        asking = asyncio.create_task(gateway.post("/api/chat"))
-        await asyncio.wait([asking], timeout=0.1)
+    script = ScriptedCloud(stream(*PIECES["/api/chat"], rest=CLOSINGS["/api/chat"], then=going_on))
+    async with scripted_gateway(harness, script) as gateway:
+        request = asyncio.create_task(gateway.post("/api/chat"))
+        await asyncio.wait([request], timeout=0.1)
         going_on.set()
-        assert (await asking).content == joined([*PIECES["/api/chat"], *CLOSINGS["/api/chat"]])
+        assert (await request).content == joined([*PIECES["/api/chat"], *CLOSINGS["/api/chat"]])
 
 
 def ready() -> asyncio.Event:
@@ -119,7 +129,9 @@ def ready() -> asyncio.Event:
     return event
 
 
-async def asking(gateway: Gate, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_stream(
+    gateway: RunningGateway, limit: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection with a request on it whose answer nobody reads beyond a small buffer."""
     port = httpx.URL(gateway.url).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
@@ -142,10 +154,10 @@ async def test_a_large_body_is_held_once() -> None:
     try:
         whole = await receive_body(receive)
         received, most = tracemalloc.get_traced_memory()
-        asked = look(whole, {})
+        parsed = look(whole, {})
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert asked.body is whole
+    assert parsed.body is whole
     assert most < 1.5 * size
     assert max(received, held) < 1.1 * len(whole) + piece

@@ -14,11 +14,11 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.server import listen
 from okr_tui.gateway.tokens import NAME, load_token
 from okr_tui.settings.gateway import Options
-from tests.gateway.gate import Gate
+from tests.gateway.running_gateway import RunningGateway
 from tests.harness import MODEL, Harness
 
 
-async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
+async def test_small_questions_of_a_daemons_client(gateway: RunningGateway) -> None:
     async def get(path: str) -> object:
         return (await gateway.client.get(path)).json()
 
@@ -31,7 +31,7 @@ async def test_small_questions_of_a_daemons_client(gateway: Gate) -> None:
     assert me["id"]
 
 
-async def test_models_in_every_dialect(harness: Harness, gateway: Gate) -> None:
+async def test_models_in_every_dialect(harness: Harness, gateway: RunningGateway) -> None:
     tags = (await gateway.client.get("/api/tags")).json()["models"]
     cloud = (await harness.control.get("/api/tags")).json()["models"]
     assert [tag["name"] for tag in tags] == [tag["name"] for tag in cloud]
@@ -46,13 +46,13 @@ async def test_models_in_every_dialect(harness: Harness, gateway: Gate) -> None:
     assert missing.json()["error"]["code"] == "model_not_found"
 
 
-async def test_a_model_list_that_cannot_be_read(harness: Harness, gateway: Gate) -> None:
+async def test_a_model_list_that_cannot_be_read(harness: Harness, gateway: RunningGateway) -> None:
     await harness.fault("unavailable", times=None)
     answer = await gateway.client.get("/v1/models")
     assert answer.status_code == 502
 
 
-async def test_show_is_the_clouds_own_and_costs_no_key(harness: Harness, gateway: Gate) -> None:
+async def test_show_is_the_clouds_own_and_costs_no_key(harness: Harness, gateway: RunningGateway) -> None:
     direct = await harness.control.post("/api/show", json={"model": MODEL})
     passed = await gateway.client.post("/api/show", json={"model": f"{MODEL}-cloud"})
     assert passed.json() == direct.json()
@@ -61,20 +61,20 @@ async def test_show_is_the_clouds_own_and_costs_no_key(harness: Harness, gateway
     assert await harness.sent("/api/show") == [None] * 3
 
 
-async def test_web_search_takes_a_key(harness: Harness, gateway: Gate) -> None:
+async def test_web_search_takes_a_key(harness: Harness, gateway: RunningGateway) -> None:
     answer = await gateway.client.post("/api/web_search", json={"query": "sky"})
     assert answer.json()["results"]
     assert await harness.sent("/api/web_search") == [1]
 
 
-async def test_metrics(harness: Harness, gateway: Gate) -> None:
+async def test_metrics(harness: Harness, gateway: RunningGateway) -> None:
     await harness.fault("session", account="amber")
     await gateway.post("/api/chat")
     await gateway.settled(2)
     await gateway.service.quota_poller.balance(gateway.service.pool.config.keys[0])
     answer = await gateway.client.get("/metrics")
     lines = answer.text.splitlines()
-    first, third = (gateway.service.pool.config.keys[place].fingerprint for place in (0, 2))
+    first, third = (gateway.service.pool.config.keys[index].fingerprint for index in (0, 2))
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     for line in (
         f'okr_requests_total{{key="{first}",client="gateway",outcome="fault"}} 1',
@@ -91,7 +91,7 @@ async def test_metrics(harness: Harness, gateway: Gate) -> None:
     assert (await gateway.client.get("/metrics")).text == answer.text
 
 
-async def test_the_access_log_names_no_secret(gateway: Gate) -> None:
+async def test_the_access_log_names_no_secret(gateway: RunningGateway) -> None:
     await gateway.client.post("/api/chat?beta=secret", json={"model": MODEL, "messages": []})
     (line,) = await gateway.logged(1)
     assert (line["method"], line["path"], line["status"], line["model"]) == ("POST", "/api/chat", 200, MODEL)
@@ -99,7 +99,7 @@ async def test_the_access_log_names_no_secret(gateway: Gate) -> None:
 
 
 async def test_what_nobody_expected_is_500_in_one_line(
-    gateway: Gate, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
         raise LookupError("nowhere")
@@ -113,14 +113,14 @@ async def test_what_nobody_expected_is_500_in_one_line(
 def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     token = load_token(folder)
-    place = folder / NAME
-    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    path = folder / NAME
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(folder) == [NAME]
     assert load_token(folder) == token
     assert token.get_secret_value() not in repr(token)
-    place.chmod(0o644)
+    path.chmod(0o644)
     assert load_token(folder) == token
-    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40, b"a b" * 20])

@@ -45,7 +45,7 @@ async def cloud(_: str) -> AsyncIterator[ASGIApp]:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         digest = hashlib.sha256()
 
-        async def heard() -> Message:
+        async def received() -> Message:
             message = await receive()
             digest.update(message.get("body", b""))
             return message
@@ -55,7 +55,7 @@ async def cloud(_: str) -> AsyncIterator[ASGIApp]:
                 message["headers"] = [*message["headers"], (DIGEST.encode(), digest.hexdigest().encode())]
             await send(message)
 
-        await simulated(scope, heard, told)
+        await simulated(scope, received, told)
 
     yield application
 
@@ -77,11 +77,11 @@ def running(upstream: str) -> Iterator[tuple[httpx.Client, Pipe]]:
         httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client,
     ):
         for path in PATHS:
-            assert client.post(path, content=asking(path, 1000)).status_code == 200
+            assert client.post(path, content=request_body(path, 1000)).status_code == 200
         yield client, process
 
 
-def asking(path: str, size: int) -> bytes:
+def request_body(path: str, size: int) -> bytes:
     """A request of as many bytes, most of them an image."""
     document = {
         "model": MODEL,
@@ -98,7 +98,7 @@ def test_the_largest_body_passes_and_is_never_held_twice(
     running: tuple[httpx.Client, Pipe], path: str
 ) -> None:
     client, process = running
-    body = asking(path, LARGEST)
+    body = request_body(path, LARGEST)
     assert len(body) == LARGEST
     before = used(process).memory
     answer = client.post(path, content=body)
@@ -110,10 +110,10 @@ def test_the_largest_body_passes_and_is_never_held_twice(
 @pytest.mark.parametrize("framing", ["sized", "in chunks"])
 def test_one_byte_more_is_refused_and_costs_no_more(running: tuple[httpx.Client, Pipe], framing: str) -> None:
     client, process = running
-    body = asking("/api/chat", LARGEST + 1)
+    body = request_body("/api/chat", LARGEST + 1)
     pieces = (body[start : start + MIB] for start in range(0, len(body), MIB))
     before = used(process).memory
     answer = client.post("/api/chat", content=body if framing == "sized" else pieces)
     assert answer.status_code == 413
     assert used(process).memory - before < 2 * LARGEST / MIB
-    assert client.post("/api/chat", content=asking("/api/chat", 1000)).status_code == 200
+    assert client.post("/api/chat", content=request_body("/api/chat", 1000)).status_code == 200

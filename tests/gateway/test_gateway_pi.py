@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.errors import NoKeyError, PoolBlockedError
 from okr_tui.gateway.errors import CLIENT_HEADER, PI, Failure, as_told, failure_of
-from tests.gateway.gate import Gate, Script, events, scripted, stream
+from tests.gateway.running_gateway import RunningGateway, ScriptedCloud, events, scripted_gateway, stream
 from tests.harness import Harness
 
 # What makes pi 0.73 send the whole turn again; it looks for it in the status and the text together.
@@ -66,13 +66,13 @@ def test_others_are_told_429(client: str | None) -> None:
 
 async def test_the_header_says_who_asks_and_goes_no_further(harness: Harness) -> None:
     ending = events({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}, done=True)
-    cloud = Script(stream(*ending))
-    async with scripted(harness, cloud) as gateway:
+    cloud = ScriptedCloud(stream(*ending))
+    async with scripted_gateway(harness, cloud) as gateway:
         await gateway.client.post(CHAT, json={"model": "m", "messages": []}, headers={CLIENT_HEADER: PI})
-    assert CLIENT_HEADER not in cloud.heard[0].headers
+    assert CLIENT_HEADER not in cloud.requests[0].headers
 
 
-async def test_the_header_changes_the_answer(harness: Harness, gateway: Gate) -> None:
+async def test_the_header_changes_the_answer(harness: Harness, gateway: RunningGateway) -> None:
     for account in ("amber", "birch", "cedar"):
         await harness.fault("session", account=account, times=None, path=CHAT)
     answers = [

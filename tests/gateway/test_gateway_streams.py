@@ -6,7 +6,17 @@ import json
 import httpx
 import pytest
 
-from tests.gateway.gate import BODIES, Gate, Script, body, gate, joined, read, scripted, stream
+from tests.gateway.running_gateway import (
+    BODIES,
+    RunningGateway,
+    ScriptedCloud,
+    body,
+    joined,
+    read,
+    run_gateway,
+    scripted_gateway,
+    stream,
+)
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES, REPEATS
 from tests.harness import MODEL, Harness
 
@@ -20,7 +30,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("path", SIMULATED)
-async def test_an_answer_passes_unchanged(harness: Harness, gateway: Gate, path: str) -> None:
+async def test_an_answer_passes_unchanged(harness: Harness, gateway: RunningGateway, path: str) -> None:
     key = harness.cloud.keys[0][0]
     headers = {"authorization": f"Bearer {key}"}
     direct = await harness.control.post(path, json=body(path), headers=headers)
@@ -37,7 +47,7 @@ async def test_an_answer_passes_unchanged(harness: Harness, gateway: Gate, path:
 
 
 @pytest.mark.parametrize("path", SIMULATED)
-async def test_a_whole_answer_passes_unchanged(harness: Harness, gateway: Gate, path: str) -> None:
+async def test_a_whole_answer_passes_unchanged(harness: Harness, gateway: RunningGateway, path: str) -> None:
     headers = {"authorization": f"Bearer {harness.cloud.keys[0][0]}"}
     direct = await harness.control.post(path, json=body(path, stream=False), headers=headers)
     passed = await gateway.post(path, stream=False)
@@ -50,9 +60,9 @@ async def test_a_whole_answer_passes_unchanged(harness: Harness, gateway: Gate, 
 async def test_every_chunk_is_passed_when_it_comes(harness: Harness, path: str) -> None:
     following = asyncio.Event()
     chunks = [*OPENINGS[path], *PIECES[path]]
-    script = Script(stream(joined(chunks), then=following))
+    script = ScriptedCloud(stream(joined(chunks), then=following))
     async with (
-        scripted(harness, script) as gateway,
+        scripted_gateway(harness, script) as gateway,
         gateway.client.stream("POST", path, json=body(path)) as response,
     ):
         first = await read(response, 1)
@@ -62,7 +72,7 @@ async def test_every_chunk_is_passed_when_it_comes(harness: Harness, path: str) 
 @pytest.mark.parametrize("path", BODIES)
 async def test_end_and_counts_are_understood_in_every_dialect(harness: Harness, path: str) -> None:
     chunks = [*OPENINGS[path], *PIECES[path], *CLOSINGS[path]]
-    async with scripted(harness, Script(stream(*chunks))) as gateway:
+    async with scripted_gateway(harness, ScriptedCloud(stream(*chunks))) as gateway:
         response = await gateway.post(path)
         (attempt,) = await gateway.settled(1)
     assert response.content == joined(chunks)
@@ -74,11 +84,11 @@ async def test_end_and_counts_are_understood_in_every_dialect(harness: Harness, 
 async def test_before_the_first_output_another_send_is_made(harness: Harness, path: str, fault: str) -> None:
     broken = [*OPENINGS[path], *(ERRORS[path] if fault == "error" else [])]
     good = [*OPENINGS[path], *PIECES[path], *CLOSINGS[path]]
-    script = Script(stream(*broken), stream(*good))
-    async with scripted(harness, script) as gateway:
+    script = ScriptedCloud(stream(*broken), stream(*good))
+    async with scripted_gateway(harness, script) as gateway:
         response = await gateway.post(path)
     assert (response.status_code, response.content) == (200, joined(good))
-    assert len(script.heard) == 2
+    assert len(script.requests) == 2
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -89,8 +99,8 @@ async def test_after_it_the_error_is_the_callers_own_and_nothing_is_sent_again(
     begun = [*OPENINGS[path], *PIECES[path]]
     more = {"error": ERRORS[path], "end": [], "half": [PIECES[path][0][:20]]}[fault]
     going_on = asyncio.Event()
-    script = Script(stream(joined(begun), then=going_on, rest=more))
-    async with scripted(harness, script) as gateway:
+    script = ScriptedCloud(stream(joined(begun), then=going_on, rest=more))
+    async with scripted_gateway(harness, script) as gateway:
         async with gateway.client.stream("POST", path, json=body(path)) as response:
             chunks = []
             async for chunk in response.aiter_raw():
@@ -123,7 +133,7 @@ def last_error(path: str, content: bytes) -> str:
 
 @pytest.mark.parametrize("path", SIMULATED)
 async def test_a_spent_account_is_left_before_the_caller_notices(
-    harness: Harness, gateway: Gate, path: str
+    harness: Harness, gateway: RunningGateway, path: str
 ) -> None:
     await harness.fault("session", account="amber")
     response = await gateway.post(path)
@@ -132,7 +142,9 @@ async def test_a_spent_account_is_left_before_the_caller_notices(
 
 
 @pytest.mark.parametrize("path", SIMULATED)
-async def test_half_a_whole_answer_is_asked_for_again(harness: Harness, gateway: Gate, path: str) -> None:
+async def test_half_a_whole_answer_is_asked_for_again(
+    harness: Harness, gateway: RunningGateway, path: str
+) -> None:
     await harness.fault("stream-truncated")
     response = await gateway.post(path, stream=False)
     assert response.json()
@@ -141,7 +153,7 @@ async def test_half_a_whole_answer_is_asked_for_again(harness: Harness, gateway:
 
 async def test_a_large_whole_answer_that_breaks_off_ends_without_its_end(harness: Harness) -> None:
     half = b'{"message":{"content":"' + b"x" * 100_000
-    async with scripted(harness, Script(stream(half, kind="application/json"))) as gateway:
+    async with scripted_gateway(harness, ScriptedCloud(stream(half, kind="application/json"))) as gateway:
         with pytest.raises(httpx.RemoteProtocolError):
             await gateway.post("/api/chat", stream=False)
 
@@ -152,15 +164,15 @@ async def test_a_caller_who_leaves_ends_the_clouds_answer_and_no_key_suffers(
 ) -> None:
     never = asyncio.Event()
     begun = PIECES["/api/chat"] if moment == "in the answer" else OPENINGS["/api/chat"]
-    script = Script(stream(*begun, then=never))
-    async with scripted(harness, script) as gateway:
-        asking = asyncio.create_task(leaving(gateway, moment))
+    script = ScriptedCloud(stream(*begun, then=never))
+    async with scripted_gateway(harness, script) as gateway:
+        request = asyncio.create_task(leaving(gateway, moment))
         async with asyncio.timeout(10):
-            while not script.heard:  # noqa: ASYNC110 the loop has to run
+            while not script.requests:  # noqa: ASYNC110 the loop has to run
                 await asyncio.sleep(0)
         if moment == "before the answer":
-            asking.cancel()
-        await asyncio.wait([asking])
+            request.cancel()
+        await asyncio.wait([request])
         async with asyncio.timeout(10):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
@@ -168,7 +180,7 @@ async def test_a_caller_who_leaves_ends_the_clouds_answer_and_no_key_suffers(
     assert (attempt.outcome, row.faults, row.in_flight) == ("cancelled", 0, 0)
 
 
-async def leaving(gateway: Gate, moment: str) -> None:
+async def leaving(gateway: RunningGateway, moment: str) -> None:
     """Ask, and leave after the first piece."""
     async with gateway.client.stream("POST", "/api/chat", json=body("/api/chat")) as response:
         assert moment == "in the answer"
@@ -178,8 +190,8 @@ async def leaving(gateway: Gate, moment: str) -> None:
 async def test_a_caller_who_leaves_at_the_end_mark_had_the_whole_answer(harness: Harness) -> None:
     never = asyncio.Event()
     path = "/v1/chat/completions"
-    script = Script(stream(joined([*PIECES[path], *CLOSINGS[path]]), then=never))
-    async with scripted(harness, script) as gateway:
+    script = ScriptedCloud(stream(joined([*PIECES[path], *CLOSINGS[path]]), then=never))
+    async with scripted_gateway(harness, script) as gateway:
         async with gateway.client.stream("POST", path, json=body(path)) as response:
             await read(response, 1)
         (attempt,) = await gateway.settled(1)
@@ -192,16 +204,16 @@ async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
     monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
     await harness.fault("stream-stalled")
     async with harness.open() as service:
-        async with gate(service) as gateway:
-            asking = asyncio.create_task(gateway.post("/api/chat"))
+        async with run_gateway(service) as gateway:
+            request = asyncio.create_task(gateway.post("/api/chat"))
             while not service.pool.in_flight.total():  # noqa: ASYNC110 the loop has to run
                 await asyncio.sleep(0)
         with pytest.raises(httpx.HTTPError):
-            await asking
+            await request
         assert [attempt.outcome for attempt in await gateway.attempts()] == ["cancelled"]
 
 
-async def test_a_full_account_makes_requests_wait_in_line(harness: Harness, gateway: Gate) -> None:
+async def test_a_full_account_makes_requests_wait_in_line(harness: Harness, gateway: RunningGateway) -> None:
     harness.write_settings(apiKeys=[harness.cloud.keys[0][0]])
     await gateway.service.reload()
     answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))

@@ -9,8 +9,8 @@ import pytest
 from tests.gateway.abuse import GOOD, SECOND, SIZE, probe, question
 from tests.gateway.abuse_connections import CUT
 from tests.gateway.abuse_framing import CHUNK, CHUNKED, NEXT
-from tests.gateway.stage import Stage, word_of
-from tests.gateway.wire import head, sized, wired
+from tests.gateway.raw_connection import connect, head, sized
+from tests.gateway.shared_gateway import SharedGateway, echoed_word
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,17 +19,17 @@ SLOW = question("slow")
 
 @pytest.mark.parametrize("end", ["ended", "reset"])
 @pytest.mark.parametrize("sent", CUT.values(), ids=CUT)
-async def test_who_leaves_in_the_middle_leaves_nothing(stage: Stage, sent: bytes, end: str) -> None:
-    async with wired(stage.gateway) as wire:
-        await wire.write(sent, end=end == "ended")
+async def test_who_leaves_in_the_middle_leaves_nothing(shared: SharedGateway, sent: bytes, end: str) -> None:
+    async with connect(shared.gateway) as connection:
+        await connection.write(sent, end=end == "ended")
         if end == "ended":
-            while await wire.answer():
+            while await connection.response():
                 pass
         else:
-            connection = wire.writer.get_extra_info("socket")
+            connection = connection.writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    await stage.quiet()
-    assert stage.cloud.bodies in ([], [GOOD][: sent.count(GOOD)])
+    await shared.wait_idle()
+    assert shared.cloud.bodies in ([], [GOOD][: sent.count(GOOD)])
 
 
 @pytest.mark.parametrize(
@@ -52,83 +52,85 @@ async def test_who_leaves_in_the_middle_leaves_nothing(stage: Stage, sent: bytes
     ],
 )
 @pytest.mark.usefixtures("impatient")
-async def test_what_drips_without_an_end_is_cut(stage: Stage, begun: bytes, piece: bytes) -> None:
-    async with wired(stage.gateway) as wire:
-        await wire.write(begun)
+async def test_what_drips_without_an_end_is_cut(shared: SharedGateway, begun: bytes, piece: bytes) -> None:
+    async with connect(shared.gateway) as connection:
+        await connection.write(begun)
 
         async def drip() -> None:
             while True:
-                await wire.write(piece)
+                await connection.write(piece)
                 await asyncio.sleep(0)
 
         dripping = asyncio.create_task(drip())
-        while await wire.answer():
+        while await connection.response():
             pass
         dripping.cancel()
-    await stage.quiet()
-    assert stage.cloud.bodies in ([], [GOOD])
+    await shared.wait_idle()
+    assert shared.cloud.bodies in ([], [GOOD])
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_body_that_nobody_reads_and_that_stops_is_cut(stage: Stage) -> None:
-    async with wired(stage.gateway) as wire:
-        await wire.write(head(b"content-length: 9", target=b"/api/me"))
-        assert await wire.answer()
-        await wire.write(b"x")
-        assert await wire.answer() is None
+async def test_a_body_that_nobody_reads_and_that_stops_is_cut(shared: SharedGateway) -> None:
+    async with connect(shared.gateway) as connection:
+        await connection.write(head(b"content-length: 9", target=b"/api/me"))
+        assert await connection.response()
+        await connection.write(b"x")
+        assert await connection.response() is None
 
 
 @pytest.mark.parametrize("framing", [b"content-length: %d" % len(NEXT), CHUNKED])
-async def test_a_body_that_comes_after_its_answer_is_no_request(stage: Stage, framing: bytes) -> None:
-    async with wired(stage.gateway) as wire:
-        await wire.write(head(framing, target=b"/api/me"))
-        assert await wire.answer()
+async def test_a_body_that_comes_after_its_answer_is_no_request(
+    shared: SharedGateway, framing: bytes
+) -> None:
+    async with connect(shared.gateway) as connection:
+        await connection.write(head(framing, target=b"/api/me"))
+        assert await connection.response()
         chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(NEXT), NEXT)
-        await wire.write(chunk if framing == CHUNKED else NEXT, sized(SECOND))
-        assert await word_of(wire) in (None, "second")
-    assert stage.cloud.bodies in ([], [SECOND])
+        await connection.write(chunk if framing == CHUNKED else NEXT, sized(SECOND))
+        assert await echoed_word(connection) in (None, "second")
+    assert shared.cloud.bodies in ([], [SECOND])
 
 
-async def test_a_caller_may_wait_until_its_body_is_wanted(stage: Stage) -> None:
-    async with wired(stage.gateway) as wire:
-        await wire.write(head(b"content-length: %d" % SIZE, b"expect: 100-continue"))
-        interim = await wire.heard()
+async def test_a_caller_may_wait_until_its_body_is_wanted(shared: SharedGateway) -> None:
+    async with connect(shared.gateway) as connection:
+        await connection.write(head(b"content-length: %d" % SIZE, b"expect: 100-continue"))
+        interim = await connection.next_response()
         assert interim
         assert interim.status == 100
-        await wire.write(GOOD)
-        assert await word_of(wire) == "good"
-        await wire.write(sized(SECOND, b"Expect: 100-Continue"))
-        assert await word_of(wire) == "second"
+        await connection.write(GOOD)
+        assert await echoed_word(connection) == "good"
+        await connection.write(sized(SECOND, b"Expect: 100-Continue"))
+        assert await echoed_word(connection) == "second"
 
 
-async def test_a_body_that_is_not_wanted_is_not_asked_for(stage: Stage) -> None:
-    async with wired(stage.gateway) as wire:
-        await wire.write(head(b"content-length: %d" % len(NEXT), b"expect: 100-continue", token=None))
-        refusal = await wire.heard()
+async def test_a_body_that_is_not_wanted_is_not_asked_for(shared: SharedGateway) -> None:
+    async with connect(shared.gateway) as connection:
+        await connection.write(head(b"content-length: %d" % len(NEXT), b"expect: 100-continue", token=None))
+        refusal = await connection.next_response()
         assert refusal
         assert refusal.status == 401
-        await wire.write(NEXT)
-        assert await wire.answer() is None
-    assert stage.cloud.bodies == []
+        await connection.write(NEXT)
+        assert await connection.response() is None
+    assert shared.cloud.bodies == []
 
 
 @pytest.mark.parametrize("then", ["another", "nonsense", "half a one"])
 async def test_what_comes_during_an_answer_waits_for_its_end(
-    stage: Stage, then: str, request: pytest.FixtureRequest
+    shared: SharedGateway, then: str, request: pytest.FixtureRequest
 ) -> None:
     following = {"another": sized(SECOND), "nonsense": b"nonsense\r\n\r\n", "half a one": head()[:-9]}[then]
     if then == "half a one":
         request.getfixturevalue("impatient")
-    async with wired(stage.gateway) as wire:
-        await wire.write(sized(SLOW))
-        await stage.asked()
-        await wire.write(following)
+    async with connect(shared.gateway) as connection:
+        await connection.write(sized(SLOW))
+        await shared.wait_for_request()
+        await connection.write(following)
         for _ in range(100):
             await asyncio.sleep(0)
-        assert stage.cloud.bodies == [SLOW]
-        stage.cloud.released.set()
-        assert await word_of(wire) == "slow"
-        last = await wire.answer()
+        assert shared.cloud.bodies == [SLOW]
+        shared.cloud.released.set()
+        assert await echoed_word(connection) == "slow"
+        last = await connection.response()
         if then == "another":
             assert last
             assert last.json()["message"]["content"] == "second"
@@ -136,17 +138,17 @@ async def test_what_comes_during_an_answer_waits_for_its_end(
             assert last is None or last.status >= 400
 
 
-async def test_a_caller_who_sends_on_during_an_answer_is_held_back(stage: Stage) -> None:
+async def test_a_caller_who_sends_on_during_an_answer_is_held_back(shared: SharedGateway) -> None:
     much = probe() * 200_000
-    async with wired(stage.gateway) as wire:
-        await wire.write(sized(SLOW))
-        await stage.asked()
-        wire.writer.write(much)
+    async with connect(shared.gateway) as connection:
+        await connection.write(sized(SLOW))
+        await shared.wait_for_request()
+        connection.writer.write(much)
         left, still = len(much), 0
         while still < 100:
             await asyncio.sleep(0)
-            waiting = wire.writer.transport.get_write_buffer_size()
+            waiting = connection.writer.transport.get_write_buffer_size()
             left, still = waiting, still + 1 if waiting == left else 0
-        stage.cloud.released.set()
-        assert await word_of(wire) == "slow"
+        shared.cloud.released.set()
+        assert await echoed_word(connection) == "slow"
     assert left > len(much) / 2

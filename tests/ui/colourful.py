@@ -8,7 +8,7 @@ from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import GatewayView, ModelList, ModelRow, SettingLine
 from okr_tui.settings.chat import ChatSettings
-from tests.ui.asking import DONE, ROUTED
+from tests.ui.chat_driver import DONE, ROUTED
 from tests.ui.examples import (
     ENTRIES,
     GLOBAL,
@@ -26,8 +26,8 @@ from tests.ui.examples import (
     snapshot,
     windows,
 )
-from tests.ui.saving import Step
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_pool import Step
+from tests.ui.scripted_service import ScriptedService
 
 TROUBLE: Final = "~/.pi/agent/settings.json:12:5: sort is ignored: there is no setting of that name"
 OUTAGE: Final = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 
 @pytest.fixture(autouse=True)

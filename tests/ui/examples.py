@@ -9,9 +9,10 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.faults import Fault, FaultKind, Hop, Scope
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.health import State, Verdict
+from okr_tui.domain.history import SLOT, KeyHistory, Tally
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.models import Model
-from okr_tui.domain.quota import Balance, Credits, Window
+from okr_tui.domain.quota import Balance, Credits, Sample, Window
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.services.service import (
     ModelList,
@@ -180,4 +181,12 @@ ANSWER: tuple[ChatEvent, ...] = (
         "- **Blue** is scattered most\n- red passes through\n\n```python\nscatter = wavelength ** -4\n```\n"
     ),
     Finished("stop", 17, 122, 300, 2300, (Hop(KEYS[2].fingerprint, 3, SPENT_FAULT),), KEYS[0].fingerprint, 1),
+)
+
+HISTORY = KeyHistory(
+    {
+        "session": tuple(Sample(NOW - SLOT * n, 100 - 4 * n) for n in range(20, -1, -1)),
+        "weekly": tuple(Sample(NOW - SLOT * n, 61 - n) for n in range(20, -1, -1)),
+    },
+    {int(NOW // SLOT) - n: Tally(20 - n, n % 3) for n in range(12)},
 )

@@ -7,14 +7,14 @@ from textual.selection import SELECT_ALL, Selection
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.answer import Answer
-from tests.ui.talking import FENCE, talking
+from tests.ui.transcript_driver import FENCE, run_transcript
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 async def test_chunks_in_text_out(size: int) -> None:
     table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
     text = f"# Head\n\nSome **bold** and `code`.\n\n- one\n- two\n\n{FENCE}```\n\n{table}"
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         for place in range(0, len(text), size):
             turn.show_event(Delta(text[place : place + size]), 1.0)
@@ -28,7 +28,7 @@ async def test_chunks_in_text_out(size: int) -> None:
 
 
 async def test_an_open_block_is_shown_as_it_stands() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("done.\n\nstill **gro"), 1.0)
         await talk.drawn(turn)
@@ -39,7 +39,7 @@ async def test_an_open_block_is_shown_as_it_stands() -> None:
 
 
 async def test_resize_wraps_anew() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.answered("word " * 30)
         before = len(talk.lines(turn))
         await talk.pilot.resize_terminal(30, 20)
@@ -49,7 +49,7 @@ async def test_resize_wraps_anew() -> None:
 
 
 async def test_a_theme_recolours_what_is_drawn() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.answered("- item")
         answer = turn.query_one(Answer)
         before = answer.render_line(0)
@@ -60,7 +60,7 @@ async def test_a_theme_recolours_what_is_drawn() -> None:
 
 
 async def test_a_copy_has_wrapped_lines_whole() -> None:
-    async with talking(size=(30, 20)) as talk:
+    async with run_transcript(size=(30, 20)) as talk:
         turn = await talk.answered("- a point of many words that wraps on the screen\n- b\n")
         answer = turn.query_one(Answer)
         assert answer.size.height > 2
@@ -72,7 +72,7 @@ async def test_a_copy_has_wrapped_lines_whole() -> None:
 
 
 async def test_dragging_selects() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.answered("one two three")
         answer = turn.query_one(Answer)
         await talk.pilot.mouse_down(answer, offset=(4, 0))
@@ -82,7 +82,7 @@ async def test_dragging_selects() -> None:
 
 
 async def test_only_addresses_of_the_web_open() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.answered(
             "[good](https://a.example/x) [bad](file:///etc/passwd) [worse](javascript:x)"
         )
@@ -92,7 +92,7 @@ async def test_only_addresses_of_the_web_open() -> None:
 
 
 async def test_wide_characters_stay_within_the_width() -> None:
-    async with talking(size=(24, 20)) as talk:
+    async with run_transcript(size=(24, 20)) as talk:
         turn = await talk.answered(
             "日本語のとても長い一行の文章です。🙂🙂🙂🙂🙂🙂\n\n```\n" + "漢" * 40 + "\n```\n"
         )
@@ -102,7 +102,7 @@ async def test_wide_characters_stay_within_the_width() -> None:
 
 
 async def test_a_megabyte_on_one_line_is_drawn_bit_by_bit() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("x" * 1_000_000), 1.0)
         turn.finish()
@@ -113,6 +113,6 @@ async def test_a_megabyte_on_one_line_is_drawn_bit_by_bit() -> None:
 
 
 async def test_nothing_ticks_once_all_is_drawn() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.answered("some text\n\nand more")
         assert not any(widget._timers for widget in turn.walk_children(Answer))

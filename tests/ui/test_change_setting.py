@@ -6,9 +6,9 @@ from textual.command import CommandPalette
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine
 from okr_tui.ui.screens.settings import ChangeSetting, SettingsList, SettingsScreen
-from tests.ui.driving import driven
+from tests.ui.driver import run_app
 from tests.ui.examples import GLOBAL, PROJECT_FILE, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 LOCKED = SettingLine(
     "strategy", "drain", "option --strategy", (GLOBAL,), editable=True, locked="option decides"
@@ -41,7 +41,7 @@ def editable(*lines: SettingLine) -> ScriptedService:
 )
 async def test_a_value_is_changed_in_a_dialog(keys: list[str], call: tuple[str, str | None] | None) -> None:
     service = editable()
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("comma")
         for key in keys:
             await driver.press(key)
@@ -57,7 +57,7 @@ async def test_a_value_is_changed_in_a_dialog(keys: list[str], call: tuple[str, 
 async def test_a_refused_value_stays_in_the_dialog() -> None:
     service = editable()
     service.error = SettingsError("policy.sends: a number is expected")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("comma", "end", "enter", "enter")
         await driver.until(lambda: "✖ policy.sends: a number is expected" in driver.screen())
         await driver.press("escape")
@@ -66,7 +66,7 @@ async def test_a_refused_value_stays_in_the_dialog() -> None:
 
 async def test_what_something_else_decides_says_so_instead_of_asking() -> None:
     service = editable(LOCKED)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("comma", "enter")
         await driver.toast("strategy cannot be changed here: option decides", "warning")
         assert isinstance(driver.app.screen, SettingsScreen)
@@ -74,14 +74,14 @@ async def test_what_something_else_decides_says_so_instead_of_asking() -> None:
 
 
 async def test_what_is_not_changed_here_names_the_editor() -> None:
-    async with driven(editable()) as driver:
+    async with run_app(editable()) as driver:
         await driver.press("comma", "enter")
         await driver.toast("cloudUrl: e opens the file to change it")
 
 
 async def test_the_mouse_changes_a_setting() -> None:
     service = editable()
-    async with driven(service, (80, 24)) as driver:
+    async with run_app(service, (80, 24)) as driver:
         await driver.press("comma")
         await driver.until(lambda: "strategy" in driver.screen())
         row = next(y for y, line in enumerate(driver.screen().splitlines()) if "strategy" in line)
@@ -94,7 +94,7 @@ async def test_the_mouse_changes_a_setting() -> None:
 
 
 async def test_the_cursor_stops_on_values_only() -> None:
-    async with driven(editable(), (80, 24)) as driver:
+    async with run_app(editable(), (80, 24)) as driver:
         await driver.press("comma")
         stops = []
         for _ in range(7):
@@ -110,7 +110,7 @@ async def test_the_cursor_stops_on_values_only() -> None:
 async def test_a_theme_that_there_is_not_is_told_with_those_there_are() -> None:
     shown = settings(theme="sunny [b]", lines=(SettingLine("theme", "sunny [b]", f"{GLOBAL}:14"),))
     app_service = ScriptedService(snapshot(settings=shown))
-    async with driven(app_service, theme=None) as driver:
+    async with run_app(app_service, theme=None) as driver:
         assert driver.app.theme == "okr-dark"
         (problem,) = driver.app.snapshot.settings.problems if driver.app.snapshot else ()
         assert problem.startswith(
@@ -122,7 +122,7 @@ async def test_a_theme_that_there_is_not_is_told_with_those_there_are() -> None:
 
 
 async def test_a_theme_that_is_chosen_is_remembered(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         driver.app.action_change_theme()
         await driver.until(lambda: isinstance(driver.app.screen, CommandPalette))
         await driver.type("okr-light")

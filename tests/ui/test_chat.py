@@ -10,10 +10,10 @@ from okr_tui.chat.events import ConversationService
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.ui.chat.answer import Answer
-from tests.ui.asking import DONE, ROUTED, answer, ask, pane, send, settled, talked, turns, words
-from tests.ui.driving import Driver, driven
+from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, send, settled, turns, words
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 
 def saved(driver: Driver) -> ConversationService:
@@ -28,7 +28,7 @@ async def stored(driver: Driver) -> Conversation:
 
 
 async def test_enter_on_a_model_leads_to_its_prompt(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "down", "enter")
         chat = pane(driver)
         assert chat.model == "gpt-oss:120b"
@@ -36,8 +36,8 @@ async def test_enter_on_a_model_leads_to_its_prompt(service: ScriptedService) ->
 
 
 async def test_an_answer_is_drawn_whole_and_stored(service: ScriptedService) -> None:
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         drawn = driver.app.dashboard.query_one(Answer)
         await driver.until(lambda: drawn.settled)
         assert drawn.source.endswith("```\n")
@@ -49,25 +49,25 @@ async def test_an_answer_is_drawn_whole_and_stored(service: ScriptedService) -> 
     assert (question.role, reply.role) == ("user", "assistant")
     assert reply.thinking == "The person asks about the sky. Scattering, then."
     assert not reply.incomplete
-    assert (service.questions[0].model, service.questions[0].messages) == ("gpt-oss:20b", (question,))
+    assert (service.requests[0].model, service.requests[0].messages) == ("gpt-oss:20b", (question,))
 
 
 async def test_the_conversation_goes_along_until_a_new_one(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         for text in ("one", "two"):
-            await talked(driver, text)
+            await ask_and_wait(driver, text)
         await driver.press("ctrl+n")
-        await talked(driver, "three")
-    sent = [[message.content for message in asked.messages] for asked in service.questions]
+        await ask_and_wait(driver, "three")
+    sent = [[message.content for message in asked.messages] for asked in service.requests]
     assert sent == [["one"], ["one", "yes", "two"], ["three"]]
-    first, second, third = (asked.conversation for asked in service.questions)
+    first, second, third = (asked.conversation for asked in service.requests)
     assert first == second != third
 
 
 async def test_escape_stops_and_keeps_the_text(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("half an "), Delta("answer"), asyncio.Event())
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver)
         chat = pane(driver)
         await driver.until(
@@ -94,7 +94,7 @@ async def test_escape_stops_and_keeps_the_text(service: ScriptedService) -> None
 
 async def test_escape_before_any_word_returns_the_prompt_at_once(service: ScriptedService) -> None:
     service.answer = (asyncio.Event(),)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver, "hello there")
         await driver.until(lambda: turns(driver))
         await driver.press("escape")
@@ -108,8 +108,8 @@ async def test_escape_before_any_word_returns_the_prompt_at_once(service: Script
 
 async def test_a_failure_before_the_answer_returns_the_prompt(service: ScriptedService) -> None:
     service.answer = (PoolBlockedError("every key is blocked [until 10:00]; wait or add one"),)
-    async with driven(service) as driver:
-        await talked(driver, "hello there")
+    async with run_app(service) as driver:
+        await ask_and_wait(driver, "hello there")
         chat = pane(driver)
         assert driver.words(".foot") == "✖ every key is blocked [until 10:00]; wait or add one"
         assert chat.prompt.text == "hello there"
@@ -119,8 +119,8 @@ async def test_a_failure_before_the_answer_returns_the_prompt(service: ScriptedS
 
 async def test_a_failure_within_the_answer_keeps_what_came(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("so far"), PoolBlockedError("the stream broke"))
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         chat = pane(driver)
         assert driver.words(".foot") == "✖ cut off: the stream broke"
         assert chat.prompt.text == ""
@@ -130,25 +130,25 @@ async def test_a_failure_within_the_answer_keeps_what_came(service: ScriptedServ
         await driver.press("ctrl+r")
         await driver.until(lambda: settled(driver) and turns(driver)[0].text == "all of it")
         assert len(turns(driver)) == 1
-    assert ROUTED.fingerprint in service.questions[-1].avoid
+    assert ROUTED.fingerprint in service.requests[-1].avoid
 
 
 async def test_a_key_spent_before_the_answer_is_one_line(service: ScriptedService) -> None:
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         assert words(turns(driver)[0], ".hops") == "#3 5h spent → #1"
         assert pane(driver).prompt.text == ""
 
 
 async def test_an_unexpected_failure_is_shown(service: ScriptedService) -> None:
     service.answer = (ROUTED, ValueError("odd"))  # type: ignore[assignment]
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         assert driver.words(".foot") == "✖ unexpected ValueError: odd"
 
 
 async def test_a_question_needs_a_model(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("c")
         await driver.type("hi")
         await driver.press("enter")
@@ -161,21 +161,21 @@ async def test_leaving_while_an_answer_comes_keeps_what_came(
 ) -> None:
     service.folder = tmp_path
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver)
         await driver.until(lambda: turns(driver) and turns(driver)[0].text)
-    async with driven(ScriptedService()) as _:
+    async with run_app(ScriptedService()) as _:
         pass
     again = ScriptedService()
     again.folder = tmp_path
-    async with driven(again) as driver:
+    async with run_app(again) as driver:
         (found,) = await saved(driver).recent()
         last = (await saved(driver).get(found.conversation.id)).turns[-1]
     assert (last.message.content, last.message.incomplete) == ("half", True)
 
 
 async def test_what_is_typed_survives_panes_and_new_settings(service: ScriptedService) -> None:
-    async with driven(service, (80, 24)) as driver:
+    async with run_app(service, (80, 24)) as driver:
         await driver.press("c", "a", "ctrl+j", "b", "tab", "tab")
         service.show(snapshot())
         await driver.press("c")
@@ -184,9 +184,9 @@ async def test_what_is_typed_survives_panes_and_new_settings(service: ScriptedSe
 
 async def test_earlier_questions_come_back(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         for text in ("one", "two"):
-            await talked(driver, text)
+            await ask_and_wait(driver, text)
         await driver.type("draft")
         prompt = pane(driver).prompt
         await driver.press("up")
@@ -198,7 +198,7 @@ async def test_earlier_questions_come_back(service: ScriptedService) -> None:
 
 
 async def test_a_long_paste_is_bounded(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("c")
         from textual import events
 
@@ -208,8 +208,8 @@ async def test_a_long_paste_is_bounded(service: ScriptedService) -> None:
 
 
 async def test_thoughts_unfold(service: ScriptedService) -> None:
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         await driver.press("ctrl+t")
         assert driver.words(".thoughts").startswith("The person asks")
         assert "▾ thought" in driver.words(".who")
@@ -217,21 +217,21 @@ async def test_thoughts_unfold(service: ScriptedService) -> None:
 
 async def test_markup_in_questions_and_answers_is_text(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta(thinking="[/b]"), Delta("a[/b]"), DONE)
-    async with driven(service) as driver:
-        await talked(driver, "x[beta]")
+    async with run_app(service) as driver:
+        await ask_and_wait(driver, "x[beta]")
         assert driver.words(".question") == "you  x[beta]"
 
 
 async def test_a_new_conversation_stops_the_running_answer(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver)
         await driver.until(lambda: turns(driver) and turns(driver)[0].text)
         await driver.press("ctrl+n")
         await driver.until(lambda: not pane(driver).running)
         assert turns(driver) == []
         service.answer = answer("other")
-        await talked(driver, "again")
+        await ask_and_wait(driver, "again")
         assert [turn.text for turn in turns(driver)] == ["other"]
 
 
@@ -240,8 +240,8 @@ async def test_the_context_is_measured(service: ScriptedService, used: int) -> N
     from dataclasses import replace
 
     service.answer = answer("yes", replace(DONE, input_tokens=used))
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         said = str(pane(driver).border_subtitle)
         note = driver.words("#chat-note") if used > 10 else ""
     told = {
@@ -255,7 +255,7 @@ async def test_the_context_is_measured(service: ScriptedService, used: int) -> N
 
 async def test_a_key_cycles_what_the_model_may_think(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "enter")
         said = []
         for _ in range(4):
@@ -264,9 +264,9 @@ async def test_a_key_cycles_what_the_model_may_think(service: ScriptedService) -
         assert said == ["low", "medium", "high", "None"]
         await driver.press("ctrl+l")
         assert "think low" in str(pane(driver).border_subtitle)
-        await talked(driver)
+        await ask_and_wait(driver)
         assert (await stored(driver)).options.think == "low"
         await driver.press("ctrl+l")
         await send(driver, "more")
-        await driver.until(lambda: len(service.questions) == 2 and settled(driver))
-    assert [asked.think for asked in service.questions] == ["low", "medium"]
+        await driver.until(lambda: len(service.requests) == 2 and settled(driver))
+    assert [asked.think for asked in service.requests] == ["low", "medium"]

@@ -6,9 +6,9 @@ from okr_tui.chat.conversation import Gauge
 from okr_tui.chat.events import Began, Ended
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.bridge import AnswerArrived
-from tests.ui.asking import DONE, ROUTED, answer, ask, pane, send, settled, turns
-from tests.ui.driving import Driver, driven
-from tests.ui.scripted import ScriptedService
+from tests.ui.chat_driver import DONE, ROUTED, answer, ask, pane, send, settled, turns
+from tests.ui.driver import Driver, run_app
+from tests.ui.scripted_service import ScriptedService
 
 
 async def coming(driver: Driver, service: ScriptedService) -> asyncio.Event:
@@ -22,7 +22,7 @@ async def coming(driver: Driver, service: ScriptedService) -> asyncio.Event:
 
 async def test_another_model_and_level_stay_chosen(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         gate = await coming(driver, service)
         pane(driver).choose("gpt-oss:120b")
         await driver.press("ctrl+l")
@@ -31,12 +31,12 @@ async def test_another_model_and_level_stay_chosen(service: ScriptedService) -> 
         assert turns(driver)[0].text == "half an answer"
         assert pane(driver).conversation.options.think == "low"
         await send(driver, "more")
-        await driver.until(lambda: len(service.questions) == 2 and settled(driver))
-    assert (service.questions[1].model, service.questions[1].think) == ("gpt-oss:120b", "low")
+        await driver.until(lambda: len(service.requests) == 2 and settled(driver))
+    assert (service.requests[1].model, service.requests[1].think) == ("gpt-oss:120b", "low")
 
 
 async def test_another_title_stays(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         gate = await coming(driver, service)
         await send(driver, "/rename Suns")
         await driver.until(lambda: pane(driver).conversation.title == "Suns")
@@ -47,7 +47,7 @@ async def test_another_title_stays(service: ScriptedService) -> None:
 
 
 async def test_what_comes_late_is_not_for_the_conversation_behind_it(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await coming(driver, service)
         side, before = pane(driver).talk.number, pane(driver).conversation
         await driver.press("ctrl+n")
@@ -62,7 +62,7 @@ async def test_what_comes_late_is_not_for_the_conversation_behind_it(service: Sc
 
 async def test_a_question_stopped_while_it_is_stored_returns(service: ScriptedService) -> None:
     service.answer = (asyncio.Event(),)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         chat = pane(driver)
         show = chat.show_event
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from okr_tui.cloud.dialects import Delta
-from tests.ui.asking import ROUTED, answer, pane, send, settled, talked, turns
-from tests.ui.driving import Driver, driven
-from tests.ui.scripted import ScriptedService
+from tests.ui.chat_driver import ROUTED, answer, ask_and_wait, pane, send, settled, turns
+from tests.ui.driver import Driver, run_app
+from tests.ui.scripted_service import ScriptedService
 
 
 async def compare(driver: Driver, argument: str = "kimi-k2.6") -> None:
@@ -26,36 +26,36 @@ async def both(driver: Driver) -> None:
 
 async def test_both_are_asked_and_one_is_kept(service: ScriptedService) -> None:
     service.answers = [answer("first"), answer("second")]
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await compare(driver)
         assert "goes to both" in driver.words("#chat-note")
         await both(driver)
-        assert [asked.model for asked in service.questions] == ["gpt-oss:20b", "kimi-k2.6"]
+        assert [asked.model for asked in service.requests] == ["gpt-oss:20b", "kimi-k2.6"]
         assert sorted(turn.text for turn in turns(driver)) == ["first", "second"]
         assert "F2 keep first" in driver.words("#footer")
-        kept = pane(driver).talks[1].conversation.id
+        before = pane(driver).talks[1].conversation.id
         await driver.press("f3")
         await driver.until(lambda: len(pane(driver).talks) == 1)
         await driver.until(lambda: len(turns(driver)) == 1)
-        assert pane(driver).conversation.id == kept
+        assert pane(driver).conversation.id == before
         assert pane(driver).model == "kimi-k2.6"
 
 
 async def test_two_keys_of_one_model(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await compare(driver, "#1 #2")
         await both(driver)
-        one, other = (asked.avoid for asked in service.questions)
+        one, other = (asked.avoid for asked in service.requests)
         assert (len(one), len(other)) == (5, 5)
         assert one != other
 
 
 async def test_escape_stops_both_and_then_goes_back(service: ScriptedService) -> None:
     service.answer = answer("before")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "enter")
-        await talked(driver, "one")
+        await ask_and_wait(driver, "one")
         origin = pane(driver).conversation.id
         await send(driver, "/compare kimi-k2.6")
         await driver.until(lambda: pane(driver).rivals)
@@ -75,7 +75,7 @@ async def test_they_stand_side_by_side_where_there_is_room(
     service: ScriptedService, width: int, columns: bool
 ) -> None:
     service.answer = answer("yes")
-    async with driven(service, (width, 40)) as driver:
+    async with run_app(service, (width, 40)) as driver:
         await compare(driver)
         await both(driver)
         if columns:
@@ -85,7 +85,7 @@ async def test_they_stand_side_by_side_where_there_is_room(
 
 
 async def test_an_unknown_model_is_a_line_and_the_text_stays(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "enter")
         await send(driver, "/compare nobody")
         await driver.toast("there is no model 'nobody' in the list", "error")
@@ -95,7 +95,7 @@ async def test_an_unknown_model_is_a_line_and_the_text_stays(service: ScriptedSe
 
 async def test_the_question_for_both_is_asked_once(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await compare(driver)
         await driver.type("why")
         pane(driver).prompt.action_send()
@@ -103,12 +103,12 @@ async def test_the_question_for_both_is_asked_once(service: ScriptedService) -> 
         await driver.until(lambda: len(turns(driver)) == 2 and settled(driver))
         await driver.pilot.pause(0.05)
         assert len(pane(driver).talks) == 2
-    assert len(service.questions) == 2
+    assert len(service.requests) == 2
 
 
 async def test_both_can_be_asked_after_they_could_not(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await compare(driver)
         saved = driver.app.conversations
         driver.app.conversations = None
@@ -123,14 +123,14 @@ async def test_both_can_be_asked_after_they_could_not(service: ScriptedService) 
 
 async def test_the_side_that_is_kept_shows_what_came_of_it(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await compare(driver)
         await send(driver, "why")
         await driver.until(lambda: [turn.text for turn in turns(driver)].count("half") == 2)
-        kept = pane(driver).talks[1].conversation.id
+        before = pane(driver).talks[1].conversation.id
         await driver.press("f3")
         await driver.until(lambda: len(pane(driver).talks) == 1 and pane(driver).talk.can_continue)
-        assert pane(driver).conversation.id == kept
+        assert pane(driver).conversation.id == before
         assert [turn.text for turn in turns(driver)] == ["half"]
         service.answer = answer(" and whole")
         await driver.press("ctrl+g")

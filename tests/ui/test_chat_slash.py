@@ -7,9 +7,9 @@ import pytest
 from textual import events
 
 from okr_tui.ui.chat.prompt import Completion
-from tests.ui.asking import answer, pane, send, settled, talked, turns
-from tests.ui.driving import Driver, driven
-from tests.ui.scripted import ScriptedService
+from tests.ui.chat_driver import answer, ask_and_wait, pane, send, settled, turns
+from tests.ui.driver import Driver, run_app
+from tests.ui.scripted_service import ScriptedService
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -26,7 +26,7 @@ def listed(driver: Driver) -> str:
 
 
 async def test_a_slash_lists_what_there_is_and_tab_completes(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         await driver.type("/")
         assert "/ollama-status" in listed(driver)
@@ -43,7 +43,7 @@ async def test_a_slash_lists_what_there_is_and_tab_completes(service: ScriptedSe
 
 
 async def test_escape_sends_the_list_away(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         await driver.type("/co")
         await driver.press("escape")
@@ -54,22 +54,22 @@ async def test_escape_sends_the_list_away(service: ScriptedService) -> None:
 
 async def test_what_a_command_says_is_no_part_of_the_conversation(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         await send(driver, "/ollama-keys")
         await driver.until(lambda: "Ollama Cloud Key Pool" in driver.screen())
         await driver.until(lambda: pane(driver).prompt.text == "")
-        await talked(driver, "hello")
-    assert [message.content for message in service.questions[0].messages] == ["hello"]
+        await ask_and_wait(driver, "hello")
+    assert [message.content for message in service.requests[0].messages] == ["hello"]
 
 
 async def test_an_unknown_command_is_a_line_and_the_text_stays(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         await send(driver, "/nothing here")
         await driver.until(lambda: "There is no command /nothing" in driver.screen())
         assert pane(driver).prompt.text == "/nothing here"
-        assert service.questions == []
+        assert service.requests == []
 
 
 @pytest.mark.parametrize(
@@ -79,17 +79,17 @@ async def test_paths_and_doubled_slashes_are_questions(
     service: ScriptedService, typed: str, sent: str
 ) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         await send(driver, typed)
         await driver.until(lambda: turns(driver) and settled(driver))
         assert pane(driver).prompt.text == ""
-    assert service.questions[0].messages[-1].content == sent
+    assert service.requests[0].messages[-1].content == sent
 
 
 async def test_options_are_set_shown_and_sent(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         await send(driver, "/set temperature 0.2")
         await driver.until(lambda: "temperature 0.2" in str(pane(driver).border_subtitle))
@@ -100,16 +100,16 @@ async def test_options_are_set_shown_and_sent(service: ScriptedService) -> None:
         assert pane(driver).prompt.text == "/set temperature 9"
         pane(driver).prompt.clear()
         await send(driver, "why")
-        await driver.until(lambda: service.questions and settled(driver))
-        assert service.questions[0].sampling == {"temperature": 0.2}
-        assert service.questions[0].messages[0].content == "be brief"
+        await driver.until(lambda: service.requests and settled(driver))
+        assert service.requests[0].sampling == {"temperature": 0.2}
+        assert service.requests[0].messages[0].content == "be brief"
 
 
 async def test_a_picture_goes_along_once(service: ScriptedService, tmp_path: Path) -> None:
     service.answer = answer("a sky")
     picture = tmp_path / "sky.png"
     picture.write_bytes(PNG)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver, downs=2)
         pane(driver).prompt.post_message(events.Paste(str(picture)))
         await driver.until(lambda: "▣ sky.png" in driver.screen())
@@ -122,13 +122,13 @@ async def test_a_picture_goes_along_once(service: ScriptedService, tmp_path: Pat
         await driver.until(lambda: turns(driver) and settled(driver))
         assert pane(driver).pictures == ()
         assert "▣ 1 image" in driver.words(".question")
-    assert service.questions[0].messages[0].images == (base64.b64encode(PNG).decode(),)
+    assert service.requests[0].messages[0].images == (base64.b64encode(PNG).decode(),)
 
 
 async def test_a_model_without_eyes_refuses_a_picture(service: ScriptedService, tmp_path: Path) -> None:
     picture = tmp_path / "sky.png"
     picture.write_bytes(PNG)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await begun(driver)
         pane(driver).prompt.post_message(events.Paste(str(picture)))
         await driver.toast("gpt-oss:20b takes no images: choose a model with vision", "error")

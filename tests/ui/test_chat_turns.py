@@ -5,9 +5,9 @@ from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.settings.chat import ChatSettings
 from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
 from okr_tui.ui.chat.tool_line import ToolLine
-from tests.ui.asking import DONE, ROUTED, answer, ask, pane, settled, talked, turns
-from tests.ui.driving import Driver, driven
-from tests.ui.scripted import ScriptedService
+from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, settled, turns
+from tests.ui.driver import Driver, run_app
+from tests.ui.scripted_service import ScriptedService
 
 CODE = "```python\na = 1\n```\n\nand\n\n```sh\nls\n```\n"
 CALLED = Finished("stop", 10, 5, 100, 300, (), DONE.fingerprint, 1)
@@ -17,14 +17,14 @@ SEARCH = (ROUTED, Delta(tool_calls=(ToolCall("web_search", {"query": "tides [b]"
 async def three(driver: Driver) -> None:
     """Three answered questions, the transcript with the focus."""
     for text in ("one", "two", "three"):
-        await talked(driver, text)
+        await ask_and_wait(driver, text)
     pane(driver).transcript.focus()
     await driver.pilot.pause()
 
 
 async def test_up_and_down_select_a_turn(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await three(driver)
         marked = [turn.has_class("-selected") for turn in turns(driver)]
         assert marked == [False, False, True]
@@ -35,7 +35,7 @@ async def test_up_and_down_select_a_turn(service: ScriptedService) -> None:
 
 async def test_a_question_is_edited_in_a_branch(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await three(driver)
         before = pane(driver).conversation.id
         pane(driver).prompt.put("a draft")
@@ -53,7 +53,7 @@ async def test_a_question_is_edited_in_a_branch(service: ScriptedService) -> Non
 
 async def test_escape_leaves_an_edit_and_the_draft_comes_back(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await three(driver)
         pane(driver).prompt.put("a draft")
         await driver.press("w", "escape")
@@ -63,7 +63,7 @@ async def test_escape_leaves_an_edit_and_the_draft_comes_back(service: ScriptedS
 
 async def test_a_branch_goes_on_behind_the_selected_turn(service: ScriptedService) -> None:
     service.answer = answer("yes")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await three(driver)
         before = pane(driver).conversation.id
         await driver.press("up", "b")
@@ -74,8 +74,8 @@ async def test_a_branch_goes_on_behind_the_selected_turn(service: ScriptedServic
 
 async def test_an_answer_and_its_code_are_copied(service: ScriptedService) -> None:
     service.answer = answer(CODE)
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         pane(driver).transcript.focus()
         await driver.press("y")
         await driver.until(lambda: driver.app.clipboard == CODE)
@@ -88,15 +88,15 @@ async def test_an_answer_and_its_code_are_copied(service: ScriptedService) -> No
 async def test_a_tool_runs_and_its_result_is_folded(service: ScriptedService) -> None:
     service.chat_settings = ChatSettings(tools=True)
     service.answers = [SEARCH, answer("found it")]
-    async with driven(service) as driver:
-        await talked(driver)
+    async with run_app(service) as driver:
+        await ask_and_wait(driver)
         line = driver.app.dashboard.query_one(ToolLine)
         assert '▸ ⚙ web_search "tides [b]" … ' in str(line.query_one(".call").render())
         assert str(line.query_one(".call").render()).endswith("2 results")
         assert [turn.text for turn in turns(driver)] == ["found it"]
         chat_of_tool = service.calls[0][2]
         assert chat_of_tool == pane(driver).conversation.id
-    assert [message.role for message in service.questions[1].messages] == ["user", "assistant", "tool"]
+    assert [message.role for message in service.requests[1].messages] == ["user", "assistant", "tool"]
 
 
 async def confirming(driver: Driver) -> ConfirmTool:
@@ -111,7 +111,7 @@ async def confirming(driver: Driver) -> ConfirmTool:
 async def test_a_tool_waits_for_a_word(service: ScriptedService) -> None:
     service.chat_settings = ChatSettings(tools=True, confirm={"web_search": "ask"})
     service.answers = [SEARCH, answer("without")]
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver)
         await driver.until(lambda: isinstance(driver.app.screen, ConfirmTool))
         shown = driver.screen()
@@ -129,7 +129,7 @@ async def test_a_tool_waits_for_a_word(service: ScriptedService) -> None:
 async def test_always_asks_no_more(service: ScriptedService) -> None:
     service.chat_settings = ChatSettings(tools=True, confirm={"web_search": "ask"})
     service.answers = [SEARCH, SEARCH, answer("done")]
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver)
         await confirming(driver)
         await driver.press("down", "enter")
@@ -140,7 +140,7 @@ async def test_always_asks_no_more(service: ScriptedService) -> None:
 async def test_a_stopped_answer_takes_its_dialog_along(service: ScriptedService) -> None:
     service.chat_settings = ChatSettings(tools=True, confirm={"web_search": "ask"})
     service.answers = [SEARCH, answer("done")]
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await ask(driver)
         await confirming(driver)
         pane(driver).stop()

@@ -7,8 +7,8 @@ import pytest
 
 from okr_tui.ui import clipboard
 from okr_tui.ui.clipboard import copy, tool
-from tests.ui.driving import driven
-from tests.ui.scripted import ScriptedService
+from tests.ui.driver import run_app
+from tests.ui.scripted_service import ScriptedService
 
 
 def installed(*names: str) -> "dict[str, str]":
@@ -57,7 +57,7 @@ async def test_the_person_is_told_which_way_it_went(
 ) -> None:
     command = (sys.executable, "-c", f"import sys; sys.stdin.read(); sys.exit({code})")
     monkeypatch.setattr(clipboard, "tool", lambda _: command)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "y")
         await driver.toast(words)
         assert driver.app.clipboard == "gpt-oss:20b"

@@ -9,9 +9,9 @@ from textual.command import CommandPalette
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.text import TextScreen
-from tests.ui.driving import driven
+from tests.ui.driver import run_app
 from tests.ui.examples import SETTINGS_FILE, pool, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from tests.ui.scripted import ScriptedService
 async def test_a_key_becomes_a_command_and_its_answer_a_toast(
     service: ScriptedService, keys: list[str], call: tuple[object, ...]
 ) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press(*keys)
         await driver.toast(f"Done: {call[0]}")
     assert service.calls == [call]
@@ -39,14 +39,14 @@ async def test_a_key_becomes_a_command_and_its_answer_a_toast(
 
 async def test_a_refused_command_says_why(service: ScriptedService) -> None:
     service.error = SettingsError("Invalid key index: 9 [of 6]")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("9")
         await driver.toast("Invalid key index: 9 [of 6]", "error")
 
 
 async def test_an_unexpected_failure_is_named(service: ScriptedService) -> None:
     service.error = ValueError("bad [/b] value")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("r")
         await driver.toast("unexpected ValueError: bad [/b] value", "error")
 
@@ -58,7 +58,7 @@ async def test_the_settings_file_is_opened(service: ScriptedService) -> None:
         assert app.is_running
         opened.append(path)
 
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         driver.app.edit_file = note
         await driver.press("e")
         await driver.until(lambda: opened)
@@ -69,7 +69,7 @@ async def test_a_missing_editor_is_an_error_with_the_path(service: ScriptedServi
     async def missing(app: App[Any], path: Path) -> None:
         raise FileNotFoundError(f"no editor for {app.title} and {path.name}")
 
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         driver.app.edit_file = missing
         await driver.press("e")
         await driver.toast(str(SETTINGS_FILE), "error")
@@ -82,14 +82,14 @@ async def test_without_a_terminal_to_hand_over_the_path_is_said(
     file = tmp_path / "folder" / "settings.json"
     settings = type(shown.settings)("https://ollama.com", file)
     service.show(snapshot(settings=settings))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("e")
         await driver.toast(str(file))
     assert file.parent.is_dir()
 
 
 async def test_the_model_name_is_copied(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "down", "y")
         await driver.toast("Copied gpt-oss:120b")
         assert driver.app.clipboard == "gpt-oss:120b"
@@ -107,7 +107,7 @@ async def test_the_model_name_is_copied(service: ScriptedService) -> None:
 async def test_the_original_commands_answer_with_a_text(
     service: ScriptedService, typed: str, expected: str
 ) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         for row in driver.app.get_system_commands(driver.app.screen):
             if row.title == typed:
                 row.callback()
@@ -119,13 +119,13 @@ async def test_the_original_commands_answer_with_a_text(
 
 @pytest.mark.parametrize("opening", ["colon", "ctrl+p"])
 async def test_the_palette_opens(service: ScriptedService, opening: str) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press(opening)
         assert isinstance(driver.app.screen, CommandPalette)
 
 
 async def test_the_palette_has_the_seven_commands_and_ours(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         titles = {command.title for command in driver.app.get_system_commands(driver.app.screen)}
     assert titles >= {
         "ollama-status",
@@ -143,7 +143,7 @@ async def test_the_palette_has_the_seven_commands_and_ours(service: ScriptedServ
 
 
 async def test_the_info_picker_lists_the_models(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         driver.app.pick_model()
         await driver.until(lambda: isinstance(driver.app.screen, CommandPalette))
         await driver.type("kimi-k3")
@@ -155,7 +155,7 @@ async def test_the_info_picker_lists_the_models(service: ScriptedService) -> Non
 
 @pytest.mark.parametrize("opening", ["question_mark", "f1"])
 async def test_help_shows_every_action(service: ScriptedService, opening: str) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press(opening)
         assert isinstance(driver.app.screen, TextScreen)
         assert "prefer the next key that is not blocked" in driver.app.screen.text.plain
@@ -165,14 +165,14 @@ async def test_help_shows_every_action(service: ScriptedService, opening: str) -
 
 @pytest.mark.parametrize("leaving", ["q", "ctrl+q"])
 async def test_quit_closes_the_service(service: ScriptedService, leaving: str) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press(leaving)
     assert driver.app.return_value is None
     assert service.closed
 
 
 async def test_demo_is_offered_only_without_keys(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "d")
         assert driver.app.is_running
         service.show(snapshot(pool=pool(active=None)))

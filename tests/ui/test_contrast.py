@@ -17,14 +17,13 @@ from okr_tui.ui.chat.tool_line import ToolLine
 from okr_tui.ui.themes import DARK, LIGHT
 from okr_tui.ui.widgets.header import Header
 from okr_tui.ui.widgets.rows import RowList
-from tests.ui.asking import ROUTED, answer, ask, pane, send, settled, talked, turns
+from tests.ui.chat_driver import ROUTED, answer, ask, ask_and_wait, pane, send, settled, turns
 from tests.ui.colourful import colourful, troubled
 from tests.ui.colours import Drawn, drawn
-from tests.ui.driving import Driver, driven
-from tests.ui.examples import pool, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.driver import Driver, run_app
+from tests.ui.examples import HISTORY, pool, snapshot
+from tests.ui.scripted_service import ScriptedService
 from tests.ui.test_chat_turns import SEARCH
-from tests.ui.test_key_details import TRAIL
 from tests.ui.test_looks import reached
 from tests.ui.test_states import unopened
 
@@ -59,7 +58,7 @@ async def watched(
 ) -> AsyncIterator[tuple[Driver, Look]]:
     """The application, and what is to be called whenever its screen is worth a look."""
     faint: set[str] = set()
-    async with driven(service, size, theme=theme) as driver:
+    async with run_app(service, size, theme=theme) as driver:
         yield driver, lambda: faint.update(str(run) for run in drawn(driver.app) if not run.enough)
     assert not faint, "\n".join(sorted(faint))
 
@@ -142,7 +141,7 @@ async def test_how_answers_end_and_what_goes_along(theme: str) -> None:
         await driver.press("escape")
         await driver.until(lambda: settled(driver))
         service.answer = (PoolBlockedError("every key is blocked"),)
-        await talked(driver, "b")
+        await ask_and_wait(driver, "b")
         look()
         await driver.press("shift+home")
         look()
@@ -158,7 +157,7 @@ async def test_two_answers_and_a_question_that_is_edited(theme: str) -> None:
     service = ScriptedService()
     service.answer = answer("yes")
     async with watched(theme, service) as (driver, look):
-        await talked(driver, "a")
+        await ask_and_wait(driver, "a")
         pane(driver).transcript.focus()
         await driver.press("w")
         look()
@@ -198,7 +197,7 @@ async def test_trouble(theme: str, size: Size) -> None:
 @pytest.mark.parametrize("size", [(80, 40), (160, 48)], ids=str)
 async def test_everything_about_a_key(theme: str, size: Size) -> None:
     service = colourful()
-    service.walked = TRAIL
+    service.walked = HISTORY
     async with watched(theme, service, size) as (driver, look):
         await driver.press("enter")
         for _ in service.snapshot.pool.keys:

@@ -10,9 +10,9 @@ from okr_tui.services.service import GatewayView
 from okr_tui.ui.lines import content
 from okr_tui.ui.widgets.header import header_line
 from okr_tui.ui.widgets.rows import RowList
-from tests.ui.driving import driven
+from tests.ui.driver import run_app
 from tests.ui.examples import NOW, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 URL = "http://127.0.0.1:11435"
 HERE = GatewayView(URL)
@@ -21,7 +21,7 @@ TAKEN = "cannot listen on 127.0.0.1 port 11435: another program listens there; c
 
 
 async def test_it_is_started_from_any_list(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("greater_than_sign", "g")
         await driver.toast("Done: switch_gateway")
         assert driver.app.dashboard.query_one("#keys", RowList).cursor == 5
@@ -34,7 +34,7 @@ async def test_it_is_started_from_any_list(service: ScriptedService) -> None:
 async def test_the_screen_goes_on_while_answers_under_way_get_time_to_end(service: ScriptedService) -> None:
     service.show(snapshot(gateway=HERE))
     service.gate.clear()
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("g")
         service.show(snapshot(gateway=replace(HERE, ending=True)))
         await driver.until(lambda: driver.words("#header").endswith("gateway :11435 ending"))
@@ -48,7 +48,7 @@ async def test_the_screen_goes_on_while_answers_under_way_get_time_to_end(servic
 
 
 async def test_a_taken_port_is_a_state_with_a_way_out(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         service.error = OkrError(TAKEN)
         service.show(snapshot(gateway=GatewayView(error=TAKEN)))
         await driver.press("g")
@@ -70,7 +70,7 @@ async def test_the_settings_can_ask_for_it_at_the_start(
     service: ScriptedService, gateway: GatewayView, calls: list[tuple[object, ...]]
 ) -> None:
     service.show(snapshot(gateway=gateway))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         if calls:
             await driver.toast("Done: switch_gateway")
         service.show(snapshot(gateway=gateway, at=NOW + 1))
@@ -81,7 +81,7 @@ async def test_the_settings_can_ask_for_it_at_the_start(
 
 async def test_changed_settings_are_said_to_wait(service: ScriptedService) -> None:
     service.show(snapshot(gateway=replace(HERE, outdated=True)))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         assert "hold at its next start" in driver.words("#banner")
 
 
@@ -90,7 +90,7 @@ async def test_the_address_can_be_copied(service: ScriptedService) -> None:
         commands = driver.app.get_system_commands(driver.app.screen)
         return {command.title: command.callback for command in commands}
 
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         assert "gateway: start or stop" in titles()
         assert "gateway: copy the address" not in titles()
         service.show(snapshot(gateway=HERE))

@@ -12,14 +12,14 @@ from okr_tui.ui.lines import TONES, fit_line, length
 from okr_tui.ui.widgets.feed_list import entry_lines
 from okr_tui.ui.widgets.header import header_line
 from tests.ui.colourful import colourful
-from tests.ui.driving import driven
+from tests.ui.driver import run_app
 from tests.ui.examples import NOW
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 220])
 async def test_no_state_is_told_by_its_colour_alone(width: int) -> None:
     assert len({*GLYPHS.values()}) == len(State)
-    async with driven(colourful(), (width, 40)) as driver:
+    async with run_app(colourful(), (width, 40)) as driver:
         driver.app.dashboard.keys.focus()
         driver.app.dashboard.action_maximise()
         await driver.pilot.pause()

@@ -7,14 +7,12 @@ import pytest
 
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.health import State, Verdict
-from okr_tui.domain.history import SLOT, KeyHistory, Tally
-from okr_tui.domain.quota import Sample
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import Facts, KeyDetails
 from okr_tui.ui.widgets.feed_list import FeedList
-from tests.ui.driving import Driver, driven
-from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, pool, snapshot
-from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.driver import Driver, run_app
+from tests.ui.examples import ENTRIES, HISTORY, KEYS, NOW, SPENT_FAULT, pool, snapshot
+from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_live import attempt, pressed
 from tests.ui.test_looks import SIZES, SnapCompare
 
@@ -32,13 +30,6 @@ SPENT_KEY = replace(
     models=(("kimi-k3", NO_PLAN),),
     blocked_models=("kimi-k3",),
 )
-TRAIL = KeyHistory(
-    {
-        "session": tuple(Sample(NOW - SLOT * n, 100 - 4 * n) for n in range(20, -1, -1)),
-        "weekly": tuple(Sample(NOW - SLOT * n, 61 - n) for n in range(20, -1, -1)),
-    },
-    {int(NOW // SLOT) - n: Tally(20 - n, n % 3) for n in range(12)},
-)
 
 
 @pytest.fixture
@@ -51,7 +42,7 @@ def spent() -> ScriptedService:
         for n in range(3, 0, -1)
     )  # fmt: skip
     service = ScriptedService(snapshot(pool=pool(*keys), entries=(*ENTRIES, *own)))
-    service.walked = TRAIL
+    service.walked = HISTORY
     return service
 
 
@@ -71,7 +62,7 @@ async def opened(driver: Driver, *, key: str = "enter") -> KeyDetails:
 
 @pytest.mark.parametrize("key", ["enter", "i"])
 async def test_every_fact_is_told(spent: ScriptedService, key: str) -> None:
-    async with driven(spent, (160, 45)) as driver:
+    async with run_app(spent, (160, 45)) as driver:
         await opened(driver, key=key)
         shown = driver.screen()
         for words in (
@@ -97,7 +88,7 @@ async def test_every_fact_is_told(spent: ScriptedService, key: str) -> None:
 
 
 async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService) -> None:
-    async with driven(spent, (120, 40)) as driver:
+    async with run_app(spent, (120, 40)) as driver:
         await opened(driver)
         shown = driver.screen()
         assert "used, 6 h" in shown
@@ -105,7 +96,7 @@ async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService)
 
 
 async def test_the_account_names_the_keys_that_share_it(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("enter")
         await driver.pilot.pause()
         assert "#2 shares its quota" in driver.screen()
@@ -116,7 +107,7 @@ async def test_the_account_names_the_keys_that_share_it(service: ScriptedService
 
 
 async def test_the_orders_of_the_list_mean_this_key(spent: ScriptedService) -> None:
-    async with driven(spent) as driver:
+    async with run_app(spent) as driver:
         await opened(driver)
         await driver.press("t", "x", "o", "2")
         await driver.until(lambda: len(spent.calls) == 4)
@@ -133,7 +124,7 @@ async def test_the_orders_of_the_list_mean_this_key(spent: ScriptedService) -> N
 
 
 async def test_lines_come_live_and_scroll_and_cursor_stay(spent: ScriptedService) -> None:
-    async with driven(spent, (80, 24)) as driver:
+    async with run_app(spent, (80, 24)) as driver:
         screen = await opened(driver)
         facts, feed = screen.query_one(Facts), screen.query_one(FeedList)
         await driver.press("j", "j", "j", "j")
@@ -153,7 +144,7 @@ async def test_lines_come_live_and_scroll_and_cursor_stay(spent: ScriptedService
 
 
 async def test_history_is_asked_for_on_change_only(spent: ScriptedService) -> None:
-    async with driven(spent) as driver:
+    async with run_app(spent) as driver:
         await opened(driver)
         await driver.until(lambda: spent.trails)
         driver.app.now = NOW + 1
@@ -172,7 +163,7 @@ async def test_older_lines_of_the_key_come_from_the_log(spent: ScriptedService) 
         for n in range(1, 61)
     ]
     spent.log = old
-    async with driven(spent) as driver:
+    async with run_app(spent) as driver:
         screen = await opened(driver)
         feed = screen.query_one(FeedList)
         await driver.until(lambda: spent.pages and not feed.reading)
@@ -182,7 +173,7 @@ async def test_older_lines_of_the_key_come_from_the_log(spent: ScriptedService) 
 
 
 async def test_a_removed_key_takes_its_screen_with_it(spent: ScriptedService) -> None:
-    async with driven(spent) as driver:
+    async with run_app(spent) as driver:
         await opened(driver)
         spent.show(snapshot(pool=pool(*KEYS[:2])))
         await driver.until(lambda: isinstance(driver.app.screen, Dashboard))
@@ -190,7 +181,7 @@ async def test_a_removed_key_takes_its_screen_with_it(spent: ScriptedService) ->
 
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (160, 45)])
 async def test_no_line_is_cut(spent: ScriptedService, size: tuple[int, int]) -> None:
-    async with driven(spent, size) as driver:
+    async with run_app(spent, size) as driver:
         screen = await opened(driver)
         width = screen.query_one(Facts).scrollable_content_region.width
         assert screen._lines

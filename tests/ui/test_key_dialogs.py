@@ -8,16 +8,16 @@ from textual.widgets import Input
 from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.dialog import Choice
 from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey, SecretInput
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, SETTINGS_FILE, pool, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 SECRET = "9c1e-never-shown-4f2a"
 REMOVED = settings(removable=(KEYS[2].masked,))
 
 
 async def test_a_key_is_added_to_the_settings_file(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         assert isinstance(driver.app.screen, AddKey)
         await driver.type(f" {SECRET} ")
@@ -31,7 +31,7 @@ async def test_a_key_is_added_to_the_settings_file(service: ScriptedService) -> 
 
 
 async def test_a_key_is_kept_in_the_secret_store(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         await driver.type(SECRET)
         await driver.press("tab", "tab", "j")
@@ -42,7 +42,7 @@ async def test_a_key_is_kept_in_the_secret_store(service: ScriptedService) -> No
 
 
 async def test_escape_adds_nothing(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         await driver.type("1rq")
         await driver.press("escape")
@@ -51,7 +51,7 @@ async def test_escape_adds_nothing(service: ScriptedService) -> None:
 
 
 async def test_nothing_typed_is_not_sent(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a", "space", "enter")
         assert "there is no key to add yet" in driver.screen()
     assert service.calls == []
@@ -59,7 +59,7 @@ async def test_nothing_typed_is_not_sent(service: ScriptedService) -> None:
 
 async def test_a_refused_key_is_gone_but_its_label_stays(service: ScriptedService) -> None:
     service.error = SettingsError("this key is\n#2 [already]")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         await driver.type(SECRET)
         await driver.press("tab")
@@ -79,7 +79,7 @@ async def test_a_refused_key_is_gone_but_its_label_stays(service: ScriptedServic
 
 async def test_a_failure_after_leaving_is_a_toast(service: ScriptedService) -> None:
     service.error = SettingsError("the settings file is locked")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         await driver.type(SECRET)
         service.gate.clear()
@@ -102,7 +102,7 @@ async def told(driver: Driver) -> str:
 )
 async def test_the_key_is_never_seen(service: ScriptedService, failure: Exception | None) -> None:
     service.error = failure
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         seen = [await told(driver)]
         field = driver.app.screen.query_one(SecretInput)
@@ -126,7 +126,7 @@ async def test_the_key_is_never_seen(service: ScriptedService, failure: Exceptio
 
 @pytest.mark.parametrize("pressed", ["d", "delete"])
 async def test_a_key_is_removed_after_a_look(service: ScriptedService, pressed: str) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("j", "j", pressed)
         assert isinstance(driver.app.screen, RemoveKey)
         assert f"#3  {KEYS[2].masked}  birch" in driver.screen()
@@ -139,7 +139,7 @@ async def test_a_key_is_removed_after_a_look(service: ScriptedService, pressed: 
 
 
 async def test_the_key_named_is_the_key_removed(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("j", "j", "d")
         moved = tuple(replace(row, index=row.index - 1) for row in KEYS[1:])
         service.show(snapshot(pool=pool(*moved)))
@@ -156,13 +156,13 @@ async def test_the_key_named_is_the_key_removed(service: ScriptedService) -> Non
 
 
 async def test_keys_are_removed_in_their_pane_only(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "d", "delete", "l")
         assert driver.app.screen is driver.app.dashboard
 
 
 async def test_undo_is_there_while_something_can_come_back(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("u")
         assert "u undo" not in driver.words("#footer")
         service.show(snapshot(settings=REMOVED))
@@ -186,7 +186,7 @@ async def test_undo_is_there_while_something_can_come_back(service: ScriptedServ
 async def test_a_key_is_labelled(
     service: ScriptedService, keys: list[str], typed: str, call: tuple[object, ...]
 ) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press(*keys)
         assert isinstance(driver.app.screen, LabelKey)
         await driver.type(typed)
@@ -197,7 +197,7 @@ async def test_a_key_is_labelled(
 
 async def test_the_first_key_is_added_on_the_first_screen() -> None:
     service = ScriptedService(snapshot(pool=pool(active=None)))
-    async with driven(service, (80, 24)) as driver:
+    async with run_app(service, (80, 24)) as driver:
         await driver.until(lambda: "d demo" in driver.words("#footer"))
         shown = driver.words("#footer")
         assert shown == "a add key  e edit  d demo  ? help  ^p palette  q quit"

@@ -11,9 +11,9 @@ from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import keymap, parsed, shown_keys
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.widgets.footer import FootLine
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import GLOBAL, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def rotated(driver: Driver, service: ScriptedService, key: str) -> bool:
 
 async def test_changed_keys_act_and_show_everywhere() -> None:
     service = mapped(("rotate", "z,f5"), ("quit", "f9"), ("zzz", "y"), ("refresh-models", "z"))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.until(lambda: "z F5 rotate" in driver.words("#footer"))
         assert await rotated(driver, service, "z")
         assert await rotated(driver, service, "f5")
@@ -133,7 +133,7 @@ async def test_changed_keys_act_and_show_everywhere() -> None:
 
 
 async def test_a_keymap_changes_and_goes_without_a_restart(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         assert await rotated(driver, service, "r")
         before = driver.words("#footer")
         service.show(mapped(("rotate", "z")).snapshot)
@@ -149,7 +149,7 @@ async def test_a_keymap_changes_and_goes_without_a_restart(service: ScriptedServ
 async def test_ctrl_q_quits_while_typing_and_over_a_dialog() -> None:
     for keys in (["c"], ["a"], ["question_mark"], ["comma"]):
         service = mapped(("quit", "z"))
-        async with driven(service) as driver:
+        async with run_app(service) as driver:
             await driver.press(*keys, "z")
             assert driver.app.is_running is (keys != ["comma"])
             await driver.press("ctrl+q")
@@ -158,7 +158,7 @@ async def test_ctrl_q_quits_while_typing_and_over_a_dialog() -> None:
 
 @pytest.mark.parametrize("keys", [[], ["tab"], ["c"], ["slash"], ["a"], ["question_mark"], ["comma"]])
 async def test_ctrl_c_explains_and_twice_quits(service: ScriptedService, keys: list[str]) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press(*keys, "ctrl+c")
         await driver.toast("ctrl+c again quits; so does q, or ctrl+q while typing")
         assert driver.app.is_running
@@ -167,7 +167,7 @@ async def test_ctrl_c_explains_and_twice_quits(service: ScriptedService, keys: l
 
 
 async def test_ctrl_c_twice_is_meant_only_at_once(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         moment = driver.app.clock()
         driver.app.clock = lambda: moment
         await driver.press("ctrl+c")
@@ -177,7 +177,7 @@ async def test_ctrl_c_twice_is_meant_only_at_once(service: ScriptedService) -> N
 
 
 async def test_every_item_of_the_footer_can_be_clicked(service: ScriptedService) -> None:
-    async with driven(service, (80, 24)) as driver:
+    async with run_app(service, (80, 24)) as driver:
         footer = driver.app.dashboard.query_one(FootLine)
 
         async def click(words: str) -> None:

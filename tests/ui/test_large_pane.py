@@ -5,14 +5,14 @@ from textual.geometry import Region
 
 from okr_tui.ui.screens.dashboard import STOPS
 from okr_tui.ui.widgets.footer import FootLine
-from tests.ui.asking import answer, talked
-from tests.ui.driving import driven
+from tests.ui.chat_driver import answer, ask_and_wait
+from tests.ui.driver import run_app
 from tests.ui.examples import pool, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 
 async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
 
         def maximized() -> str | None:
             large = driver.app.dashboard.maximized
@@ -32,9 +32,9 @@ async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:
 async def test_a_large_pane_leaves_room_for_the_way_back(size: tuple[int, int]) -> None:
     service = ScriptedService()
     service.answer = answer("yes")
-    async with driven(service, size) as driver:
+    async with run_app(service, size) as driver:
         dashboard = driver.app.dashboard
-        await talked(driver, "why")
+        await ask_and_wait(driver, "why")
         for stop in STOPS:
             dashboard.go(stop)
             await driver.pilot.pause()
@@ -52,8 +52,8 @@ async def test_a_large_pane_leaves_room_for_the_way_back(size: tuple[int, int]) 
 async def test_what_escape_does_in_a_large_pane_is_said_step_by_step() -> None:
     service = ScriptedService()
     service.answer = answer("yes")
-    async with driven(service) as driver:
-        await talked(driver, "why")
+    async with run_app(service) as driver:
+        await ask_and_wait(driver, "why")
         await driver.press("shift+tab", "m", "w")
         for word in ("back", "restore"):
             assert f"esc {word}" in driver.words("#footer")
@@ -68,8 +68,8 @@ async def test_what_escape_does_in_a_large_pane_is_said_step_by_step() -> None:
 async def test_an_edit_begun_by_a_command_is_what_escape_leaves_first() -> None:
     service = ScriptedService()
     service.answer = answer("yes")
-    async with driven(service) as driver:
-        await talked(driver, "why")
+    async with run_app(service) as driver:
+        await ask_and_wait(driver, "why")
         driver.app.dashboard.action_maximise()
         await driver.press(*"/edit", "enter")
         await driver.until(lambda: driver.app.dashboard.chat.editing is not None)
@@ -82,7 +82,7 @@ async def test_an_edit_begun_by_a_command_is_what_escape_leaves_first() -> None:
 
 async def test_the_way_back_follows_the_keymap_and_can_be_clicked() -> None:
     service = ScriptedService(snapshot(settings=settings(keymap=(("maximise", "f6"), ("back", "f4")))))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.until(lambda: driver.app.key_of("maximise") == "F6")
         await driver.press("f6")
         at = driver.words("#footer").index("F6 restore")
@@ -95,7 +95,7 @@ async def test_the_way_back_follows_the_keymap_and_can_be_clicked() -> None:
 
 
 async def test_what_stands_in_for_the_panes_does_so_for_a_large_one(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("m")
         await driver.pilot.resize_terminal(50, 10)
         await driver.pilot.pause()
@@ -110,7 +110,7 @@ async def test_what_stands_in_for_the_panes_does_so_for_a_large_one(service: Scr
 
 
 async def test_escape_leaves_no_filter_that_a_large_pane_hides(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         dashboard = driver.app.dashboard
         await driver.press("slash", "k", "enter")
         dashboard.go("#keys")

@@ -10,9 +10,9 @@ from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.records import Attempt
 from okr_tui.ui.widgets.live import LivePane
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
-from tests.ui.scripted import PAGE, ScriptedService, make_app
+from tests.ui.scripted_service import PAGE, ScriptedService, make_app
 from tests.ui.test_looks import SIZES, SnapCompare, reached
 
 
@@ -58,7 +58,7 @@ def long() -> ScriptedService:
 
 
 async def test_it_follows_the_newest_until_the_cursor_moves_up(long: ScriptedService) -> None:
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         feed = live_of(driver).feed
         await driver.press("tab")
         assert "line 260" in driver.rows("#feed")[-1]
@@ -78,7 +78,7 @@ async def test_it_follows_the_newest_until_the_cursor_moves_up(long: ScriptedSer
 
 
 async def test_scrolling_up_stays_put_and_scrolling_down_follows(long: ScriptedService) -> None:
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         feed = live_of(driver).feed
         feed.scroll_to(y=50, animate=False, immediate=True)
         before = driver.rows("#feed")
@@ -90,7 +90,7 @@ async def test_scrolling_up_stays_put_and_scrolling_down_follows(long: ScriptedS
 
 
 async def test_a_paused_pane_says_what_waits_and_shows_it_later(long: ScriptedService) -> None:
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         await driver.press("tab", "space")
         before = driver.rows("#feed")
         long.show(snapshot(entries=lines(73, 272)))
@@ -102,7 +102,7 @@ async def test_a_paused_pane_says_what_waits_and_shows_it_later(long: ScriptedSe
 
 
 async def test_older_pages_are_read_at_the_top_down_to_the_first_line(long: ScriptedService) -> None:
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         feed = live_of(driver).feed
         await driver.press("tab", "home")
         await driver.until(lambda: len(feed.rows) == 200 + PAGE)
@@ -125,7 +125,7 @@ async def test_older_pages_are_read_at_the_top_down_to_the_first_line(long: Scri
 async def test_words_key_and_faults_narrow_and_escape_shows_all(service: ScriptedService) -> None:
     faults = tuple(replace(entry, client="gateway") for entry in ENTRIES)
     service.show(snapshot(entries=faults))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         live = live_of(driver)
         await driver.press("tab", "slash")
         await driver.type("429 #3 gpt")
@@ -146,7 +146,7 @@ async def test_words_key_and_faults_narrow_and_escape_shows_all(service: Scripte
 
 
 async def test_a_filter_looks_for_older_lines_too(long: ScriptedService) -> None:
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         feed = live_of(driver).feed
         await driver.press("tab", "slash")
         await driver.type("line 7")
@@ -165,7 +165,7 @@ async def test_equal_faults_are_one_line_and_open_in_full(service: ScriptedServi
         for n in range(3)
     )  # fmt: skip
     service.show(snapshot(entries=entries))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         rows = [row for row in driver.rows("#feed") if row]
         assert "#3 5h spent, back 10:28 UTC → #1 ×3" in rows[0]
         await driver.press("tab", "enter")
@@ -187,7 +187,7 @@ async def test_text_of_the_cloud_is_never_markup(service: ScriptedService) -> No
     bad = Fault(FaultKind.TRANSIENT, Scope.SERVICE, "[/b] [red]gone[", 502)
     entry = Entry(NOW, "warning", "#3 [/b] [red]gone[", "x[beta]", 3, record=attempt(NOW, bad))
     service.show(snapshot(entries=(entry,)))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "i")
         await driver.pilot.pause()
         assert "[/b] [red]gone[" in driver.screen()
@@ -202,7 +202,7 @@ async def test_a_page_that_cannot_be_read_is_said(
         raise StoreError("cannot read the log")
 
     monkeypatch.setattr(long, "history", broken)
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         await driver.press("tab", "home")
         await driver.toast("cannot read the log", "error")
         assert not live_of(driver).feed.reading
@@ -211,7 +211,7 @@ async def test_a_page_that_cannot_be_read_is_said(
 async def test_a_snapshot_without_news_draws_nothing(
     long: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with driven(long) as driver:
+    async with run_app(long) as driver:
         drawn: list[object] = []
         feed = live_of(driver).feed
         monkeypatch.setattr(feed, "show_rows", drawn.append)

@@ -9,7 +9,7 @@ from okr_tui.services.service import GatewayView
 from okr_tui.ui.chat.turn import Turn
 from okr_tui.ui.screens.dashboard import Dashboard
 from tests.ui.examples import SETTINGS_FILE, settings, snapshot
-from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.scripted_service import ScriptedService, make_app
 
 SnapCompare = Callable[..., bool]
 SIZES = [(80, 24), (120, 36), (160, 45)]

@@ -13,9 +13,9 @@ from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui.lines import STAR
 from okr_tui.ui.screens.model import ModelScreen, model_text
 from okr_tui.ui.widgets.models import Order, matches, ordered
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 UNKNOWN = ModelRow(
     replace(model("a-new-one", 1, 1), parameters=None, context_length=None, capabilities=None), (1,)
@@ -72,7 +72,7 @@ def test_words_find_names_capabilities_and_marks(words: str, found: list[str]) -
 
 async def test_sorting_goes_round_the_columns_and_survives_a_refresh() -> None:
     service = service_with(*STARRED)
-    async with driven(service, (160, 45)) as driver:
+    async with run_app(service, (160, 45)) as driver:
         await driver.press("tab", "tab", "down")
         table = driver.app.dashboard.models.table
         chosen = table.selected
@@ -93,7 +93,7 @@ async def test_sorting_goes_round_the_columns_and_survives_a_refresh() -> None:
 
 
 async def test_the_mouse_sorts_by_a_title_and_again_the_other_way_round() -> None:
-    async with driven(service_with(*STARRED), (160, 45)) as driver:
+    async with run_app(service_with(*STARRED), (160, 45)) as driver:
         at = driver.rows("#model-table")[0].index("ctx")
         left = driver.app.dashboard.models.table.content_region.x
         for first in ("kimi-k3", "gpt-oss:20b"):
@@ -107,7 +107,7 @@ async def test_the_mouse_sorts_by_a_title_and_again_the_other_way_round() -> Non
 async def test_marks_are_as_wide_as_blanks(service: ScriptedService) -> None:
     assert cell_len(STAR) == 1
     service.show(service_with(RETIRING, *STARRED).snapshot)
-    async with driven(service, (160, 45)) as driver:
+    async with run_app(service, (160, 45)) as driver:
         lines = driver.rows("#model-table")
     assert lines[1].startswith(f"{STAR} kimi-k2.6")
     assert any(line.startswith("† qwen3.5:397b") for line in lines)
@@ -119,14 +119,14 @@ async def test_marks_are_as_wide_as_blanks(service: ScriptedService) -> None:
 @pytest.mark.parametrize(("starred", "wanted"), [(False, True), (True, False)])
 async def test_a_favourite_is_made_and_unmade(key: str, starred: bool, wanted: bool) -> None:
     service = service_with(replace(MODELS[0], favourite=starred))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", key)
         await driver.toast("Done: favour_model")
     assert service.calls == [("favour_model", "gpt-oss:20b", wanted)]
 
 
 async def test_one_key_goes_round_the_favourites() -> None:
-    async with driven(service_with(*STARRED)) as driver:
+    async with run_app(service_with(*STARRED)) as driver:
         chat = driver.app.dashboard.chat
         met = []
         for key in ("n", "n", "n"):
@@ -139,7 +139,7 @@ async def test_one_key_goes_round_the_favourites() -> None:
 
 
 async def test_without_favourites_the_key_says_how_to_make_one(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("n")
         await driver.toast("No model is a favourite yet", "warning")
 
@@ -171,7 +171,7 @@ def test_the_details_name_the_successor_and_never_guess() -> None:
 
 
 async def test_the_details_follow_and_act(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "down", "i")
         assert isinstance(driver.app.screen, ModelScreen)
         await driver.until(lambda: "gpt-oss:120b" in driver.screen())
@@ -193,7 +193,7 @@ async def test_the_details_follow_and_act(service: ScriptedService) -> None:
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
 async def test_quitting_while_an_answer_comes_is_asked_twice(service: ScriptedService, key: str) -> None:
     service.answer = (asyncio.Event(),)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "tab", "enter", "a", "enter")
         await driver.until(lambda: driver.app.dashboard.chat.running)
         if key == "q":

@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 
 from okr_tui.services.service import ModelList, ModelRow, SettingLine
 from tests.ui.examples import GLOBAL, MODELS, NOW, model, settings, snapshot
-from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare, settle
 
 SIZES = [(80, 24), (120, 36)]

@@ -6,13 +6,13 @@ import pytest
 
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui.widgets.live import Filter, LivePane
-from tests.ui.driving import driven
+from tests.ui.driver import run_app
 from tests.ui.examples import ENTRIES, KEYS, MODELS, NOW, SPENT, key, model, pool, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 
 async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         lines = driver.rows("#keys")
     assert len(lines) == 7
     assert lines[1].startswith("▶┌ 1")
@@ -24,14 +24,14 @@ async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:
 
 async def test_preferred_and_active_are_told_apart() -> None:
     keys = (key(1, SPENT, preferred=True), key(2))
-    async with driven(ScriptedService(snapshot(pool=pool(*keys, active=2)))) as driver:
+    async with run_app(ScriptedService(snapshot(pool=pool(*keys, active=2)))) as driver:
         lines = driver.rows("#keys")
     assert lines[1].startswith("▷  1")
     assert lines[2].startswith("▶  2")
 
 
 async def test_the_cursor_stays_on_its_key(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("j", "j")
         moved = (key(9), *(replace(row, index=row.index + 1) for row in KEYS))
         service.show(snapshot(pool=pool(*moved)))
@@ -45,7 +45,7 @@ async def test_the_cursor_stays_on_its_key(service: ScriptedService) -> None:
 
 
 async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         app = driver.app
         app.now = NOW + 60
         await driver.pilot.pause()
@@ -57,7 +57,7 @@ async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedServi
 async def test_the_clock_rests_while_nothing_counts_down() -> None:
     still = snapshot(pool=pool(key(1, read_at=None)))
     service = ScriptedService(still)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         ticks: list[float] = []
         driver.app.watch(driver.app, "now", ticks.append, init=False)
         await driver.pilot.pause(1.2)
@@ -72,7 +72,7 @@ MARKUP = ModelList(
 
 async def test_model_names_are_never_markup() -> None:
     service = ScriptedService(snapshot(models=MARKUP))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         lines = driver.rows("#model-table")
         assert lines[1].startswith("  x[beta]")
         assert lines[2].startswith("  a[/b]")
@@ -90,7 +90,7 @@ async def test_model_names_are_never_markup() -> None:
 
 
 async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         models = driver.app.dashboard.models
         await driver.press("slash")
         await driver.type("gpt 120")
@@ -108,7 +108,7 @@ async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) ->
 
 
 async def test_keys_of_a_filter_are_only_letters(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("slash")
         await driver.type("1rq")
         assert driver.app.dashboard.models.words == "1rq"
@@ -116,7 +116,7 @@ async def test_keys_of_a_filter_are_only_letters(service: ScriptedService) -> No
 
 
 async def test_faults_only_and_back(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         live = driver.app.dashboard.query_one(LivePane)
         assert [row.at for row in live.feed.rows] == sorted(entry.at for entry in ENTRIES)
         await driver.press("f")
@@ -130,7 +130,7 @@ async def test_faults_only_and_back(service: ScriptedService) -> None:
 async def test_tab_goes_round_every_pane_and_shows_it(
     service: ScriptedService, size: tuple[int, int]
 ) -> None:
-    async with driven(service, size) as driver:
+    async with run_app(service, size) as driver:
         stops = []
         for _ in range(4):
             focused = driver.app.focused
@@ -146,7 +146,7 @@ async def test_tab_goes_round_every_pane_and_shows_it(
 
 
 async def test_the_mouse_picks_rows_and_tabs(service: ScriptedService) -> None:
-    async with driven(service, (80, 24)) as driver:
+    async with run_app(service, (80, 24)) as driver:
         await driver.pilot.click("#keys", offset=(5, 4))
         assert driver.app.dashboard.keys.cursor == 2
         await driver.pilot.click("#tabs", offset=(9, 0))

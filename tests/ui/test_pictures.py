@@ -10,8 +10,8 @@ README = path("walk").parent.parent / "README.md"
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 async def test_a_still_picture_is_up_to_date(picture: Picture) -> None:
-    kept = path(picture.name).read_text(encoding="utf-8")
-    assert await drawn(picture) == kept, "run python -m screenshots.generate"
+    before = path(picture.name).read_text(encoding="utf-8")
+    assert await drawn(picture) == before, "run python -m screenshots.generate"
 
 
 def test_every_picture_is_shown_and_every_one_shown_is_there() -> None:

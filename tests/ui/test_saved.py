@@ -7,16 +7,16 @@ from textual.widgets import Input
 
 from okr_tui.ui.chat.conversations_screen import SavedList, SavedScreen
 from okr_tui.ui.chat.dialogs import ExportConversation, RenameConversation
-from tests.ui.asking import answer, pane, send, talked, turns
-from tests.ui.driving import Driver, driven
-from tests.ui.scripted import ScriptedService
+from tests.ui.chat_driver import answer, ask_and_wait, pane, send, turns
+from tests.ui.driver import Driver, run_app
+from tests.ui.scripted_service import ScriptedService
 
 
 async def two(driver: Driver) -> list[str]:
     """Two stored conversations; answers their identifiers."""
     names = []
     for text in ("about tides", "about stars"):
-        await talked(driver, text)
+        await ask_and_wait(driver, text)
         names.append(pane(driver).conversation.id)
         await driver.press("ctrl+n")
         await driver.until(lambda: not turns(driver))
@@ -44,7 +44,7 @@ def service_of(text: str = "yes") -> ScriptedService:
 
 
 async def test_one_is_found_and_opened() -> None:
-    async with driven(service_of()) as driver:
+    async with run_app(service_of()) as driver:
         tides, _ = await two(driver)
         rows = await opened(driver, 2)
         assert [row.conversation.title for row in rows.rows] == ["about stars", "about tides"]
@@ -58,7 +58,7 @@ async def test_one_is_found_and_opened() -> None:
 
 
 async def test_the_one_used_last_is_one_key_and_enter_away() -> None:
-    async with driven(service_of()) as driver:
+    async with run_app(service_of()) as driver:
         _, stars = await two(driver)
         await opened(driver, 2)
         await driver.press("enter")
@@ -66,7 +66,7 @@ async def test_the_one_used_last_is_one_key_and_enter_away() -> None:
 
 
 async def test_a_title_is_changed() -> None:
-    async with driven(service_of()) as driver:
+    async with run_app(service_of()) as driver:
         await two(driver)
         await opened(driver, 2)
         await driver.press("enter")
@@ -83,7 +83,7 @@ async def test_a_title_is_changed() -> None:
 
 
 async def test_deleted_and_brought_back() -> None:
-    async with driven(service_of()) as driver:
+    async with run_app(service_of()) as driver:
         await two(driver)
         await opened(driver, 2)
         await driver.press("enter")
@@ -101,8 +101,8 @@ async def test_deleted_and_brought_back() -> None:
 
 async def test_a_file_is_written_and_never_over_another_unasked(tmp_path: Path) -> None:
     path = tmp_path / "talk.md"
-    async with driven(service_of()) as driver:
-        await talked(driver, "about tides")
+    async with run_app(service_of()) as driver:
+        await ask_and_wait(driver, "about tides")
         path.write_text("mine")
         await send(driver, f"/export markdown {path}")
         await driver.until(lambda: isinstance(driver.app.screen, ExportConversation))

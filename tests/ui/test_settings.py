@@ -15,9 +15,9 @@ from okr_tui.ui.screens.keys import AddKey
 from okr_tui.ui.screens.settings import SettingsScreen, entries, entry_lines
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.screens.trust import LETTERS, AskTrust
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 ASKED = snapshot(settings=settings(trust=TRUST))
 PROBLEMS = ("settings.json:4:7: expected a [comma]", "second")
@@ -54,7 +54,7 @@ def test_settings_fit_every_width(width: int) -> None:
 async def test_the_settings_screen_names_everything(service: ScriptedService) -> None:
     shown = settings(problems=PROBLEMS, open_to_others=SETTINGS_FILE, removable=("4f2a…9c1e",))
     service.show(snapshot(settings=shown))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("comma")
         assert isinstance(driver.app.screen, SettingsScreen)
         await driver.until(lambda: "settings.json:4:7" in driver.screen())
@@ -66,13 +66,13 @@ async def test_the_settings_screen_names_everything(service: ScriptedService) ->
 
 @pytest.mark.parametrize("leaving", ["escape", "comma", "q"])
 async def test_the_settings_screen_is_left(service: ScriptedService, leaving: str) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("comma", leaving)
         assert driver.app.screen is driver.app.dashboard
 
 
 async def test_the_settings_screen_follows_the_settings(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("comma")
         changed = settings(lines=(SettingLine("strategy", "spread [b]", "project"),))
         service.show(snapshot(settings=changed))
@@ -89,7 +89,7 @@ async def test_only_what_acts_on_settings_acts_there(service: ScriptedService) -
         opened.append(path)
 
     service.show(snapshot(settings=settings(removable=(KEYS[0].masked,))))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         driver.app.edit_file = note
         await driver.press("comma", "1", "r", "R", "t", "x", "o", "d", "l", "p", "T", "slash", "e", "u")
         await driver.toast("Done: restore_key")
@@ -107,7 +107,7 @@ async def test_only_what_acts_on_settings_acts_there(service: ScriptedService) -
 
 
 async def test_the_palette_shows_the_settings(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         titles = {command.title: command for command in driver.app.get_system_commands(driver.app.screen)}
         assert "keys: bring back the key removed last" not in titles
         await driver.press("ctrl+p")
@@ -118,7 +118,7 @@ async def test_the_palette_shows_the_settings(service: ScriptedService) -> None:
 
 
 async def test_a_file_open_to_others_is_closed(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("p")
         assert service.calls == []
         service.show(snapshot(settings=settings(open_to_others=SETTINGS_FILE)))
@@ -138,7 +138,7 @@ async def asked(driver: Driver) -> None:
 @pytest.mark.parametrize(("keys", "trusted"), [(["down"], True), (["down", "down"], False)])
 async def test_the_trust_question_is_answered(keys: list[str], trusted: bool) -> None:
     service = ScriptedService(ASKED)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await asked(driver)
         assert str(PROJECT_FILE) in driver.screen()
         assert "· a key that the command [b]pass garden[/b] prints" in driver.screen()
@@ -151,7 +151,7 @@ async def test_the_trust_question_is_answered(keys: list[str], trusted: bool) ->
 @pytest.mark.parametrize("later", ["escape", "enter"])
 async def test_trust_is_decided_later(later: str) -> None:
     service = ScriptedService(ASKED)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await asked(driver)
         await driver.press(later)
         service.show(replace(ASKED, at=ASKED.at + 1))
@@ -164,7 +164,7 @@ async def test_trust_is_decided_later(later: str) -> None:
 
 
 async def test_trust_is_not_asked_over_another_dialog(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("a")
         service.show(ASKED)
         await driver.until(lambda: driver.app.snapshot == ASKED)
@@ -176,7 +176,7 @@ async def test_trust_is_not_asked_over_another_dialog(service: ScriptedService) 
 
 async def test_a_file_that_changed_meanwhile_is_not_trusted() -> None:
     service = ScriptedService(ASKED)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await asked(driver)
         worse = TrustQuestion(PROJECT_FILE, ("everything",))
         service.show(snapshot(settings=settings(trust=worse)))
@@ -192,7 +192,7 @@ async def test_a_file_that_changed_meanwhile_is_not_trusted() -> None:
 async def test_a_projects_words_are_bounded() -> None:
     wants = ("line\nbreak \x1b[31m \u202e hidden", "x" * 999, *(f"want {number}" for number in range(30)))
     service = ScriptedService(snapshot(settings=settings(trust=TrustQuestion(PROJECT_FILE, wants))))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await asked(driver)
         text = driver.screen()
         assert "· line break �[31m � hidden" in text
@@ -205,14 +205,14 @@ async def test_a_projects_words_are_bounded() -> None:
 async def test_a_refused_trust_stays_in_the_dialog() -> None:
     service = ScriptedService(ASKED)
     service.error = SettingsError("the settings file is locked")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await asked(driver)
         await driver.press("down", "enter")
         await driver.until(lambda: "✖ the settings file is locked" in driver.screen())
 
 
 async def test_the_footer_is_the_dashboard_s_own_again_after_the_settings(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         before = driver.words("#footer")
         await driver.press("comma")
         moved = replace(service.snapshot, at=service.snapshot.at + 1)

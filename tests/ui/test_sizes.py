@@ -10,9 +10,9 @@ from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.widgets.footer import shown_key
 from okr_tui.ui.widgets.header import header_line
 from okr_tui.ui.widgets.tabs import TABS
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import NOW, SPENT, key, pool, settings, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 SIZES = [
     (60, 16),
@@ -69,13 +69,13 @@ def cut(driver: Driver) -> Iterable[str]:
 
 
 async def test_every_size_shows_whole_words_and_all_panes(service: ScriptedService) -> None:
-    async with driven(service, SIZES[0]) as driver:
+    async with run_app(service, SIZES[0]) as driver:
         dashboard = driver.app.dashboard
         for number, size in enumerate([*SIZES, *SIZES[-2::-3]]):
-            kept = driver.app.focused
+            before = driver.app.focused
             await driver.pilot.resize_terminal(*size)
             await driver.pilot.pause()
-            assert driver.app.focused is kept, size
+            assert driver.app.focused is before, size
             for stop in STOPS:
                 focused = driver.app.focused
                 assert focused is not None
@@ -104,7 +104,7 @@ async def test_every_trouble_at_once_leaves_the_panes_in_sight(size: tuple[int, 
         clock_ahead=900.0,
         settings=settings(problems=("~/.pi/agent/settings.json:4:7: expected a comma", "b", "c")),
     )
-    async with driven(ScriptedService(trouble), size) as driver:
+    async with run_app(ScriptedService(trouble), size) as driver:
         dashboard = driver.app.dashboard
         assert not cut(driver), size
         assert dashboard.keys.content_size.height >= 2
@@ -117,6 +117,6 @@ async def test_every_trouble_at_once_leaves_the_panes_in_sight(size: tuple[int, 
 
 @pytest.mark.parametrize("size", [(59, 24), (80, 15), (30, 8), (20, 5)])
 async def test_below_the_least_size_nothing_else_is_shown(size: tuple[int, int]) -> None:
-    async with driven(ScriptedService(), size) as driver:
+    async with run_app(ScriptedService(), size) as driver:
         said = " ".join(driver.screen().split())
         assert said == f"{size[0]}x{size[1]} is too small. okr-tui needs 60x16."

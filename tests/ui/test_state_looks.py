@@ -10,7 +10,7 @@ from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import GatewayView, ModelList, Snapshot
 from okr_tui.ui.app import OkrApp
 from tests.ui.examples import ENTRIES, INVALID, KEYS, NOW, SPENT, key, pool, settings, snapshot
-from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare, reached, settle
 from tests.ui.test_states import unopened
 

@@ -13,9 +13,9 @@ from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import GatewayView, ModelList
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.bridge import Opened, OpenService
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
-from tests.ui.scripted import ScriptedService, opener
+from tests.ui.scripted_service import ScriptedService, opener
 
 
 def unopened(reason: str) -> OpenService:
@@ -31,7 +31,7 @@ def unopened(reason: str) -> OpenService:
 
 async def test_first_run_says_what_to_do_and_goes_by_itself() -> None:
     service = ScriptedService(snapshot(pool=pool(active=None)))
-    async with driven(service, (80, 24)) as driver:
+    async with run_app(service, (80, 24)) as driver:
         text = driver.words("#first")
         assert str(SETTINGS_FILE) in text
         assert "OLLAMA_API_KEYS" in text
@@ -45,13 +45,13 @@ async def test_first_run_says_what_to_do_and_goes_by_itself() -> None:
 
 async def test_all_blocked_names_the_earliest_return() -> None:
     blocked = pool(key(1, SPENT), key(2, INVALID), active=None, earliest=NOW + 252)
-    async with driven(ScriptedService(snapshot(pool=blocked))) as driver:
+    async with run_app(ScriptedService(snapshot(pool=blocked))) as driver:
         assert driver.words("#banner") == "▲ every key is blocked; the first is back in 4m 12s, at 08:18:12"
 
 
 async def test_an_outage_is_a_banner() -> None:
     verdict = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)
-    async with driven(ScriptedService(snapshot(pool=pool(key(1), outage=verdict)))) as driver:
+    async with run_app(ScriptedService(snapshot(pool=pool(key(1), outage=verdict)))) as driver:
         assert driver.words("#banner") == "▲ the cloud does not answer, next try in 20s"
 
 
@@ -59,7 +59,7 @@ async def test_settings_problems_are_named_and_bounded() -> None:
     problems = ("settings.json:4:7: expected a [comma]", "second", "third", "fourth")
     shown = snapshot()
     service = ScriptedService(replace(shown, settings=replace(shown.settings, problems=problems)))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         lines = driver.words("#banner").splitlines()
         assert lines[0] == "▲ settings.json:4:7: expected a [comma]"
         assert lines[-1] == "▲ and 2 more in the settings; , shows them, e edits the file"
@@ -71,7 +71,7 @@ async def test_settings_problems_are_named_and_bounded() -> None:
 @pytest.mark.parametrize(("height", "taller"), [(24, True), (39, True), (40, False), (60, False)])
 async def test_only_what_a_taller_terminal_shows_is_promised_there(height: int, taller: bool) -> None:
     shown = snapshot(log=tuple(f"the log cannot be written: reason {number}" for number in range(12)))
-    async with driven(ScriptedService(shown), (120, height)) as driver:
+    async with run_app(ScriptedService(shown), (120, height)) as driver:
         last = driver.words("#banner").splitlines()[-1]
         assert last.endswith(" lines more") is not taller
         assert last.endswith("lines more, which a taller terminal shows") is taller
@@ -80,7 +80,7 @@ async def test_only_what_a_taller_terminal_shows_is_promised_there(height: int, 
 async def test_a_failed_refresh_keeps_the_rows_and_says_their_age() -> None:
     shown = snapshot()
     models = replace(shown.models, error="HTTP 503 [busy]", refreshed_at=NOW - 7200)
-    async with driven(ScriptedService(replace(shown, models=models))) as driver:
+    async with run_app(ScriptedService(replace(shown, models=models))) as driver:
         pane = driver.app.dashboard.models
         assert "as of 2h 00m ago" in str(pane.border_title)
         assert "not refreshed: HTTP 503" in str(pane.border_subtitle)
@@ -116,7 +116,7 @@ async def test_a_log_that_takes_nothing_is_told_before_the_settings() -> None:
     log = ("cannot write the log /a/log.db: database or disk is full",)
     shown = snapshot(log=log, settings=settings(problems=("settings.json:4:7: expected a comma",)))
     service = ScriptedService(shown)
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         assert driver.words("#banner").splitlines() == [
             f"▲ {log[0]}",
             "▲ settings.json:4:7: expected a comma; e edits the file",
@@ -128,27 +128,27 @@ async def test_a_log_that_takes_nothing_is_told_before_the_settings() -> None:
 
 @pytest.mark.parametrize(("ahead", "words"), [(430.0, "7m 10s ahead of"), (-7300.0, "2h 01m behind")])
 async def test_a_wrong_clock_is_told_with_what_it_makes_wrong(ahead: float, words: str) -> None:
-    async with driven(ScriptedService(snapshot(clock_ahead=ahead))) as driver:
+    async with run_app(ScriptedService(snapshot(clock_ahead=ahead))) as driver:
         assert f"clock is {words} the cloud's" in driver.words("#banner")
         assert "set the clock" in driver.words("#banner")
 
 
 async def test_lines_from_the_future_are_told() -> None:
     late = replace(ENTRIES[-1], at=NOW + 3600)
-    async with driven(ScriptedService(snapshot(entries=(*ENTRIES, late)))) as driver:
+    async with run_app(ScriptedService(snapshot(entries=(*ENTRIES, late)))) as driver:
         assert "lines from 1h 00m in the future" in driver.words("#banner")
 
 
 async def test_a_port_that_is_taken_names_the_key_that_tries_again() -> None:
     gateway = GatewayView(error="cannot listen on 127.0.0.1:11435: another program listens there")
-    async with driven(ScriptedService(snapshot(gateway=gateway))) as driver:
+    async with run_app(ScriptedService(snapshot(gateway=gateway))) as driver:
         assert driver.words("#banner").endswith("another program listens there; g tries again")
         assert "▲ gateway" in driver.words("#header")
 
 
 async def test_no_models_say_why_and_which_key_reads_them() -> None:
     service = ScriptedService(snapshot(models=ModelList(error="HTTP 503")))
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         assert "R reads the list again" in driver.rows("#model-table")[1]
         assert "not refreshed: HTTP 503" in str(driver.app.dashboard.models.border_subtitle)
         service.show(snapshot(models=ModelList(refreshing=True)))
@@ -156,7 +156,7 @@ async def test_no_models_say_why_and_which_key_reads_them() -> None:
 
 
 async def test_a_filter_that_finds_nothing_says_how_to_leave_it(service: ScriptedService) -> None:
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await driver.press("tab", "slash", *"nosuch")
         await driver.until(lambda: "esc shows all" in "".join(driver.rows("#feed")))
         await driver.press("escape", "tab", "slash", *"nosuch")
@@ -171,7 +171,7 @@ async def test_a_service_that_ends_later_is_a_banner() -> None:
             yield self.snapshot
             raise StoreError("the log went away")
 
-    async with driven(Failing()) as driver:
+    async with run_app(Failing()) as driver:
         await driver.until(lambda: "the log went away" in driver.words("#banner"))
         await driver.press("r")
         assert driver.app.dashboard.keys.rows
@@ -179,7 +179,7 @@ async def test_a_service_that_ends_later_is_a_banner() -> None:
 
 @pytest.mark.parametrize("size", [(59, 24), (80, 15)])
 async def test_too_small_says_which_size_is_needed(service: ScriptedService, size: tuple[int, int]) -> None:
-    async with driven(service, size) as driver:
+    async with run_app(service, size) as driver:
         assert f"{size[0]}x{size[1]} is too small" in driver.words("#too-small")
         assert driver.app.dashboard.query_one("#too-small").size.height > 1
         await driver.pilot.resize_terminal(80, 24)
@@ -223,6 +223,6 @@ async def test_no_color_still_tells_states_apart(
     service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         assert "▣ spent 5h" in "\n".join(driver.rows("#keys"))
         assert driver.app.dashboard.has_pseudo_class("nocolor")

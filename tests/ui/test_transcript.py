@@ -12,12 +12,12 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.tool_line import ToolLine
 from okr_tui.ui.chat.transcript import LoadEarlier, Notice
 from okr_tui.ui.chat.turn import Turn
-from tests.ui.talking import FENCE, talking
+from tests.ui.transcript_driver import FENCE, run_transcript
 
 
 @pytest.mark.parametrize("ending", ["stop", "fail", "finish", "whole"])
 async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta(FENCE + "tail"), 1.0)
         endings = {"stop": turn.stop, "fail": lambda: turn.fail("broke"), "finish": turn.finish}
@@ -28,7 +28,7 @@ async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
 
 
 async def test_removal_in_the_midst_is_harmless() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("some text"), 1.0)
         await talk.transcript.show(())
@@ -37,7 +37,7 @@ async def test_removal_in_the_midst_is_harmless() -> None:
 
 
 async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         await talk.transcript.say("/other [N]  Ask it " + "again " * 30 + "\nno columns " + "word " * 30)
         await talk.pilot.pause()
         aside = talk.transcript.query_one(Notice)
@@ -52,7 +52,7 @@ async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded()
 
 
 async def test_it_follows_the_end_unless_scrolled_up() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("line\n" * 60), 1.0)
         await talk.drawn(turn)
@@ -70,7 +70,7 @@ async def test_it_follows_the_end_unless_scrolled_up() -> None:
 
 
 async def test_growth_is_one_layout() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("line\n" * 30), 1.0)
         await talk.drawn(turn)
@@ -84,7 +84,7 @@ async def test_growth_is_one_layout() -> None:
 
 
 async def test_a_scrollbar_comes_and_goes() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.answered("word " * 40)
         wide = turn.size.width
         await talk.answered("line\n\n" * 20)
@@ -105,7 +105,7 @@ def test_the_screen_is_drawn_soon_after_a_key() -> None:
 
 
 async def test_older_turns_leave_and_come_back() -> None:
-    async with talking(shown=3) as talk:
+    async with run_transcript(shown=3) as talk:
         for number in range(8):
             await talk.answered(f"answer {number}\n" * 6)
         assert [turn.text[:8] for turn in talk.transcript.query(Turn)] == ["answer 5", "answer 6", "answer 7"]
@@ -126,7 +126,7 @@ async def test_older_turns_leave_and_come_back() -> None:
 
 
 async def test_text_from_outside_is_data() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask("[b]what[/c] \x1b[31m")
         turn.show_event(Delta(thinking="[/x]\x07"), 1.0)
         turn.show_event(Delta("[b]a[/c] \x1b[2J\u202eesrever <b>\n\n```[/x]\n[/y]\x9b\n```\n"), 1.0)
@@ -141,7 +141,7 @@ async def test_text_from_outside_is_data() -> None:
 
 
 async def test_thoughts_are_bounded() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.unfolded = True
         for _ in range(2000):
@@ -155,7 +155,7 @@ async def test_thoughts_are_bounded() -> None:
 
 
 async def test_a_tool_stands_between_the_texts_and_unfolds() -> None:
-    async with talking() as talk:
+    async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("let me look"), 1.0)
         tool = turn.ask_tool("web_search", '"tides"')

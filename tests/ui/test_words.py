@@ -9,11 +9,11 @@ from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import FIXED, keymap, shown_keys
 from okr_tui.ui.screens.model import ModelScreen
 from okr_tui.ui.screens.text import TextScreen
-from tests.ui.asking import ROUTED, answer, ask, pane, talked, turns
+from tests.ui.chat_driver import ROUTED, answer, ask, ask_and_wait, pane, turns
 from tests.ui.colourful import troubled
-from tests.ui.driving import Driver, driven
+from tests.ui.driver import Driver, run_app
 from tests.ui.examples import key, pool, snapshot
-from tests.ui.scripted import ScriptedService
+from tests.ui.scripted_service import ScriptedService
 
 FREE = [f"{modifier}f{number}" for modifier in ("", "ctrl+", "alt+", "super+") for number in range(2, 25)]
 CHANGED = dict(zip((each.id for each in ACTIONS if each.id not in FIXED), FREE, strict=False))
@@ -45,7 +45,7 @@ def test_every_key_is_another_one() -> None:
 async def test_banner_and_settings() -> None:
     shown = troubled().snapshot
     many = replace(shown, settings=replace(shown.settings, problems=("a", "b", "c")))
-    async with driven(changed(many), (160, 48)) as driver:
+    async with run_app(changed(many), (160, 48)) as driver:
         await driver.press("escape")
         banner = " ".join(driver.words("#banner").split())
         edit, show, gateway = map(key_of, ("edit-settings", "show-settings", "switch-gateway"))
@@ -56,7 +56,7 @@ async def test_banner_and_settings() -> None:
         assert f"{key_of('answer-trust')} decides" in said
         assert f"{key_of('restore-key')} brings it back" in said
     one = replace(shown, log=(), clock_ahead=0.0, settings=replace(shown.settings, problems=("a",)))
-    async with driven(changed(one), (160, 48)) as driver:
+    async with run_app(changed(one), (160, 48)) as driver:
         banner = " ".join(driver.words("#banner").split())
         assert f"a; {edit} edits the file" in banner
         assert f"; {gateway} tries again" in banner
@@ -64,7 +64,7 @@ async def test_banner_and_settings() -> None:
 
 
 async def test_lists_that_are_empty() -> None:
-    async with driven(changed(snapshot(entries=(), models=ModelList())), (160, 48)) as driver:
+    async with run_app(changed(snapshot(entries=(), models=ModelList())), (160, 48)) as driver:
         dashboard = driver.app.dashboard
         assert dashboard.models.table.empty == f"no models; {key_of('refresh-models')} reads the list again"
         await press(driver, "faults")
@@ -72,27 +72,27 @@ async def test_lists_that_are_empty() -> None:
         await press(driver, "feed-key")
         further, back = key_of("cursor-up"), key_of("back")
         assert dashboard.live.feed.empty == f"no line is like that; {further} looks further, {back} shows all"
-    async with driven(changed(snapshot()), (160, 48)) as driver:
+    async with run_app(changed(snapshot()), (160, 48)) as driver:
         await press(driver, "filter")
         await driver.type("nosuch")
         assert driver.rows("#model-table")[1].strip() == f"no model has these words; {back} shows all"
 
 
 async def test_what_stands_in_for_the_panes() -> None:
-    async with driven(changed(snapshot(pool=pool(active=None)))) as driver:
+    async with run_app(changed(snapshot(pool=pool(active=None)))) as driver:
         said = [line.split() for line in driver.words("#first").splitlines()]
         for name, does in (("add-key", "add"), ("demo", "look"), ("edit-settings", "edit")):
             assert [key_of(name), does] in [words[:2] for words in said]
 
 
 async def test_the_row_of_tabs() -> None:
-    async with driven(changed(snapshot()), (80, 24)) as driver:
+    async with run_app(changed(snapshot()), (80, 24)) as driver:
         assert driver.words("#tabs").endswith(f"{key_of('next-pane')} ⇥")
 
 
 async def test_the_details_of_a_key() -> None:
     shown = snapshot(pool=pool(key(1, balance=None), key(2)))
-    async with driven(changed(shown)) as driver:
+    async with run_app(changed(shown)) as driver:
         await press(driver, "key-details")
         said = driver.screen()
         assert f"no quota was read yet; {key_of('test-key')} reads it" in said
@@ -101,7 +101,7 @@ async def test_the_details_of_a_key() -> None:
 
 async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
     service = changed(snapshot())
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         await press(driver, "next-pane", "next-pane", "model-info")
         assert isinstance(driver.app.screen, ModelScreen)
         chat, favour, copy = map(key_of, ("choose-model", "favourite", "copy-model"))
@@ -118,7 +118,7 @@ async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
 
 
 async def test_help_closes_by_the_key_that_opened_it() -> None:
-    async with driven(changed(snapshot())) as driver:
+    async with run_app(changed(snapshot())) as driver:
         for name in (CHANGED["help"], "f1"):
             await driver.press(name)
             assert isinstance(driver.app.screen, TextScreen)
@@ -131,7 +131,7 @@ async def test_help_closes_by_the_key_that_opened_it() -> None:
 async def test_the_chat() -> None:
     service = changed(snapshot())
     service.answer = answer("yes")
-    async with driven(service, (120, 40)) as driver:
+    async with run_app(service, (120, 40)) as driver:
         back = key_of("back")
         empty = driver.words("#chat-empty")
         assert f"{key_of('choose-model')} on a line of Models" in empty
@@ -143,7 +143,7 @@ async def test_the_chat() -> None:
         await driver.press("a", "enter")
         await driver.toast(f"Choose a model first: {key_of('choose-model')} on a line of Models", "warning")
         pane(driver).choose("gpt-oss:20b")
-        await talked(driver, "b")
+        await ask_and_wait(driver, "b")
         pane(driver).edit(turns(driver)[0])
         assert driver.words("#chat-note").endswith(f"in a branch · {back} leaves")
         await press(driver, "back")
@@ -158,7 +158,7 @@ async def test_the_chat() -> None:
 async def test_leaving_while_an_answer_comes() -> None:
     service = changed(snapshot())
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
-    async with driven(service) as driver:
+    async with run_app(service) as driver:
         pane(driver).choose("gpt-oss:20b")
         await ask(driver, "a")
         await driver.until(lambda: pane(driver).running)
@@ -167,7 +167,7 @@ async def test_leaving_while_an_answer_comes() -> None:
 
 
 async def test_a_removed_key_and_the_gateway_in_words() -> None:
-    async with driven(changed(snapshot(gateway=GatewayView()))) as driver:
+    async with run_app(changed(snapshot(gateway=GatewayView()))) as driver:
         await press(driver, "remove-key")
         await driver.press("enter")
         await driver.toast(f"Done: remove_key; {key_of('restore-key')} undoes it")
@@ -179,7 +179,7 @@ async def test_a_removed_key_and_the_gateway_in_words() -> None:
 async def test_a_new_keymap_changes_what_is_said_already() -> None:
     service = troubled()
     before = service.snapshot
-    async with driven(service, (80, 48)) as driver:
+    async with run_app(service, (80, 48)) as driver:
         await driver.press("escape")
         assert "e edits the file" in driver.words("#banner")
         assert driver.words("#tabs").endswith("tab ⇥")

@@ -35,7 +35,7 @@ BODIES: dict[str, dict[str, object]] = {
 
 
 @dataclass
-class Gate:
+class RunningGateway:
     """A gateway that runs, and a client of it that has the token."""
 
     url: str
@@ -75,7 +75,9 @@ def body(path: str, **changes: object) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def gate(service: PoolService, host: str = HOST, token: str = TOKEN) -> AsyncGenerator[Gate, None]:
+async def run_gateway(
+    service: PoolService, host: str = HOST, token: str = TOKEN
+) -> AsyncGenerator[RunningGateway, None]:
     """A gateway over a keyring."""
     access: list[Mapping[str, Any]] = []
     trouble: list[str] = []
@@ -95,18 +97,18 @@ async def gate(service: PoolService, host: str = HOST, token: str = TOKEN) -> As
                 base_url=url, headers={"authorization": f"Bearer {token}"}, trust_env=False
             ) as client,
         ):
-            yield Gate(url, service, client, access, trouble)
+            yield RunningGateway(url, service, client, access, trouble)
 
 
 @asynccontextmanager
-async def gate_of(harness: Harness) -> AsyncGenerator[Gate, None]:
+async def open_gateway(harness: Harness) -> AsyncGenerator[RunningGateway, None]:
     """The gateway of a harness, with the transport that it has in life."""
     sources = Sources(harness.settings_file, harness.home / "project", harness.environment)
     async with (
         PoolService.open(
             sources, client="gateway", watching=False, clock=harness.clock, make_transport=Transport
         ) as service,
-        gate(service) as made,
+        run_gateway(service) as made,
     ):
         yield made
 
@@ -114,11 +116,11 @@ async def gate_of(harness: Harness) -> AsyncGenerator[Gate, None]:
 Answering = Callable[[Request], Awaitable[Response]]
 
 
-class Script:
+class ScriptedCloud:
     """A cloud that answers every request with the next answer of a list, and remembers the requests."""
 
     def __init__(self, *answers: Response | Answering) -> None:
-        self.heard: list[Request] = []
+        self.requests: list[Request] = []
         self.bodies: list[bytes] = []
         self.left = asyncio.Event()
         """Set when a caller has hung up on an answer that waits."""
@@ -128,7 +130,7 @@ class Script:
         """Answer."""
         request = Request(scope, receive)
         self.bodies.append(await request.body())
-        self.heard.append(request)
+        self.requests.append(request)
         answer = next(self._answers)
         response = answer if isinstance(answer, Response) else await answer(request)
         try:
@@ -138,13 +140,13 @@ class Script:
 
 
 @asynccontextmanager
-async def scripted(harness: Harness, application: ASGIApp) -> AsyncIterator[Gate]:
+async def scripted_gateway(harness: Harness, application: ASGIApp) -> AsyncIterator[RunningGateway]:
     """The gateway of a harness whose cloud follows a script."""
     with listen(HOST, 0) as listener:
         async with serving(application, listener):
             harness.url = f"http://{HOST}:{listener.getsockname()[1]}"
             harness.write_settings()
-            async with gate_of(harness) as made:
+            async with open_gateway(harness) as made:
                 yield made
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 NOW = 1_791_475_200.0
 """Thursday 2026-10-08, 16:00 UTC."""
 MODEL = "gpt-oss:20b"
-QUICK = {"retry_same": [0, 0], "confirm_after": [0, 0], "spent_jitter": [30, 30]}
+FAST_POLICY = {"retry_same": [0, 0], "confirm_after": [0, 0], "spent_jitter": [30, 30]}
 
 
 @dataclass
-class Moment:
+class ManualTime:
     """The clock of cloud and commands; it moves only when a test says so."""
 
     now: float = NOW
@@ -66,7 +66,7 @@ COUNT = Number()
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """How a command ended."""
 
     code: int
@@ -85,16 +85,15 @@ class Ran:
 
 
 @dataclass
-class Home:
+class CliHarness:
     """Settings, log and cloud of one user."""
 
     folder: Path
     url: str
     keys: tuple[tuple[str, str], ...]
-    moment: Moment
+    clock: ManualTime
     capture: pytest.CaptureFixture[str]
     patch: pytest.MonkeyPatch
-    said: list[str] = field(default_factory=list)
 
     @property
     def settings_file(self) -> Path:
@@ -116,12 +115,12 @@ class Home:
             "pi-ollama": {"cloudUrl": self.url, "apiKeys": entries, "activeKeyIndex": 0, **section},
             "okr-tui": {
                 "store": f"sqlite:{self.folder / 'log.db'}",
-                "policy": {**QUICK, **(policy or {})},
+                "policy": {**FAST_POLICY, **(policy or {})},
             },
         }
         self.settings_file.write_text(json.dumps(document, indent=2))
 
-    def run(self, *arguments: str, stdin: str = "") -> Ran:
+    def run(self, *arguments: str, stdin: str = "") -> CommandResult:
         """Run a command to its end. What it says never holds a key."""
         self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         self.capture.readouterr()
@@ -131,13 +130,13 @@ class Home:
         assert not any(text in out + err for text, _ in self.keys)
         assert "Traceback" not in err
         assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, out, err)
+        return CommandResult(ended.value.code, out, err)
 
-    def good(self, *arguments: str, stdin: str = "") -> Ran:
+    def run_ok(self, *arguments: str, stdin: str = "") -> CommandResult:
         """Run a command that does what it is asked."""
-        ran = self.run(*arguments, stdin=stdin)
-        assert ran.code == 0, ran.err
-        return ran
+        result = self.run(*arguments, stdin=stdin)
+        assert result.code == 0, result.err
+        return result
 
     @contextlib.contextmanager
     def process(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
@@ -175,7 +174,7 @@ class Home:
 
 
 @contextlib.contextmanager
-def served(cloud: SimulatedCloud) -> Iterator[str]:
+def serve_in_thread(cloud: SimulatedCloud) -> Iterator[str]:
     """Serve a cloud from a thread, so that commands can run loops of their own in this one."""
     ready: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
@@ -196,18 +195,18 @@ def served(cloud: SimulatedCloud) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def living(
+def open_cli(
     folder: Path,
     capture: pytest.CaptureFixture[str],
     patch: pytest.MonkeyPatch,
     scenario: str = "calm",
     pace: float = 0.0,
-) -> Iterator[Home]:
+) -> Iterator[CliHarness]:
     """A home on a cloud in that scenario."""
-    moment = Moment()
-    cloud = SimulatedCloud(SCENARIOS[scenario], clock=moment, pace=pace)
-    patch.setattr("okr_tui.services.clock.SystemClock.time", lambda _: moment())
-    with served(cloud) as url:
-        home = Home(folder, url, cloud.keys, moment, capture, patch)
-        home.write_settings()
-        yield home
+    clock = ManualTime()
+    cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock, pace=pace)
+    patch.setattr("okr_tui.services.clock.SystemClock.time", lambda _: clock())
+    with serve_in_thread(cloud) as url:
+        cli = CliHarness(folder, url, cloud.keys, clock, capture, patch)
+        cli.write_settings()
+        yield cli

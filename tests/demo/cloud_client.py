@@ -23,7 +23,7 @@ class Clock:
 
 
 @dataclass
-class Visitor:
+class CloudClient:
     """A client of a served cloud that names keys by their label."""
 
     cloud: SimulatedCloud
@@ -53,13 +53,15 @@ class Visitor:
         return await self.client.post(f"/_demo/{path}", json=body)
 
 
-GatewayRequest = Callable[..., AbstractAsyncContextManager[Visitor]]
+ServeCloud = Callable[..., AbstractAsyncContextManager[CloudClient]]
 
 
 @asynccontextmanager
-async def visiting(scenario: str = "calm", speed: float = 1.0, pace: float = 0.0) -> AsyncIterator[Visitor]:
+async def serve_cloud(
+    scenario: str = "calm", speed: float = 1.0, pace: float = 0.0
+) -> AsyncIterator[CloudClient]:
     """Serve a scenario for the length of a block."""
     clock = Clock()
     cloud = SimulatedCloud(SCENARIOS[scenario], speed, clock, pace)
     async with serve(cloud) as url, httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as client:
-        yield Visitor(cloud, clock, client)
+        yield CloudClient(cloud, clock, client)

@@ -23,7 +23,7 @@ ACCOUNTS = ("amber", "birch", "cedar")
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """How a program ended."""
 
     code: int
@@ -32,7 +32,7 @@ class Ran:
 
 
 @dataclass
-class Place:
+class GatewayProcess:
     """A home with pi's folder in it, its gateway, and the cloud behind."""
 
     url: str
@@ -51,17 +51,17 @@ class Place:
         for account in ACCOUNTS:
             await self.fault("session", account=account, path=path, times=None)
 
-    async def asked(self, path: str) -> list[dict[str, Any]]:
+    async def access_log(self, path: str) -> list[dict[str, Any]]:
         """End the gateway and return the lines of its access log for a path."""
         self.gateway.terminate()
         _, err = await self.gateway.communicate()
-        said = err.decode()
-        assert not any(secret in said for secret in (self.token, *self.keys))
-        assert "unexpected" not in said
-        records = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        output = err.decode()
+        assert not any(secret in output for secret in (self.token, *self.keys))
+        assert "unexpected" not in output
+        records = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         return [record for record in records if record["path"] == path]
 
-    async def run(self, *command: str, **environment: str) -> Ran:
+    async def run(self, *command: str, **environment: str) -> CommandResult:
         """Run a program in this home to its end; what it says never holds a key of the pool."""
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -79,16 +79,18 @@ class Place:
                 process.kill()
                 await process.wait()
         assert process.returncode is not None
-        ran = Ran(process.returncode, out.decode(), err.decode())
-        assert not any(key in ran.out + ran.err for key in self.keys)
-        return ran
+        result = CommandResult(process.returncode, out.decode(), err.decode())
+        assert not any(key in result.out + result.err for key in self.keys)
+        return result
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         return {**os.environ, "PI_CODING_AGENT_DIR": str(self.agent), **more}
 
 
 @asynccontextmanager
-async def running(home: Path, *, keys: int | None = None, **changes: object) -> AsyncGenerator[Place, None]:
+async def run_gateway(
+    home: Path, *, keys: int | None = None, **changes: object
+) -> AsyncGenerator[GatewayProcess, None]:
     """A gateway over the first keys of a cloud where nothing fails by itself.
 
     `changes` are made to the account amber first.
@@ -119,7 +121,7 @@ async def running(home: Path, *, keys: int | None = None, **changes: object) -> 
                 ready = (await gateway.stdout.readline()).decode()
             assert ready.startswith("listening on http://127.0.0.1:"), ready
             token = load_token(state_folder()).get_secret_value()
-            yield Place(ready.split()[-1], token, agent, tuple(texts), control, gateway)
+            yield GatewayProcess(ready.split()[-1], token, agent, tuple(texts), control, gateway)
         finally:
             if gateway.returncode is None:
                 gateway.kill()

@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.gate import HOST, TOKEN, Gate
+from tests.gateway.running_gateway import HOST, TOKEN, RunningGateway
 
 SECONDS = 10
 LINES_END = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawResponse:
     """A whole answer of the server."""
 
     status: int
@@ -28,7 +28,7 @@ class Answer:
         return json.loads(self.content)
 
 
-class Wire:
+class RawConnection:
     """One connection to a gateway. Whatever takes longer than `SECONDS` is a TimeoutError."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,22 +46,22 @@ class Wire:
         except OSError:
             return
 
-    async def answer(self, *, bodiless: bool = False) -> Answer | None:
+    async def response(self, *, bodiless: bool = False) -> RawResponse | None:
         """The next answer that is not an interim one; None when the connection ends before its end."""
-        while found := await self.heard(bodiless=bodiless):
+        while found := await self.next_response(bodiless=bodiless):
             if found.status >= 200:
                 return found
         return None
 
-    async def heard(self, *, bodiless: bool = False) -> Answer | None:
+    async def next_response(self, *, bodiless: bool = False) -> RawResponse | None:
         """The next answer, also an interim one; `bodiless` are those to HEAD."""
         try:
             async with asyncio.timeout(SECONDS):
-                return await self._heard(bodiless)
+                return await self._next_response(bodiless)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
-    async def _heard(self, bodiless: bool) -> Answer:
+    async def _next_response(self, bodiless: bool) -> RawResponse:
         first, *lines = (await self._reader.readuntil(2 * LINES_END)).decode("latin-1").splitlines()
         version, status = first.split(" ")[:2]
         assert version == "HTTP/1.1"
@@ -72,7 +72,7 @@ class Wire:
             headers[name.lower()] = value.strip()
         interim = int(status) < 200
         content = b"" if interim or bodiless else await self._content(headers)
-        return Answer(int(status), headers, content)
+        return RawResponse(int(status), headers, content)
 
     async def _content(self, headers: Mapping[str, str]) -> bytes:
         if "transfer-encoding" in headers:
@@ -95,11 +95,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(gateway: Gate) -> AsyncGenerator[Wire, None]:
+async def connect(gateway: RunningGateway) -> AsyncGenerator[RawConnection, None]:
     """A new connection."""
     reader, writer = await asyncio.open_connection(HOST, httpx.URL(gateway.url).port)
     try:
-        yield Wire(reader, writer)
+        yield RawConnection(reader, writer)
     finally:
         writer.transport.abort()
 

@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tests.gateway.gate import Gate, Script
-from tests.gateway.wire import SECONDS, Wire
+from tests.gateway.raw_connection import SECONDS, RawConnection
+from tests.gateway.running_gateway import RunningGateway, ScriptedCloud
 
 IDLE = 1
 """Seconds that it keeps a connection on which nothing comes."""
@@ -16,7 +16,7 @@ SHORT = 0.25
 """Seconds that it waits for the rest of a request where none comes."""
 
 
-class Repeater(Script):
+class EchoCloud(ScriptedCloud):
     """A cloud that answers with the word it is asked; with "slow" only once that is `released`."""
 
     def __init__(self) -> None:
@@ -31,22 +31,22 @@ class Repeater(Script):
 
 
 @dataclass
-class Stage:
+class SharedGateway:
     """The two; `crashes` is what nobody caught in the loop."""
 
-    gateway: Gate
-    cloud: Repeater
+    gateway: RunningGateway
+    cloud: EchoCloud
     crashes: list[dict[str, Any]] = field(default_factory=list)
     others: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Tasks that are none of the requests'."""
 
-    async def asked(self) -> None:
+    async def wait_for_request(self) -> None:
         """Until the cloud is asked something."""
         async with asyncio.timeout(SECONDS):
             while not self.cloud.bodies:  # noqa: ASYNC110 the loop has to run
                 await asyncio.sleep(0)
 
-    async def quiet(self) -> None:
+    async def wait_idle(self) -> None:
         """Until nothing is under way that has begun since `clear`."""
         mine = {*self.others, asyncio.current_task()}
         async with asyncio.timeout(SECONDS):
@@ -57,11 +57,11 @@ class Stage:
         """Forget what was."""
         self.others = asyncio.all_tasks()
         self.cloud.released.clear()
-        for told in (self.cloud.heard, self.cloud.bodies, self.gateway.trouble, self.crashes):
+        for told in (self.cloud.requests, self.cloud.bodies, self.gateway.trouble, self.crashes):
             told.clear()
 
 
-async def word_of(wire: Wire) -> object:
+async def echoed_word(connection: RawConnection) -> object:
     """The word of the next answer; None when there is none."""
-    answer = await wire.answer()
+    answer = await connection.response()
     return answer.json()["message"]["content"] if answer else None

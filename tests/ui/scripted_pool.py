@@ -18,12 +18,12 @@ from okr_tui.services.pool_service import PoolService
 from tests.ui.examples import NOW
 
 if TYPE_CHECKING:
-    from tests.ui.scripted import ScriptedService
+    from tests.ui.scripted_service import ScriptedService
 
 Step = ChatEvent | OkrError | asyncio.Event
 
 
-class Ticking:
+class TickingClock:
     """Every look at it is a millisecond later, so nothing happens at the same moment."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Ticking:
 
 
 @dataclass
-class Asked:
+class ChatRequest:
     """What one request was."""
 
     model: str
@@ -57,7 +57,7 @@ class ScriptedPool:
 
     def __init__(self, service: "ScriptedService") -> None:
         self.service = service
-        self.clock = Ticking()
+        self.clock = TickingClock()
         rows = service.snapshot.models.rows
         self.catalog = SimpleNamespace(models=[row.model for row in rows])
         count = len(service.snapshot.pool.keys)
@@ -84,10 +84,10 @@ class ScriptedPool:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Play the script: an error in it is raised, an event is waited for."""
         names = tuple(tool["function"]["name"] for tool in tools)
-        asked = Asked(
+        request = ChatRequest(
             model, tuple(messages), conversation, think, dict(sampling or {}), names, frozenset(avoid)
         )
-        self.service.questions.append(asked)
+        self.service.requests.append(request)
         script = self.service.answers.pop(0) if self.service.answers else self.service.answer
         for step in script:
             if isinstance(step, Exception):

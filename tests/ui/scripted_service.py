@@ -18,7 +18,7 @@ from okr_tui.services.service import (
 from okr_tui.settings.chat import ChatSettings
 from okr_tui.ui.app import OkrApp
 from tests.ui.examples import ANSWER, NOW, snapshot
-from tests.ui.saving import Asked, Step, conversations
+from tests.ui.scripted_pool import ChatRequest, Step, conversations
 
 if TYPE_CHECKING:
     from okr_tui.ui.bridge import Opened, OpenService
@@ -37,7 +37,7 @@ class ScriptedService:
         self.secrets: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.questions: list[Asked] = []
+        self.requests: list[ChatRequest] = []
         self.answer: Sequence[Step] = ANSWER
         self.answers: list[Sequence[Step]] = []
         self.chat_settings = ChatSettings()

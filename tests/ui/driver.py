@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.widgets.rows import RowList
-from tests.ui.scripted import ScriptedService, make_app
+from tests.ui.scripted_service import ScriptedService, make_app
 
 
 class Driver:
@@ -66,7 +66,7 @@ class Driver:
 
 
 @asynccontextmanager
-async def driven(
+async def run_app(
     service: ScriptedService, size: tuple[int, int] = (120, 40), *, theme: str | None = "okr-dark"
 ) -> AsyncIterator[Driver]:
     """The application on a scripted service, once its first snapshot is shown."""

@@ -4,9 +4,9 @@ from okr_tui.chat.messages import Finished, Routed
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.turn import Turn
-from tests.ui.driving import Driver
+from tests.ui.driver import Driver
 from tests.ui.examples import KEYS
-from tests.ui.saving import Step
+from tests.ui.scripted_pool import Step
 
 ROUTED = Routed(KEYS[0].fingerprint, 1)
 DONE = Finished("stop", 10, 20, 100, 500, (), KEYS[0].fingerprint, 1)
@@ -49,7 +49,7 @@ def settled(driver: Driver) -> bool:
     return not chat.running and bool(chat.query(".turn.-ended")) and known
 
 
-async def talked(driver: Driver, text: str = "why is the sky blue") -> None:
+async def ask_and_wait(driver: Driver, text: str = "why is the sky blue") -> None:
     """Ask, and wait for the end."""
     before = len(turns(driver))
     await ask(driver, text)

@@ -45,7 +45,7 @@ class Host(App[None]):
         self.opened.append(url)
 
 
-class ConversationView:
+class TranscriptDriver:
     """A transcript under a pilot."""
 
     def __init__(self, host: Host, pilot: Pilot[None]) -> None:
@@ -89,8 +89,10 @@ class ConversationView:
 
 
 @asynccontextmanager
-async def talking(size: tuple[int, int] = (60, 20), shown: int = 20) -> AsyncIterator[ConversationView]:
+async def run_transcript(
+    size: tuple[int, int] = (60, 20), shown: int = 20
+) -> AsyncIterator[TranscriptDriver]:
     """An empty transcript."""
     host = Host(shown)
     async with host.run_test(size=size) as pilot:
-        yield ConversationView(host, pilot)
+        yield TranscriptDriver(host, pilot)

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from okr_tui.ui.chat.conversations_screen import SavedList, SavedScreen
-from tests.ui.asking import answer, pane
-from tests.ui.driving import Driver
-from tests.ui.saving import Step
-from tests.ui.scripted import ScriptedService
+from tests.ui.chat_driver import answer, pane
+from tests.ui.driver import Driver
+from tests.ui.scripted_pool import Step
+from tests.ui.scripted_service import ScriptedService
 
 
-def living_in(folder: Path, script: Sequence[Step] = answer("yes")) -> ScriptedService:
+def service_in(folder: Path, script: Sequence[Step] = answer("yes")) -> ScriptedService:
     """A service whose conversations are kept there, and which always answers the same."""
     service = ScriptedService()
     service.folder, service.answer = folder, script
     return service
 
 
-async def kept(driver: Driver, text: str, name: str = "") -> None:
+async def wait_until_kept(driver: Driver, text: str, name: str = "") -> None:
     """Wait until another program would find this."""
     assert driver.app.conversations is not None
     for _ in range(200):
@@ -27,7 +27,7 @@ async def kept(driver: Driver, text: str, name: str = "") -> None:
     raise AssertionError("it was never kept")
 
 
-async def open_saved(driver: Driver, words: str) -> None:
+async def open_saved_conversation(driver: Driver, words: str) -> None:
     """Find a conversation in the list and open it."""
     await driver.press("ctrl+s")
     await driver.until(lambda: isinstance(driver.app.screen, SavedScreen))
