@@ -138,6 +138,7 @@ class History:
                 return {
                     **document,
                     "client": record.client,
+                    "caller": record.caller,
                     **self._key(record.fingerprint),
                     **self._attempt(record),
                 }
@@ -162,6 +163,7 @@ class History:
             "first_byte_ms": record.first_byte_ms,
             "duration_ms": record.duration_ms,
             "input_tokens": record.input_tokens,
+            "cached_tokens": record.cached_tokens,
             "output_tokens": record.output_tokens,
         }
 

@@ -40,6 +40,7 @@ Document = Mapping[str, object]
 class StreamRecord:
     """One record of a stream: a piece of the answer, its end, or an error. Counts are tokens.
 
+    `cached_tokens` are those of `input_tokens` that were read from the cloud's cache.
     `start` is where the record begins in the chunk that completed it; below 0 in an earlier one.
     """
 
@@ -48,6 +49,7 @@ class StreamRecord:
     done_reason: str = ""
     error: str | None = None
     input_tokens: int | None = None
+    cached_tokens: int | None = None
     output_tokens: int | None = None
     start: int = field(default=0, compare=False)
 
@@ -81,6 +83,7 @@ def read_native(document: Document) -> StreamRecord:
         done=document.get("done") is True,
         done_reason=_text(document.get("done_reason")),
         input_tokens=_count(document.get("prompt_eval_count")),
+        cached_tokens=_count(document.get("prompt_eval_cached_count")),
         output_tokens=_count(document.get("eval_count")),
     )
 
@@ -103,6 +106,7 @@ def read_completions(document: Document) -> StreamRecord:
         delta=Delta(content, thinking, tuple(calls)),
         done_reason=reason,
         input_tokens=_count(usage.get("prompt_tokens")),
+        cached_tokens=_count(_object(usage.get("prompt_tokens_details")).get("cached_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
     )
 
@@ -130,6 +134,7 @@ def read_responses(document: Document) -> StreamRecord:
         done=kind in RESPONSE_ENDS,
         done_reason=_text(response.get("status")) if kind in RESPONSE_ENDS else "",
         input_tokens=_count(usage.get("input_tokens")),
+        cached_tokens=_count(_object(usage.get("input_tokens_details")).get("cached_tokens")),
         output_tokens=_count(usage.get("output_tokens")),
     )
 
@@ -143,11 +148,16 @@ def read_messages(document: Document) -> StreamRecord:
     blocks = [_object(document.get(name)) for name in ("content_block", "delta")]
     blocks += _objects(document.get("content"))
     usage = _object(message.get("usage"))
+    fresh, cached = _count(usage.get("input_tokens")), _count(usage.get("cache_read_input_tokens"))
+    written = _count(usage.get("cache_creation_input_tokens")) or 0
     return StreamRecord(
         delta=_joined([_block(block) for block in blocks]),
         done=document.get("type") == "message_stop",
         done_reason=_text((_object(document.get("delta")) or message).get("stop_reason")),
-        input_tokens=_count(usage.get("input_tokens")),
+        # Unlike in the other interfaces, the cached part is not in this count (docs.anthropic.com,
+        # prompt caching).
+        input_tokens=None if fresh is None else fresh + (cached or 0) + written,
+        cached_tokens=cached,
         output_tokens=_count(usage.get("output_tokens")),
     )
 

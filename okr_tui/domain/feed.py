@@ -266,7 +266,8 @@ def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) ->
         yield "first byte", f"{record.first_byte_ms / 1000:.2f} s"
     yield "took", f"{record.duration_ms / 1000:.2f} s"
     if record.input_tokens is not None or record.output_tokens is not None:
-        yield "tokens", f"{record.input_tokens or 0} in, {record.output_tokens or 0} out"
+        cached = f" ({record.cached_tokens} cached)" if record.cached_tokens else ""
+        yield "tokens", f"{record.input_tokens or 0} in{cached}, {record.output_tokens or 0} out"
     yield "under way", f"{record.in_flight} on the account, this one included"
 
 

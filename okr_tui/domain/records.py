@@ -40,6 +40,8 @@ class Attempt:
     kind: Literal["attempt"] = "attempt"
     started: float
     client: Client
+    caller: str | None = None
+    """Who used the gateway, by the name of their token; None where it had none."""
     fingerprint: str
     model: str | None = None
     path: str
@@ -49,6 +51,9 @@ class Attempt:
     first_byte_ms: int | None = None
     duration_ms: int = 0
     input_tokens: int | None = None
+    """All tokens of the prompt, cached ones included."""
+    cached_tokens: int | None = None
+    """Those that the cloud had in its cache; None where it does not report them."""
     output_tokens: int | None = None
     in_flight: int = 1
     """Requests this process had under way on the account, this one included."""

@@ -238,6 +238,7 @@ class Dispatcher:
             first_byte_ms=exchange.first_byte_ms,
             duration_ms=round(1000 * (now - exchange.started)),
             input_tokens=exchange.input_tokens,
+            cached_tokens=exchange.cached_tokens,
             output_tokens=exchange.output_tokens,
             in_flight=in_flight,
         )

@@ -64,6 +64,7 @@ class Exchange:
         self.headers = NO_HEADERS
         self.first_byte_ms: int | None = None
         self.input_tokens: int | None = None
+        self.cached_tokens: int | None = None
         self.output_tokens: int | None = None
         self._cloud = cloud
         self._call = call
@@ -164,6 +165,8 @@ class Exchange:
                     data = data[: record.start]
             self._done = self._done or record.done
             self.input_tokens = record.input_tokens or self.input_tokens
+            if record.cached_tokens is not None:
+                self.cached_tokens = record.cached_tokens
             self.output_tokens = record.output_tokens or self.output_tokens
         return Piece(data, records)
 

@@ -44,6 +44,7 @@ def test_every_kind_in_full(cli: CliHarness) -> None:
         "at": START,
         "kind": "attempt",
         "client": "cli",
+        "caller": None,
         **who,
         "model": MODEL,
         "path": "/api/chat",
@@ -53,6 +54,7 @@ def test_every_kind_in_full(cli: CliHarness) -> None:
         "first_byte_ms": COUNT,
         "duration_ms": COUNT,
         "input_tokens": COUNT,
+        "cached_tokens": None,
         "output_tokens": 22,
     }
     second = {"key": 2, "fingerprint": fingerprint(cli.keys[1][0])}

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.cloud import streams
-from okr_tui.cloud.dialects import StreamRecord
+from okr_tui.cloud.dialects import (
+    Reader,
+    StreamRecord,
+    read_completions,
+    read_messages,
+    read_native,
+    read_responses,
+)
 from okr_tui.cloud.streams import RecordReader
 
 PATH = "/v1/chat/completions"
@@ -79,3 +86,19 @@ def test_a_line_beyond_all_measure_moves_no_place(monkeypatch: pytest.MonkeyPatc
     ((record, start),) = read(pieces)
     assert record.error == "gone wrong"
     assert start == sum(map(len, pieces[:2])) + len(b"x\n\n")
+
+
+@pytest.mark.parametrize(
+    ("read_document", "ending"),
+    [
+        (read_native, {"done": True, "prompt_eval_count": 9}),
+        (read_completions, {"choices": [], "usage": {"prompt_tokens": 9}}),
+        (read_responses, {"type": "response.completed", "response": {"usage": {"input_tokens": 9}}}),
+        (read_messages, {"type": "message_start", "message": {"usage": {"input_tokens": 9}}}),
+    ],
+)
+def test_cached_tokens_that_are_not_reported_are_unknown(
+    read_document: Reader, ending: dict[str, object]
+) -> None:
+    record = read_document(ending)
+    assert (record.input_tokens, record.cached_tokens) == (9, None)

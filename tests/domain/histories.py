@@ -69,6 +69,7 @@ def attempts(draw: st.DrawFn) -> Attempt:
         at=at,
         started=at - draw(GAPS),
         client=draw(CLIENTS),
+        caller=draw(st.none() | st.sampled_from(["laptop", "codex"])),
         fingerprint=draw(FINGERPRINTS),
         model=draw(st.none() | MODELS),
         path=draw(PATHS),
@@ -78,6 +79,7 @@ def attempts(draw: st.DrawFn) -> Attempt:
         first_byte_ms=draw(st.none() | st.integers(0, 9000)),
         duration_ms=draw(st.integers(0, 9000)),
         input_tokens=draw(st.none() | st.integers(0, 9000)),
+        cached_tokens=draw(st.none() | st.integers(0, 9000)),
         output_tokens=draw(st.none() | st.integers(0, 9000)),
         in_flight=draw(st.integers(1, 5)),
     )

@@ -65,3 +65,9 @@ def test_nothing_that_is_kept_or_shown_holds_a_key() -> None:
     for shown in (*map(repr, records), *map(encode, records), repr(state), repr(KEYS)):
         assert secret not in shown
     assert A in repr(state)
+
+
+def test_an_attempt_of_an_earlier_version_is_read() -> None:
+    text = encode(went_well())
+    assert "cached_tokens" not in text
+    assert decode(text) == went_well()

@@ -20,7 +20,10 @@ OPENINGS: dict[str, list[bytes]] = {
         {"type": "response.output_item.added", "item": {"type": "message", "content": []}},
     ),
     "/v1/messages": events(
-        {"type": "message_start", "message": {"content": [], "usage": {"input_tokens": 7}}},
+        {
+            "type": "message_start",
+            "message": {"content": [], "usage": {"input_tokens": 5, "cache_read_input_tokens": 2}},
+        },
         {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
     ),
 }
@@ -32,19 +35,21 @@ PIECES: dict[str, list[bytes]] = {
     "/v1/responses": events({"type": "response.output_text.delta", "delta": "Hel"}),
     "/v1/messages": events({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Hel"}}),
 }
+COMPLETION_USAGE = {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens": 3}
+RESPONSE_USAGE = {"input_tokens": 7, "input_tokens_details": {"cached_tokens": 2}, "output_tokens": 3}
 CLOSINGS: dict[str, list[bytes]] = {
-    "/api/chat": [b'{"message":{"content":""},"done":true,"prompt_eval_count":7,"eval_count":3}\n'],
-    "/api/generate": [b'{"response":"","done":true,"prompt_eval_count":7,"eval_count":3}\n'],
-    "/v1/chat/completions": events(
-        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}, done=True
-    ),
-    "/v1/completions": events(
-        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}, done=True
-    ),
+    "/api/chat": [
+        b'{"message":{"content":""},"done":true,"prompt_eval_count":7,"prompt_eval_cached_count":2,"eval_count":3}\n'
+    ],
+    "/api/generate": [
+        b'{"response":"","done":true,"prompt_eval_count":7,"prompt_eval_cached_count":2,"eval_count":3}\n'
+    ],
+    "/v1/chat/completions": events({"choices": [], "usage": COMPLETION_USAGE}, done=True),
+    "/v1/completions": events({"choices": [], "usage": COMPLETION_USAGE}, done=True),
     "/v1/responses": events(
         {
             "type": "response.completed",
-            "response": {"status": "completed", "usage": {"input_tokens": 7, "output_tokens": 3}},
+            "response": {"status": "completed", "usage": RESPONSE_USAGE},
         }
     ),
     "/v1/messages": events(

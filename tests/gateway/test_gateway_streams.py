@@ -76,7 +76,8 @@ async def test_end_and_counts_are_understood_in_every_dialect(harness: Harness, 
         response = await gateway.post(path)
         (attempt,) = await gateway.settled(1)
     assert response.content == joined(chunks)
-    assert (attempt.outcome, attempt.input_tokens, attempt.output_tokens) == ("ok", 7, 3)
+    counts = (attempt.input_tokens, attempt.cached_tokens, attempt.output_tokens)
+    assert (attempt.outcome, *counts) == ("ok", 7, 2, 3)
 
 
 @pytest.mark.parametrize("path", BODIES)
