@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from okr_tui.chat.conversation import Conversation, Draft, Found, Gauge, Turn
-from okr_tui.chat.messages import Finished, Routed
+from okr_tui.chat.messages import Finished, Routed, ToolResult
 from okr_tui.chat.options import ChatOptions
-from okr_tui.chat.tools import ToolResult
 from okr_tui.cloud.dialects import Delta, ToolCall
 
 
@@ -28,8 +27,8 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolAsked:
-    """The model asks for a tool that needs consent; nothing goes on until `decide` was called.
+class ConsentRequested:
+    """The model calls a tool that needs consent; nothing goes on until `decide` was called.
 
     `server` is the tool server it is of, None for a built-in tool.
     """
@@ -64,7 +63,7 @@ class Ended:
     gauge: Gauge
 
 
-RoundEvent = Routed | Delta | Finished | ToolAsked | ToolRan | Noted
+RoundEvent = Routed | Delta | Finished | ConsentRequested | ToolRan | Noted
 ConversationEvent = Began | RoundEvent | Ended
 
 
@@ -77,9 +76,9 @@ class ConversationService(Protocol):
     """The conversations. Every method raises an OkrError of one line when it cannot be done.
 
     Asking stores the question, or says what is wrong with it, and answers an iterator: Began, then Routed,
-    Deltas and Finished for each round, with ToolAsked, ToolRan and Noted between them, then Ended. Closing it
-    stops the answer; what came is kept, marked incomplete. After an error it is kept too, and a question
-    without any answer stays until the next one takes its place.
+    Deltas and Finished for each round, with ConsentRequested, ToolRan and Noted between them, then Ended.
+    Closing it stops the answer; what came is kept, marked incomplete. After an error it is kept too, and a
+    question without any answer stays until the next one takes its place.
     """
 
     @property

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool, ToolResult
+from okr_tui.chat.messages import ToolResult
+from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import printable

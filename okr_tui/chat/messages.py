@@ -12,6 +12,10 @@ TOOL_FAILED: Final = "Error: "
 """What tells the model that a tool failed: the API has no mark of its own for it."""
 
 
+RESULT_LONGEST: Final = 65536
+"""Characters of a tool's result that the model is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn. `images` are base64 texts; `incomplete` marks an answer that was cut off.
@@ -44,6 +48,23 @@ class Message:
         if self.tool_name:
             document["tool_name"] = self.tool_name
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call returns to the model. `failed` marks a failure, `cut` a result that was too long."""
+
+    text: str
+    failed: bool = False
+    cut: bool = False
+
+    @classmethod
+    def of(cls, text: str, *, failed: bool = False) -> "ToolResult":
+        """Return a result of at most RESULT_LONGEST characters, with a note when it was cut."""
+        if len(text) <= RESULT_LONGEST:
+            return cls(text or "(no text result)", failed)
+        note = f"\n[cut: {len(text)} characters, the first {RESULT_LONGEST} are shown]"
+        return cls(text[:RESULT_LONGEST] + note, failed, cut=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from okr_tui.chat.events import Noted, RoundEvent, ToolAsked, ToolRan
-from okr_tui.chat.messages import ChatEvent, Message
-from okr_tui.chat.tools import Tool, Toolbox, ToolResult, run
+from okr_tui.chat.events import ConsentRequested, Noted, RoundEvent, ToolRan
+from okr_tui.chat.messages import ChatEvent, Message, ToolResult
+from okr_tui.chat.tools import Tool, Toolbox, run
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.services.clock import Clock
 
@@ -62,7 +62,7 @@ async def rounds(
             allowed = tool is not None and (tool.confirm == "always" or tool.name in consent.allowed)
             if tool is not None and not allowed and consent.asks:
                 decision = asyncio.get_running_loop().create_future()
-                yield ToolAsked(call, tool.server, decision, consent.allowed)
+                yield ConsentRequested(call, tool.server, decision, consent.allowed)
                 allowed = await decision
             ran = await _run(tool, call, clock) if tool is not None and allowed else _not_run(tool, call)
             history.append(result_message(ran))

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from okr_tui.chat.messages import ToolResult
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.cloud.endpoints import WEB_FETCH, WEB_SEARCH
 from okr_tui.domain.errors import OkrError
 from okr_tui.settings.chat import BUILT_IN, ChatSettings, Confirm, ToolServer
 
-RESULT_LONGEST: Final = 65536
-"""Characters of a result that the model is given."""
 TOOL_SECONDS: Final = 120.0
 MOST_TOOLS: Final = 128
 
@@ -23,23 +22,6 @@ BUILT_IN_ONLY: Final = ChatSettings(tools=True)
 
 Post = Callable[[str, Mapping[str, object]], Awaitable[object]]
 """Asks an endpoint of the cloud; see chat.post."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What the model is told of a call. `failed` marks a failure, `cut` a result that was too long."""
-
-    text: str
-    failed: bool = False
-    cut: bool = False
-
-    @classmethod
-    def of(cls, text: str, *, failed: bool = False) -> "ToolResult":
-        """A result of at most RESULT_LONGEST characters, which says when it was cut."""
-        if len(text) <= RESULT_LONGEST:
-            return cls(text or "(no text result)", failed)
-        note = f"\n[cut: {len(text)} characters, the first {RESULT_LONGEST} are shown]"
-        return cls(text[:RESULT_LONGEST] + note, failed, cut=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import pytest
 
 from okr_tui.chat import tools
 from okr_tui.chat.conversation import Conversation
-from okr_tui.chat.events import Ended, Noted, ToolAsked, ToolRan
+from okr_tui.chat.events import ConsentRequested, Ended, Noted, ToolRan
 from okr_tui.chat.mcp import McpServer
+from okr_tui.chat.messages import RESULT_LONGEST, ToolResult
 from okr_tui.chat.options import ChatOptions
 from okr_tui.chat.service import Conversations
-from okr_tui.chat.tools import RESULT_LONGEST, Tool, ToolResult, run
+from okr_tui.chat.tools import Tool, run
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
@@ -51,7 +52,7 @@ class Person:
     def __init__(self, *answers: bool, always: bool = False) -> None:
         self.answers = list(answers)
         self.always = always
-        self.asked: list[ToolAsked] = []
+        self.asked: list[ConsentRequested] = []
         self.ran: list[ToolRan] = []
         self.notes: list[str] = []
         self.conversation: Conversation | None = None
@@ -61,7 +62,7 @@ class Person:
         answering = await chat.ask(identifier or chat.new(MODEL, ON).id, text)
         async for event in answering:
             match event:
-                case ToolAsked():
+                case ConsentRequested():
                     self.asked.append(event)
                     event.decide(allow=self.answers.pop(0), always=self.always)
                 case ToolRan():
@@ -153,7 +154,7 @@ async def test_a_stopped_question_runs_no_tool(harness: Harness) -> None:
         identifier = chat.new(MODEL).id
         answering = await chat.ask(identifier, "search for London")
         async for event in answering:
-            if isinstance(event, ToolAsked):
+            if isinstance(event, ConsentRequested):
                 break
         await answering.aclose()
         assert await harness.sent("/api/web_search") == []

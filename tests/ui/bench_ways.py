@@ -13,7 +13,7 @@ from textual.widgets import Markdown, RichLog, Static
 
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
-from okr_tui.ui.chat.document import Document
+from okr_tui.ui.chat.markdown import Document
 from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import SHOWN, Transcript
 from okr_tui.ui.chat.turn_model import Exchange

@@ -45,7 +45,7 @@ def turns(driver: Driver) -> list[Turn]:
 def settled(driver: Driver) -> bool:
     """Whether no answer comes and at least one ended."""
     chat = pane(driver)
-    known = all(talk.conversation.turns for talk in chat.talks)
+    known = all(talk.conversation.turns for talk in chat.views.all)
     return not chat.running and bool(chat.query(".turn.-ended")) and known
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from okr_tui.ui.chat.conversations_screen import SavedList, SavedScreen
+from okr_tui.ui.chat.conversations_screen import ConversationList, ConversationsScreen
 from tests.ui.chat_driver import answer, pane
 from tests.ui.driver import Driver
 from tests.ui.scripted_pool import Step
@@ -30,9 +30,9 @@ async def wait_until_kept(driver: Driver, text: str, name: str = "") -> None:
 async def open_saved_conversation(driver: Driver, words: str) -> None:
     """Find a conversation in the list and open it."""
     await driver.press("ctrl+s")
-    await driver.until(lambda: isinstance(driver.app.screen, SavedScreen))
+    await driver.until(lambda: isinstance(driver.app.screen, ConversationsScreen))
     await driver.type(words)
-    rows = driver.app.screen.query_one(SavedList)
+    rows = driver.app.screen.query_one(ConversationList)
     await driver.until(lambda: len(rows.rows) == 1)
     before = pane(driver).conversation.id
     await driver.press("enter")

@@ -76,7 +76,7 @@ async def test_escape_stops_and_keeps_the_text(service: ScriptedService) -> None
         assert "esc stop" in driver.words("#footer")
         await driver.press("escape")
         await driver.until(lambda: settled(driver))
-        await driver.until(lambda: chat.talk.can_continue)
+        await driver.until(lambda: chat.view.can_continue)
         assert "half an answer" in driver.screen()
         assert driver.words(".foot") == "stopped"
         assert driver.words(".offers") == "^g continue · ^r again on another key"
@@ -86,7 +86,7 @@ async def test_escape_stops_and_keeps_the_text(service: ScriptedService) -> None
         assert driver.app.focused is chat.prompt
         service.answer = answer(" goes on")
         await driver.press("ctrl+g")
-        await driver.until(lambda: settled(driver) and not chat.talk.can_continue)
+        await driver.until(lambda: settled(driver) and not chat.view.can_continue)
         assert [turn.text for turn in turns(driver)] == ["half an answer goes on"]
         assert driver.words(".offers") == ""
         assert len((await stored(driver)).turns) == 2
@@ -113,7 +113,7 @@ async def test_a_failure_before_the_answer_returns_the_prompt(service: ScriptedS
         chat = pane(driver)
         assert driver.words(".foot") == "✖ every key is blocked [until 10:00]; wait or add one"
         assert chat.prompt.text == "hello there"
-        await driver.until(lambda: chat.talk.can_ask_again)
+        await driver.until(lambda: chat.view.can_ask_again)
         assert driver.words(".offers") == "enter sends it again · ^r again on another key"
 
 
@@ -124,7 +124,7 @@ async def test_a_failure_within_the_answer_keeps_what_came(service: ScriptedServ
         chat = pane(driver)
         assert driver.words(".foot") == "✖ cut off: the stream broke"
         assert chat.prompt.text == ""
-        await driver.until(lambda: chat.talk.can_continue)
+        await driver.until(lambda: chat.view.can_continue)
         assert "^g continue" in words(turns(driver)[0], ".offers")
         service.answer = answer("all of it")
         await driver.press("ctrl+r")

@@ -8,7 +8,7 @@ from okr_tui.chat.conversation import Conversation
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.domain.keys import Key
-from okr_tui.ui.chat.messages import Asked
+from okr_tui.ui.chat.messages import AnswerRequested
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, send, settled, turns, words
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_pool import Step
@@ -32,7 +32,7 @@ async def stored(driver: Driver) -> Conversation:
 async def cut_off(driver: Driver, text: str = "half an ") -> None:
     """Ask, until the answer was cut off."""
     await ask_and_wait(driver)
-    await driver.until(lambda: pane(driver).talk.can_continue)
+    await driver.until(lambda: pane(driver).view.can_continue)
     assert turns(driver)[-1].text == text
 
 
@@ -46,7 +46,8 @@ async def test_again_with_one_key_asks_that_key_alone(service: ScriptedService, 
         await driver.until(lambda: settled(driver) and turns(driver)[-1].text == "second")
         assert pane(driver).prompt.text == ""
         assert [turn.text for turn in turns(driver)] == ["second"]
-        assert [m.only for m in driver.messages if isinstance(m, Asked) and m.how == "again"][-1:] == [2]
+        requests = [message for message in driver.messages if isinstance(message, AnswerRequested)]
+        assert [request.only for request in requests if request.how == "again"][-1:] == [2]
         branch = await stored(driver)
         assert (branch.branched_from, len(branch.turns)) == (before, 2)
         assert driver.app.conversations is not None
@@ -118,13 +119,13 @@ async def test_an_answer_without_end_goes_on_until_it_has_one(
         assert "^g continue" in driver.words("#footer")
         await driver.press("ctrl+g")
         await driver.until(lambda: len(service.requests) == 2 and settled(driver))
-        await driver.until(lambda: pane(driver).talk.can_continue)
+        await driver.until(lambda: pane(driver).view.can_continue)
         assert [turn.text for turn in turns(driver)] == ["half an answer "]
         assert (await stored(driver)).turns[-1].message.incomplete
         await send(driver, "/continue")
         await driver.until(lambda: len(service.requests) == 3 and settled(driver))
         assert [turn.text for turn in turns(driver)] == ["half an answer at last"]
-        assert not pane(driver).talk.can_continue
+        assert not pane(driver).view.can_continue
         assert words(turns(driver)[0], ".offers") == ""
         whole = await stored(driver)
         assert whole.id == name
@@ -178,7 +179,7 @@ async def test_one_that_goes_on_and_is_stopped_keeps_both_parts(service: Scripte
         await driver.press("ctrl+g")
         await driver.until(lambda: turns(driver)[0].text == "half an answer")
         await driver.press("escape")
-        await driver.until(lambda: settled(driver) and pane(driver).talk.can_continue)
+        await driver.until(lambda: settled(driver) and pane(driver).view.can_continue)
         assert (await stored(driver)).turns[-1].message.content == "half an answer"
         assert pane(driver).prompt.text == ""
         await driver.press("ctrl+g")

@@ -49,7 +49,7 @@ async def test_another_title_stays(service: ScriptedService) -> None:
 async def test_what_comes_late_is_not_for_the_conversation_behind_it(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await coming(driver, service)
-        side, before = pane(driver).talk.number, pane(driver).conversation
+        side, before = pane(driver).view.number, pane(driver).conversation
         await driver.press("ctrl+n")
         await driver.until(lambda: not turns(driver))
         for event in (Began(before, before.turns[0]), Ended(before, Gauge(0, None))):

@@ -14,7 +14,7 @@ async def compare(driver: Driver, argument: str = "kimi-k2.6") -> None:
     """Ask the first model and another one."""
     await driver.press("tab", "tab", "enter")
     await send(driver, f"/compare {argument}")
-    await driver.until(lambda: pane(driver).rivals)
+    await driver.until(lambda: pane(driver).views.rivals)
 
 
 async def both(driver: Driver) -> None:
@@ -33,9 +33,9 @@ async def test_both_are_asked_and_one_is_kept(service: ScriptedService) -> None:
         assert [asked.model for asked in service.requests] == ["gpt-oss:20b", "kimi-k2.6"]
         assert sorted(turn.text for turn in turns(driver)) == ["first", "second"]
         assert "F2 keep first" in driver.words("#footer")
-        before = pane(driver).talks[1].conversation.id
+        before = pane(driver).views.all[1].conversation.id
         await driver.press("f3")
-        await driver.until(lambda: len(pane(driver).talks) == 1)
+        await driver.until(lambda: len(pane(driver).views.all) == 1)
         await driver.until(lambda: len(turns(driver)) == 1)
         assert pane(driver).conversation.id == before
         assert pane(driver).model == "kimi-k2.6"
@@ -58,15 +58,15 @@ async def test_escape_stops_both_and_then_goes_back(service: ScriptedService) ->
         await ask_and_wait(driver, "one")
         origin = pane(driver).conversation.id
         await send(driver, "/compare kimi-k2.6")
-        await driver.until(lambda: pane(driver).rivals)
+        await driver.until(lambda: pane(driver).views.rivals)
         service.answer = (ROUTED, Delta("half"), asyncio.Event())
         await send(driver, "two")
         await driver.until(lambda: [turn.text for turn in turns(driver)].count("half") == 2)
         await driver.press("escape")
         await driver.until(lambda: not pane(driver).running)
-        assert len(pane(driver).talks) == 2
+        assert len(pane(driver).views.all) == 2
         await driver.press("escape")
-        await driver.until(lambda: len(pane(driver).talks) == 1 and len(turns(driver)) == 1)
+        await driver.until(lambda: len(pane(driver).views.all) == 1 and len(turns(driver)) == 1)
         assert pane(driver).conversation.id == origin
 
 
@@ -80,7 +80,7 @@ async def test_they_stand_side_by_side_where_there_is_room(
         await both(driver)
         if columns:
             await driver.press("tab", "m")
-        first, second = (talk.region for talk in pane(driver).talks)
+        first, second = (talk.region for talk in pane(driver).views.all)
         assert (first.y == second.y) is columns
 
 
@@ -90,7 +90,7 @@ async def test_an_unknown_model_is_a_line_and_the_text_stays(service: ScriptedSe
         await send(driver, "/compare nobody")
         await driver.toast("there is no model 'nobody' in the list", "error")
         assert pane(driver).prompt.text == "/compare nobody"
-        assert not pane(driver).rivals
+        assert not pane(driver).views.rivals
 
 
 async def test_the_question_for_both_is_asked_once(service: ScriptedService) -> None:
@@ -102,7 +102,7 @@ async def test_the_question_for_both_is_asked_once(service: ScriptedService) -> 
         pane(driver).prompt.action_send()
         await driver.until(lambda: len(turns(driver)) == 2 and settled(driver))
         await driver.pilot.pause(0.05)
-        assert len(pane(driver).talks) == 2
+        assert len(pane(driver).views.all) == 2
     assert len(service.requests) == 2
 
 
@@ -127,12 +127,12 @@ async def test_the_side_that_is_kept_shows_what_came_of_it(service: ScriptedServ
         await compare(driver)
         await send(driver, "why")
         await driver.until(lambda: [turn.text for turn in turns(driver)].count("half") == 2)
-        before = pane(driver).talks[1].conversation.id
+        before = pane(driver).views.all[1].conversation.id
         await driver.press("f3")
-        await driver.until(lambda: len(pane(driver).talks) == 1 and pane(driver).talk.can_continue)
+        await driver.until(lambda: len(pane(driver).views.all) == 1 and pane(driver).view.can_continue)
         assert pane(driver).conversation.id == before
         assert [turn.text for turn in turns(driver)] == ["half"]
         service.answer = answer(" and whole")
         await driver.press("ctrl+g")
-        await driver.until(lambda: settled(driver) and not pane(driver).talk.can_continue)
+        await driver.until(lambda: settled(driver) and not pane(driver).view.can_continue)
         assert [turn.text for turn in turns(driver)] == ["half and whole"]

@@ -115,12 +115,12 @@ async def test_a_picture_goes_along_once(service: ScriptedService, tmp_path: Pat
         await driver.until(lambda: "▣ sky.png" in driver.screen())
         assert pane(driver).prompt.text == ""
         await driver.press("backspace")
-        assert pane(driver).pictures == ()
+        assert pane(driver).composer.pictures == ()
         await send(driver, f"/image {picture}")
-        await driver.until(lambda: pane(driver).pictures)
+        await driver.until(lambda: pane(driver).composer.pictures)
         await send(driver, "what is this")
         await driver.until(lambda: turns(driver) and settled(driver))
-        assert pane(driver).pictures == ()
+        assert pane(driver).composer.pictures == ()
         assert "▣ 1 image" in driver.words(".question")
     assert service.requests[0].messages[0].images == (base64.b64encode(PNG).decode(),)
 
@@ -133,4 +133,4 @@ async def test_a_model_without_eyes_refuses_a_picture(service: ScriptedService, 
         pane(driver).prompt.post_message(events.Paste(str(picture)))
         await driver.toast("gpt-oss:20b takes no images: choose a model with vision", "error")
         assert pane(driver).prompt.text == str(picture)
-        assert pane(driver).pictures == ()
+        assert pane(driver).composer.pictures == ()

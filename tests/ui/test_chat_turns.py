@@ -4,7 +4,7 @@ from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.settings.chat import ChatSettings
 from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
-from okr_tui.ui.chat.tool_line import ToolLine
+from okr_tui.ui.chat.turn import ToolLine
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, settled, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
@@ -58,7 +58,7 @@ async def test_escape_leaves_an_edit_and_the_draft_comes_back(service: ScriptedS
         pane(driver).prompt.put("a draft")
         await driver.press("w", "escape")
         assert pane(driver).prompt.text == "a draft"
-        assert pane(driver).editing is None
+        assert pane(driver).composer.editing is None
 
 
 async def test_a_branch_goes_on_behind_the_selected_turn(service: ScriptedService) -> None:

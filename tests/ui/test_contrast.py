@@ -13,7 +13,7 @@ from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.chat.dialogs import ConfirmTool, ExportConversation, PickCode
 from okr_tui.ui.chat.prompt import Completion
-from okr_tui.ui.chat.tool_line import ToolLine
+from okr_tui.ui.chat.turn import ToolLine
 from okr_tui.ui.themes import DARK, LIGHT
 from okr_tui.ui.widgets.header import Header
 from okr_tui.ui.widgets.rows import RowList
@@ -163,10 +163,10 @@ async def test_two_answers_and_a_question_that_is_edited(theme: str) -> None:
         look()
         await driver.press("escape")
         await send(driver, "/compare kimi-k2.6")
-        await driver.until(lambda: pane(driver).rivals)
+        await driver.until(lambda: pane(driver).views.rivals)
         look()
         await send(driver, "b")
-        await driver.until(lambda: len(pane(driver).talks) == 2 and not pane(driver).running)
+        await driver.until(lambda: len(pane(driver).views.all) == 2 and not pane(driver).running)
         await driver.pilot.pause()
         look()
         await driver.press("ctrl+s", "y")

@@ -113,7 +113,7 @@ async def test_an_edit_of_what_is_gone_is_a_question(tmp_path: Path) -> None:
         await driver.app.conversations.keep_draft(tides, Draft("edited", 9, "held"))
         await open_saved_conversation(driver, "tides")
         assert pane(driver).prompt.text == "edited\nheld"
-        assert pane(driver).editing is None
+        assert pane(driver).composer.editing is None
 
 
 async def test_a_branch_takes_the_prompt_along(tmp_path: Path) -> None:
@@ -135,13 +135,13 @@ async def test_of_two_sides_the_kept_one_takes_the_prompt_along(tmp_path: Path) 
     async with run_app(service_in(tmp_path)) as driver:
         await driver.press("tab", "tab", "enter")
         await send(driver, "/compare kimi-k2.6")
-        await driver.until(lambda: pane(driver).rivals)
+        await driver.until(lambda: pane(driver).views.rivals)
         await send(driver, "why")
         await driver.until(lambda: len(turns(driver)) == 2 and settled(driver))
         await driver.type("and then")
         await wait_until_kept(driver, "and then")
         await driver.press("f3")
-        await driver.until(lambda: len(pane(driver).talks) == 1)
+        await driver.until(lambda: len(pane(driver).views.all) == 1)
         await wait_until_kept(driver, "and then", pane(driver).conversation.id)
         await wait_until_kept(driver, "")
         assert pane(driver).prompt.text == "and then"
@@ -153,7 +153,7 @@ async def test_one_that_is_opened_while_it_is_answered_shows_what_came(tmp_path:
         await driver.until(lambda: turns(driver) and turns(driver)[0].text == "half")
         shown = pane(driver).conversation.id
         driver.app.open_saved(shown)
-        await driver.until(lambda: not pane(driver).running and pane(driver).talk.can_continue)
+        await driver.until(lambda: not pane(driver).running and pane(driver).view.can_continue)
         assert [turn.text for turn in turns(driver)] == ["half"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from textual import events
 
 from okr_tui.chat.conversation import Draft
-from okr_tui.ui.chat.messages import Drafted
+from okr_tui.ui.chat.messages import DraftChanged
 from okr_tui.ui.controllers import drafts
 from tests.ui.chat_driver import ask, ask_and_wait, pane, settled, turns
 from tests.ui.draft_driver import service_in, wait_until_kept
@@ -54,10 +54,10 @@ async def test_nothing_is_written_without_a_change(tmp_path: Path) -> None:
         await driver.press("c", "a")
         await wait_until_kept(driver, "a")
         await driver.pilot.pause(0.1)
-        told = sum(isinstance(message, Drafted) for message in driver.messages)
+        told = sum(isinstance(message, DraftChanged) for message in driver.messages)
         await driver.press("left", "right", "tab", "c")
         await driver.pilot.pause(0.1)
-        assert sum(isinstance(message, Drafted) for message in driver.messages) == told
+        assert sum(isinstance(message, DraftChanged) for message in driver.messages) == told
         assert driver.app._keeping is None
 
 
@@ -93,11 +93,11 @@ async def test_pictures_come_back_with_their_draft(tmp_path: Path) -> None:
     async with run_app(service_in(tmp_path)) as driver:
         await driver.press("c")
         pane(driver).prompt.post_message(events.Paste(str(picture)))
-        await driver.until(lambda: pane(driver).pictures)
+        await driver.until(lambda: pane(driver).composer.pictures)
         await driver.type("what is this")
         await wait_until_kept(driver, "what is this")
     async with run_app(service_in(tmp_path)) as driver:
-        await driver.until(lambda: pane(driver).pictures)
+        await driver.until(lambda: pane(driver).composer.pictures)
         assert "▣ sky.png" in driver.screen()
     picture.unlink()
     async with run_app(service_in(tmp_path)) as driver:
@@ -125,7 +125,7 @@ async def test_what_is_typed_before_it_is_found_stands_behind_it(tmp_path: Path)
     async with run_app(service_in(tmp_path)) as driver:
         await driver.until(lambda: pane(driver).prompt.text == "a")
         await driver.press("c", "b")
-        pane(driver).bring_back(Draft("found"))
+        pane(driver).composer.restore_new(Draft("found"))
         assert pane(driver).prompt.text == "found\nab"
         await wait_until_kept(driver, "found\nab")
 

@@ -72,7 +72,7 @@ async def test_an_edit_begun_by_a_command_is_what_escape_leaves_first() -> None:
         await ask_and_wait(driver, "why")
         driver.app.dashboard.action_maximise()
         await driver.press(*"/edit", "enter")
-        await driver.until(lambda: driver.app.dashboard.chat.editing is not None)
+        await driver.until(lambda: driver.app.dashboard.chat.composer.editing is not None)
         for word in ("back", "restore"):
             await driver.pilot.pause()
             assert f"esc {word}" in driver.words("#footer")

@@ -117,13 +117,13 @@ async def test_a_picture_returns_with_its_question(
     async with run_app(service) as driver:
         await driver.press("tab", "tab", "down", "down", "enter")
         await send(driver, f"/image {picture}")
-        await driver.until(lambda: pane(driver).pictures)
+        await driver.until(lambda: pane(driver).composer.pictures)
         await ask_and_wait(driver, "what is this")
         assert pane(driver).prompt.text == "what is this"
         assert "▣ sky.png" in driver.screen()
         await driver.press(how)
         await driver.until(lambda: settled(driver) and turns(driver)[-1].text == "a sky")
-        assert (pane(driver).prompt.text, pane(driver).pictures) == ("", ())
+        assert (pane(driver).prompt.text, pane(driver).composer.pictures) == ("", ())
         await ask_and_wait(driver, "and now")
     assert [len(asked.messages[-1].images) for asked in service.requests] == [1, 1, 0]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textual.widgets import Input
 
-from okr_tui.ui.chat.conversations_screen import SavedList, SavedScreen
+from okr_tui.ui.chat.conversations_screen import ConversationList, ConversationsScreen
 from okr_tui.ui.chat.dialogs import ExportConversation, RenameConversation
 from tests.ui.chat_driver import answer, ask_and_wait, pane, send, turns
 from tests.ui.driver import Driver, run_app
@@ -23,17 +23,17 @@ async def two(driver: Driver) -> list[str]:
     return names
 
 
-async def opened(driver: Driver, count: int) -> SavedList:
+async def opened(driver: Driver, count: int) -> ConversationList:
     """The list, once it shows so many."""
     await driver.press("ctrl+s")
-    await driver.until(lambda: isinstance(driver.app.screen, SavedScreen))
+    await driver.until(lambda: isinstance(driver.app.screen, ConversationsScreen))
     await shown(driver, count)
-    return driver.app.screen.query_one(SavedList)
+    return driver.app.screen.query_one(ConversationList)
 
 
 async def shown(driver: Driver, count: int) -> None:
     """Wait until the list has so many."""
-    await driver.until(lambda: len(driver.app.screen.query_one(SavedList).rows) == count)
+    await driver.until(lambda: len(driver.app.screen.query_one(ConversationList).rows) == count)
 
 
 def service_of(text: str = "yes") -> ScriptedService:
@@ -77,7 +77,7 @@ async def test_a_title_is_changed() -> None:
         driver.app.screen.query_one(Input).value = "suns [b]"
         await driver.press("enter")
         await driver.toast("Renamed to suns [b]")
-        await driver.until(lambda: isinstance(driver.app.screen, SavedScreen))
+        await driver.until(lambda: isinstance(driver.app.screen, ConversationsScreen))
         await driver.until(lambda: "suns [b]" in driver.screen())
         assert pane(driver).conversation.title == "suns [b]"
 

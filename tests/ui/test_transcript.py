@@ -7,11 +7,11 @@ import sys
 import pytest
 from textual.screen import Screen
 
-from okr_tui.chat.messages import Finished
-from okr_tui.cloud.dialects import Delta
-from okr_tui.ui.chat.tool_line import ToolLine
+from okr_tui.chat.events import ToolRan
+from okr_tui.chat.messages import Finished, ToolResult
+from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.ui.chat.transcript import LoadEarlier, Notice
-from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn import ToolLine, Turn
 from tests.ui.transcript_driver import FENCE, run_transcript
 
 
@@ -38,7 +38,8 @@ async def test_removal_in_the_midst_is_harmless() -> None:
 
 async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded() -> None:
     async with run_transcript() as talk:
-        await talk.transcript.say("/other [N]  Ask it " + "again " * 30 + "\nno columns " + "word " * 30)
+        text = "/other [N]  Ask it " + "again " * 30 + "\nno columns " + "word " * 30
+        await talk.transcript.show_notice(text)
         await talk.pilot.pause()
         aside = talk.transcript.query_one(Notice)
         lines = aside.render().plain.splitlines()
@@ -130,8 +131,9 @@ async def test_text_from_outside_is_data() -> None:
         turn = await talk.ask("[b]what[/c] \x1b[31m")
         turn.show_event(Delta(thinking="[/x]\x07"), 1.0)
         turn.show_event(Delta("[b]a[/c] \x1b[2J\u202eesrever <b>\n\n```[/x]\n[/y]\x9b\n```\n"), 1.0)
-        tool = turn.ask_tool("na[/me]", '{"q": "[/z]"}')
-        turn.tool_ended(tool, "failed", "[/r]\x1b", summary="[/s]")
+        call = ToolCall("na[/me]", {"q": "[/z]"})
+        turn.show_event(Delta(tool_calls=(call,)), 1.0)
+        turn.show_event(ToolRan(call, ToolResult("[/r]\x1b", failed=True)), 1.0)
         turn.fail("[/why]\x1b")
         turn.unfolded = True
         turn.query_one(ToolLine).unfolded = True
@@ -158,15 +160,16 @@ async def test_a_tool_stands_between_the_texts_and_unfolds() -> None:
     async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("let me look"), 1.0)
-        tool = turn.ask_tool("web_search", '"tides"')
+        call = ToolCall("web_search", {"query": "tides"})
+        turn.show_event(Delta(tool_calls=(call,)), 1.0)
         await talk.pilot.pause()
         line = turn.query_one(ToolLine)
         assert str(line.query_one(".call").render()) == '⚙ web_search "tides" …'
-        turn.tool_ended(tool, "done", "first result", summary="5 results", seconds=1.2)
+        turn.show_event(ToolRan(call, ToolResult('{"results": ["first result"]}'), 1.2), 1.5)
         turn.show_event(Delta("found it"), 2.0)
         turn.finish()
         await talk.drawn(turn)
-        assert str(line.query_one(".call").render()) == '▸ ⚙ web_search "tides" … 1.2 s, 5 results'
+        assert str(line.query_one(".call").render()) == '▸ ⚙ web_search "tides" … 1.2 s, 1 result'
         assert talk.lines(turn) == ["let me look", "found it"]
         line.focus()
         await talk.pilot.press("enter")

@@ -150,7 +150,7 @@ async def test_the_chat() -> None:
         await pane(driver).compare((("gpt-oss:20b", None), ("kimi-k2.6", None)))
         assert driver.words("#chat-note").endswith(f"goes to both · {back} leaves")
         await driver.press("c", "enter")
-        await driver.until(lambda: len(pane(driver).talks) == 2)
+        await driver.until(lambda: len(pane(driver).views.all) == 2)
         keep = f"{key_of('keep-first')} or {key_of('keep-second')}"
         await driver.until(lambda: f"{keep} goes on with one · {back} neither" in driver.words("#chat-note"))
 

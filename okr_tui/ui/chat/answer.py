@@ -17,7 +17,8 @@ from textual.style import Style
 from textual.timer import Timer
 from textual.widget import Widget
 
-from okr_tui.ui.chat.document import Document, Row, copied
+from okr_tui.ui.chat.layout import LINK, Row, copied
+from okr_tui.ui.chat.markdown import Document
 
 FLUSH: Final = 1 / 15
 """Seconds in which what arrives is gathered before it is drawn."""
@@ -59,11 +60,11 @@ class Answer(Widget):
             self._wait()
 
     def grow(self) -> None:
-        """The document has more text; it is drawn with the next flush."""
+        """Draw what was added to the document, with the next flush."""
         self._wait()
 
     def close(self) -> None:
-        """No more text comes: what was open is finished as it is."""
+        """Finish what is open as it is: no more text comes."""
         self.document.whole = True
         self._wait()
 
@@ -85,7 +86,7 @@ class Answer(Widget):
             self._wait()
 
     def _lay_out(self, width: int) -> None:
-        """Rows for this width: only of parts that have none, and of the open block."""
+        """Make rows for this width: only of parts that have none, and of the open block."""
         if width != self._width:
             self._width, self._laid, self._steady, self._rows = width, 0, 0, []
             self._strips.clear()
@@ -101,17 +102,17 @@ class Answer(Widget):
             del self._strips[y]
 
     def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002
-        """All there is."""
+        """Return all the width there is."""
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """One line per row."""
+        """Return the number of rows."""
         if width and width != self._width:
             self._lay_out(width)
         return len(self._rows)
 
     def render_line(self, y: int) -> Strip:
-        """One row, remembered until it changes."""
+        """Return one row, remembered until it changes."""
         if y >= len(self._rows):
             return Strip.blank(self.size.width, self.visual_style.rich_style)
         if (strip := self._strips.get(y)) is None:
@@ -136,7 +137,7 @@ class Answer(Widget):
         return strip.adjust_cell_length(self.size.width, rest).apply_offsets(0, y)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected text, wrapped lines whole again."""
+        """Return the selected text, wrapped lines whole again."""
         rows, texts = [], []
         for y, row in enumerate(self._rows):
             if (span := selection.get_span(y)) is not None:
@@ -151,14 +152,12 @@ class Answer(Widget):
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Another theme, other colours."""
+        """Draw in the colours of another theme."""
         self._strips.clear()
         super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
-        """A link opens; only addresses of the web are links."""
-        from okr_tui.ui.chat.markdown import LINK
-
+        """Open a link; only addresses of the web are links."""
         if address := event.style.meta.get(LINK):
             event.stop()
             self.app.open_url(address)

@@ -1,188 +1,204 @@
 """What goes into the next question: the prompt, a question that is edited, pictures."""
 
 from textual import on
-from textual.widgets import TextArea
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static, TextArea
 
 from okr_tui.chat.conversation import Conversation, Draft, joined
 from okr_tui.chat.images import pasted_image
-from okr_tui.chat.slash import as_typed, question_of
-from okr_tui.ui.chat.conversation_views import ConversationViews
-from okr_tui.ui.chat.messages import Drafted, How, PasteCut, PictureNamed, PicturesKept
-from okr_tui.ui.chat.prompt import Prompt
-from okr_tui.ui.chat.turn import Turn
-from okr_tui.ui.chat.words import Picture
+from okr_tui.chat.slash import as_typed
+from okr_tui.ui.chat.labels import Picture, pictures_line
+from okr_tui.ui.chat.messages import DraftChanged, PasteTruncated, PicturePasted, PicturesRestored
+from okr_tui.ui.chat.prompt import Completion, Prompt
+from okr_tui.ui.lines import Line, content
 
 
-class Composer(ConversationViews):
-    """Nothing that was typed is lost before it is stored: every change is told, for someone to keep it.
+class Composer(Vertical):
+    """Holds the next question until it is stored, and posts every change of it, so that nothing is lost.
 
     What stands in the prompt belongs to a conversation. It goes along into a branch, and stays behind when
-    another conversation is shown.
+    another conversation is shown. Drafts are posted to the application itself: a message of the pane through
+    its child would end at the pane.
     """
 
-    pictures: tuple[Picture, ...] = ()
-    editing: int | None = None
-    """The place of the question that is asked anew."""
-    sent: str = ""
-    """The question on its way into the store."""
-    commanded: str = ""
-    """The command that is being carried out."""
-    home: str = ""
-    """The conversation that the prompt belongs to; "" for the new one."""
-    unasked: Draft = Draft()
-    """The draft of the new conversation, while another one is shown."""
-    _draft: str = ""
-    _question: str = ""
-    _last_pictures: tuple[Picture, ...] = ()
-    _told: Draft = Draft()
+    def __init__(self) -> None:
+        super().__init__(id="composer")
+        self.prompt = Prompt()
+        self.pictures: tuple[Picture, ...] = ()
+        self.editing: int | None = None
+        """The place of the question that is edited."""
+        self.sent = ""
+        """The question on its way into the store."""
+        self.command = ""
+        """The command that is being carried out."""
+        self.conversation_id = ""
+        """The conversation that the prompt belongs to; "" for the new one."""
+        self.new_draft = Draft()
+        """The draft of the new conversation, while another one is shown."""
+        self._held = ""
+        """What stood in the prompt before a question was edited."""
+        self._edited = ""
+        """The question that is edited, as it was."""
+        self._sent_pictures: tuple[Picture, ...] = ()
+        self._posted = Draft()
 
-    @property
-    def prompt(self) -> Prompt:
-        """The prompt."""
-        return self.query_one(Prompt)
+    def compose(self) -> ComposeResult:
+        """Yield the note, the pictures, completions and the prompt."""
+        yield Static(id="chat-note")
+        yield Static(id="pictures")
+        yield Completion()
+        yield self.prompt
 
     @property
     def draft(self) -> Draft:
         """What was typed and neither sent nor taken from an earlier question as it was."""
         text = self.prompt.typed
-        if self.commanded and text.strip() == self.commanded:
+        if self.command and text.strip() == self.command:
             text = ""
         paths = tuple(str(picture.path) for picture in self.pictures)
         if self.editing is None:
             return Draft(text, pictures=paths)
-        if text == self._question:
-            return Draft(self._draft, pictures=paths)
-        return Draft(text, self.editing, self._draft, paths)
+        if text == self._edited:
+            return Draft(self._held, pictures=paths)
+        return Draft(text, self.editing, self._held, paths)
 
-    def untold(self) -> Drafted | None:
-        """The draft, unless that was told already."""
+    def draw(self, note: Line) -> None:
+        """Show a note above the prompt, and the pictures."""
+        self._show("#chat-note", note)
+        self._pictures_changed()
+
+    def _show(self, selector: str, line: Line) -> None:
+        widget = self.query_one(selector, Static)
+        widget.update(content(line))
+        widget.display = bool(line)
+
+    def _pictures_changed(self) -> None:
+        self._show("#pictures", pictures_line(self.pictures))
+        self.post_draft()
+
+    def unposted_draft(self) -> DraftChanged | None:
+        """Return the message about the draft, unless that was posted already."""
         draft = self.draft
-        if draft == self._told:
+        if draft == self._posted:
             return None
-        self._told = draft
-        return Drafted(self.home, draft)
+        self._posted = draft
+        return DraftChanged(self.conversation_id, draft)
 
     @on(TextArea.Changed, "#prompt")
-    def tell_draft(self) -> None:
+    def post_draft(self) -> None:
         """Have the draft kept, when it is another than before."""
-        if changed := self.untold():
-            self.post_message(changed)
+        if changed := self.unposted_draft():
+            self.app.post_message(changed)
 
-    def goes_on_as(self, identifier: str) -> None:
-        """The prompt goes along; of two side by side, it stays with the conversation before them."""
-        if self.rivals or identifier == self.home:
+    def follow(self, identifier: str) -> None:
+        """Let the prompt go along into a conversation: the one that is shown was stored, or branched."""
+        if identifier == self.conversation_id:
             return
-        if self._told:
-            self.post_message(Drafted(self.home, Draft()))
-        if not self.home:
-            self.unasked = Draft()
-        self.home, self._told = identifier, Draft()
-        self.tell_draft()
+        if self._posted:
+            self.app.post_message(DraftChanged(self.conversation_id, Draft()))
+        if not self.conversation_id:
+            self.new_draft = Draft()
+        self.conversation_id, self._posted = identifier, Draft()
+        self.post_draft()
 
-    def change_draft(self, conversation: Conversation, draft: Draft) -> None:
-        """What was typed stays with the conversation that is left; `draft` stands in the prompt."""
-        self.tell_draft()
-        if not self.home:
-            self.unasked = self.draft
-        self.home, self._told = conversation.id, draft
-        self.sent, self.pictures, self._last_pictures = "", (), ()
+    def change_conversation(self, conversation: Conversation, draft: Draft) -> None:
+        """Leave what was typed with the conversation before; fill in the draft of the next."""
+        self.post_draft()
+        if not self.conversation_id:
+            self.new_draft = self.draft
+        self.conversation_id, self._posted = conversation.id, draft
+        self.sent, self.pictures, self._sent_pictures = "", (), ()
         questions = {turn.place for turn in conversation.turns if turn.message.role == "user"}
         self.editing = draft.place if draft.place in questions else None
-        self._draft, self._question = draft.held if self.editing else "", ""
+        self._held, self._edited = draft.held if self.editing else "", ""
         self.prompt.begin(draft.text if self.editing else joined(draft.text, draft.held))
-        self._ask_for_pictures(draft)
+        self._restore_pictures(draft)
 
-    def bring_back(self, draft: Draft) -> None:
-        """The new conversation's draft was found at the start; what was typed meanwhile stands behind it."""
-        if self.home:
-            self.unasked = draft
+    def restore_new(self, draft: Draft) -> None:
+        """Fill in the new conversation's draft of an earlier run, above what was typed meanwhile."""
+        if self.conversation_id:
+            self.new_draft = draft
             return
-        self._told = draft
+        self._posted = draft
         self.prompt.begin(joined(draft.text, self.prompt.typed))
-        self._ask_for_pictures(draft)
+        self._restore_pictures(draft)
 
-    def _ask_for_pictures(self, draft: Draft) -> None:
+    def _restore_pictures(self, draft: Draft) -> None:
         if draft.pictures:
-            self.post_message(PicturesKept(self.home, draft.pictures))
+            self.app.post_message(PicturesRestored(self.conversation_id, draft.pictures))
 
-    def ask_all(self) -> None:
-        """Send what was typed to every side."""
-        text = question_of(self.sent)
-        images = tuple(picture.data for picture in self.pictures)
-        for talk in self.talks:
-            how: How = "edit" if self.editing else "ask"
-            self.ask(talk, how, text, images=images, place=self.editing or 0)
-
-    def accepted(self) -> None:
-        """The prompt lets go of what is stored; what was typed before an edit comes back."""
+    def question_stored(self) -> None:
+        """Let go of the question that was sent; what was typed before an edit comes back."""
         if not self.sent:
             return
         self.prompt.let_go(self.sent)
-        self._last_pictures = self.pictures
+        self._sent_pictures = self.pictures
         self.sent, self.pictures = "", ()
         if self.editing is not None:
             self.editing = None
-            self.prompt.begin(joined(self._draft, self.prompt.typed))
-            self._draft = ""
+            self.prompt.begin(joined(self._held, self.prompt.typed))
+            self._held = ""
 
     def give_back(self, question: str) -> None:
-        """The question returns to the prompt with its pictures, unless something new stands there."""
+        """Fill in an unanswered question with its pictures again, unless something new stands there."""
         if not self.prompt.text:
             self.prompt.put(as_typed(question))
-            self.pictures = self.pictures or self._last_pictures
+            self.pictures = self.pictures or self._sent_pictures
 
     def withdraw(self, question: str) -> None:
-        """A question that returned goes out another way."""
-        if self.prompt.text == as_typed(question) and not self.running:
+        """Empty the prompt if it holds a question that was given back and is asked in another way."""
+        if self.prompt.text == as_typed(question):
             self.prompt.put("")
-            if self.pictures == self._last_pictures:
+            if self.pictures == self._sent_pictures:
                 self.pictures = ()
 
-    def edit(self, turn: Turn) -> None:
-        """Fill the prompt with a question; sending it asks it in a branch."""
-        if self.rivals or turn.place is None:
-            return
-        self._draft = self.prompt.typed if self.editing is None else self._with_edit()
-        self.editing = turn.place
-        self.prompt.begin(as_typed(turn.exchange.question))
-        self._question = self.prompt.text
+    def edit(self, place: int, question: str) -> None:
+        """Fill in the question at a place; sending it asks it in a branch."""
+        self._held = self.prompt.typed if self.editing is None else self._with_edit()
+        self.editing = place
+        self.prompt.begin(as_typed(question))
+        self._edited = self.prompt.text
         self.prompt.focus()
-        self.settle()
 
     def leave_editing(self) -> None:
-        """Back to what stood in the prompt before."""
+        """Go back to what stood in the prompt before the edit."""
         if self.editing is not None:
             self.editing = None
-            self.prompt.begin(self._draft)
-            self._draft = ""
-            self.settle()
+            self.prompt.begin(self._held)
+            self._held = ""
 
     def end_editing(self) -> None:
-        """What was edited is a question like others from now on, above what stood in the prompt before."""
+        """Make a new question of what was edited, above what stood in the prompt before."""
         if self.editing is not None:
             self.editing = None
             self.prompt.begin(self._with_edit())
-            self._draft = ""
+            self._held = ""
 
     def _with_edit(self) -> str:
         typed = self.prompt.typed
-        return self._draft if typed == self._question else joined(typed, self._draft)
+        return self._held if typed == self._edited else joined(typed, self._held)
 
     def attach(self, picture: Picture) -> None:
-        """Send this along with the next question."""
+        """Send a picture along with the next question."""
         self.pictures = (*self.pictures, picture)
-        self.draw()
+        self._pictures_changed()
 
     @on(Prompt.Emptied)
     def _drop_picture(self, event: Prompt.Emptied) -> None:
         event.stop()
         self.pictures = self.pictures[:-1]
-        self.draw()
+        self._pictures_changed()
+
+    @on(Prompt.Completing)
+    def _show_completions(self, event: Prompt.Completing) -> None:
+        event.stop()
+        self.query_one(Completion).show(event.candidates, event.marked)
 
     @on(Prompt.Pasted)
     def _pasted(self, event: Prompt.Pasted) -> None:
         event.stop()
         if path := pasted_image(event.text):
-            self.post_message(PictureNamed(path, event.text))
+            self.post_message(PicturePasted(path, event.text))
         else:
-            self.post_message(PasteCut(event.dropped))
+            self.post_message(PasteTruncated(event.dropped))

@@ -1,216 +1,218 @@
-"""The conversations of the chat, one or two side by side, and their answers as they come."""
+"""The conversations on the screen, one or two side by side: their turns, and the answers as they come."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import Final
 
+from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.reactive import var
+from textual.widgets import Static
 
 from okr_tui.chat.conversation import Conversation
-from okr_tui.ui.chat.conversation_view import ConversationView
-from okr_tui.ui.chat.messages import Asked, ChatChanged, Configured, How, StopAsked
+from okr_tui.chat.events import RoundEvent
+from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.chat.transcript import Transcript
-
-if TYPE_CHECKING:
-    from okr_tui.chat.events import ConversationEvent
+from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn_model import exchanges_of, reopened
+from okr_tui.ui.lines import NOTICE, QUIET, Line, content, one_line
 
 Rival = tuple[str, int | None]
 """A model, and the place of the one key it is asked with; None for the pool's choice."""
 
+numbers: Final = count(1)
 
-class ConversationViews(Vertical):
-    """Holds them and has them answered; the pane around it has the prompt."""
+
+class ConversationView(Vertical):
+    """Draws its conversation. `only` is the place of the one key it uses, None for the pool's choice.
+
+    `number` names what is shown: parts of an answer that still come for an earlier number are dropped.
+    """
 
     unfolded: var[bool] = var(False)
 
-    rivals: tuple[Rival, ...] = ()
-    """What is asked side by side, from the next question on; () for one conversation."""
-    _before: Conversation | None = None
+    def __init__(self, conversation: Conversation, *, only: int | None = None) -> None:
+        super().__init__(classes="conversation")
+        self.number = next(numbers)
+        self.conversation = conversation
+        self.transcript = Transcript()
+        self.only = only
+        self.running: Turn | None = None
+        self.pending = False
+        self.via: int | None = None
+
+    def compose(self) -> ComposeResult:
+        """Yield a heading, shown where there are two, and the turns."""
+        yield Static(classes="side")
+        yield self.transcript.data_bind(ConversationView.unfolded)
 
     @property
-    def talks(self) -> list[ConversationView]:
+    def busy(self) -> bool:
+        """Whether an answer comes or is about to."""
+        return self.pending or self.running is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to read."""
+        return not self.transcript.children
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the last answer has a word and was cut off."""
+        return not self.busy and (self.conversation.incomplete is not None or self.conversation.unfinished)
+
+    @property
+    def can_ask_again(self) -> bool:
+        """Whether the last question still waits for a whole answer."""
+        return self.can_continue or (not self.busy and self.conversation.unanswered)
+
+    def show_heading(self, *, shown: bool) -> None:
+        """Show the model above the turns, and the key where only one is used; or hide that line."""
+        model = one_line(safe(self.conversation.model or ""))
+        words: Line = ((f" {model}", f"bold {NOTICE}"), (f" · #{self.only}" if self.only else "", QUIET))
+        side = self.query_one(".side", Static)
+        side.update(content(words if shown else ()))
+        side.display = shown
+
+    async def show(self, conversation: Conversation) -> None:
+        """Show another conversation, under another number."""
+        self.number = next(numbers)
+        self.conversation, self.running, self.via, self.pending = conversation, None, None, False
+        await self.transcript.show(exchanges_of(conversation))
+
+    async def begin(self, conversation: Conversation) -> None:
+        """Begin to answer the end of this conversation; a branch is shown as a whole."""
+        exchange = reopened(conversation)
+        if self.conversation.id in ("", conversation.id):
+            await self.transcript.cut(exchange.place or 1)
+        else:
+            await self.transcript.show(exchanges_of(conversation)[:-1])
+        self.conversation, self.pending = conversation, False
+        self.running = await self.transcript.begin(exchange)
+
+    def show_event(self, event: RoundEvent, at: float) -> bool:
+        """Draw a part of the running answer; return whether it now comes by another key."""
+        if self.running is None:
+            return False
+        self.running.show_event(event, at)
+        before, self.via = self.via, self.running.exchange.index or self.via
+        return self.via != before
+
+    def finish(self, conversation: Conversation) -> None:
+        """Mark the answer as whole; model, options and title may have been changed while it came."""
+        self.conversation = replace(self.conversation, turns=conversation.turns, updated=conversation.updated)
+        if self.running:
+            self.running.finish()
+        self.running = None
+
+    def stop(self) -> str:
+        """Mark the answer as stopped, and keep what came; return the question if that is nothing."""
+        question = self._question_without_answer()
+        if self.running:
+            self.running.stop()
+        self.running = None
+        return question
+
+    def fail(self, reason: str) -> str:
+        """Mark the answer as broken, and keep what came; return the question if that is nothing."""
+        question = self._question_without_answer()
+        if self.running:
+            self.running.fail(reason)
+        self.running = None
+        return question
+
+    def _question_without_answer(self) -> str:
+        turn = self.running
+        return turn.exchange.question if turn and not turn.exchange.steps else ""
+
+    def offer(self, words: str) -> None:
+        """Show under the last turn, and under no other, what can be done about it."""
+        for turn in self.query(Turn):
+            turn.offer(words if turn is self.transcript.last else "")
+
+
+class ConversationViews(Container):
+    """One conversation, or two that are compared. The pane around them has the prompt."""
+
+    unfolded: var[bool] = var(False)
+
+    def __init__(self) -> None:
+        super().__init__(id="conversations")
+        self.rivals: tuple[Rival, ...] = ()
+        """What is asked side by side, from the next question on; () for one conversation."""
+        self._before: Conversation | None = None
+
+    def compose(self) -> ComposeResult:
+        """Yield the new conversation."""
+        yield ConversationView(Conversation(""))
+
+    @property
+    def all(self) -> list[ConversationView]:
         """The conversations that are shown, one or two."""
-        return list(self.query(ConversationView))
+        return [child for child in self.children if isinstance(child, ConversationView)]
 
     @property
-    def talk(self) -> ConversationView:
-        """The conversation that is meant: the focused one, else the first that can go on, else the first."""
-        talks = self.talks
+    def current(self) -> ConversationView:
+        """The focused conversation, else the first that can go on, else the first."""
+        views = self.all
         focused = self.screen.focused
-        mine = [talk for talk in talks if focused is not None and talk in focused.ancestors]
-        return (mine + [talk for talk in talks if talk.can_ask_again] + talks)[0]
-
-    @property
-    def transcript(self) -> Transcript:
-        """The turns of that conversation."""
-        return self.talk.transcript
-
-    @property
-    def conversation(self) -> Conversation:
-        """That conversation as it stands."""
-        return self.talk.conversation
-
-    @property
-    def model(self) -> str | None:
-        """The model that is asked next."""
-        return self.conversation.model
+        mine = [view for view in views if focused is not None and view in focused.ancestors]
+        return (mine + [view for view in views if view.can_ask_again] + views)[0]
 
     @property
     def running(self) -> bool:
         """Whether an answer comes or is about to."""
-        return any(talk.busy for talk in self.talks)
+        return any(view.busy for view in self.all)
 
     def of(self, side: int) -> ConversationView | None:
-        """The conversation of that number, unless it is gone."""
-        return next((talk for talk in self.talks if talk.number == side), None)
+        """Return the view of that number, unless it is gone."""
+        return next((view for view in self.all if view.number == side), None)
 
-    def draw(self) -> None:
-        """Say anew what the state is."""
-
-    def accepted(self) -> None:
-        """A question is stored."""
-
-    def give_back(self, question: str) -> None:
-        """A question got no word of an answer."""
-
-    def goes_on_as(self, identifier: str) -> None:
-        """What is shown is stored from now on, or goes on in a branch, under that identifier."""
-
-    def settle(self) -> None:
-        """Other keys apply: nothing comes any more on some side, or an edit began or ended."""
-        self.draw()
-        self.post_message(ChatChanged())
-
-    def configure(self, conversation: Conversation) -> None:
-        """The same conversation with another model, other options or another title."""
-        self.talk.conversation = conversation
-        self.post_message(Configured(conversation))
-        self.draw()
-
-    def ask(
-        self,
-        talk: ConversationView,
-        how: How,
-        text: str = "",
-        images: tuple[str, ...] = (),
-        place: int = 0,
-        only: int | None = None,
-    ) -> None:
-        """Have a conversation answered, unless an answer is still coming; see Asked."""
-        if talk.busy:
-            return
-        talk.pending = True
-        conversation, key = talk.conversation, only or talk.only
-        self.post_message(Asked(talk.number, conversation, how, text, images, place, key))
-        self.post_message(ChatChanged())
-
-    async def show_event(self, side: int, event: "ConversationEvent", at: float) -> None:
-        """Draw a part of an answer. Its beginning says that the question is stored."""
-        from okr_tui.chat.events import Began, Ended
-
-        talk = self.of(side)
-        if talk is None:
-            return
-        if isinstance(event, Began):
-            await talk.began(event.conversation)
-            if event.turn is not None:
-                self.accepted()
-            self.goes_on_as(event.conversation.id)
-            self.draw()
-        elif isinstance(event, Ended):
-            # Model, options and title may have been changed meanwhile.
-            ended = event.conversation
-            talk.conversation = replace(talk.conversation, turns=ended.turns, updated=ended.updated)
-            talk.finish()
-        else:
-            via = talk.via
-            talk.show_event(event, at)
-            if talk.via != via:
-                self.draw()
-
-    def stop(self) -> None:
-        """End what is coming, at once on the screen; what came is kept."""
-        if not self.running:
-            return
-        self.post_message(StopAsked())
-        for talk in self.talks:
-            if talk.running:
-                self._returned(talk)
-                talk.stop()
+    def stop(self) -> list[str]:
+        """End what is coming, and keep what came; return the questions that got no word of an answer."""
+        returned = []
+        for view in self.all:
+            if view.running:
+                returned.append(view.stop())
                 # Until the service has let go of it, it takes no other question.
-                talk.pending = True
+                view.pending = True
+        return [question for question in returned if question]
 
-    def fail(self, side: int, reason: str) -> bool:
-        """The answer broke; False when there is no turn to say it in, so the question was refused."""
-        talk = self.of(side)
-        if talk is None or talk.running is None:
-            return False
-        self._returned(talk)
-        talk.fail(reason)
-        return True
-
-    def _returned(self, talk: ConversationView) -> None:
-        turn = talk.running
-        if turn and not turn.exchange.steps:
-            self.give_back(turn.exchange.question)
-
-    def ended(self, side: int) -> None:
-        """No more comes on that side, however it ended."""
-        if talk := self.of(side):
-            talk.pending = False
-            self._returned(talk)
-            talk.stop()
-            self.settle()
-
-    def updated(self, side: int, conversation: Conversation) -> None:
-        """What is stored after an answer was cut off."""
-        talk = self.of(side)
-        if talk is not None and talk.conversation.id == conversation.id and not talk.busy:
-            talk.conversation = conversation
-            self.settle()
-
-    async def show_sides(self, conversations: tuple[Conversation, ...]) -> None:
-        """Two conversations side by side from now on, each with its rival's key."""
+    async def compare(self, conversations: tuple[Conversation, ...]) -> None:
+        """Show conversations side by side from now on, each with its rival's key."""
         first, *others = conversations
-        self._before = self.talk.conversation
-        await self.talks[0].show(first)
+        self._before = self.current.conversation
+        await self.all[0].show(first)
         for conversation in others:
-            talk = ConversationView(conversation)
-            talk.unfolded = self.unfolded
-            await self.query_one("#talks", Container).mount(talk)
-            await talk.show(conversation)
-        for talk, (_, only) in zip(self.talks, self.rivals, strict=False):
-            talk.only = only
-        self.draw()
+            view = ConversationView(conversation)
+            view.unfolded = self.unfolded
+            await self.mount(view)
+            await view.show(conversation)
+        for view, (_, only) in zip(self.all, self.rivals, strict=False):
+            view.only = only
 
-    async def leave_sides(self, keep: ConversationView | None = None) -> None:
+    async def leave_comparison(self, keep: ConversationView | None = None) -> None:
         """Go on with one side alone; None goes back to the conversation before the two."""
-        if not self.rivals:
-            return
-        self.stop()
         self.rivals = ()
-        first, *others = self.talks
+        first, *others = self.all
         kept = keep.conversation if keep is not None else self._before
-        for talk in others:
-            await talk.remove()
+        for view in others:
+            await view.remove()
         first.only, self._before = None, None
-        if keep is not None:
-            self.goes_on_as(keep.conversation.id)
         if kept is not None and others:
             await first.show(kept)
-        self.settle()
 
     def next_side(self, direction: int) -> bool:
-        """Focus the other of two conversations, where it comes next."""
-        talks = self.talks
-        focused = [place for place, talk in enumerate(talks) if talk.transcript is self.screen.focused]
+        """Focus the other of two conversations, where it comes next; return whether it did."""
+        views = self.all
+        focused = [place for place, view in enumerate(views) if view.transcript is self.screen.focused]
         following = focused[0] + direction if focused else -1
-        if not 0 <= following < len(talks):
+        if not 0 <= following < len(views):
             return False
-        talks[following].transcript.focus()
+        views[following].transcript.focus()
         return True
 
     def watch_unfolded(self) -> None:
         """Show or fold the thoughts on every side."""
-        for talk in self.talks:
-            talk.unfolded = self.unfolded
+        for view in self.all:
+            view.unfolded = self.unfolded

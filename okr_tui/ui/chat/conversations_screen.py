@@ -17,7 +17,7 @@ from okr_tui.domain.words import span
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.base_app import LeaveByKey
 from okr_tui.ui.chat.dialogs import RenameConversation
-from okr_tui.ui.chat.document import safe
+from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.lines import QUIET, Line, fit, one_line
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.rows import RowList
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EXCERPT = 200
 
 
-class SavedList(RowList[Found]):
+class ConversationList(RowList[Found]):
     """A line for each conversation, and one for what was found in it."""
 
     now = 0.0
@@ -62,14 +62,14 @@ class SearchInput(Input):
         self.cursor_blink = False
 
     @property
-    def rows(self) -> SavedList:
+    def rows(self) -> ConversationList:
         """The list."""
-        return self.screen.query_one(SavedList)
+        return self.screen.query_one(ConversationList)
 
     @property
-    def saved(self) -> "SavedScreen":
+    def saved(self) -> "ConversationsScreen":
         """The screen around it."""
-        return cast(SavedScreen, self.screen)
+        return cast(ConversationsScreen, self.screen)
 
     def on_key(self, event: events.Key) -> None:
         """Up and down move in the list."""
@@ -118,7 +118,7 @@ class SearchInput(Input):
             self.screen.dismiss()
 
 
-class SavedScreen(LeaveByKey, ModalScreen[None]):
+class ConversationsScreen(LeaveByKey, ModalScreen[None]):
     """The list under its search field."""
 
     def __init__(self, words: str = "") -> None:
@@ -130,12 +130,12 @@ class SavedScreen(LeaveByKey, ModalScreen[None]):
         with Vertical(classes="box", id="saved-box"):
             yield Static(Content("Conversations"), classes="box-heading")
             yield SearchInput(self.words)
-            yield SavedList(id="saved")
+            yield ConversationList(id="saved")
             yield FootLine("saved")
 
     def on_mount(self) -> None:
         """Show what is there."""
-        self.query_one(SavedList).can_focus = False
+        self.query_one(ConversationList).can_focus = False
         self.query_one(SearchInput).focus()
         self.read()
 
@@ -154,7 +154,7 @@ class SavedScreen(LeaveByKey, ModalScreen[None]):
         self.run_worker(self._read(), group="search", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
-        rows, words = self.query_one(SavedList), self.query_one(SearchInput).value
+        rows, words = self.query_one(ConversationList), self.query_one(SearchInput).value
         try:
             saved = self.commands.saved
             found = await (saved.search(words) if words.strip() else saved.recent())
@@ -180,7 +180,7 @@ class SavedScreen(LeaveByKey, ModalScreen[None]):
 
     def rename(self) -> None:
         """Ask for a title."""
-        if row := self.query_one(SavedList).selected:
+        if row := self.query_one(ConversationList).selected:
             name, title = row.conversation.id, row.conversation.title
             send = self.commands.rename_saved
             self.app.push_screen(RenameConversation(title, lambda text: send(name, text)))
@@ -188,6 +188,6 @@ class SavedScreen(LeaveByKey, ModalScreen[None]):
     @on(RowList.Chosen)
     def open_selected(self) -> None:
         """Go on with the selected conversation."""
-        if row := self.query_one(SavedList).selected:
+        if row := self.query_one(ConversationList).selected:
             self.dismiss()
             self.commands.open_saved(row.conversation.id)

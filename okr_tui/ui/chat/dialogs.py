@@ -1,4 +1,4 @@
-"""Which of several code blocks to copy."""
+"""The dialogs of the chat: which code to copy, a title, an export, consent to a tool."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,18 +17,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from okr_tui.chat.conversation import CodeBlock
+from okr_tui.chat.events import ConsentRequested
 from okr_tui.domain.errors import ChatError
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.base_app import LeaveByKey
-from okr_tui.ui.chat.document import safe
+from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.lines import QUIET, STRONG, content, one_line
 from okr_tui.ui.screens.dialog import Choice, Dialog
 from okr_tui.ui.screens.keys import field
 from okr_tui.ui.widgets.rows import RowList
-
-if TYPE_CHECKING:
-    from okr_tui.chat.events import ToolAsked
-
 
 FIRST_LINE = 48
 
@@ -189,19 +186,19 @@ class ConfirmTool(LeaveByKey, ModalScreen[None]):
         Binding("n", "decide('refuse')", "refuse", show=False),
     ]
 
-    def __init__(self, asked: "ToolAsked") -> None:
+    def __init__(self, request: ConsentRequested) -> None:
         super().__init__()
-        self.asked = asked
+        self.request = request
         self.deaf = True
 
     @property
     def gone(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return self.asked.decision.done()
+        return self.request.decision.done()
 
     def compose(self) -> ComposeResult:
         """Who asks for what, and the three answers."""
-        call, server = self.asked.call, self.asked.server
+        call, server = self.request.call, self.request.server
         where = f"  of the tool server {one_line(safe(server))[:40]}" if server else "  built in"
         with Vertical(classes="box"):
             yield Static(Content("The model wants to use a tool"), classes="box-heading")
@@ -233,5 +230,5 @@ class ConfirmTool(LeaveByKey, ModalScreen[None]):
         if self.deaf:
             return
         if not self.gone:
-            self.asked.decide(allow=answer != "refuse", always=answer == "always")
+            self.request.decide(allow=answer != "refuse", always=answer == "always")
         self.dismiss()

@@ -1,26 +1,34 @@
-"""A finished block of Markdown as parts to lay out. Parsed once; it is data, never console markup."""
+"""A Markdown text made into parts to lay out while it arrives. It is data, never console markup.
 
+A finished block is parsed once; the block that still grows is plain text until it ends.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from textual.content import Content, Span
-from textual.highlight import highlight
 from textual.style import Style
 
-from okr_tui.ui.chat.document import EMPTY, Part, Piece, Table, plain, safe
-from okr_tui.ui.chat.markdown_blocks import Block
+from okr_tui.ui.chat.layout import EMPTY, LINK, Part, Piece, Table, plain, safe
+from okr_tui.ui.chat.markdown_blocks import Block, Blocks
 
-LINK: Final = "okr_link"
-"""The name under which a drawn link carries its address."""
+# Parsers and highlighters take 50 ms to load: the first paint does not wait for them.
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
 _STYLES: Final = {"em_open": "italic", "strong_open": "bold", "s_open": "strike"}
 _CODE_SPAN: Final = "$text-warning on $surface"
 _BULLETS: Final = "•◦▪"
 
 
 @cache
-def _parser() -> MarkdownIt:
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("gfm-like", {"html": False})
     # A definition would vanish from the screen, and the blocks that refer to it are parsed apart.
     parser.disable("reference")
@@ -30,7 +38,7 @@ def _parser() -> MarkdownIt:
 
 
 def parts_of(block: Block) -> list[Part]:
-    """How a block looks."""
+    """Return the parts of a finished block."""
     if block.kind == "fence":
         return [_code(block.code, block.language)]
     tokens = _parser().parse(safe(block.text))
@@ -38,6 +46,8 @@ def parts_of(block: Block) -> list[Part]:
 
 
 def _code(code: str, language: str) -> Piece:
+    from textual.highlight import highlight
+
     body = highlight(safe(code), language=language.lower() or "text")
     return Piece(body, Content(" "), Content(" "), code=True)
 
@@ -51,8 +61,8 @@ class _Reader:
         self.fresh: set[int] = set()
         self.ordered: list[bool] = []
 
-    def read(self, tokens: list[Token]) -> list[Part]:
-        """The parts of a block."""
+    def read(self, tokens: "list[Token]") -> list[Part]:
+        """Return the parts of a block."""
         heading = ""
         table: list[list[Content]] = []
         for token in tokens:
@@ -99,7 +109,7 @@ class _Reader:
                     self.parts.append(Piece(Content.styled("─" * 24, "$text-muted"), *self._lead()))
         return self.parts
 
-    def _begin_item(self, token: Token) -> None:
+    def _begin_item(self, token: "Token") -> None:
         depth = sum(not ordered for ordered in self.ordered) - 1
         mark = f"{token.info}{token.markup} " if self.ordered[-1] else f"{_BULLETS[depth % len(_BULLETS)]} "
         self._push(Content.styled(mark, "$text-accent"), Content(" " * len(mark)))
@@ -109,20 +119,20 @@ class _Reader:
         self.fresh.add(len(self.leads) - 1)
 
     def _lead(self) -> tuple[Content, Content]:
-        """What stands before the first line and before the others; a mark is drawn once."""
+        """Return what stands before the first line and before the others; a mark is drawn once."""
         first = [mark if place in self.fresh else rest for place, (mark, rest) in enumerate(self.leads)]
         self.fresh.clear()
         return EMPTY.join(first), EMPTY.join([rest for _, rest in self.leads])
 
     def _part_from_last(self) -> None:
-        """A blank line, unless a mark has just been set that waits for its line."""
+        """Add a blank line, unless a mark has just been set that waits for its line."""
         if self.parts and not self.fresh:
             rest = EMPTY.join([rest for _, rest in self.leads])
             self.parts.append(Piece(EMPTY, rest, rest))
 
 
-def inline(tokens: list[Token]) -> Content:
-    """Text with its styles; links to http and https carry their address."""
+def inline(tokens: "list[Token]") -> Content:
+    """Return text with its styles; links to http and https carry their address."""
     texts: list[str] = []
     spans: list[Span] = []
     opened: list[tuple[int, str | Style]] = []
@@ -161,7 +171,69 @@ def _link(address: str) -> str | Style:
 
 
 def open_parts(block: Block) -> list[Part]:
-    """How a block looks while it grows: as plain text, which costs next to nothing."""
+    """Return the parts of a block that still grows: plain text, which costs next to nothing."""
     if block.kind == "fence":
         return [plain(block.code, code=True)] if block.code else []
     return [plain(block.text.strip("\n"))] if block.text.strip() else []
+
+
+SLICE: Final = 4096
+GAP: Final = Piece(EMPTY)
+
+
+@dataclass
+class Document:
+    """A text with what was made of it; it outlives its widget, so an old answer comes back at once."""
+
+    waiting: str = ""
+    whole: bool = False
+    blocks: Blocks = field(default_factory=Blocks)
+    finished: deque[Block] = field(default_factory=deque)
+    parts: list[Part] = field(default_factory=list)
+    last: Block | None = None
+    _texts: list[str] = field(default_factory=list)
+
+    def append(self, text: str) -> None:
+        """Add text at the end."""
+        self._texts.append(text)
+        self.waiting += text
+
+    @property
+    def text(self) -> str:
+        """The whole text. Joined when asked for: adding to one long text for every token costs its length."""
+        self._texts[:] = ["".join(self._texts)]
+        return self._texts[0]
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that came is made into parts, but for the open block."""
+        return not (self.waiting or self.finished or (self.whole and self.blocks.open.text))
+
+    def work(self, seconds: float) -> None:
+        """Make parts of what waits for about this many seconds, at least one step."""
+        until = perf_counter() + seconds
+        while not self.settled:
+            if self.finished:
+                block = self.finished.popleft()
+                self.parts.extend((*self._gap(block), *parts_of(block)))
+                self.last = block
+            elif self.waiting:
+                piece, self.waiting = self.waiting[:SLICE], self.waiting[SLICE:]
+                self.finished.extend(self.blocks.feed(piece))
+            else:
+                self.finished.extend(self.blocks.close())
+            if perf_counter() >= until:
+                return
+
+    def open_parts(self) -> list[Part]:
+        """Return the block that still grows, as plain text; nothing while finished ones wait before it."""
+        block = self.blocks.open
+        parts = [] if self.finished else open_parts(block)
+        return [*self._gap(block), *parts] if parts else []
+
+    def _gap(self, block: Block) -> list[Part]:
+        last = self.last
+        if last is None or not block.begins or not block.text.strip():
+            return []
+        together = last.kind == block.kind == "item" and not last.loose
+        return [] if together else [GAP]

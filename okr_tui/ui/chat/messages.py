@@ -1,4 +1,4 @@
-"""What the chat asks of the application."""
+"""What the chat requests of the application, as Textual messages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ How = Literal["ask", "edit", "again", "other", "continue"]
 
 
 @dataclass
-class Asked(Message):
+class AnswerRequested(Message):
     """A conversation is to be answered on a side; `place` is the question that is edited.
 
     `only` is the place of the one key to use; `images` are base64.
@@ -28,7 +28,7 @@ class Asked(Message):
 
 
 @dataclass
-class SidesAsked(Message):
+class ComparisonRequested(Message):
     """A branch of the conversation is needed for each model."""
 
     conversation: Conversation
@@ -36,36 +36,36 @@ class SidesAsked(Message):
 
 
 @dataclass
-class StopAsked(Message):
+class StopRequested(Message):
     """The running answers are to be stopped."""
 
 
 @dataclass
 class ChatChanged(Message):
-    """Other keys apply: an answer began or ended, or two conversations stand side by side."""
+    """Other keys apply: an answer or an edit began or ended, or two conversations are compared."""
 
 
 @dataclass
-class NoModel(Message):
+class ModelMissing(Message):
     """A question was sent before a model was chosen."""
 
 
 @dataclass
-class Commanded(Message):
-    """A slash command was typed."""
+class CommandEntered(Message):
+    """A slash command was sent."""
 
     text: str
 
 
 @dataclass
-class Configured(Message):
+class ConversationConfigured(Message):
     """The conversation has another model or other options from now on."""
 
     conversation: Conversation
 
 
 @dataclass
-class PictureNamed(Message):
+class PicturePasted(Message):
     """What was pasted may be a picture; `text` is what was, None for a path that was typed as a command."""
 
     path: Path
@@ -73,8 +73,8 @@ class PictureNamed(Message):
 
 
 @dataclass
-class PicturesKept(Message):
-    """The pictures of a conversation's draft that came back are to be read again from these paths."""
+class PicturesRestored(Message):
+    """A conversation's draft came back; its pictures are to be read again from these paths."""
 
     conversation: str
     paths: tuple[str, ...]
@@ -82,19 +82,19 @@ class PicturesKept(Message):
 
 @dataclass
 class PromptReady(Message):
-    """The prompt is there, for the draft that was kept."""
+    """The prompt can be filled with the draft that was kept."""
 
 
 @dataclass
-class Drafted(Message):
-    """What is typed for a conversation is another now; `conversation` is "" for the new one."""
+class DraftChanged(Message):
+    """Another draft is typed for a conversation; `conversation` is "" for the new one."""
 
     conversation: str
     draft: Draft
 
 
 @dataclass
-class PasteCut(Message):
-    """So many characters of what was pasted were too many."""
+class PasteTruncated(Message):
+    """A paste was too long; `dropped` characters of it were left out."""
 
     dropped: int

@@ -17,7 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.chat.document import Piece, safe
+from okr_tui.ui.chat.layout import Piece, safe
 from okr_tui.ui.chat.turn import Turn
 from okr_tui.ui.chat.turn_model import Exchange
 from okr_tui.ui.lines import QUIET, content
@@ -31,21 +31,21 @@ class Notice(Static):
     """A block that belongs to the screen alone: it is no part of the conversation."""
 
     def __init__(self, text: str, style: str) -> None:
-        super().__init__(classes="aside")
+        super().__init__(classes="notice")
         # Terminals differ on how wide a sign with a variation selector is.
-        self._said = safe(text.replace("\ufe0f", "")).splitlines()
+        self._text_lines = safe(text.replace("\ufe0f", "")).splitlines()
         self._style = style
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """As many lines as it takes to say it."""
+        """Return the number of lines at this width."""
         return sum(1 for _ in self._lines(width))
 
     def render(self) -> Content:
-        """The lines at this width."""
+        """Return the lines at this width."""
         return Content("\n").join(self._lines(self.size.width)).stylize(self._style)
 
     def _lines(self, width: int) -> Iterator[Content]:
-        for line in self._said:
+        for line in self._text_lines:
             found = COLUMN.match(line)
             head = found[0] if found and 2 * len(found[0]) <= width else ""
             first = Content(head)
@@ -54,14 +54,14 @@ class Notice(Static):
 
 
 class LoadEarlier(Static):
-    """Says how many turns are not drawn; a click brings some back."""
+    """Shows how many turns are not drawn; a click brings some back."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(classes="earlier")
-        self.say(count)
+        super().__init__(classes="load-earlier")
+        self.show(count)
 
-    def say(self, count: int) -> None:
-        """Name how many there are."""
+    def show(self, count: int) -> None:
+        """Show how many there are."""
         turns = "1 earlier turn" if count == 1 else f"{count} earlier turns"
         self.update(content(((f"… {turns}, scroll up to show", QUIET),)))
 
@@ -99,7 +99,7 @@ class Transcript(VerticalScroll):
         self._loading = False
 
     def on_mount(self) -> None:
-        """Begin at the end."""
+        """Follow the end from the beginning."""
         self.anchor()
 
     @property
@@ -108,7 +108,7 @@ class Transcript(VerticalScroll):
         return self._first
 
     async def begin(self, exchange: Exchange) -> Turn:
-        """A new turn at the end, in sight; the oldest that are drawn make room."""
+        """Draw a new turn at the end, in sight; the oldest that are drawn make room."""
         self.run_worker(asyncio.to_thread(warm_up), group="markdown", exit_on_error=False)
         self.exchanges.append(exchange)
         (turn,) = await self._mount([exchange])
@@ -116,7 +116,7 @@ class Transcript(VerticalScroll):
         for old in turns[: -self.shown]:
             old.remove()
         self._first = len(self.exchanges) - min(len(turns), self.shown)
-        await self._say_earlier()
+        await self._update_earlier()
         self.anchor()
         return turn
 
@@ -132,19 +132,19 @@ class Transcript(VerticalScroll):
             if id(turn.exchange) in dropped:
                 await turn.remove()
 
-    async def say(self, text: str, style: str = QUIET) -> None:
-        """A block that belongs to the screen alone: it is no part of the conversation."""
+    async def show_notice(self, text: str, style: str = QUIET) -> None:
+        """Add a block that belongs to the screen alone: it is no part of the conversation."""
         await self.mount(Notice(text, style))
         self.anchor()
 
     async def show(self, exchanges: Sequence[Exchange]) -> None:
-        """Another conversation."""
+        """Show another conversation."""
         self.selected = None
         await self.remove_children()
         self.exchanges = list(exchanges)
         self._first = max(0, len(self.exchanges) - self.shown)
         await self._mount(self.exchanges[self._first :])
-        await self._say_earlier()
+        await self._update_earlier()
         self.anchor()
 
     async def show_earlier(self) -> None:
@@ -157,7 +157,7 @@ class Transcript(VerticalScroll):
         before = self.query_children(Turn).first()
         await self._mount(self.exchanges[first : self._first], before=before)
         self._first = first
-        await self._say_earlier()
+        await self._update_earlier()
 
         def stay() -> None:
             self._loading = False
@@ -172,10 +172,10 @@ class Transcript(VerticalScroll):
         await self.mount(*turns, before=before)
         return turns
 
-    async def _say_earlier(self) -> None:
+    async def _update_earlier(self) -> None:
         line = self.query_children(LoadEarlier).first() if self.query_children(LoadEarlier) else None
         if self._first and line:
-            line.say(self._first)
+            line.show(self._first)
         elif self._first:
             await self.mount(LoadEarlier(self._first), before=0)
         elif line:
@@ -187,18 +187,18 @@ class Transcript(VerticalScroll):
             turn.unfolded = self.unfolded
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """At the top there may be more."""
+        """Draw earlier turns once the top is reached."""
         super().watch_scroll_y(old_value, new_value)
         if new_value <= 0 < old_value and self.max_scroll_y > 0:
             self.call_later(self.show_earlier)
 
     async def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:  # noqa: ARG002
-        """The wheel brings back more where nothing is left to scroll."""
+        """Draw earlier turns where nothing is left to scroll."""
         if self.scroll_y <= 0:
             await self.show_earlier()
 
     async def on_click(self, event: events.Click) -> None:
-        """A click on the line about earlier turns shows them; one on a turn selects it."""
+        """Draw earlier turns on a click on their line; select a turn that is clicked."""
         widget: Widget | None = event.widget
         if isinstance(widget, LoadEarlier):
             await self.show_earlier()
@@ -223,7 +223,7 @@ class Transcript(VerticalScroll):
         self.selected = self.chosen
 
     def watch_selected(self, before: Turn | None, after: Turn | None) -> None:
-        """Mark it."""
+        """Mark the selected turn."""
         if before is not None:
             before.remove_class("-selected")
         if after is not None:
@@ -260,32 +260,32 @@ class Transcript(VerticalScroll):
             )
 
     def action_cursor_up(self) -> None:
-        """One turn up, or on within a long one."""
+        """Go one turn up, or on within a long one."""
         self._step(-1)
 
     def action_cursor_down(self) -> None:
-        """One turn down, or on within a long one."""
+        """Go one turn down, or on within a long one."""
         self._step(1)
 
     def action_cursor_first(self) -> None:
-        """The first turn that is drawn; earlier ones come back."""
+        """Go to the first turn that is drawn; earlier ones come back."""
         turns = self.query_children(Turn)
         self.selected = turns.first() if turns else None
         self.scroll_home(animate=False)
 
     def action_cursor_last(self) -> None:
-        """The end."""
+        """Go to the end."""
         self.selected = self.last
         self.scroll_end(animate=False)
 
     def action_cursor_page(self, direction: int) -> None:
-        """One page on."""
+        """Scroll one page."""
         if direction < 0:
             self.scroll_page_up(animate=False)
         else:
             self.scroll_page_down(animate=False)
 
     def action_choose(self) -> None:
-        """Say which turn enter was pressed on."""
+        """Post the turn that enter was pressed on."""
         if turn := self.chosen:
             self.post_message(self.Chosen(turn))

@@ -1,9 +1,10 @@
-"""One turn of a conversation: the question, what happened on the way, the answer as it comes."""
+"""One turn of a conversation: the question, the fail-overs, the tools that were called, and the answer."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Size
 from textual.reactive import var
@@ -11,13 +12,90 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from okr_tui.chat.messages import ChatEvent
+from okr_tui.chat.events import RoundEvent
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.answer import Answer
-from okr_tui.ui.chat.document import Document, safe
-from okr_tui.ui.chat.tool_line import ToolLine
-from okr_tui.ui.chat.turn_model import Exchange, Tool, ToolState, asides, key_name
-from okr_tui.ui.lines import NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
+from okr_tui.ui.chat.layout import safe
+from okr_tui.ui.chat.markdown import Document
+from okr_tui.ui.chat.turn_model import Exchange, Tool, ToolState, key_name, remarks
+from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
+
+SHOWN_RESULT: Final = 4000
+"""Characters of arguments and result that are drawn; the model gets all of them."""
+WORDS: Final = 60
+FEW_WORDS: Final = 30
+STATES: Final[dict[ToolState, tuple[str, str]]] = {
+    "running": ("⚙", NOTICE),
+    "done": ("⚙", QUIET),
+    "failed": ("✖", FAULT),
+    "stopped": ("⚙", QUIET),
+}
+
+
+def tool_line(tool: Tool, *, unfolded: bool) -> Line:
+    """Return a call on one line: `▸ ⚙ web_search "tides" … 1.2 s, 5 results`."""
+    mark, style = STATES[tool.state]
+    seconds = f"{tool.seconds:.1f} s" if tool.seconds is not None else ""
+    outcome = ", ".join(part for part in (seconds, _short(tool.summary)) if part)
+    if tool.state == "stopped":
+        outcome = outcome or "stopped"
+    fold = "" if tool.state == "running" else "▾ " if unfolded else "▸ "
+    end = f" … {outcome}" if outcome else " …" if tool.state == "running" else ""
+    return (
+        (fold, QUIET),
+        (f"{mark} {_short(tool.name)}", style),
+        (f" {_short(tool.arguments, FEW_WORDS)}", QUIET),
+        (end, FAULT if tool.state == "failed" else QUIET),
+    )
+
+
+def _short(text: str, longest: int = WORDS) -> str:
+    words = one_line(safe(text[: 4 * longest]))
+    return f"{words[: longest - 1]}…" if len(words) > longest else words
+
+
+class ToolLine(Vertical, can_focus=True):
+    """One call; enter or a click shows what was asked and answered. Whoever changes its tool calls `draw`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "unfold", "unfold", show=False)]
+
+    unfolded: var[bool] = var(False)
+
+    def __init__(self, tool: Tool) -> None:
+        super().__init__(classes="tool")
+        self.tool = tool
+
+    def compose(self) -> ComposeResult:
+        """Yield the line, and what it unfolds."""
+        yield Static(content(tool_line(self.tool, unfolded=False)), classes="call")
+        yield Static(classes="result")
+
+    def draw(self) -> None:
+        """Show the call as it stands."""
+        if not self.is_mounted:
+            return
+        self.query_one(".call", Static).update(content(tool_line(self.tool, unfolded=self.unfolded)))
+        shown = self.query_one(".result", Static)
+        shown.display = self.unfolded and self.tool.state != "running"
+        if shown.display:
+            whole = f"{self.tool.arguments}\n\n{self.tool.result}".strip()
+            left = len(whole) - SHOWN_RESULT
+            more = f"\n… {left:,} more characters" if left > 0 else ""
+            shown.update(content(((safe(whole[:SHOWN_RESULT]) + more, QUIET),)))
+
+    def watch_unfolded(self) -> None:
+        """Show or fold arguments and result."""
+        self.draw()
+
+    def action_unfold(self) -> None:
+        """Unfold what is folded, fold what is not."""
+        self.unfolded = not self.unfolded
+
+    def on_click(self, event: events.Click) -> None:
+        """Unfold or fold on a click, as enter does."""
+        event.stop()
+        self.action_unfold()
+
 
 THINKING_FLUSH: Final = 0.1
 SHOWN_THOUGHTS: Final = 6000
@@ -40,13 +118,13 @@ class Turn(Vertical):
         self._steps: list[Answer | ToolLine] = []
 
     def compose(self) -> ComposeResult:
-        """Question, thoughts, hops, steps of the answer, foot."""
+        """Yield question, head, thoughts, fail-overs, steps of the answer, foot."""
         exchange = self.exchange
         question = (("you  ", "bold $text-accent"), (self._question(), STRONG))
         yield Static(content(question), classes="question")
-        yield Static(content(self._who()), classes="who")
+        yield Static(content(self._head()), classes="who")
         yield Static(classes="thoughts")
-        yield Static(content(((asides(exchange), WARNING),)), classes="hops")
+        yield Static(content(((remarks(exchange), WARNING),)), classes="hops")
         self._steps = [self._widget_of(step) for step in exchange.steps]
         yield from self._steps
         yield Static(content(exchange.foot), classes="foot")
@@ -54,9 +132,9 @@ class Turn(Vertical):
 
     def on_mount(self) -> None:
         """Show what there is."""
-        self._show_hops()
+        self._show_remarks()
         self.set_class(self.exchange.ended, "-ended")
-        self._say_who()
+        self._show_head()
         self._show_thoughts()
 
     @property
@@ -74,8 +152,8 @@ class Turn(Vertical):
         """Whether all that came is drawn."""
         return self._timer is None and all(step.settled for step in self._steps if isinstance(step, Answer))
 
-    def show_event(self, event: ChatEvent, at: float) -> None:
-        """Take in one part of the answer."""
+    def show_event(self, event: RoundEvent, at: float) -> None:
+        """Take in one part of the answer, which came at `at` (epoch seconds)."""
         exchange = self.exchange
         answered = exchange.answered
         exchange.take(event, at)
@@ -84,51 +162,22 @@ class Turn(Vertical):
                 self._wait()
             if event.content:
                 if not answered:
-                    self._say_who()
-                self._growing()
+                    self._show_head()
+                self._grow()
+            if event.tool_calls:
+                self._add_steps()
             return
-        self._show_hops()
-        self._state = f"via {key_name(exchange.index)}"
-        self._say_who()
+        self._show_remarks()
+        self._add_steps()
+        self._draw_tools()
+        if exchange.routes:
+            self._state = f"via {key_name(exchange.index)}"
+        self._show_head()
         if exchange.ended:
             self._end()
 
-    def ask_tool(self, name: str, arguments: str) -> Tool:
-        """The model called a tool; what follows of its text stands below."""
-        tool = Tool(name, arguments)
-        for answer in self._answers():
-            answer.close()
-        self.exchange.steps.append(tool)
-        self._add_step(tool)
-        return tool
-
-    def wait_for_person(self, name: str) -> None:
-        """A call waits for the person's word."""
-        tool = self.exchange.running_tool(name)
-        if tool is not None:
-            tool.summary = "waits for you"
-            self._draw_tools()
-
-    def tool_ended(
-        self,
-        tool: Tool,
-        state: ToolState,
-        result: str = "",
-        *,
-        summary: str = "",
-        seconds: float | None = None,
-    ) -> None:
-        """How the call went."""
-        tool.state, tool.result, tool.summary, tool.seconds = state, result, summary, seconds
-        self._draw_tools()
-
-    def note(self, words: str) -> None:
-        """Something the person should know of this answer."""
-        self.exchange.notes.append(words)
-        self._show_hops()
-
     def finish(self) -> None:
-        """The stream is over, whether or not it said how it ended."""
+        """End the turn: nothing more comes, whether or not an end was announced."""
         if not self.exchange.ended:
             self.exchange.finish()
             self._end()
@@ -144,13 +193,13 @@ class Turn(Vertical):
         self._end()
 
     def offer(self, words: str) -> None:
-        """Say under an answer that is not whole what can be done about it; nothing hides the line."""
+        """Show under an answer that is not whole what can be done about it; no words hide the line."""
         offers = self.query_one(".offers", Static)
         offers.update(content(((words, QUIET),)))
         offers.display = bool(words)
 
     def _end(self) -> None:
-        self._say_who()
+        self._show_head()
         self.query_one(".foot", Static).update(content(self.exchange.foot))
         self.add_class("-ended")
         self._draw_tools()
@@ -165,19 +214,24 @@ class Turn(Vertical):
             if isinstance(step, ToolLine):
                 step.draw()
 
-    def _growing(self) -> None:
+    def _grow(self) -> None:
         """Draw the text that grows, in a widget of its own after each tool."""
         document = self.exchange.document()
         last = self._steps[-1] if self._steps else None
         if isinstance(last, Answer) and last.document is document:
             last.grow()
         else:
-            self._add_step(document)
+            self._add_steps()
 
-    def _add_step(self, step: Document | Tool) -> None:
-        widget = self._widget_of(step)
-        self._steps.append(widget)
-        self.mount(widget, before=self.query_one(".foot"))
+    def _add_steps(self) -> None:
+        """Draw the steps that have no widget yet; what stands above a tool is finished."""
+        for step in self.exchange.steps[len(self._steps) :]:
+            if isinstance(step, Tool):
+                for answer in self._answers():
+                    answer.close()
+            widget = self._widget_of(step)
+            self._steps.append(widget)
+            self.mount(widget, before=self.query_one(".foot"))
 
     def _widget_of(self, step: Document | Tool) -> Answer | ToolLine:
         return Answer(step) if isinstance(step, Document) else ToolLine(step)
@@ -188,7 +242,7 @@ class Turn(Vertical):
 
     def _flush(self) -> None:
         self._timer = None
-        self._say_who()
+        self._show_head()
         self._show_thoughts()
 
     def _question(self) -> str:
@@ -198,7 +252,7 @@ class Turn(Vertical):
         count = self.exchange.images
         return f"{shown}  ▣ {count} image{'' if count == 1 else 's'}".strip() if count else shown
 
-    def _who(self) -> Line:
+    def _head(self) -> Line:
         exchange = self.exchange
         parts: list[tuple[str, str]] = [(one_line(safe(exchange.model)), f"bold {NOTICE}")]
         if exchange.thought_for is not None:
@@ -209,12 +263,12 @@ class Turn(Vertical):
             parts.append((f"  {self._state} …", QUIET))
         return tuple(parts)
 
-    def _say_who(self) -> None:
+    def _show_head(self) -> None:
         # Always one line high, so nothing has to be arranged anew.
-        self.query_one(".who", Static).update(content(self._who()), layout=False)
+        self.query_one(".who", Static).update(content(self._head()), layout=False)
 
-    def _show_hops(self) -> None:
-        words = asides(self.exchange)
+    def _show_remarks(self) -> None:
+        words = remarks(self.exchange)
         widget = self.query_one(".hops", Static)
         if words and str(widget.content) != words:
             widget.update(content(((words, WARNING),)))
@@ -233,11 +287,11 @@ class Turn(Vertical):
     def watch_unfolded(self) -> None:
         """Show or hide the thoughts."""
         if self.is_mounted:
-            self._say_who()
+            self._show_head()
             self._show_thoughts()
 
     def on_click(self, event: events.Click) -> None:
-        """A click on the head unfolds or folds the thoughts; one on the text is for selecting."""
+        """Unfold or fold the thoughts on a click on the head; one on the text is for selecting."""
         widget: Widget | None = event.widget
         if self.exchange.thought and widget is not None and widget.has_class("who"):
             self.unfolded = not self.unfolded

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from okr_tui.chat.conversation import Answered, Conversation, Turn
-from okr_tui.chat.messages import ChatEvent, Finished, Routed
-from okr_tui.cloud.dialects import Delta
+from okr_tui.chat.events import ConsentRequested, Noted, RoundEvent, ToolRan
+from okr_tui.chat.messages import Finished, Routed
+from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.faults import FaultKind, Hop
 from okr_tui.domain.health import WINDOW_WORDS
-from okr_tui.ui.chat.document import Document, safe
+from okr_tui.ui.chat.layout import safe
+from okr_tui.ui.chat.markdown import Document
 from okr_tui.ui.lines import FAULT, QUIET, WARNING, Line, one_line
 
 ToolState = Literal["running", "done", "failed", "stopped"]
@@ -26,6 +28,11 @@ class Tool:
     summary: str = ""
     result: str = ""
     seconds: float | None = None
+
+    def end(self, result: str, *, failed: bool) -> None:
+        """Keep the result, and a few words on it."""
+        self.state = "failed" if failed else "done"
+        self.result, self.summary = result, result_summary(result, failed=failed)
 
 
 @dataclass
@@ -89,26 +96,46 @@ class Exchange:
         """Whether nothing more comes."""
         return bool(self.foot)
 
-    def take(self, event: ChatEvent, at: float) -> None:
-        """One part of the answer came. A round that calls tools is not the last."""
+    def take(self, event: RoundEvent, at: float) -> None:
+        """Take in one part of the answer. A round that calls tools is not the last."""
         match event:
+            case Delta():
+                self.think(event.thinking, at)
+                if event.content:
+                    self.document().append(event.content)
+                for call in event.tool_calls:
+                    self._call(call)
             case Routed():
                 self.routes.append(Route(event.hops, event.index))
                 self._finished = None
-            case Delta():
-                self.think(event.thinking, at)
-                self._calling = self._calling or bool(event.tool_calls)
-                if event.content:
-                    self.document().append(event.content)
             case Finished():
                 self._finished = event
                 self.routes[-1:] = [Route(event.hops, event.index)]
                 if not self._calling:
                     self.finish()
                 self._calling = False
+            case ConsentRequested(call):
+                if tool := self.running_tool(call.name):
+                    tool.summary = "waits for you"
+            case ToolRan(call, result, seconds):
+                tool = self.running_tool(call.name) or self._call(call)
+                tool.seconds = seconds or None
+                tool.end(result.text, failed=result.failed)
+            case Noted(text):
+                self.notes.append(text)
+
+    def _call(self, call: ToolCall) -> Tool:
+        """Add a call of a tool; text that follows stands below it."""
+        self._calling = True
+        for step in self.steps:
+            if isinstance(step, Document):
+                step.whole = True
+        tool = Tool(call.name, arguments_text(call.arguments))
+        self.steps.append(tool)
+        return tool
 
     def think(self, text: str, at: float) -> None:
-        """The model thought; the time counts until its first word."""
+        """Add thoughts; their time counts until the first word of the answer."""
         if text:
             self._thoughts.append(text)
             self._thought_since = at if self._thought_since is None else self._thought_since
@@ -116,7 +143,7 @@ class Exchange:
             self.thought_for = at - self._thought_since
 
     def document(self) -> Document:
-        """The text that grows: the last step, or a new one after a tool."""
+        """Return the text that grows: the last step, or a new one after a tool."""
         if not self.steps or isinstance(self.steps[-1], Tool):
             self.steps.append(Document())
         last = self.steps[-1]
@@ -124,17 +151,17 @@ class Exchange:
         return last
 
     def running_tool(self, name: str) -> Tool | None:
-        """The first call of that name which has no result yet."""
+        """Return the first call of that name which has no result yet."""
         tools = (step for step in self.steps if isinstance(step, Tool))
         return next((tool for tool in tools if tool.name == name and tool.state == "running"), None)
 
     def finish_as(self, end: Finished) -> None:
-        """The answer is whole, and these are its figures."""
+        """End a whole answer with its figures."""
         self._finished = end
         self.finish()
 
     def finish(self) -> None:
-        """Nothing more comes: the answer is whole, unless its length cut it off or nobody said so."""
+        """End the answer: it is whole, unless its length cut it off or its end never came."""
         end = self._finished
         if end is None:
             words = "stopped before its end" if self.steps else "no answer came"
@@ -144,14 +171,14 @@ class Exchange:
         self.end(((foot_text(end, hops), QUIET),), incomplete=end.done_reason == "length")
 
     def reopen(self) -> None:
-        """It goes on: the last text is open again."""
+        """Let the answer go on: the last text is open again."""
         self.foot, self.incomplete, self._thought_since, self._finished = (), False, None, None
         for step in self.steps:
             if isinstance(step, Document):
                 step.whole = step is not self.steps[-1]
 
     def end(self, foot: Line, *, incomplete: bool = False) -> None:
-        """Nothing more comes; `foot` says why."""
+        """End the answer; `foot` says how it ended."""
         self.foot, self.incomplete = foot, incomplete
         for step in self.steps:
             if isinstance(step, Document):
@@ -160,17 +187,17 @@ class Exchange:
                 step.state = "stopped"
 
     def stop(self) -> None:
-        """The person stopped it; what came is kept."""
+        """End the answer as stopped by the person; what came is kept."""
         self.end((("stopped", WARNING),), incomplete=True)
 
     def fail(self, reason: str) -> None:
-        """It broke; what came is kept."""
+        """End the answer with what broke it; what came is kept."""
         cut = "cut off: " if self.answered else ""
         self.end(((f"✖ {cut}{one_line(safe(reason))}", FAULT),), incomplete=True)
 
 
 def hop_text(hop: Hop, following: int | None) -> str:
-    """A fail-over on one line: "#3 5h spent → #1"."""
+    """Return a fail-over on one line: "#3 5h spent → #1"."""
     fault = hop.fault
     if fault.kind is FaultKind.SPENT:
         reason = f"{WINDOW_WORDS.get(fault.window or '', 'quota')} spent"
@@ -179,8 +206,8 @@ def hop_text(hop: Hop, following: int | None) -> str:
     return one_line(safe(f"{key_name(hop.index)} {reason} → {key_name(following)}"))
 
 
-def asides(exchange: Exchange) -> str:
-    """What the person should know of the way: every fail-over and every note, one a line."""
+def remarks(exchange: Exchange) -> str:
+    """Return what the person should know of the answer: every fail-over and every note, one a line."""
     lines = []
     for route in exchange.routes:
         following = [*(hop.index for hop in route.hops), route.index][1:]
@@ -189,7 +216,7 @@ def asides(exchange: Exchange) -> str:
 
 
 def foot_text(finished: Finished, hops: int) -> str:
-    """Pace, first word, key and fail-overs of an answer."""
+    """Return pace, time to the first token, key and fail-overs of an answer."""
     pace = finished.tokens_per_second
     parts = [
         f"{pace:.0f} tok/s" if pace else "",
@@ -208,7 +235,7 @@ def _ending(reason: str) -> str:
 
 
 def key_name(index: int | None) -> str:
-    """How a key is called in a conversation."""
+    """Return how a key is called in a conversation."""
     return f"#{index}" if index else "a removed key"
 
 
@@ -216,14 +243,14 @@ SUMMARY_WORDS = 60
 
 
 def exchanges_of(conversation: Conversation) -> list[Exchange]:
-    """Every question with what came of it."""
+    """Return every question of a conversation with what came of it."""
     found: list[Exchange] = []
     for turn in conversation.turns:
         message = turn.message
         if message.role == "user" or not found:
-            asked = message.content if message.role == "user" else ""
+            question = message.content if message.role == "user" else ""
             found.append(
-                Exchange(conversation.model or "", asked, place=turn.place, images=len(message.images))
+                Exchange(conversation.model or "", question, place=turn.place, images=len(message.images))
             )
         if message.role == "assistant":
             _answer(found[-1], turn)
@@ -236,21 +263,21 @@ def exchanges_of(conversation: Conversation) -> list[Exchange]:
 
 
 def reopened(conversation: Conversation) -> Exchange:
-    """The last exchange, with whatever it has, as one that goes on; raises IndexError without a question."""
+    """Return the last exchange as one that goes on. Raises IndexError without a question."""
     exchange = exchanges_of(conversation)[-1]
     exchange.reopen()
     return exchange
 
 
 def arguments_text(arguments: Mapping[str, object]) -> str:
-    """A call's arguments in one line: a single text in quotes, others as JSON."""
+    """Return a call's arguments on one line: a single text in quotes, others as JSON."""
     values = list(arguments.values())
     single = values[0] if len(values) == 1 and isinstance(values[0], str) else arguments
     return json.dumps(single if isinstance(single, str) else dict(arguments), ensure_ascii=False)
 
 
 def result_summary(text: str, *, failed: bool) -> str:
-    """A few words on a tool's result."""
+    """Return a few words on a tool's result."""
     if failed:
         return one_line(text[: 4 * SUMMARY_WORDS])[:SUMMARY_WORDS]
     try:
@@ -288,9 +315,7 @@ def _result(exchange: Exchange, turn: Turn) -> None:
     message = turn.message
     tool = exchange.running_tool(message.tool_name or "")
     if tool is not None:
-        tool.state = "failed" if message.failed else "done"
-        tool.result = message.content
-        tool.summary = result_summary(message.content, failed=message.failed)
+        tool.end(message.content, failed=message.failed)
 
 
 def _finished(answered: Answered) -> Finished:

@@ -13,13 +13,20 @@ from okr_tui.chat.conversation import Conversation
 from okr_tui.domain.errors import OkrError
 from okr_tui.ui import bridge
 from okr_tui.ui.chat.dialogs import ConfirmTool
-from okr_tui.ui.chat.messages import Asked, Configured, How, NoModel, SidesAsked, StopAsked
+from okr_tui.ui.chat.messages import (
+    AnswerRequested,
+    ComparisonRequested,
+    ConversationConfigured,
+    How,
+    ModelMissing,
+    StopRequested,
+)
 from okr_tui.ui.controllers.pool import LONG
 from okr_tui.ui.controllers.settings import SettingsCommands
 
 if TYPE_CHECKING:
     from okr_tui.chat.events import Answering, ConversationService
-    from okr_tui.ui.chat.conversation_view import ConversationView
+    from okr_tui.ui.chat.conversation_views import ConversationView
     from okr_tui.ui.chat.pane import ChatPane
 
 
@@ -32,7 +39,7 @@ class ChatCommands(SettingsCommands):
     def __init__(self, zone: tzinfo = UTC, clock: Callable[[], float] = time.time) -> None:
         super().__init__(zone, clock)
         self.conversations: ConversationService | None = None
-        self._answers: dict[Worker[None], Asked] = {}
+        self._answers: dict[Worker[None], AnswerRequested] = {}
         # A question and a change of its conversation would overwrite each other.
         self._in_turn = asyncio.Lock()
 
@@ -56,8 +63,8 @@ class ChatCommands(SettingsCommands):
         """Run a coroutine whose failure is shown as a command's is."""
         self.run_worker(work, group="command", exit_on_error=False)
 
-    @on(Asked)
-    def _asked(self, event: Asked) -> None:
+    @on(AnswerRequested)
+    def _asked(self, event: AnswerRequested) -> None:
         worker = self.run_worker(
             bridge.answer(self._answering(event), event.side, self.post_message, self.clock),
             group=f"answer {event.side}",
@@ -65,7 +72,7 @@ class ChatCommands(SettingsCommands):
         )
         self._answers[worker] = event
 
-    async def _answering(self, event: Asked) -> "Answering":
+    async def _answering(self, event: AnswerRequested) -> "Answering":
         saved, wanted = self.saved, event.conversation
         async with self._in_turn:
             conversation = await self._stored(wanted)
@@ -89,8 +96,8 @@ class ChatCommands(SettingsCommands):
             return known
         return await self.saved.configure(wanted.id, model=wanted.model, options=wanted.options)
 
-    @on(Configured)
-    def _configured(self, event: Configured) -> None:
+    @on(ConversationConfigured)
+    def _configured(self, event: ConversationConfigured) -> None:
         async def keep() -> None:
             async with self._in_turn:
                 await self._stored(event.conversation)
@@ -98,10 +105,10 @@ class ChatCommands(SettingsCommands):
         if event.conversation.id:
             self.act(keep())
 
-    @on(SidesAsked)
-    def _sides_asked(self, event: SidesAsked) -> None:
+    @on(ComparisonRequested)
+    def _sides_asked(self, event: ComparisonRequested) -> None:
         async def begin() -> None:
-            wanted, side = event.conversation, self.chat.talks[0].number
+            wanted, side = event.conversation, self.chat.views.all[0].number
             try:
                 async with self._in_turn:
                     origin = (await self._stored(wanted)).id if wanted.id else None
@@ -109,29 +116,28 @@ class ChatCommands(SettingsCommands):
             except OkrError:
                 self.chat.ended(side)
                 raise
-            if self.chat.of(side) is None or not self.chat.rivals:
+            if self.chat.views.of(side) is None or not self.chat.views.rivals:
                 return
-            await self.chat.show_sides(sides)
-            self.chat.ask_all()
+            await self.chat.ask_side_by_side(sides)
 
         self.act(begin())
 
     @on(bridge.AnswerArrived)
     async def _answer_arrived(self, event: bridge.AnswerArrived) -> None:
-        from okr_tui.chat.events import ToolAsked
+        from okr_tui.chat.events import ConsentRequested
 
         if not self.is_running:  # the screen is being taken down
             return
         await self.chat.show_event(event.side, event.event, event.at)
-        if isinstance(event.event, ToolAsked):
+        if isinstance(event.event, ConsentRequested):
             self.push_screen(ConfirmTool(event.event))
 
-    @on(StopAsked)
+    @on(StopRequested)
     def _stop_asked(self) -> None:
         for worker in self._answers:
             worker.cancel()
 
-    @on(NoModel)
+    @on(ModelMissing)
     def _no_model(self) -> None:
         key = self.key_of("choose-model")
         self.notify(f"Choose a model first: {key} on a line of Models", severity="warning")
@@ -150,10 +156,10 @@ class ChatCommands(SettingsCommands):
                 screen.dismiss()
         chat.ended(side)
         self.say_notice()
-        talk = chat.of(side)
-        if worker.state is not WorkerState.SUCCESS and talk is not None and talk.conversation.id:
+        view = chat.views.of(side)
+        if worker.state is not WorkerState.SUCCESS and view is not None and view.conversation.id:
             self.run_worker(
-                self._look_again(side, talk.conversation.id), group="command", exit_on_error=False
+                self._look_again(side, view.conversation.id), group="command", exit_on_error=False
             )
         return True
 
@@ -183,33 +189,32 @@ class ChatCommands(SettingsCommands):
 
     def once_more(self, how: How, only: int | None = None) -> None:
         """Have the last question answered once more; `only` is the place of the one key to use."""
-        talk = self.chat.talk
-        if talk.busy:
+        view = self.chat.view
+        if view.busy:
             self.notify(f"An answer is still coming: {self.key_of('back')} stops it", severity="warning")
-        elif how == "continue" and not talk.can_continue:
+        elif how == "continue" and not view.can_continue:
             self.notify("The last answer is complete: there is nothing to continue", severity="warning")
-        elif talk.conversation.question is None:
+        elif view.conversation.question is None:
             self.notify("There is no question to ask again", severity="warning")
         else:
-            self.chat.withdraw(talk.conversation.question.message.content)
-            self.chat.ask(talk, how, only=only)
+            self.chat.ask_again(view, how, only)
 
     def action_keep_side(self, place: int) -> None:
         """Of two conversations, go on with one; what still comes on either stops and is kept."""
-        talks = self.chat.talks
-        if len(talks) > place and self.chat.rivals:
-            self.act(self._keep_side(talks[place]))
+        views = self.chat.views.all
+        if len(views) > place and self.chat.views.rivals:
+            self.act(self._keep_side(views[place]))
 
-    async def _keep_side(self, talk: "ConversationView") -> None:
+    async def _keep_side(self, view: "ConversationView") -> None:
         await self.end_answers()
-        if talk in self.chat.talks and self.chat.rivals:
-            if talk.conversation.id:
-                talk.conversation = await self.saved.get(talk.conversation.id)
-            await self.chat.leave_sides(talk)
+        if view in self.chat.views.all and self.chat.views.rivals:
+            if view.conversation.id:
+                view.conversation = await self.saved.get(view.conversation.id)
+            await self.chat.leave_comparison(view)
             self.chat.prompt.focus()
 
     def action_conversations(self, words: str = "") -> None:
         """Earlier conversations."""
-        from okr_tui.ui.chat.conversations_screen import SavedScreen
+        from okr_tui.ui.chat.conversations_screen import ConversationsScreen
 
-        self.push_screen(SavedScreen(words))
+        self.push_screen(ConversationsScreen(words))

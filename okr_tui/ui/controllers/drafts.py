@@ -12,8 +12,14 @@ from textual import on, work
 from okr_tui.chat.conversation import Draft
 from okr_tui.chat.images import check_sight, read_image
 from okr_tui.domain.errors import ChatError
-from okr_tui.ui.chat.messages import Drafted, PasteCut, PictureNamed, PicturesKept, PromptReady
-from okr_tui.ui.chat.words import Picture, model_named
+from okr_tui.ui.chat.labels import Picture, model_named
+from okr_tui.ui.chat.messages import (
+    DraftChanged,
+    PasteTruncated,
+    PicturePasted,
+    PicturesRestored,
+    PromptReady,
+)
 from okr_tui.ui.controllers.chat import ChatCommands
 from okr_tui.ui.controllers.pool import LONG
 
@@ -36,8 +42,8 @@ class DraftCommands(ChatCommands):
         self._keeping: Timer | None = None
         self._keeping_turn = asyncio.Lock()
 
-    @on(Drafted)
-    def _drafted(self, event: Drafted) -> None:
+    @on(DraftChanged)
+    def _drafted(self, event: DraftChanged) -> None:
         self._unkept[event.conversation] = event.draft
         if not event.draft:
             # What was sent is not to come back.
@@ -81,7 +87,7 @@ class DraftCommands(ChatCommands):
         async with self._keeping_turn:
             try:
                 if draft := await self.saved.draft(""):
-                    self.chat.bring_back(draft)
+                    self.chat.composer.restore_new(draft)
             finally:
                 # Before, what is typed now would have taken its place.
                 self._brought_back = True
@@ -92,20 +98,20 @@ class DraftCommands(ChatCommands):
         self, result: str | None = None, return_code: int = 0, message: "RenderableType | None" = None
     ) -> None:
         """Leave, and take the last word along."""
-        if self.conversations is not None and (changed := self.chat.untold()):
+        if self.conversations is not None and (changed := self.chat.composer.unposted_draft()):
             self._unkept[changed.conversation] = changed.draft
         super().exit(result, return_code, message)
 
     async def attach_picture(self, path: Path) -> None:
         """Send a picture along with the next question; raises ChatError when that cannot be done."""
-        check_sight(model_named(self.chat.model, self.chat.models), len(self.chat.pictures) + 1)
-        home = self.chat.home
+        check_sight(model_named(self.chat.model, self.chat.models), len(self.chat.composer.pictures) + 1)
+        home = self.chat.composer.conversation_id
         picture = await asyncio.to_thread(_read, path)
-        if self.chat.home == home:
-            self.chat.attach(picture)
+        if self.chat.composer.conversation_id == home:
+            self.chat.composer.attach(picture)
 
-    @on(PictureNamed)
-    def _picture_named(self, event: PictureNamed) -> None:
+    @on(PicturePasted)
+    def _picture_named(self, event: PicturePasted) -> None:
         async def attach() -> None:
             try:
                 await self.attach_picture(event.path)
@@ -116,20 +122,20 @@ class DraftCommands(ChatCommands):
 
         self.act(attach())
 
-    @on(PicturesKept)
-    def _pictures_kept(self, event: PicturesKept) -> None:
+    @on(PicturesRestored)
+    def _pictures_kept(self, event: PicturesRestored) -> None:
         async def attach() -> None:
             for path in event.paths:
                 try:
-                    if self.chat.home == event.conversation:
+                    if self.chat.composer.conversation_id == event.conversation:
                         await self.attach_picture(Path(path))
                 except ChatError as error:
                     self.notify(str(error), title="Not done", severity="error", timeout=LONG, markup=False)
 
         self.act(attach())
 
-    @on(PasteCut)
-    def _paste_cut(self, event: PasteCut) -> None:
+    @on(PasteTruncated)
+    def _paste_cut(self, event: PasteTruncated) -> None:
         self.notify(f"{event.dropped:,} characters of what was pasted were too many", severity="warning")
 
 

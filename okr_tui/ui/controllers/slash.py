@@ -12,8 +12,8 @@ from okr_tui.domain.errors import ChatError, OkrError
 from okr_tui.domain.models import bare_name
 from okr_tui.ui.chat.conversation_views import Rival
 from okr_tui.ui.chat.dialogs import RenameConversation
-from okr_tui.ui.chat.messages import Commanded
-from okr_tui.ui.chat.words import model_named
+from okr_tui.ui.chat.labels import model_named
+from okr_tui.ui.chat.messages import CommandEntered
 from okr_tui.ui.controllers.conversations import SavedCommands
 from okr_tui.ui.lines import FAULT, QUIET
 
@@ -23,17 +23,17 @@ NO_OPTIONS = "Nothing is set: the model uses its defaults. /set temperature 0.2 
 class SlashCommands(SavedCommands):
     """One method for each command of domain.slash that is the screen's; a refusal leaves the text alone."""
 
-    @on(Commanded)
-    def _commanded(self, event: Commanded) -> None:
-        self.chat.commanded = event.text
+    @on(CommandEntered)
+    def _commanded(self, event: CommandEntered) -> None:
+        self.chat.composer.command = event.text
         self.act(self._carry_out(event.text))
 
     async def _carry_out(self, text: str) -> None:
         try:
             await self._done(text)
         finally:
-            self.chat.commanded = ""
-            self.chat.tell_draft()
+            self.chat.composer.command = ""
+            self.chat.composer.post_draft()
 
     async def _done(self, text: str) -> None:
         from okr_tui.chat.slash import Said, carry_out
@@ -42,7 +42,7 @@ class SlashCommands(SavedCommands):
             raise OkrError(self.failure_words())
         outcome = await carry_out(self.service, text, self.zone)
         if isinstance(outcome, Said):
-            await self.chat.say(outcome.text, FAULT if outcome.level == "error" else QUIET)
+            await self.chat.show_notice(outcome.text, FAULT if outcome.level == "error" else QUIET)
             if outcome.level == "error":
                 return
         else:
@@ -143,7 +143,7 @@ class SlashCommands(SavedCommands):
         self.once_more("continue")
 
     async def _do_edit(self, _: str) -> None:
-        if (turn := self.chat.talk.transcript.last) is None:
+        if (turn := self.chat.view.transcript.last) is None:
             raise ChatError("there is no question to edit")
         self.chat.prompt.put("")
         self.chat.edit(turn)
@@ -160,13 +160,13 @@ class SlashCommands(SavedCommands):
         if text:
             self.set_option("system", "" if text == "none" else text)
             return
-        await self.chat.say(f"system: {self.chat.conversation.options.system}")
+        await self.chat.show_notice(f"system: {self.chat.conversation.options.system}")
 
     async def _do_set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
         if name:
             self.set_option(name, value)
-        await self.chat.say("\n".join(self.chat.conversation.options.lines()) or NO_OPTIONS)
+        await self.chat.show_notice("\n".join(self.chat.conversation.options.lines()) or NO_OPTIONS)
 
     async def _do_think(self, level: str) -> None:
         known = model_named(self.chat.model, self.chat.models)

@@ -8,8 +8,8 @@ from textual import on
 from okr_tui.chat.conversation import code_blocks
 from okr_tui.chat.options import think_levels
 from okr_tui.ui.chat.dialogs import PickCode
+from okr_tui.ui.chat.labels import model_named
 from okr_tui.ui.chat.transcript import Transcript
-from okr_tui.ui.chat.words import model_named
 from okr_tui.ui.controllers.drafts import DraftCommands
 
 if TYPE_CHECKING:

@@ -176,7 +176,7 @@ class Panes(Screen[None]):
     def say_back(self) -> None:
         """Say in the footer what escape does where the focus is."""
         foot, chat = self.query_one(FootLine), self.chat
-        last_step = foot.place in ("prompt", "cut") and chat.editing is None
+        last_step = foot.place in ("prompt", "cut") and chat.composer.editing is None
         large = self.maximized is not None
         foot.back = "stop" if chat.running else "restore" if large and last_step else "back"
 
@@ -197,7 +197,7 @@ class Panes(Screen[None]):
 
     def action_next_pane(self, direction: int) -> None:
         """Go round the panes, and through both of two conversations."""
-        if self.chat.next_side(direction):
+        if self.chat.views.next_side(direction):
             return
         stops = [stop for stop in STOPS if stop != "#turns" or self.chat.has_class("-talking")]
         focused = f"#{self.focused.id}" if self.focused else ""

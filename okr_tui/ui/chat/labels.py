@@ -1,4 +1,4 @@
-"""The words on the chat's borders and in its empty pane."""
+"""The texts on the chat's borders, above its prompt and in its empty pane."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from okr_tui.chat.conversation import FULL_SHARE, UNTITLED, WARN_SHARE, Conversa
 from okr_tui.chat.options import think_levels
 from okr_tui.domain.models import Model, bare_name, short_context
 from okr_tui.ui.base_app import KeyOf
-from okr_tui.ui.chat.document import safe
+from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, Part, fit, one_line
 
 TITLE_LONGEST = 32
@@ -24,12 +24,12 @@ class Picture:
 
 
 def short(text: str, longest: int = TITLE_LONGEST) -> str:
-    """Outside text on one line of at most so many cells."""
+    """Return outside text on one line of at most `longest` cells."""
     return fit(one_line(safe(text)), longest).rstrip()
 
 
 def title_line(conversation: Conversation, via: int | None, rivals: Sequence[str]) -> Line:
-    """The model and the key, then what the conversation is about; `rivals` are the models side by side."""
+    """Return model, key and title of a conversation; `rivals` are the models that are compared."""
     parts: list[Part] = [("Chat", STRONG)]
     if rivals:
         return (*parts, (f" {' against '.join(map(short, rivals))}", ""))
@@ -43,25 +43,25 @@ def title_line(conversation: Conversation, via: int | None, rivals: Sequence[str
 
 
 def options_line(conversation: Conversation, model: Model | None) -> Line:
-    """What goes along with a question, and how full the context is: under the prompt."""
+    """Return the options that go along with a question, and how full the context is."""
     options = conversation.options
-    said = [
+    shown = [
         f"{name} {value:g}" for name, value in options.sampling().items() if isinstance(value, (int, float))
     ]
     if conversation.model and think_levels(model):
-        said.insert(0, f"think {options.think or 'auto'}")
+        shown.insert(0, f"think {options.think or 'auto'}")
     if options.tools is not None:
-        said.append(f"tools {'on' if options.tools else 'off'}")
+        shown.append(f"tools {'on' if options.tools else 'off'}")
     if options.system:
-        said.append("system text")
-    parts: list[Part] = [(word, QUIET) for word in said]
+        shown.append("system text")
+    parts: list[Part] = [(word, QUIET) for word in shown]
     if filled := gauge_part(conversation, model):
         parts.append(filled)
     return tuple(each for part in parts for each in (SEPARATOR, part))[1:]
 
 
 def gauge_part(conversation: Conversation, model: Model | None) -> Part | None:
-    """How full the context is, once the cloud has counted."""
+    """Return how full the context is; None before the cloud has counted."""
     full = gauge(conversation, model)
     if not full.used:
         return None
@@ -76,13 +76,13 @@ def gauge_part(conversation: Conversation, model: Model | None) -> Part | None:
 
 
 def model_named(name: str | None, models: Sequence[Model]) -> Model | None:
-    """What the list says of a model."""
+    """Return the listed model of a name, tagged or not; None when there is none."""
     wanted = bare_name(name or "")
     return next((model for model in models if model.id == wanted), None)
 
 
-def empty_words(conversation: Conversation, rivals: Sequence[str], key_of: KeyOf) -> str:
-    """What to do while there is nothing to read; `rivals` are the models side by side."""
+def empty_text(conversation: Conversation, rivals: Sequence[str], key_of: KeyOf) -> str:
+    """Return what to do while there is nothing to read; `rivals` are the models that are compared."""
     if rivals:
         first = f"Ask {' and '.join(map(short, rivals))} something."
     elif not conversation.model:
@@ -93,21 +93,21 @@ def empty_words(conversation: Conversation, rivals: Sequence[str], key_of: KeyOf
 
 
 def editing_line(key_of: KeyOf) -> Line:
-    """What the next question does while another one is edited."""
+    """Return what the next question does while another one is edited."""
     words = "✎ another question in its place, in a branch"
     return ((words, NOTICE), (f" · {key_of('back')} leaves", QUIET))
 
 
-def both_line(key_of: KeyOf, *, asked: bool) -> Line:
-    """What can be done before two conversations are asked, and while they are."""
-    if not asked:
+def comparison_line(key_of: KeyOf, *, begun: bool) -> Line:
+    """Return what can be done before two conversations are asked, and while they are."""
+    if not begun:
         return (("⇆ the next question goes to both", NOTICE), (f" · {key_of('back')} leaves", QUIET))
     keys = " or ".join(map(key_of, ("keep-first", "keep-second")))
     return (("⇆ both are asked", NOTICE), (f" · {keys} goes on with one · {key_of('back')} neither", QUIET))
 
 
 def pictures_line(pictures: Sequence[Picture]) -> Line:
-    """What goes along with the next question."""
+    """Return the pictures that go along with the next question."""
     chips: list[Part] = [
         (f" ▣ {short(picture.path.name)} ", "$text-accent on $surface") for picture in pictures
     ]

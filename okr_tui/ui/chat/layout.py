@@ -1,18 +1,16 @@
-"""A Markdown text while it grows: what waits, what is made into parts, and the block that is still open."""
+"""Text laid out as lines of the screen: pieces that wrap, tables, and what a copy of them gives back."""
 
 import re
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from time import perf_counter
+from dataclasses import dataclass
 from typing import Final
 
 from textual.content import Content
 
-from okr_tui.ui.chat.markdown_blocks import Block, Blocks
-
 EMPTY: Final = Content("")
 CODE: Final = "on $surface"
+LINK: Final = "okr_link"
+"""The name under which a drawn link carries its address."""
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -21,7 +19,7 @@ _LEAST_COLUMN: Final = 3
 
 
 def safe(text: str) -> str:
-    """Outside text of several lines without what would steer a terminal or turn the reading order around."""
+    """Return outside text of several lines without what would steer a terminal or reorder the text."""
     return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")).expandtabs(4)
 
 
@@ -48,7 +46,7 @@ class Piece:
     code: bool = False
 
     def rows(self, width: int) -> Iterator[Row]:
-        """The piece in at most `width` cells."""
+        """Yield the lines of the piece, at most `width` cells each."""
         room = max(4, width - self.first.cell_length)
         fill, gap = (CODE, "") if self.code else ("", " ")
         lead = self.first
@@ -67,7 +65,7 @@ class Table:
     rest: Content = EMPTY
 
     def rows(self, width: int) -> Iterator[Row]:
-        """The table in at most `width` cells; where no table fits, a line per row."""
+        """Yield the lines of the table, at most `width` cells each; where no table fits, a line per row."""
         columns = max(map(len, self.cells))
         room = width - self.first.cell_length - len(_SEPARATOR) * (columns - 1)
         if room < _LEAST_COLUMN * columns:
@@ -114,83 +112,16 @@ Part = Piece | Table
 
 
 def plain(text: str, *, code: bool = False, style: str = "") -> Piece:
-    """Text as it is."""
+    """Return text as it is, without Markdown."""
     body = Content.styled(safe(text), style) if style else Content(safe(text))
     return Piece(body, Content(" "), Content(" "), code=True) if code else Piece(body)
 
 
 def copied(rows: list[Row], texts: list[str]) -> str:
-    """What a copy of rows says: `texts` are their selected parts; wrapped lines are whole again."""
-    said = []
+    """Return what a copy of rows says: `texts` are their selected parts; wrapped lines are whole again."""
+    copy = []
     for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
         if number:
-            said.append("\n" if row.gap is None else row.gap)
-        said.append(text if row.gap is None else text[row.lead :])
-    return "".join(said)
-
-
-SLICE: Final = 4096
-GAP: Final = Piece(EMPTY)
-
-
-@dataclass
-class Document:
-    """A text with what was made of it; it outlives its widget, so an old answer comes back at once."""
-
-    waiting: str = ""
-    whole: bool = False
-    blocks: Blocks = field(default_factory=Blocks)
-    finished: deque[Block] = field(default_factory=deque)
-    parts: list[Part] = field(default_factory=list)
-    last: Block | None = None
-    _texts: list[str] = field(default_factory=list)
-
-    def append(self, text: str) -> None:
-        """More text came."""
-        self._texts.append(text)
-        self.waiting += text
-
-    @property
-    def text(self) -> str:
-        """All that came. Joined when asked for: adding to one long text for every token costs its length."""
-        self._texts[:] = ["".join(self._texts)]
-        return self._texts[0]
-
-    @property
-    def settled(self) -> bool:
-        """Whether all that came is made into parts, but for the open block."""
-        return not (self.waiting or self.finished or (self.whole and self.blocks.open.text))
-
-    def work(self, seconds: float) -> None:
-        """Go on with what waits for about this long, at least one step."""
-        # Parsers and highlighters take 50 ms to load: the first paint does not wait for them.
-        from okr_tui.ui.chat.markdown import parts_of
-
-        until = perf_counter() + seconds
-        while not self.settled:
-            if self.finished:
-                block = self.finished.popleft()
-                self.parts.extend((*self._gap(block), *parts_of(block)))
-                self.last = block
-            elif self.waiting:
-                piece, self.waiting = self.waiting[:SLICE], self.waiting[SLICE:]
-                self.finished.extend(self.blocks.feed(piece))
-            else:
-                self.finished.extend(self.blocks.close())
-            if perf_counter() >= until:
-                return
-
-    def open_parts(self) -> list[Part]:
-        """The block that still grows, as plain text; nothing while finished ones wait before it."""
-        from okr_tui.ui.chat.markdown import open_parts
-
-        block = self.blocks.open
-        parts = [] if self.finished else open_parts(block)
-        return [*self._gap(block), *parts] if parts else []
-
-    def _gap(self, block: Block) -> list[Part]:
-        last = self.last
-        if last is None or not block.begins or not block.text.strip():
-            return []
-        together = last.kind == block.kind == "item" and not last.loose
-        return [] if together else [GAP]
+            copy.append("\n" if row.gap is None else row.gap)
+        copy.append(text if row.gap is None else text[row.lead :])
+    return "".join(copy)
