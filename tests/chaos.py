@@ -33,7 +33,7 @@ from okr_tui.domain.records import Attempt, Record
 from okr_tui.domain.state import PoolState
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
-from okr_tui.settings.policy import override
+from okr_tui.settings.policy import number
 from okr_tui.store.sqlite import SqliteStore
 from tests.harness import MODEL, stream_answer
 
@@ -125,7 +125,7 @@ async def run(folder: Path, requests: int, processes: int, seed: int) -> Finding
     await store.close()
     keys = tuple(Key.of(text, "global") for text, _ in cloud.keys)
     attempts = [record for record in records if isinstance(record, Attempt) and record.client != "probe"]
-    policy = override(POLICY)[0]
+    policy = Policy(**{name: number(name).parse(value) for name, value in POLICY.items()})
     return Findings(
         requests=share * processes,
         seconds=time.monotonic() - began,

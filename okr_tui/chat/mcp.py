@@ -17,9 +17,10 @@ from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import printable
-from okr_tui.settings.chat import ChatSettings, ToolServer
 from okr_tui.settings.key_references import resolve
-from okr_tui.settings.schema import Problem
+from okr_tui.settings.origin import Problem
+from okr_tui.settings.table import ChatSettings
+from okr_tui.settings.tool_servers import ToolServer
 
 START_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 10.0

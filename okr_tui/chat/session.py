@@ -206,7 +206,7 @@ class ChatSession:
         box = self._box
         wanted = conversation.options.tools
         model = self.model(conversation.model)
-        on = box.settings.tools if wanted is None else wanted
+        on = bool(box.settings.tools) if wanted is None else wanted
         may = on and (model is None or _may_call(model))
         return box.asking(self._post_of(conversation)) if may else None
 

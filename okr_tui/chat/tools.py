@@ -13,7 +13,8 @@ from okr_tui.chat.messages import ToolResult
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.cloud.endpoints import WEB_FETCH, WEB_SEARCH
 from okr_tui.domain.errors import OkrError
-from okr_tui.settings.chat import BUILT_IN, ChatSettings, Confirm, ToolServer
+from okr_tui.settings.table import BUILT_IN, ChatSettings, Confirm
+from okr_tui.settings.tool_servers import ToolServer
 
 TOOL_SECONDS: Final = 120.0
 MOST_TOOLS: Final = 128
@@ -69,9 +70,9 @@ class Toolbox:
         self._post = post
         self._stack = AsyncExitStack()
         self._servers: dict[str, ServedTools] = {}
-        for server in settings.servers if serve else ():
-            if serve and settings.offers(server.name):
-                self._servers[server.name] = serve(server, settings)
+        for name, server in settings.servers.items() if serve else ():
+            if serve and settings.offers(name):
+                self._servers[name] = serve(server, settings)
 
     async def __aenter__(self) -> Self:
         return self

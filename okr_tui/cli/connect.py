@@ -17,8 +17,8 @@ from okr_tui.domain.errors import OkrError, SettingsError
 if TYPE_CHECKING:
     from okr_tui.domain.models import Model
     from okr_tui.services.pool_service import PoolService
-    from okr_tui.settings.gateway import Options
     from okr_tui.settings.layers import Sources
+    from okr_tui.settings.table import GatewayOptions
 
 PI = "pi"
 NO_GATEWAY = (
@@ -55,15 +55,13 @@ def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> 
 
 async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
     from okr_tui.gateway.tokens import NAME, load_token
-    from okr_tui.settings.gateway import Options
 
     state = invocation.state_folder
     load_token(state)
     async with invocation.open_service("cli", watching=False) as service:
-        options, _ = Options.read(service.configuration.settings.gateway)
         for problem in service.problems:
             note(f"okr-tui: {problem}")
-        reach = _reach(options, state)
+        reach = _reach(service.configuration.settings.gateway, state)
         models = await _models(service) if client in (PI, "anthropic") else ()
     if client == PI:
         _pi(invocation, pi_provider(reach.url, state / NAME, models), write=write)
@@ -76,7 +74,7 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
         note(f"okr-tui: {NO_GATEWAY}")
 
 
-def _reach(options: "Options", state: Path) -> Reach:
+def _reach(options: "GatewayOptions", state: Path) -> Reach:
     from okr_tui.domain.addresses import url
     from okr_tui.gateway.daemon import HOST
     from okr_tui.services.gateway_registry import running_gateway

@@ -22,13 +22,15 @@ def doctor(invocation: Invocation, *, as_json: bool) -> None:
     """Every setting and where it comes from, what is wrong, and what to do. Changes and asks nothing."""
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.doctor import examine
+    from okr_tui.services.setting_lines import configured
 
     configuration = asyncio.run(Configuration.read(invocation.sources()))
     report = examine(configuration)
+    lines = configured(configuration.lines)
     if as_json:
-        show_document(_document(report, configuration.lines))
+        show_document(_document(report, lines))
         return
-    for line in (*_setting_rows(configuration.lines), "", *_file_rows(report), "", *_finding_lines(report)):
+    for line in (*_setting_rows(lines), "", *_file_rows(report), "", *_finding_lines(report)):
         show(line)
 
 

@@ -24,9 +24,8 @@ def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Running, None]:
         from okr_tui.domain.addresses import is_loopback
-        from okr_tui.settings.gateway import Options
 
-        options, _ = Options.read(service.configuration.settings.gateway)
+        options = service.configuration.settings.gateway
         if not is_loopback(options.host):
             raise OkrError(f"other machines can reach {options.host}: `okr-tui serve --expose` allows that")
         # In a thread, so that the screen answers meanwhile.

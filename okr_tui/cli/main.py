@@ -128,11 +128,11 @@ def root(
 
 def _check(url: str) -> None:
     """Raise a usage error for no address of a cloud: another one than was asked for would get the keys."""
-    from okr_tui.settings import values
+    from okr_tui.settings.checks import UnusableError, cloud_url
 
     try:
-        values.cloud_url(url)
-    except values.UnusableError as error:
+        cloud_url(url)
+    except UnusableError as error:
         raise click.UsageError(f"--cloud-url cannot be used: {error}") from error
 
 

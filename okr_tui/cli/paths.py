@@ -11,8 +11,8 @@ from okr_tui.cli.text import show, show_document, table
 @click.pass_obj
 def paths(invocation: Invocation, *, as_json: bool) -> None:
     """Where settings, log and state are, whether they exist or not."""
+    from okr_tui.settings.checks import without_password
     from okr_tui.settings.layers import load
-    from okr_tui.settings.values import without_password
     from okr_tui.store.factory import state_folder
 
     settings = load(invocation.sources())

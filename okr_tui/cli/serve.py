@@ -18,7 +18,7 @@ from okr_tui.domain.errors import OkrError
 if TYPE_CHECKING:
     from okr_tui.gateway.host import Host
     from okr_tui.services.pool_service import PoolService
-    from okr_tui.settings.gateway import Options
+    from okr_tui.settings.table import GatewayOptions
 
 EXPOSED = "okr-tui: other machines can reach this gateway, and all that passes is plain HTTP"
 PORT = click.IntRange(0, 65535)
@@ -82,12 +82,9 @@ async def _serve(
                 await _until(ended, service, running, chosen)
 
 
-def _options(service: "PoolService", chosen: Mapping[str, object]) -> "Options":
+def _options(service: "PoolService", chosen: Mapping[str, object]) -> "GatewayOptions":
     """What the settings say now, overruled by what was given with the verb."""
-    from okr_tui.settings.gateway import Options
-
-    options, _ = Options.read(service.configuration.settings.gateway)
-    return replace(options, **chosen)  # type: ignore[arg-type]
+    return replace(service.configuration.settings.gateway, **chosen)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from okr_tui.gateway.server import listen, serving
 from okr_tui.gateway.tokens import load_token
 from okr_tui.services.gateway_registry import Presence, announced
 from okr_tui.services.pool_service import PoolService
-from okr_tui.settings.gateway import Options
+from okr_tui.settings.table import GatewayOptions
 
 DAEMON_CHOOSING: Final = "--daemon-port, or daemonPort in okr-tui.gateway"
 
@@ -38,7 +38,7 @@ class Host:
     async def open(
         cls,
         service: PoolService,
-        options: Options,
+        options: GatewayOptions,
         state: Path,
         *,
         status: Callable[[str], Record],

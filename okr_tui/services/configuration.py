@@ -10,17 +10,14 @@ from typing import Protocol, cast
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.policy import Policy, Strategy
-from okr_tui.services.editable import editable_lines
-from okr_tui.services.provenance import setting_lines, trust_question
 from okr_tui.services.service import SettingsView
-from okr_tui.settings import file, layers, policy, trust
-from okr_tui.settings.chat import ChatSettings
+from okr_tui.services.setting_lines import setting_lines, trust_question
+from okr_tui.settings import file, layers, trust
 from okr_tui.settings.document import Document
-from okr_tui.settings.gateway import Options
 from okr_tui.settings.keys import INDEX, preferring
 from okr_tui.settings.layers import Sources
-from okr_tui.settings.schema import Problem, Settings
-from okr_tui.settings.sections import OURS
+from okr_tui.settings.schema import Settings
+from okr_tui.settings.table import OURS, ChatSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Configuration:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a line each, with file, line and column where there is one."""
-        return (*(problem.describe() for problem in self.settings.problems), *self._refused)
+        return tuple(problem.describe() for problem in self.settings.problems)
 
     @property
     def config(self) -> PoolConfig:
@@ -87,7 +84,7 @@ class Configuration:
             files=settings.files,
             problems=problems,
             theme=settings.theme.value,
-            lines=self.shown_lines,
+            lines=self.lines,
             trust=trust_question(settings),
             open_to_others=settings.open_to_others[0] if settings.open_to_others else None,
             removable=removable,
@@ -97,9 +94,9 @@ class Configuration:
     async def reload(self) -> bool:
         """Read again; what is broken keeps its last good content. Answers whether anything changed."""
         async with self._reading:
-            before = (self.settings.signature, self.problems)
+            before = self.settings.signature
             self._take(await asyncio.to_thread(layers.load, self._sources, self.settings))
-            return (self.settings.signature, self.problems) != before
+            return self.settings.signature != before
 
     async def prefer(self, index: int) -> str:
         """Write the preferred key (from 0) where it takes effect; answers where that is.
@@ -172,12 +169,8 @@ class Configuration:
 
     def _take(self, settings: Settings) -> None:
         self.settings = settings
-        self.policy, refused = policy.override(settings.policy)
-        self.chat, unused = ChatSettings.read(settings.chat)
-        _, misplaced = Options.read(settings.gateway)
-        self._refused = tuple(_placed(line, settings) for line in (*refused, *unused, *misplaced))
+        self.policy, self.chat = settings.policy, settings.chat
         self.lines = setting_lines(settings)
-        self.shown_lines = editable_lines(self.lines, settings)
         self.effective = EffectiveSettings(settings, self.config, self.policy, self.chat)
 
     def _carry_answer(self, written: file.Written) -> None:
@@ -190,12 +183,3 @@ class Configuration:
                 trust.SETTING,
                 lambda listed: trust.carried(listed, project, written.before, written.after),
             )
-
-
-def _placed(line: str, settings: Settings) -> str:
-    """A line about a member of a section of ours, such as "okr-tui.policy.NAME: ...", behind its place."""
-    told = line.removeprefix(f"{OURS}.")
-    for name, (decider, *_) in settings.origins.items():
-        if told.startswith((f"{name}:", f"{name}.")):
-            return Problem.at(decider, line).describe()
-    return line

@@ -12,13 +12,13 @@ from typing import Literal
 
 from okr_tui.domain.errors import ADD_A_KEY, SettingsError
 from okr_tui.services.configuration import Configuration
-from okr_tui.services.provenance import store_address, trust_question
+from okr_tui.services.setting_lines import store_address, trust_question
 from okr_tui.settings import pi
 from okr_tui.settings.file import read
 from okr_tui.settings.layers import agent_folder
 from okr_tui.settings.lock import STALE
 from okr_tui.settings.schema import Settings
-from okr_tui.settings.sections import ORIGINAL, SHORT
+from okr_tui.settings.table import ORIGINAL, SHORT
 from okr_tui.store.factory import state_folder
 
 
@@ -76,8 +76,6 @@ def _problems(configuration: Configuration) -> Iterator[Finding]:
     for problem in configuration.settings.problems:
         remedy = "put the file right" if problem.severity == "error" else "change it there, or leave it out"
         yield Finding(problem.severity, problem.describe(), remedy)
-    for line in configuration.problems[len(configuration.settings.problems) :]:
-        yield Finding("warning", line, "change it there, or leave it out")
 
 
 def _loose(settings: Settings) -> Iterator[Finding]:

@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from okr_tui.services import gateway_registry
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.gateway_registry import Presence
 from okr_tui.services.service import GatewayView
+from okr_tui.settings.table import GatewayOptions
 
 
 class Running(Protocol):
@@ -45,24 +46,24 @@ class Hosting:
 class GatewaySwitch:
     """Runs at most one gateway in this process; `announce` is called when `view` changed.
 
-    `section` is the settings of the gateway as written.
+    `section` is the settings of the gateway in force.
     """
 
-    def __init__(self, announce: Callable[[], None], section: Mapping[str, object]) -> None:
+    def __init__(self, announce: Callable[[], None], section: GatewayOptions) -> None:
         self.hosting: Hosting | None = None
         self._announce = announce
         self._section = section
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._running: Running | None = None
-        self._started_with: Mapping[str, object] = {}
+        self._started_with: GatewayOptions | None = None
         self._error: str | None = None
         self._elsewhere: Presence | None = None
 
     @property
     def view(self) -> GatewayView:
         """What a front shows."""
-        autostart = self.hosting is not None and self._section.get("autostart") is True
+        autostart = self.hosting is not None and self._section.autostart
         if self._running:
             return GatewayView(
                 self._running.url,
@@ -178,6 +179,6 @@ class GatewaySwitch:
             await asyncio.wait([self._task])
 
 
-def _listening(section: Mapping[str, object]) -> Mapping[str, object]:
-    """What of the settings takes effect at a start only."""
-    return {name: value for name, value in section.items() if name != "autostart"}
+def _listening(options: GatewayOptions) -> GatewayOptions:
+    """Return what of the settings takes effect at a start only."""
+    return replace(options, autostart=False)

@@ -9,15 +9,16 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
 from okr_tui.services.configuration import Configuration
-from okr_tui.services.editable import checked, setting_path, target
 from okr_tui.services.service import KeepIn
+from okr_tui.services.setting_lines import checked, setting_path, target
 from okr_tui.settings import file, key_references, keys
 from okr_tui.settings.document import Document
 from okr_tui.settings.json_edit import put, take_out
 from okr_tui.settings.keys import INDEX, kind, preferring
+from okr_tui.settings.origin import Problem
 from okr_tui.settings.pi import NAME, favouring
-from okr_tui.settings.schema import Place, Problem
-from okr_tui.settings.sections import ORIGINAL, OURS
+from okr_tui.settings.schema import Place
+from okr_tui.settings.table import ORIGINAL, OURS
 
 SHORTEST = 8
 """A shorter text in a label is a word, whatever else it is."""
@@ -275,7 +276,7 @@ class SettingEdits:
             raise SettingsError(f"{name} was changed again in {file} by another program")
         if value is not None:
             return f"{name} is {text} now, saved in {file}"
-        line = next((line for line in self._configuration.shown_lines if line.name == name), None)
+        line = next((line for line in self._configuration.lines if line.name == name), None)
         if line is None:
             return f"{name} is not set any more in {file}"
         return f"{name} is {line.value or 'not set'} again ({line.origin})"

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from okr_tui.domain.keys import SecretStr
-from okr_tui.settings.schema import Problem
+from okr_tui.settings.origin import Problem
 
 SERVICE = "okr-tui"
 COMMAND = "!"

@@ -14,8 +14,9 @@ from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.settings.document import Document
 from okr_tui.settings.json_edit import exchange, failure, locate, put, put_in, take_out
 from okr_tui.settings.key_references import COMMAND, KEYRING, VARIABLE
-from okr_tui.settings.schema import Place, Valued
-from okr_tui.settings.sections import ORIGINAL, OURS
+from okr_tui.settings.origin import Valued
+from okr_tui.settings.schema import Place
+from okr_tui.settings.table import ORIGINAL, OURS
 
 Kind = Literal["literal", "variable", "command", "keyring"]
 

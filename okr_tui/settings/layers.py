@@ -6,20 +6,22 @@ the user trusts it (trust.py). The keys of a project that names a cloud of its o
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from okr_tui.domain.keys import Key, SecretStr
-from okr_tui.settings import trust, values
+from okr_tui.domain.policy import Policy
+from okr_tui.settings import trust
+from okr_tui.settings.checks import LONGEST_NAME, UnusableError
 from okr_tui.settings.keys import followed
+from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.pi import enabled_models
 from okr_tui.settings.pool import collect, holds_literal, key_places
-from okr_tui.settings.schema import Kept, Origin, Problem, Settings, Valued
+from okr_tui.settings.schema import Kept, Settings
 from okr_tui.settings.sections import (
-    ORIGINAL,
-    OURS,
-    SHORT,
+    MISSING,
     Layer,
     digest,
     environment_layer,
@@ -27,11 +29,22 @@ from okr_tui.settings.sections import (
     option_layer,
     runtime_layer,
 )
+from okr_tui.settings.table import (
+    ANY,
+    ORIGINAL,
+    OURS,
+    SHORT,
+    TABLE,
+    ChatSettings,
+    GatewayOptions,
+    Setting,
+    unknown_names,
+)
 
-CLOUD_URL = "https://ollama.com"
-BASE_URL = "http://localhost:11434"
-STRATEGY = "sticky"
 OTHERS = 0o077
+KEYMAP = "keymap."
+MOST_UNKNOWN = 20
+"""Unknown names in one file that are reported one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +109,20 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     highest_first = (option_layer(sources.options), *reversed(pool_order))
     in_files = (user, project, runtime)
 
-    scalar, own = (SHORT, ORIGINAL), (OURS,)
     remedy = f"the project is not trusted; if you know it, run okr-tui trust in {project_file.parent.parent}"
-    cloud = values.choose(
-        highest_first, "cloudUrl", scalar, values.cloud_url, CLOUD_URL, problems, needs_trust=remedy
-    )
+    chosen = {row.name: _choose(highest_first, row, problems, remedy) for row in _rows(in_files)}
+    cloud = chosen["cloudUrl"].valued.value
     welcome = [layer for layer in pool_order if layer is not project or _may_join(project, cloud, problems)]
     pool = collect(welcome, sources.environment, kept.commands)
     problems += pool.problems
-    index = values.choose(highest_first, "activeKeyIndex", scalar, values.index, 0, problems)
-    base = values.choose(highest_first, "baseUrl", scalar, values.base_url, BASE_URL, problems)
-    strategy = values.choose(highest_first, "strategy", own, values.strategy, STRATEGY, problems)
-    store = values.choose(highest_first, "store", own, values.text, None, problems, needs_trust=remedy)
-    theme = values.choose(highest_first, "theme", own, values.text, None, problems)
     favourites = enabled_models((project, user), problems)
+    for layer in (user, project):
+        problems += _unknown(layer, pool.keys)
+    index = chosen["activeKeyIndex"]
     decided_by = index.valued.origin
     by_file = decided_by.file is not None or decided_by.layer == "default"
-    keymap, keymap_origins = _merged(in_files, "keymap", problems)
-    policy, policy_origins = _merged(in_files, "policy", problems)
-    vouched = [layer for layer in in_files if layer.trusted]
-    gateway, gateway_origins = _merged(vouched, "gateway", problems)
-    # It may start programs and let the model call them unasked.
-    chat, chat_origins = _merged(vouched, "chat", problems)
     active = _active(index.valued, in_files, pool.keys, problems)
+    values = {name: choice.valued for name, choice in chosen.items()} | {"activeKeyIndex": active}
     read = [layer.digest() for layer in highest_first]
     read.append(digest([favourites.value, favourites.origin.layer]))
     keys = [(key.fingerprint, key.label, key.origin) for key in pool.keys]
@@ -127,32 +131,31 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     return Settings(
         keys=tuple(pool.keys),
         places=tuple(pool.places),
-        cloud_url=cloud.valued,
-        active_index=active,
-        base_url=base.valued,
-        strategy=strategy.valued,
-        store=store.valued,
-        theme=theme.valued,
         enabled_models=favourites,
-        keymap=_texts(keymap, keymap_origins, problems),
-        policy=policy,
-        gateway=gateway,
-        chat=chat,
+        keymap={
+            name.removeprefix(KEYMAP): at.value
+            for name, at in values.items()
+            if name.startswith(KEYMAP) and at.value is not None
+        },
+        policy=Policy(**_fields(values, "policy")),
+        gateway=GatewayOptions(**_fields(values, "gateway")),
+        chat=ChatSettings(**_fields(values, "chat")),
+        values=values,
         files=(global_file, project_file),
         global_file=global_file,
         project_file=project_file,
         project_trusted=answer == "trusted",
         project_refused=answer == "refused",
         project_digest=project_digest,
-        project_wants=trust.wants(project, cloud.valued.value),
+        project_wants=trust.wants(project, cloud),
         open_to_others=loose,
-        origins=keymap_origins | policy_origins | gateway_origins | chat_origins,
         problems=tuple(problems),
         index_target=decided_by.file or global_file,
         index_section=index.section if decided_by.file else ORIGINAL,
         index_shadow=None if by_file else _shadow_words(decided_by.describe()),
         signature=digest([read, keys, answer, loose, [problem.describe() for problem in problems]]),
         kept=_kept(user, project, pool.commands),
+        **_fields(values, ""),
     )
 
 
@@ -163,9 +166,111 @@ def _expanded(path: str, environment: Mapping[str, str]) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _may_join(project: Layer, cloud: values.Choice[str], problems: list[Problem]) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The value that decides, and the section it was found in ("pi-ollama" for a default)."""
+
+    valued: Valued[Any]
+    section: str
+
+
+def _rows(in_files: Sequence[Layer]) -> Iterator[Setting]:
+    """Yield the rows whose value is chosen here, one for each name that a group of any names has."""
+    for row in TABLE:
+        if row.path[-1] == ANY:
+            groups = [layer.values(row.section).get(row.group) for layer in in_files]
+            names = dict.fromkeys(name for group in groups if isinstance(group, Mapping) for name in group)
+            yield from (replace(row, name=f"{row.group}.{name}") for name in names)
+        elif row.field:
+            yield row
+
+
+def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], remedy: str) -> _Choice:
+    """Take the first usable value; `layers` come highest first. Appends to `problems`.
+
+    remedy: what to do about a value that is not taken from an untrusted layer, in words.
+    """
+    found: list[tuple[Any, Origin, str]] = []
+    refused: list[tuple[Any, Origin]] = []
+    for layer in layers:
+        here: list[Any] = []
+        for section in (SHORT, ORIGINAL) if row.section == ORIGINAL else (row.section,):
+            written = layer.find(section, row.path)
+            if written is MISSING:
+                continue
+            origin = layer.origin(section, *row.path)
+            try:
+                value = row.check.parse(written)
+            except UnusableError as error:
+                problems.append(Problem.at(origin, f"{_shown(row.name)} is ignored: {error}"))
+                continue
+            if value is None:
+                continue
+            if row.check.member:
+                value = _members(layer, section, row, value, problems)
+            if row.needs_trust and not layer.trusted:
+                refused.append((value, origin))
+                continue
+            if here and here[0] != value:
+                message = f'"{found[-1][2]}" sets another {row.name} than "{section}"; "{found[-1][2]}" wins'
+                problems.append(Problem.at(origin, message))
+            here.append(value)
+            found.append((value, origin, section))
+    for value, origin in refused:
+        # A value that holds anyway needs no trust.
+        if value != (found[0][0] if found else row.default):
+            problems.append(Problem.at(origin, f"{row.name} is ignored: {remedy}"))
+    if not found:
+        return _Choice(Valued(row.default, Origin("default")), ORIGINAL)
+    value, origin, section = found[0]
+    return _Choice(Valued(value, origin, tuple(other for _, other, _ in found[1:])), section)
+
+
+def _members(
+    layer: Layer, section: str, row: Setting, value: Mapping[str, object], problems: list[Problem]
+) -> dict[str, object]:
+    """Return the usable members of a value that is an object. Appends to `problems`."""
+    usable: dict[str, object] = {}
+    assert row.check.member
+    for name, item in value.items():
+        try:
+            usable[name] = row.check.member(name, item)
+        except UnusableError as error:
+            origin = layer.origin(section, *row.path, name)
+            problems.append(Problem.at(origin, f"{row.name}.{name[:LONGEST_NAME]} is ignored: {error}"))
+            if row.check.instead is not None:
+                usable[name] = row.check.instead
+    return usable
+
+
+def _shown(name: str) -> str:
+    """Return a setting's name, whose last part any text may be, at a length that can be shown."""
+    group, _, member = name.rpartition(".")
+    return f"{group}.{member[:LONGEST_NAME]}" if group else name
+
+
+def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
+    """Return the values of a group by the fields of its class; those of no group with their places."""
+    rows = (row for row in TABLE if row.field and row.group == group)
+    return {row.field: values[row.name].value if group else values[row.name] for row in rows}
+
+
+def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
+    """Yield what is no setting in the section that is ours, each with its place."""
+    found = list(unknown_names(layer.values(OURS)))
+    for path, why in found[:MOST_UNKNOWN]:
+        name = ".".join(part[:LONGEST_NAME] for part in path)
+        for key in keys:
+            name = key.hide(name)
+        yield Problem.at(layer.origin(OURS, *path), f"{name} is ignored: {why}")
+    if len(found) > MOST_UNKNOWN:
+        origin = layer.origin(OURS, *found[MOST_UNKNOWN][0])
+        yield Problem.at(origin, f"{len(found) - MOST_UNKNOWN} more names are no settings")
+
+
+def _may_join(project: Layer, cloud: str, problems: list[Problem]) -> bool:
     """Whether a project's keys belong in the pool of the cloud in force."""
-    if trust.keeps_its_keys(project, cloud.valued.value):
+    if trust.keeps_its_keys(project, cloud):
         return True
     if places := key_places(project):
         message = "the project's keys are left out: they are for its own cloudUrl, which is not in force"
@@ -194,35 +299,6 @@ def _within(index: Valued[int], size: int, problems: list[Problem]) -> Valued[in
 
 def _shadow_words(decider: str) -> str:
     return f"{decider} decides the active key; a saved choice takes effect only without it"
-
-
-def _merged(
-    layers: Sequence[Layer], name: str, problems: list[Problem]
-) -> tuple[dict[str, object], dict[str, tuple[Origin, ...]]]:
-    """The members of an object from all layers, the later over the earlier, and the places of each."""
-    merged: dict[str, object] = {}
-    origins: dict[str, tuple[Origin, ...]] = {}
-    for layer in layers:
-        value = layer.values(OURS).get(name)
-        if isinstance(value, Mapping):
-            merged |= value
-            for member in value:
-                place = layer.origin(OURS, name, member)
-                origins[f"{name}.{member}"] = (place, *origins.get(f"{name}.{member}", ()))
-        elif value is not None:
-            origin = layer.origin(OURS, name)
-            problems.append(Problem.at(origin, f"{name} is ignored: it must be an object {{...}}"))
-    return merged, origins
-
-
-def _texts(
-    keymap: Mapping[str, object], origins: Mapping[str, tuple[Origin, ...]], problems: list[Problem]
-) -> dict[str, str]:
-    usable = {name: key for name, key in keymap.items() if isinstance(key, str)}
-    for name in sorted(keymap.keys() - usable.keys()):
-        message = f'keymap.{name[:40]} is ignored: it must be text, such as "ctrl+r" or "r,f5"'
-        problems.append(Problem.at(origins[f"keymap.{name}"][0], message))
-    return usable
 
 
 def _is_open(path: Path) -> bool:

@@ -15,7 +15,7 @@ from okr_tui.settings.file import read
 from okr_tui.settings.json_edit import failure, put, put_in, take_out
 from okr_tui.settings.key_references import COMMAND, VARIABLE
 from okr_tui.settings.keys import kind
-from okr_tui.settings.schema import Origin, Problem, Valued
+from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.sections import Layer
 
 PROVIDERS = ("ollama-cloud", "ollama")

@@ -1,34 +1,34 @@
-"""The pool's numbers as the settings give them: checked one by one against the limits of the policy."""
+"""Checks of the pool's numbers, made from their types and limits in domain/policy.py."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from okr_tui.domain.policy import Limits, Policy
+from okr_tui.settings.checks import Check, UnusableError
 
-NAMES: Final = frozenset(member.name for member in fields(Policy))
+NAMES: Final = tuple(member.name for member in fields(Policy))
 
 
-def override(values: Mapping[str, object]) -> tuple[Policy, tuple[str, ...]]:
-    """Return the policy with these values in place of its defaults, and a line for each value refused.
+def number(name: str) -> Check:
+    """Return the check of one number of the policy; its schema is among `schemas`."""
 
-    A refused value never costs the others: its default stays.
-    """
-    accepted: dict[str, Any] = {}
-    refused: list[str] = []
-    for name, value in values.items():
+    def parse(value: object) -> object:
         try:
-            checked = _checks.model_validate({name: value})
+            return getattr(_checks.model_validate({name: value}), name)
         except ValidationError as error:
-            words = f"{error.errors()[0]['msg']}; the default is used"
-            if name not in NAMES:
-                words = "there is no such setting; it is not used"
-            refused.append(f"okr-tui.policy.{name}: {words}")
-        else:
-            accepted[name] = getattr(checked, name)
-    return Policy(**accepted), tuple(refused)
+            words = error.errors()[0]["msg"]
+            raise UnusableError(words.replace("Input should", "it must", 1)) from None
+
+    return Check(parse, {})
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema of each number by its name."""
+    found = _checks.model_json_schema()["properties"]
+    unwanted = {"default", "title"}
+    return {name: {key: found[name][key] for key in found[name].keys() - unwanted} for name in NAMES}
 
 
 def _checked(hint: Any) -> Any:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.settings.key_references import COMMAND, resolve
 from okr_tui.settings.keys import NAMES, entries, is_joined, kind, reference
-from okr_tui.settings.schema import Origin, Place, Problem
-from okr_tui.settings.sections import ORIGINAL, SHORT, Layer, digest
+from okr_tui.settings.origin import Origin, Problem
+from okr_tui.settings.schema import Place
+from okr_tui.settings.sections import Layer, digest
+from okr_tui.settings.table import ORIGINAL, SHORT
 
 SECTIONS = (ORIGINAL, SHORT)
 

@@ -2,38 +2,21 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.document import Document, Section
 from okr_tui.settings.file import read
-from okr_tui.settings.schema import Kept, LayerName, Origin, Problem
+from okr_tui.settings.origin import LayerName, Origin, Problem
+from okr_tui.settings.schema import Kept
+from okr_tui.settings.table import BY_NAME, ORIGINAL, OURS, SECTIONS, TABLE
 
-ORIGINAL = "pi-ollama"
-SHORT = "ollama"
-OURS = "okr-tui"
-SECTIONS = (ORIGINAL, SHORT, OURS)
-
-VARIABLES = {
-    "apiKeys": "OLLAMA_API_KEYS",
-    "apiKey": "OLLAMA_API_KEY",
-    "cloudUrl": "OLLAMA_HOST_CLOUD",
-    "activeKeyIndex": "OLLAMA_ACTIVE_KEY_INDEX",
-    "baseUrl": "OLLAMA_HOST",
-    "store": "OKR_TUI_STORE",
-}
-OPTIONS = {
-    "cloudUrl": "cloud_url",
-    "activeKeyIndex": "active_index",
-    "baseUrl": "base_url",
-    "strategy": "strategy",
-    "store": "store",
-    "theme": "theme",
-}
 DIGITS = re.compile(r"[0-9]{1,15}")
+MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +36,19 @@ class Layer:
         """What the section holds here; empty when the layer has no such section."""
         return self.sections[section].values if section in self.sections else {}
 
+    def find(self, section: str, path: Sequence[str]) -> object:
+        """Return the value at a path of names in the section, MISSING where there is none."""
+        found: object = self.values(section)
+        for name in path:
+            found = found.get(name, MISSING) if isinstance(found, Mapping) else MISSING
+        return found
+
     def origin(self, section: str, name: str, *path: str | int) -> Origin:
-        """Where the value called `name`, or an item inside it, stands."""
+        """Return where the value called `name`, or an item inside it, stands."""
         if self.name == "environment":
-            return Origin(self.name, variable=VARIABLES[name])
+            return Origin(self.name, variable=BY_NAME[name].variable)
         if self.name == "option":
-            return Origin(self.name, variable="--" + OPTIONS[name].replace("_", "-"))
+            return Origin(self.name, variable=BY_NAME[name].option)
         found = self.sections[section]
         if found.document is None:
             return Origin(self.name)
@@ -97,7 +87,7 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
     """The layer of the environment; blank variables count as not set, digits as a number where one is due."""
-    texts = {name: environment.get(variable, "").strip() for name, variable in VARIABLES.items()}
+    texts = {row.name: environment.get(row.variable, "").strip() for row in TABLE if row.variable}
     values: dict[str, object] = {name: text for name, text in texts.items() if text}
     index = texts["activeKeyIndex"]
     if DIGITS.fullmatch(index):
@@ -107,7 +97,7 @@ def environment_layer(environment: Mapping[str, str]) -> Layer:
 
 def option_layer(options: Mapping[str, object]) -> Layer:
     """The layer of the command line; an option that is None was not given."""
-    named = {name: options.get(option) for name, option in OPTIONS.items()}
+    named = {row.name: options.get(row.field) for row in TABLE if row.field and not row.group}
     return _flat("option", {name: value for name, value in named.items() if value is not None})
 
 

@@ -12,11 +12,12 @@ from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.words import printable
+from okr_tui.settings.checks import UnusableError, cloud_url, without_password
 from okr_tui.settings.json_edit import SURROGATE
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
 from okr_tui.settings.keys import NAMES, entries, kind, reference
-from okr_tui.settings.sections import ORIGINAL, OURS, SHORT, Layer
-from okr_tui.settings.values import UnusableError, cloud_url, without_password
+from okr_tui.settings.sections import Layer
+from okr_tui.settings.table import ORIGINAL, OURS, SHORT
 
 Answer = Literal["trusted", "refused"]
 

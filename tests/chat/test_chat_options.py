@@ -5,13 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.services.provenance import setting_lines
-from okr_tui.settings.chat import ChatSettings
+from okr_tui.services.setting_lines import setting_lines
 from okr_tui.settings.layers import Sources, load
+from okr_tui.settings.table import ChatSettings
 
 
-def test_all_of_it() -> None:
-    settings, problems = ChatSettings.read(
+def read(tmp_path: Path, chat: object) -> tuple[ChatSettings, tuple[str, ...]]:
+    """The chat's settings of a file with that section, and what is wrong in it."""
+    user = tmp_path / "settings.json"
+    user.write_text(json.dumps({"okr-tui": {"chat": chat}}))
+    found = load(Sources(user, tmp_path, {}))
+    return found.chat, tuple(problem.message for problem in found.problems)
+
+
+def test_all_of_it(tmp_path: Path) -> None:
+    settings, problems = read(
+        tmp_path,
         {
             "tools": ["web_search", "files"],
             "confirm": {"web_search": "ask", "files": "always", "files_delete": "never"},
@@ -20,10 +29,10 @@ def test_all_of_it() -> None:
                 "files": {"command": "run", "args": ["x"], "env": {"TOKEN": "hidden"}, "cwd": "/tmp"},
                 "far": {"url": "https://tools.example/mcp", "headers": {"Authorization": "$TOKEN"}},
             },
-        }
+        },
     )
     assert problems == ()
-    assert (settings.tools, settings.rounds) == (True, 3)
+    assert (settings.tools, settings.rounds) == (("web_search", "files"), 3)
     assert settings.offers("files")
     assert not settings.offers("web_fetch")
     assert settings.confirms("web_search") == "ask"
@@ -56,11 +65,11 @@ def test_all_of_it() -> None:
         ("colour", 1),
     ],
 )
-def test_what_is_wrong_is_one_line_that_quotes_nothing(name: str, value: object) -> None:
-    settings, problems = ChatSettings.read({name: value})
-    assert settings.servers == ()
+def test_what_is_wrong_is_one_line_that_quotes_nothing(tmp_path: Path, name: str, value: object) -> None:
+    settings, problems = read(tmp_path, {name: value})
+    assert settings.servers == {}
     assert len(problems) == 1
-    assert problems[0].startswith(f"okr-tui.chat.{name}")
+    assert problems[0].startswith(f"chat.{name}")
     assert "\n" not in problems[0]
     assert "secret-value" not in problems[0]
 
@@ -79,7 +88,7 @@ def test_only_a_trusted_project_starts_servers_and_loosens_tools(tmp_path: Path)
     user.write_text("{}")
     sources = Sources(user, tmp_path / "project", {"OWN": "value"})
     found = load(sources)
-    assert found.chat == {}
+    assert found.chat == ChatSettings()
     wants = " | ".join(found.project_wants)
     assert "change which tools models may call" in wants
     assert "start the tool server a: `rm -rf x`" in wants
@@ -87,7 +96,9 @@ def test_only_a_trusted_project_starts_servers_and_loosens_tools(tmp_path: Path)
     assert "connect the chat to the tool server b at https://thief.example/mcp" in wants
     assert "hidden" not in wants
     user.write_text(json.dumps({"okr-tui": {"trustedProjects": [str(tmp_path / "project")]}}))
-    assert load(sources).chat == chat
+    chosen = load(sources).chat
+    assert chosen.confirm == {"web_fetch": "always"}
+    assert list(chosen.servers) == ["a"]  # an address with a query is no plain web address
 
 
 def test_no_value_of_a_server_is_shown(tmp_path: Path) -> None:

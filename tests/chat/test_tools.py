@@ -19,7 +19,8 @@ from okr_tui.chat.tools import Tool, run
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
-from okr_tui.settings.chat import ChatSettings, ToolServer
+from okr_tui.settings.table import ChatSettings
+from okr_tui.settings.tool_servers import ToolServer
 from tests.harness import MODEL, Harness
 
 SERVER = Path(__file__).parent / "tool_server.py"
@@ -280,7 +281,7 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_is_wrong_in_the_settings_is_told_and_changes_count_at_once(harness: Harness) -> None:
     with_chat(harness, tools="yes")
     async with harness.open() as service, Conversations.open(service, harness.home) as chat:
-        assert any("okr-tui.chat.tools" in problem for problem in service.problems)
+        assert any("chat.tools is ignored" in problem for problem in service.problems)
         conversation = chat.new(MODEL).id
         assert len(await Person().ask(chat, "search for London", conversation)) == 2
         with_chat(harness, tools=True)

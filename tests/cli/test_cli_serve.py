@@ -8,7 +8,7 @@ import subprocess
 import httpx
 import pytest
 
-from okr_tui.settings.gateway import Options
+from okr_tui.settings.table import GatewayOptions
 from tests.cli.harness import MODEL, CliHarness
 
 
@@ -74,7 +74,7 @@ def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:
     document["okr-tui"]["gateway"] = {"port": 0, "nonsense": 1}
     cli.settings_file.write_text(json.dumps(document))
     with cli.process("serve") as process:
-        assert address(process) != Options().url
+        assert address(process) != GatewayOptions().url
         process.terminate()
         _, err = process.communicate(timeout=20)
-    assert err.count(b"okr-tui.gateway.nonsense: there is no such setting") == 1
+    assert err.count(b"gateway.nonsense is ignored: there is no such setting") == 1

@@ -13,7 +13,6 @@ from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.server import listen
 from okr_tui.gateway.tokens import NAME, load_token
-from okr_tui.settings.gateway import Options
 from tests.gateway.running_gateway import RunningGateway
 from tests.harness import MODEL, Harness
 
@@ -130,14 +129,7 @@ def test_a_damaged_token_is_said(tmp_path: Path, content: bytes) -> None:
         load_token(tmp_path)
 
 
-def test_options() -> None:
-    options, problems = Options.read({"host": "::1", "port": 0, "daemonPort": 11436, "autostart": True})
-    assert (options, problems) == (Options("::1", 0, 11436, autostart=True), ())
-    options, problems = Options.read({"host": 7, "port": True, "daemonPort": "1", "autostart": 1, "x": 1})
-    assert options == Options()
-    assert len(problems) == 5
-    assert problems[1] == "okr-tui.gateway.port: a number from 0 to 65535 is expected; it is not used"
-    assert Options.read({"port": 65536})[1]
+def test_addresses() -> None:
     assert url("0.0.0.0", 1) == "http://127.0.0.1:1"
     assert url("::1", 1) == "http://[::1]:1"
     assert [is_loopback(host) for host in ("localhost", "127.0.0.9", "::1", "0.0.0.0", "a.example")] == [

@@ -72,13 +72,13 @@ async def test_what_is_not_used_of_a_section_is_told_with_its_place(harness: Har
         return f"{harness.settings_file}:{line}:"
 
     async with harness.open() as service:
-        policy, chat, gateway = service.problems
+        gateway, chat, policy = service.problems
         assert policy.startswith(place("nonsense"))
-        assert policy.endswith(": okr-tui.policy.nonsense: there is no such setting; it is not used")
-        assert chat.startswith(place("confirm"))
-        assert "okr-tui.chat.confirm.x: " in chat
+        assert policy.endswith(": policy.nonsense is ignored: there is no such setting")
+        assert chat.startswith(place("x"))
+        assert "chat.confirm.x is ignored: " in chat
         assert gateway.startswith(place("port"))
-        assert "okr-tui.gateway.port: a number from 0 to 65535 is expected" in gateway
+        assert "gateway.port is ignored: it must be a whole number from 0 to 65535" in gateway
 
 
 async def test_every_line_says_where_its_value_is_from(harness: Harness) -> None:

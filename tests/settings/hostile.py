@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.file import LARGEST, edit
-from okr_tui.settings.sections import SECTIONS
+from okr_tui.settings.table import SECTIONS
 from tests.settings.settings_home import Home
 
 SECRET = "hidden-key-0123456789abcdef"

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from okr_tui.domain.policy import Policy
 from okr_tui.settings.layers import Sources, default_global_file, load
+from okr_tui.settings.table import GatewayOptions
 from tests.settings.settings_home import Home, messages
 
 SECRET = "hidden-key-0123456789abcdef"
@@ -42,11 +44,12 @@ def test_a_project_chooses_host_and_log_only_when_trusted(home: Home) -> None:
     )
     settings = home.load()
     assert (settings.cloud_url.value, settings.store.value) == ("https://ollama.com", None)
-    assert settings.gateway == {}
+    assert settings.gateway == GatewayOptions()
     assert not settings.project_trusted
     assert [message.split(":")[0] for message in messages(settings)] == [
         "cloudUrl is ignored",
         "store is ignored",
+        "gateway.host is ignored",
     ]
     assert all(
         message.endswith(f"if you know it, run okr-tui trust in {home.project}")
@@ -58,7 +61,7 @@ def test_a_project_chooses_host_and_log_only_when_trusted(home: Home) -> None:
         "https://thief.example",
         "redis://thief.example",
     )
-    assert settings.gateway == {"host": "0.0.0.0"}
+    assert settings.gateway == GatewayOptions(host="0.0.0.0")
     assert settings.problems == ()
 
 
@@ -74,11 +77,11 @@ def test_a_project_cannot_trust_itself_and_only_absolute_paths_count(home: Home)
 
 
 def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
-    home.user(ours={"keymap": {"quit": "q", "help": 1}, "policy": {"attempts": 3, "a": 1}})
-    home.checkout(ours={"keymap": {"quit": "x"}, "policy": {"a": 2}, "gateway": 5})
+    home.user(ours={"keymap": {"quit": "q", "help": 1}, "policy": {"sends": 3, "gone": 1}})
+    home.checkout(ours={"keymap": {"quit": "x"}, "policy": {"gone": 2}})
     settings = home.load()
     assert settings.keymap == {"quit": "x"}
-    assert settings.policy == {"attempts": 3, "a": 2}
+    assert settings.policy == Policy(sends=3, gone=2)
     assert [problem.describe().partition(":")[2] for problem in settings.problems] == [
         '5:15: keymap.help is ignored: it must be text, such as "ctrl+r" or "r,f5"'
     ]

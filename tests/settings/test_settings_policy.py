@@ -1,18 +1,28 @@
 """The numbers of the policy can be changed one by one, and a wrong one never breaks the rest."""
 
+from pathlib import Path
+
 import pytest
 
 from okr_tui.domain.policy import Policy
-from okr_tui.settings.policy import override
+from tests.settings.settings_home import Home, messages
 
 
-def test_nothing_overridden_is_the_default() -> None:
-    assert override({}) == (Policy(), ())
+def override(tmp_path: Path, values: object) -> tuple[Policy, list[str]]:
+    """The policy with these values, and what is wrong with them."""
+    home = Home(tmp_path)
+    home.runtime = {"policy": values}
+    settings = home.load()
+    return settings.policy, messages(settings)
 
 
-def test_numbers_are_overridden_by_name() -> None:
-    policy, refused = override({"shaky": 5, "slots": {"pro": 7}, "slowed_steps": [1, 2]})
-    assert (policy.shaky, policy.slots, policy.slowed_steps, refused) == (5, {"pro": 7}, (1, 2), ())
+def test_nothing_overridden_is_the_default(tmp_path: Path) -> None:
+    assert override(tmp_path, {}) == (Policy(), [])
+
+
+def test_numbers_are_overridden_by_name(tmp_path: Path) -> None:
+    policy, refused = override(tmp_path, {"shaky": 5, "slots": {"pro": 7}, "slowed_steps": [1, 2]})
+    assert (policy.shaky, policy.slots, policy.slowed_steps, refused) == (5, {"pro": 7}, (1, 2), [])
     assert policy.sends == Policy().sends
 
 
@@ -34,14 +44,19 @@ def test_numbers_are_overridden_by_name() -> None:
         ("shaky", None),
     ],
 )
-def test_wrong_number_is_refused_by_name_and_the_default_stays(name: str, value: object) -> None:
-    policy, refused = override({name: value, "no_plan": 60})
+def test_wrong_number_is_refused_by_name_and_the_default_stays(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    policy, refused = override(tmp_path, {name: value, "no_plan": 60})
     assert policy == Policy(no_plan=60)
     assert len(refused) == 1
-    assert refused[0].startswith(f"okr-tui.policy.{name}: ")
-    assert refused[0].endswith("; the default is used")
+    assert f"policy.{name} is ignored: " in refused[0]
 
 
-def test_a_number_that_no_policy_has_is_called_so() -> None:
-    _, refused = override({"unheard_of": 1})
-    assert refused == ("okr-tui.policy.unheard_of: there is no such setting; it is not used",)
+def test_a_number_that_no_policy_has_is_called_so(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.user(ours={"policy": {"unheard_of": 1, "send": 1}})
+    assert messages(home.load()) == [
+        "policy.unheard_of is ignored: there is no such setting",
+        "policy.send is ignored: there is no such setting; did you mean sends?",
+    ]

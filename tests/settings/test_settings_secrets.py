@@ -9,7 +9,7 @@ import pytest
 from okr_tui.domain.keys import SecretStr
 from okr_tui.settings import key_references
 from okr_tui.settings.key_references import resolve
-from okr_tui.settings.schema import Problem
+from okr_tui.settings.origin import Problem
 from tests.system_keyring import Backend
 
 SECRET = "hidden-key-0123456789abcdef"

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import trust
-from okr_tui.settings.layers import CLOUD_URL
+from okr_tui.settings.table import GatewayOptions
 from tests.settings.settings_home import Home, messages, written
 
 OWN = "own-key-0123456789abcdef"
 THEIRS = "their-key-0123456789abcdef"
+CLOUD_URL = "https://ollama.com"
 THIEF = "https://thief.example"
 
 
@@ -205,7 +206,7 @@ def test_no_untrusted_project_moves_a_key(
     found = home.load()
     assert found.cloud_url.value == CLOUD_URL
     assert found.store.value is None
-    assert found.gateway == {}
+    assert found.gateway == GatewayOptions()
     assert set(texts(home)) <= {OWN, THEIRS}
     if THIEF in (original.get("cloudUrl"), short.get("cloudUrl")):  # type: ignore[attr-defined]
         assert any("send requests" in words for words in found.project_wants)

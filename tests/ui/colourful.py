@@ -7,7 +7,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import GatewayView, ModelList, ModelRow, SettingLine
-from okr_tui.settings.chat import ChatSettings
+from okr_tui.settings.table import ChatSettings
 from tests.ui.chat_driver import DONE, ROUTED
 from tests.ui.examples import (
     ENTRIES,

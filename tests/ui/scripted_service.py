@@ -15,7 +15,7 @@ from okr_tui.services.service import (
     KeepIn,
     Snapshot,
 )
-from okr_tui.settings.chat import ChatSettings
+from okr_tui.settings.table import ChatSettings
 from okr_tui.ui.app import OkrApp
 from tests.ui.examples import ANSWER, NOW, snapshot
 from tests.ui.scripted_pool import ChatRequest, Step, conversations

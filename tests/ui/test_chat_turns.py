@@ -2,7 +2,7 @@
 
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta, ToolCall
-from okr_tui.settings.chat import ChatSettings
+from okr_tui.settings.table import ChatSettings
 from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
 from okr_tui.ui.chat.turn import ToolLine
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, settled, turns

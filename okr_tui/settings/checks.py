@@ -1,0 +1,266 @@
+"""What each kind of setting accepts: a check of one value, and the JSON Schema that says the same to editors.
+
+A check returns the value to use, or None for "not set here"; it raises UnusableError with words for the user
+that never quote the value, since it may be a key or a password in the wrong place.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from okr_tui.domain.addresses import is_loopback
+
+DAEMON_PORT: Final = 11434
+LONGEST_NAME: Final = 40
+
+
+class UnusableError(Exception):
+    """A value cannot be used; the text says what was expected."""
+
+
+def as_text(value: object) -> str:
+    """Return a value as people read it: text as it is, else JSON, whole numbers without a point."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a setting accepts.
+
+    parse: the check of a whole value.
+    schema: the JSON Schema (draft 2020-12) of the same.
+    member: the check of each member of a value that is an object, by name and value. An unusable member is
+        left out, or replaced by `instead`; the others stay.
+    shown: a usable value as text for people, without secrets.
+    """
+
+    parse: Callable[[object], Any]
+    schema: Mapping[str, object]
+    member: Callable[[str, object], Any] | None = None
+    instead: object = None
+    shown: Callable[[Any], str] = as_text
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether what a person types is the value itself, not JSON of it."""
+        return "enum" in self.schema or "string" in cast(Sequence[str], self.schema.get("type", ""))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return words for the known name that comes closest to an unknown one; "" when none does."""
+    spelled = {other.lower(): other for other in known}
+    found = get_close_matches(name[:LONGEST_NAME].lower(), spelled, 1, 0.7)
+    return f"; did you mean {spelled[found[0]]}?" if found else ""
+
+
+def text(value: object) -> str | None:
+    """Return a text without surrounding blanks; null and blank mean not set."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise UnusableError("it must be text")
+    if not value.strip().isprintable():
+        raise UnusableError("it holds characters that cannot be printed")
+    return value.strip() or None
+
+
+def some_text(value: object) -> str:
+    """Return a text without surrounding blanks, which must not be blank."""
+    if found := text(value):
+        return found
+    raise UnusableError("it must be text")
+
+
+def cloud_url(value: object) -> str | None:
+    """Return where keys are sent: https, or http on this machine; no user name, no slash at the end."""
+    address = text(value)
+    if address is None:
+        return None
+    scheme, host = _parts(address)
+    if scheme != "https" and not (scheme == "http" and is_loopback(host)):
+        raise UnusableError("it must be https://HOST, or http:// on this machine")
+    return address.rstrip("/")
+
+
+def base_url(value: object) -> str | None:
+    """Return the local daemon's address; `host` and `host:port` are completed as the daemon's tools do."""
+    address = text(value)
+    if address is None:
+        return None
+    if "://" not in address:
+        host = address.partition("/")[0].rpartition("]")[2]
+        address = f"http://{address}"
+        if ":" not in host:
+            address = f"{address.rstrip('/')}:{DAEMON_PORT}"
+    if _parts(address)[0] not in {"http", "https"}:
+        raise UnusableError("it must be http://HOST:PORT")
+    return address.rstrip("/")
+
+
+def without_password(store: str) -> str:
+    """Return a store's address for people, without user, password and options of a server."""
+    try:
+        parts = urlsplit(store)
+    except ValueError:
+        return f"{store.partition(':')[0]}:…"
+    if not parts.netloc:
+        return store
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def without_token(address: str) -> str:
+    """Return a daemon's address for people; its path may be a gateway's token."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{'/…' if parts.path.strip('/') else ''}"
+
+
+def whole_number(least: int, most: int | None = None) -> Check:
+    """Return the check of a whole number. JSON does not tell 1.0 from 1, so neither does this."""
+    bounds = {"minimum": least} | ({} if most is None else {"maximum": most})
+    words = f"it must be a whole number from {least}" + ("" if most is None else f" to {most}")
+
+    def parse(value: object) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UnusableError(words)
+        if most is not None and value > most:
+            raise UnusableError(words)
+        return value
+
+    return Check(parse, {"type": "integer", **bounds})
+
+
+def one_of(choices: tuple[str, ...]) -> Check:
+    """Return the check of a text that is one of several, or not set."""
+
+    def parse(value: object) -> str | None:
+        name = text(value)
+        if name is not None and name not in choices:
+            raise UnusableError(f"it must be one of {', '.join(choices)}")
+        return name
+
+    return Check(parse, {"enum": [*choices, None]})
+
+
+def or_null(check: Check) -> Check:
+    """Return the check that takes null for "not set", too."""
+    return Check(
+        lambda value: None if value is None else check.parse(value),
+        {"anyOf": [check.schema, {"type": "null"}]},
+    )
+
+
+def object_of(
+    member: Callable[[str, object], Any],
+    schema: Mapping[str, object],
+    words: str,
+    *,
+    instead: object = None,
+    shown: Callable[[Any], str] = as_text,
+) -> Check:
+    """Return the check of an object whose members are checked one by one.
+
+    schema: of a member. words: what a member is, in the plural.
+    """
+
+    def parse(value: object) -> object:
+        if not isinstance(value, Mapping):
+            raise UnusableError(f"it must be an object of {words}")
+        return value
+
+    whole = {"type": "object", "additionalProperties": schema}
+    return Check(parse, whole, member=member, instead=instead, shown=shown)
+
+
+def true_or_false(value: object) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        raise UnusableError("it must be true or false")
+    return value
+
+
+def key_text(value: object) -> str:
+    """Return the names of keys of the keyboard, as written."""
+    if not isinstance(value, str):
+        raise UnusableError('it must be text, such as "ctrl+r" or "r,f5"')
+    return value
+
+
+def tool_names(value: object) -> bool | tuple[str, ...]:
+    """Return true or false for all tools and none, or the names of some."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise UnusableError("it must be true, false or a list of tools and tool servers")
+
+
+def as_it_is(value: object) -> object:
+    """Return a value that is checked where it is used."""
+    return value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _parts(address: str) -> tuple[str, str]:
+    # Some parsers drop blanks or read a backslash as a slash; an address they would not agree on is refused.
+    if not address.isascii() or " " in address or "\\" in address:
+        raise UnusableError("it is not a plain web address")
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        usable = bool(host) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UnusableError("it is not a plain web address")
+    if "@" in parts.netloc:
+        raise UnusableError("it must not carry a user name or password")
+    return parts.scheme, host
+
+
+_TEXT: Final = {"type": ["string", "null"]}
+_LABELLED: Final = {
+    "type": "object",
+    "properties": {"key": {"type": "string"}, "label": {"type": ["string", "null"]}},
+    "required": ["key"],
+}
+_ENTRY: Final = {"anyOf": [{"type": "string"}, _LABELLED]}
+_TRUSTED: Final = {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string"},
+        "sha256": {"type": "string"},
+        "trusted": {"type": "boolean"},
+    },
+    "required": ["path", "sha256"],
+}
+
+TEXT: Final = Check(text, _TEXT)
+STORE: Final = Check(text, _TEXT, shown=without_password)
+HOST: Final = Check(some_text, {"type": "string", "minLength": 1})
+BOOLEAN: Final = Check(true_or_false, {"type": "boolean"})
+PORT: Final = whole_number(0, 65535)
+CLOUD_URL: Final = Check(cloud_url, _TEXT)
+BASE_URL: Final = Check(base_url, _TEXT, shown=without_token)
+KEYS_OF_ACTION: Final = Check(key_text, {"type": "string"})
+TOOL_NAMES: Final = Check(
+    tool_names, {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}
+)
+API_KEY: Final = Check(as_it_is, _ENTRY)
+API_KEYS: Final = Check(as_it_is, {"anyOf": [{"type": "array", "items": _ENTRY}, *_ENTRY["anyOf"]]})
+TRUSTED_PROJECTS: Final = Check(
+    as_it_is, {"type": "array", "items": {"anyOf": [{"type": "string"}, _TRUSTED]}}
+)

@@ -1,0 +1,85 @@
+"""Where a value of the settings stands, and what was wrong with one."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.words import printable
+from okr_tui.settings.json_edit import place
+
+T = TypeVar("T")
+
+LayerName = Literal["option", "environment", "runtime", "project", "global", "default"]
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value stands: its layer, and the file and position or the variable (or option) in it."""
+
+    layer: LayerName
+    file: Path | None = None
+    line: int | None = None
+    column: int | None = None
+    variable: str | None = None
+
+    def describe(self) -> str:
+        """One line, such as "global ~/.pi/agent/settings.json:7", "environment OLLAMA_HOST" or "default"."""
+        if self.file:
+            return f"{self.layer} {place(_short(self.file), self.line, None)}"
+        return f"{self.layer} {self.variable}" if self.variable else self.layer
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in what the user configured; the program goes on without it.
+
+    An error means a file or section that could not be used; a warning, one value that was not.
+    """
+
+    message: str
+    path: Path | None = None
+    line: int | None = None
+    column: int | None = None
+    severity: Severity = "warning"
+
+    @classmethod
+    def of(cls, error: SettingsError, more: str = "") -> "Problem":
+        """The problem an error tells of; `more` is added to its message."""
+        where = place(error.path, error.line, error.column)
+        message = str(error).removeprefix(f"{where}: ") + more
+        return cls(message, Path(error.path), error.line, error.column, "error")
+
+    @classmethod
+    def at(cls, origin: Origin, message: str) -> "Problem":
+        """A warning about the value that stands at `origin`."""
+        if origin.file is None:
+            return cls(f"{origin.describe()}: {message}")
+        return cls(message, origin.file, origin.line, origin.column)
+
+    def describe(self) -> str:
+        """One line: the place as `file:line:column`, as far as it is known, and the message."""
+        message = printable(self.message)
+        if self.path is None:
+            return message
+        return f"{place(_short(self.path), self.line, self.column)}: {message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Valued(Generic[T]):
+    """A value, where it comes from, and which lower places also set it, highest first.
+
+    The value is left out of the text form: the address of a store or a daemon may carry a password.
+    `note` says in words what else led to it; "" as a rule.
+    """
+
+    value: T = field(repr=False)
+    origin: Origin
+    shadowed: tuple[Origin, ...] = ()
+    note: str = ""
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

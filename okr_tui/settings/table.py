@@ -1,0 +1,332 @@
+# ruff: noqa: RUF009  what declares a setting gives back a field
+"""The table of settings. A setting is one row here; all else about it is derived.
+
+From the rows come the reading and merging of layers (layers.py), the lines of the settings screen and of
+`doctor`, editing from the program, unknown names with the nearest known one, the JSON Schema, and README's
+tables. A number of the pool's policy is a row by its line in domain/policy.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, get_args
+
+from okr_tui.domain.addresses import url
+from okr_tui.domain.policy import STRATEGIES, Policy
+from okr_tui.settings import checks, policy
+from okr_tui.settings.checks import Check, UnusableError, nearest, object_of, one_of, or_null, whole_number
+from okr_tui.settings.origin import Origin, Valued
+from okr_tui.settings.tool_servers import TOOL_SERVERS, ToolServer
+
+ORIGINAL: Final = "pi-ollama"
+SHORT: Final = "ollama"
+OURS: Final = "okr-tui"
+SECTIONS: Final = (ORIGINAL, SHORT, OURS)
+ROW: Final = "setting"
+ANY: Final = "*"
+
+Confirm = Literal["ask", "always", "never"]
+CONFIRMS: Final[tuple[str, ...]] = get_args(Confirm)
+BUILT_IN: Final = ("web_search", "web_fetch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A row of the table.
+
+    name: as the file has it, with the group in front: "strategy", "gateway.port"; "keymap.*" is any name.
+    check, default: what is accepted, and what holds without it.
+    words: what it is, for README and editors; "" for what the program alone writes.
+    section: "pi-ollama" for what the original reads too, else "okr-tui".
+    field: the attribute that holds it, of Settings or of its group's class; also the option's name.
+    variable: the variable of the environment that sets it; "" for none.
+    needs_trust: whether a project's file sets it only when the user trusts that file.
+    editable: whether the program changes it one by one, in the file that decides.
+    """
+
+    name: str
+    check: Check
+    default: Any = None
+    words: str = ""
+    section: str = OURS
+    field: str = ""
+    variable: str = ""
+    needs_trust: bool = False
+    editable: bool = False
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names that lead to the value within its section."""
+        return tuple(self.name.split(".", 1))
+
+    @property
+    def group(self) -> str:
+        """The object of the section that holds the value; "" for one that stands in the section itself."""
+        return self.path[0] if len(self.path) > 1 else ""
+
+    @property
+    def option(self) -> str:
+        """The option of the command line, as people write it."""
+        return "--" + self.field.replace("_", "-")
+
+
+def _scalar(name: str, check: Check, default: object, words: str, **more: Any) -> Any:
+    """Declare a setting whose place is kept with its value."""
+    row = Setting(name=name, check=check, default=default, words=words, **more)
+    return field(default=Valued(default, Origin("default")), metadata={ROW: row})
+
+
+def _member(name: str, check: Check, default: object, words: str) -> Any:
+    """Declare a setting of a group."""
+    row = Setting(name=name, check=check, default=default, words=words)
+    return field(default_factory=lambda: default, metadata={ROW: row})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scalars:
+    """The settings that stand in a section itself, each with its place."""
+
+    cloud_url: Valued[str] = _scalar(
+        "cloudUrl",
+        checks.CLOUD_URL,
+        "https://ollama.com",
+        "the cloud's address; https, or http on this machine",
+        section=ORIGINAL,
+        variable="OLLAMA_HOST_CLOUD",
+        needs_trust=True,
+    )
+    active_index: Valued[int] = _scalar(
+        "activeKeyIndex",
+        whole_number(0),
+        0,
+        "the preferred key, counted from 0",
+        section=ORIGINAL,
+        variable="OLLAMA_ACTIVE_KEY_INDEX",
+    )
+    base_url: Valued[str] = _scalar(
+        "baseUrl",
+        checks.BASE_URL,
+        "http://localhost:11434",
+        "the address of the local Ollama daemon",
+        section=ORIGINAL,
+        variable="OLLAMA_HOST",
+    )
+    strategy: Valued[str] = _scalar(
+        "strategy",
+        one_of(STRATEGIES),
+        "sticky",
+        "`sticky`, `drain`, `headroom`, `round-robin` or `pinned`",
+        editable=True,
+    )
+    store: Valued[str | None] = _scalar(
+        "store",
+        checks.STORE,
+        None,
+        "where the log lives: `sqlite:PATH`, `memory:`, or for several machines `redis://HOST` or "
+        "`rediss://HOST` of a Redis or Valkey server (`pip install 'okr-tui[redis]'`)",
+        variable="OKR_TUI_STORE",
+        needs_trust=True,
+    )
+    theme: Valued[str | None] = _scalar(
+        "theme", checks.TEXT, None, "the theme of the dashboard, by name", editable=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """Where the gateway listens, and whether the dashboard starts it."""
+
+    host: str = _member(
+        "host",
+        checks.HOST,
+        "127.0.0.1",
+        "the address to listen on; one that other machines reach also needs `serve --expose`",
+    )
+    port: int = _member("port", checks.PORT, 11435, "the port; 0 takes a free one")
+    daemon_port: int | None = _member(
+        "daemonPort",
+        or_null(checks.PORT),
+        None,
+        "a second port for an `ollama` daemon, which signs what it sends; none by default",
+    )
+    autostart: bool = _member(
+        "autostart",
+        checks.BOOLEAN,
+        False,
+        "`true`: the dashboard starts the gateway unless another process runs one",
+    )
+
+    @property
+    def url(self) -> str:
+        """The address that clients on this machine use."""
+        return url(self.host, self.port)
+
+
+def _confirm(_name: str, value: object) -> Confirm:
+    if value not in CONFIRMS:
+        raise UnusableError(f"it must be one of {', '.join(CONFIRMS)}; ask is used")
+    return value  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What the chat may do: which tools models may call, who confirms a call, how often."""
+
+    tools: bool | tuple[str, ...] = _member(
+        "tools",
+        checks.TOOL_NAMES,
+        False,
+        "`true`, or a list of tools and tool servers; `false` is the default",
+    )
+    confirm: Mapping[str, Confirm] = _member(
+        "confirm",
+        object_of(_confirm, {"enum": [*CONFIRMS]}, "tools and who confirms them", instead="ask"),
+        {},
+        "by tool or server: `ask` before each call, `always` allow it, `never` offer it; built-in ones are "
+        "allowed, those of servers ask",
+    )
+    servers: Mapping[str, ToolServer] = _member(
+        "mcpServers",
+        TOOL_SERVERS,
+        {},
+        "servers by name, as other programs write them: `command`, `args`, `env`, `cwd`, or `url`, `headers`",
+    )
+    rounds: int = _member(
+        "maxToolRounds",
+        whole_number(1, 50),
+        8,
+        "how often a question may go back to the model with results; 8",
+    )
+
+    def confirms(self, tool: str, server: str | None = None) -> Confirm:
+        """Return whether a person confirms calls of a tool: by its name, its server's, else by its kind."""
+        for name in (tool, server):
+            if name is not None and name in self.confirm:
+                return self.confirm[name]
+        return "always" if tool in BUILT_IN and server is None else "ask"
+
+    def offers(self, name: str) -> bool:
+        """Return whether a built-in tool or a tool server is among the chosen."""
+        return isinstance(self.tools, bool) or name in self.tools
+
+
+def _policy_rows() -> Iterator[Setting]:
+    defaults = Policy()
+    for name in policy.NAMES:
+        yield Setting(name=name, check=policy.number(name), default=getattr(defaults, name), field=name)
+
+
+def _rows(of: type[Any]) -> Iterator[Setting]:
+    for declared in fields(of):
+        yield replace(declared.metadata[ROW], field=declared.name)
+
+
+def _grouped(group: str, rows: Iterator[Setting], **more: Any) -> Iterator[Setting]:
+    for row in rows:
+        yield replace(row, name=f"{group}.{row.name}", **more)
+
+
+GROUPS: Final[Mapping[str, str]] = {
+    "policy": "any number of the pool's policy, by name",
+    "keymap": "other keys for actions, by the action's name",
+    "gateway": "where the gateway listens",
+    "chat": "what the chat may do",
+}
+"""The objects in the section `okr-tui` that hold settings of their own, and what each is for."""
+
+TABLE: Final[tuple[Setting, ...]] = (
+    Setting(
+        name="apiKeys",
+        check=checks.API_KEYS,
+        words="the pool, in order; a key, or a list of keys",
+        section=ORIGINAL,
+        variable="OLLAMA_API_KEYS",
+    ),
+    Setting(
+        name="apiKey",
+        check=checks.API_KEY,
+        words="one more key, after those",
+        section=ORIGINAL,
+        variable="OLLAMA_API_KEY",
+    ),
+    *_rows(Scalars),
+    Setting(
+        name="trustedProjects",
+        check=checks.TRUSTED_PROJECTS,
+        words="answers of `okr-tui trust`; a bare path trusts that project's file whatever it contains",
+    ),
+    Setting(name="activeKeyFingerprint", check=checks.TEXT),
+    Setting(name="activeKeyFingerprintIndex", check=whole_number(0)),
+    Setting(name=f"keymap.{ANY}", check=checks.KEYS_OF_ACTION, editable=True),
+    *_grouped("gateway", _rows(GatewayOptions), needs_trust=True, editable=True),
+    *_grouped("chat", _rows(ChatSettings), needs_trust=True),
+    *_grouped("policy", _policy_rows(), editable=True),
+)
+BY_NAME: Final[Mapping[str, Setting]] = {row.name: row for row in TABLE}
+
+
+def find(name: str) -> Setting | None:
+    """Return the row of a setting by its whole name, "gateway.port" or "keymap.rotate"; None if unknown."""
+    if found := BY_NAME.get(name):
+        return found
+    group, _, member = name.partition(".")
+    row = BY_NAME.get(f"{group}.{ANY}")
+    return replace(row, name=name) if row and member else None
+
+
+def unknown_names(section: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield what in the section `okr-tui` is no setting: the names that lead to it, and what is wrong."""
+    for name, value in section.items():
+        if name in GROUPS and not isinstance(value, Mapping):
+            yield (name,), "it must be an object {...}"
+        elif name in GROUPS and isinstance(value, Mapping):
+            for member in value:
+                if find(f"{name}.{member}") is None:
+                    yield (name, member), f"there is no such setting{_nearest(member, name)}"
+        elif "." in name or name not in BY_NAME or BY_NAME[name].section != OURS:
+            yield (name,), f"there is no such setting{_nearest(name, '')}"
+
+
+def _nearest(name: str, group: str) -> str:
+    """Return words for the closest setting: of that group, else one of the same name elsewhere."""
+    ours = [row for row in TABLE if row.section == OURS and row.words + row.group]
+    inside = [*GROUPS] if not group else []
+    inside += [row.path[-1] for row in ours if row.group == group]
+    if words := nearest(name, inside):
+        return words
+    elsewhere = [row.name for row in ours if row.path[-1].lower() == name.lower()]
+    return f"; did you mean {elsewhere[0]}?" if elsewhere else ""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a settings file; other programs' settings in it are free."""
+    numbers = policy.schemas()
+    sections: dict[str, Any] = {
+        ORIGINAL: {"type": "object", "properties": {}},
+        OURS: {"type": "object", "properties": {}, "additionalProperties": False},
+    }
+    for row in TABLE:
+        holder = sections[row.section]["properties"]
+        if row.group:
+            holder = holder.setdefault(
+                row.group,
+                {
+                    "type": "object",
+                    "description": GROUPS[row.group],
+                    "properties": {},
+                    "additionalProperties": False,
+                },
+            )
+        if row.path[-1] == ANY:
+            holder["additionalProperties"] = dict(row.check.schema)
+            continue
+        if row.group:
+            holder = holder["properties"]
+        told = {"description": row.words} if row.words else {}
+        schema = numbers[row.field] if row.group == "policy" else row.check.schema
+        holder[row.path[-1]] = {**schema, **told}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Settings of okr-tui",
+        "type": "object",
+        "properties": {ORIGINAL: sections[ORIGINAL], SHORT: sections[ORIGINAL], OURS: sections[OURS]},
+    }
