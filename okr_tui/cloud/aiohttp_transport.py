@@ -15,12 +15,13 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from okr_tui.domain.addresses import is_loopback
+from okr_tui.cloud.http_policy import FOLLOW_REDIRECTS, proxy_for, tls_context
 
 PIECE: Final = 256 * 1024
 ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (TimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
     (aiohttp.ClientError, httpx.RemoteProtocolError),
@@ -39,10 +40,8 @@ def _translated() -> Iterator[None]:
 
 
 @lru_cache(maxsize=64)
-def _parsed(address: str) -> tuple[URL, bool]:
-    """An address for aiohttp, and whether it is on this machine."""
-    url = URL(address, encoded=True)
-    return url, is_loopback(url.host or "")
+def _parsed(address: str) -> URL:
+    return URL(address, encoded=True)
 
 
 @lru_cache(maxsize=64)
@@ -76,40 +75,49 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """As many connections as there are requests. No proxy of the environment stands before this machine."""
+    """Carries httpx's requests, each over a connection of its own, by the rules of http_policy."""
 
     def __init__(self) -> None:
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[tuple[str, str], str | None] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """See httpx."""
+        """Send a request and return its response, open and unread; raise httpx's errors."""
         body = await request.aread()
         timeout = request.extensions.get("timeout", {})
-        url, direct = _parsed(str(request.url))
+        proxy = self._proxy(request.url)
         with _translated():
-            response = await self._session(direct=direct).request(
+            response = await self._opened().request(
                 request.method,
-                url,
+                _parsed(str(request.url)),
                 headers=CIMultiDict(
                     (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
                 ),
                 data=_pieces(body) if len(body) > PIECE else body or None,
-                allow_redirects=False,
+                allow_redirects=FOLLOW_REDIRECTS,
                 timeout=_limits(timeout.get("connect"), timeout.get("read")),
+                proxy=proxy,
             )
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
 
     async def aclose(self) -> None:
         """Close all connections."""
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        session, self._session = self._session, None
+        if session:
+            await session.close()
 
-    def _session(self, *, direct: bool) -> aiohttp.ClientSession:
-        if direct not in self._sessions:
-            self._sessions[direct] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+    def _proxy(self, url: httpx.URL) -> str | None:
+        place = (url.scheme, url.host)
+        if place not in self._proxies:
+            self._proxies[place] = proxy_for(url)
+        return self._proxies[place]
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=tls_context()),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=not direct,
+                trust_env=False,
                 auto_decompress=False,
             )
-        return self._sessions[direct]
+        return self._session

@@ -1,7 +1,7 @@
 """The HTTP client of Ollama Cloud. Redirects are not followed, and only these methods send a key."""
 
 import functools
-import platform
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -9,11 +9,10 @@ from typing import Self
 
 import httpx
 
-from okr_tui import __version__
 from okr_tui.cloud.documents import Identity, read_balance, read_identity, read_models, with_details
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, Endpoint
 from okr_tui.cloud.errors import no_response, response_fault
-from okr_tui.domain.addresses import is_loopback
+from okr_tui.cloud.http_policy import DOCUMENT_LONGEST, HEADERS, exchange_timeout, failure_text, new_client
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
@@ -21,13 +20,11 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 
-AGENT = f"okr-tui/{__version__} (python {platform.python_version()})"
-HEADERS = {"user-agent": AGENT, "accept-encoding": "identity"}
 CALL_HEADERS = [
     (name.encode(), value.encode())
     for name, value in {**HEADERS, "accept": "*/*", "content-type": "application/json"}.items()
 ]
-PUBLIC_TIMEOUT = 20.0
+TOO_LONG = f"the answer is longer than {DOCUMENT_LONGEST // 1024 // 1024} MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +60,9 @@ class Cloud:
     ) -> None:
         self.url = url
         self._heard = heard
-        self._extensions = {"timeout": httpx.Timeout(policy.idle, connect=policy.connect).as_dict()}
+        self._extensions = {"timeout": exchange_timeout(policy).as_dict()}
         self._transport = transport
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            transport=transport,
-            headers=HEADERS,
-            follow_redirects=False,
-            trust_env=not is_loopback(httpx.URL(url).host),
-            timeout=PUBLIC_TIMEOUT,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-        )
+        self._client = new_client(url, transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,7 +100,7 @@ class Cloud:
         try:
             return await self._client.post(SHOW.path, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise _error(SHOW, no_response(transport_text(error))) from None
+            raise _error(SHOW, no_response(failure_text(error))) from None
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
         """Send a call with a key; the response is open and unread, and hangs up when it is closed.
@@ -137,39 +126,34 @@ class Cloud:
                 return await self._transport.handle_async_request(request)
             return await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
-            raise _error(f"{call.method} {call.path}", no_response(transport_text(error))) from None
+            raise _error(f"{call.method} {call.path}", no_response(failure_text(error))) from None
 
     async def _document(self, endpoint: Endpoint, body: object = None, *, key: Key | None = None) -> object:
         headers = {"authorization": f"Bearer {key.secret.get_secret_value()}"} if key else {}
+        content = bytearray()
         try:
-            response = await self._client.request(endpoint.method, endpoint.path, json=body, headers=headers)
+            async with self._client.stream(
+                endpoint.method, endpoint.path, json=body, headers=headers
+            ) as response:
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > DOCUMENT_LONGEST:
+                        raise _error(endpoint, no_response(TOO_LONG))
         except httpx.HTTPError as error:
-            raise _error(endpoint, no_response(transport_text(error))) from None
+            raise _error(endpoint, no_response(failure_text(error))) from None
         self._heard(response.headers)
-        fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
+        fault = response_fault(response.status_code, response.headers, bytes(content), endpoint.path)
         if fault:
             raise _error(endpoint, fault)
         try:
-            return response.json()
-        except ValueError:
+            return json.loads(content)
+        except (ValueError, RecursionError):
             raise _error(endpoint, no_response("the answer is not JSON")) from None
 
 
 @functools.lru_cache(maxsize=64)
 def _parsed(address: str) -> httpx.URL:
     return httpx.URL(address)
-
-
-def transport_text(error: httpx.HTTPError) -> str:
-    """What went wrong on the way, in words; httpx's own text may carry addresses."""
-    words: dict[type[Exception], str] = {
-        httpx.ConnectTimeout: "no connection in time",
-        httpx.ReadTimeout: "no answer in time",
-        httpx.ConnectError: "no connection",
-        httpx.RemoteProtocolError: "connection cut",
-        httpx.ReadError: "connection cut",
-    }
-    return words.get(type(error), type(error).__name__)
 
 
 def _error(what: object, fault: Fault) -> CloudError:

@@ -8,10 +8,11 @@ from typing import Final, Self
 
 import httpx
 
-from okr_tui.cloud.client import Call, Cloud, transport_text
+from okr_tui.cloud.client import Call, Cloud
 from okr_tui.cloud.dialects import StreamRecord
 from okr_tui.cloud.endpoints import find
 from okr_tui.cloud.errors import BODY_LIMIT, classify_record, no_response, response_fault
+from okr_tui.cloud.http_policy import failure_text
 from okr_tui.cloud.streams import RecordReader
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault, Hop
@@ -91,7 +92,7 @@ class Exchange:
         except CloudError as error:
             self._fail(error.fault)
         except httpx.HTTPError as error:
-            self._fail(no_response(transport_text(error)))
+            self._fail(no_response(failure_text(error)))
         except asyncio.CancelledError:
             await self._hang_up()
             raise
@@ -181,7 +182,7 @@ class Exchange:
                 yield piece
         except httpx.HTTPError as error:
             if not self._done:
-                self._fail(no_response(transport_text(error)))
+                self._fail(no_response(failure_text(error)))
         if self.fault:
             raise CloudError(f"the answer was cut off: {self.fault.text}", self.fault)
         self._heard_all = True
