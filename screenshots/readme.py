@@ -1,21 +1,22 @@
-"""Write the table of keys into README.md from the table of actions: `python screenshots/readme.py`."""
+"""Write the tables of README.md from the code: `python -m screenshots.readme`.
+
+The keys come from the table of actions, the commands from the table of verbs.
+"""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
+from okr_tui.cli.main import VERBS, root
 from okr_tui.ui.actions import groups
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- keys -->\n", "<!-- /keys -->\n"
 
 
-def table() -> str:
-    """Every action with its keys, under its heading."""
-    return "\n".join(_rows()) + "\n"
-
-
-def _rows() -> Iterator[str]:
+def keys_table() -> Iterator[str]:
+    """Yield every action with its keys, under its heading."""
     yield "| | key | does |"
     yield "|---|---|---|"
     for heading, actions in groups().items():
@@ -24,17 +25,51 @@ def _rows() -> Iterator[str]:
             yield f"| {'' if number else heading} | {keys} | {action.tooltip} |"
 
 
+def commands_table() -> Iterator[str]:
+    """Yield every command with its arguments and options; `--json` and `--help` are left to the text."""
+    yield "| command | options | does |"
+    yield "|---|---|---|"
+    for name, (_, words) in VERBS.items():
+        context = click.Context(root)
+        command = root.get_command(context, name)
+        if words and command is not None:
+            yield f"| {_code(_usage(name, command))} | {' '.join(map(_code, _options(command)))} | {words} |"
+
+
+def _usage(name: str, command: click.Command) -> str:
+    if isinstance(command, click.Group):
+        return f"{name} {'|'.join(command.commands)}"
+    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    return " ".join([name, *filter(None, (each.make_metavar(click.Context(command)) for each in arguments))])
+
+
+def _options(command: click.Command) -> list[str]:
+    options = (each for each in command.params if isinstance(each, click.Option) and not each.hidden)
+    return [each.opts[0] for each in options if each.opts[0] != "--json"]
+
+
+def _code(text: str) -> str:
+    """Return a text as code within a table."""
+    return "`{}`".format(text.replace("|", "\\|"))
+
+
+TABLES = {"keys": keys_table, "commands": commands_table}
+
+
 def written(text: str) -> str:
-    """The text of the README with the table between its marks. Raises ValueError where a mark is missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{README.name} has no {BEGIN.strip()} ... {END.strip()}")
-    return f"{before}{begin}{table()}{end}{after}"
+    """Return the text of the README with the tables between their marks. Raises ValueError without a mark."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{README.name} has no {begin.strip()} ... {end.strip()}")
+        text = "".join([before, begin, *(f"{row}\n" for row in table()), end, after])
+    return text
 
 
 def main() -> int:
-    """Write the file; answers 1 when it was out of date."""
+    """Write the file; return 1 when it was out of date."""
     old = README.read_text(encoding="utf-8")
     new = written(old)
     README.write_text(new, encoding="utf-8")

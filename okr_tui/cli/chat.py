@@ -17,7 +17,7 @@ from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
 from okr_tui.cli.documents import Document, hop_document
 from okr_tui.cli.invocation import Invocation, json_option, run
-from okr_tui.cli.text import note, safe, show_record
+from okr_tui.cli.output import note, safe, show_record
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError, OkrError
 from okr_tui.domain.models import bare_name
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """What has come of an answer so far."""
+    """An answer as far as it has arrived."""
 
     model: str
     content: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Answer:
     finished: Finished | None = None
 
     def take(self, event: RoundEvent) -> None:
-        """Keep one more event and show it."""
+        """Keep one more event."""
         match event:
             case Routed():
                 self.routed = event
@@ -52,14 +52,14 @@ class Answer:
                 self.finished = event
 
     def close(self, error: str | None = None) -> None:
-        """Show the end; `error` says what cut the answer off."""
+        """End the answer; `error` is what cut it off."""
 
 
 class JsonAnswer(Answer):
-    """One line a piece, and a summary as the last line, also of an answer that was cut off."""
+    """The answer as lines of JSON: one per event and a summary at the end, also of one that was cut off."""
 
     def take(self, event: RoundEvent) -> None:
-        """See Answer."""
+        """Print one more event as a line of JSON."""
         super().take(event)
         if isinstance(event, Delta):
             piece = {
@@ -73,7 +73,7 @@ class JsonAnswer(Answer):
             show_record({"done": False, "model": self.model, "tool": tool})
 
     def close(self, error: str | None = None) -> None:
-        """See Answer."""
+        """Print the summary."""
         end = self.finished
         summary: Document = {
             "done": end is not None,
@@ -93,10 +93,10 @@ class JsonAnswer(Answer):
 
 
 class PlainAnswer(Answer):
-    """The answer for people: content on standard output, thinking and the way it took beside it."""
+    """The answer as text: content on standard output, thinking and key changes on standard error."""
 
     def take(self, event: RoundEvent) -> None:
-        """See Answer."""
+        """Print one more event as text."""
         if isinstance(event, Routed):
             for hop in event.hops:
                 status = f"{hop.fault.status} " if hop.fault.status else ""
@@ -115,14 +115,14 @@ class PlainAnswer(Answer):
         if delta.content:
             if not any(self.content):
                 _end_line(self.thinking, err=True)
-            # A file gets what the model said; a terminal must not be told to do things.
+            # A file gets the text as it is; what a terminal would act on is removed.
             text = safe(delta.content) if sys.stdout.isatty() else delta.content
             click.echo(text, nl=False)
         for call in delta.tool_calls:
             note(f"the model asks for {call.name}")
 
     def close(self, error: str | None = None) -> None:
-        """See Answer."""
+        """End the line and print the figures of the answer."""
         if not any(self.content):
             _end_line(self.thinking, err=True)
         _end_line(self.content)
@@ -159,23 +159,23 @@ CONVERSATION = "cli"
 @click.command()
 @click.argument("model")
 @click.argument("prompt", metavar="[PROMPT | -]", required=False)
-@click.option("--system", metavar="TEXT", default="", help="What the model is told before the prompt.")
+@click.option("--system", metavar="TEXT", default="", help="A system message before the prompt.")
 @click.option("--think", type=click.Choice(list(THINK_LEVELS)), help="How much the model thinks first.")
 @click.option(
     "--set",
     "settings",
     metavar="NAME=VALUE",
     multiple=True,
-    help="temperature, top_p, num_predict or seed; may be given several times.",
+    help="temperature, top_p, num_predict or seed; may be repeated.",
 )
 @click.option(
     "--image",
     "images",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     multiple=True,
-    help="A picture to go with the prompt; may be given several times.",
+    help="A picture for the prompt; may be repeated.",
 )
-@click.option("--tools/--no-tools", help="Let the model search and read the web, unasked  [default: no]")
+@click.option("--tools/--no-tools", help="Let the model use the web without asking  [default: no]")
 @json_option
 @click.pass_obj
 def chat(
@@ -190,10 +190,10 @@ def chat(
     tools: bool,
     as_json: bool,
 ) -> None:
-    """Ask MODEL. What is piped in is the prompt, or follows the one that is given.
+    """Ask a model and stream its answer.
 
-    The answer goes to standard output as it comes, all else to standard error. Within a loop that reads
-    lines, give this command an input of its own: </dev/null.
+    Piped text is the prompt, or follows the given one. The answer goes to standard output as it arrives,
+    everything else to standard error. In a shell loop that reads lines, add </dev/null.
     """
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.images import check_sight, read_image
@@ -261,7 +261,7 @@ def _options(settings: tuple[str, ...]) -> ChatOptions:
 
 
 def _prompt(prompt: str | None) -> str:
-    """The prompt: the argument, and behind it what is piped in; `-` stands for the latter alone."""
+    """Return the prompt: the argument followed by piped text, or with `-` the piped text alone."""
     given = "" if prompt is None or prompt == "-" else prompt
     piped = "" if prompt is None and sys.stdin.isatty() else _piped(wanted=not given)
     text = f"{given}\n\n{piped}" if given.strip() and piped.strip() else given or piped
@@ -271,7 +271,7 @@ def _prompt(prompt: str | None) -> str:
 
 
 def _piped(*, wanted: bool) -> str:
-    """What is on standard input; unless that is wanted, only of a pipe or a file: no terminal, no device."""
+    """Read standard input; unless `wanted`, only a pipe or a file, never a terminal or a device."""
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode
     except OSError:

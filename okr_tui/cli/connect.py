@@ -1,17 +1,17 @@
-"""`okr-tui connect`: how to point a client at the gateway; for pi, done by itself. No token is shown."""
+"""`okr-tui connect`: what each client needs to use the gateway, and for pi, writing it. No token is shown."""
 
 import asyncio
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.clients import CLIENTS, Reach, advice, pi_provider
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.text import note, show
+from okr_tui.cli.output import note, show
 from okr_tui.domain.errors import OkrError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,26 +22,142 @@ if TYPE_CHECKING:
 
 PI = "pi"
 NO_GATEWAY = (
-    "no gateway runs, and requests fail until one does: `okr-tui serve`, or set okr-tui.gateway.autostart, "
-    "with which the dashboard starts it"
+    "no gateway is running, so requests fail: run `okr-tui serve`, or set okr-tui.gateway.autostart "
+    "to let the dashboard start it"
 )
+
+# pi's levels to Ollama's: its `/v1` takes none, low, medium, high and max. The `max` of pi 1.5 is left out,
+# so that it becomes `xhigh`, which 0.73 knows too; null hides a level.
+THINKING: Mapping[str, str | None] = {
+    "off": "none",
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+}
+# gpt-oss always thinks, at one of three levels.
+GPT_OSS = "gpt-oss"
+GPT_OSS_THINKING = {**THINKING, "off": None, "xhigh": None}
+LONGEST_ANSWER = 32768
+COMPATIBLE = {
+    "supportsDeveloperRole": False,
+    "supportsStore": False,
+    "supportsReasoningEffort": True,
+    "supportsUsageInStreaming": True,
+    "maxTokensField": "max_tokens",
+}
+
+# The gateway recognises pi by this header, since pi retries after other errors than the rest do.
+NAMED = {"x-okr-tui-client": "pi"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where the gateway is: its address, the one for an `ollama` daemon, and whether one runs there now."""
+
+    url: str
+    daemon_url: str | None
+    runs: bool
+
+
+Lines = Callable[[Reach, str, "Sequence[Model]"], list[str]]
+"""The lines for a shell, from where the gateway is, what stands for the token in a shell, and the models."""
+
+
+def _ollama(reach: Reach, token: str, _: "Sequence[Model]") -> list[str]:
+    return [f'export OLLAMA_HOST="{reach.url}/{token}"', "ollama list"]
+
+
+def _ollama_daemon(reach: Reach, _: str, __: "Sequence[Model]") -> list[str]:
+    if reach.daemon_url is None:
+        again = f"the gateway at {reach.url}" if reach.runs else "the gateway"
+        raise OkrError(
+            f"{again} has no port for an ollama daemon: start it with `okr-tui serve --daemon-port PORT`, "
+            "or set okr-tui.gateway.daemonPort"
+        )
+    return [f"export OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", "ollama serve"]
+
+
+def _openai(reach: Reach, token: str, _: "Sequence[Model]") -> list[str]:
+    return [f'export OPENAI_BASE_URL="{reach.url}/v1"', f'export OPENAI_API_KEY="{token}"']
+
+
+def _anthropic(reach: Reach, token: str, models: "Sequence[Model]") -> list[str]:
+    model = next((model.id for model in models if model.can("tools")), "MODEL")
+    return [
+        f'export ANTHROPIC_BASE_URL="{reach.url}"',
+        f'export ANTHROPIC_AUTH_TOKEN="{token}"',
+        f"export ANTHROPIC_MODEL={shlex.quote(model)}",
+    ]
+
+
+CLIENTS: Mapping[str, Lines] = {
+    "ollama": _ollama,
+    "ollama-daemon": _ollama_daemon,
+    "openai": _openai,
+    "anthropic": _anthropic,
+}
+
+
+def advice(client: str, reach: Reach) -> str:
+    """Return what to do with the lines of a client, in one line."""
+    if client != "ollama-daemon":
+        return "Run this in the client's shell:"
+    return (
+        "`ollama serve` reads this once, at its start; for a service: `sudo systemctl edit ollama`, under "
+        f'[Service] Environment="OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", `sudo systemctl restart ollama`'
+    )
+
+
+def pi_provider(url: str, token: Path, models: "Sequence[Model]") -> dict[str, object]:
+    """Return the gateway as a provider in pi's models.json.
+
+    pi runs an apiKey that begins with an exclamation mark in `sh`, at each request and for at most 10 s, and
+    strips its output: `resolveConfigValueUncached` in packages/coding-agent/src/core/
+    resolve-config-value.ts, the same in 0.73.1 and 1.5.2. No other indirection works in both.
+    """
+    return {
+        "baseUrl": f"{url}/v1",
+        "api": "openai-completions",
+        "apiKey": f"!cat {shlex.quote(str(token))}",
+        "headers": NAMED,
+        "compat": COMPATIBLE,
+        "models": [_pi_model(model) for model in models],
+    }
+
+
+def _pi_model(model: "Model") -> dict[str, object]:
+    document: dict[str, object] = {
+        "id": model.id,
+        "name": model.display,
+        "reasoning": model.can("thinking"),
+        "input": ["text", "image"] if model.can("vision") else ["text"],
+    }
+    if model.context_length:  # pi has defaults of its own; a zero would make it drop the provider
+        document["contextWindow"] = model.context_length
+        document["maxTokens"] = max(1, min(LONGEST_ANSWER, model.context_length // 4))
+    if model.can("thinking"):
+        document["thinkingLevelMap"] = GPT_OSS_THINKING if model.id.startswith(GPT_OSS) else THINKING
+    return document
 
 
 class MistakenError(click.ClickException):
-    """A mistake in the command line, said in one line."""
+    """A mistake in the command line, reported in one line."""
 
     exit_code = 2
 
 
 @click.command()
 @click.argument("client", type=click.Choice([PI, *CLIENTS]))
-@click.option("--write", is_flag=True, help="For pi: put the gateway and its models into pi's models.json.")
-@click.option("--undo", is_flag=True, help="For pi: put back what --write changed.")
+@click.option("--write", is_flag=True, help="For pi: add the gateway and its models to pi's models.json.")
+@click.option("--undo", is_flag=True, help="For pi: undo what --write changed.")
 @click.pass_obj
 def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> None:
-    """Show how to point a client at the gateway; anthropic is for Claude Code too.
+    """Show how to point a client at the gateway.
 
-    ollama-daemon is for `ollama serve`, which then uses the pool for its cloud models.
+    anthropic is for Claude Code too; ollama-daemon is for `ollama serve`, which then uses the pool for its
+    cloud models.
     """
     if (write or undo) and client != PI:
         raise MistakenError(f"--write and --undo are for {PI}: what {client} needs is set in its shell")
@@ -84,14 +200,14 @@ def _reach(options: "GatewayOptions", state: Path) -> Reach:
     for name, port in (("port", options.port), ("daemonPort", options.daemon_port)):
         if port == 0:
             raise OkrError(
-                f"okr-tui.gateway.{name} is 0, which is another port at each start: start `okr-tui serve` "
-                "first, or choose a number"
+                f"okr-tui.gateway.{name} is 0, a different port at each start; run `okr-tui serve` first, "
+                "or set a fixed port"
             )
     return Reach(options.url, url(HOST, options.daemon_port) if options.daemon_port else None, runs=False)
 
 
 async def _models(service: "PoolService") -> "tuple[Model, ...]":
-    """The models that are listed now; the last known ones when they cannot be read."""
+    """Return the models that are listed now, or the last known ones when they cannot be read."""
     await service.catalog.refresh()
     if service.catalog.error:
         note(f"okr-tui: models not read: {service.catalog.error}")
@@ -108,7 +224,7 @@ def _pi(invocation: Invocation, provider: dict[str, object], *, write: bool) -> 
     if write:
         _write(path, provider, invocation.state_folder, document)
     else:
-        note(f"Put this into {path}, or let --write do it:")
+        note(f"Add this to {path}, or use --write:")
         show(document)
     for warning in _warnings(sources, path.parent):
         note(f"okr-tui: {warning}")
@@ -118,11 +234,11 @@ def _write(path: Path, provider: dict[str, object], state: Path, document: str) 
     from okr_tui.settings import pi_models
 
     if not provider["models"]:
-        raise OkrError(f"no models are known, so nothing was written to {path}: try again, or see doctor")
+        raise OkrError(f"no models are known, so nothing was written to {path}; try again")
     try:
         done = pi_models.write(path, provider, state)
     except SettingsError:
-        note(f"Not written; this is what belongs into {path}:")
+        note(f"Not written; add this to {path}:")
         show(document)
         raise
     if not done.changed:
@@ -131,11 +247,11 @@ def _write(path: Path, provider: dict[str, object], state: Path, document: str) 
     show(f"Wrote the provider {pi_models.PROVIDER} to {path}")
     if done.moved:
         note(
-            f"okr-tui: the provider {pi_models.PROVIDER} that was there is {done.moved} now, and goes around "
-            "the gateway; --undo gives its name back"
+            f"okr-tui: the provider {pi_models.PROVIDER} that was there is {done.moved} now, and bypasses "
+            "the gateway; --undo restores its name"
         )
     if not done.kept:
-        note(f"okr-tui: another program changed {path} right after: look at it, and try again")
+        note(f"okr-tui: another program changed {path} right after; check it and try again")
 
 
 def _undo(invocation: Invocation) -> None:
@@ -148,19 +264,19 @@ def _undo(invocation: Invocation) -> None:
     elif not done.changed:
         show(f"Nothing to undo: the provider is gone from {path} already")
     elif done.gone:
-        show(f"Removed {path}, which was made for the provider {pi_models.PROVIDER}")
+        show(f"Removed {path}, which was created for the provider {pi_models.PROVIDER}")
     else:
-        restored = "; the one that was there before has its name back" if done.restored else ""
-        show(f"Took the provider {pi_models.PROVIDER} out of {path}{restored}")
+        restored = "; the earlier provider has its name back" if done.restored else ""
+        show(f"Removed the provider {pi_models.PROVIDER} from {path}{restored}")
     if done and not done.kept:
-        note(f"okr-tui: another program changed {path} right after: look at it, and try again")
+        note(f"okr-tui: another program changed {path} right after; check it and try again")
 
 
 def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
-    """What keeps pi from the gateway in spite of the provider; `agent` is the folder of its models.json.
+    """Yield what keeps pi from using the gateway; `agent` is the folder of its models.json.
 
-    Of variables, only the one that moves that folder matters: pi has none for the key of a provider that is
-    not built in.
+    The only environment variable that matters is the one that moves that folder: pi reads keys of its
+    built-in providers alone from the environment.
     """
     from okr_tui.settings import pi
     from okr_tui.settings.layers import agent_folder

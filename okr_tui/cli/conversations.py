@@ -1,4 +1,4 @@
-"""`okr-tui conversations`: those the chat keeps, listed, found, shown, written out, taken away."""
+"""`okr-tui conversations`: list, search, show, export and delete what the chat keeps."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import click
 
 from okr_tui.chat.conversation import Found
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
-from okr_tui.cli.text import note, show, show_document, table
+from okr_tui.cli.output import note, show, show_document, table
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.words import moment, rfc3339
 
@@ -24,7 +24,10 @@ ID_SHOWN = 8
 
 @click.group()
 def conversations() -> None:
-    """The conversations that the chat keeps. ID is the beginning of one."""
+    """List, search, show, export or delete saved conversations.
+
+    ID may be the beginning of a conversation's ID.
+    """
 
 
 def _work(invocation: Invocation, work: "Callable[[Conversations], Awaitable[T]]") -> T:
@@ -45,9 +48,9 @@ def _work(invocation: Invocation, work: "Callable[[Conversations], Awaitable[T]]
 @json_option
 @click.pass_obj
 def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
-    """The conversations, the one used last first."""
+    """List the conversations, most recently used first."""
     found = _work(invocation, lambda opened: opened.recent(limit))
-    _show(found, "No conversation is kept yet.", as_json=as_json)
+    _show(found, "There are no conversations yet.", as_json=as_json)
 
 
 @conversations.command()
@@ -56,7 +59,7 @@ def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_json: bool) -> None:
-    """Those with every word in one turn or in the title."""
+    """List conversations with all WORDS in one turn or in the title."""
     found = _work(invocation, lambda opened: opened.search(" ".join(words), limit))
     _show(found, "No conversation matches.", as_json=as_json)
 
@@ -66,7 +69,7 @@ def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_jso
 @json_option
 @click.pass_obj
 def show_(invocation: Invocation, identifier: str, *, as_json: bool) -> None:
-    """A conversation as Markdown, or all that is known of it as JSON."""
+    """Show a conversation as Markdown, or everything about it as JSON."""
     show(_exported(invocation, identifier, "json" if as_json else "markdown").rstrip("\n"))
 
 
@@ -90,7 +93,7 @@ def export(invocation: Invocation, identifier: str, path: Path, *, as_json: bool
 @click.argument("identifier", metavar="ID")
 @click.pass_obj
 def delete(invocation: Invocation, identifier: str) -> None:
-    """Take a conversation away."""
+    """Delete a conversation."""
 
     async def work(opened: "Conversations") -> str:
         return await opened.delete(await opened.named(identifier))

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class NoTerminal(click.ClickException):
-    """There is nothing to draw on."""
+    """There is no terminal to draw on."""
 
     exit_code = 2
 
 
 def dashboard(invocation: Invocation) -> object:
-    """Run the dashboard on the user's own keys; answers what `run` does."""
+    """Run the dashboard on the user's own keys and return what `run` returns."""
     require_terminal()
     return run(lambda: opened(invocation), demo=False)
 
 
 @contextlib.asynccontextmanager
 async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
-    """The service and the conversations; their code is read in a thread, so the screen answers meanwhile."""
+    """Open the service and the conversations; a thread imports them, so that the screen stays responsive."""
     await asyncio.to_thread(importlib.import_module, "okr_tui.chat.service")
     from okr_tui.chat.service import Conversations
-    from okr_tui.cli.hosting import hosting
+    from okr_tui.cli.serve import hosting
 
     async with (
         invocation.open_service("dashboard") as service,
@@ -43,9 +43,9 @@ async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
 
 
 def require_terminal() -> None:
-    """The screen is read from standard input and drawn on standard error: both must be a terminal."""
+    """Raise NoTerminal unless standard input and standard error are terminals, which the screen uses."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise NoTerminal("the dashboard needs a terminal; see okr-tui --help for commands that do not")
+        raise NoTerminal("the dashboard needs a terminal; okr-tui --help lists commands that do not")
 
 
 def run(open_service: "OpenService", *, demo: bool) -> object:

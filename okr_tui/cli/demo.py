@@ -30,7 +30,7 @@ PROMPTS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short 
 @click.option("--scenario", type=click.Choice(SCENARIOS), default="day", show_default=True)
 @click.option("--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True)
 def demo(scenario: str, speed: float) -> None:
-    """The dashboard on a built-in simulated cloud; touches none of your files."""
+    """Run the dashboard on a simulated cloud; your files stay untouched."""
     run_demo(scenario, speed)
 
 
@@ -70,7 +70,7 @@ def run_demo(scenario: str, speed: float) -> None:
 
 
 def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
-    """Settings like a user's own, with the policy's slow numbers brought to the scenario's pace."""
+    """Write settings like a user's own, with the slow numbers of the policy scaled by `speed`."""
     document = {
         "pi-ollama": {"cloudUrl": ready["url"], "apiKeys": ready["keys"], "activeKeyIndex": 0},
         "okr-tui": {
@@ -99,7 +99,7 @@ def _traffic_arguments(invocation: Invocation, speed: float) -> tuple[str, ...]:
 
 @contextlib.asynccontextmanager
 async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
-    """A Python process that ends when its standard input does, at the latest when this process is gone."""
+    """Run a Python process that ends with its standard input, so at the latest with this process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
@@ -118,7 +118,7 @@ async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, 
 
 
 async def _converse(invocation: Invocation, every: float) -> None:
-    """Two people at work, each asking as soon as they have read the last answer."""
+    """Send the requests of two people, each asking again once an answer has ended."""
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
     async with invocation.open_service("cli") as service:
         await asyncio.gather(*(_ask_and_ask(service, person, every, ended) for person in range(2)))

@@ -1,4 +1,4 @@
-"""`okr-tui doctor`: what is configured, from where, what is wrong and what to do."""
+"""`okr-tui doctor`: every value, its source, problems and remedies."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.invocation import Invocation, json_option
-from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.output import show, show_document, table
 
 if TYPE_CHECKING:
     from okr_tui.services.doctor import Report
@@ -19,7 +19,10 @@ MARKS = {"error": "✖", "warning": "▲", "note": "·"}
 @json_option
 @click.pass_obj
 def doctor(invocation: Invocation, *, as_json: bool) -> None:
-    """Every setting and where it comes from, what is wrong, and what to do. Changes and asks nothing."""
+    """Check the configuration: every value, its source, problems and remedies.
+
+    It changes nothing and sends nothing.
+    """
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.doctor import examine
     from okr_tui.services.setting_lines import configured
@@ -51,7 +54,7 @@ def _file_rows(report: "Report") -> list[str]:
 
 def _finding_lines(report: "Report") -> list[str]:
     if not report.findings:
-        return ["Nothing is wrong."]
+        return ["No problems found."]
     lines = []
     for finding in report.findings:
         lines += [f"{MARKS[finding.severity]} {finding.what}", f"  → {finding.remedy}"]

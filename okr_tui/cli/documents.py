@@ -1,4 +1,4 @@
-"""The shapes of `--json`. They are public: a field may be added, none changed."""
+"""The documents of `--json`. They are public: fields may be added, but never changed or removed."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ Document = dict[str, object]
 
 
 def keys_document(pool: PoolView) -> Document:
-    """`keys`."""
+    """Describe the pool, for `keys`."""
     return {
         "active": pool.active,
         "preferred": pool.preferred,
@@ -24,7 +24,7 @@ def keys_document(pool: PoolView) -> Document:
 
 
 def key_document(row: KeyView) -> Document:
-    """One key of `keys`."""
+    """Describe one key, for `keys`."""
     return {
         "index": row.index,
         "fingerprint": row.fingerprint,
@@ -48,7 +48,7 @@ def key_document(row: KeyView) -> Document:
 
 
 def balance_document(balance: Balance | None) -> Document:
-    """The quota of an account: its windows and its credits."""
+    """Describe the quota of an account: windows and credits."""
     dollars = balance.credits if balance else None
     return {
         "windows": [
@@ -70,7 +70,7 @@ def balance_document(balance: Balance | None) -> Document:
 
 
 def models_document(rows: tuple[ModelRow, ...], models: ModelList, *, stale: bool) -> Document:
-    """`models`: the rows that pass the filter."""
+    """Describe the models that pass the filter, for `models`."""
     return {
         "refreshed_at": rfc3339(models.refreshed_at),
         "stale": stale,
@@ -79,7 +79,7 @@ def models_document(rows: tuple[ModelRow, ...], models: ModelList, *, stale: boo
 
 
 def model_document(row: ModelRow) -> Document:
-    """One model of `models`."""
+    """Describe one model, for `models`."""
     model = row.model
     return {
         "id": model.id,
@@ -96,7 +96,7 @@ def model_document(row: ModelRow) -> Document:
 
 
 def info_document(row: ModelRow) -> Document:
-    """`info`."""
+    """Describe everything about a model, for `info`."""
     return {
         **model_document(row),
         "family": row.model.family,
@@ -106,7 +106,7 @@ def info_document(row: ModelRow) -> Document:
 
 
 def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) -> Document:
-    """`status`; `gateway` is the address of the one that runs."""
+    """Describe the pool at a glance, for `status`; `gateway` is the URL of a running one."""
     pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
     counts = {state.value: pool.counts[state] for state in State if pool.counts.get(state)}
     return {
@@ -127,7 +127,7 @@ def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) 
 
 
 def fault_document(fault: Fault) -> Document:
-    """A fault in `events` and in the summary of `chat`."""
+    """Describe a fault, for `events` and the summary of `chat`."""
     return {
         "kind": fault.kind.value,
         "scope": fault.scope.value,
@@ -138,14 +138,14 @@ def fault_document(fault: Fault) -> Document:
 
 
 def hop_document(hop: Hop) -> Document:
-    """A key that a chat failed on before another answered."""
+    """Describe a key that a chat failed on before another one answered."""
     return {"key": hop.index, "fault": fault_document(hop.fault)}
 
 
 def explanation_document(
     explanation: Explanation, if_fails: Explanation | None = None
 ) -> Mapping[str, object]:
-    """`explain`."""
+    """Describe a choice and its reasons, for `explain`."""
     chosen = explanation.chosen
     document: Document = {
         "model": explanation.model,

@@ -11,7 +11,7 @@ import click
 from okr_tui.cli.documents import Document, balance_document, fault_document
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.keys import quota_words
-from okr_tui.cli.text import show_fitted, show_record
+from okr_tui.cli.output import show_fitted, show_record
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.feed import entry
 from okr_tui.domain.fold import apply
@@ -36,7 +36,7 @@ AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 
 
 def age(text: str) -> int:
-    """A length of time such as 90s, 15m, 2h, 3d or 1w, in seconds; anything else is a usage error."""
+    """Parse an age such as 90s, 15m, 2h, 3d or 1w into seconds. Raises BadParameter."""
     found = AGE.fullmatch(text.strip())
     if found is None:
         raise click.BadParameter(f"{text!r} is not an age such as 90s, 15m, 2h, 3d or 1w")
@@ -44,20 +44,23 @@ def age(text: str) -> int:
 
 
 @click.command()
-@click.option("--follow", is_flag=True, help="Go on with what comes, until ctrl+c.")
-@click.option("--since", type=age, metavar="AGE", help="Only what is no older: 90s, 15m, 2h, 3d, 1w.")
+@click.option("--follow", is_flag=True, help="Keep printing new events until ctrl+c.")
+@click.option("--since", type=age, metavar="AGE", help="Only events of the last 90s, 15m, 2h, 3d or 1w.")
 @click.option("--faults", is_flag=True, help="Only faults and outages.")
 @json_option
 @click.pass_obj
 def events(invocation: Invocation, *, follow: bool, since: int | None, faults: bool, as_json: bool) -> None:
-    """The log of requests, faults and changes, oldest first."""
+    """Show the log of requests, faults and changes.
+
+    The oldest line comes first.
+    """
 
     async def work(service: "PoolService") -> None:
         pool = service.pool
         oldest = service.clock.time() - since if since is not None else 0.0
         history = History(pool.config, pool.policy, local_zone())
 
-        def tell(record: Record) -> None:
+        def write(record: Record) -> None:
             for event in history.take(record):
                 if event.at < oldest or (faults and not event.is_fault):
                     continue
@@ -68,7 +71,7 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
 
         kept = await pool.store.read()
         for item in kept:
-            tell(item.record)
+            write(item.record)
         if not follow:
             return
         last = kept[-1].sequence if kept else 0
@@ -77,7 +80,7 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
                 if isinstance(item.record, SettingsRead):
                     await service.configuration.reload()
                     history.config = service.configuration.config
-                tell(item.record)
+                write(item.record)
 
     run(invocation, work)
 
@@ -93,7 +96,7 @@ class Event:
 
 
 class History:
-    """Reads the log in order; what only the fold knows, that an outage begins or ends, is told with it."""
+    """The log as events, record by record; the fold adds where an outage begins and ends."""
 
     def __init__(self, config: PoolConfig, policy: Policy, zone: tzinfo) -> None:
         self.config = config
@@ -102,7 +105,7 @@ class History:
         self._state = PoolState()
 
     def take(self, record: Record) -> Iterator[Event]:
-        """The events of one more record."""
+        """Yield the events of the next record."""
         before = self._state.service.outage
         self._state = apply(self._state, record, self._policy)
         after = self._state.service.outage

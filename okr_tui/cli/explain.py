@@ -6,7 +6,7 @@ import click
 
 from okr_tui.cli.documents import explanation_document
 from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
-from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.output import show, show_document, table
 from okr_tui.domain import explain as domain
 from okr_tui.domain.choice import SelectionRequest
 from okr_tui.domain.explain import Explanation, KeyExplanation
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 @click.command(context_settings=NUMBERED)
 @click.argument("model", required=False)
-@click.option("--if-fails", type=key_number, metavar="N", help="What if key N were found spent now.")
+@click.option(
+    "--if-fails", type=key_number, metavar="N", help="Show also what would follow if key N were spent."
+)
 @json_option
 @click.pass_obj
 def explain(invocation: Invocation, model: str | None, if_fails: int | None, *, as_json: bool) -> None:
-    """Which key the next request takes, for MODEL if given, and why not each other."""
+    """Explain which key the next request takes, and why.
+
+    With MODEL: for a request to that model.
+    """
 
     async def work(service: "PoolService") -> None:
         pool = service.pool

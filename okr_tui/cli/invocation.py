@@ -1,4 +1,4 @@
-"""What was given before the verb, and the service it leads to."""
+"""The options before the verb, and the service that they open."""
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from okr_tui.cli.text import note
+from okr_tui.cli.output import note
 from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class Invocation:
 
     @property
     def state_folder(self) -> Path:
-        """Where the gateway's token is, and where gateways that run are announced."""
+        """The folder of the gateway's token and of the announcements of running gateways."""
         from okr_tui.store.factory import state_folder
 
         return self.state or state_folder()
 
     def sources(self) -> "Sources":
-        """Where settings are read from."""
+        """Return where settings are read from."""
         from okr_tui.settings.layers import Sources, default_global_file
 
         environment = os.environ if self.environment is None else self.environment
@@ -71,7 +71,7 @@ class Invocation:
 
 
 def local_zone() -> tzinfo:
-    """The zone of the user's clock."""
+    """Return the time zone of this machine."""
     zone = datetime.now().astimezone().tzinfo
     assert zone is not None
     return zone
@@ -79,13 +79,13 @@ def local_zone() -> tzinfo:
 
 T = TypeVar("T")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # A negative number is a wrong number and not an option of another name.
 NUMBERED: dict[str, Any] = {"ignore_unknown_options": True}
 
 
 def key_number(text: str) -> int:
-    """The place of a key in the pool, from 1, in decimal digits; anything else is a usage error."""
+    """Parse the number of a key, counted from 1. Raises BadParameter or UsageError."""
     text = text.strip()
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
@@ -103,8 +103,8 @@ def run(
 ) -> T:
     """Open the service, do the work and close it.
 
-    A fault that the work met is confirmed before the end, so that the next command knows. What is wrong in
-    the settings is said first, unless the work itself tells.
+    A fault that the work met is confirmed before the end, so that the next command knows of it. Problems of
+    the settings go to standard error first, unless the work shows them itself.
     """
 
     import asyncio

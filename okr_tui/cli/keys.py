@@ -1,6 +1,7 @@
-"""The pool by hand: `keys`, `rotate`, `use-key` and their like."""
+"""`okr-tui keys`, and the verbs that change the pool: rotate, use, add, remove, enable, test, reset ..."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from datetime import tzinfo
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ import click
 
 from okr_tui.cli.documents import key_document, keys_document
 from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
-from okr_tui.cli.text import cut, note, show, show_document, table
-from okr_tui.domain.errors import NO_KEY, SettingsError
+from okr_tui.cli.output import cut, note, show, show_document, table
+from okr_tui.domain.errors import NO_KEY, OkrError, SettingsError
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.keys import Key
 from okr_tui.domain.quota import Balance
@@ -19,9 +20,12 @@ from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import GLYPHS, moment, sentence
 
 if TYPE_CHECKING:
+    from okr_tui.domain.keys import SecretStr
     from okr_tui.services.pool_service import PoolService
+    from okr_tui.settings.pi import Stored
 
 LABEL = 12
+LONGEST = 65536
 
 
 @click.command()
@@ -29,7 +33,7 @@ LABEL = 12
 @json_option
 @click.pass_obj
 def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
-    """The pool: each key's state, quota and account."""
+    """List the keys with their state, quota and account."""
 
     async def work(service: "PoolService") -> None:
         if check:
@@ -93,7 +97,7 @@ def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:
 
 
 def active_words(pool: PoolView, now: float, zone: tzinfo) -> str:
-    """The key that the next request takes, or when the first one is back."""
+    """Return which key the next request takes, or when the first one is back."""
     if pool.active is None:
         back = f", the first is back {moment(pool.earliest, now, zone)}" if pool.earliest else ""
         return f"(none){back}"
@@ -109,7 +113,7 @@ def _remark(row: KeyView, now: float, zone: tzinfo) -> str:
 
 
 def quota_words(balance: Balance | None) -> str:
-    """How much of each window is used, and the dollars that are left."""
+    """Return how much of each window is used, and the dollars that are left."""
     if balance is None:
         return ""
     parts = [
@@ -129,22 +133,22 @@ def _command(
     *,
     as_json: bool,
 ) -> None:
-    """Do one thing to the pool and say so; without an index it concerns the preferred key."""
+    """Run one command and show its message with key `index`, or with the preferred key."""
 
     async def work(service: "PoolService") -> None:
-        said = await command(service)
+        message = await command(service)
         pool = service.snapshot.pool
         place = index or pool.preferred
         if as_json:
-            show_document({"message": said, "key": place and key_document(pool.keys[place - 1])})
+            show_document({"message": message, "key": place and key_document(pool.keys[place - 1])})
         else:
-            show(said)
+            show(message)
 
     run(invocation, work)
 
 
 async def _saved(service: "PoolService", choice: "Callable[[], Coroutine[None, None, str]]") -> str:
-    """A choice of the preferred key, which is of no use unless it can be written."""
+    """Choose the preferred key. Raises SettingsError when the choice cannot be saved."""
     if shadow := service.configuration.settings.index_shadow:
         raise SettingsError(f"the active key stays as it is: {shadow}")
     return await choice()
@@ -154,7 +158,10 @@ async def _saved(service: "PoolService", choice: "Callable[[], Coroutine[None, N
 @json_option
 @click.pass_obj
 def rotate(invocation: Invocation, *, as_json: bool) -> None:
-    """Prefer the next key that is not known to be blocked, and write the choice."""
+    """Prefer the next key that is not blocked.
+
+    The choice is written to the settings.
+    """
     _command(invocation, None, lambda service: _saved(service, service.rotate), as_json=as_json)
 
 
@@ -163,7 +170,10 @@ def rotate(invocation: Invocation, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def use_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
-    """Prefer key N, counted from 1, and write the choice."""
+    """Prefer key N.
+
+    Keys count from 1; the choice is written to the settings.
+    """
     _command(
         invocation,
         number,
@@ -177,7 +187,7 @@ def use_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def enable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
-    """Put key N, counted from 1, back into the pool."""
+    """Put key N back into the pool."""
     _command(invocation, number, lambda service: service.set_enabled(number, enabled=True), as_json=as_json)
 
 
@@ -186,7 +196,7 @@ def enable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def disable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
-    """Take key N, counted from 1, out of the pool until it is enabled again."""
+    """Take key N out of the pool until it is enabled again."""
     _command(invocation, number, lambda service: service.set_enabled(number, enabled=False), as_json=as_json)
 
 
@@ -195,7 +205,7 @@ def disable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def test_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
-    """Read identity and balance of key N, counted from 1. It costs no quota."""
+    """Read identity and quota of key N; this costs no quota."""
     _command(invocation, number, lambda service: service.test_key(number), as_json=as_json)
 
 
@@ -204,5 +214,107 @@ def test_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def reset_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
-    """Forget every older fault of key N, counted from 1, and of its account."""
+    """Forget all earlier faults of key N and its account."""
     _command(invocation, number, lambda service: service.reset_key(number), as_json=as_json)
+
+
+@click.command(context_settings=NUMBERED)
+@click.option("--label", help="A label for the key.")
+@click.option("--keyring", "in_keyring", is_flag=True, help="Store the key in the system's secret store.")
+@click.argument("given", nargs=-1, metavar="")
+@json_option
+@click.pass_obj
+def add_key(
+    invocation: Invocation, label: str | None, given: tuple[str, ...], *, in_keyring: bool, as_json: bool
+) -> None:
+    """Add a key, typed at a hidden prompt or piped in.
+
+    It goes to the global settings file, or with --keyring to the system's secret store.
+    """
+    if given:
+        # Named here so that the usual message about an unexpected argument does not repeat it.
+        raise click.UsageError(
+            "a key is never an argument, where other users could see it; type it at the prompt or pipe it in"
+        )
+    secret = _read_key()
+
+    async def work(service: "PoolService") -> None:
+        before = {key.fingerprint for key in service.pool.config.keys}
+        message = await service.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
+        added = [row for row in service.snapshot.pool.keys if row.fingerprint not in before]
+        if as_json:
+            show_document({"message": message, "key": key_document(added[0])})
+        else:
+            show(message)
+
+    run(invocation, work)
+
+
+def _read_key() -> "SecretStr":
+    from okr_tui.domain.keys import SecretStr
+
+    if sys.stdin.isatty():
+        return SecretStr(click.prompt("Key", hide_input=True, err=True).strip())
+    return SecretStr(sys.stdin.buffer.read(LONGEST).decode(errors="replace").strip())
+
+
+@click.command(context_settings=NUMBERED)
+@click.argument("number", type=key_number, metavar="N")
+@click.option("--forget", is_flag=True, help="Delete it from the system's secret store too.")
+@json_option
+@click.pass_obj
+def remove_key(invocation: Invocation, number: int, *, forget: bool, as_json: bool) -> None:
+    """Remove key N from the settings."""
+
+    async def work(service: "PoolService") -> None:
+        service.key(number)
+        gone = service.snapshot.pool.keys[number - 1]
+        message = await service.remove_key(number, forget=forget)
+        if as_json:
+            show_document({"message": message, "key": key_document(gone)})
+        else:
+            show(message)
+
+    run(invocation, work)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Add without confirmation.")
+@json_option
+@click.pass_obj
+def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
+    """Add the keys that pi holds for Ollama in its auth.json."""
+    from okr_tui.settings.layers import agent_folder
+    from okr_tui.settings.pi import auth_file, stored_keys
+
+    environment = invocation.sources().environment
+    path = auth_file(agent_folder(environment))
+    found = stored_keys(path, environment)
+    if not found:
+        raise OkrError(f"{path} has no API key for ollama or ollama-cloud; nothing was added")
+    for stored in found:
+        note(f"{stored.provider}: {stored.words}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to confirm on; use --yes")
+        click.confirm("Add to the pool?", abort=True, err=True)
+
+    async def work(service: "PoolService") -> None:
+        done = [await _imported(service, stored) for stored in found]
+        if as_json:
+            show_document(
+                {"message": f"{sum(ok for ok, _ in done)} added", "keys": [message for _, message in done]}
+            )
+        for _, message in () if as_json else done:
+            show(message)
+        if not any(ok for ok, _ in done):
+            raise OkrError(f"no key of {path} was added")
+
+    run(invocation, work)
+
+
+async def _imported(service: "PoolService", stored: "Stored") -> tuple[bool, str]:
+    try:
+        return True, f"{stored.provider}: {await service.take_key(stored.reference)}"
+    except SettingsError as error:
+        return False, f"{stored.provider}: {error}"

@@ -16,32 +16,33 @@ from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
 
 INTERRUPTED = 130
 
-# Each verb: the module with a command of that name, and what help says of it; one without help is not listed.
+# Each verb: the module with a command of that name, and its help; one without help is hidden. The help stands
+# here so that `--help` imports no module; it is the first line of the command's own help.
 VERBS = {
-    "status": ("status", "The cloud, the active key and the pool at a glance."),
-    "keys": ("keys", "The pool: each key's state, quota and account."),
-    "models": ("models", "The models of the cloud."),
+    "status": ("status", "Show the cloud, the active key and the pool at a glance."),
+    "keys": ("keys", "List the keys with their state, quota and account."),
+    "models": ("models", "List the models of the cloud."),
     "refresh": ("models", "Read the model list again."),
-    "info": ("models", "Everything about one model."),
-    "chat": ("chat", "Ask a model; the answer is streamed."),
-    "conversations": ("conversations", "The conversations that the chat keeps."),
-    "explain": ("explain", "Which key the next request takes, and why."),
-    "events": ("events", "The log of requests, faults and changes."),
+    "info": ("models", "Show everything about one model."),
+    "chat": ("chat", "Ask a model and stream its answer."),
+    "conversations": ("conversations", "List, search, show, export or delete saved conversations."),
+    "explain": ("explain", "Explain which key the next request takes, and why."),
+    "events": ("events", "Show the log of requests, faults and changes."),
     "rotate": ("keys", "Prefer the next key that is not blocked."),
-    "use-key": ("keys", "Prefer a key."),
-    "add-key": ("configure", "Add a key, typed at a prompt or piped in."),
-    "remove-key": ("configure", "Take a key out of the settings."),
-    "import-keys": ("configure", "Add the keys that pi holds for Ollama."),
-    "enable-key": ("keys", "Put a key back into the pool."),
-    "disable-key": ("keys", "Take a key out of the pool."),
-    "test-key": ("keys", "Ask the cloud about a key, at no cost."),
-    "reset-key": ("keys", "Forget the older faults of a key."),
-    "serve": ("serve", "The gateway: any client of Ollama, OpenAI or Anthropic uses the pool."),
-    "connect": ("connect", "How to point a client at the gateway."),
-    "trust": ("configure", "Trust the project's settings, or refuse to."),
-    "doctor": ("doctor", "What is configured, from where, what is wrong and what to do."),
-    "paths": ("paths", "Where files are."),
-    "demo": ("demo", "The dashboard on a built-in simulated cloud; touches none of your files."),
+    "use-key": ("keys", "Prefer key N."),
+    "add-key": ("keys", "Add a key, typed at a hidden prompt or piped in."),
+    "remove-key": ("keys", "Remove key N from the settings."),
+    "import-keys": ("keys", "Add the keys that pi holds for Ollama in its auth.json."),
+    "enable-key": ("keys", "Put key N back into the pool."),
+    "disable-key": ("keys", "Take key N out of the pool until it is enabled again."),
+    "test-key": ("keys", "Read identity and quota of key N; this costs no quota."),
+    "reset-key": ("keys", "Forget all earlier faults of key N and its account."),
+    "serve": ("serve", "Run the gateway for clients of Ollama, OpenAI and Anthropic."),
+    "connect": ("connect", "Show how to point a client at the gateway."),
+    "trust": ("trust", "Trust the project's settings file, or refuse to."),
+    "doctor": ("doctor", "Check the configuration: every value, its source, problems and remedies."),
+    "paths": ("paths", "Show where settings, log and state are."),
+    "demo": ("demo", "Run the dashboard on a simulated cloud; your files stay untouched."),
     "traffic": ("demo", ""),
 }
 
@@ -50,11 +51,11 @@ class Verbs(click.Group):
     """The verbs; the module of one is imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
-        """The names that help and completion show."""
+        """Return the names that help and completion show."""
         return [name for name, (_, words) in VERBS.items() if words]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of that name."""
+        """Import the module of a verb and return its command."""
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"okr_tui.cli.{VERBS[cmd_name][0]}")
@@ -64,7 +65,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's; a verb that there is not leads to the nearest one."""
+        """Resolve as click does; an unknown verb suggests the nearest one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -76,7 +77,7 @@ class Verbs(click.Group):
             raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs with their words from the table, so that help imports none of them."""
+        """Write the verbs with their help from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, VERBS[name][1]) for name in self.list_commands(ctx)])
 
@@ -92,7 +93,7 @@ class Verbs(click.Group):
     "--project",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="The directory whose .pi/settings.json is the project layer  [default: here]",
+    help="The directory with the project's .pi/settings.json  [default: the current one]",
 )
 @click.option("--cloud-url", metavar="URL", help="The cloud's address for this run.")
 @click.option(
@@ -101,7 +102,7 @@ class Verbs(click.Group):
     envvar="OKR_TUI_STORE",
     help="sqlite:PATH, redis://HOST, rediss://HOST or memory:",
 )
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="okr-tui", message="%(prog)s %(version)s")
 @click.pass_context
 def root(
@@ -113,7 +114,7 @@ def root(
     *,
     debug: bool,
 ) -> None:
-    """A live dashboard for a pool of Ollama Cloud API keys. Without a command: the dashboard."""
+    """Manage a pool of Ollama Cloud API keys; without a command, open the dashboard."""
     if cloud_url is not None:
         _check(cloud_url)
     context.obj = Invocation(settings, project, cloud_url, store, debug=debug)
@@ -127,7 +128,7 @@ def root(
 
 
 def _check(url: str) -> None:
-    """Raise a usage error for no address of a cloud: another one than was asked for would get the keys."""
+    """Raise UsageError for an invalid cloud address, because a wrong one would receive the keys."""
     from okr_tui.settings.checks import UnusableError, cloud_url
 
     try:
@@ -171,7 +172,7 @@ def _words(error: Exception) -> str:
         wait = f"{moment(error.earliest, now, local_zone())}, in {span(error.earliest - now)}"
         return f"{error}; the first is back {wait}"
     if isinstance(error, CloudError) and error.fault.kind == "gone":
-        return f"{error}; okr-tui models lists those there are"
+        return f"{error}; okr-tui models lists the known ones"
     if isinstance(error, OkrError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}; okr-tui --debug shows where"

@@ -1,4 +1,4 @@
-"""The models of the cloud: `models`, `refresh`, `info`."""
+"""`okr-tui models`, `refresh` and `info`: what the cloud offers."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import click
 from okr_tui.cli.documents import info_document, models_document
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.keys import active_words
-from okr_tui.cli.text import note, show, show_document, table
+from okr_tui.cli.output import note, show, show_document, table
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.models import bare_name
 from okr_tui.domain.words import rfc3339
@@ -22,11 +22,14 @@ CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
 
 @click.command()
 @click.argument("words", metavar="[FILTER]", default="")
-@click.option("--refresh", "anew", is_flag=True, help="Read the list again, however new it is.")
+@click.option("--refresh", "anew", is_flag=True, help="Read the list again, however recent it is.")
 @json_option
 @click.pass_obj
 def models(invocation: Invocation, words: str, *, anew: bool, as_json: bool) -> None:
-    """The models of the cloud; with FILTER those with all its words in name, family or capabilities."""
+    """List the models of the cloud.
+
+    FILTER keeps those with all its words in name, family or capabilities.
+    """
 
     async def work(service: "PoolService") -> None:
         if anew or _is_old(service.snapshot):
@@ -48,7 +51,7 @@ def _is_old(snapshot: Snapshot) -> bool:
 
 
 async def _refresh(service: "PoolService") -> None:
-    """Read the list again; a failure matters only where no earlier list can stand in."""
+    """Read the list again. Raises OkrError only if no earlier list is known."""
     note("Refreshing Ollama cloud models…")
     try:
         await service.refresh_models()
@@ -89,14 +92,14 @@ def refresh(invocation: Invocation, *, as_json: bool) -> None:
 
     async def work(service: "PoolService") -> None:
         note("Refreshing Ollama cloud models…")
-        said = await service.refresh_models()
+        message = await service.refresh_models()
         listed = service.snapshot.models
         if as_json:
             count = sum(row.model.status == "listed" for row in listed.rows)
-            document = {"message": said, "refreshed_at": rfc3339(listed.refreshed_at), "models": count}
+            document = {"message": message, "refreshed_at": rfc3339(listed.refreshed_at), "models": count}
             show_document(document)
         else:
-            show(said)
+            show(message)
 
     run(invocation, work)
 
@@ -106,7 +109,7 @@ def refresh(invocation: Invocation, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def info(invocation: Invocation, model: str, *, as_json: bool) -> None:
-    """Everything about one model."""
+    """Show everything about one model."""
 
     async def work(service: "PoolService") -> None:
         row = _row(service.snapshot, model)
@@ -114,7 +117,7 @@ def info(invocation: Invocation, model: str, *, as_json: bool) -> None:
             await _refresh(service)
             row = _row(service.snapshot, model)
         if row is None:
-            raise OkrError(f"Model not found: {model}; okr-tui models lists those there are")
+            raise OkrError(f"Model not found: {model}; okr-tui models lists the known ones")
         if as_json:
             show_document(info_document(row))
             return

@@ -3,14 +3,17 @@
 import click
 
 from okr_tui.cli.invocation import Invocation, json_option
-from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.output import show, show_document, table
 
 
 @click.command()
 @json_option
 @click.pass_obj
 def paths(invocation: Invocation, *, as_json: bool) -> None:
-    """Where settings, log and state are, whether they exist or not."""
+    """Show where settings, log and state are.
+
+    They need not exist.
+    """
     from okr_tui.settings.checks import without_password
     from okr_tui.settings.layers import load
     from okr_tui.store.factory import state_folder

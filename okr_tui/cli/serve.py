@@ -1,10 +1,11 @@
-"""`okr-tui serve`: the gateway, until it is told to end."""
+"""The gateway as a process of its own (`okr-tui serve`) and inside the dashboard (the key `g`)."""
 
 import asyncio
+import importlib
 import json
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,17 @@ import click
 
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.text import note
+from okr_tui.cli.output import note
 from okr_tui.domain.errors import OkrError
+from okr_tui.services.gateway_switch import Hosting, Running
 
 if TYPE_CHECKING:
     from okr_tui.gateway.host import Host
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.table import GatewayOptions
 
-EXPOSED = "okr-tui: other machines can reach this gateway, and all that passes is plain HTTP"
+EXPOSED = "okr-tui: other machines can reach this gateway, and its traffic is not encrypted"
+ADVICE = "`okr-tui connect CLIENT` shows how to use it"
 PORT = click.IntRange(0, 65535)
 
 
@@ -44,7 +47,10 @@ def serve(
     expose: bool,
     access_log: bool,
 ) -> None:
-    """Run the gateway: Ollama's, OpenAI's and Anthropic's interface on this machine, over the pool."""
+    """Run the gateway for clients of Ollama, OpenAI and Anthropic.
+
+    It listens on this machine and sends each request with a key of the pool.
+    """
     given = {"host": host or None, "port": port, "daemon_port": daemon_port}
     chosen = {name: value for name, value in given.items() if value is not None}
     asyncio.run(_serve(invocation, chosen, expose=expose, access_log=access_log))
@@ -64,7 +70,7 @@ async def _serve(
         if not is_loopback(options.host):
             if not expose:
                 raise click.UsageError(
-                    f"other machines can reach {options.host}: say --expose if that is meant"
+                    f"{options.host} can be reached by other machines; add --expose if you mean that"
                 )
             note(EXPOSED)
         async with Host.open(
@@ -75,7 +81,7 @@ async def _serve(
             access=(lambda record: note(json.dumps(record))) if access_log else None,
             trouble=lambda line: note(f"okr-tui: {line}"),
         ) as running:
-            with _told_to_end() as ended:
+            with _stop_signal() as ended:
                 click.echo(f"listening on {running.url}")
                 if running.daemon_url:
                     click.echo(f"listening on {running.daemon_url} for the ollama daemon")
@@ -83,13 +89,13 @@ async def _serve(
 
 
 def _options(service: "PoolService", chosen: Mapping[str, object]) -> "GatewayOptions":
-    """What the settings say now, overruled by what was given with the verb."""
+    """Return the gateway's options: the current settings, overridden by the command line."""
     return replace(service.configuration.settings.gateway, **chosen)  # type: ignore[arg-type]
 
 
 @contextmanager
-def _told_to_end() -> Iterator[asyncio.Event]:
-    """Set when the process is to end. Whoever asks once more does not want to wait for answers under way."""
+def _stop_signal() -> Iterator[asyncio.Event]:
+    """Set an event at SIGINT or SIGTERM. A second signal ends the process at once."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -105,30 +111,61 @@ def _told_to_end() -> Iterator[asyncio.Event]:
 async def _until(
     ended: asyncio.Event, service: "PoolService", running: "Host", chosen: Mapping[str, object]
 ) -> None:
-    """Until it is told to end; raises OkrError when the service or its server failed for good."""
-    telling = asyncio.ensure_future(_tell(service, chosen))
+    """Wait for the stop signal. Raises OkrError when the service or its server failed for good."""
+    reporting = asyncio.ensure_future(_report_problems(service, chosen))
     waiting = asyncio.ensure_future(ended.wait())
     failing = [asyncio.ensure_future(each.failed()) for each in (service, running)]
     try:
-        await asyncio.wait((waiting, telling, *failing), return_when=asyncio.FIRST_COMPLETED)
-        for each in (telling, *failing):
+        await asyncio.wait((waiting, reporting, *failing), return_when=asyncio.FIRST_COMPLETED)
+        for each in (reporting, *failing):
             if each.done() and not waiting.done():
                 error = each.exception() or each.result()
                 words = str(error) if isinstance(error, OkrError) else f"{type(error).__name__}: {error}"
-                raise OkrError(f"the gateway had to end: {words}; start it again")
+                raise OkrError(f"the gateway stopped: {words}; start it again")
     finally:
-        for task in (waiting, telling, *failing):
+        for task in (waiting, reporting, *failing):
             task.cancel()
 
 
-async def _tell(service: "PoolService", chosen: Mapping[str, object]) -> None:
-    """Say what goes wrong while it runs, and that a change of where it listens has to wait; for ever."""
-    began, said = _options(service, chosen), set(service.problems)
+async def _report_problems(service: "PoolService", chosen: Mapping[str, object]) -> None:
+    """Report new problems, and changed gateway settings that need a restart, for ever."""
+    began, reported = _options(service, chosen), set(service.problems)
     async for _ in service.pool.changes():
         lines = [*service.problems]
         if _options(service, chosen) != began:
-            lines.append("where the gateway listens was changed in the settings: it holds at its next start")
+            lines.append("the gateway's address changed in the settings; restart it to apply that")
         for line in lines:
-            if line not in said:
+            if line not in reported:
                 note(f"okr-tui: {line}")
-        said = set(lines)
+        reported = set(lines)
+
+
+def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
+    """Return how the dashboard starts a gateway over its own service."""
+    state = invocation.state_folder
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Running, None]:
+        from okr_tui.domain.addresses import is_loopback
+
+        options = service.configuration.settings.gateway
+        if not is_loopback(options.host):
+            raise OkrError(
+                f"{options.host} can be reached by other machines; use `okr-tui serve --expose` for that"
+            )
+        # In a thread, so that the screen stays responsive.
+        await asyncio.to_thread(importlib.import_module, "okr_tui.gateway.host")
+        from okr_tui.gateway.host import Host
+
+        async with Host.open(
+            service,
+            options,
+            state,
+            status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
+            trouble=service.gateway.tell,
+        ) as host:
+            yield host
+
+    # Only a gateway in the user's own state folder is the one that `connect` knows.
+    advice = ADVICE if invocation.state is None else f"its token is in {state / 'gateway-token'}"
+    return Hosting(state, opened, advice)

@@ -9,7 +9,7 @@ import click
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.keys import active_words
-from okr_tui.cli.text import show, show_document, table
+from okr_tui.cli.output import show, show_document, table
 from okr_tui.domain.words import moment
 from okr_tui.services.service import Snapshot
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def status(invocation: Invocation, *, as_json: bool) -> None:
-    """The cloud, the active key and the pool at a glance. Asks the cloud nothing."""
+    """Show the cloud, the active key and the pool at a glance.
 
+    It asks the cloud nothing.
+    """
     from okr_tui.services.gateway_registry import running_gateway
 
     async def work(service: "PoolService") -> None:

@@ -73,7 +73,7 @@ def test_a_key_is_typed_at_a_hidden_prompt(cli: CliHarness, monkeypatch: pytest.
 def test_a_key_is_no_argument_and_is_not_repeated(cli: CliHarness, arguments: list[str]) -> None:
     result = cli.run("add-key", *arguments)
     assert result.code == 2
-    assert "a key is no argument" in result.err
+    assert "a key is never an argument" in result.err
     assert NEW not in result.err
     assert len(in_file(cli)) == 4
 
@@ -117,7 +117,7 @@ def test_keys_of_pi_are_taken_over_once_they_are_agreed_to(cli: CliHarness) -> N
     )
     result = cli.run("import-keys")
     assert result.code == 2
-    assert "say --yes" in result.err
+    assert "use --yes" in result.err
     assert len(in_file(cli)) == 4
     result = cli.run_ok("import-keys", "--yes")
     assert f"ollama-cloud: the key {mask(NEW)}" in result.err
@@ -161,7 +161,7 @@ def test_the_doctor_finds_nothing_wrong(cli: CliHarness) -> None:
     cli.settings_file.chmod(0o600)
     result = cli.run_ok("doctor")
     assert result.out.splitlines()[0].split() == ["cloudUrl", cli.url, "global", "~/settings.json:4"]
-    assert result.out.splitlines()[-1] == "Nothing is wrong."
+    assert result.out.splitlines()[-1] == "No problems found."
 
 
 def test_the_doctor_says_what_is_wrong_and_what_to_do(

@@ -31,7 +31,7 @@ def conversation(identifier: str, title: str, text: str, updated: float = NOW) -
 
 
 def test_listed_found_and_shown(cli: CliHarness) -> None:
-    assert cli.run_ok("conversations", "list").out == "No conversation is kept yet.\n"
+    assert cli.run_ok("conversations", "list").out == "There are no conversations yet.\n"
     assert cli.run_ok("conversations", "search", "sky").out == "No conversation matches.\n"
     kept(conversation("aa11", "Sky", "why blue"), conversation("bb22", "Sea", "why salty", NOW + 1))
     listed = cli.run_ok("conversations", "list", "--json").json["conversations"]

@@ -87,7 +87,7 @@ def test_it_ends_when_it_cannot_go_on(cli: CliHarness, attribute: tuple[type, st
     result = cli.run("serve", "--port", "0")
     assert result.code == 1
     assert result.out.startswith("listening on ")
-    assert result.err.splitlines()[-1].startswith("okr-tui: the gateway had to end: ")
+    assert result.err.splitlines()[-1].startswith("okr-tui: the gateway stopped: ")
     assert "nobody foresaw this" in result.err
 
 
@@ -101,5 +101,5 @@ def test_settings_changed_meanwhile_wait_for_the_next_start(cli: CliHarness) -> 
         url = process.stdout.readline().decode().split()[2]
         document["okr-tui"]["gateway"] = {"port": 1}
         cli.settings_file.write_text(json.dumps(document))
-        assert b"it holds at its next start" in process.stderr.readline()
+        assert b"restart it to apply that" in process.stderr.readline()
         assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200

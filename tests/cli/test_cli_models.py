@@ -112,7 +112,7 @@ def test_info_for_people(cli: CliHarness) -> None:
 def test_info_about_no_model(cli: CliHarness) -> None:
     result = cli.run("info", "gpt-oss:21b")
     assert (result.code, result.out) == (1, "")
-    assert "okr-tui: Model not found: gpt-oss:21b; okr-tui models lists those there are\n" in result.err
+    assert "okr-tui: Model not found: gpt-oss:21b; okr-tui models lists the known ones\n" in result.err
     missing = cli.run("info")
     assert missing.code == 2
     assert "Usage: okr-tui info [OPTIONS] MODEL" in missing.err

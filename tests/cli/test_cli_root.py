@@ -10,7 +10,7 @@ import pytest
 
 from okr_tui import __version__
 from okr_tui.cli.main import VERBS, root
-from okr_tui.cli.text import cells, cut, safe, table
+from okr_tui.cli.output import cells, cut, safe, table
 from tests.cli.harness import MODEL, CliHarness
 
 HEAVY = ("httpx", "pydantic", "watchfiles", "textual", "rich", "starlette", "uvicorn", "asyncio")
@@ -88,6 +88,7 @@ def test_every_verb_is_listed_and_says_what_it_does(cli: CliHarness) -> None:
         command = root.get_command(click.Context(root), name)
         assert command is not None
         assert command.help
+        assert command.help.splitlines()[0] == words or not words
         assert (f"  {name} " in shown) is bool(words)
     assert cli.run("nonsense").code == 2
 
@@ -159,7 +160,7 @@ def test_a_verb_that_is_not_there_leads_to_the_nearest(cli: CliHarness) -> None:
 def test_a_model_that_the_cloud_does_not_have(cli: CliHarness) -> None:
     result = cli.run("chat", "nonesuch", "hello")
     assert result.code == 1
-    assert result.err.endswith("404 model 'nonesuch' not found; okr-tui models lists those there are\n")
+    assert result.err.endswith("404 model 'nonesuch' not found; okr-tui models lists the known ones\n")
 
 
 def test_a_store_that_cannot_be_used(cli: CliHarness) -> None:

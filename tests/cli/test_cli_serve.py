@@ -66,7 +66,7 @@ def test_others_are_let_in_only_when_that_is_said(cli: CliHarness) -> None:
         address(process)
         process.terminate()
         _, err = process.communicate(timeout=20)
-    assert b"plain HTTP" in err
+    assert b"not encrypted" in err
 
 
 def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:

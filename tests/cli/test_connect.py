@@ -107,11 +107,11 @@ def test_a_free_port_is_known_only_while_the_gateway_runs(cli: CliHarness, name:
 @pytest.mark.parametrize("client", ["pi", "ollama", "openai", "anthropic"])
 def test_that_no_gateway_runs_is_said(cli: CliHarness, client: str) -> None:
     result = connected(cli, client)
-    assert "no gateway runs" in result.err
+    assert "no gateway is running" in result.err
     assert "okr-tui.gateway.autostart" in result.err
     assert "okr-tui serve" in result.err
     with running():
-        assert "no gateway runs" not in connected(cli, client).err
+        assert "no gateway is running" not in connected(cli, client).err
 
 
 @pytest.mark.parametrize("arguments", [("nobody",), ()])

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from okr_tui.chat.messages import Finished
-from okr_tui.cli.hosting import hosting
 from okr_tui.cli.invocation import Invocation
+from okr_tui.cli.serve import hosting
 from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import OkrError

@@ -1,0 +1,39 @@
+"""`okr-tui trust`: whether the project's settings file may choose where keys go."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.invocation import Invocation, json_option, run
+from okr_tui.cli.output import show, show_document
+
+if TYPE_CHECKING:
+    from okr_tui.services.pool_service import PoolService
+
+
+@click.command()
+@click.option("--revoke", is_flag=True, help="Withdraw trust, or refuse it for good.")
+@json_option
+@click.pass_obj
+def trust(invocation: Invocation, *, revoke: bool, as_json: bool) -> None:
+    """Trust the project's settings file, or refuse to.
+
+    A trusted file may choose where keys go and how they are found, until its content changes.
+    """
+
+    async def work(service: "PoolService") -> None:
+        settings = service.configuration.settings
+        message = await service.trust_project(trusted=not revoke)
+        if as_json:
+            show_document(
+                {
+                    "message": message,
+                    "project_file": str(settings.project_file),
+                    "trusted": not revoke,
+                    "wants": list(settings.project_wants),
+                }
+            )
+        else:
+            show(message)
+
+    run(invocation, work, with_problems=False)
