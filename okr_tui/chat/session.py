@@ -19,7 +19,7 @@ from okr_tui.chat.options import think_refusal
 from okr_tui.chat.tool_loop import Consent, rounds
 from okr_tui.chat.tools import Post, Toolbox
 from okr_tui.domain.errors import ChatError, CloudError, OkrError
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import ClientCause
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.services.pool_service import PoolService
 
@@ -187,7 +187,11 @@ class ChatSession:
                         begun = True
                         yield event
             except CloudError as error:
-                if begun or error.fault.kind is not FaultKind.REQUEST or sent[-1].role != "assistant":
+                if (
+                    begun
+                    or error.fault.traits.cause is not ClientCause.REQUEST
+                    or sent[-1].role != "assistant"
+                ):
                     raise
             else:
                 return

@@ -10,7 +10,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.domain.view import KeyView, PoolView
-from okr_tui.domain.words import GLYPHS, printable, sentence
+from okr_tui.domain.words import printable, sentence
 from okr_tui.services.service import Service
 
 Argument = Literal[
@@ -268,7 +268,9 @@ async def _keys(service: Service, _: str, zone: tzinfo) -> Said:
 def _key(row: KeyView, pool: PoolView, now: float, zone: tzinfo) -> str:
     mark = "👉" if row.index == pool.active else "  "
     label = f" {row.label}" if row.label else ""
-    return f"{mark} #{row.index} {row.masked}{label} {GLYPHS[row.state]} {sentence(row.verdict, now, zone)}"
+    return (
+        f"{mark} #{row.index} {row.masked}{label} {row.state.traits.glyph} {sentence(row.verdict, now, zone)}"
+    )
 
 
 def _active(pool: PoolView, now: float, zone: tzinfo) -> str:

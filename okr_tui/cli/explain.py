@@ -11,7 +11,7 @@ from okr_tui.domain import explain as domain
 from okr_tui.domain.choice import SelectionRequest
 from okr_tui.domain.explain import Explanation, KeyExplanation
 from okr_tui.domain.models import bare_name
-from okr_tui.domain.words import GLYPHS, moment
+from okr_tui.domain.words import moment
 
 if TYPE_CHECKING:
     from okr_tui.services.pool_service import PoolService
@@ -66,6 +66,6 @@ def _cells(standing: KeyExplanation, now: float) -> tuple[str, ...]:
     return (
         f"  #{standing.index}",
         standing.key.masked,
-        f"{GLYPHS[standing.state]} {standing.state.value}",
+        f"{standing.state.traits.glyph} {standing.state.value}",
         f"{standing.reason}{back}",
     )

@@ -17,7 +17,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import KeyView, PoolView
-from okr_tui.domain.words import GLYPHS, moment, sentence
+from okr_tui.domain.words import moment, sentence
 
 if TYPE_CHECKING:
     from okr_tui.domain.keys import SecretStr
@@ -88,7 +88,7 @@ def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:
             row.masked,
             cut(row.label or row.account or "-", LABEL),
             row.plan or "-",
-            f"{GLYPHS[row.state]} {row.state.value}",
+            f"{row.state.traits.glyph} {row.state.value}",
             _remark(row, now, zone),
         )
         for row in pool.keys

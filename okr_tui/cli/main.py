@@ -171,7 +171,7 @@ def _words(error: Exception) -> str:
         now = time.time()
         wait = f"{moment(error.earliest, now, local_zone())}, in {span(error.earliest - now)}"
         return f"{error}; the first is back {wait}"
-    if isinstance(error, CloudError) and error.fault.kind == "gone":
+    if isinstance(error, CloudError) and error.fault.traits.cause == "no-model":
         return f"{error}; okr-tui models lists the known ones"
     if isinstance(error, OkrError):
         return str(error)

@@ -1,9 +1,22 @@
-"""What went wrong with a request, whom it concerns, and what the request does next."""
+"""What goes wrong with a request: one row a kind, from whom it concerns to what a client is told.
 
+FAULTS is the one list of kinds. What blocks follow from a row is worked out in `fold`, what the words for a
+blocked key are in `health`.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Final, Literal
 
 from okr_tui.domain.policy import Policy
+
+Tone = Literal["fault", "warning", "good", "info", "quiet"]
+"""How a line or a state is shown.
+
+"fault": red, a person has to act. "warning": amber, a switch, a spent window, an outage. "good" and "info":
+news. "quiet": grey, nothing to do, as it went well or heals by itself.
+"""
 
 
 class FaultKind(StrEnum):
@@ -22,7 +35,7 @@ class FaultKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whom a fault concerns."""
+    """What a fault concerns, and so what it blocks."""
 
     KEY = "key"
     ACCOUNT = "account"
@@ -31,6 +44,222 @@ class Scope(StrEnum):
     SERVICE = "service"
     ENDPOINT = "endpoint"
     REQUEST = "request"
+
+
+class BlockCause(StrEnum):
+    """Why something is blocked, strongest first: what a person reads when several apply."""
+
+    INVALID = "invalid"
+    SUSPENDED = "suspended"
+    SPENT = "spent"
+    NO_PLAN = "no-plan"
+    GONE = "gone"
+    OUTAGE = "outage"
+    OVERLOADED = "overloaded"
+    FORBIDDEN = "forbidden"
+    SLOWED = "slowed"
+    BUSY = "busy"
+    SHAKY = "shaky"
+
+
+class ClientCause(StrEnum):
+    """What a client of the gateway is told, whatever its dialect: what is over soonest stands first.
+
+    `gateway/errors` gives each a status and words.
+    """
+
+    BUSY = "busy"
+    SLOWED = "slowed"
+    QUOTA = "quota"
+    OUTAGE = "outage"
+    NO_PLAN = "no-plan"
+    NO_MODEL = "no-model"
+    NO_VALID_KEY = "no-valid-key"
+    NOT_OFFERED = "not-offered"
+    REQUEST = "request"
+
+
+class Retry(Enum):
+    """What a request does after a fault."""
+
+    NEXT_KEY = "go on with the next key at once"
+    SAME_KEY_FIRST = "try the same key once more, then others, up to policy.transient_sends"
+    NEVER = "give the error to the caller: no key can mend it"
+
+
+class Rule(Enum):
+    """How long what a fault blocks stays blocked; `waits` of the row has the numbers."""
+
+    WINDOW = "until the spent window comes back, else growing waits"
+    RETRY_AFTER = "as long as the cloud says, else growing waits"
+    SLOTS = "as RETRY_AFTER, and the account takes fewer requests at once"
+    DOUBT = "until a free reading says whether the refusal is meant"
+    FIXED = "always as long"
+    BREAKER = "once several requests met it, growing waits"
+    NOTHING = "nothing is blocked"
+
+
+def _no_waits(_: Policy) -> tuple[float, ...]:
+    return (0.0,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultTraits:
+    """One kind of fault.
+
+    Attributes:
+        scope: what it concerns unless the fault itself says otherwise.
+        word: one word for a narrow column; `glyph` is one cell wide.
+        tone: "fault", "warning" or "quiet", by who has to act.
+        retry: what the request does next.
+        block: why `scope` is blocked afterwards; None when nothing is.
+        rule: how long it is blocked, with `waits`, the seconds of the first block, the second, and so on;
+            `longest` caps what the cloud asks for; `rechecks` are the seconds between later readings of a
+            key that was refused for certain.
+        words: what happened, as a clause: "the key's quota ran out". No word in it may make a client repeat
+            its turn ("timeout", "overloaded", a status).
+        cause: what a client is told.
+        blames_key: whether it counts among the key's faults.
+    """
+
+    scope: Scope
+    word: str
+    glyph: str
+    tone: Tone
+    retry: Retry
+    words: str
+    cause: ClientCause
+    block: BlockCause | None = None
+    rule: Rule = Rule.NOTHING
+    waits: Callable[[Policy], tuple[float, ...]] = _no_waits
+    longest: Callable[[Policy], float] = lambda policy: policy.longest_block
+    rechecks: Callable[[Policy], tuple[float, ...]] = _no_waits
+    blames_key: bool = True
+
+
+FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
+    FaultKind.TRANSIENT: FaultTraits(
+        scope=Scope.SERVICE,
+        word="failed",
+        glyph="▲",
+        tone="quiet",
+        retry=Retry.SAME_KEY_FIRST,
+        block=BlockCause.OUTAGE,
+        rule=Rule.BREAKER,
+        waits=lambda policy: policy.outage_steps,
+        words="the cloud or the way to it failed",
+        cause=ClientCause.OUTAGE,
+    ),
+    FaultKind.ENDPOINT: FaultTraits(
+        scope=Scope.ENDPOINT,
+        word="not offered",
+        glyph="◇",
+        tone="warning",
+        retry=Retry.NEVER,
+        words="Ollama Cloud has no embeddings and lists no processes",
+        cause=ClientCause.NOT_OFFERED,
+        blames_key=False,
+    ),
+    FaultKind.UNAUTHORIZED: FaultTraits(
+        scope=Scope.KEY,
+        word="refused",
+        glyph="✖",
+        tone="fault",
+        retry=Retry.NEXT_KEY,
+        block=BlockCause.INVALID,
+        rule=Rule.DOUBT,
+        waits=lambda policy: policy.invalid_steps[:1],
+        rechecks=lambda policy: policy.invalid_steps,
+        words="the cloud refused the key",
+        cause=ClientCause.NO_VALID_KEY,
+    ),
+    FaultKind.BUSY: FaultTraits(
+        scope=Scope.ACCOUNT,
+        word="busy",
+        glyph="▲",
+        tone="quiet",
+        retry=Retry.NEXT_KEY,
+        block=BlockCause.BUSY,
+        rule=Rule.SLOTS,
+        waits=lambda policy: (policy.busy_rest,),
+        longest=lambda policy: policy.busy_longest,
+        words="all request slots of the account were taken",
+        cause=ClientCause.BUSY,
+    ),
+    FaultKind.SPENT: FaultTraits(
+        scope=Scope.ACCOUNT,
+        word="spent",
+        glyph="▣",
+        tone="warning",
+        retry=Retry.NEXT_KEY,
+        block=BlockCause.SPENT,
+        rule=Rule.WINDOW,
+        waits=lambda policy: policy.spent_steps,
+        words="the key's quota ran out",
+        cause=ClientCause.QUOTA,
+    ),
+    FaultKind.SLOWED: FaultTraits(
+        scope=Scope.ACCOUNT,
+        word="slowed",
+        glyph="▲",
+        tone="quiet",
+        retry=Retry.NEXT_KEY,
+        block=BlockCause.SLOWED,
+        rule=Rule.RETRY_AFTER,
+        waits=lambda policy: policy.slowed_steps,
+        longest=lambda policy: policy.slowed_longest,
+        words="the cloud asked the key to slow down",
+        cause=ClientCause.SLOWED,
+    ),
+    FaultKind.NO_PLAN: FaultTraits(
+        scope=Scope.ACCOUNT_MODEL,
+        word="no plan",
+        glyph="◇",
+        tone="warning",
+        retry=Retry.NEXT_KEY,
+        block=BlockCause.NO_PLAN,
+        rule=Rule.FIXED,
+        waits=lambda policy: (policy.no_plan,),
+        words="the key's plan does not include this model",
+        cause=ClientCause.NO_PLAN,
+    ),
+    FaultKind.FORBIDDEN: FaultTraits(
+        scope=Scope.ACCOUNT,
+        word="forbidden",
+        glyph="■",
+        tone="fault",
+        retry=Retry.NEXT_KEY,
+        block=BlockCause.SUSPENDED,
+        rule=Rule.DOUBT,
+        waits=lambda policy: (policy.forbidden_model,),
+        rechecks=lambda policy: (policy.suspended_recheck,),
+        words="the cloud refused the account",
+        cause=ClientCause.NO_PLAN,
+    ),
+    FaultKind.GONE: FaultTraits(
+        scope=Scope.MODEL,
+        word="gone",
+        glyph="†",
+        tone="warning",
+        retry=Retry.NEVER,
+        block=BlockCause.GONE,
+        rule=Rule.FIXED,
+        waits=lambda policy: (policy.gone,),
+        words="the cloud no longer has this model",
+        cause=ClientCause.NO_MODEL,
+        blames_key=False,
+    ),
+    FaultKind.REQUEST: FaultTraits(
+        scope=Scope.REQUEST,
+        word="rejected",
+        glyph="▲",
+        tone="warning",
+        retry=Retry.NEVER,
+        words="the cloud rejected the request",
+        cause=ClientCause.REQUEST,
+        blames_key=False,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +279,16 @@ class Fault:
     max_concurrent: int | None = None
     max_output: int | None = None
 
+    @property
+    def traits(self) -> FaultTraits:
+        """The row of its kind."""
+        return FAULTS[self.kind]
+
+    @property
+    def word(self) -> str:
+        """The fault in one word: its status, or its kind's word where the status says nothing."""
+        return str(self.status) if self.status and self.status >= 400 else self.traits.word
+
 
 class Step(Enum):
     """The next move of a request that failed before anything of it reached the caller."""
@@ -59,27 +298,16 @@ class Step(Enum):
     GIVE_UP = "give up"
 
 
-NEXT_AT_ONCE = frozenset(
-    {
-        FaultKind.SPENT,
-        FaultKind.SLOWED,
-        FaultKind.BUSY,
-        FaultKind.UNAUTHORIZED,
-        FaultKind.NO_PLAN,
-        FaultKind.FORBIDDEN,
-    }
-)
-
-
 def next_step(fault: Fault, passing: int, *, clamped: bool, policy: Policy) -> Step:
-    """The step after a fault.
+    """Return the step after a fault.
 
     `passing` counts the request's transient faults, this one included; `clamped` says that its output
     limit was already lowered once.
     """
-    if fault.kind in NEXT_AT_ONCE:
+    retry = fault.traits.retry
+    if retry is Retry.NEXT_KEY:
         return Step.NEXT_KEY
-    if fault.kind is FaultKind.TRANSIENT and passing < policy.transient_sends:
+    if retry is Retry.SAME_KEY_FIRST and passing < policy.transient_sends:
         return Step.SAME_KEY if passing == 1 else Step.NEXT_KEY
     if fault.max_output and not clamped:
         return Step.SAME_KEY

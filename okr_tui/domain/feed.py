@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from itertools import groupby
-from typing import Final, Literal
+from typing import Final
 
 from okr_tui.domain.choice import PoolConfig
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import Tone
 from okr_tui.domain.fold import apply
-from okr_tui.domain.health import State, verdict
+from okr_tui.domain.health import verdict
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import (
     Attempt,
@@ -30,9 +30,6 @@ from okr_tui.domain.records import (
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import moment, sentence, span
-
-Tone = Literal["fault", "warning", "good", "info", "quiet"]
-BLOCKED = frozenset({State.SPENT, State.SLOWED, State.SHAKY, State.INVALID, State.SUSPENDED, State.OUTAGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ def returns(
     found: list[Entry] = []
     for index, key in enumerate(config.keys, 1):
         was = verdict(state, key.fingerprint, now=since, policy=policy)
-        if was.state not in BLOCKED or was.until is None or not since < was.until <= until:
+        if not was.state.traits.blocked or was.until is None or not since < was.until <= until:
             continue
         if verdict(state, key.fingerprint, now=was.until, policy=policy).eligible:
             text = f"#{index} back: {was.state.value} is over"
@@ -157,7 +154,7 @@ def _attempt(
         detail = f"{record.client} · {tokens}{record.duration_ms / 1000:.1f} s"
         return Entry(record.at, "quiet", text, detail, place, record.fingerprint, record.model)
     judged = verdict(after, record.fingerprint, now=record.at, policy=policy, model=record.model)
-    blames_caller = record.fault.kind in (FaultKind.REQUEST, FaultKind.GONE, FaultKind.ENDPOINT)
+    blames_caller = not record.fault.traits.blames_key
     refused = judged.eligible or blames_caller
     reason = record.fault.text if refused else sentence(judged, record.at, zone)
     following = config.index(record.next_fingerprint)
@@ -191,7 +188,7 @@ def recoveries(before: PoolView, after: PoolView, at: float, zone: tzinfo = UTC)
     old = {row.fingerprint: row for row in before.keys}
     for row in after.keys:
         was = old.get(row.fingerprint)
-        if was and was.state in BLOCKED and row.verdict.eligible:
+        if was and was.state.traits.blocked and row.verdict.eligible:
             text = f"#{row.index} back: {was.state.value} is over"
             found.append(Entry(at, "good", text, key=row.index, fingerprint=row.fingerprint))
     if after.outage and not before.outage:

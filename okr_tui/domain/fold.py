@@ -1,203 +1,215 @@
-"""The fold: how each record changes what is known of the pool. `fold` of the log is the pool's state."""
+"""The fold: the pool's state as one machine. `fold` of the log is the state, `apply` is one step of it.
 
-from collections.abc import Iterable, Mapping
+In the order of reading: the steps by kind of record; a request that succeeded; a request that failed, by the
+rule of its fault; what a free reading settles; how long blocks last, and which of two stands.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
-from zlib import crc32
 
-from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.domain.policy import Policy, step
+from okr_tui.domain.faults import BlockCause, Fault, Rule, Scope
+from okr_tui.domain.policy import Policy, jitter, step
 from okr_tui.domain.quota import Balance, Sample, next_reset
 from okr_tui.domain.records import Attempt, BalanceRead, Disabled, Enabled, IdentityRead, Record, Reset, Trial
-from okr_tui.domain.state import (
-    AccountState,
-    Block,
-    Blocks,
-    Cause,
-    KeyState,
-    ModelState,
-    PoolState,
-    ServiceState,
-)
+from okr_tui.domain.state import AccountState, Block, KeyState, ModelState, PoolState, ServiceState
+
+SAMPLES: Final = 120
+"""Readings of an account that are kept for its pace."""
+SAMPLE_AGE: Final = 7200
+"""Seconds after which a reading no longer counts for the pace."""
+Failures = tuple[tuple[float, str], ...]
+"""Recent failures: when (epoch seconds), and on which account."""
+Name = TypeVar("Name")
 
 
-def jitter(bounds: tuple[float, float], seed: str) -> float:
-    """A wait between the bounds that is the same in every process that folds the same log."""
-    low, high = bounds
-    return low + (high - low) * crc32(seed.encode()) / 0xFFFFFFFF
+def fold(records: Iterable[Record], policy: Policy, state: PoolState | None = None) -> PoolState:
+    """Return the pool's state after these records, from an empty log or from `state`."""
+    state = state or PoolState()
+    for record in records:
+        state = apply(state, record, policy)
+    return state
 
 
-def capped(until: float, since: float, longest: float) -> float:
-    """A deadline no further ahead than is believable."""
-    return min(until, since + longest)
-
-
-def later(first: Block, second: Block) -> Block:
-    """Of two blocks of one cause the one that ends later; an open-ended one ends last."""
-    if first.until is None or second.until is None:
-        return first if first.until is None else second
-    return first if first.until >= second.until else second
-
-
-def spent_until(
-    window: str | None, since: float, balance: Balance | None, count: int, policy: Policy, seed: str
-) -> float:
-    """When a spent window may be tried again: the server's time, else the calendar's, else a growing wait."""
-    told = balance.resets_at(window) if balance else None
-    if told is None or told <= since:
-        told = next_reset(window, since) or since + step(policy.spent_steps, count)
-    longest = policy.longest_block if window in ("session", "weekly", "hourly") else policy.longest_period
-    return capped(told + jitter(policy.spent_jitter, f"{seed}{since}"), since, longest)
-
-
-def escalated(block: Block | None, started: float) -> int:
-    """The step of a block that follows `block`: one up only if the failing request began after its end."""
-    if block is None:
-        return 0
-    over = block.until is not None and started >= block.until
-    return block.step + 1 if over else block.step
-
-
-def longer(block: Block, existing: Block | None) -> Block:
-    """A new block of one cause never ends before the one it replaces, nor counts as older than it."""
-    if existing is None:
-        return block
-    since = max(block.since, existing.since)
-    if later(existing, block) is block:
-        return replace(block, since=since)
-    if since == existing.since:
-        return existing
-    return replace(existing, since=since, text=block.text, status=block.status)
-
-
-def fault_effect(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    """The state after a request failed with this fault."""
-    if record.client == "probe" and fault.kind not in (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN):
-        return state
-    match fault.kind:
-        case FaultKind.SPENT:
-            return _spent(state, record, fault, policy)
-        case FaultKind.SLOWED:
-            return _slowed(state, record, fault, policy)
-        case FaultKind.BUSY:
-            return _busy(state, record, fault, policy)
-        case FaultKind.UNAUTHORIZED:
-            return _unauthorized(state, record, fault, policy)
-        case FaultKind.NO_PLAN:
-            return _no_plan(state, record, fault, policy)
-        case FaultKind.FORBIDDEN:
-            return _forbidden(state, record, fault, policy)
-        case FaultKind.GONE:
-            return _gone(state, record, fault, policy)
-        case FaultKind.TRANSIENT:
-            return _transient(state, record, fault, policy)
-        case FaultKind.REQUEST if fault.max_output and record.model:
-            return state.with_model(record.model, max_output=fault.max_output)
+def apply(state: PoolState, record: Record, policy: Policy) -> PoolState:
+    """Return the state after one more record. Records that say nothing of the pool change nothing."""
+    match record:
+        case Attempt():
+            return _attempt(state, record, policy)
+        case BalanceRead():
+            return _balance_read(state, record, policy)
+        case IdentityRead():
+            return _identity_read(state, record)
+        case Trial():
+            return _trial(state, record, policy)
+        case Enabled() | Disabled():
+            return state.with_key(record.fingerprint, disabled=isinstance(record, Disabled))
+        case Reset():
+            return _reset(state, record)
         case _:
             return state
 
 
-def _block(cause: Cause, record: Attempt, fault: Fault, until: float | None) -> Block:
-    return Block(cause, record.at, until, fault.text, fault.status, fault.window, record.model)
+def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
+    key = state.key(record.fingerprint)
+    if record.client == "probe":
+        if record.outcome == "ok":
+            return _authenticated(state, record.fingerprint, record.started, policy)
+    else:
+        ended = key.trial_at is not None and key.trial_at <= record.started
+        state = state.with_key(
+            record.fingerprint,
+            requests=key.requests + 1,
+            last_used=max(key.last_used, record.at),
+            trial_at=None if ended else key.trial_at,
+            trial_owner=None if ended else key.trial_owner,
+        )
+        if record.outcome == "ok":
+            return _success(state, record, policy)
+    fault = record.fault
+    if record.outcome == "cancelled" or fault is None or record.started < key.reset_at:
+        return state
+    if record.client != "probe" and fault.traits.blames_key:
+        state = state.with_key(
+            record.fingerprint, faults=key.faults + 1, last_fault=fault, last_fault_at=record.at
+        )
+    if record.client == "probe" and fault.traits.rule is not Rule.DOUBT:
+        return state
+    return RULES[fault.traits.rule](state, record, fault, policy)
 
 
-def _block_account(state: PoolState, record: Attempt, block: Block) -> PoolState:
+def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
+    """Give the trial to the first in the log; others that began on the same block meanwhile have none."""
+    account = state.account_of(record.fingerprint)
+    for fingerprint, key in state.keys.items():
+        shares = state.service.outage is not None or state.account_of(fingerprint) == account
+        if shares and key.tries(record.at, policy):
+            return state
+    return state.with_key(record.fingerprint, trial_at=record.at, trial_owner=record.owner)
+
+
+def _reset(state: PoolState, record: Reset) -> PoolState:
+    """Forget the blocks of the key and of its account, and what led to them: a person outweighs the log."""
     identifier = state.account_of(record.fingerprint)
-    blocks = state.account(identifier).blocks
-    return state.with_account(
-        identifier, blocks={**blocks, block.cause: longer(block, blocks.get(block.cause))}
+    state = state.with_key(record.fingerprint, blocks={}, streak=0)
+    for fingerprint, key in {record.fingerprint: KeyState(), **state.keys}.items():
+        if fingerprint == record.fingerprint or key.account == identifier:
+            reset_at = max(state.key(fingerprint).reset_at, record.at)
+            state = state.with_key(fingerprint, reset_at=reset_at, trial_at=None)
+    others = tuple(failure for failure in state.service.failures if failure[1] != identifier)
+    state = replace(state, service=ServiceState(None, others))
+    return state.with_account(identifier, blocks={}, models={}, slots=None, slots_until=None, clean=0)
+
+
+# A request that succeeded.
+
+
+def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
+    """Lift every block that is older than the request, of whatever took part in it."""
+    key = state.key(record.fingerprint)
+    state = state.with_key(
+        record.fingerprint,
+        blocks=_begun_since(key.blocks, record.started),
+        last_ok=max(key.last_ok, record.at),
+        proven=True,
+        streak=0,
     )
+    identifier = state.account_of(record.fingerprint)
+    account = state.account(identifier)
+    models = dict(account.models)
+    if record.model in models and models[record.model].since < record.started:
+        del models[record.model]
+    better = {"blocks": _begun_since(account.blocks, record.started), "models": models}
+    learned = _more_slots(account, record, policy)
+    if learned or better != {"blocks": account.blocks, "models": account.models}:
+        state = state.with_account(identifier, **better, **learned)
+    if record.model and (known := state.models.get(record.model)):
+        block = known.block if known.block and known.block.since >= record.started else None
+        state = state.with_model(record.model, block=block, failures=())
+    outage = state.service.outage
+    kept = outage if outage and outage.since >= record.started else None
+    return state if state.service == ServiceState(kept) else replace(state, service=ServiceState(kept))
+
+
+def _begun_since(blocks: Mapping[Name, Block], at: float) -> dict[Name, Block]:
+    """Return the blocks that began at `at` or later: a request begun then says nothing of them."""
+    return {name: block for name, block in blocks.items() if block.since >= at}
+
+
+def _more_slots(account: AccountState, record: Attempt, policy: Policy) -> dict[str, int | None]:
+    """Return the account's changes: one slot more after enough clean requests that filled all it has."""
+    slots = account.slot_count(policy, record.at)
+    if record.in_flight < slots:
+        return {}
+    if account.clean + 1 < policy.busy_clean_requests:
+        return {"clean": account.clean + 1}
+    return {"clean": 0, "slots": slots + 1, "slots_until": None}
+
+
+# A request that failed: one function for each rule.
 
 
 def _spent(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
     identifier = state.account_of(record.fingerprint)
     account = state.account(identifier)
-    count = escalated(account.blocks.get(Cause.SPENT), record.started)
-    until = spent_until(fault.window, record.at, account.balance, count, policy, identifier)
-    block = replace(_block(Cause.SPENT, record, fault, until), step=count)
-    return _block_account(state, record, block)
+    count = _escalated(account.blocks.get(BlockCause.SPENT), record.started)
+    until = _spent_until(fault.window, record.at, account.balance, count, policy, identifier)
+    return _block(state, record, fault, until, step=count)
 
 
-def _slowed(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    existing = state.account(state.account_of(record.fingerprint)).blocks.get(Cause.SLOWED)
-    count = escalated(existing, record.started)
-    wait = step(policy.slowed_steps, count) if fault.retry_after is None else fault.retry_after
-    block = _block(Cause.SLOWED, record, fault, record.at + min(wait, policy.slowed_longest))
-    return _block_account(state, record, replace(block, step=count))
+def _told_to_wait(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+    traits = fault.traits
+    existing = state.account(state.account_of(record.fingerprint)).blocks.get(_cause(fault))
+    count = _escalated(existing, record.started)
+    wait = step(traits.waits(policy), count) if fault.retry_after is None else fault.retry_after
+    return _block(state, record, fault, record.at + min(wait, traits.longest(policy)), step=count)
 
 
-def _busy(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+def _fewer_slots(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
     identifier = state.account_of(record.fingerprint)
-    account = state.account(identifier)
     if fault.max_concurrent:
         slots, until = fault.max_concurrent, None
     else:
-        slots = max(1, account.slot_count(policy, record.at) - 1)
+        slots = max(1, state.account(identifier).slot_count(policy, record.at) - 1)
         until = record.at + policy.busy_lowered
     state = state.with_account(identifier, slots=slots, slots_until=until, clean=0)
-    rest = policy.busy_rest if fault.retry_after is None else fault.retry_after
-    return _block_account(
-        state, record, _block(Cause.BUSY, record, fault, record.at + min(rest, policy.busy_longest))
-    )
+    return _told_to_wait(state, record, fault, policy)
 
 
-def _unauthorized(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    blocks = state.key(record.fingerprint).blocks
-    existing = blocks.get(Cause.INVALID)
-    doubt = _block(Cause.INVALID, record, fault, record.at + policy.invalid_steps[0])
-    block = _refused(doubt, existing, record, policy.invalid_steps, policy)
-    return state.with_key(record.fingerprint, blocks={**blocks, Cause.INVALID: block})
-
-
-def _refused(
-    doubt: Block, existing: Block | None, record: Attempt, rechecks: tuple[float, ...], policy: Policy
-) -> Block:
-    """The block after a refusal: a doubt at first, certain once a reading refuses too, then looked at rarely.
+def _doubt(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+    """Doubt a key or account at first; a reading that is refused too makes it certain.
 
     Only a reading begun when the last look was due makes the next look later.
     """
+    of_key = fault.traits.scope is Scope.KEY
+    identifier = state.account_of(record.fingerprint)
+    blocks = state.key(record.fingerprint).blocks if of_key else state.account(identifier).blocks
+    cause = _cause(fault)
+    existing = blocks.get(cause)
+    block = _block_of(record, fault, record.at + fault.traits.waits(policy)[0])
     if record.client != "probe" and existing and existing.confirmed:
-        return existing
+        return state
     if record.client != "probe" or existing is None:
         recheck = record.at + policy.confirm_after[1]
-        return longer(replace(doubt, confirmed=False, recheck=recheck), existing)
-    count = existing.step
-    if existing.confirmed and existing.recheck is not None and record.started >= existing.recheck:
-        count += 1
-    recheck = record.at + step(rechecks, count)
-    return replace(doubt, since=existing.since, until=None, step=count, recheck=recheck)
+        block = _longer(replace(block, confirmed=False, recheck=recheck), existing)
+    else:
+        count = existing.step
+        if existing.confirmed and existing.recheck is not None and record.started >= existing.recheck:
+            count += 1
+        recheck = record.at + step(fault.traits.rechecks(policy), count)
+        block = replace(block, since=existing.since, until=None, step=count, recheck=recheck)
+    changed = {**blocks, cause: block}
+    if of_key:
+        return state.with_key(record.fingerprint, blocks=changed)
+    return state.with_account(identifier, blocks=changed)
 
 
-def _no_plan(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    return _block_model(state, record, _block(Cause.NO_PLAN, record, fault, record.at + policy.no_plan))
+def _for_a_while(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+    return _block(state, record, fault, record.at + fault.traits.waits(policy)[0])
 
 
-def _block_model(state: PoolState, record: Attempt, block: Block) -> PoolState:
-    if not record.model:
-        return state
-    identifier = state.account_of(record.fingerprint)
-    models = state.account(identifier).models
-    return state.with_account(
-        identifier, models={**models, record.model: longer(block, models.get(record.model))}
-    )
-
-
-def _forbidden(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    identifier = state.account_of(record.fingerprint)
-    blocks = state.account(identifier).blocks
-    existing = blocks.get(Cause.SUSPENDED)
-    doubt = _block(Cause.SUSPENDED, record, fault, record.at + policy.forbidden_model)
-    block = _refused(doubt, existing, record, (policy.suspended_recheck,), policy)
-    return state.with_account(identifier, blocks={**blocks, Cause.SUSPENDED: block})
-
-
-def _gone(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    if not record.model:
-        return state
-    return state.with_model(record.model, block=_block(Cause.GONE, record, fault, record.at + policy.gone))
-
-
-def _transient(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+def _breaker(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+    """Take failures of two accounts, or several of one that is alone, for an outage of the cloud."""
     account = state.account_of(record.fingerprint)
     if fault.scope is Scope.MODEL and record.model:
         return _overloaded(state, record, fault, account, policy)
@@ -211,32 +223,25 @@ def _transient(state: PoolState, record: Attempt, fault: Fault, policy: Policy) 
     failures = _recent(state.service.failures, record, account, policy)
     alone = sum(who == account for _, who in failures) >= policy.outage_alone_after
     if outage or alone or len({who for _, who in failures}) > 1:
-        count = escalated(outage, record.started)
-        until = record.at + step(policy.outage_steps, count)
-        outage = replace(_block(Cause.OUTAGE, record, fault, until), step=count)
+        count = _escalated(outage, record.started)
+        until = record.at + step(fault.traits.waits(policy), count)
+        outage = replace(_block_of(record, fault, until), step=count)
     return replace(state, service=ServiceState(outage, failures))
 
 
 def _overloaded(state: PoolState, record: Attempt, fault: Fault, account: str, policy: Policy) -> PoolState:
-    """An overloaded model is no fault of the key; it rests once two accounts have met it."""
+    """Let an overloaded model rest once two accounts have met it: it is no fault of a key."""
     model = state.model(record.model or "")
     failures = _recent(model.failures, record, account, policy)
     block = model.block
-    gone = block is not None and block.cause is Cause.GONE and block.holds(record.at)
+    gone = block is not None and block.cause is BlockCause.GONE and block.holds(record.at)
     if not gone and len({who for _, who in failures}) > 1:
-        block = _block(Cause.OVERLOADED, record, fault, record.at + policy.overloaded)
+        block = _block_of(record, fault, record.at + policy.overloaded, BlockCause.OVERLOADED)
     return state.with_model(record.model or "", failures=failures, block=block)
 
 
-def _recent(
-    failures: tuple[tuple[float, str], ...], record: Attempt, account: str, policy: Policy
-) -> tuple[tuple[float, str], ...]:
-    kept = tuple(item for item in failures if record.at - item[0] <= policy.outage_window)
-    return (*kept, (record.at, account))
-
-
 def _shaky(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    """A key that fails again and again while others succeed rests for a while."""
+    """Let a key rest that fails again and again while others succeed."""
     key = state.key(record.fingerprint)
     since = key.streak_since if key.streak else record.at
     blocks = key.blocks
@@ -246,19 +251,101 @@ def _shaky(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
         if fingerprint != record.fingerprint
     )
     if key.streak + 1 >= policy.shaky_after and others:
-        block = _block(Cause.SHAKY, record, fault, record.at + policy.shaky)
-        blocks = {**blocks, Cause.SHAKY: longer(block, blocks.get(Cause.SHAKY))}
+        block = _block_of(record, fault, record.at + policy.shaky, BlockCause.SHAKY)
+        blocks = {**blocks, BlockCause.SHAKY: _longer(block, blocks.get(BlockCause.SHAKY))}
     return state.with_key(record.fingerprint, streak=key.streak + 1, streak_since=since, blocks=blocks)
 
 
-SAMPLES = 120
-SAMPLE_AGE = 7200
-Name = TypeVar("Name")
+def _recent(failures: Failures, record: Attempt, account: str, policy: Policy) -> Failures:
+    kept = tuple(item for item in failures if record.at - item[0] <= policy.outage_window)
+    return (*kept, (record.at, account))
 
 
-def balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> PoolState:
-    """The state after an account's quota was read."""
-    state = authenticated(state, record.fingerprint, record.started, policy)
+def _blocks_nothing(state: PoolState, record: Attempt, fault: Fault, _: Policy) -> PoolState:
+    if fault.max_output and record.model:
+        return state.with_model(record.model, max_output=fault.max_output)
+    return state
+
+
+RULES: Final[Mapping[Rule, Callable[[PoolState, Attempt, Fault, Policy], PoolState]]] = {
+    Rule.WINDOW: _spent,
+    Rule.RETRY_AFTER: _told_to_wait,
+    Rule.SLOTS: _fewer_slots,
+    Rule.DOUBT: _doubt,
+    Rule.FIXED: _for_a_while,
+    Rule.BREAKER: _breaker,
+    Rule.NOTHING: _blocks_nothing,
+}
+
+
+def _cause(fault: Fault) -> BlockCause:
+    cause = fault.traits.block
+    assert cause is not None, f"{fault.kind} blocks by {fault.traits.rule} without a cause"
+    return cause
+
+
+def _block_of(record: Attempt, fault: Fault, until: float | None, cause: BlockCause | None = None) -> Block:
+    """Return a block from the end of the request on; `cause` only where it is not the fault's own."""
+    return Block(
+        cause or _cause(fault), record.at, until, fault.text, fault.status, fault.window, record.model
+    )
+
+
+def _block(state: PoolState, record: Attempt, fault: Fault, until: float, step: int = 0) -> PoolState:
+    """Return the state with what the fault's kind concerns blocked until then (epoch seconds)."""
+    block = replace(_block_of(record, fault, until), step=step)
+    identifier = state.account_of(record.fingerprint)
+    account = state.account(identifier)
+    match fault.traits.scope:
+        case Scope.ACCOUNT:
+            kept = _longer(block, account.blocks.get(block.cause))
+            return state.with_account(identifier, blocks={**account.blocks, block.cause: kept})
+        case Scope.ACCOUNT_MODEL if record.model:
+            kept = _longer(block, account.models.get(record.model))
+            return state.with_account(identifier, models={**account.models, record.model: kept})
+        case Scope.MODEL if record.model:
+            return state.with_model(record.model, block=block)
+        case Scope.KEY:
+            blocks = state.key(record.fingerprint).blocks
+            kept = _longer(block, blocks.get(block.cause))
+            return state.with_key(record.fingerprint, blocks={**blocks, block.cause: kept})
+    return state
+
+
+# What a free reading settles.
+
+
+def _authenticated(state: PoolState, fingerprint: str, started: float, policy: Policy) -> PoolState:
+    """Settle the doubts of a key and its account that are older than a request the cloud accepted.
+
+    A refusal of the account that nothing confirmed goes on for the model it met: it is narrower.
+    """
+    state = _accepted(state, fingerprint, started)
+    identifier = state.account_of(fingerprint)
+    account = state.account(identifier)
+    suspended = account.blocks.get(BlockCause.SUSPENDED)
+    if suspended is None or suspended.since >= started:
+        return state
+    blocks = {cause: block for cause, block in account.blocks.items() if block is not suspended}
+    models = dict(account.models)
+    if suspended.model and not suspended.confirmed:
+        until = suspended.since + policy.forbidden_model
+        narrower = replace(suspended, cause=BlockCause.FORBIDDEN, until=until, confirmed=True, recheck=None)
+        models[suspended.model] = _longer(narrower, models.get(suspended.model))
+    return state.with_account(identifier, blocks=blocks, models=models)
+
+
+def _accepted(state: PoolState, fingerprint: str, started: float) -> PoolState:
+    blocks = {
+        cause: block
+        for cause, block in state.key(fingerprint).blocks.items()
+        if cause is not BlockCause.INVALID or block.since >= started
+    }
+    return state.with_key(fingerprint, proven=True, blocks=blocks)
+
+
+def _balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> PoolState:
+    state = _authenticated(state, record.fingerprint, record.started, policy)
     identifier = state.account_of(record.fingerprint)
     account = state.account(identifier)
     if account.balance_at is not None and record.at < account.balance_at:
@@ -271,8 +358,8 @@ def balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> PoolS
     before = account.balance.purchased_usd if account.balance else 0.0
     bought = record.balance.purchased_usd > before
     blocks = dict(account.blocks)
-    if spent := blocks.get(Cause.SPENT):
-        blocks[Cause.SPENT] = _spent_after(spent, record, policy, identifier, bought=bought)
+    if spent := blocks.get(BlockCause.SPENT):
+        blocks[BlockCause.SPENT] = _spent_after(spent, record, policy, identifier, bought=bought)
     models = _without_plan_blocks(account.models, record.started) if bought else account.models
     return state.with_account(
         identifier,
@@ -285,7 +372,7 @@ def balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> PoolS
 
 
 def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *, bought: bool) -> Block:
-    """A spent block after a reading: over, moved to the server's own time, or as it was.
+    """Return a spent block after a reading: over, moved to the server's own time, or as it was.
 
     New usage shows late, so only a reading begun a while after the block may say that there is room.
     """
@@ -298,47 +385,21 @@ def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *
         return replace(block, until=record.at)
     if balance.resets_at(block.window) is None:
         return block
-    until = spent_until(block.window, block.since, balance, block.step, policy, seed)
+    until = _spent_until(block.window, block.since, balance, block.step, policy, seed)
     return replace(block, until=until)
 
 
 def _without_plan_blocks(models: Mapping[str, Block], started: float) -> dict[str, Block]:
-    """The models' blocks without those that a plan or credit seen by a later request may have lifted."""
+    """Return the blocks without those that a plan or credit seen by a later request may have lifted."""
     return {
         name: block
         for name, block in models.items()
-        if block.cause is not Cause.NO_PLAN or block.since >= started
+        if block.cause is not BlockCause.NO_PLAN or block.since >= started
     }
 
 
-def authenticated(state: PoolState, fingerprint: str, started: float, policy: Policy) -> PoolState:
-    """The cloud accepted the key: doubts about it that are older than the request are settled."""
-    state = _accepted(state, fingerprint, started)
-    identifier = state.account_of(fingerprint)
-    account = state.account(identifier)
-    suspended = account.blocks.get(Cause.SUSPENDED)
-    if suspended is None or suspended.since >= started:
-        return state
-    blocks = {cause: block for cause, block in account.blocks.items() if cause is not Cause.SUSPENDED}
-    models = dict(account.models)
-    if suspended.model and not suspended.confirmed:
-        until = suspended.since + policy.forbidden_model
-        narrower = replace(suspended, cause=Cause.FORBIDDEN, until=until, confirmed=True, recheck=None)
-        models[suspended.model] = longer(narrower, models.get(suspended.model))
-    return state.with_account(identifier, blocks=blocks, models=models)
-
-
-def _accepted(state: PoolState, fingerprint: str, started: float) -> PoolState:
-    blocks: Blocks = {
-        cause: block
-        for cause, block in state.key(fingerprint).blocks.items()
-        if cause is not Cause.INVALID or block.since >= started
-    }
-    return state.with_key(fingerprint, proven=True, blocks=blocks)
-
-
-def identity_read(state: PoolState, record: IdentityRead) -> PoolState:
-    """The state after a key's account was read; what was known of the key alone joins the account."""
+def _identity_read(state: PoolState, record: IdentityRead) -> PoolState:
+    """Move what was known of the key alone to its account."""
     state = _accepted(state, record.fingerprint, record.started)
     if not record.account:
         return state
@@ -346,9 +407,9 @@ def identity_read(state: PoolState, record: IdentityRead) -> PoolState:
     state = state.with_key(record.fingerprint, account=record.account, identity_at=record.at)
     account = state.account(record.account)
     if known.account is None:
-        moved = state.account(record.fingerprint)
+        provisional = state.account(record.fingerprint)
         state = _renamed(state, record.fingerprint, record.account)
-        state, account = _joined(state, record.account, account, moved)
+        state, account = _joined(state, record.account, account, provisional)
     if account.plan != record.plan:
         models = _without_plan_blocks(account.models, record.started) if account.plan else account.models
         account = replace(account, plan=record.plan, models=models)
@@ -356,9 +417,9 @@ def identity_read(state: PoolState, record: IdentityRead) -> PoolState:
 
 
 def _renamed(state: PoolState, provisional: str, identifier: str) -> PoolState:
-    """The state with a key's provisional account known by its own name, in the recent failures too."""
+    """Return the state with a key's provisional account under its own name, in recent failures too."""
 
-    def renamed(failures: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
+    def renamed(failures: Failures) -> Failures:
         return tuple((at, identifier if who == provisional else who) for at, who in failures)
 
     def model(known: ModelState) -> ModelState:
@@ -373,19 +434,19 @@ def _renamed(state: PoolState, provisional: str, identifier: str) -> PoolState:
 
 
 def _joined(
-    state: PoolState, identifier: str, account: AccountState, moved: AccountState
+    state: PoolState, identifier: str, account: AccountState, provisional: AccountState
 ) -> tuple[PoolState, AccountState]:
-    """One account of two; a person's reset of any of its keys outweighs older blocks of both."""
+    """Make one account of two; a person's reset of any of its keys outweighs older blocks of both."""
     keys = [name for name, key in state.keys.items() if key.account == identifier]
     reset_at = max(state.key(name).reset_at for name in keys)
     for name in keys:
         state = state.with_key(name, reset_at=reset_at)
-    newer = moved if (moved.balance_at or 0) > (account.balance_at or 0) else account
-    learned = account if account.slots else moved
+    newer = provisional if (provisional.balance_at or 0) > (account.balance_at or 0) else account
+    learned = account if account.slots else provisional
     return state, replace(
         account,
-        blocks=_merged(account.blocks, moved.blocks, reset_at),
-        models=_merged(account.models, moved.models, reset_at),
+        blocks=_begun_since(_merged(account.blocks, provisional.blocks), reset_at),
+        models=_begun_since(_merged(account.models, provisional.models), reset_at),
         balance=newer.balance,
         balance_at=newer.balance_at,
         samples=newer.samples,
@@ -394,136 +455,52 @@ def _joined(
     )
 
 
-def _merged(first: Mapping[Name, Block], second: Mapping[Name, Block], reset_at: float) -> dict[Name, Block]:
+def _merged(first: Mapping[Name, Block], second: Mapping[Name, Block]) -> dict[Name, Block]:
     merged = dict(first)
     for name, block in second.items():
-        merged[name] = later(merged[name], block) if name in merged else block
-    return {name: block for name, block in merged.items() if block.since >= reset_at}
+        merged[name] = _later(merged[name], block) if name in merged else block
+    return merged
 
 
-NOT_THE_KEYS: Final = frozenset({FaultKind.REQUEST, FaultKind.ENDPOINT, FaultKind.GONE})
-"""Faults that are the caller's or the model's and never count against a key."""
+# How long blocks last, and which of two stands.
 
 
-def fold(records: Iterable[Record], policy: Policy, state: PoolState | None = None) -> PoolState:
-    """The pool's state after these records, from an empty log or from `state`."""
-    state = state or PoolState()
-    for record in records:
-        state = apply(state, record, policy)
-    return state
+def _spent_until(
+    window: str | None, since: float, balance: Balance | None, count: int, policy: Policy, seed: str
+) -> float:
+    """Return when a spent window may be tried again, in epoch seconds.
+
+    That is the server's time, else the calendar's, else a growing wait; never beyond belief.
+    """
+    at = balance.resets_at(window) if balance else None
+    if at is None or at <= since:
+        at = next_reset(window, since) or since + step(policy.spent_steps, count)
+    longest = policy.longest_block if window in ("session", "weekly", "hourly") else policy.longest_period
+    return min(at + jitter(policy.spent_jitter, f"{seed}{since}"), since + longest)
 
 
-def apply(state: PoolState, record: Record, policy: Policy) -> PoolState:
-    """The state after one more record. Records that say nothing of the pool change nothing."""
-    match record:
-        case Attempt():
-            return _attempt(state, record, policy)
-        case BalanceRead():
-            return balance_read(state, record, policy)
-        case IdentityRead():
-            return identity_read(state, record)
-        case Trial():
-            return _trial(state, record, policy)
-        case Enabled() | Disabled():
-            return state.with_key(record.fingerprint, disabled=isinstance(record, Disabled))
-        case Reset():
-            return _reset(state, record)
-        case _:
-            return state
+def _escalated(block: Block | None, started: float) -> int:
+    """Return the step of a block that follows `block`: one up only if the request began after its end."""
+    if block is None:
+        return 0
+    over = block.until is not None and started >= block.until
+    return block.step + 1 if over else block.step
 
 
-def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
-    """The first trial in the log stands; those begun beside it, on the same block, are for nothing."""
-    account = state.account_of(record.fingerprint)
-    for fingerprint, key in state.keys.items():
-        shares = state.service.outage is not None or state.account_of(fingerprint) == account
-        if shares and key.tries(record.at, policy):
-            return state
-    return state.with_key(record.fingerprint, trial_at=record.at, trial_owner=record.owner)
+def _later(first: Block, second: Block) -> Block:
+    """Return the one of two blocks of one cause that ends later; an open-ended one ends last."""
+    if first.until is None or second.until is None:
+        return first if first.until is None else second
+    return first if first.until >= second.until else second
 
 
-def _older(blocks: Mapping[Name, Block], started: float) -> dict[Name, Block]:
-    """The blocks that a success of a request begun at `started` does not lift."""
-    return {name: block for name, block in blocks.items() if block.since >= started}
-
-
-def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
-    key = state.key(record.fingerprint)
-    asked = record.client != "probe"
-    if record.outcome == "ok" and not asked:
-        return authenticated(state, record.fingerprint, record.started, policy)
-    changes: dict[str, object] = {}
-    if asked:
-        ended = key.trial_at is not None and key.trial_at <= record.started
-        changes = {
-            "requests": key.requests + 1,
-            "last_used": max(key.last_used, record.at),
-            "trial_at": None if ended else key.trial_at,
-            "trial_owner": None if ended else key.trial_owner,
-        }
-    if record.outcome == "ok":
-        return _success(state, record, policy, changes)
-    state = state.with_key(record.fingerprint, **changes)
-    if record.outcome == "cancelled" or record.fault is None or record.started < key.reset_at:
-        return state
-    if asked and record.fault.kind not in NOT_THE_KEYS:
-        state = state.with_key(
-            record.fingerprint,
-            faults=key.faults + 1,
-            last_fault=record.fault,
-            last_fault_at=record.at,
-        )
-    return fault_effect(state, record, record.fault, policy)
-
-
-def _success(state: PoolState, record: Attempt, policy: Policy, changes: Mapping[str, object]) -> PoolState:
-    """`changes` are those that the key has from any request."""
-    key = state.key(record.fingerprint)
-    state = state.with_key(
-        record.fingerprint,
-        **changes,
-        blocks=_older(key.blocks, record.started),
-        last_ok=max(key.last_ok, record.at),
-        proven=True,
-        streak=0,
-    )
-    identifier = state.account_of(record.fingerprint)
-    account = state.account(identifier)
-    models = dict(account.models)
-    if record.model in models and models[record.model].since < record.started:
-        del models[record.model]
-    better = {"blocks": _older(account.blocks, record.started), "models": models}
-    learned = _slots(account, record, policy)
-    if learned or better != {"blocks": account.blocks, "models": account.models}:
-        state = state.with_account(identifier, **better, **learned)
-    if record.model and (known := state.models.get(record.model)):
-        block = known.block if known.block and known.block.since >= record.started else None
-        state = replace(
-            state, models={**state.models, record.model: replace(known, block=block, failures=())}
-        )
-    outage = state.service.outage
-    kept = outage if outage and outage.since >= record.started else None
-    return state if state.service == ServiceState(kept) else replace(state, service=ServiceState(kept))
-
-
-def _slots(account: AccountState, record: Attempt, policy: Policy) -> dict[str, int | None]:
-    """The limit grows by one after enough clean requests that filled it."""
-    slots = account.slot_count(policy, record.at)
-    if record.in_flight < slots:
-        return {}
-    if account.clean + 1 < policy.busy_clean_requests:
-        return {"clean": account.clean + 1}
-    return {"clean": 0, "slots": slots + 1, "slots_until": None}
-
-
-def _reset(state: PoolState, record: Reset) -> PoolState:
-    """A person's word outweighs what came before: blocks of the key and its account, and what led to them."""
-    identifier = state.account_of(record.fingerprint)
-    state = state.with_key(record.fingerprint, blocks={}, streak=0)
-    for fingerprint, key in {record.fingerprint: KeyState(), **state.keys}.items():
-        if fingerprint == record.fingerprint or key.account == identifier:
-            reset_at = max(state.key(fingerprint).reset_at, record.at)
-            state = state.with_key(fingerprint, reset_at=reset_at, trial_at=None)
-    others = tuple(failure for failure in state.service.failures if failure[1] != identifier)
-    state = replace(state, service=ServiceState(None, others))
-    return state.with_account(identifier, blocks={}, models={}, slots=None, slots_until=None, clean=0)
+def _longer(block: Block, existing: Block | None) -> Block:
+    """Return a new block of one cause, which never ends before the one it replaces nor counts as older."""
+    if existing is None:
+        return block
+    since = max(block.since, existing.since)
+    if _later(existing, block) is block:
+        return replace(block, since=since)
+    if since == existing.since:
+        return existing
+    return replace(existing, since=since, text=block.text, status=block.status)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
+from zlib import crc32
 
 Strategy = Literal["sticky", "drain", "headroom", "round-robin", "pinned"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
@@ -93,5 +94,11 @@ class Policy:
 
 
 def step(steps: tuple[float, ...], count: int) -> float:
-    """The wait after `count` earlier failures: the list's item, the last one for ever after."""
+    """Return the wait after `count` earlier failures: the list's item, the last one for ever after."""
     return steps[min(count, len(steps) - 1)]
+
+
+def jitter(bounds: tuple[float, float], seed: str) -> float:
+    """Return a wait between the bounds that is the same in every process that folds the same log."""
+    low, high = bounds
+    return low + (high - low) * crc32(seed.encode()) / 0xFFFFFFFF

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from okr_tui.domain.choice import PoolConfig
-from okr_tui.domain.fold import jitter
+from okr_tui.domain.faults import BlockCause
 from okr_tui.domain.keys import Key
-from okr_tui.domain.policy import Policy
-from okr_tui.domain.state import Block, Cause, PoolState
+from okr_tui.domain.policy import Policy, jitter
+from okr_tui.domain.state import Block, PoolState
 
 AFTER_RESET = 2.0
 
@@ -48,8 +48,8 @@ def due(
 def _identities(state: PoolState, config: PoolConfig, policy: Policy) -> Iterator[Reading]:
     for key in config.keys:
         known = state.key(key.fingerprint)
-        suspended = Cause.SUSPENDED in state.account(state.account_of(key.fingerprint)).blocks
-        if known.disabled or suspended or Cause.INVALID in known.blocks:
+        suspended = BlockCause.SUSPENDED in state.account(state.account_of(key.fingerprint)).blocks
+        if known.disabled or suspended or BlockCause.INVALID in known.blocks:
             continue  # a balance tells first that it is accepted again
         at = 0.0 if known.identity_at is None else known.identity_at + policy.identity_every
         yield Reading(at, key, identity=True, name=f"identity {key.fingerprint}")
@@ -66,7 +66,7 @@ def _balances(
         name = f"balance {key.fingerprint}"
         if known.disabled:
             continue
-        if refused := known.blocks.get(Cause.INVALID):
+        if refused := known.blocks.get(BlockCause.INVALID):
             if refused.recheck is not None:
                 yield Reading(refused.recheck, key, identity=False, name=name)
             continue
@@ -78,7 +78,7 @@ def _balances(
 
 def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[float, float]) -> float:
     known = state.account(account)
-    suspended = known.blocks.get(Cause.SUSPENDED)
+    suspended = known.blocks.get(BlockCause.SUSPENDED)
     if suspended and suspended.recheck is not None:
         return suspended.recheck
     if known.balance_at is None:
@@ -86,7 +86,7 @@ def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[floa
     spread = 1 + policy.poll_jitter * (2 * jitter((0, 1), f"{account}{known.balance_at}") - 1)
     regular = known.balance_at + sum(pace) / 2 * spread
     times = [regular]
-    if spent := known.blocks.get(Cause.SPENT):
+    if spent := known.blocks.get(BlockCause.SPENT):
         times += [_recheck(spent, known.balance_at, policy), spent.until or regular]
     if known.balance:
         times += [window.resets_at + AFTER_RESET for window in known.balance.windows if window.resets_at]

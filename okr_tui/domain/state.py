@@ -2,28 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Final
 
-from okr_tui.domain.faults import Fault
+from okr_tui.domain.faults import BlockCause, Fault
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
-
-
-class Cause(StrEnum):
-    """Why something is blocked, strongest first: what a person is told when several apply."""
-
-    INVALID = "invalid"
-    SUSPENDED = "suspended"
-    SPENT = "spent"
-    NO_PLAN = "no-plan"
-    GONE = "gone"
-    OUTAGE = "outage"
-    OVERLOADED = "overloaded"
-    FORBIDDEN = "forbidden"
-    SLOWED = "slowed"
-    BUSY = "busy"
-    SHAKY = "shaky"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +17,7 @@ class Block:
     failures before this one, `confirmed` is false while a refusal of the key waits for its second witness.
     """
 
-    cause: Cause
+    cause: BlockCause
     since: float
     until: float | None
     text: str = ""
@@ -50,7 +33,7 @@ class Block:
         return self.until is None or now < self.until
 
 
-Blocks = Mapping[Cause, Block]
+Blocks = Mapping[BlockCause, Block]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose
 from okr_tui.domain.clocks import has_date
 from okr_tui.domain.explain import reasons, tightest_window
-from okr_tui.domain.faults import Fault
+from okr_tui.domain.faults import BlockCause, Fault
 from okr_tui.domain.health import State, Verdict, blocked
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample, burn_rate
-from okr_tui.domain.state import Cause, PoolState
+from okr_tui.domain.state import PoolState
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +163,11 @@ def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:
 def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: float) -> tuple[int, ...]:
     """The places of the keys that may use a model, whatever their quota says at the moment."""
     whole = state.model(model).block
-    if whole and whole.cause is Cause.GONE and whole.holds(now):
+    if whole and whole.cause is BlockCause.GONE and whole.holds(now):
         return ()
-    lost = (State.OFF, State.INVALID, State.SUSPENDED)
-    return tuple(row.index for row in rows if row.state not in lost and model not in row.blocked_models)
+    return tuple(
+        row.index for row in rows if not row.state.traits.needs_person and model not in row.blocked_models
+    )
 
 
 def pool_empty_at(

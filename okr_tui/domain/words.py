@@ -2,23 +2,7 @@
 
 from datetime import UTC, datetime, tzinfo
 
-from okr_tui.domain.health import State, Verdict
-
-GLYPHS: dict[State, str] = {
-    State.UNVERIFIED: "○",
-    State.READY: "●",
-    State.BUSY: "◐",
-    State.SLOWED: "◔",
-    State.SPENT: "▣",
-    State.SHAKY: "≈",
-    State.INVALID: "✖",
-    State.SUSPENDED: "■",
-    State.OFF: "–",
-    State.PROBING: "◌",
-    State.NO_PLAN: "◇",
-    State.GONE: "†",
-    State.OUTAGE: "▲",
-}
+from okr_tui.domain.health import Verdict
 
 
 def printable(text: str, longest: int | None = None) -> str:

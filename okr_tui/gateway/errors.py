@@ -8,8 +8,8 @@ from typing import Final
 
 from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
 from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
-from okr_tui.domain.faults import Fault, FaultKind
-from okr_tui.domain.health import State
+from okr_tui.domain.faults import ClientCause, Fault
+from okr_tui.domain.health import pool_cause
 from okr_tui.domain.words import span
 
 OPENAI_TYPES: Final = {404: "not_found_error", 502: "api_error", 503: "api_error", 500: "api_error"}
@@ -106,18 +106,10 @@ def _encode(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-UNUSABLE: Final = frozenset({State.OFF, State.INVALID, State.SUSPENDED})
 UNKNOWN_RETURN: Final = 60
-OWN_ERRORS: Final = frozenset({FaultKind.REQUEST, FaultKind.GONE})
-QUOTA_FAULTS: Final = frozenset({FaultKind.SPENT, FaultKind.SLOWED, FaultKind.BUSY})
+PASSED_ON: Final = frozenset({ClientCause.REQUEST, ClientCause.NO_MODEL})
+"""Causes for which the cloud's own answer is returned as it is."""
 NO_RETRY: Final = {"x-should-retry": "false"}
-
-# Words that make a client repeat the whole turn ("timeout", "overloaded", a status) have no place here.
-CUT_OFF: Final = {
-    FaultKind.SPENT: "the key's quota ran out in the middle of this answer",
-    FaultKind.NO_PLAN: "the key's plan ended this answer in the middle",
-}
-CUT_OFF_OTHERWISE: Final = "the cloud broke this answer off in the middle"
 
 
 def failure_of(error: OkrError, now: float) -> Failure:
@@ -133,37 +125,39 @@ def failure_of(error: OkrError, now: float) -> Failure:
 
 def cut_off(fault: Fault) -> Failure:
     """What a client is told when an answer that has begun cannot go on."""
-    text = CUT_OFF.get(fault.kind, CUT_OFF_OTHERWISE)
-    return Failure(502, f"{text}; what has arrived is all there is of it")
+    return Failure(
+        502, f"{fault.traits.words} in the middle of this answer; what has arrived is all there is of it"
+    )
 
 
 def _blocked(error: PoolBlockedError, now: float) -> Failure:
-    usable = error.states - {state.value for state in UNUSABLE}
-    if not usable:
+    cause = pool_cause(error.states)
+    if cause is ClientCause.NO_VALID_KEY:
         return Failure(502, str(error), NO_VALID_KEY, NO_RETRY)
-    if usable == {State.GONE.value}:
+    if cause is ClientCause.NO_MODEL:
         return Failure(
             404, "the cloud has no such model: `okr-tui models` lists those it has", "model_not_found"
         )
-    if usable == {State.NO_PLAN.value}:
+    if cause is ClientCause.NO_PLAN:
         return Failure(403, str(error), "no_plan", NO_RETRY)
     wait = UNKNOWN_RETURN if error.earliest is None else max(1, math.ceil(error.earliest - now))
     headers = {"retry-after": str(wait), **NO_RETRY}
-    if usable <= {State.OUTAGE.value, State.GONE.value, State.NO_PLAN.value}:
+    if cause is ClientCause.OUTAGE:
         return Failure(503, f"{error}; next try in {wait} s", "outage", headers)
     when = "next key free at an unknown time" if error.earliest is None else f"next key free in {wait} s"
     return Failure(429, f"{QUOTA}: {error}; {when}", QUOTA, headers)
 
 
 def _refused(error: CloudError, fault: Fault) -> Failure:
-    if fault.kind is FaultKind.ENDPOINT:
-        return Failure(404, "Ollama Cloud has no embeddings and lists no processes", "not_offered", NO_RETRY)
-    if fault.kind in QUOTA_FAULTS:
-        wait = max(1, math.ceil(fault.retry_after or UNKNOWN_RETURN))
-        headers = {"retry-after": str(wait), **NO_RETRY}
-        return Failure(429, f"{QUOTA}: {error}; next key free in {wait} s", QUOTA, headers)
-    if fault.kind in (FaultKind.NO_PLAN, FaultKind.FORBIDDEN):
-        return Failure(403, str(error), "no_plan", NO_RETRY)
-    if fault.kind in OWN_ERRORS:
-        return Failure(fault.status if fault.status and fault.status >= 400 else 400, str(error))
+    match fault.traits.cause:
+        case ClientCause.NOT_OFFERED:
+            return Failure(404, fault.traits.words, "not_offered", NO_RETRY)
+        case ClientCause.QUOTA | ClientCause.SLOWED | ClientCause.BUSY:
+            wait = max(1, math.ceil(fault.retry_after or UNKNOWN_RETURN))
+            headers = {"retry-after": str(wait), **NO_RETRY}
+            return Failure(429, f"{QUOTA}: {error}; next key free in {wait} s", QUOTA, headers)
+        case ClientCause.NO_PLAN:
+            return Failure(403, str(error), "no_plan", NO_RETRY)
+        case ClientCause.REQUEST | ClientCause.NO_MODEL:
+            return Failure(fault.status if fault.status and fault.status >= 400 else 400, str(error))
     return Failure(503 if fault.status == 503 else 502, str(error))

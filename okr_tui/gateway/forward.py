@@ -8,7 +8,7 @@ from starlette.responses import Response
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.errors import CloudError
-from okr_tui.gateway.errors import OWN_ERRORS, cut_off, error_record
+from okr_tui.gateway.errors import PASSED_ON, cut_off, error_record
 from okr_tui.gateway.headers import downward, query_upward, upward
 from okr_tui.gateway.parse import Asked, look
 from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
@@ -72,7 +72,7 @@ async def _pass(service: PoolService, visit: GatewayRequest, call: Call, convers
                 await visit.write(error_record(call.path, cut_off(error.fault), whole_line=whole_line))
             await visit.end()
     except RefusedError as error:
-        if error.refusal is None or error.fault.kind not in OWN_ERRORS:
+        if error.refusal is None or error.fault.traits.cause not in PASSED_ON:
             raise
         await _whole(visit, error.refusal.status, error.refusal.headers, error.refusal.body)
 

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, was_tried
-from okr_tui.domain.health import State
+from okr_tui.domain.health import Wait
 from okr_tui.domain.keys import Key
 from okr_tui.domain.state import PoolState
 from okr_tui.services.live_pool import Pool
 
 SOON = 0.01
-PASSING = (State.SLOWED, State.SHAKY, State.OUTAGE)
 Asked = tuple[str | None, str | None, frozenset[str]]
 
 
@@ -162,10 +161,14 @@ class Admission:
                 continue
             if was_tried(key, self._pool.state, question):
                 continue
-            if judged.state in (State.BUSY, State.PROBING):
+            wait = judged.state.traits.wait
+            if wait is Wait.SLOT:
                 last = entered + policy.queue_wait
                 ends.append(min(last, last if judged.until is None else max(judged.until, now + SOON)))
-            elif judged.state in PASSING and (judged.until or now) <= entered + policy.slowed_wait:
+            elif (
+                judged.state.traits.wait is Wait.PASSING
+                and (judged.until or now) <= entered + policy.slowed_wait
+            ):
                 ends.append(max(judged.until or now, now + SOON))
         return min((end - now for end in ends if end > now), default=0.0)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Choice, SelectionRequest
 from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
-from okr_tui.domain.faults import Fault, FaultKind, Hop, Step, next_step
+from okr_tui.domain.faults import Fault, Hop, Retry, Rule, Step, next_step
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
@@ -156,7 +156,7 @@ class Dispatcher:
         self.admission.leave(ticket)
         await self._record(progress, exchange, in_flight)
         if exchange.fault:
-            if exchange.fault.kind is FaultKind.SPENT:
+            if exchange.fault.traits.rule is Rule.WINDOW:
                 self.admission.switched()
             progress.refusal = exchange.refusal
             progress.hops.append(Hop(ticket.key.fingerprint, exchange.index, exchange.fault))
@@ -200,16 +200,16 @@ class Dispatcher:
 
     async def _next(self, progress: Progress, key: Key, fault: Fault) -> None:
         """Prepare the next send after a fault, or raise when there is none to be made."""
-        if fault.kind is FaultKind.TRANSIENT:
+        if fault.traits.retry is Retry.SAME_KEY_FIRST:
             progress.passing += 1
         step = self._step(progress, fault)
         late = self._pool.clock.time() - progress.began > self._policy.request_longest
-        sends = sum(hop.fault.kind is not FaultKind.BUSY for hop in progress.hops)
+        sends = sum(hop.fault.traits.rule is not Rule.SLOTS for hop in progress.hops)
         if step is Step.GIVE_UP or sends >= self._policy.sends or late:
             raise _refused(progress, fault)
         if step is Step.NEXT_KEY:
             if (
-                fault.kind is FaultKind.TRANSIENT
+                fault.traits.retry is Retry.SAME_KEY_FIRST
             ):  # every other fault blocks the key, for as long as it should
                 progress.tried |= {key.fingerprint, self._pool.state.account_of(key.fingerprint)}
             return
@@ -251,7 +251,7 @@ class Dispatcher:
         fault = record.fault
         if fault is None:
             return None
-        passing = progress.passing + (fault.kind is FaultKind.TRANSIENT)
+        passing = progress.passing + (fault.traits.retry is Retry.SAME_KEY_FIRST)
         step = next_step(fault, passing, clamped=progress.clamped, policy=self._policy)
         if step is not Step.NEXT_KEY:
             return record.fingerprint if step is Step.SAME_KEY else None

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
 from okr_tui.domain.errors import CloudError
-from okr_tui.domain.faults import Fault, FaultKind
+from okr_tui.domain.faults import Fault, Rule
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
@@ -20,7 +20,6 @@ from okr_tui.services.live_pool import Pool
 
 LEASE = "meter"
 LEASE_SECONDS = 15.0
-REFUSALS = (FaultKind.UNAUTHORIZED, FaultKind.FORBIDDEN)
 
 
 class QuotaPoller:
@@ -86,9 +85,9 @@ class QuotaPoller:
 
     def faulted(self, key: Key, fault: Fault) -> None:
         """Look closer after a fault that a free reading can explain."""
-        if fault.kind is FaultKind.SPENT:
+        if fault.traits.rule is Rule.WINDOW:
             self._look("balance", key, self._after_spent(key))
-        elif fault.kind in REFUSALS:
+        elif fault.traits.rule is Rule.DOUBT:
             self._look("confirm", key, self._confirm(key))
 
     def _look(self, name: str, key: Key, look: Coroutine[None, None, None]) -> None:
@@ -116,7 +115,7 @@ class QuotaPoller:
         policy = self._pool.policy
         wait = policy.poll_gap
         # A refused balance is in the log, which knows the next look; an identity may be all that is refused.
-        if fault and (reading.identity or fault.kind not in REFUSALS):
+        if fault and (reading.identity or fault.traits.rule is not Rule.DOUBT):
             wait = (
                 min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
             )
@@ -158,7 +157,7 @@ class QuotaPoller:
 
     async def _refused(self, key: Key, path: str, started: float, fault: Fault) -> Fault:
         """Only a refusal of the key itself is a fact worth keeping; the rest just delays reading."""
-        if fault.kind in REFUSALS:
+        if fault.traits.rule is Rule.DOUBT:
             now = self._pool.clock.time()
             await self._pool.note(
                 Attempt(

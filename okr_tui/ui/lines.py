@@ -9,8 +9,8 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widget import Widget
 
-from okr_tui.domain.feed import Tone
-from okr_tui.domain.health import State
+from okr_tui.domain.faults import Tone
+from okr_tui.domain.health import STATES, State
 
 Part = tuple[str, str]
 """A text and its style; styles name theme variables."""
@@ -25,21 +25,6 @@ STRONG = "bold"
 STAR = "✶"
 """Marks a favourite; unlike the usual stars it is one cell wide everywhere."""
 
-STATE_STYLES: dict[State, str] = {
-    State.UNVERIFIED: NOTICE,
-    State.READY: GOOD,
-    State.BUSY: WARNING,
-    State.SLOWED: WARNING,
-    State.SPENT: WARNING,
-    State.SHAKY: WARNING,
-    State.INVALID: FAULT,
-    State.SUSPENDED: FAULT,
-    State.OFF: QUIET,
-    State.PROBING: NOTICE,
-    State.NO_PLAN: WARNING,
-    State.GONE: QUIET,
-    State.OUTAGE: FAULT,
-}
 TONES: dict[Tone, tuple[str, str]] = {
     "fault": ("✖", FAULT),
     "warning": ("▲", WARNING),
@@ -47,6 +32,7 @@ TONES: dict[Tone, tuple[str, str]] = {
     "info": ("○", NOTICE),
     "quiet": ("·", QUIET),
 }
+STATE_STYLES: dict[State, str] = {state: TONES[traits.tone][1] for state, traits in STATES.items()}
 
 
 def one_line(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose
-from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.faults import FAULTS, Fault, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import Verdict, verdict
 from okr_tui.domain.keys import Key
@@ -32,15 +32,6 @@ NOW = utc("2026-10-08T16:00:00")
 SESSION_END = utc("2026-10-08T19:00:00")
 MONDAY = utc("2026-10-12T00:00:00")
 
-SCOPES = {
-    FaultKind.TRANSIENT: Scope.SERVICE,
-    FaultKind.ENDPOINT: Scope.ENDPOINT,
-    FaultKind.UNAUTHORIZED: Scope.KEY,
-    FaultKind.NO_PLAN: Scope.ACCOUNT_MODEL,
-    FaultKind.GONE: Scope.MODEL,
-    FaultKind.REQUEST: Scope.REQUEST,
-}
-
 
 def fixture(name: str) -> Any:
     """A document of the cloud."""
@@ -49,7 +40,7 @@ def fixture(name: str) -> Any:
 
 def a_fault(kind: FaultKind, **fields: Any) -> Fault:
     """A fault with the scope that its kind usually has."""
-    return Fault(kind, **{"scope": SCOPES.get(kind, Scope.ACCOUNT), **fields})
+    return Fault(kind, **{"scope": FAULTS[kind].scope, **fields})
 
 
 def failed(

@@ -2,19 +2,19 @@
 
 import pytest
 
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Record
-from okr_tui.domain.state import Cause, PoolState
+from okr_tui.domain.state import PoolState
 from tests.domain.facts import NOW, POLICY, A, B, after, belongs, failed, judged, went_well
 
 SLOWED = FaultKind.SLOWED
 BUSY = FaultKind.BUSY
 
 
-def until_of(state: PoolState, cause: Cause) -> float | None:
+def until_of(state: PoolState, cause: BlockCause) -> float | None:
     return state.account(state.account_of(A)).blocks[cause].until
 
 
@@ -27,7 +27,7 @@ def slots_of(state: PoolState, now: float = NOW, policy: Policy = POLICY) -> int
 )
 def test_rate_limited_account_rests_as_told_but_not_for_long(retry_after: float | None, wait: float) -> None:
     state = after(failed(SLOWED, retry_after=retry_after))
-    assert until_of(state, Cause.SLOWED) == NOW + wait
+    assert until_of(state, BlockCause.SLOWED) == NOW + wait
     assert judged(state, NOW + wait).eligible
 
 
@@ -39,26 +39,26 @@ def test_waits_grow_with_each_failure_after_a_rest() -> None:
     state, at = PoolState(), NOW
     for wait in (15, 30, 60, 120, 300, 300):
         state = fold([failed(SLOWED, at, started=at)], POLICY, state)
-        assert until_of(state, Cause.SLOWED) == at + wait
+        assert until_of(state, BlockCause.SLOWED) == at + wait
         at += wait
 
 
 def test_failures_of_requests_that_were_already_out_do_not_make_the_wait_grow() -> None:
     state = after(*(failed(SLOWED, NOW + late, started=NOW - 1) for late in range(5)))
-    assert until_of(state, Cause.SLOWED) == NOW + 4 + 15
+    assert until_of(state, BlockCause.SLOWED) == NOW + 4 + 15
     before_end = fold([failed(SLOWED, NOW + 40, started=NOW + 18)], POLICY, state)
-    assert until_of(before_end, Cause.SLOWED) == NOW + 40 + 15
+    assert until_of(before_end, BlockCause.SLOWED) == NOW + 40 + 15
 
 
 def test_success_after_the_rest_begins_anew() -> None:
     state = after(failed(SLOWED), went_well(NOW + 20, started=NOW + 16))
     state = fold([failed(SLOWED, NOW + 30)], POLICY, state)
-    assert until_of(state, Cause.SLOWED) == NOW + 45
+    assert until_of(state, BlockCause.SLOWED) == NOW + 45
 
 
 def test_shorter_rest_never_shortens_a_longer_one() -> None:
     state = after(failed(SLOWED, retry_after=200), failed(SLOWED, NOW + 1, retry_after=2))
-    assert until_of(state, Cause.SLOWED) == NOW + 200
+    assert until_of(state, BlockCause.SLOWED) == NOW + 200
 
 
 def test_slowed_account_needs_no_trial_afterwards() -> None:
@@ -91,7 +91,7 @@ def test_concurrency_is_no_health_fault() -> None:
 
 @pytest.mark.parametrize(("retry_after", "rest"), [(None, 10), (14, 14), (600, 30)])
 def test_busy_account_rests_briefly(retry_after: float | None, rest: float) -> None:
-    assert until_of(after(failed(BUSY, retry_after=retry_after)), Cause.BUSY) == NOW + rest
+    assert until_of(after(failed(BUSY, retry_after=retry_after)), BlockCause.BUSY) == NOW + rest
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Record
-from okr_tui.domain.state import Block, Cause, PoolState
+from okr_tui.domain.state import Block, PoolState
 from tests.domain.facts import (
     MODEL,
     NOW,
@@ -32,11 +32,11 @@ DAY = 86400
 
 
 def invalid(state: PoolState) -> Block:
-    return state.key(A).blocks[Cause.INVALID]
+    return state.key(A).blocks[BlockCause.INVALID]
 
 
 def suspended(state: PoolState) -> Block:
-    return state.account(state.account_of(A)).blocks[Cause.SUSPENDED]
+    return state.account(state.account_of(A)).blocks[BlockCause.SUSPENDED]
 
 
 def test_refused_key_is_doubted_until_a_reading_tells() -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Window
-from okr_tui.domain.state import Block, Cause, PoolState
+from okr_tui.domain.state import Block, PoolState
 from tests.domain.facts import (
     MONDAY,
     NOW,
@@ -36,7 +36,7 @@ SPENT = FaultKind.SPENT
 
 
 def block_of(state: PoolState, key: str = A) -> Block:
-    return state.account(state.account_of(key)).blocks[Cause.SPENT]
+    return state.account(state.account_of(key)).blocks[BlockCause.SPENT]
 
 
 def until_of(state: PoolState, key: str = A) -> float:

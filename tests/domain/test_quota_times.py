@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.fold import spent_until
+from okr_tui.domain.faults import BlockCause, FaultKind
+from okr_tui.domain.fold import fold
 from okr_tui.domain.quota import Balance, Sample, Window, burn_rate, empty_at, next_reset
-from tests.domain.facts import MONDAY, NOW, POLICY, SESSION_END, dollars, utc
+from okr_tui.domain.state import Block, PoolState
+from tests.domain.facts import MONDAY, NOW, POLICY, SESSION_END, A, dollars, failed, utc
 
 LENGTHS = {"session": 18000, "hourly": 3600, "weekly": 604800}
 MOMENTS = st.floats(0, 4e9) | st.integers(0, 200_000).map(lambda count: float(count * 18000))
@@ -41,8 +43,22 @@ def test_next_reset_is_ahead_but_at_most_one_window_away(window: str, now: float
     assert now < reset <= now + LENGTHS[window]
 
 
-def until(window: str | None, balance: Balance | None = None, count: int = 0, since: float = NOW) -> float:
-    return spent_until(window, since, balance, count, POLICY, "account") - since
+def until(
+    window: str | None,
+    balance: Balance | None = None,
+    count: int = 0,
+    since: float = NOW,
+    key: str = A,
+) -> float:
+    """The seconds for which a key is blocked that is found spent at `since`, `count` times before."""
+    earlier = Block(BlockCause.SPENT, since - 10, since - 5, step=count - 1)
+    state = PoolState().with_account(
+        key, balance=balance, blocks={BlockCause.SPENT: earlier} if count else {}
+    )
+    state = fold([failed(FaultKind.SPENT, since, key, started=since, window=window)], POLICY, state)
+    end = state.account(key).blocks[BlockCause.SPENT].until
+    assert end is not None
+    return end - since
 
 
 def test_the_servers_time_wins_over_the_grid() -> None:
@@ -81,13 +97,13 @@ def test_unbelievable_time_is_cut(window: str | None, days: int) -> None:
 @given(st.floats(1e9, 2e9), st.text(max_size=8))
 def test_spread_of_returns_is_bounded_and_the_same_everywhere(since: float, seed: str) -> None:
     told = Balance((Window("weekly", 100, since + 1000),))
-    found = spent_until("weekly", since, told, 0, POLICY, seed)
-    assert 1020 - 1e-3 <= found - since <= 1060 + 1e-3
-    assert found == spent_until("weekly", since, told, 0, POLICY, seed)
+    found = until("weekly", told, since=since, key=seed)
+    assert 1020 - 1e-3 <= found <= 1060 + 1e-3
+    assert found == until("weekly", told, since=since, key=seed)
 
 
 def test_accounts_return_at_different_moments() -> None:
-    found = {spent_until("session", NOW, None, 0, POLICY, name) for name in "abcdefgh"}
+    found = {until("session", key=name) for name in "abcdefgh"}
     assert len(found) == 8
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Outcome
-from okr_tui.domain.state import Cause, PoolState
+from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
     NOW,
     POLICY,
@@ -29,7 +29,7 @@ SPENT = failed(FaultKind.SPENT, window="hourly")
 
 
 def over(state: PoolState) -> float:
-    until = state.account(state.account_of(A)).blocks[Cause.SPENT].until
+    until = state.account(state.account_of(A)).blocks[BlockCause.SPENT].until
     assert until is not None
     return until
 

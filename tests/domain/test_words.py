@@ -8,16 +8,10 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State, Verdict
-from okr_tui.domain.words import GLYPHS, moment, rfc3339, sentence, span
+from okr_tui.domain.words import moment, rfc3339, sentence, span
 from tests.domain.facts import NOW, after, failed, judged, utc, went_well
 
 HERE = timezone(timedelta(hours=2), "HERE")
-
-
-def test_every_state_has_a_glyph_of_its_own_that_is_one_cell() -> None:
-    assert set(GLYPHS) == set(State)
-    assert len(set(GLYPHS.values())) == len(State)
-    assert all(len(glyph) == 1 for glyph in GLYPHS.values())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from textual.widgets import Static
 
 from okr_tui.domain.feed import Group
 from okr_tui.domain.health import State
-from okr_tui.domain.words import GLYPHS
 from okr_tui.ui.lines import TONES, fit_line, length
 from okr_tui.ui.widgets.feed_list import entry_lines
 from okr_tui.ui.widgets.header import header_line
@@ -18,18 +17,18 @@ from tests.ui.examples import NOW
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 220])
 async def test_no_state_is_told_by_its_colour_alone(width: int) -> None:
-    assert len({*GLYPHS.values()}) == len(State)
+    assert len({state.traits.glyph for state in State}) == len(State)
     async with run_app(colourful(), (width, 40)) as driver:
         driver.app.dashboard.keys.focus()
         driver.app.dashboard.action_maximise()
         await driver.pilot.pause()
         lines = driver.rows("#keys")[1:]
         for row, line in zip(driver.app.dashboard.keys.rows, lines, strict=False):
-            assert f" {GLYPHS[row.state]} {row.state.value}" in line
+            assert f" {row.state.traits.glyph} {row.state.value}" in line
         await driver.press("enter")
         for row in driver.app.dashboard.keys.rows:
             facts = driver.app.screen.query_one("#key-facts-text", Static)
-            assert f"{GLYPHS[row.state]} {row.state.value}" in str(facts.content).splitlines()[0]
+            assert f"{row.state.traits.glyph} {row.state.value}" in str(facts.content).splitlines()[0]
             await driver.press("right")
 
 

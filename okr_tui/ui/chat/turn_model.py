@@ -9,8 +9,8 @@ from okr_tui.chat.conversation import Answered, Conversation, Turn
 from okr_tui.chat.events import ConsentRequested, Noted, RoundEvent, ToolRan
 from okr_tui.chat.messages import Finished, Routed
 from okr_tui.cloud.dialects import Delta, ToolCall
-from okr_tui.domain.faults import FaultKind, Hop
-from okr_tui.domain.health import WINDOW_WORDS
+from okr_tui.domain.faults import Hop, Rule
+from okr_tui.domain.health import spent_words
 from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.chat.markdown import Document
 from okr_tui.ui.lines import FAULT, QUIET, WARNING, Line, one_line
@@ -199,10 +199,10 @@ class Exchange:
 def hop_text(hop: Hop, following: int | None) -> str:
     """Return a fail-over on one line: "#3 5h spent → #1"."""
     fault = hop.fault
-    if fault.kind is FaultKind.SPENT:
-        reason = f"{WINDOW_WORDS.get(fault.window or '', 'quota')} spent"
+    if fault.traits.rule is Rule.WINDOW:
+        reason = spent_words(fault.window)
     else:
-        reason = f"{fault.status or ''} {fault.text or fault.kind.value}".strip()
+        reason = f"{fault.status or ''} {fault.text or fault.word}".strip()
     return one_line(safe(f"{key_name(hop.index)} {reason} → {key_name(following)}"))
 
 

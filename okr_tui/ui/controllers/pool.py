@@ -12,7 +12,7 @@ from textual.reactive import var
 
 from okr_tui.domain.health import State
 from okr_tui.domain.view import KeyView
-from okr_tui.domain.words import GLYPHS, sentence
+from okr_tui.domain.words import sentence
 from okr_tui.services.service import GatewayView, ModelRow, Service, Snapshot
 from okr_tui.ui import bridge
 from okr_tui.ui.base_app import KeyedApp, KeyOf
@@ -69,7 +69,7 @@ def keys_text(snapshot: Snapshot, now: float, zone: tzinfo) -> str:
         mark = "👉" if row.index == pool.active else "  "
         reason = sentence(row.verdict, now, zone)
         state = row.state.value if reason == row.state.value else f"{row.state.value}, {reason}"
-        lines.append(f"{mark} #{row.index} {row.masked}  {GLYPHS[row.state]} {state}")
+        lines.append(f"{mark} #{row.index} {row.masked}  {row.state.traits.glyph} {state}")
     return "\n".join([*lines, "", pool.why] if pool.why else lines)
 
 

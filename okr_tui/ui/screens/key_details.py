@@ -42,7 +42,7 @@ from okr_tui.ui.screens.record import record_screen
 from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
-from okr_tui.ui.widgets.keys import bar, fault_word, fullness, state_text
+from okr_tui.ui.widgets.keys import bar, fullness, state_text
 from okr_tui.ui.widgets.rows import RowList
 
 NAME: Final = 11
@@ -85,7 +85,7 @@ def fact_lines(
     for name, verdict in row.models:
         tell("blocked", f"{one_line(name)}: {sentence(verdict, now, zone)}", WARNING)
     if row.last_fault and row.last_fault_at is not None:
-        fault = f"{fault_word(row.last_fault)}, {span(now - row.last_fault_at)} ago: {row.last_fault.text}"
+        fault = f"{row.last_fault.word}, {span(now - row.last_fault_at)} ago: {row.last_fault.text}"
         tell("last fault", fault, FAULT)
     tell("counted", f"requests {row.requests}, faults {row.faults}")
     tell("quota", f"read {_age(row.read_at, now, zone)}", QUIET)

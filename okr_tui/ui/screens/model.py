@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from okr_tui.domain.health import State
 from okr_tui.domain.models import Model
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import sentence
@@ -91,7 +90,7 @@ def _key_line(key: KeyView, row: ModelRow, now: float, zone: tzinfo) -> Line:
         )
     if row.model.id in key.blocked_models:
         reason = "refused it: its plan has no access, or it is gone"
-    elif key.state in (State.OFF, State.INVALID, State.SUSPENDED):
+    elif key.state.traits.needs_person:
         reason = state
     else:
         reason = "the cloud answered that the model is gone"

@@ -7,11 +7,10 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.reactive import var
 
-from okr_tui.domain.faults import Fault
 from okr_tui.domain.health import WINDOW_WORDS, State
 from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.view import KeyView, brackets
-from okr_tui.domain.words import GLYPHS, sentence, span
+from okr_tui.domain.words import sentence, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import (
@@ -34,7 +33,6 @@ from okr_tui.ui.widgets.rows import RowList
 
 RESET: Final = 6
 """The cells of the time until a window resets."""
-RETRIED: Final = frozenset({State.INVALID, State.SUSPENDED, State.SHAKY, State.OUTAGE})
 
 
 def bar(used: float, cells: int = 4) -> str:
@@ -73,21 +71,16 @@ def meters(balance: Balance | None, now: float, *, percent: bool, resets: bool) 
     return first, meter(weekly, now, percent=percent, resets=resets)
 
 
-def fault_word(fault: Fault) -> str:
-    """A fault in one word: its status, or its kind where there was no answer."""
-    return str(fault.status) if fault.status else fault.kind.value
-
-
 def last_fault(row: KeyView, now: float) -> str:
     """The last fault with its age: "429 9s ago"."""
     if row.last_fault is None or row.last_fault_at is None:
         return ""
-    return f"{fault_word(row.last_fault)} {span(now - row.last_fault_at)} ago"
+    return f"{row.last_fault.word} {span(now - row.last_fault_at)} ago"
 
 
 def state_text(row: KeyView) -> str:
     """Glyph and word of a key's state, with the window that is spent."""
-    words = f"{GLYPHS[row.state]} {row.state.value}"
+    words = f"{row.state.traits.glyph} {row.state.value}"
     window = WINDOW_WORDS.get(row.verdict.window or "") if row.state is State.SPENT else None
     return f"{words} {'$' if window == 'credits' else window}" if window else words
 
@@ -97,13 +90,13 @@ def countdown(row: KeyView, now: float) -> str:
     verdict = row.verdict
     if verdict.eligible or verdict.until is None:
         return ""
-    return f"{'retry' if row.state in RETRIED else 'back'} {span(verdict.until - now)}"
+    return f"{'retry' if row.state.traits.retried else 'back'} {span(verdict.until - now)}"
 
 
 def note(row: KeyView, now: float) -> str:
     """The short note that replaces the bars where there is no room for both."""
     if not row.verdict.eligible:
-        plain = "" if row.state in (State.OFF, State.BUSY) else row.verdict.reason
+        plain = "" if row.state.traits.plain else row.verdict.reason
         return countdown(row, now) or plain
     return f"same as #{row.same_as}" if row.same_as else ""
 
@@ -114,7 +107,7 @@ def notes(row: KeyView, now: float, room: int, *, runs: bool = False) -> str:
         countdown(row, now),
         f"same as #{row.same_as}" if row.same_as else "",
         f"{row.in_flight} of {row.slots} running" if row.in_flight and not runs else "",
-        row.verdict.reason if row.verdict.trial or row.state in RETRIED else "",
+        row.verdict.reason if row.verdict.trial or row.state.traits.retried else "",
         last_fault(row, now),
     ]
     text = ""
@@ -168,7 +161,7 @@ class KeysPane(RowList[KeyView]):
 
     def lines_of(self, row: KeyView, width: int) -> Sequence[Line]:
         """The one line of a key."""
-        lost = STATE_STYLES[row.state] in (FAULT, QUIET)
+        lost = row.state.traits.needs_person
         active = self.snapshot is not None and self.snapshot.pool.active == row.index
         mark = "▶" if active else "▷" if row.preferred else " "
         bracket = self._brackets.get(row.fingerprint, " ")
@@ -191,7 +184,7 @@ class KeysPane(RowList[KeyView]):
         wide = width >= WIDE
         percent = width >= (WIDEST if wide else FULL)
         first, second = meters(row.balance, self.now, percent=percent, resets=wide)
-        if STATE_STYLES[row.state] in (FAULT, QUIET):
+        if row.state.traits.needs_person:
             first, second = faded(first), faded(second)
         size = _window_width(width) if wide else METER
         room = width - length(joined(before, (" ", ""))) - 2 * size - 3
