@@ -1,15 +1,18 @@
 """Write the tables of README.md from the code: `python -m screenshots.readme`.
 
-The keys come from the table of actions, the commands from the table of verbs.
+The keys come from the table of actions, the commands from the table of verbs, the settings from theirs.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
 from okr_tui.cli.main import VERBS, root
+from okr_tui.settings.table import GROUPS, OURS, TABLE
 from okr_tui.ui.actions import groups
 
 README = Path(__file__).parent.parent / "README.md"
@@ -36,6 +39,27 @@ def commands_table() -> Iterator[str]:
             yield f"| {_code(_usage(name, command))} | {' '.join(map(_code, _options(command)))} | {words} |"
 
 
+def settings_table() -> Iterator[str]:
+    """Yield every setting that stands in a section itself, and every group."""
+    yield "| setting | environment | what it is |"
+    yield "|---|---|---|"
+    for row in TABLE:
+        if row.words and not row.group:
+            name = row.name if row.section != OURS else f"{OURS}.{row.name}"
+            yield f"| {_code(name)} | {_code(row.variable) if row.variable else ''} | {row.words} |"
+    for group, words in GROUPS.items():
+        yield f"| {_code(f'{OURS}.{group}')} | | {words} |"
+
+
+def group_table(group: str) -> Iterator[str]:
+    """Yield every setting of a group."""
+    yield "| setting | what it is |"
+    yield "|---|---|"
+    for row in TABLE:
+        if row.group == group:
+            yield f"| {_code(f'{OURS}.{row.name}')} | {row.words} |"
+
+
 def _usage(name: str, command: click.Command) -> str:
     if isinstance(command, click.Group):
         return f"{name} {'|'.join(command.commands)}"
@@ -53,7 +77,13 @@ def _code(text: str) -> str:
     return "`{}`".format(text.replace("|", "\\|"))
 
 
-TABLES = {"keys": keys_table, "commands": commands_table}
+TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "keys": keys_table,
+    "commands": commands_table,
+    "settings": settings_table,
+    "settings of the chat": partial(group_table, "chat"),
+    "settings of the gateway": partial(group_table, "gateway"),
+}
 
 
 def written(text: str) -> str:

@@ -15,6 +15,8 @@ def number(name: str) -> Check:
     """Return the check of one number of the policy; its schema is among `schemas`."""
 
     def parse(value: object) -> object:
+        if not _has_numbers_alone(value):
+            raise UnusableError("it must be a number, or numbers")
         try:
             return getattr(_checks.model_validate({name: value}), name)
         except ValidationError as error:
@@ -29,6 +31,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     found = _checks.model_json_schema()["properties"]
     unwanted = {"default", "title"}
     return {name: {key: found[name][key] for key in found[name].keys() - unwanted} for name in NAMES}
+
+
+def _has_numbers_alone(value: object) -> bool:
+    """Return whether there is no text and no true or false in a value, which pydantic takes for numbers."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return not any(isinstance(item, bool | str) for item in items)
 
 
 def _checked(hint: Any) -> Any:

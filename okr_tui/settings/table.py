@@ -188,13 +188,13 @@ class ChatSettings:
         "mcpServers",
         TOOL_SERVERS,
         {},
-        "servers by name, as other programs write them: `command`, `args`, `env`, `cwd`, or `url`, `headers`",
+        "servers by name, in the usual form: `command`, `args`, `env`, `cwd`, or `url`, `headers`",
     )
     rounds: int = _member(
         "maxToolRounds",
         whole_number(1, 50),
         8,
-        "how often a question may go back to the model with results; 8",
+        "how often tool results may go back to the model per question; 8",
     )
 
     def confirms(self, tool: str, server: str | None = None) -> Confirm:
@@ -281,20 +281,22 @@ def unknown_names(section: Mapping[str, object]) -> Iterator[tuple[tuple[str, ..
         elif name in GROUPS and isinstance(value, Mapping):
             for member in value:
                 if find(f"{name}.{member}") is None:
-                    yield (name, member), f"there is no such setting{_nearest(member, name)}"
+                    yield (name, member), _no_such(member, name)
         elif "." in name or name not in BY_NAME or BY_NAME[name].section != OURS:
-            yield (name,), f"there is no such setting{_nearest(name, '')}"
+            elsewhere = name in BY_NAME and not BY_NAME[name].group
+            yield (name,), f"it belongs in {ORIGINAL}" if elsewhere else _no_such(name)
 
 
-def _nearest(name: str, group: str) -> str:
-    """Return words for the closest setting: of that group, else one of the same name elsewhere."""
-    ours = [row for row in TABLE if row.section == OURS and row.words + row.group]
+def _no_such(name: str, group: str = "") -> str:
+    """Return what is wrong with a name, and the nearest one of its group, or the same one elsewhere."""
+    ours = [row for row in TABLE if row.section == OURS and row.words + row.group and row.path[-1] != ANY]
     inside = [*GROUPS] if not group else []
     inside += [row.path[-1] for row in ours if row.group == group]
+    wrong = "there is no such setting"
     if words := nearest(name, inside):
-        return words
+        return wrong + words
     elsewhere = [row.name for row in ours if row.path[-1].lower() == name.lower()]
-    return f"; did you mean {elsewhere[0]}?" if elsewhere else ""
+    return f"{wrong}; did you mean {elsewhere[0]}?" if elsewhere else wrong
 
 
 def json_schema() -> dict[str, Any]:
@@ -328,5 +330,9 @@ def json_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Settings of okr-tui",
         "type": "object",
-        "properties": {ORIGINAL: sections[ORIGINAL], SHORT: sections[ORIGINAL], OURS: sections[OURS]},
+        "properties": {
+            ORIGINAL: sections[ORIGINAL],
+            SHORT: {"$ref": f"#/properties/{ORIGINAL}"},
+            OURS: sections[OURS],
+        },
     }

@@ -31,6 +31,10 @@ def test_numbers_are_overridden_by_name(tmp_path: Path) -> None:
     [
         ("shaky", -1),
         ("shaky", "soon"),
+        ("shaky", "5"),
+        ("sends", True),
+        ("slowed_steps", [1, True]),
+        ("slots", {"pro": "2"}),
         ("shaky", float("inf")),
         ("shaky", float("nan")),
         ("sends", 0),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from okr_tui.settings.table import GROUPS, TABLE
 from okr_tui.ui.actions import ACTIONS
 from screenshots import readme
 
@@ -14,6 +15,12 @@ def test_the_readme_is_up_to_date() -> None:
 def test_the_table_has_every_action_once() -> None:
     shown = sorted(line.split(" | ")[-1].removesuffix(" |") for line in list(readme.keys_table())[2:])
     assert shown == sorted(action.tooltip for action in ACTIONS)
+
+
+def test_the_tables_have_every_setting_with_words_once() -> None:
+    tables = [table for name, table in readme.TABLES.items() if name.startswith("settings")]
+    names = [line.split("`")[1].removeprefix("okr-tui.") for table in tables for line in list(table())[2:]]
+    assert sorted(names) == sorted([*GROUPS, *(row.name for row in TABLE if row.words)])
 
 
 def test_a_readme_without_marks_is_refused() -> None:

@@ -1,0 +1,211 @@
+"""The table of settings: one row is enough, the JSON Schema says the same, unknown names are noticed."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from okr_tui.domain.policy import Policy
+from okr_tui.services.setting_lines import setting_lines
+from okr_tui.settings.checks import UnusableError, as_text
+from okr_tui.settings.table import (
+    ANY,
+    BY_NAME,
+    GROUPS,
+    OURS,
+    TABLE,
+    ChatSettings,
+    GatewayOptions,
+    Scalars,
+    Setting,
+    find,
+    json_schema,
+    unknown_names,
+)
+from tests.settings.json_schema import accepts
+from tests.settings.settings_home import Home, messages
+
+README = Path(__file__).parent.parent.parent / "README.md"
+SAMPLES: tuple[object, ...] = (
+    None, True, False, -1, 0, 1, 2.0, 1.5, 50, 51, 65536, "", "text", "drain", "ask", "https://own.example",
+    [], ["a"], [1, 2], [0, 0], [1, 2, 3], {}, {"a": "ask"}, {"a": 1}, {"a": {"command": "x"}}, {"a": {}},
+    {"a": {"command": "x", "args": "y"}}, {"a": {"url": "https://x.example", "headers": {"h": "v"}}},
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def schema_of(row: Setting) -> dict[str, Any]:
+    """The part of the JSON Schema for one setting."""
+    found = json_schema()["properties"][row.section]["properties"]
+    if row.group:
+        found = found[row.group]
+        return dict(
+            found["additionalProperties"] if row.path[-1] == ANY else found["properties"][row.path[1]]
+        )
+    return dict(found[row.name])
+
+
+def test_every_field_is_a_row_and_names_are_given_once() -> None:
+    assert len(BY_NAME) == len(TABLE)
+    for of, group in ((Scalars, ""), (GatewayOptions, "gateway"), (ChatSettings, "chat"), (Policy, "policy")):
+        assert {row.field for row in TABLE if row.group == group and row.field} == {
+            member.name for member in fields(of)
+        }
+    assert {row.group for row in TABLE} == {"", *GROUPS}
+
+
+def test_defaults_are_what_their_own_check_returns() -> None:
+    for row in TABLE:
+        if row.field and row.default is not None:
+            written = json.loads(json.dumps(row.default))
+            assert as_text(row.check.parse(written)) == as_text(row.default), row.name
+            assert accepts(schema_of(row), written), row.name
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_the_schema_accepts_what_the_check_does(row: Setting) -> None:
+    """A check knows more, of addresses for one, so that what it takes the schema takes, not the reverse."""
+    schema = schema_of(row)
+    for sample in SAMPLES:
+        try:
+            value = row.check.parse(sample)
+            if row.check.member:
+                for name, item in value.items():
+                    row.check.member(name, item)
+        except UnusableError:
+            continue
+        if (
+            value is not None and row.check.parse is not BY_NAME["apiKeys"].check.parse
+        ):  # which pool.py and trust.py check
+            assert accepts(schema, sample), sample
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("activeKeyIndex", -1),
+        ("activeKeyIndex", "1"),
+        ("strategy", "guess"),
+        ("theme", 1),
+        ("gateway.port", 65536),
+        ("gateway.host", ""),
+        ("gateway.autostart", 1),
+        ("gateway.daemonPort", "1"),
+        ("chat.tools", "yes"),
+        ("chat.confirm", {"a": "perhaps"}),
+        ("chat.maxToolRounds", 0),
+        ("chat.mcpServers", {"a": {"command": "x", "url": "https://x.example"}}),
+        ("keymap.*", 5),
+        ("policy.sends", 0),
+        ("policy.sends", True),
+        ("policy.shaky", "5"),
+        ("policy.poll_jitter", 1),
+        ("policy.spent_jitter", [1]),
+        ("policy.slots", {"pro": 0}),
+    ],
+)
+def test_the_schema_refuses_what_the_check_does(name: str, wrong: object) -> None:
+    assert not accepts(schema_of(BY_NAME[name]), wrong)
+
+
+def test_the_schema_takes_the_readme_and_refuses_an_unknown_name() -> None:
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL)]
+    assert examples
+    for example in examples:
+        assert accepts(json_schema(), example)
+    keymap = re.search(r"`okr-tui\.keymap`.*?`(\{.*?\})`", README.read_text(), re.DOTALL)
+    assert keymap
+    assert accepts(json_schema(), {OURS: {"keymap": json.loads(keymap[1])}})
+    assert not accepts(json_schema(), {OURS: {"strateg": "drain"}})
+    assert not accepts(json_schema(), {OURS: {"gateway": {"hots": "x"}}})
+    assert not accepts(json_schema(), {"ollama": {"activeKeyIndex": -1}})
+    assert accepts(json_schema(), {"theme": "pi's own", "ollama": {"apiKey": "x", "unheard": 1}})
+
+
+def test_every_setting_has_a_line_with_its_default(home: Home) -> None:
+    lines = {line.name: line for line in setting_lines(home.load())}
+    assert set(lines) == {row.name for row in TABLE if row.field}
+    assert {line.origin for line in lines.values()} == {"default"}
+    assert lines["gateway.port"].value == "11435"
+    assert lines["policy.spent_steps"].value == "[21600, 43200, 86400]"
+    assert lines["store"].value.startswith("sqlite:")
+    assert [name for name, line in lines.items() if not line.editable and "." not in name] == [
+        "cloudUrl",
+        "activeKeyIndex",
+        "baseUrl",
+        "store",
+    ]
+
+
+def test_rows_are_found_by_name() -> None:
+    keymap = find("keymap.rotate")
+    assert keymap
+    assert keymap.path == ("keymap", "rotate")
+    assert [find(name) for name in ("nothing", "policy.nothing", "keymap.", "chat")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "why"),
+    [
+        ({"stratgy": 1}, "stratgy", "there is no such setting; did you mean strategy?"),
+        ({"Theme": 1}, "Theme", "there is no such setting; did you mean theme?"),
+        ({"polcy": {}}, "polcy", "there is no such setting; did you mean policy?"),
+        ({"autostart": True}, "autostart", "there is no such setting; did you mean gateway.autostart?"),
+        ({"gateway": {"hots": 1}}, "gateway.hots", "there is no such setting; did you mean host?"),
+        ({"chat": {"sends": 1}}, "chat.sends", "there is no such setting; did you mean policy.sends?"),
+        ({"policy": {"qqq": 1}}, "policy.qqq", "there is no such setting"),
+        ({"gateway": 5}, "gateway", "it must be an object {...}"),
+        ({"apiKeys": []}, "apiKeys", "it belongs in pi-ollama"),
+        ({"gateway.port": 1}, "gateway.port", "there is no such setting; did you mean gateway?"),
+        ({"*": 1}, "*", "there is no such setting"),
+    ],
+)
+def test_an_unknown_name_comes_with_the_nearest(section: dict[str, object], path: str, why: str) -> None:
+    ((names, found),) = unknown_names(section)
+    assert (".".join(names), found) == (path, why)
+
+
+def test_unknown_names_are_reported_with_their_place_and_no_key(home: Home) -> None:
+    secret = "hidden-key-0123456789abcdef"
+    home.user(
+        {"apiKeys": [secret]},
+        {
+            "strateg": "drain",
+            secret: 1,
+            "chat": {"mcpServers": {"files": {"command": "x", "argz": []}}},
+            "gateway": {"hots": "x"},
+        },
+    )
+    lines = home.file.read_text().splitlines()
+    found = home.load().problems
+    assert [lines[problem.line - 1].split(":")[0].strip(' "') for problem in found if problem.line] == [
+        "files",
+        "strateg",
+        secret,
+        "hots",
+    ]
+    assert "argz is no setting of a tool server; did you mean args?" in found[0].message
+    assert secret not in "".join(problem.message for problem in found)
+
+
+def test_a_flood_of_unknown_names_is_bounded(home: Home) -> None:
+    home.user(ours={f"n{number}": 1 for number in range(500)})
+    found = messages(home.load())
+    assert len(found) == 21
+    assert found[-1] == "480 more names are no settings"
+
+
+def test_an_unusable_member_gives_way_to_the_next_layer(home: Home) -> None:
+    home.user(ours={"gateway": {"port": 1}, "policy": {"sends": 2}, "chat": {"maxToolRounds": 3}})
+    home.runtime = {"gateway": {"port": -1}, "policy": {"sends": 0}, "chat": {"maxToolRounds": 99}}
+    settings = home.load()
+    assert (settings.gateway.port, settings.policy.sends, settings.chat.rounds) == (1, 2, 3)
+    assert settings.values["gateway.port"].origin.layer == "global"
+    assert len(messages(settings)) == 3
