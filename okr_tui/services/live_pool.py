@@ -20,9 +20,12 @@ from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_compaction import APART, Checkpoints
 from okr_tui.services.log_writer import BatchingWriter
 from okr_tui.store.base import LogEntry, Store
+from okr_tui.store.usage import sum_up
 
 ENTRIES: Final = APART
 COMPACT_EVERY: Final = 900.0
+SUM_EVERY: Final = 60.0
+"""Seconds between two looks whether there is enough to be added to the sums of usage."""
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 JOINED: Final = 0.05
@@ -80,7 +83,8 @@ class Pool:
         self._shown = self.view()
 
     async def compact(self) -> None:
-        """Keep a state beside the log once it has grown, and drop records too old or too many."""
+        """Sum up usage, keep a state beside the log once it has grown, drop records too old or too many."""
+        await self.sum_usage()
         await self._checkpoints.keep(self.clock.time())
 
     def _apply(self, item: LogEntry) -> None:
@@ -242,6 +246,16 @@ class Pool:
         while True:
             await self.clock.sleep(COMPACT_EVERY)
             await self.compact()
+
+    async def sum_usage(self) -> None:
+        """Add the newest records to the sums of usage, once they are many."""
+        await sum_up(self.store, self.clock.time(), self._sequence)
+
+    async def keep_summed(self) -> None:
+        """Sum up usage now and then, for ever: a reader of the sums reads the records behind them."""
+        while True:
+            await self.clock.sleep(SUM_EVERY)
+            await self.sum_usage()
 
     async def wait(self, seconds: float) -> None:
         """Until log or settings say something new, at most so long; what comes soon after is joined."""

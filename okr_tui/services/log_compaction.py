@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.domain.state import PoolState
 from okr_tui.store.base import Store
+from okr_tui.store.usage import summed_through
 
 APART: Final = 500
 SNAPSHOT: Final = "snapshot"
@@ -70,4 +71,6 @@ class Checkpoints:
             return
         await self._store.save(SNAPSHOT, _snapshots.dump_json(oldest).decode())
         self._kept = oldest.sequence
-        await self._store.trim(oldest.sequence, now - LOG_SECONDS, LOG_BYTES)
+        # What is not in the sums of usage must stay.
+        through = min(oldest.sequence, await summed_through(self._store))
+        await self._store.trim(through, now - LOG_SECONDS, LOG_BYTES)

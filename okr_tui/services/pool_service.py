@@ -337,6 +337,7 @@ class PoolService(Commands):
             self._watch_settings,
             self.pool.watch_time,
             self.pool.keep_small,
+            self.pool.keep_summed,
             self.quota_poller.run,
             self.catalog.keep_fresh,
         )

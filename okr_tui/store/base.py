@@ -1,6 +1,6 @@
 """What every store of the log can do."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +49,15 @@ class Store(Protocol):
 
     async def save(self, document: str, text: str) -> None:
         """Keep a text under a name in place of the one before."""
+
+    async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
+        """Return the texts kept under names, by name; those without one are left out."""
+
+    async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
+        """Keep all texts under their names at once if a document still holds a text (None: does not exist).
+
+        Return whether it did. An answer that was lost on its way may be told as False.
+        """
 
     async def trim(self, through: int, before: float, most: int) -> None:
         """Drop records up to a place that are older than `before`, or do not fit in `most` bytes of log."""

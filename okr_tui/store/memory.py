@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from operator import attrgetter
 
 from okr_tui.domain.records import Record
@@ -61,6 +61,17 @@ class MemoryStore:
     async def save(self, document: str, text: str) -> None:
         """See Store."""
         self._documents[document] = text
+
+    async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
+        """See Store."""
+        return {name: self._documents[name] for name in documents if name in self._documents}
+
+    async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
+        """See Store."""
+        if self._documents.get(document) != held:
+            return False
+        self._documents |= texts
+        return True
 
     async def trim(self, through: int, before: float, most: int) -> None:
         """See Store."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -69,6 +69,12 @@ for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], ARGV[4], '-', 'COUNT', A
 end
 return {place, bytes}
 """
+SAVE_IF = """
+local held = redis.call('GET', KEYS[1])
+if (held and '=' .. held or '') ~= ARGV[1] then return 0 end
+for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[i]) end
+return 1
+"""
 LEASE = """
 local held = redis.call('HMGET', KEYS[1], 'owner', 'until')
 if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > tonumber(ARGV[2]) then return 0 end
@@ -104,6 +110,7 @@ class RedisStore:
         self._seen = 0
         self._append = client.register_script(APPEND)
         self._trim = client.register_script(TRIM)
+        self._save_if = client.register_script(SAVE_IF)
         self._lease = client.register_script(LEASE)
 
     @classmethod
@@ -191,6 +198,21 @@ class RedisStore:
     async def save(self, document: str, text: str) -> None:
         """See Store."""
         await self._ask("write", partial(self._client.set, _document(document), text))
+
+    async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
+        """See Store."""
+        found: dict[str, str] = {}
+        for start in range(0, len(documents), PAGE):
+            names = documents[start : start + PAGE]
+            texts = await self._ask("read", partial(self._client.mget, list(map(_document, names))))
+            found |= {name: text for name, text in zip(names, texts, strict=True) if text is not None}
+        return found
+
+    async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
+        """See Store. Sent again after it was done, it finds its own text and answers False."""
+        keys = [_document(document), *map(_document, texts)]
+        args = ["" if held is None else f"={held}", *texts.values()]
+        return bool(await self._ask("write", partial(self._save_if, keys=keys, args=args)))
 
     async def trim(self, through: int, before: float, most: int) -> None:
         """See Store. Page by page from the end, so that the server never works long for it."""

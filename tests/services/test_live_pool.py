@@ -1,6 +1,7 @@
 """The fold kept beside the log: a start from a kept state equals a start from the whole log."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -10,11 +11,13 @@ from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
+from okr_tui.domain.usage import total
 from okr_tui.services import live_pool as pools
 from okr_tui.services.live_pool import ENTRIES, Pool
 from okr_tui.services.log_compaction import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.store.base import LogEntry, Store
 from okr_tui.store.memory import MemoryStore
+from okr_tui.store.usage import BEHIND, read_usage, summed_through
 from tests.harness import START, ManualClock
 
 KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
@@ -200,3 +203,43 @@ async def test_a_kept_state_of_another_version_is_passed_over() -> None:
     await store.append([attempt(0, START)])
     await store.save("snapshot", '{"sequence": 9, "state": "of old"}')
     assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).faults == 1
+
+
+async def test_what_was_spent_is_told_after_the_log_has_dropped_it() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await clock.advance(LOG_SECONDS + 60)
+    await store.append([attempt(place, clock.time()) for place in range(COMPACT_AFTER + ENTRIES)])
+    await (await opened(store, clock)).compact()
+    assert len(await store.read()) < 2 * COMPACT_AFTER
+    usage = (await read_usage(store, 0, clock.time())).usage
+    assert total(usage).requests == 2 * COMPACT_AFTER + 3 * ENTRIES
+
+
+async def test_nothing_is_dropped_that_could_not_be_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, store = ManualClock(), MemoryStore()
+    count = COMPACT_AFTER + 3 * ENTRIES
+    await store.append([attempt(place, START) for place in range(count)])
+    await clock.advance(LOG_SECONDS + 60)
+
+    pool = await opened(store, clock)
+    monkeypatch.setattr(pool, "sum_usage", AsyncMock())
+    await pool.compact()
+    assert await store.load("snapshot")
+    assert len(await store.read()) == count
+
+
+async def test_a_busy_log_is_summed_every_minute() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    pool = await opened(store, clock)
+    keeping = asyncio.ensure_future(pool.keep_summed())
+    await asyncio.sleep(0)
+    await pool.append(*(attempt(place, START) for place in range(BEHIND)))
+    await clock.advance(60)
+    await asyncio.sleep(0)
+    assert await summed_through(store) == 0
+    await pool.append(attempt(1, START))
+    await clock.advance(60)
+    await asyncio.sleep(0)
+    assert await summed_through(store) == BEHIND + 1
+    keeping.cancel()

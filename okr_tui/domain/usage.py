@@ -1,0 +1,329 @@
+"""What was spent: requests, faults, tokens and times, summed by hour, key, model and client. Pure.
+
+A cell is a stretch of time and who used what in it. Cells are hours of UTC, and days of UTC once they are
+old; people see the days of their own zone. An hour belongs to the day, and an old day to the date, that it
+begins in. Sums of cells merge in any order and grouping, so that sums of sums are the sums of the records.
+
+The account of a key is no part of a cell: it is learned from other records, often later, and then holds for
+what the key did before as well.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+
+if TYPE_CHECKING:
+    from okr_tui.domain.records import Attempt
+
+HOUR: Final = 3600
+DAY: Final = 86400
+LAST_HOUR: Final = 253_402_128_000 // HOUR
+"""Hours from 1970 to the last that calendars of all zones have."""
+
+By = Literal["day", "hour", "model", "key", "account", "client"]
+GROUPINGS: Final[tuple[By, ...]] = get_args(By)
+NO_MODEL: Final = "(no model)"
+"""Requests such as a web search name none."""
+
+
+class Series(NamedTuple):
+    """Who used what: a key by its fingerprint, a model, our client and the name of the gateway's caller."""
+
+    fingerprint: str
+    model: str | None
+    client: str
+    caller: str | None = None
+
+
+class Cell(NamedTuple):
+    """A stretch of time, from epoch seconds on for so many seconds (HOUR or DAY), of one series."""
+
+    start: int
+    seconds: int
+    series: Series
+
+
+class UsageSum(NamedTuple):
+    """What a number of attempts add up to. Every request that was sent counts, retries and hops too.
+
+    faults: attempts that failed; hops: those after which another key was used.
+    answers, duration_ms, longest_ms: attempts that ended well, how long they took in all and at most.
+    first_bytes, first_byte_ms, latest_first_byte_ms: the same of their first bytes, where known.
+    streamed_tokens, streaming_ms: tokens, and the time from first byte to end, of answers that tell both.
+    """
+
+    requests: int = 0
+    faults: int = 0
+    hops: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    answers: int = 0
+    duration_ms: int = 0
+    first_bytes: int = 0
+    first_byte_ms: int = 0
+    streamed_tokens: int = 0
+    streaming_ms: int = 0
+    longest_ms: int = 0
+    latest_first_byte_ms: int = 0
+
+    def plus(self, other: "UsageSum") -> "UsageSum":
+        """Return the sum of both; the order does not matter."""
+        *added, _, _ = map(int.__add__, self, other)
+        return UsageSum._make([*added, max(self[-2], other[-2]), max(self[-1], other[-1])])
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out, cached ones included."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def mean_first_byte_ms(self) -> int | None:
+        """Milliseconds to the first byte of an answer, in the mean; None without one."""
+        return round(self.first_byte_ms / self.first_bytes) if self.first_bytes else None
+
+    @property
+    def mean_duration_ms(self) -> int | None:
+        """Milliseconds that an answer took, in the mean; None without one."""
+        return round(self.duration_ms / self.answers) if self.answers else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast answers came once they had begun; None where nothing tells."""
+        return round(1000 * self.streamed_tokens / self.streaming_ms, 1) if self.streaming_ms else None
+
+
+NOTHING: Final = UsageSum()
+Usage = dict[Cell, UsageSum]
+Accounts = Mapping[str, str]
+"""The account of each key, by fingerprint."""
+
+
+def addition(attempt: "Attempt") -> tuple[Cell, UsageSum] | None:
+    """Return what an attempt adds and to which cell; None for a probe, or at a time that no calendar has."""
+    if attempt.client == "probe" or not 0 <= attempt.at // HOUR < LAST_HOUR:
+        return None
+    well = attempt.outcome == "ok"
+    first, output = attempt.first_byte_ms, attempt.output_tokens or 0
+    begun = well and first is not None
+    streaming = max(0, attempt.duration_ms - (first or 0)) if begun and output else 0
+    following = attempt.next_fingerprint
+    series = Series(attempt.fingerprint, attempt.model, attempt.client, attempt.caller)
+    return Cell(int(attempt.at // HOUR) * HOUR, HOUR, series), UsageSum(
+        requests=1,
+        faults=int(attempt.fault is not None),
+        hops=int(following is not None and following != attempt.fingerprint),
+        input_tokens=attempt.input_tokens or 0,
+        cached_tokens=attempt.cached_tokens or 0,
+        output_tokens=output,
+        answers=int(well),
+        duration_ms=attempt.duration_ms if well else 0,
+        first_bytes=int(begun),
+        first_byte_ms=(first or 0) if begun else 0,
+        streamed_tokens=output if streaming else 0,
+        streaming_ms=streaming,
+        longest_ms=attempt.duration_ms if well else 0,
+        latest_first_byte_ms=(first or 0) if begun else 0,
+    )
+
+
+def merged(parts: Iterable[tuple[Cell, UsageSum]]) -> Usage:
+    """Return the sums of any number of cells, each of which may come more than once."""
+    usage: Usage = {}
+    for cell, added in parts:
+        known = usage.get(cell)
+        usage[cell] = added if known is None else known.plus(added)
+    return usage
+
+
+def rolled_up(usage: Mapping[Cell, UsageSum], before: float) -> Usage:
+    """Return the sums with the hours of days of UTC that ended by `before` joined to whole days."""
+    return merged((_rolled(cell, before), added) for cell, added in usage.items())
+
+
+def _rolled(cell: Cell, before: float) -> Cell:
+    start = cell.start // DAY * DAY
+    return Cell(start, DAY, cell.series) if start + DAY <= before else cell
+
+
+class Row(NamedTuple):
+    """The sum of a group."""
+
+    name: str
+    sum: UsageSum
+
+
+def grouped(
+    usage: Mapping[Cell, UsageSum],
+    by: By,
+    since: float,
+    until: float,
+    *,
+    zone: tzinfo = UTC,
+    accounts: Accounts | None = None,
+) -> list[Row]:
+    """Return the sums of each group between two moments in epoch seconds, as rows.
+
+    Days ("2026-03-29") and hours ("2026-03-29T03:00:00+02:00") of the zone come in order, those without any
+    request included from the first with one to `until`; an old day that is not kept by hours stands among the
+    hours as a day. Other groups come largest first; a client is a caller's name, or one of ours. Time is cut
+    at whole cells: those count that reach behind `since` and begin by `until`; of days, whole ones.
+    """
+    naming = Naming(zone)
+    included = _included(by, since, until, naming)
+    cells = [(cell, added) for cell, added in usage.items() if included(cell)]
+    name_of = _namer(by, naming, accounts or {})
+    sums: dict[str, UsageSum] = {}
+    for cell, added in cells:
+        name = name_of(cell)
+        sums[name] = sums.get(name, NOTHING).plus(added)
+    if by == "day":
+        first = min(sums, default=None)
+        names = _dates(first, naming.day_at(until)) if first else ()
+        return [Row(name, sums.get(name, NOTHING)) for name in names]
+    if by == "hour":
+        return _hours(cells, sums, until, naming)
+    rows = [Row(name, each) for name, each in sums.items()]
+    return sorted(rows, key=lambda row: (-row.sum.tokens, -row.sum.requests, row.name))
+
+
+class Naming:
+    """The names of days and hours in a zone, each worked out once."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._days: dict[int, str] = {}
+
+    def day(self, cell: Cell) -> str:
+        """Return the date of a cell: an hour's in the zone, an old day's own."""
+        if cell.seconds == DAY:
+            return datetime.fromtimestamp(cell.start, UTC).date().isoformat()
+        name = self._days.get(cell.start)
+        if name is None:
+            name = self._days[cell.start] = self.day_at(cell.start)
+        return name
+
+    def day_at(self, at: float) -> str:
+        """Return the date that a moment has in the zone."""
+        return datetime.fromtimestamp(at, self._zone).date().isoformat()
+
+    def hour(self, cell: Cell) -> str:
+        """Return the time with which an hour begins in the zone; an old day's date."""
+        return self.day(cell) if cell.seconds == DAY else self.hour_at(cell.start)
+
+    def hour_at(self, start: int) -> str:
+        """Return the local time of the beginning of an hour, in epoch seconds, with its distance from UTC."""
+        return datetime.fromtimestamp(start, self._zone).isoformat()
+
+
+def _included(by: By, since: float, until: float, naming: Naming) -> Callable[[Cell], bool]:
+    if by == "day":
+        first, last = naming.day_at(since), naming.day_at(until)
+        return lambda cell: first <= naming.day(cell) <= last
+    return lambda cell: cell.start <= until and cell.start + cell.seconds > since
+
+
+def _namer(by: By, naming: Naming, accounts: Accounts) -> Callable[[Cell], str]:
+    match by:
+        case "day":
+            return naming.day
+        case "hour":
+            return naming.hour
+        case "model":
+            return lambda cell: cell.series.model or NO_MODEL
+        case "key":
+            return lambda cell: cell.series.fingerprint
+        case "account":
+            return lambda cell: accounts.get(cell.series.fingerprint, cell.series.fingerprint)
+        case "client":
+            return lambda cell: cell.series.caller or cell.series.client
+
+
+def _dates(first: str, last: str) -> Iterator[str]:
+    day, end = date.fromisoformat(first), date.fromisoformat(last)
+    while day <= end:
+        yield day.isoformat()
+        day += timedelta(1)
+
+
+def _hours(
+    cells: list[tuple[Cell, UsageSum]], sums: Mapping[str, UsageSum], until: float, naming: Naming
+) -> list[Row]:
+    days = sorted({naming.day(cell) for cell, _ in cells if cell.seconds == DAY})
+    first = min((cell.start for cell, _ in cells if cell.seconds == HOUR), default=None)
+    hours = () if first is None else range(first, int(until) + 1, HOUR)
+    names = [*days, *map(naming.hour_at, hours)]
+    return [Row(name, sums.get(name, NOTHING)) for name in names]
+
+
+def total(usage: Mapping[Cell, UsageSum]) -> UsageSum:
+    """Return the sum of everything."""
+    result = NOTHING
+    for each in usage.values():
+        result = result.plus(each)
+    return result
+
+
+class Budget(NamedTuple):
+    """How many tokens, in and out, a caller of the gateway, a client of ours or a model may use a day.
+
+    A soft budget warns; a hard one is to be enforced.
+    """
+
+    name: str
+    tokens_per_day: int
+    hard: bool = False
+
+
+class BudgetState(NamedTuple):
+    """A budget, the tokens used of it on the day, and when the next day begins in epoch seconds."""
+
+    budget: Budget
+    used: int
+    resets_at: float
+
+    @property
+    def left(self) -> int:
+        """The tokens left of the day; never below 0."""
+        return max(0, self.budget.tokens_per_day - self.used)
+
+    @property
+    def used_percent(self) -> float:
+        """How much is used, in percent; above 100 once it is exceeded. An empty budget is always used up."""
+        most = self.budget.tokens_per_day
+        return round(100 * self.used / most, 1) if most > 0 else 100.0
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether nothing is left."""
+        return self.used >= self.budget.tokens_per_day
+
+
+def budget_states(
+    budgets: Iterable[Budget], usage: Mapping[Cell, UsageSum], now: float, zone: tzinfo = UTC
+) -> tuple[BudgetState, ...]:
+    """Return how much of each budget is used on the day of `now` in a zone. Days begin at midnight there."""
+    naming = Naming(zone)
+    today = naming.day_at(now)
+    used: dict[str, int] = {}
+    for cell, added in usage.items():
+        if naming.day(cell) != today:
+            continue
+        series = cell.series
+        for name in {series.caller or series.client, series.model}:
+            if name is not None:
+                used[name] = used.get(name, 0) + added.tokens
+    resets_at = next_midnight(now, zone)
+    return tuple(BudgetState(budget, used.get(budget.name, 0), resets_at) for budget in budgets)
+
+
+def midnight(at: float, zone: tzinfo = UTC) -> float:
+    """Return when the day of a moment began in a zone, in epoch seconds."""
+    day = datetime.fromtimestamp(at, zone).date()
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+
+
+def next_midnight(at: float, zone: tzinfo = UTC) -> float:
+    """Return when the day after a moment's begins in a zone, in epoch seconds."""
+    day = datetime.fromtimestamp(at, zone).date() + timedelta(1)
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

@@ -1,0 +1,192 @@
+"""Sums of the log's attempts that outlive the log: one document a day, and one that says how far they go.
+
+Each attempt is counted exactly once, whoever sums and whatever is killed. The argument:
+
+1. The document HEAD holds the place W of the last record that is in the sums. The sums of a step and the new
+   W are saved in one atomic operation of the store, `save_if`, which does nothing unless HEAD is still the
+   text that the step began with. So the sums always hold the records up to W and no other: a process that is
+   killed has either done its step or not, and of two that sum the same records one is refused and starts
+   again from the other's W.
+2. Places only grow, and a store's records become visible in the order of their places; so no record can turn
+   up later at or below W.
+3. Trimming goes no further than a W that was read before (`summed_through`), and W never shrinks. So a record
+   that is gone is in the sums.
+4. A reader adds the records behind W to the sums. It reads HEAD, the days, the log, and HEAD again; when HEAD
+   is still the same text, days and log belonged to this W. Otherwise it reads again.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from okr_tui.domain.usage import (
+    DAY,
+    HOUR,
+    Accounts,
+    Cell,
+    Series,
+    Usage,
+    UsageSum,
+    addition,
+    merged,
+    rolled_up,
+)
+
+if TYPE_CHECKING:
+    from okr_tui.domain.records import Record
+    from okr_tui.store.base import LogEntry, Store
+
+HEAD: Final = "usage"
+HOURS_KEPT: Final = 200
+"""Days whose hours are kept; older ones are whole days. A pool that is always busy needs 30 kB a day for
+hours and 1.5 kB for a day."""
+PAGE: Final = 2000
+BEHIND: Final = 500
+"""Records that may be behind the sums: reading them costs little, and summing writes."""
+
+
+class Head(NamedTuple):
+    """How far the sums go.
+
+    through: the place of the last record that is in them; first: the first day with a document, in days
+    since 1970; rolled: the last day whose hours were joined; accounts: the account of each key, and when it
+    was learned.
+    """
+
+    through: int = 0
+    first: int | None = None
+    rolled: int | None = None
+    accounts: Mapping[str, tuple[float, str]] = {}
+
+    @classmethod
+    def read(cls, text: str | None) -> "Head":
+        """Read what `write` wrote; no text is no sums."""
+        if text is None:
+            return cls()
+        document = json.loads(text)
+        known = {key: (float(at), str(account)) for key, (at, account) in document["accounts"].items()}
+        return cls(document["through"], document["first"], document["rolled"], known)
+
+    def write(self) -> str:
+        """Return it as text."""
+        return json.dumps(self._asdict(), separators=(",", ":"), ensure_ascii=False)
+
+    def names(self, since: float, until: float) -> list[str]:
+        """Return the names of the documents of the days between two moments, in all zones."""
+        if self.first is None:
+            return []
+        first = max(self.first, int(since // DAY) - 1)
+        return [day_name(day) for day in range(first, int(until // DAY) + 2)]
+
+    def with_identities(self, records: "Iterable[Record]") -> "Head":
+        """Return it with what records say of the accounts of keys; what was learned last holds."""
+        accounts = dict(self.accounts)
+        for record in records:
+            if record.kind == "identity" and record.account:
+                known = accounts.get(record.fingerprint, (0.0, ""))
+                accounts[record.fingerprint] = max(known, (record.at, record.account))
+        return self._replace(accounts=accounts)
+
+    @property
+    def account_of(self) -> Accounts:
+        """The account of each key, by fingerprint."""
+        return {key: account for key, (_, account) in self.accounts.items()}
+
+
+def day_name(day: int) -> str:
+    """Return the name of the document of a day, counted from 1970."""
+    return f"usage:{day}"
+
+
+def encode_day(usage: Mapping[Cell, UsageSum]) -> str:
+    """Write the sums of one day: its series once; of each cell hour (-1: whole day), series and counts."""
+    series = {each: place for place, each in enumerate(dict.fromkeys(cell.series for cell in usage))}
+    cells = [
+        [cell.start % DAY // HOUR if cell.seconds == HOUR else -1, series[cell.series], *added]
+        for cell, added in usage.items()
+    ]
+    return json.dumps({"series": list(series), "cells": cells}, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_day(day: int, text: str) -> Iterable[tuple[Cell, UsageSum]]:
+    """Read what `encode_day` wrote."""
+    document = json.loads(text)
+    series = [Series(*each) for each in document["series"]]
+    for hour, place, *counts in document["cells"]:
+        whole = hour < 0
+        start = day * DAY + (0 if whole else hour * HOUR)
+        yield Cell(start, DAY if whole else HOUR, series[place]), UsageSum._make(counts)
+
+
+async def summed_through(store: "Store") -> int:
+    """Return the place up to which records are in the sums, and may be dropped."""
+    return Head.read(await store.load(HEAD)).through
+
+
+async def sum_up(store: "Store", now: float, last: int | None = None, *, behind: int = BEHIND) -> None:
+    """Add the records that are not in the sums yet, once there are more than `behind` of them.
+
+    last: the place of the last record, where it is known: then the log is not read without need.
+    """
+    while True:
+        text = await store.load(HEAD)
+        head = Head.read(text)
+        if last is not None and last - head.through <= behind:
+            return
+        logged = await store.read(head.through, PAGE)
+        if len(logged) <= behind:
+            return
+        await _step(store, text, head, logged, now)
+
+
+async def _step(store: "Store", text: str | None, head: Head, logged: "list[LogEntry]", now: float) -> None:
+    """Add records to the sums, unless another process was first."""
+    records = [item.record for item in logged]
+    added: dict[int, list[tuple[Cell, UsageSum]]] = {}
+    for record in records:
+        if record.kind == "attempt" and (part := addition(record)):
+            added.setdefault(part[0].start // DAY, []).append(part)
+    kept_from = int(now // DAY) - HOURS_KEPT
+    first = min([*added, *([] if head.first is None else [head.first])], default=None)
+    days = set(added)
+    if first is not None:
+        days |= set(range(max(first, head.rolled or first), kept_from))  # grown old since the last step
+    known = await store.load_all([day_name(day) for day in sorted(days)])
+    changed: dict[str, str] = {}
+    for day in days:
+        name = day_name(day)
+        parts = [*decode_day(day, known[name])] if name in known else []
+        usage = rolled_up(merged([*parts, *added.get(day, ())]), kept_from * DAY)
+        text_now = encode_day(usage)
+        if usage and text_now != known.get(name):
+            changed[name] = text_now
+    head = head.with_identities(records)
+    head = head._replace(through=logged[-1].sequence, first=first, rolled=max(kept_from, head.rolled or 0))
+    await store.save_if(HEAD, text, {**changed, HEAD: head.write()})
+
+
+class UsageReading(NamedTuple):
+    """The sums between two moments, with what is not in the documents yet, and the accounts of keys."""
+
+    usage: Usage
+    accounts: Accounts
+
+
+async def read_usage(store: "Store", since: float, until: float) -> UsageReading:
+    """Return what was spent between two moments, to whole days at least."""
+    text = await store.load(HEAD)
+    while True:
+        head = Head.read(text)
+        days = await store.load_all(head.names(since, until))
+        records = [item.record for item in await store.read(head.through)]
+        before, text = text, await store.load(HEAD)
+        if text == before:
+            return combine(head, days, records)
+
+
+def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:
+    """Return the sums of the days' documents and of the records behind them."""
+    parts = [part for name, text in days.items() for part in decode_day(int(name.partition(":")[2]), text)]
+    records = list(records)
+    parts += [part for record in records if record.kind == "attempt" and (part := addition(record))]
+    return UsageReading(merged(parts), head.with_identities(records).account_of)

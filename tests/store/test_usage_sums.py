@@ -1,0 +1,295 @@
+"""Sums of usage outlive the log: nothing is lost or counted twice, whoever sums, whatever is killed."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from okr_tui.domain.records import Attempt, Record
+from okr_tui.domain.usage import DAY, HOUR, Usage, UsageSum, addition, merged, rolled_up, total
+from okr_tui.store import usage as usage_module
+from okr_tui.store.base import LogEntry, Store
+from okr_tui.store.factory import open_store
+from okr_tui.store.memory import MemoryStore
+from okr_tui.store.usage import (
+    HEAD,
+    HOURS_KEPT,
+    Head,
+    combine,
+    day_name,
+    decode_day,
+    encode_day,
+    read_usage,
+    sum_up,
+    summed_through,
+)
+from tests.domain.facts import NOW, A, B, belongs, went_well
+from tests.domain.histories import RECORDS, attempts
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
+    return "memory:" if request.param == "memory" else f"sqlite:{tmp_path / 'log.db'}"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    made = await open_store(url)
+    yield made
+    await made.close()
+
+
+def used(count: int, at: float = NOW, key: str = A) -> list[Record]:
+    return [replace(went_well(at, key), output_tokens=1)] * count
+
+
+def direct(records: list[Record]) -> Usage:
+    """The sums of records, from the records."""
+    return merged(part for r in records if isinstance(r, Attempt) and (part := addition(r)))
+
+
+async def everything(store: Store) -> Usage:
+    return (await read_usage(store, 0, 2e9)).usage
+
+
+async def test_documents_are_saved_together_if_one_is_as_it_was(store: Store) -> None:
+    assert await store.save_if("head", None, {"head": "1", "a": "x"})
+    assert not await store.save_if("head", None, {"head": "2", "b": "x"})
+    assert not await store.save_if("head", "", {"head": "2", "b": "x"})
+    assert await store.load_all(["head", "a", "b"]) == {"head": "1", "a": "x"}
+    assert await store.save_if("head", "1", {"head": "2", "a": "y", "b": "z"})
+    assert await store.load_all(["b", "a", "head", "none"]) == {"head": "2", "a": "y", "b": "z"}
+    assert await store.load_all([]) == {}
+
+
+async def test_many_documents_are_saved_and_loaded_at_once(store: Store) -> None:
+    texts = {day_name(day): "x" for day in range(2001)}
+    assert await store.save_if(HEAD, None, texts)
+    assert await store.load_all(list(texts)) == texts
+
+
+async def test_sums_survive_the_log(store: Store) -> None:
+    await store.append([belongs(A, "amber"), *used(3), *used(2, NOW - DAY, B)])
+    before = await read_usage(store, 0, NOW)
+    await sum_up(store, NOW, behind=0)
+    await store.trim(await summed_through(store), float("inf"), 0)
+    assert await store.read() == []
+    after = await read_usage(store, 0, NOW)
+    assert after == before
+    assert (total(after.usage).requests, after.accounts) == (5, {A: "amber"})
+    await store.append(used(1))
+    assert total(await everything(store)).requests == 6
+
+
+async def test_only_the_days_asked_for_are_read(store: Store) -> None:
+    for days in range(10):
+        await store.append(used(1, NOW - days * DAY))
+    await sum_up(store, NOW, behind=0)
+    starts = {cell.start // DAY for cell in (await read_usage(store, NOW - DAY, NOW)).usage}
+    today = int(NOW // DAY)
+    assert {today, today - 1} <= starts <= {today + 1, today, today - 1, today - 2}
+
+
+async def test_a_few_records_wait_for_more(store: Store) -> None:
+    await store.append(used(3))
+    await sum_up(store, NOW, behind=3)
+    assert await store.load(HEAD) is None
+    await store.append(used(1))
+    await sum_up(store, NOW, behind=3)
+    assert await summed_through(store) == 4
+
+
+async def test_long_logs_are_summed_by_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_module, "PAGE", 10)
+    for _ in range(5):
+        await store.append(used(7))
+    await sum_up(store, NOW, behind=2)
+    assert await summed_through(store) == 35
+    assert total(await everything(store)).requests == 35
+
+
+async def test_hours_are_joined_once_a_day_is_old_and_late_records_still_count(store: Store) -> None:
+    old, later = NOW - 3 * DAY, NOW + (HOURS_KEPT - 1) * DAY
+    records = [*used(1, old), *used(1, old + HOUR), *used(1, NOW), *used(1, NOW + HOUR)]
+    await store.append(records)
+    await sum_up(store, NOW, behind=0)
+    assert {cell.seconds for cell in await everything(store)} == {HOUR}
+    await store.append(used(1, later))
+    await sum_up(store, later, behind=0)
+    usage = await everything(store)
+    assert sorted((cell.seconds, added.requests) for cell, added in usage.items()) == [
+        (HOUR, 1),
+        (HOUR, 1),
+        (HOUR, 1),
+        (DAY, 2),
+    ]
+    await store.append(used(1, old))
+    await sum_up(store, later, behind=0)
+    assert max((cell.seconds, added.requests) for cell, added in (await everything(store)).items()) == (
+        DAY,
+        3,
+    )
+
+
+async def test_what_an_account_learns_later_holds_for_what_was_before(store: Store) -> None:
+    await store.append([belongs(A, "birch", NOW + 9), *used(1), belongs(A, "amber", NOW + 3)])
+    assert (await read_usage(store, 0, NOW)).accounts == {A: "birch"}
+    await sum_up(store, NOW, behind=0)
+    await store.append([belongs(A, "cedar", NOW + 8), belongs(B, "amber")])
+    assert (await read_usage(store, 0, NOW)).accounts == {A: "birch", B: "amber"}
+
+
+async def test_of_two_that_sum_at_once_one_begins_again(store: Store) -> None:
+    await store.append(used(5))
+    await asyncio.gather(*(sum_up(store, NOW, behind=0) for _ in range(4)))
+    assert total(await everything(store)).requests == 5
+    assert await summed_through(store) == 5
+
+
+class Interrupted(MemoryStore):
+    """A store in which another process sums and trims whenever the log is read."""
+
+    rounds = 2
+
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
+        """Read, after the other process was at work."""
+        logged = await super().read(after, limit)
+        if limit is None and self.rounds:
+            self.rounds -= 1
+            await sum_up(self, NOW, behind=0)
+            await self.trim(await summed_through(self), float("inf"), 0)
+            await self.append(used(1))
+        return logged
+
+
+async def test_a_reader_that_another_process_overtakes_reads_again() -> None:
+    store = Interrupted()
+    await store.append(used(5))
+    assert total(await everything(store)).requests == 7
+
+
+@settings(max_examples=60)
+@given(st.lists(RECORDS, max_size=12), st.data())
+async def test_whatever_is_summed_and_trimmed_the_sums_are_those_of_the_records(
+    records: list[Record], data: st.DataObject
+) -> None:
+    store = MemoryStore()
+    now = NOW + 20 * DAY
+    for record in records:
+        await store.append([record])
+        for act in data.draw(st.lists(st.sampled_from(["sum", "trim", "later"]), max_size=3)):
+            if act == "later":
+                now += 150 * DAY
+            elif act == "sum":
+                await sum_up(store, now, behind=0)
+            else:
+                await store.trim(await summed_through(store), data.draw(st.floats(0, NOW + 30 * DAY)), 10**9)
+    usage = await everything(store)
+    assert rolled_up(usage, 3e9) == rolled_up(direct(records), 3e9)
+    assert total(usage) == total(direct(records))
+
+
+@given(st.lists(attempts(), max_size=8), st.booleans())
+def test_a_day_survives_being_written_down(records: list[Attempt], whole: bool) -> None:
+    usage = rolled_up(direct(list(records)), 3e9 if whole else 0)
+    for day in {cell.start // DAY for cell in usage}:
+        of_day = {cell: added for cell, added in usage.items() if cell.start // DAY == day}
+        assert dict(decode_day(day, encode_day(of_day))) == of_day
+
+
+def test_a_head_survives_being_written_down() -> None:
+    head = Head(7, 20_000, 20_100, {A: (NOW, "amber")})
+    assert Head.read(head.write()) == head
+    assert Head.read(None) == Head()
+
+
+def test_years_of_a_busy_pool_take_a_few_megabytes() -> None:
+    """Four keys, five models, ten hours a day, six series an hour."""
+    dice = random.Random(17)
+    series = [
+        went_well(key=f"{key:012x}", model=f"a-model-of-{size}b")
+        for key in range(4)
+        for size in (20, 120, 235, 480, 671)
+    ]
+    day: list[Record] = []
+    for hour in range(10):
+        for each in dice.sample(series, 6):
+            for _ in range(20):
+                day.append(
+                    replace(
+                        each,
+                        at=NOW // DAY * DAY + hour * HOUR,
+                        input_tokens=dice.randrange(50_000),
+                        output_tokens=dice.randrange(5000),
+                        first_byte_ms=dice.randrange(2000),
+                        duration_ms=dice.randrange(2000, 60_000),
+                    )
+                )
+    usage = direct(day)
+    by_hours, whole = len(encode_day(usage)), len(encode_day(rolled_up(usage, 3e9)))
+    assert by_hours * HOURS_KEPT + whole * 3 * 365 < 4_000_000
+
+
+async def spawn(url: str, most: int) -> asyncio.subprocess.Process:
+    script = Path(__file__).with_name("usage_writer.py")
+    return await asyncio.create_subprocess_exec(
+        sys.executable, script, url, str(most), stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def killed(url: str, lines: int) -> int:
+    """Let a writer tell of some appends, kill it, and return how many attempts it told of."""
+    process = await spawn(url, 10**6)
+    assert process.stdout
+    told = [int(await process.stdout.readline()) for _ in range(lines)]
+    process.kill()
+    told += [int(line) for line in (await process.stdout.read()).split(b"\n")[:-1]]
+    await process.wait()
+    return told[-1]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_writers_killed_side_by_side_lose_and_double_nothing(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}" if kind == "sqlite" else request.getfixturevalue("redis_url")
+    dice = random.Random(5)
+    told = 0
+    for _ in range(3):
+        told += sum(await asyncio.gather(*(killed(url, dice.randint(5, 40)) for _ in range(2))))
+    store = await open_store(url)
+    appended = await store.append(used(1, time.time()))
+    assert told < appended <= told + 1 + 6 * 3
+    usage = await everything(store)
+    assert total(usage) == UsageSum(appended, output_tokens=appended, answers=appended)
+    await sum_up(store, time.time(), behind=0)
+    assert await everything(store) == usage
+    assert await summed_through(store) == appended
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_two_processes_that_sum_at_once_count_each_record_once(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}" if kind == "sqlite" else request.getfixturevalue("redis_url")
+    writers = [await spawn(url, 40) for _ in range(2)]
+    for writer in writers:
+        await writer.communicate()
+        assert writer.returncode == 0
+    store = await open_store(url)
+    assert total(await everything(store)).requests == 240
+    head = Head.read(await store.load(HEAD))
+    days = await store.load_all(head.names(0, time.time()))
+    in_documents = total(combine(head, days, []).usage).requests
+    assert in_documents + len(await store.read(head.through)) == 240
+    await store.close()
