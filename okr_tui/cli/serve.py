@@ -111,19 +111,19 @@ def _stop_signal() -> Iterator[asyncio.Event]:
 async def _until(
     ended: asyncio.Event, service: "PoolService", running: "Host", chosen: Mapping[str, object]
 ) -> None:
-    """Wait for the stop signal. Raises OkrError when the service or its server failed for good."""
+    """Wait for the stop signal. Raises OkrError when the server failed for good."""
     reporting = asyncio.ensure_future(_report_problems(service, chosen))
     waiting = asyncio.ensure_future(ended.wait())
-    failing = [asyncio.ensure_future(each.failed()) for each in (service, running)]
+    failing = asyncio.ensure_future(running.failed())
     try:
-        await asyncio.wait((waiting, reporting, *failing), return_when=asyncio.FIRST_COMPLETED)
-        for each in (reporting, *failing):
+        await asyncio.wait((waiting, reporting, failing), return_when=asyncio.FIRST_COMPLETED)
+        for each in (reporting, failing):
             if each.done() and not waiting.done():
                 error = each.exception() or each.result()
                 words = str(error) if isinstance(error, OkrError) else f"{type(error).__name__}: {error}"
                 raise OkrError(f"the gateway stopped: {words}; start it again")
     finally:
-        for task in (waiting, reporting, *failing):
+        for task in (waiting, reporting, failing):
             task.cancel()
 
 

@@ -1,4 +1,4 @@
-"""The service's own work beside what it is asked for: tasks that run until it is closed."""
+"""Work of the service's own: loops that run until it is closed and outlive every error."""
 
 import asyncio
 import gc
@@ -9,10 +9,12 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.services.clock import Clock
 
 TRY_AGAIN: Final = 5.0
+"""Seconds after which a loop that failed starts again; doubled after each further unexpected failure."""
+TRY_AGAIN_LONGEST: Final = 300.0
 
 
 async def run_uncancelled(work: Coroutine[None, None, None]) -> None:
-    """Do the work whole, however often the caller is cancelled meanwhile; that is passed on afterwards."""
+    """Run work to its end however often the caller is cancelled meanwhile, then pass the cancellation on."""
     task, cancelled = asyncio.ensure_future(work), None
     while not task.done():
         try:
@@ -25,57 +27,63 @@ async def run_uncancelled(work: Coroutine[None, None, None]) -> None:
 
 
 class Background:
-    """Runs tasks for ever. `trouble` is a log out of reach, in one line; `failure` is what ended a task."""
+    """Runs loops until it is closed. One that fails is started again, and is a problem until then."""
 
     def __init__(self, clock: Clock, announce: Callable[[], None]) -> None:
-        self.trouble: str | None = None
-        self.failure: Exception | None = None
         self._clock = clock
         self._announce = announce
-        self._failing = asyncio.Event()
+        self._problems: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, *works: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Begin these tasks."""
-        for work in works:
-            self._tasks.append(asyncio.create_task(self._kept(work), name=work.__qualname__))
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the loops now, a line each."""
+        return tuple(dict.fromkeys(self._problems.values()))
 
-    async def failed(self) -> Exception:
-        """What ended a task, once one has ended; nothing brings it back."""
-        await self._failing.wait()
-        assert self.failure is not None
-        return self.failure
+    def start(self, name: str, loop: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run a loop in the background; `name` says in problems what it does, such as "reading quota"."""
+        self._tasks.append(asyncio.create_task(self._run(name, loop), name=name))
 
     async def close(self) -> None:
-        """End them all."""
+        """End all loops."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _kept(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Run one. A log out of reach is tried again; anything else is told to those who wait for it."""
+    async def _run(self, name: str, loop: Callable[[], Coroutine[None, None, None]]) -> None:
+        wait = TRY_AGAIN
         while True:
+            began = self._clock.time()
             try:
-                return await work()
+                return await loop()
             except StoreError as error:
-                self.trouble = str(error)
-                self._announce()
-                await self._clock.sleep(TRY_AGAIN)
-                self.trouble = None
+                wait, problem = TRY_AGAIN, str(error)
             except Exception as error:
-                self.failure = error
-                self._failing.set()
-                return self._announce()
+                if self._clock.time() - began > wait:
+                    wait = TRY_AGAIN
+                text = " ".join(str(error).split())
+                problem = f"{name} failed: unexpected {type(error).__name__}: {text}; it is tried again"
+            self._tell(name, problem)
+            await self._clock.sleep(wait)
+            self._tell(name, None)
+            wait = min(2 * wait, TRY_AGAIN_LONGEST)
+
+    def _tell(self, name: str, problem: str | None) -> None:
+        if problem is None:
+            del self._problems[name]
+        else:
+            self._problems[name] = problem
+        self._announce()
 
 
-SELDOM: Final = (5_000, 10, 20)
+COLLECT_SELDOM: Final = (5_000, 10, 20)
 
 
 def tune_gc() -> None:
-    """Look at all of it 14 times more seldom than by default, and no more at what is there now.
+    """Collect garbage 14 times less often than by default, and leave out all objects that exist now.
 
-    By default everything is looked through after every few requests, which costs a tenth of the processor's
-    time under load, and halts streams and key presses for 50 ms. To be called once the program stands.
+    Call it once the program is up. By default all objects are traversed after every few requests, which
+    costs a tenth of the processor's time under load and stalls streams and key presses for 50 ms.
     """
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*COLLECT_SELDOM)
     gc.freeze()

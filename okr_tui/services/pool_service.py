@@ -32,158 +32,11 @@ from okr_tui.store.base import Store
 from okr_tui.store.factory import open_store
 
 
-class Commands:
-    """The commands of Service, over parts that are open. PoolService makes the parts."""
+class PoolService:
+    """The pool of keys at work: the parts of the service and every command on them.
 
-    configuration: Configuration
-    clock: Clock
-    pool: Pool
-    quota_poller: QuotaPoller
-    catalog: ModelCatalog
-    dispatcher: Dispatcher
-    gateway: GatewaySwitch
-    client: Client
-    _key_settings: KeySettings
-    _setting_edits: SettingEdits
-    _reader: LogReader
-
-    async def reload(self) -> None:
-        """Read the settings again; what is broken keeps its last good content."""
-        raise NotImplementedError
-
-    async def history(
-        self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
-    ) -> Page:
-        """See Service."""
-        if after is not None:
-            return await self._reader.newer(wanted, after)
-        return await self._reader.older(wanted, before)
-
-    async def trail(self, fingerprint: str) -> KeyHistory:
-        """See Service."""
-        return await self._reader.trail(fingerprint)
-
-    async def use_key(self, index: int) -> str:
-        """See Service."""
-        self.key(index)
-        return f"Active Ollama cloud key → {await self._prefer(index)}"
-
-    async def rotate(self) -> str:
-        """See Service."""
-        config = self.pool.config
-        if not config.keys:
-            raise NoKeyError(f"no key to rotate to, none is configured: {ADD_A_KEY}")
-        if len(config.keys) == 1:
-            return "nothing to rotate to: the pool has one key"
-        here = config.index(config.preferred) or 1
-        verdicts = self.pool.choose(
-            SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight)
-        ).verdicts
-        order = [(here - 1 + offset) % len(config.keys) for offset in range(1, len(config.keys))]
-        free = next((place for place in order if verdicts[place].eligible), None)
-        if free is None:
-            raise SettingsError("nothing to rotate to: every other key is blocked; choose one by its number")
-        return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"
-
-    async def _prefer(self, index: int) -> str:
-        said = await self.configuration.prefer(index - 1)
-        await self.reload()
-        key = self.key(index)
-        await self.pool.append(Use(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
-        return f"#{index} {key.masked}\n{said}"
-
-    async def refresh_models(self) -> str:
-        """See Service."""
-        await self.catalog.refresh()
-        if self.catalog.error:
-            kept = "the last list is kept" if self.catalog.models else "no list was read before, try again"
-            raise OkrError(f"models not refreshed: {self.catalog.error}; {kept}")
-        count = sum(model.status == "listed" for model in self.catalog.models)
-        return f"Loaded {count} cloud Ollama models"
-
-    async def test_key(self, index: int) -> str:
-        """See Service."""
-        key = self.key(index)
-        fault = await self.quota_poller.identity(key) or await self.quota_poller.balance(key)
-        if fault:
-            self.quota_poller.faulted(key, fault)
-            status = f"{fault.status} " if fault.status else ""
-            raise OkrError(f"#{index} {key.masked}: {status}{fault.text}")
-        row = self.pool.view().keys[index - 1]
-        return (
-            f"#{index} {key.masked}: {sentence(row.verdict, self.clock.time())}, plan {row.plan or 'unknown'}"
-        )
-
-    async def reset_key(self, index: int) -> str:
-        """See Service."""
-        key = self.key(index)
-        await self.pool.append(Reset(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
-        return f"#{index} {key.masked}: older faults forgotten"
-
-    async def set_enabled(self, index: int, *, enabled: bool) -> str:
-        """See Service."""
-        key = self.key(index)
-        fact = Enabled if enabled else Disabled
-        await self.pool.append(fact(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
-        return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
-
-    async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
-        """See Service."""
-        return await self._key_settings.add(secret, label, keep)
-
-    async def take_key(self, reference: SecretStr) -> str:
-        """Add a key by a reference, which is resolved to see that it is one."""
-        return await self._key_settings.take(reference)
-
-    async def remove_key(self, index: int, *, forget: bool = False) -> str:
-        """See Service. `forget` deletes its text from the system keyring too, which cannot be undone."""
-        return await self._key_settings.remove(self.key(index), forget=forget)
-
-    async def restore_key(self) -> str:
-        """See Service."""
-        return await self._key_settings.restore()
-
-    async def label_key(self, index: int, label: str | None) -> str:
-        """See Service."""
-        return await self._key_settings.label(self.key(index), label)
-
-    async def favour_model(self, model: str, *, wanted: bool) -> str:
-        """See Service."""
-        return await self._setting_edits.favour(model, wanted=wanted)
-
-    async def change_setting(self, name: str, text: str | None) -> str:
-        """See Service."""
-        return await self._setting_edits.change(name, text)
-
-    async def trust_project(self, *, trusted: bool) -> str:
-        """See Service."""
-        return await self._reloaded(self.configuration.trust(trusted=trusted))
-
-    async def close_file(self) -> str:
-        """See Service."""
-        return await self._reloaded(self.configuration.close_file())
-
-    async def _reloaded(self, done: Awaitable[str]) -> str:
-        said = await done
-        await self.reload()
-        return said
-
-    async def switch_gateway(self) -> str:
-        """See Service."""
-        return await self.gateway.switch()
-
-    def key(self, index: int) -> Key:
-        """The key at a 1-based place; raises an OkrError when there is none."""
-        keys = self.pool.config.keys
-        if not keys:
-            raise NoKeyError(NO_KEY)
-        if not 1 <= index <= len(keys):
-            raise OkrError(f"Invalid key index: {index}; the pool has {len(keys)}")
-        return keys[index - 1]
-
-
-class PoolService(Commands):
-    """The service. `async with PoolService.open(...)` gives one that is running."""
+    `async with PoolService.open(...)` gives one that runs.
+    """
 
     def __init__(
         self,
@@ -232,21 +85,35 @@ class PoolService(Commands):
         zone: tzinfo = UTC,
         make_transport: MakeTransport | None = None,
     ) -> AsyncGenerator["PoolService", None]:
-        """Open everything. `watching` keeps settings, log, quota and models fresh in the background.
+        """Open the service and close all of it at the end of the block, whatever part of that fails.
 
-        Raises StoreError when the log cannot be opened; settings that are wrong become problems instead.
+        `watching` keeps settings, log, quota and models fresh in the background. `make_transport` replaces
+        the way to the network. Raises StoreError when the log cannot be opened; wrong settings become
+        problems instead.
         """
         configuration = await Configuration.read(sources)
-        store = await open_store(configuration.settings.store.value)
-        service = cls(
-            configuration,
-            store,
-            client=client,
-            clock=clock or SystemClock(),
-            zone=zone,
-            make_transport=make_transport,
-        )
+        stack = contextlib.AsyncExitStack()
         try:
+            store = await open_store(configuration.settings.store.value)
+            stack.push_async_callback(store.close)
+            service = cls(
+                configuration,
+                store,
+                client=client,
+                clock=clock or SystemClock(),
+                zone=zone,
+                make_transport=make_transport,
+            )
+            # Closed in the reverse order; one that fails does not keep the others open.
+            for close in (
+                service.pool.settled,
+                service.quota_poller.close,
+                service.cloud.aclose,
+                service.catalog.close,
+                service._background.close,
+                service.gateway.close,
+            ):
+                stack.push_async_callback(close)
             await service.pool.open()
             await service.pool.compact()
             await service.catalog.load()
@@ -255,11 +122,11 @@ class PoolService(Commands):
             yield service
         finally:
             # A screen that goes away cancels more than once; half closed, the process would never end.
-            await run_uncancelled(service._close())
+            await run_uncancelled(stack.aclose())
 
     @property
     def snapshot(self) -> Snapshot:
-        """See Service."""
+        """Return everything that a user interface shows, as it is now."""
         pool = self.pool.look()
         return Snapshot(
             at=self.clock.time(),
@@ -274,30 +141,28 @@ class PoolService(Commands):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with settings, policy and store, a line each."""
+        """Return what is wrong with settings, log and background work, a line each."""
         return (*self.configuration.problems, *self._log_problems)
 
     @property
     def _log_problems(self) -> tuple[str, ...]:
-        of_the_log = (self._store.notice, self.pool.trouble or self._background.trouble)
-        return tuple(line for line in of_the_log if line)
+        trouble = self.pool.trouble
+        lines = [line for line in (self._store.notice, trouble) if line]
+        lines += [line for line in self._background.problems if trouble is None or line not in trouble]
+        for key in self.pool.config.keys:
+            lines = [key.hide(line) for line in lines]
+        return tuple(lines)
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
-        """See Service. Raises what ended a background task."""
+        """Yield the present state, then a new one after each change; quick changes are joined."""
         async for _ in self.pool.changes():
-            if self._background.failure:
-                raise self._background.failure
             yield self.snapshot
 
-    async def failed(self) -> Exception:
-        """What ended a background task, once one has ended: nothing is fresh any more."""
-        return await self._background.failed()
-
     async def host(self, hosting: Hosting) -> None:
-        """Make `switch_gateway` possible, and follow which gateways run in other processes."""
+        """Let `switch_gateway` start a gateway, and follow which gateways run in other processes."""
         self.gateway.hosting = hosting
         await self.gateway.look()
-        self._background.start(self.gateway.watch)
+        self._background.start("watching for other gateways", self.gateway.watch)
 
     def subscribe(self, part: SettingsSubscriber) -> Callable[[], None]:
         """Call `part.apply(old, new)` after each change of the settings; return what ends that."""
@@ -323,8 +188,144 @@ class PoolService(Commands):
         if self.pool.settings_read is None or not read.says_the_same(self.pool.settings_read):
             await self.pool.append(read)
 
+    async def history(
+        self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
+    ) -> Page:
+        """Return a page of the feed's lines that match, older than `before` or newer than `after`."""
+        if after is not None:
+            return await self._reader.newer(wanted, after)
+        return await self._reader.older(wanted, before)
+
+    async def trail(self, fingerprint: str) -> KeyHistory:
+        """Return what the key of a fingerprint did over the last hours."""
+        return await self._reader.trail(fingerprint)
+
+    async def use_key(self, index: int) -> str:
+        """Prefer the key at a 1-based index, write the choice to the settings and log it."""
+        self.key(index)
+        return f"Active Ollama cloud key → {await self._prefer(index)}"
+
+    async def rotate(self) -> str:
+        """Prefer the next key that is not known to be blocked.
+
+        Raises NoKeyError without keys, SettingsError when every other key is blocked.
+        """
+        config = self.pool.config
+        if not config.keys:
+            raise NoKeyError(f"no key to rotate to, none is configured: {ADD_A_KEY}")
+        if len(config.keys) == 1:
+            return "nothing to rotate to: the pool has one key"
+        here = config.index(config.preferred) or 1
+        verdicts = self.pool.choose(
+            SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight)
+        ).verdicts
+        order = [(here - 1 + offset) % len(config.keys) for offset in range(1, len(config.keys))]
+        free = next((place for place in order if verdicts[place].eligible), None)
+        if free is None:
+            raise SettingsError("nothing to rotate to: every other key is blocked; choose one by its number")
+        return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"
+
+    async def _prefer(self, index: int) -> str:
+        said = await self.configuration.prefer(index - 1)
+        await self.reload()
+        key = self.key(index)
+        await self.pool.append(Use(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
+        return f"#{index} {key.masked}\n{said}"
+
+    async def refresh_models(self) -> str:
+        """Read the model list again. Raises OkrError when that fails; the last list is kept."""
+        await self.catalog.refresh()
+        if self.catalog.error:
+            kept = "the last list is kept" if self.catalog.models else "no list was read before, try again"
+            raise OkrError(f"models not refreshed: {self.catalog.error}; {kept}")
+        count = sum(model.status == "listed" for model in self.catalog.models)
+        return f"Loaded {count} cloud Ollama models"
+
+    async def test_key(self, index: int) -> str:
+        """Read identity and balance of a key now, at no cost. Raises OkrError when one cannot be read."""
+        key = self.key(index)
+        fault = await self.quota_poller.identity(key) or await self.quota_poller.balance(key)
+        if fault:
+            self.quota_poller.faulted(key, fault)
+            status = f"{fault.status} " if fault.status else ""
+            raise OkrError(f"#{index} {key.masked}: {status}{fault.text}")
+        row = self.pool.view().keys[index - 1]
+        return (
+            f"#{index} {key.masked}: {sentence(row.verdict, self.clock.time())}, plan {row.plan or 'unknown'}"
+        )
+
+    async def reset_key(self, index: int) -> str:
+        """Forget every block of a key and its account."""
+        key = self.key(index)
+        await self.pool.append(Reset(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
+        return f"#{index} {key.masked}: older faults forgotten"
+
+    async def set_enabled(self, index: int, *, enabled: bool) -> str:
+        """Put a key into use or take it out of use."""
+        key = self.key(index)
+        fact = Enabled if enabled else Disabled
+        await self.pool.append(fact(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
+        return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
+
+    async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
+        """Add a key to the global settings: its text, or a reference to it in the system keyring."""
+        return await self._key_settings.add(secret, label, keep)
+
+    async def take_key(self, reference: SecretStr) -> str:
+        """Add a key by a reference, resolved once to see that it is a key."""
+        return await self._key_settings.take(reference)
+
+    async def remove_key(self, index: int, *, forget: bool = False) -> str:
+        """Take a key out of the global settings.
+
+        `forget` deletes its text from the system keyring too, which cannot be undone.
+        """
+        return await self._key_settings.remove(self.key(index), forget=forget)
+
+    async def restore_key(self) -> str:
+        """Put the key that was removed last back where it was."""
+        return await self._key_settings.restore()
+
+    async def label_key(self, index: int, label: str | None) -> str:
+        """Give a key another label; None takes its label away."""
+        return await self._key_settings.label(self.key(index), label)
+
+    async def favour_model(self, model: str, *, wanted: bool) -> str:
+        """Add a model to the favourites in pi's `enabledModels`, or take it out."""
+        return await self._setting_edits.favour(model, wanted=wanted)
+
+    async def change_setting(self, name: str, text: str | None) -> str:
+        """Write one value where it takes effect; None goes back to the default."""
+        return await self._setting_edits.change(name, text)
+
+    async def trust_project(self, *, trusted: bool) -> str:
+        """Remember whether the project's settings file is trusted as it is now."""
+        return await self._reloaded(self.configuration.trust(trusted=trusted))
+
+    async def close_file(self) -> str:
+        """Make the settings file with keys that others can read readable by its owner only."""
+        return await self._reloaded(self.configuration.close_file())
+
+    async def _reloaded(self, done: Awaitable[str]) -> str:
+        said = await done
+        await self.reload()
+        return said
+
+    async def switch_gateway(self) -> str:
+        """Start the gateway in this process, or stop it."""
+        return await self.gateway.switch()
+
+    def key(self, index: int) -> Key:
+        """Return the key at a 1-based index. Raises NoKeyError without keys, OkrError for no such index."""
+        keys = self.pool.config.keys
+        if not keys:
+            raise NoKeyError(NO_KEY)
+        if not 1 <= index <= len(keys):
+            raise OkrError(f"Invalid key index: {index}; the pool has {len(keys)}")
+        return keys[index - 1]
+
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:
-        """Note that this machine's clock is wrong: every time that the cloud names would be too."""
+        """Note a wrong clock of this machine, since every time that the cloud names would be shown wrong."""
         ahead = ahead_of(headers, self.clock.time())
         far = ahead if ahead is not None and is_far(ahead) else 0.0
         if abs(far - self._clock_ahead) > 1:  # a second is lost on the way
@@ -332,27 +333,15 @@ class PoolService(Commands):
             self.pool.announce()
 
     def _start(self) -> None:
-        self._background.start(
-            self.pool.follow,
-            self._watch_settings,
-            self.pool.watch_time,
-            self.pool.keep_small,
-            self.pool.keep_summed,
-            self.quota_poller.run,
-            self.catalog.keep_fresh,
-        )
+        start = self._background.start
+        start("following the log", self.pool.follow)
+        start("watching the settings files", self._watch_settings)
+        start("watching for the end of blocks", self.pool.watch_time)
+        start("compacting the log", self.pool.keep_small)
+        start("summing up usage", self.pool.keep_summed)
+        start("reading quota", self.quota_poller.run)
+        start("refreshing the model list", self.catalog.keep_fresh)
 
     async def _watch_settings(self) -> None:
         async for _ in watch.changes(self.configuration.settings.files):
             await self.reload()
-
-    async def _close(self) -> None:
-        await self.gateway.close()
-        await self._background.close()
-        await self.catalog.close()
-        await self.cloud.aclose()
-        try:
-            await self.quota_poller.close()
-        finally:
-            await self.pool.settled()
-            await self._store.close()

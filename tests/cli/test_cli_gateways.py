@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from okr_tui.gateway.server import _Server
-from okr_tui.services.live_pool import Pool
 from tests.cli.harness import CliHarness
 
 
@@ -78,12 +76,11 @@ def test_without_a_daemon_its_port_is_refused_in_one_line(cli: CliHarness) -> No
     assert "public key" in result.err
 
 
-@pytest.mark.parametrize("attribute", [(Pool, "follow"), (_Server, "main_loop")])
-def test_it_ends_when_it_cannot_go_on(cli: CliHarness, attribute: tuple[type, str]) -> None:
+def test_it_ends_when_its_server_cannot_go_on(cli: CliHarness) -> None:
     async def failing(_: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
-    cli.patch.setattr(*attribute, failing)
+    cli.patch.setattr(_Server, "main_loop", failing)
     result = cli.run("serve", "--port", "0")
     assert result.code == 1
     assert result.out.startswith("listening on ")

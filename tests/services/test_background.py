@@ -6,7 +6,7 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.services.background import TRY_AGAIN, Background
-from tests.harness import ManualClock
+from tests.harness import START, ManualClock
 
 
 class Broken(Exception):  # noqa: N818 stands for any defect
@@ -37,20 +37,60 @@ async def test_a_log_out_of_reach_is_said_and_tried_again(clock: ManualClock, ba
         if runs == 1:
             raise StoreError("the log is gone")
 
-    background.start(work)
+    background.start("reading quota", work)
     await settle()
-    assert (runs, background.trouble) == (1, "the log is gone")
+    assert (runs, background.problems) == (1, ("the log is gone",))
     await clock.advance(TRY_AGAIN)
     await settle()
-    assert (runs, background.trouble, background.failure) == (2, None, None)
+    assert (runs, background.problems) == (2, ())
     await background.close()
 
 
-async def test_any_other_failure_is_kept_for_those_who_follow(background: Background) -> None:
-    async def work() -> None:
-        raise Broken
+async def test_an_unexpected_failure_is_said_and_tried_again_ever_later(
+    clock: ManualClock, background: Background
+) -> None:
+    runs = 0
 
-    background.start(work)
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs < 3:
+            raise Broken("no such\nwindow")
+        await asyncio.Event().wait()
+
+    background.start("reading quota", work)
     await settle()
-    assert isinstance(background.failure, Broken)
+    said = "reading quota failed: unexpected Broken: no such window; it is tried again"
+    assert (runs, background.problems) == (1, (said,))
+    await clock.advance(TRY_AGAIN)
+    await settle()
+    assert (runs, background.problems) == (2, (said,))
+    await clock.advance(TRY_AGAIN)
+    await settle()
+    assert runs == 2
+    await clock.advance(TRY_AGAIN)
+    await settle()
+    assert (runs, background.problems) == (3, ())
+    await background.close()
+
+
+async def test_a_loop_that_recovers_leaves_the_trouble_of_another(
+    clock: ManualClock, background: Background
+) -> None:
+    async def recovering() -> None:
+        if not clock.time() > START:
+            raise StoreError("the lease is gone")
+        await asyncio.Event().wait()
+
+    async def failing() -> None:
+        raise StoreError("the log is gone")
+
+    background.start("renewing the lease", recovering)
+    await settle()
+    await clock.advance(TRY_AGAIN - 1)
+    background.start("following the log", failing)
+    await settle()
+    await clock.advance(1)
+    await settle()
+    assert background.problems == ("the log is gone",)
     await background.close()

@@ -3,12 +3,18 @@
 import asyncio
 import json
 from collections import Counter
+from itertools import count
 
+import httpx
 import pytest
 
-from okr_tui.domain.errors import NoKeyError, OkrError
+from okr_tui.domain.errors import NoKeyError, OkrError, StoreError
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import fingerprint
+from okr_tui.services.background import TRY_AGAIN
+from okr_tui.services.pool_service import PoolService
+from okr_tui.services.quota_poller import LEASE, QuotaPoller
+from okr_tui.settings.layers import Sources
 from tests.harness import Harness, ask, wait_for
 
 
@@ -186,3 +192,41 @@ async def test_public_lists_are_read_without_a_key(harness: Harness) -> None:
         await service.refresh_models()
     assert set(await harness.sent("/api/tags")) == {None}
     assert set(await harness.sent("/api/show")) == {None}
+
+
+async def test_a_client_that_does_not_close_leaves_neither_lease_nor_log_open(harness: Harness) -> None:
+    class Unclosable(httpx.AsyncHTTPTransport):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise OSError("the connection is gone")
+
+    sources = Sources(harness.settings_file, harness.home / "project", {})
+    with pytest.raises(OSError, match="the connection is gone"):  # noqa: PT012 the end of the block raises
+        async with PoolService.open(sources, clock=harness.clock, make_transport=Unclosable) as service:
+            await wait_for(service, lambda snapshot: all(row.read_at for row in snapshot.pool.keys))
+            store = service.pool.store
+    with pytest.raises((StoreError, ValueError)):
+        await store.read(0)
+    async with harness.open() as other:
+        assert await other.pool.store.lease(LEASE, "another", harness.clock.time(), 1)
+
+
+async def test_an_unexpected_error_in_the_background_ends_nothing_and_shows_no_key(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, run, runs = harness.cloud.keys[0][0], QuotaPoller.run, count()
+
+    async def broken_at_first(poller: QuotaPoller) -> None:
+        if next(runs) == 0:
+            raise LookupError(f"no window for {secret}")
+        await run(poller)
+
+    monkeypatch.setattr(QuotaPoller, "run", broken_at_first)
+    async with harness.open(watching=True) as service:
+        snapshot = await wait_for(service, lambda snapshot: bool(snapshot.problems))
+        assert "reading quota failed: unexpected LookupError: no window for" in snapshot.problems[0]
+        assert secret not in snapshot.problems[0]
+        await ask(service)
+        await harness.clock.advance(TRY_AGAIN)
+        snapshot = await wait_for(service, lambda snapshot: not snapshot.problems)
+        await wait_for(service, lambda snapshot: all(row.read_at for row in snapshot.pool.keys))
