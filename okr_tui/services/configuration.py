@@ -76,7 +76,7 @@ class Configuration:
         return len({key.origin for key in self.settings.keys}) > 1
 
     def view(self, problems: tuple[str, ...], removable: tuple[str, ...]) -> SettingsView:
-        """What a front shows; `problems` are all there are, `removable` the keys that can be brought back."""
+        """Return what a front shows, with all `problems` and the `removable` keys that can be restored."""
         settings = self.settings
         return SettingsView(
             cloud_url=settings.cloud_url.value,
@@ -174,7 +174,7 @@ class Configuration:
         self.effective = EffectiveSettings(settings, self.config, self.policy, self.chat)
 
     def _carry_answer(self, written: file.Written) -> None:
-        """What this program writes into a project's file does not undo what the user said of it."""
+        """Keep the user's answer about a project's file that this program itself changed."""
         if self.settings.project_trusted or self.settings.project_refused:
             project = Path(self._sources.project_dir)
             file.change(

@@ -49,8 +49,8 @@ class Pool:
         self.settings_read: SettingsRead | None = None
         self._sequence = 0
         self._caught_up = -math.inf
-        self._mark: object | None = None
-        """The log's mark before it was last read to its end."""
+        self._change_token: object | None = None
+        """The change token of the log before it was last read to its end."""
         self._reading = asyncio.Lock()
         self._catching: asyncio.Task[None] | None = None
         self._checkpoints = Checkpoints(store)
@@ -106,7 +106,7 @@ class Pool:
         """
         if asyncio.get_running_loop().time() - self._caught_up < CATCH_UP_AFTER:
             return
-        if self._mark is not None and self.store.mark() == self._mark:
+        if self._change_token is not None and self.store.change_token() == self._change_token:
             return
         if self._catching is None:
             self._catching = asyncio.create_task(self._look())
@@ -122,9 +122,9 @@ class Pool:
 
     async def _read(self) -> None:
         async with self._reading:  # so that each goes on where the one before ended
-            began, mark = asyncio.get_running_loop().time(), self.store.mark()
+            began, token = asyncio.get_running_loop().time(), self.store.change_token()
             self._take(await self.store.read(self._sequence))
-            self._caught_up, self._mark = began, mark
+            self._caught_up, self._change_token = began, token
 
     async def append(self, *records: Record) -> None:
         """Put records in the log and see them, and all that came before them, in the state.

@@ -41,7 +41,7 @@ class Document:
     def of(cls, path: Path, raw: bytes | None, *, commented: bool = False) -> "Document":
         """Parse the bytes of a file. Raises SettingsError, with line and column where there is one.
 
-        commented: the file may have what comments.py knows.
+        commented: the file may have comments and trailing commas.
         """
         text = _decoded(path, (raw or b"").removeprefix(BOM_UTF8))
         strict = plain(text) if commented else text
@@ -62,7 +62,7 @@ class Document:
         return position(self.text, span.start) if span else (None, None)
 
     def section(self, name: str) -> Section:
-        """The section, empty when absent. Raises SettingsError, with line and column, if it is no object."""
+        """Return the section, empty when absent. Raises SettingsError, with its place, if it is no object."""
         values = self.root.get(name, {})
         if not isinstance(values, dict):
             raise failure(f'"{name}" must be an object {{...}}', str(self.path), *self.position(name))

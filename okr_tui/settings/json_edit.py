@@ -1,7 +1,7 @@
 """JSON text with positions: where a value stands, and how to change one value and no other character.
 
 Text here never carries a byte order mark. Positions for people are lines and columns that start at 1.
-What changes a text also takes one with comments and last commas (comments.py), and keeps them.
+What changes a text also takes one with comments and trailing commas, and keeps them.
 """
 
 import json
@@ -20,17 +20,17 @@ COMMENT_BEHIND = re.compile(r"[ \t]*//[^\n]*")
 
 
 def plain(text: str) -> str:
-    """The strict JSON of a text, with blanks where comments and last commas were: every offset stays."""
+    """Return the strict JSON of a text, with blanks for comments and trailing commas: every offset stays."""
     return LAST_COMMA.sub(_without_comma, uncommented(text))
 
 
 def uncommented(text: str) -> str:
-    """The text with blanks where comments were."""
+    """Return the text with blanks where comments were."""
     return COMMENT.sub(lambda found: found[0] if found[1] is None else " " * len(found[1]), text)
 
 
 def comment_behind(text: str, at: int) -> int:
-    """How many characters of a comment, and of blanks before it, follow an offset on its line; 0 for none."""
+    """Return the length of a comment, with the blanks before it, that follows on a line; 0 for none."""
     found = COMMENT_BEHIND.match(text, at)
     return len(found[0].rstrip(" \t\r")) if found else 0
 
@@ -61,22 +61,22 @@ class Member(NamedTuple):
 
 
 def place(path: str, line: int | None, column: int | None) -> str:
-    """How a position is written for people and editors: `path:line:column`, as far as it is known."""
+    """Return a position as people and editors write it: `path:line:column`, as far as it is known."""
     return ":".join(str(part) for part in (path, line, column) if part is not None)
 
 
 def failure(what: str, path: str, line: int | None = None, column: int | None = None) -> SettingsError:
-    """A SettingsError whose one line starts with the place."""
+    """Return a SettingsError whose one line starts with the place."""
     return SettingsError(f"{place(path, line, column)}: {what}", path, line, column)
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """Line and column of an offset, both from 1."""
+    """Return line and column of an offset, both from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def parse(text: str, path: str = "") -> object:
-    """The value of strict JSON. Raises SettingsError with line and column; its message quotes nothing."""
+    """Return the value of strict JSON. Raises SettingsError with its place; the message quotes nothing."""
     try:
         value = _DECODER.decode(text)
     except JSONDecodeError as error:
@@ -94,7 +94,7 @@ def parse(text: str, path: str = "") -> object:
 
 
 def locate(text: str, path: Sequence[str | int]) -> Span | None:
-    """Where the value at `path` (names and list positions, outermost first) stands in valid JSON, or None.
+    """Return where the value at `path` (names and list positions, outermost first) stands, or None.
 
     Of members with the same name the last counts, as in every JSON reader here.
     """
@@ -111,7 +111,7 @@ def locate(text: str, path: Sequence[str | int]) -> Span | None:
 
 
 def put(text: str, path: Sequence[str], value: object) -> str:
-    """`text` with the value at `path` replaced, or inserted with the objects it needs; all else is kept.
+    """Return `text` with the value at `path` replaced, or inserted with the objects it needs.
 
     `text` is valid or blank; `value` is anything JSON can hold. The layout of the surroundings is
     continued. Raises ValueError when a value on the way is not an object.
@@ -177,7 +177,7 @@ def _fill(
 
 
 def _indent(text: str, start: int) -> str | None:
-    """One step of indentation as the document has it; None when it is written on one line."""
+    """Return one step of indentation as the document has it; None when it is on one line."""
     members = members_of(text, start)
     if not members:
         return "  "
@@ -197,7 +197,7 @@ def _nested(path: Sequence[str], value: object) -> object:
 
 
 def render(value: object, indent: str | None = None, newline: str = "\n", base: str = "") -> str:
-    """JSON text of a value: on one line without `indent`, else with `base` in front of each further line."""
+    """Return JSON of a value: on one line without `indent`, else with `base` before each further line."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     if SURROGATE.search(text):
         # Half a surrogate pair has no UTF-8; only its escape can be stored.
@@ -206,7 +206,7 @@ def render(value: object, indent: str | None = None, newline: str = "\n", base: 
 
 
 def members_of(text: str, start: int) -> list[Member]:
-    """What the object or list that starts at an offset of valid JSON holds; empty for any other value."""
+    """Return what the object or list at an offset of valid JSON holds; nothing for any other value."""
     opening, at = text[start], _skip(text, start + 1)
     found: list[Member] = []
     while opening in "{[" and text[at] not in "}]":
@@ -256,7 +256,7 @@ Path = Sequence[str | int]
 
 
 def put_in(text: str, path: Sequence[str], position: int, raw: str) -> str:
-    """One more item, given as JSON text, at `position` of the list at `path`, or at its end if it is shorter.
+    """Insert an item, given as JSON, at `position` of the list at `path`, or at its end if it is shorter.
 
     The layout of its neighbours is continued. Raises ValueError when there is no list.
     """
@@ -276,7 +276,7 @@ def put_in(text: str, path: Sequence[str], position: int, raw: str) -> str:
 
 
 def exchange(text: str, path: Path, raw: str) -> str:
-    """Another value, given as JSON text, at `path`. Raises ValueError when there is none to exchange."""
+    """Replace the value at `path` by another, given as JSON. Raises ValueError when there is none."""
     span = locate(text, path)
     if span is None:
         raise ValueError("there is no value to exchange")
@@ -284,9 +284,9 @@ def exchange(text: str, path: Path, raw: str) -> str:
 
 
 def take_out(text: str, path: Path) -> str:
-    """Without the item or member at `path`, nor an earlier member of that name. Nothing there: as it was.
+    """Remove the item or member at `path`, and earlier members of that name; the text if there is none.
 
-    Comments around it stay (comments.py).
+    Comments around it stay.
     """
     *above, name = path
     holder = locate(plain(text), above)

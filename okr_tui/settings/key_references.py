@@ -25,7 +25,7 @@ SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool) -> SecretStr | Problem:
-    """The key a reference stands for, or what is wrong with it.
+    """Return the key a reference stands for, or what is wrong with it.
 
     trusted: whether the place it was read from may name variables, commands and keyring entries; from
         elsewhere only a key itself is taken.
@@ -116,5 +116,5 @@ def forget(name: str) -> Problem | None:
 
 
 def _backend() -> Any:
-    """The optional package; raises ImportError without it."""
+    """Return the optional package. Raises ImportError without it."""
     return import_module("keyring")

@@ -1,4 +1,4 @@
-"""Keys put into a settings file and taken out of it: each function gives the file's new text.
+"""Keys put into a settings file and taken out of it: each function returns the file's new text.
 
 All other text stays as it is. The file may have changed since it was loaded, so a key is found by its
 reference; SettingsError says when it is gone. No message quotes a reference.
@@ -29,7 +29,7 @@ def is_joined(name: str, value: object) -> bool:
 
 
 def entries(name: str, value: object) -> list[tuple[int | None, object]]:
-    """The entries of the value called `name`, each with its position from 0, None for a value that is one."""
+    """Return the entries of a value, each with its position from 0, None for a value that is one key."""
     if name == "apiKeys" and isinstance(value, list):
         return list(enumerate(value))
     if is_joined(name, value):
@@ -38,13 +38,13 @@ def entries(name: str, value: object) -> list[tuple[int | None, object]]:
 
 
 def reference(entry: object) -> SecretStr | None:
-    """The reference of an entry, None when it has none that is text."""
+    """Return the reference of an entry, None when it has none that is text."""
     text = entry.get("key") if isinstance(entry, dict) else entry
     return SecretStr(text) if isinstance(text, str) else None
 
 
 def kind(found: SecretStr) -> Kind:
-    """What a reference is: the key itself, or the place that holds it."""
+    """Return what a reference is: the key itself, or the place that holds it."""
     text = found.get_secret_value().strip()
     if text.startswith(VARIABLE):
         return "variable"
@@ -57,7 +57,7 @@ LIST = "apiKeys"
 
 
 def refusal(secret: SecretStr) -> str | None:
-    """Why a text cannot be a key, in words that do not repeat it; None when it can."""
+    """Return why a text cannot be a key, in words that do not repeat it; None when it can."""
     text = secret.get_secret_value()
     if not text:
         return "the key is empty"
@@ -69,13 +69,13 @@ def refusal(secret: SecretStr) -> str | None:
 
 
 def entry(found: SecretStr, label: str | None) -> object:
-    """How a reference is written, with a label or without."""
+    """Return a reference as it is written, with a label or without."""
     text = found.get_secret_value()
     return text if label is None else {"key": text, "label": label}
 
 
 def added(document: Document, item: object) -> str:
-    """One more entry at the end of `pi-ollama.apiKeys`; a value there that is no list becomes one.
+    """Add an entry at the end of `pi-ollama.apiKeys`; a value there that is no list becomes one.
 
     A reference to the system keyring that is there already stays alone: its secret had been lost.
     """
@@ -93,7 +93,7 @@ def added(document: Document, item: object) -> str:
 
 
 def removed(document: Document, place: Place) -> str:
-    """Without that entry; a value that is one key goes whole."""
+    """Remove an entry; a value that is one key goes whole."""
     position = _position(document, place)
     value = _value(document, place.section, place.name)
     path = (place.section, place.name)
@@ -107,7 +107,7 @@ def removed(document: Document, place: Place) -> str:
 
 
 def written(document: Document, place: Place) -> SecretStr:
-    """The JSON text of an entry as it stands, for `restored`."""
+    """Return the JSON text of an entry as it stands, for `restored`."""
     position = _position(document, place)
     value = _value(document, place.section, place.name)
     inner = () if position is None or is_joined(place.name, value) else (position,)
@@ -118,7 +118,7 @@ def written(document: Document, place: Place) -> SecretStr:
 
 
 def restored(document: Document, place: Place, raw: SecretStr) -> str:
-    """With an entry that was removed, where it was as far as that is still there."""
+    """Put back an entry that was removed, where it was as far as that is still there."""
     path = (place.section, place.name)
     value = _value(document, *path)
     text = raw.get_secret_value()
@@ -139,7 +139,7 @@ def restored(document: Document, place: Place, raw: SecretStr) -> str:
 
 
 def labelled(document: Document, place: Place, label: str | None) -> str:
-    """With another label on an entry, or none; one without is a plain text again."""
+    """Give an entry another label, or none; one without is a plain text again."""
     position = _position(document, place)
     path = (place.section, place.name)
     value = _value(document, *path)
@@ -165,7 +165,7 @@ def _value(document: Document, section: str, name: str) -> object:
 
 
 def _position(document: Document, place: Place) -> int | None:
-    """Where the entry stands now."""
+    """Return where the entry stands now."""
     found = [
         position
         for position, item in entries(place.name, _value(document, place.section, place.name))
@@ -181,7 +181,7 @@ def _position(document: Document, place: Place) -> int | None:
 
 
 def _parts(name: str, value: object) -> list[object]:
-    """The entries of a value that is no list, without blank ones."""
+    """Return the entries of a value that is no list, without blank ones."""
     parts = [item.strip() if isinstance(item, str) else item for _, item in entries(name, value)]
     return [part for part in parts if part]
 
@@ -196,7 +196,7 @@ WRITTEN_WITH = "activeKeyFingerprintIndex"
 
 
 def followed(index: Valued[int], ours: Mapping[str, object], keys: Sequence[Key]) -> Valued[int] | None:
-    """The index of the key that was chosen, wherever it is now; None when the index alone decides.
+    """Return the index of the key that was chosen, wherever it is now; None when the index decides.
 
     ours: the section `okr-tui` of the file that holds the index.
     """
@@ -211,7 +211,7 @@ def followed(index: Valued[int], ours: Mapping[str, object], keys: Sequence[Key]
 
 
 def preferring(document: Document, section: str, index: int, key: Key, *, shifting: bool) -> str:
-    """The text with another preferred key.
+    """Return the text with another preferred key.
 
     shifting: keys come from several layers, so that the index may shift without this file being touched;
         otherwise a file without a section of ours gets none for this.

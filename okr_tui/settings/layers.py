@@ -69,19 +69,19 @@ class Sources:
 
 
 def default_global_file(environment: Mapping[str, str]) -> Path:
-    """The user's settings file: OKR_TUI_SETTINGS, else in pi's folder."""
+    """Return the user's settings file: OKR_TUI_SETTINGS, else in pi's folder."""
     if own := environment.get("OKR_TUI_SETTINGS", "").strip():
         return _expanded(own, environment)
     return agent_folder(environment) / "settings.json"
 
 
 def agent_folder(environment: Mapping[str, str]) -> Path:
-    """Where pi keeps its files: PI_CODING_AGENT_DIR, else ~/.pi/agent."""
+    """Return where pi keeps its files: PI_CODING_AGENT_DIR, else ~/.pi/agent."""
     return _expanded(environment.get("PI_CODING_AGENT_DIR", "").strip() or "~/.pi/agent", environment)
 
 
 def load(sources: Sources, previous: Settings | None = None) -> Settings:
-    """Read everything. What the user got wrong becomes problems; it never raises for that.
+    """Read everything. What is wrong in it becomes problems; nothing is raised for that.
 
     previous: the last result. From it come the last good content of a file that is broken now, and the output
         of key commands whose text was not edited since; without it all commands are run.
@@ -269,7 +269,7 @@ def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
 
 
 def _may_join(project: Layer, cloud: str, problems: list[Problem]) -> bool:
-    """Whether a project's keys belong in the pool of the cloud in force."""
+    """Return whether a project's keys belong in the pool of the cloud in force."""
     if trust.keeps_its_keys(project, cloud):
         return True
     if places := key_places(project):
@@ -305,7 +305,7 @@ def _is_open(path: Path) -> bool:
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & OTHERS)
     except OSError:
-        return False  # gone, or its directory closed: then it is open to nobody
+        return False  # gone, or its directory closed: then no other user can read it
 
 
 def _kept(user: Layer, project: Layer, commands: Mapping[tuple[str, str], SecretStr]) -> Kept:

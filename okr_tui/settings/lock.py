@@ -1,4 +1,7 @@
-"""The lock other programs take on a settings file: a directory beside it, fresh for ten seconds."""
+"""The lock that pi takes on a settings file: a directory of its name with `.lock`, fresh for ten seconds.
+
+Source: proper-lockfile, which pi uses with these times.
+"""
 
 import os
 import time
@@ -25,7 +28,7 @@ class Lock:
         self._identity = identity
 
     def is_ours(self) -> bool:
-        """Whether the lock directory is still the one that was made here."""
+        """Return whether the lock directory is still the one that was made here."""
         try:
             return _identity(self._directory) == self._identity
         except OSError:

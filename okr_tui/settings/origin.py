@@ -25,7 +25,7 @@ class Origin:
     variable: str | None = None
 
     def describe(self) -> str:
-        """One line, such as "global ~/.pi/agent/settings.json:7", "environment OLLAMA_HOST" or "default"."""
+        """Return one line: "global ~/.pi/agent/settings.json:7", "environment OLLAMA_HOST" or "default"."""
         if self.file:
             return f"{self.layer} {place(_short(self.file), self.line, None)}"
         return f"{self.layer} {self.variable}" if self.variable else self.layer
@@ -46,20 +46,20 @@ class Problem:
 
     @classmethod
     def of(cls, error: SettingsError, more: str = "") -> "Problem":
-        """The problem an error tells of; `more` is added to its message."""
+        """Return the problem an error describes; `more` is added to its message."""
         where = place(error.path, error.line, error.column)
         message = str(error).removeprefix(f"{where}: ") + more
         return cls(message, Path(error.path), error.line, error.column, "error")
 
     @classmethod
     def at(cls, origin: Origin, message: str) -> "Problem":
-        """A warning about the value that stands at `origin`."""
+        """Return a warning about the value that stands at `origin`."""
         if origin.file is None:
             return cls(f"{origin.describe()}: {message}")
         return cls(message, origin.file, origin.line, origin.column)
 
     def describe(self) -> str:
-        """One line: the place as `file:line:column`, as far as it is known, and the message."""
+        """Return one line: the place as `file:line:column`, as far as it is known, and the message."""
         message = printable(self.message)
         if self.path is None:
             return message

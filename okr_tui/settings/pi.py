@@ -1,4 +1,4 @@
-"""What pi keeps beside its settings that concerns these keys: entries of auth.json, and loaded extensions."""
+"""What else pi keeps that concerns these keys: auth.json, extensions that are loaded, favourite models."""
 
 import json
 import re
@@ -35,12 +35,12 @@ class Stored:
 
 
 def auth_file(agent: Path) -> Path:
-    """Where pi keeps credentials."""
+    """Return where pi keeps credentials."""
     return agent / "auth.json"
 
 
 def stored_keys(path: Path, environment: Mapping[str, str]) -> list[Stored]:
-    """The API keys of Ollama's providers. Raises SettingsError when the file cannot be read."""
+    """Return the API keys of Ollama's providers. Raises SettingsError when the file cannot be read."""
     root = read(path).root
     found = []
     for provider in PROVIDERS:
@@ -54,7 +54,7 @@ def stored_keys(path: Path, environment: Mapping[str, str]) -> list[Stored]:
 
 
 def extension_places(path: Path) -> Iterator[str]:
-    """The settings of a file, `packages` or `extensions`, that load the original extension."""
+    """Yield the settings of a file, `packages` or `extensions`, that load the original extension."""
     root = read(path).root
     for name in ("packages", "extensions"):
         listed = root.get(name)
@@ -67,7 +67,7 @@ def extension_places(path: Path) -> Iterator[str]:
 
 
 def _reference(text: str, environment: Mapping[str, str], own: Mapping[str, object]) -> SecretStr:
-    """What stands for the same key here.
+    """Return the reference that stands for the same key here.
 
     A variable stays one as far as it is not the entry's own; a command stays one, run by the shell that pi
     runs it with where it needs one.
@@ -78,7 +78,7 @@ def _reference(text: str, environment: Mapping[str, str], own: Mapping[str, obje
         return SecretStr(text if plain else f"{COMMAND}sh -c {shlex.quote(command)}")
     whole = NAMED.fullmatch(text)
     name = whole and (whole[1] or whole[2])
-    # Until 0.79 pi took the bare name of a variable, and nobody's key is called like one.
+    # Until 0.79 pi took the bare name of a variable, and no key looks like one.
     name = name or (text if text in environment else None)
     if name and name not in own:
         return SecretStr(f"{VARIABLE}{name}")
@@ -106,7 +106,7 @@ NAME = "enabledModels"
 
 
 def enabled_models(files: Sequence[Layer], problems: list[Problem]) -> Valued[tuple[str, ...]]:
-    """The entries in force; `files` come highest first, and pi takes the list of the first that has one."""
+    """Return the entries in force; `files` come highest first, and the first that has a list decides."""
     found: list[tuple[tuple[str, ...], Origin]] = []
     for layer in files:
         document = layer.document
@@ -127,7 +127,7 @@ def enabled_models(files: Sequence[Layer], problems: list[Problem]) -> Valued[tu
 
 
 def favouring(document: Document, model: str, *, wanted: bool) -> str:
-    """The text with the model among the favourites, or without it; every other entry stays as it is.
+    """Return the text with the model among the favourites, or without it; other entries stay as they are.
 
     Raises SettingsError when the setting is no list, or an entry that means more than this model names it.
     """

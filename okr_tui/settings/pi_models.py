@@ -69,7 +69,7 @@ _memory: TypeAdapter[Memory] = TypeAdapter(Memory)
 
 
 def models_file(settings: Path) -> Path:
-    """Where pi looks for models: beside its settings file."""
+    """Return where pi looks for models: in the folder of its settings file."""
     return Path(os.path.abspath(settings)).parent / FILE
 
 
@@ -132,7 +132,7 @@ def undo(path: Path, state: Path) -> Outcome | None:
 def _with(
     document: Document, provider: Mapping[str, object], earlier: Memory | None
 ) -> tuple[str, str | None, Memory | None]:
-    """The text with the provider, the new name of one that had to make room, and what undoes it."""
+    """Return the text with the provider, the new name of one that made room, and what undoes it."""
     providers, digest = _providers(document), _digest(provider)
     text, moved = document.text, None
     if PROVIDER in providers:
@@ -162,7 +162,7 @@ def _with(
 
 
 def _shared(left: str, right: str) -> int:
-    """How many characters two texts have in common at their beginning."""
+    """Return how many characters two texts share at their beginning."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
 
@@ -181,7 +181,7 @@ def _without(document: Document, earlier: Memory) -> str:
 
 
 def _is_without(text: str, document: Document) -> bool:
-    """Whether a text says all that the document does, but for the provider."""
+    """Return whether a text says all that the document does, but for the provider."""
     strict = plain(text)
     try:
         root = parse(strict) if strict.strip(BLANK) else {}
@@ -192,7 +192,7 @@ def _is_without(text: str, document: Document) -> bool:
 
 
 def _providers(document: Document) -> Mapping[str, object]:
-    """The providers by name. Raises SettingsError where it is not clear which text is meant."""
+    """Return the providers by name. Raises SettingsError where it is not clear which text is meant."""
     providers = document.section(PROVIDERS).values
     for path, name in (((), PROVIDERS), ((PROVIDERS,), PROVIDER)):
         span = locate(document.strict, path)
@@ -222,7 +222,7 @@ def _digest(value: object) -> str:
 
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
-    """Only one process at a time changes the file together with what is remembered of it."""
+    """Let one process at a time change the file together with what is remembered of it."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

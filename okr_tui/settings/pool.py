@@ -87,12 +87,12 @@ def _entries(layer: Layer) -> Iterator[_Entry]:
 
 
 def key_places(layer: Layer) -> list[Origin]:
-    """Where the layer has entries for keys, usable or not."""
+    """Return where the layer has entries for keys, usable or not."""
     return [entry.place.origin for entry in _entries(layer)]
 
 
 def holds_literal(layer: Layer) -> bool:
-    """Whether the text of a key stands in the layer itself."""
+    """Return whether the text of a key stands in the layer itself."""
     return any(
         entry.reference and entry.reference.get_secret_value().strip() and kind(entry.reference) == "literal"
         for entry in _entries(layer)

@@ -33,7 +33,7 @@ class Layer:
         return next((section.document for section in self.sections.values() if section.document), None)
 
     def values(self, section: str) -> Mapping[str, object]:
-        """What the section holds here; empty when the layer has no such section."""
+        """Return what the section holds here; empty when the layer has no such section."""
         return self.sections[section].values if section in self.sections else {}
 
     def find(self, section: str, path: Sequence[str]) -> object:
@@ -55,17 +55,17 @@ class Layer:
         return Origin(self.name, found.document.path, *found.position(name, *path))
 
     def digest(self) -> str:
-        """SHA-256 over all values, in hexadecimal."""
+        """Return SHA-256 over all values, in hexadecimal."""
         return digest({name: dict(section.values) for name, section in self.sections.items()})
 
 
 def digest(value: object) -> str:
-    """SHA-256 of a value in hexadecimal; equal for equal JSON."""
+    """Return SHA-256 of a value in hexadecimal; equal for equal JSON."""
     return sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Problem]]:
-    """The layer of one file. What cannot be read now stays as `kept` had it, and is reported."""
+    """Return the layer of one file. What cannot be read now stays as `kept` had it, and is reported."""
     sections: dict[str, Section] = {}
     problems: list[Problem] = []
     try:
@@ -86,7 +86,7 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
-    """The layer of the environment; blank variables count as not set, digits as a number where one is due."""
+    """Return the layer of the environment; blank counts as not set, digits as a number where one is due."""
     texts = {row.name: environment.get(row.variable, "").strip() for row in TABLE if row.variable}
     values: dict[str, object] = {name: text for name, text in texts.items() if text}
     index = texts["activeKeyIndex"]
@@ -96,13 +96,13 @@ def environment_layer(environment: Mapping[str, str]) -> Layer:
 
 
 def option_layer(options: Mapping[str, object]) -> Layer:
-    """The layer of the command line; an option that is None was not given."""
+    """Return the layer of the command line; an option that is None was not given."""
     named = {row.name: options.get(row.field) for row in TABLE if row.field and not row.group}
     return _flat("option", {name: value for name, value in named.items() if value is not None})
 
 
 def runtime_layer(runtime: Mapping[str, object]) -> Layer:
-    """The layer of what the program decided while it runs."""
+    """Return the layer of what the program decided while it runs."""
     return _flat("runtime", runtime)
 
 

@@ -28,13 +28,13 @@ MOST = 20
 
 
 def content(project: Layer) -> str:
-    """SHA-256 of the one content a project's values were read from; "" when there is none, or are several."""
+    """Return SHA-256 of the content a project's values were read from; "" for none, or for several."""
     found = {section.document.fingerprint for section in project.sections.values() if section.document}
     return found.pop() if len(found) == 1 else ""
 
 
 def answer(listed: object, project: Path, digest: str) -> Answer | None:
-    """The answer that holds for the project with that content, None without one."""
+    """Return the answer that holds for the project with that content, None without one."""
     found: Answer | None = None
     for item in _understood(listed):
         if not _is_about(item, project):
@@ -47,12 +47,12 @@ def answer(listed: object, project: Path, digest: str) -> Answer | None:
 
 
 def is_understood(listed: object) -> bool:
-    """Whether the setting is a list of absolute paths, alone or with a SHA-256."""
+    """Return whether the setting is a list of absolute paths, alone or with a SHA-256."""
     return isinstance(listed, list) and _understood(listed) == listed
 
 
 def remembered(listed: object, project: Path, digest: str, *, trusted: bool) -> list[object]:
-    """The setting with this answer in it, in place of the earlier ones for the project.
+    """Return the setting with this answer in it, in place of the earlier ones for the project.
 
     Raises SettingsError when the setting is no list, which only the user can put right.
     """
@@ -63,7 +63,7 @@ def remembered(listed: object, project: Path, digest: str, *, trusted: bool) -> 
 
 
 def carried(listed: object, project: Path, before: str, after: str) -> list[object]:
-    """The setting once this program itself has changed the project's file: the answer stays."""
+    """Return the setting after this program changed the project's file: the answer stays."""
     return [
         {**item, "sha256": after}
         if isinstance(item, dict) and item.get("sha256") == before and _is_about(item, project)
@@ -73,13 +73,13 @@ def carried(listed: object, project: Path, before: str, after: str) -> list[obje
 
 
 def keeps_its_keys(project: Layer, url: str) -> bool:
-    """Whether the keys of a project may go to the cloud in force: one that names a cloud means its own."""
+    """Return whether a project's keys may go to the cloud in force: one that names a cloud means its own."""
     named = _clouds(project)
     return not named or named[0] == url
 
 
 def wants(project: Layer, url: str) -> tuple[str, ...]:
-    """What the file asks for that only a trusted one gets, in words; `url` is the cloud without it."""
+    """Return what the file asks for that only a trusted one gets, in words; `url` is the cloud without it."""
     asked = [
         f"send requests, with your own keys too, to {_bounded(cloud)}"
         for cloud in _clouds(project)
@@ -102,7 +102,7 @@ def wants(project: Layer, url: str) -> tuple[str, ...]:
 
 
 def _chat_words(chat: object) -> list[str]:
-    """What the chat section asks for: programs to start, servers to call, tools to let loose."""
+    """Return what the chat section asks for: programs to start, servers to call, tools to let loose."""
     if not isinstance(chat, Mapping):
         return []
     asked = ["change which tools models may call in the chat, and which of them unasked"]
@@ -149,7 +149,7 @@ def _reference_words(entry: object) -> str | None:
 
 
 def _clouds(project: Layer) -> list[str]:
-    """The clouds the file names, the deciding one first; "" for an address that cannot be used."""
+    """Return the clouds the file names, the deciding one first; "" for an address that cannot be used."""
     found = []
     for section in SECTIONS:
         try:
@@ -183,7 +183,7 @@ def _is_about(item: object, project: Path) -> bool:
 
 
 def _path(item: object) -> str:
-    """The path of an item, "" for one that has none or no meaning."""
+    """Return the path of an item, "" for one that has none or no meaning."""
     if isinstance(item, dict) and isinstance(item.get("sha256"), str):
         item = item.get("path")
     # No file system takes these two, and asking it would raise.

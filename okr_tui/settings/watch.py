@@ -76,12 +76,12 @@ def _absolute(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def _names(files: Iterable[Path]) -> set[str]:
-    """Every name an event about these files may carry: as given, and where symbolic links lead."""
+    """Return every name an event about these files may carry: as given, and where symbolic links lead."""
     return {name for path in files for name in (str(path), os.path.realpath(path))}
 
 
 def _directories(files: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
-    """The directories to watch, each with its identity: one that was made anew needs a new watch."""
+    """Return the directories to watch, each with its identity: one that was made anew needs a new watch."""
     wanted = {Path(name).parent for name in _names(files)}
     return {path: _identity(path)[:2] for path in map(_nearest, wanted)}
 

@@ -16,7 +16,10 @@ class LogEntry:
 
 
 class Store(Protocol):
-    """An ordered log shared by processes, a few named documents, and leases. Failures are StoreErrors."""
+    """An ordered log shared by processes, a few named documents, and leases. Failures are StoreErrors.
+
+    Times are epoch seconds. A place is a record's `sequence`.
+    """
 
     @property
     def name(self) -> str:
@@ -27,28 +30,31 @@ class Store(Protocol):
         """What a person should know of how the store was opened."""
 
     async def append(self, records: Sequence[Record]) -> int:
-        """Add records at the end of the log, all or none and side by side; the place of the last of them."""
+        """Append records at the end of the log, all or none, with no others between.
+
+        Return the place of the last of them.
+        """
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """The records behind a place, oldest first, at most `limit`."""
+        """Return the records behind a place, oldest first, at most `limit`."""
 
-    def mark(self) -> object | None:
-        """Another one whenever the log has grown, told without reading it; None where it cannot be told."""
+    def change_token(self) -> object | None:
+        """Return a token that differs once the log has grown; None if that takes reading it."""
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """The last `limit` records before a place, or of the whole log; oldest first."""
+        """Return the last `limit` records before a place, or of the whole log; oldest first."""
 
     def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """The records behind the last place seen as they come, from all processes, without end.
+        """Yield the records behind the last place seen as they come, from all processes, without end.
 
-        What comes to be seen by another way meanwhile is left out.
+        `seen` returns that place; what the caller has read otherwise in the meantime is left out.
         """
 
     async def load(self, document: str) -> str | None:
-        """The text kept under a name."""
+        """Return the text kept under a name; None without one."""
 
     async def save(self, document: str, text: str) -> None:
-        """Keep a text under a name in place of the one before."""
+        """Keep a text under a name, in place of the one before."""
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
         """Return the texts kept under names, by name; those without one are left out."""
@@ -63,7 +69,7 @@ class Store(Protocol):
         """Drop records up to a place that are older than `before`, or do not fit in `most` bytes of log."""
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
-        """Take or renew a lease until `now + seconds`; false while another owner holds it."""
+        """Take or renew a lease until `now + seconds`; return False while another owner holds it."""
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""

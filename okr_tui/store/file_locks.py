@@ -1,4 +1,8 @@
-"""Locks of the operating system on open files: they end with the process, however that ends."""
+"""Locks of the operating system on open files: they end with the process, however that ends.
+
+The library filelock does not replace them: it has no shared lock on a file that is open already, cannot lock
+a folder, and where a file system has no locks it leaves marker files that outlive their process, or raises.
+"""
 
 import asyncio
 import os
@@ -14,12 +18,15 @@ except ModuleNotFoundError:  # a system without such locks
     fcntl = None  # type: ignore[assignment]
 
 HAVE_LOCKS: Final = fcntl is not None
+SUFFIX: Final = ".lock"
+PATIENCE: Final = 5.0
+PAUSE: Final = 0.01
 
 
 def try_lock(file: IO[bytes] | IO[str] | int, *, shared: bool = False) -> bool:
-    """Lock an open file until it is closed; False while another process holds it. Raises OSError.
+    """Lock an open file until it is closed; return False while another process holds it. Raises OSError.
 
-    Where nothing can be locked, everyone may have it.
+    Where nothing can be locked, every process gets the lock.
     """
     if fcntl is not None:
         try:
@@ -29,18 +36,15 @@ def try_lock(file: IO[bytes] | IO[str] | int, *, shared: bool = False) -> bool:
     return True
 
 
-SUFFIX = ".lock"
-
-
 class FileClaims:
-    """The claims of one process on names in a folder. Where nothing can be locked every claim is granted."""
+    """Locks of one process on names in a folder. Where nothing can be locked every name is granted."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, int | None] = {}
 
     def take(self, name: str) -> bool:
-        """Claim a name of letters and digits; False while another process holds it."""
+        """Lock a name of letters and digits; return False while another process holds it."""
         if name in self._held:
             return True
         try:
@@ -55,13 +59,13 @@ class FileClaims:
         return True
 
     def drop(self, name: str) -> None:
-        """Let go of a name that nobody will want again; its file goes too."""
+        """Release a name for good; its file goes too."""
         with suppress(OSError):  # one that stays holds nothing
             (self._folder / f"{name}{SUFFIX}").unlink()
         self._close(name)
 
     def close(self) -> None:
-        """Let go of every name, for others to claim."""
+        """Release every name."""
         for name in list(self._held):
             self._close(name)
 
@@ -82,16 +86,12 @@ def _locked(descriptor: int) -> bool:
         return True
 
 
-PATIENCE: Final = 5.0
-PAUSE: Final = 0.01
-
-
 @asynccontextmanager
 async def exclusive_create(folder: Path) -> AsyncIterator[None]:
-    """Begin a file of a folder, or put another in its place, while no other process does.
+    """Let one process at a time begin a file in a folder, or put another in its place.
 
-    SQLite lets nobody wait for that, it refuses. A folder that cannot be had within PATIENCE seconds, or
-    that cannot be locked at all, is used as it is.
+    SQLite refuses at once instead of waiting. A folder that is not free within PATIENCE seconds, or that
+    cannot be locked at all, is used as it is.
     """
     with ExitStack() as stack:
         with suppress(OSError):
@@ -106,7 +106,7 @@ async def exclusive_create(folder: Path) -> AsyncIterator[None]:
 def make_private(path: Path) -> None:
     """Make a file that only its user can read, if there is none. Raises OSError.
 
-    One that is there is left closed: to close it would end the locks that SQLite has on it in this process.
+    One that exists is not opened: closing it would end the locks that SQLite has on it in this process.
     """
     if not path.is_file():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -24,7 +24,7 @@ class MemoryStore:
         self._grown = asyncio.Condition()
 
     async def append(self, records: Sequence[Record]) -> int:
-        """See Store."""
+        """Append records at the end of the log."""
         async with self._grown:
             self._log += [LogEntry(place, record) for place, record in enumerate(records, self._last + 1)]
             self._last += len(records)
@@ -32,20 +32,20 @@ class MemoryStore:
             return self._last
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """See Store."""
+        """Return the records behind a place."""
         place = bisect_right(self._log, after, key=attrgetter("sequence"))
         return self._log[place : None if limit is None else place + limit]
 
-    def mark(self) -> int:
-        """See Store."""
+    def change_token(self) -> int:
+        """Return a token that changes with the log."""
         return self._last
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """See Store."""
+        """Return the last records before a place."""
         return [item for item in self._log if before is None or item.sequence < before][-limit:]
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """See Store."""
+        """Yield new records as they come."""
         after = 0
         while True:
             async with self._grown:
@@ -55,11 +55,11 @@ class MemoryStore:
             yield found
 
     async def load(self, document: str) -> str | None:
-        """See Store."""
+        """Return the text kept under a name."""
         return self._documents.get(document)
 
     async def save(self, document: str, text: str) -> None:
-        """See Store."""
+        """Keep a text under a name."""
         self._documents[document] = text
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
@@ -74,7 +74,7 @@ class MemoryStore:
         return True
 
     async def trim(self, through: int, before: float, most: int) -> None:
-        """See Store."""
+        """Drop old records."""
         kept: list[LogEntry] = []
         for item in reversed(self._log):
             most -= len(encode(item.record))
@@ -83,7 +83,7 @@ class MemoryStore:
         self._log = kept[::-1]
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
-        """See Store."""
+        """Take or renew a lease."""
         holder, until = self._leases.get(name, (owner, 0.0))
         if holder != owner and now < until:
             return False
@@ -91,4 +91,4 @@ class MemoryStore:
         return True
 
     async def close(self) -> None:
-        """See Store."""
+        """Close the store."""

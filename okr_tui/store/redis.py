@@ -22,7 +22,7 @@ from okr_tui.store.encoding import decode, encode
 
 
 def public_name(url: str) -> str:
-    """The address without user, password and options; one that could hide a part of them is refused."""
+    """Return the address without user, password and options. Raises StoreError if it could hide a part."""
     try:
         parts = urlsplit(url)
         usable = _usable(parts)
@@ -138,7 +138,7 @@ class RedisStore:
         return store
 
     async def append(self, records: Sequence[Record]) -> int:
-        """See Store. One script, so that it is in the log whole or not at all.
+        """Append records at the end of the log. One script, so that it is in the log whole or not at all.
 
         Sent again when the answer was lost, it is known by its token and not written twice. Places go on
         behind all that this process has seen, even when the server came back with less than it had.
@@ -151,23 +151,23 @@ class RedisStore:
         return last
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """See Store. A record of a later version of the program is passed over."""
+        """Return the records behind a place. Those of later versions are skipped."""
         if limit is None:
             return (await self._read(after))[0]
         page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=limit)
         return _logged(await self._ask("read", page))
 
-    def mark(self) -> None:
-        """See Store. Only the server knows."""
+    def change_token(self) -> None:
+        """Return a token that changes with the log. Only the server knows."""
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """See Store. A record of a later version of the program is passed over."""
+        """Return the last records before a place. Those of later versions are skipped."""
         edge = "+" if before is None else f"{max(before - 1, 0)}-0"
         page = partial(self._client.xrevrange, LOG, max=edge, count=limit)
         return _logged((await self._ask("read", page))[::-1])
 
     async def _read(self, after: int, patience: float | None = None) -> tuple[list[LogEntry], int]:
-        """The records behind a place, and the place of the last entry, whether it could be read or not."""
+        """Return the records behind a place, and the place of the last entry, readable or not."""
         found: list[LogEntry] = []
         size = PAGE
         while size == PAGE:
@@ -180,7 +180,7 @@ class RedisStore:
         return found, after
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """See Store. However long the server is away, reading goes on where it was."""
+        """Yield new records as they come. However long the server is away, reading goes on where it was."""
         after = 0
         while True:
             after = max(after, seen())
@@ -191,12 +191,12 @@ class RedisStore:
                     yield found
 
     async def load(self, document: str) -> str | None:
-        """See Store."""
+        """Return the text kept under a name."""
         text: str | None = await self._ask("read", partial(self._client.get, _document(document)))
         return text
 
     async def save(self, document: str, text: str) -> None:
-        """See Store."""
+        """Keep a text under a name."""
         await self._ask("write", partial(self._client.set, _document(document), text))
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
@@ -215,7 +215,7 @@ class RedisStore:
         return bool(await self._ask("write", partial(self._save_if, keys=keys, args=args)))
 
     async def trim(self, through: int, before: float, most: int) -> None:
-        """See Store. Page by page from the end, so that the server never works long for it."""
+        """Drop old records. Page by page from the end, so that the server never works long for it."""
         edge, size = "+", 0
         while edge != "0-0":
             args: list[str | int | float] = [through, before, most, edge, size, PAGE]
@@ -223,13 +223,13 @@ class RedisStore:
             edge = f"{max(place - 1, 0)}-0"
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
-        """See Store."""
+        """Take or renew a lease."""
         args: list[str | float] = [owner, now, now + seconds]
         held = await self._ask("write", partial(self._lease, keys=[f"{PREFIX}lease:{name}"], args=args))
         return bool(held)
 
     async def close(self) -> None:
-        """See Store."""
+        """Close the store."""
         await self._client.aclose()
 
     async def _ask(

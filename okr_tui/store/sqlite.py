@@ -68,7 +68,7 @@ class SqliteStore:
             ) from error
 
     async def append(self, records: Sequence[Record]) -> int:
-        """See Store. One statement, so that it is in the log whole or not at all."""
+        """Append records at the end of the log, in one statement: all or none."""
         places = ", ".join(["(?, ?)"] * len(records))
         values = [value for record in records for value in (record.at, encode(record))]
         self._check("write")
@@ -78,12 +78,12 @@ class SqliteStore:
         return cursor.lastrowid
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """See Store. A record of a later version of the program is passed over."""
+        """Return the records behind a place. Those of later versions are skipped."""
         query = "select sequence, body from log where sequence > ? order by sequence limit ?"
         return await self._logged(query, after, -1 if limit is None else limit)
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """See Store. A record of a later version of the program is passed over."""
+        """Return the last records before a place. Those of later versions are skipped."""
         query = """select * from (select sequence, body from log where ? is null or sequence < ?
             order by sequence desc limit ?) order by sequence"""
         return await self._logged(query, before, before, limit)
@@ -98,21 +98,21 @@ class SqliteStore:
         return found
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """See Store."""
+        """Yield new records as they come."""
         after = 0
         last: tuple[int, int] | None = None
         while True:
             self._check("read")
-            mark = self.mark()
-            if mark is None or mark != last:
-                last = mark
+            token = self.change_token()
+            if token is None or token != last:
+                last = token
                 if found := await self.read(max(after, seen())):
                     after = found[-1].sequence
                     yield found
             await asyncio.sleep(LOOK_EVERY)
 
-    def mark(self) -> tuple[int, int] | None:
-        """See Store. None while a write is too young for its time to tell, or nothing can be told at all.
+    def change_token(self) -> tuple[int, int] | None:
+        """Return a token that changes with the log; None while its last write is too young to tell.
 
         A look at the file costs a fiftieth of asking SQLite.
         """
@@ -126,7 +126,7 @@ class SqliteStore:
         return None if young else (status.st_mtime_ns, status.st_size)
 
     async def load(self, document: str) -> str | None:
-        """See Store."""
+        """Return the text kept under a name."""
         with self._failures("read"):
             rows = list(
                 await self._database.execute_fetchall("select body from document where name = ?", (document,))
@@ -134,7 +134,7 @@ class SqliteStore:
         return str(rows[0][0]) if rows else None
 
     async def save(self, document: str, text: str) -> None:
-        """See Store."""
+        """Keep a text under a name."""
         with self._failures("write"):
             await self._database.execute("insert or replace into document values (?, ?)", (document, text))
 
@@ -162,7 +162,7 @@ class SqliteStore:
         return cursor.rowcount > 0
 
     async def trim(self, through: int, before: float, most: int) -> None:
-        """See Store. Freed pages are used again, so the file stays near its bound."""
+        """Drop old records. Freed pages are used again, so the file stays near its bound."""
         query = """delete from log where sequence <= ? and (at < ? or sequence <= (
             select max(sequence) from (
                 select sequence, sum(length(body)) over (order by sequence desc) as bytes from log
@@ -171,7 +171,7 @@ class SqliteStore:
             await self._database.execute(query, (through, before, most))
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
-        """See Store."""
+        """Take or renew a lease."""
         query = """insert into lease values (?, ?, ?) on conflict (name) do update
             set owner = excluded.owner, until = excluded.until where owner = excluded.owner or until <= ?"""
         with self._failures("write"):
@@ -179,7 +179,7 @@ class SqliteStore:
         return cursor.rowcount > 0
 
     async def close(self) -> None:
-        """See Store."""
+        """Close the store."""
         await self._database.close()
 
     def _check(self, action: str) -> None:
@@ -206,7 +206,7 @@ def _way_out(error: OSError | sqlite3.Error) -> str:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another of its name; None when there is none to be seen."""
+    """Return what tells a file from another of its name; None when it cannot be seen."""
     try:
         status = os.stat(path)
     except OSError:

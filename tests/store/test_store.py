@@ -101,20 +101,20 @@ async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
     await two.close()
 
 
-async def test_the_mark_is_another_after_every_growth_and_tells_nothing_of_what_is_young(
+async def test_the_change_token_differs_after_every_growth_and_tells_nothing_of_what_is_young(
     tmp_path: Path,
 ) -> None:
     one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
     await one.append(facts(1))
     os.utime(tmp_path / "log.db-wal", (1, 1))
-    marks = [one.mark(), one.mark()]
+    tokens = [one.change_token(), one.change_token()]
     await two.append(facts(1))
-    marks.append(one.mark())
+    tokens.append(one.change_token())
     os.utime(tmp_path / "log.db-wal", (1, 1))
-    marks.append(one.mark())
-    assert marks[0] == marks[1] is not None
-    assert marks[2] is None
-    assert marks[3] not in marks[:3]
+    tokens.append(one.change_token())
+    assert tokens[0] == tokens[1] is not None
+    assert tokens[2] is None
+    assert tokens[3] not in tokens[:3]
     await one.close()
     await two.close()
 
@@ -181,7 +181,7 @@ async def test_a_folder_that_is_none_any_more_ends_no_look(tmp_path: Path) -> No
     await store.append(facts(1))
     folder.rename(tmp_path / "moved")
     folder.write_text("")
-    assert store.mark() is None
+    assert store.change_token() is None
     assert len(await store.read()) == 1
     await store.close()
 
