@@ -33,12 +33,12 @@ def explain(invocation: Invocation, model: str | None, if_fails: int | None, *, 
     async def work(service: "PoolService") -> None:
         pool = service.pool
         now = service.clock.time()
-        question = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.in_flight)
-        found = domain.explain(pool.state, pool.config, question, pool.policy)
+        request = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.in_flight)
+        found = domain.explain(pool.state, pool.config, request, pool.policy)
         after = None
         if if_fails is not None:
             key = service.key(if_fails)
-            after = domain.explain_failure(pool.state, pool.config, question, pool.policy, key)
+            after = domain.explain_failure(pool.state, pool.config, request, pool.policy, key)
         if as_json:
             show_document(explanation_document(found, after))
             return

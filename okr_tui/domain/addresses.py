@@ -4,13 +4,13 @@ import ipaddress
 
 
 def url(host: str, port: int) -> str:
-    """The address of a server; one that listens everywhere is reached through loopback."""
+    """Return the address of a server; one that listens everywhere is reached through loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 not bound to here
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a host."""
+    """Return whether only programs of this machine reach a host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which key takes a request, and why. Pure: the same state, roster and question give the same answer."""
+"""Which key takes a request, and why. Pure: equal state, configuration and request give an equal answer."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class PoolConfig:
     strategy: Strategy = "sticky"
 
     def index(self, fingerprint: str | None) -> int | None:
-        """The 1-based place of a key, or None when it is not in the pool."""
+        """Return the 1-based place of a key, or None when it is not in the pool."""
         for place, key in enumerate(self.keys, 1):
             if key.fingerprint == fingerprint:
                 return place
@@ -41,7 +41,7 @@ class SelectionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """The key to use, or none, and the reason in words.
 
     `judge` gives every key's verdict: most requests go to the first key they ask for, and need no other's.
@@ -72,9 +72,9 @@ class Choice:
 
 
 def _judging(
-    state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
+    state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
 ) -> Callable[[Key], Verdict]:
-    """What tells a key's verdict for this question."""
+    """Return what tells a key's verdict for this request."""
     known = [(key.fingerprint, state.key(key.fingerprint)) for key in config.keys]
     alone = len({key.account or fingerprint for fingerprint, key in known if not key.disabled}) <= 1
 
@@ -82,10 +82,10 @@ def _judging(
         return verdict(
             state,
             key.fingerprint,
-            now=question.now,
+            now=request.now,
             policy=policy,
-            model=question.model,
-            in_flight=question.in_flight.get(state.account_of(key.fingerprint), 0),
+            model=request.model,
+            in_flight=request.in_flight.get(state.account_of(key.fingerprint), 0),
             alone=alone,
         )
 
@@ -93,55 +93,55 @@ def _judging(
 
 
 def verdicts(
-    state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
+    state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
 ) -> tuple[Verdict, ...]:
-    """Every key's verdict for this question, in pool order."""
-    return tuple(map(_judging(state, config, question, policy), config.keys))
+    """Every key's verdict for this request, in pool order."""
+    return tuple(map(_judging(state, config, request, policy), config.keys))
 
 
-def choose(state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy) -> Choice:
-    """The key for this request by the roster's strategy, among those that are eligible and untried."""
-    judge = _judging(state, config, question, policy)
+def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Selection:
+    """Return the key for this request by the pool's strategy, among those that are eligible and untried."""
+    judge = _judging(state, config, request, policy)
     if config.strategy == "sticky":
-        for key, why in _wanted(state, config, question):
+        for key, why in _wanted(state, config, request):
             judged = judge(key)
-            if judged.eligible and not was_tried(key, state, question):
-                return Choice(key, why, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
+            if judged.eligible and not was_tried(key, state, request):
+                return Selection(key, why, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
     found = tuple(map(judge, config.keys))
     usable = {
         key: judged
         for key, judged in zip(config.keys, found, strict=True)
-        if judged.eligible and not was_tried(key, state, question)
+        if judged.eligible and not was_tried(key, state, request)
     }
     only = config.index(config.preferred) if config.strategy == "pinned" else None
     if config.strategy == "pinned":
         usable = {key: judged for key, judged in usable.items() if key.fingerprint == config.preferred}
     if not usable:
         why = "no key is eligible" if config.keys else "no key is configured"
-        return Choice(None, why, lambda: found, only=only)
-    key, why = _pick(list(usable), state, config, question, policy)
-    return Choice(key, why, lambda: found, trial=usable[key].trial, only=only)
+        return Selection(None, why, lambda: found, only=only)
+    key, why = _pick(list(usable), state, config, request, policy)
+    return Selection(key, why, lambda: found, trial=usable[key].trial, only=only)
 
 
-def _wanted(state: PoolState, config: PoolConfig, question: SelectionRequest) -> Iterator[tuple[Key, str]]:
-    """The keys that a request stays with while it can, and why."""
-    if question.conversation:
+def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> Iterator[tuple[Key, str]]:
+    """Return the keys that a request stays with while it can, and why."""
+    if request.conversation:
         for key in config.keys:
-            if state.account_of(key.fingerprint) == question.conversation:
+            if state.account_of(key.fingerprint) == request.conversation:
                 yield key, "has served this conversation"
     if place := config.index(config.preferred):
         yield config.keys[place - 1], "preferred"
 
 
-def was_tried(key: Key, state: PoolState, question: SelectionRequest) -> bool:
-    """Whether a key is left out because it, or its account, was tried or is to be avoided."""
-    if not question.tried:
+def was_tried(key: Key, state: PoolState, request: SelectionRequest) -> bool:
+    """Return whether a key is left out because it, or its account, was tried or is to be avoided."""
+    if not request.tried:
         return False
-    return key.fingerprint in question.tried or state.account_of(key.fingerprint) in question.tried
+    return key.fingerprint in request.tried or state.account_of(key.fingerprint) in request.tried
 
 
 def _pick(
-    usable: list[Key], state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
+    usable: list[Key], state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
 ) -> tuple[Key, str]:
     match config.strategy:
         case "drain":
@@ -149,19 +149,19 @@ def _pick(
             walk = [*config.keys[start:], *config.keys[:start]]
             return next(key for key in walk if key in usable), "next in pool order from the preferred key"
         case "round-robin":
-            return _longest_unused(usable, state, question), "longest unused"
+            return _longest_unused(usable, state, request), "longest unused"
         case "headroom":
-            return _roomiest(usable, state, question, policy), "most quota left"
+            return _roomiest(usable, state, request, policy), "most quota left"
         case "pinned":
             return usable[0], "pinned"
-    return _roomiest(usable, state, question, policy), "most quota left while the preferred key is blocked"
+    return _roomiest(usable, state, request, policy), "most quota left while the preferred key is blocked"
 
 
-def _longest_unused(usable: list[Key], state: PoolState, question: SelectionRequest) -> Key:
-    """What is under way counts as use, since its end is not in the log yet."""
+def _longest_unused(usable: list[Key], state: PoolState, request: SelectionRequest) -> Key:
+    """Return what is under way counts as use, since its end is not in the log yet."""
 
     def rank(key: Key) -> tuple[int, float]:
-        return question.in_flight.get(state.account_of(key.fingerprint), 0), state.key(
+        return request.in_flight.get(state.account_of(key.fingerprint), 0), state.key(
             key.fingerprint
         ).last_used
 
@@ -169,16 +169,16 @@ def _longest_unused(usable: list[Key], state: PoolState, question: SelectionRequ
 
 
 def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
-    """The free part of the key's tightest window, 0 to 1; an unknown one counts by policy."""
+    """Return the free part of the key's tightest window, 0 to 1; an unknown one counts by policy."""
     balance = state.account(state.account_of(fingerprint)).balance
     used = balance.used_percent if balance else None
     return policy.unknown_headroom if used is None else 1 - used / 100
 
 
-def _roomiest(usable: list[Key], state: PoolState, question: SelectionRequest, policy: Policy) -> Key:
+def _roomiest(usable: list[Key], state: PoolState, request: SelectionRequest, policy: Policy) -> Key:
     def rank(key: Key) -> tuple[float, int, float]:
         account = state.account_of(key.fingerprint)
-        busy = question.in_flight.get(account, 0)
+        busy = request.in_flight.get(account, 0)
         return (
             -headroom(state, key.fingerprint, policy),
             busy,

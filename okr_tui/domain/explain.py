@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose, headroom
+from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose, headroom
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.fold import apply
 from okr_tui.domain.health import State, Verdict
@@ -15,7 +15,7 @@ from okr_tui.domain.state import PoolState
 
 @dataclass(frozen=True, slots=True)
 class KeyExplanation:
-    """How a key stands in a choice. `reason` is why it is taken, or why not; `until` is epoch seconds."""
+    """How a key stands in a selection. `reason` is why it is taken, or why not; `until` is epoch seconds."""
 
     index: int
     key: Key
@@ -27,7 +27,7 @@ class KeyExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A choice in words. `chosen` is one of `keys`, or None; at `earliest` the first blocked one is back."""
+    """A selection in words. `chosen` is one of `keys`, or None; a blocked one is back at `earliest`."""
 
     model: str | None
     chosen: KeyExplanation | None
@@ -36,48 +36,48 @@ class Explanation:
     earliest: float | None
 
 
-def explain(state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy) -> Explanation:
-    """Which key takes this request, and why."""
-    choice = choose(state, config, question, policy)
+def explain(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Explanation:
+    """Return which key takes this request, and why."""
+    selection = choose(state, config, request, policy)
     keys = tuple(
-        _standing(index, key, judged, choice, state, config, question, policy)
-        for index, (key, judged) in enumerate(zip(config.keys, choice.verdicts, strict=True), 1)
+        _explanation(index, key, judged, selection, state, config, request, policy)
+        for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
     )
-    chosen = next((standing for standing in keys if standing.key is choice.key), None)
-    return Explanation(question.model, chosen, choice.why, keys, choice.earliest)
+    chosen = next((found for found in keys if found.key is selection.key), None)
+    return Explanation(request.model, chosen, selection.why, keys, selection.earliest)
 
 
 def explain_failure(
-    state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy, key: Key
+    state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy, key: Key
 ) -> Explanation:
-    """Which key would take this request if `key` were found spent now."""
+    """Return which key would take this request if `key` were found spent now."""
     balance = state.account(state.account_of(key.fingerprint)).balance
     fault = Fault(FaultKind.SPENT, Scope.ACCOUNT, "quota spent", 429, tightest_window(balance))
     record = Attempt(
-        at=question.now,
-        started=question.now,
+        at=request.now,
+        started=request.now,
         client="cli",
         fingerprint=key.fingerprint,
-        model=question.model,
+        model=request.model,
         path="/api/chat",
         outcome="fault",
         fault=fault,
     )
-    return explain(apply(state, record, policy), config, question, policy)
+    return explain(apply(state, record, policy), config, request, policy)
 
 
 def reasons(
-    choice: Choice, state: PoolState, config: PoolConfig, question: SelectionRequest, policy: Policy
+    selection: Selection, state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
 ) -> tuple[str, ...]:
-    """Why each key is taken, or why not, in pool order."""
+    """Return why each key is taken, or why not, in pool order."""
     return tuple(
-        _standing(index, key, judged, choice, state, config, question, policy).reason
-        for index, (key, judged) in enumerate(zip(config.keys, choice.verdicts, strict=True), 1)
+        _explanation(index, key, judged, selection, state, config, request, policy).reason
+        for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
     )
 
 
 def tightest_window(balance: Balance | None) -> str:
-    """The limit of an account that is hit first; a session's where nothing is known."""
+    """Return the limit of an account that is hit first; a session's where nothing is known."""
     if balance is None:
         return "session"
     known = [
@@ -88,22 +88,22 @@ def tightest_window(balance: Balance | None) -> str:
     return max(known)[1] if known else "credits" if balance.credits else "session"
 
 
-def _standing(
+def _explanation(
     index: int,
     key: Key,
     judged: Verdict,
-    choice: Choice,
+    selection: Selection,
     state: PoolState,
     config: PoolConfig,
-    question: SelectionRequest,
+    request: SelectionRequest,
     policy: Policy,
 ) -> KeyExplanation:
     if not judged.eligible:
         reason = judged.reason or judged.state.value
-    elif key is choice.key:
-        reason = choice.why
+    elif key is selection.key:
+        reason = selection.why
     else:
-        reason = _passed_over(key, choice.key, state, config, question, policy)
+        reason = _passed_over(key, selection.key, state, config, request, policy)
     return KeyExplanation(index, key, judged.state, judged.eligible, reason, judged.until)
 
 
@@ -112,12 +112,12 @@ def _passed_over(
     chosen: Key | None,
     state: PoolState,
     config: PoolConfig,
-    question: SelectionRequest,
+    request: SelectionRequest,
     policy: Policy,
 ) -> str:
-    """Why a key that may be used is not the one."""
+    """Return why a key that may be used is not the one."""
     account = state.account_of(key.fingerprint)
-    if {key.fingerprint, account} & question.tried:
+    if {key.fingerprint, account} & request.tried:
         return "this request has already failed on it"
     if chosen is None or config.strategy == "pinned":
         return f"the pool is pinned to #{config.index(config.preferred) or '?'}"
@@ -125,7 +125,7 @@ def _passed_over(
     taken = state.account_of(chosen.fingerprint)
     if account == taken:
         return f"shares the quota of {first}"
-    if config.strategy == "sticky" and taken == question.conversation:
+    if config.strategy == "sticky" and taken == request.conversation:
         return f"{first} has served this conversation"
     if config.strategy == "sticky" and chosen.fingerprint == config.preferred:
         return f"{first} is preferred"
@@ -134,7 +134,7 @@ def _passed_over(
     if config.strategy != "round-robin":
         if headroom(state, key.fingerprint, policy) < headroom(state, chosen.fingerprint, policy):
             return f"less quota left than {first}"
-        if question.in_flight.get(account, 0) > question.in_flight.get(taken, 0):
+        if request.in_flight.get(account, 0) > request.in_flight.get(taken, 0):
             return f"more requests under way than {first}"
     if state.key(key.fingerprint).last_used > state.key(chosen.fingerprint).last_used:
         return f"used more recently than {first}"

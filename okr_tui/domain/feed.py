@@ -61,7 +61,7 @@ def entry(
     zone: tzinfo = UTC,
     sequence: int | None = None,
 ) -> Entry | None:
-    """The line for a record, given the pool's state after it; None for what a person need not see."""
+    """Return the line for a record, given the pool's state after it; None for what a person need not see."""
     line = _line(record, after, config, policy, zone)
     if line is None:
         return None
@@ -120,7 +120,7 @@ def history(
 def returns(
     state: PoolState, config: PoolConfig, policy: Policy, since: float, until: float
 ) -> tuple[Entry, ...]:
-    """The keys whose block runs out after `since` and not after `until` (epoch seconds), oldest first."""
+    """Return the lines for keys whose block ends after `since`, by `until` (epoch seconds), oldest first."""
     found: list[Entry] = []
     for index, key in enumerate(config.keys, 1):
         was = verdict(state, key.fingerprint, now=since, policy=policy)
@@ -183,7 +183,7 @@ def _models(record: ModelsRead) -> Entry | None:
 
 
 def recoveries(before: PoolView, after: PoolView, at: float, zone: tzinfo = UTC) -> tuple[Entry, ...]:
-    """What changed between two looks at the pool without a record: keys whose block ran out, and outages."""
+    """Return what time alone changed between two looks: keys whose block ran out, and outages."""
     found: list[Entry] = []
     old = {row.fingerprint: row for row in before.keys}
     for row in after.keys:
@@ -204,7 +204,7 @@ Field = tuple[str, str]
 
 
 def entry_fields(entry: Entry, key: Callable[[str], str], now: float, zone: tzinfo = UTC) -> list[Field]:
-    """Everything that is known of a line of the feed. `key` puts a fingerprint in words, without its text."""
+    """Return everything known of a line of the feed, in order. `key` puts a fingerprint in words."""
     fields = [("what", entry.text), ("when", f"{stamp(entry.at, zone)}, {span(now - entry.at)} ago")]
     record = entry.record
     if record is None:
@@ -215,7 +215,7 @@ def entry_fields(entry: Entry, key: Callable[[str], str], now: float, zone: tzin
 
 
 def stamp(at: float, zone: tzinfo) -> str:
-    """A moment in full, with its day and zone."""
+    """Return a moment in full, with its day and zone."""
     return f"{datetime.fromtimestamp(at, zone):%a %Y-%m-%d %H:%M:%S %Z}".strip()
 
 
@@ -301,7 +301,7 @@ class Window:
     left_out: int = 0
 
     def with_news(self, news: tuple[Entry, ...], most: int = MOST) -> "Window":
-        """The window with the newest lines behind its own, as long as they join on and there is room."""
+        """Return the window with the newest lines after its own, if they join on and there is room."""
         if not self.latest or not news:
             return self
         start = _place(self.entries, news[0]) if self.entries else 0
@@ -310,7 +310,7 @@ class Window:
         return replace(self, entries=(*self.entries[:start], *news))
 
     def with_older(self, page: Page, most: int = MOST) -> "Window":
-        """The window with an older stretch before it; what is too much leaves at the newer end."""
+        """Return the window with an older stretch before it; what is too much leaves at the newer end."""
         entries = (*page.entries, *self.entries)
         cut = len(entries) > most
         kept = entries[:most]
@@ -325,7 +325,7 @@ class Window:
         )
 
     def with_newer(self, page: Page, news: tuple[Entry, ...], most: int = MOST) -> "Window":
-        """The window with a newer stretch behind it, joined to the newest lines once it reaches them."""
+        """Return the window with a newer stretch after it, joined to the newest once it reaches them."""
         begin = next((entry.sequence for entry in news if entry.sequence is not None), None)
         reached = page.ends or (begin is not None and page.last is not None and page.last >= begin)
         more = page.entries
@@ -356,7 +356,7 @@ class Window:
         return self.last if self.last is not None else _last(self.entries)
 
     def unseen(self, news: tuple[Entry, ...]) -> int:
-        """How many of the newest lines are not in the window."""
+        """Return how many of the newest lines are not in the window."""
         if not self.entries:
             return len(news)
         place = _place(news, self.entries[-1])
@@ -396,7 +396,7 @@ class FeedFilter:
         return not (self.faults_only or self.fingerprint or self.words.strip())
 
     def matches(self, entry: Entry) -> bool:
-        """Whether a line is wanted."""
+        """Return whether a line is wanted."""
         if self.faults_only and entry.tone not in FAULTS:
             return False
         if self.fingerprint is not None and entry.fingerprint != self.fingerprint:
@@ -414,7 +414,7 @@ def _has(entry: Entry, word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _said(entry: Entry) -> str:
-    """Everything that words are looked for in."""
+    """Return everything that words are looked for in."""
     parts = (entry.text, entry.detail, entry.client, entry.model, entry.tone)
     return " ".join(part for part in parts if part).lower()
 
@@ -466,7 +466,7 @@ class Group:
 
 
 def grouped(entries: Iterable[Entry]) -> Iterator[Group]:
-    """The lines for entries in order: requests that went well, and faults that say the same, together."""
+    """Return the lines for entries in order; successes, and faults that say the same, are one line."""
     for _, run in groupby(entries, key=_kind):
         alike = tuple(run)
         if len(alike) < (QUIET_LEAST if alike[0].tone == "quiet" else ALIKE_LEAST):
@@ -476,7 +476,7 @@ def grouped(entries: Iterable[Entry]) -> Iterator[Group]:
 
 
 def _kind(entry: Entry) -> Hashable:
-    """What entries of one run have in common; the time a key is back may differ."""
+    """Return what entries of one run have in common; the time a key is back may differ."""
     if entry.tone == "quiet":
         return "quiet"
     record = entry.record

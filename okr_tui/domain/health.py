@@ -181,7 +181,7 @@ def verdict(
     in_flight: int = 0,
     alone: bool = False,
 ) -> Verdict:
-    """A key's state for a request of `model`; `alone` says that no other account could take it.
+    """Return a key's state for a request of `model`; `alone` says that no other account could take it.
 
     `in_flight` is what this process has under way on the key's account.
     """
@@ -217,7 +217,7 @@ def verdict(
 
 
 def blocked(block: Block) -> Verdict:
-    """The verdict that a block gives."""
+    """Return the verdict that a block gives."""
     traits = BLOCKS[block.cause]
     reason = traits.words
     if block.cause is BlockCause.SPENT:
@@ -243,7 +243,7 @@ def pool_cause(states: Collection[str]) -> ClientCause:
 
 
 def _team_blocks(state: PoolState, fingerprint: str) -> list[Block]:
-    """What other members of the key's team have found spent."""
+    """Return what other members of the key's team have found spent."""
     account = state.account_of(fingerprint)
     quota = state.quota_of(account)
     if quota == account:
@@ -262,7 +262,7 @@ def _model_blocks(state: PoolState, fingerprint: str, model: str | None) -> list
 
 
 def _eased(block: Block, policy: Policy, *, alone: bool, bought: bool) -> Block:
-    """A block as it is applied: a sole account is not kept back for long by what may pass, and bought
+    """Return a block as it is applied: a sole account is not kept back for long by what may pass, and bought
     credit may stand for a spent window, so one request tries it now and then.
     """
     if block.until is None:
@@ -277,7 +277,7 @@ def _eased(block: Block, policy: Policy, *, alone: bool, bought: bool) -> Block:
 def _trial_under_way(
     state: PoolState, fingerprint: str, over: list[Block], now: float, policy: Policy
 ) -> bool:
-    """Whether some key that shares an ended block already has its one trial on the way."""
+    """Return whether some key that shares an ended block already has its one trial on the way."""
     account = state.account_of(fingerprint)
     for block in over:
         for other, key in state.keys.items():

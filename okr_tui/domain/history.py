@@ -31,13 +31,16 @@ class KeyHistory:
     tallies: Mapping[int, Tally] = field(default_factory=dict)
 
 
-def trail_after(
-    trail: KeyHistory, records: Sequence[Record], fingerprint: str, account_keys: frozenset[str], now: float
+def extended(
+    history: KeyHistory, records: Sequence[Record], fingerprint: str, account_keys: frozenset[str], now: float
 ) -> KeyHistory:
-    """The trail with more records, oldest first. Readings count with any key of the account."""
+    """Return the history with more records, oldest first, and without what is too old at `now`.
+
+    Readings of quota count with any key of the account, requests with the key of that fingerprint.
+    """
     since = now - HOURS * 3600
-    samples = {name: list(known) for name, known in trail.samples.items()}
-    tallies = dict(trail.tallies)
+    samples = {name: list(known) for name, known in history.samples.items()}
+    tallies = dict(history.tallies)
     for record in records:
         if isinstance(record, BalanceRead) and record.fingerprint in account_keys:
             for name, used in _parts(record.balance):
@@ -61,7 +64,7 @@ def _parts(balance: Balance) -> Sequence[tuple[str, float]]:
 
 
 def used_slots(samples: Sequence[Sample], now: float) -> tuple[float | None, ...]:
-    """How full a window was at the end of each slot up to now; None before the first reading."""
+    """Return how full a window was at the end of each slot up to now; None before the first reading."""
     last = int(now // SLOT)
     slots: list[float | None] = [None] * CELLS
     for sample in samples:
@@ -74,14 +77,14 @@ def used_slots(samples: Sequence[Sample], now: float) -> tuple[float | None, ...
     return tuple(slots)
 
 
-def tally_slots(trail: KeyHistory, now: float) -> tuple[Tally, ...]:
-    """The tallies of each slot up to now."""
+def tally_slots(history: KeyHistory, now: float) -> tuple[Tally, ...]:
+    """Return the tallies of each slot up to now."""
     last = int(now // SLOT)
-    return tuple(trail.tallies.get(slot, Tally()) for slot in range(last - CELLS + 1, last + 1))
+    return tuple(history.tallies.get(slot, Tally()) for slot in range(last - CELLS + 1, last + 1))
 
 
 def sparkline(values: Sequence[float | None], most: float) -> str:
-    """One character per value; `most` is a full one, what is not known or nothing at all is a dot."""
+    """Return one character per value; `most` is a full one, what is not known or nothing at all is a dot."""
     if most <= 0:
         return "·" * len(values)
     top = len(BARS) - 1

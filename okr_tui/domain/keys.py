@@ -7,12 +7,12 @@ SHORT_KEY = 20
 
 
 def fingerprint(text: str) -> str:
-    """The identity of a key: the first 12 hexadecimal digits of the SHA-256 of its text."""
+    """Return the identity of a key: the first 12 hexadecimal digits of the SHA-256 of its text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def mask(text: str) -> str:
-    """What may be shown of a key: the first and last four characters; of a short one, only the last two."""
+    """Return what may be shown of a key: its first and last four characters; of a short one the last two."""
     if len(text) < SHORT_KEY:
         return f"…{text[-2:]}"
     return f"{text[:4]}…{text[-4:]}"

@@ -56,11 +56,11 @@ class Model:
     status: Literal["listed", "gone"] = "listed"
 
     def can(self, capability: str) -> bool:
-        """Whether the cloud lists this capability for the model."""
+        """Return whether the cloud lists this capability for the model."""
         return capability in (self.capabilities or ())
 
     def matches(self, words: str) -> bool:
-        """Whether every word is in the model's name, family or capabilities."""
+        """Return whether every word is in the model's name, family or capabilities."""
         text = " ".join((self.id, self.family or "", *(self.capabilities or ()))).lower()
         return all(word in text for word in words.lower().split())
 
@@ -90,7 +90,7 @@ class Model:
 
 
 def short_count(count: float) -> str:
-    """A large count for people, in thousands of millions and up: "756.2B", "1.0T"."""
+    """Return a large count for people, in thousands of millions and up: "756.2B", "1.0T"."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
         if count >= size:
             text = f"{count / size:.1f}"
@@ -99,14 +99,14 @@ def short_count(count: float) -> str:
 
 
 def short_context(tokens: int) -> str:
-    """A context length for people: "131K", "1.05M"."""
+    """Return a context length for people: "131K", "1.05M"."""
     if tokens >= 1_000_000:
         return f"{tokens / 1e6:.3g}M"
     return f"{tokens // 1000}K" if tokens >= 1000 else str(tokens)
 
 
 def replacement(model: str, listed: frozenset[str]) -> str | None:
-    """The living successor of a retired model: replacements are retired too, so the chain is followed."""
+    """Return the listed successor of a retired model; a successor may be retired too, so follow them."""
     seen = {model}
     following = REPLACED_BY.get(model)
     while following and following not in seen:
@@ -118,7 +118,7 @@ def replacement(model: str, listed: frozenset[str]) -> str | None:
 
 
 def bare_name(model: str) -> str:
-    """The catalogue's name of a model: without pi's provider prefix and the daemon's cloud suffix."""
+    """Return the catalogue's name of a model: without pi's provider prefix and the daemon's cloud suffix."""
     model = model.removeprefix(f"{PROVIDER}/")
     for suffix in (":cloud", "-cloud"):
         model = model.removesuffix(suffix)
@@ -131,12 +131,12 @@ RANGE: Final = re.compile(r"(.)-(.)|.", re.DOTALL)
 
 
 def is_favourite(entries: Sequence[str], model: str) -> bool:
-    """Whether any entry names the model, which is given by its id without a provider."""
+    """Return whether any entry names the model, which is given by its id without a provider."""
     return any(names(entry, model) for entry in entries)
 
 
 def names(entry: str, model: str) -> bool:
-    """Whether one entry names the model."""
+    """Return whether one entry names the model."""
     texts = (model.lower(), f"{PROVIDER}/{model}".lower())
     for wanted in _with_and_without_level(entry.strip().lower()):
         if wanted in texts:
@@ -147,7 +147,7 @@ def names(entry: str, model: str) -> bool:
 
 
 def own_entries(entries: Sequence[str], model: str) -> list[int]:
-    """The places of the entries that mean this model of this provider and nothing else, last one first."""
+    """Return the places of the entries that mean only this model of this provider, last one first."""
     whole = f"{PROVIDER}/{model}".lower()
     return [
         place
@@ -157,13 +157,13 @@ def own_entries(entries: Sequence[str], model: str) -> list[int]:
 
 
 def others(entries: Sequence[str], model: str) -> list[str]:
-    """The entries that name the model among others: patterns, and ids without a provider."""
+    """Return the entries that name the model among others: patterns, and ids without a provider."""
     own = set(own_entries(entries, model))
     return [entry for place, entry in enumerate(entries) if place not in own and names(entry, model)]
 
 
 def following(favourites: Sequence[str], present: str | None) -> str | None:
-    """The favourite after the present model, from the first again after the last; None without any."""
+    """Return the favourite after the present model, from the first again after the last; None without any."""
     if not favourites:
         return None
     place = favourites.index(present) + 1 if present in favourites else 0
@@ -177,7 +177,7 @@ def _with_and_without_level(entry: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def _expression(pattern: str) -> re.Pattern[str]:
-    """A pattern as pi reads it: only `**` goes over a slash."""
+    """Return a pattern as pi reads it: only `**` goes over a slash."""
     parts, end = [], 0
     for found in PATTERN.finditer(pattern):
         parts.append(re.escape(pattern[end : found.start()]))

@@ -18,7 +18,7 @@ FIRST_MONDAY: Final = 345600
 
 
 def percent(value: float) -> float:
-    """A part of a whole, 0 to 100, without the noise of arithmetic."""
+    """Return a part of a whole, 0 to 100, without the noise of arithmetic."""
     return round(min(100.0, max(0.0, value)), 6)
 
 
@@ -57,12 +57,12 @@ class Balance:
     understood: bool = True
 
     def window(self, name: str) -> Window | None:
-        """The window of that name; "hourly" is an older word for the session."""
+        """Return the window of that name; "hourly" is an older word for the session."""
         name = "session" if name == "hourly" else name
         return next((window for window in self.windows if window.name == name), None)
 
     def resets_at(self, name: str | None) -> float | None:
-        """When the server says a spent window comes back, in epoch seconds."""
+        """Return when the server says a spent window comes back, in epoch seconds."""
         window = self.window(name) if name else None
         if window:
             return window.resets_at
@@ -91,7 +91,7 @@ class Balance:
 
 
 def next_reset(window: str | None, now: float) -> float | None:
-    """When a spent window comes back by the calendar, strictly after `now`; None when only the server knows.
+    """Return when a window comes back by the calendar, strictly after `now`; None if only the server knows.
 
     Sessions end on a global five-hour grid and weeks on Monday 00:00 UTC (ollama/ollama issue 12532).
     """
@@ -113,7 +113,7 @@ class Sample:
 
 
 def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 3600) -> float | None:
-    """Percent per second by which an account fills, or None when there is not enough to tell.
+    """Return percent per second by which an account fills, or None when there is not enough to tell.
 
     The method: the slope between the newest sample and the oldest one since the last reset within
     the last `over` seconds, when they are at least `least` seconds apart.
@@ -131,7 +131,7 @@ def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 360
 
 
 def empty_at(samples: Sequence[Sample]) -> float | None:
-    """When an account is full at its present pace (epoch seconds); None when unknown, or as good as never."""
+    """Return when an account is full at its present pace (epoch seconds); None if unknown or never."""
     rate = burn_rate(samples)
     if not rate or rate <= 0:
         return None

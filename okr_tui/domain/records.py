@@ -124,7 +124,7 @@ class SettingsRead(Command):
     problems: tuple[str, ...] = ()
 
     def says_the_same(self, other: "SettingsRead") -> bool:
-        """Whether only time and client differ: several processes read the same files."""
+        """Return whether only time and client differ: several processes read the same files."""
         return replace(self, at=other.at, client=other.client) == other
 
 

@@ -31,7 +31,7 @@ def due(
     *,
     shown: bool = True,
 ) -> tuple[tuple[Reading, ...], float]:
-    """The readings to make now, and when the next one will be due (epoch seconds).
+    """Return the readings to make now, and when the next one will be due (epoch seconds).
 
     `not_before` holds off readings, by their names, that failed lately. `shown` says that somebody is
     looking; without that, and without traffic, balances are read more rarely.
@@ -58,7 +58,7 @@ def _identities(state: PoolState, config: PoolConfig, policy: Policy) -> Iterato
 def _balances(
     state: PoolState, config: PoolConfig, policy: Policy, pace: tuple[float, float]
 ) -> Iterator[Reading]:
-    """One key speaks for each account; a refused key only for itself, when its doubt is to be looked at."""
+    """Yield one reading an account; a refused key has its own, when its doubt is due to be looked at."""
     spoken: set[str] = set()
     for key in config.keys:
         known = state.key(key.fingerprint)
@@ -94,7 +94,7 @@ def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[floa
 
 
 def _recheck(spent: Block, read_at: float, policy: Policy) -> float:
-    """The next look at a spent account that may have come back early: after 10, 15, 30, then every 60 min."""
+    """Return the next look at a spent account that may be back early: after 10, 15, 30, then every 60 min."""
     at = spent.since
     for wait in policy.spent_rechecks:
         at += wait

@@ -29,7 +29,7 @@ class Block:
     recheck: float | None = None
 
     def holds(self, now: float) -> bool:
-        """Whether the block's time is not over."""
+        """Return whether the block's time is not over."""
         return self.until is None or now < self.until
 
 
@@ -59,7 +59,7 @@ class KeyState:
     reset_at: float = 0
 
     def tries(self, now: float, policy: Policy) -> bool:
-        """Whether a trial of this key is under way."""
+        """Return whether a trial of this key is under way."""
         return self.trial_at is not None and now - self.trial_at < policy.trial_lapses
 
 
@@ -78,7 +78,7 @@ class AccountState:
     clean: int = 0
 
     def slot_count(self, policy: Policy, now: float) -> int:
-        """How many requests the account takes at once: as learned, else as its plan begins."""
+        """Return how many requests the account takes at once: as learned, else as its plan begins."""
         if self.slots is not None and (self.slots_until is None or now < self.slots_until):
             return self.slots
         return policy.slots.get(self.plan or "", policy.slots_unknown)
@@ -116,19 +116,19 @@ class PoolState:
     service: ServiceState = ServiceState()
 
     def key(self, fingerprint: str) -> KeyState:
-        """The state of a key; one that the log does not know is fresh."""
+        """Return the state of a key; one that the log does not know is fresh."""
         return self.keys.get(fingerprint, FRESH_KEY)
 
     def account_of(self, fingerprint: str) -> str:
-        """The account of a key; until it is known each key is an account of its own."""
+        """Return the account of a key; until it is known each key is an account of its own."""
         return self.key(fingerprint).account or fingerprint
 
     def account(self, identifier: str) -> AccountState:
-        """The state of an account."""
+        """Return the state of an account."""
         return self.accounts.get(identifier, FRESH_ACCOUNT)
 
     def quota_of(self, identifier: str) -> str:
-        """What an account's quota is known by: members of a team draw on one, told by its period and size."""
+        """Return the name of an account's quota: members of a team share one, told by period and size."""
         account = self.account(identifier)
         if account.plan != "team":
             return identifier
@@ -138,18 +138,18 @@ class PoolState:
         return f"team {dollars.allowance_usd} {dollars.until}"
 
     def model(self, name: str) -> ModelState:
-        """The state of a model."""
+        """Return the state of a model."""
         return self.models.get(name, FRESH_MODEL)
 
     def with_key(self, fingerprint: str, **changes: Any) -> "PoolState":
-        """The state with some fields of one key changed."""
+        """Return the state with some fields of one key changed."""
         return replace(self, keys={**self.keys, fingerprint: replace(self.key(fingerprint), **changes)})
 
     def with_account(self, identifier: str, **changes: Any) -> "PoolState":
-        """The state with some fields of one account changed."""
+        """Return the state with some fields of one account changed."""
         account = replace(self.account(identifier), **changes)
         return replace(self, accounts={**self.accounts, identifier: account})
 
     def with_model(self, name: str, **changes: Any) -> "PoolState":
-        """The state with some fields of one model changed."""
+        """Return the state with some fields of one model changed."""
         return replace(self, models={**self.models, name: replace(self.model(name), **changes)})

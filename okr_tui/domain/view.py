@@ -81,26 +81,26 @@ def view(
     now: float,
     in_flight: Mapping[str, int] | None = None,
 ) -> PoolView:
-    """The pool as the log says it is at `now` (epoch seconds)."""
+    """Return the pool as the log says it is at `now` (epoch seconds)."""
     flights = in_flight or {}
-    question = SelectionRequest(now, in_flight=flights)
-    choice = choose(state, config, question, policy)
-    why = reasons(choice, state, config, question, policy)
+    request = SelectionRequest(now, in_flight=flights)
+    selection = choose(state, config, request, policy)
+    why = reasons(selection, state, config, request, policy)
     places: dict[str, list[int]] = {}
     for index, key in enumerate(config.keys, 1):
         places.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
     rows = tuple(
         replace(_row(state, key, index, judged, places, config, policy, now, flights), reason=why[index - 1])
-        for index, (key, judged) in enumerate(zip(config.keys, choice.verdicts, strict=True), 1)
+        for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
     )
     outage = state.service.outage
     return PoolView(
         keys=rows,
-        active=config.index(choice.key.fingerprint) if choice.key else None,
+        active=config.index(selection.key.fingerprint) if selection.key else None,
         preferred=config.index(config.preferred),
         strategy=config.strategy,
-        why=choice.why,
-        earliest=choice.earliest,
+        why=selection.why,
+        earliest=selection.earliest,
         empty_at=pool_empty_at(state, rows, now, least=policy.forecast_least),
         outage=blocked(outage) if outage and outage.holds(now) else None,
         counts=Counter(row.state for row in rows),
@@ -150,7 +150,7 @@ def _row(
 
 
 def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:
-    """One sign per key that joins neighbours of the same account: "┌", "│", "└", or a blank."""
+    """Return one sign per key that joins neighbours of the same account: "┌", "│", "└", or a blank."""
     signs = []
     for place, row in enumerate(rows):
         shares = len(row.account_keys) > 1
@@ -161,7 +161,7 @@ def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:
 
 
 def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: float) -> tuple[int, ...]:
-    """The places of the keys that may use a model, whatever their quota says at the moment."""
+    """Return the places of the keys that may use a model, whatever their quota says at the moment."""
     whole = state.model(model).block
     if whole and whole.cause is BlockCause.GONE and whole.holds(now):
         return ()
@@ -173,7 +173,7 @@ def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: flo
 def pool_empty_at(
     state: PoolState, rows: tuple[KeyView, ...], now: float, *, least: float = 60
 ) -> float | None:
-    """When the usable accounts are empty together at their present pace; None without enough readings.
+    """Return when the usable accounts are empty together at their present pace; None without enough readings.
 
     The method: what is left of every account's tightest window, divided by the sum of their burn rates. A
     window that is full again before that moment makes the pool outlast it, so nothing is foretold.

@@ -12,7 +12,7 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
-    """A time of day, with seconds when it is near, with a day or date when it is far."""
+    """Return a time of day, with seconds when it is near, with a day or date when it is far."""
     there, here = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
     if abs(at - now) < 600:
         return f"{there:%H:%M:%S}"
@@ -22,7 +22,7 @@ def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time for people: "14s", "2h 14m", "3d 4h"."""
+    """Return a length of time for people: "14s", "2h 14m", "3d 4h"."""
     left = max(0, round(seconds))
     if left < 60:
         return f"{left}s"
@@ -34,7 +34,7 @@ def span(seconds: float) -> str:
 
 
 def sentence(verdict: Verdict, now: float, zone: tzinfo = UTC) -> str:
-    """A verdict in words: "5h spent, back 10:00"."""
+    """Return a verdict in words: "5h spent, back 10:00"."""
     reason = verdict.reason or verdict.state.value
     if verdict.until is None or verdict.eligible:
         return reason

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, was_tried
+from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, was_tried
 from okr_tui.domain.health import Wait
 from okr_tui.domain.keys import Key
 from okr_tui.domain.state import PoolState
@@ -34,10 +34,10 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A request in line. `question` asks anew each time; `refuse` makes the error when waiting is no use."""
+    """A request in line. `request` asks anew each time; `refuse` makes the error when waiting is no use."""
 
-    question: Callable[[], SelectionRequest]
-    refuse: Callable[[Choice], Exception]
+    request: Callable[[], SelectionRequest]
+    refuse: Callable[[Selection], Exception]
     entered: float
     ticket: asyncio.Future[Ticket]
     patience: float = 0.0
@@ -56,15 +56,15 @@ class Admission:
 
     async def enter(
         self,
-        question: Callable[[], SelectionRequest],
-        refuse: Callable[[Choice], Exception],
+        request: Callable[[], SelectionRequest],
+        refuse: Callable[[Selection], Exception],
         *,
         same: Key | None,
     ) -> Ticket:
         """A ticket, at once or after a wait for what is only busy; `same` is taken if it is still good."""
-        if same and (ticket := self._same(same, question())):
+        if same and (ticket := self._same(same, request())):
             return ticket
-        waiter = Waiter(question, refuse, self._pool.clock.time(), asyncio.get_running_loop().create_future())
+        waiter = Waiter(request, refuse, self._pool.clock.time(), asyncio.get_running_loop().create_future())
         self._line.append(waiter)
         try:
             self.serve()
@@ -101,38 +101,38 @@ class Admission:
             return
         self._serving = True
         try:
-            blocked: dict[Asked, Choice] = {}
+            blocked: dict[Asked, Selection] = {}
             for waiter in tuple(self._line):
                 self._consider(waiter, blocked)
         finally:
             self._serving = False
 
-    def _consider(self, waiter: Waiter, blocked: dict[Asked, Choice]) -> None:
+    def _consider(self, waiter: Waiter, blocked: dict[Asked, Selection]) -> None:
         """`blocked` is what those before were told: slots only get fewer on the way along the line."""
         if waiter.ticket.done():
             return
         if (pause := self._ramp()) > 0:
             waiter.patience = pause
             return
-        question = waiter.question()
-        asked = (question.model, question.conversation, question.tried)
-        choice = blocked.get(asked) or self._pool.choose(question)
-        if choice.key:
+        request = waiter.request()
+        asked = (request.model, request.conversation, request.tried)
+        selection = blocked.get(asked) or self._pool.choose(request)
+        if selection.key:
             self._line.remove(waiter)
             self._admitted += 1
-            waiter.ticket.set_result(self._give(choice.key, trial=choice.trial))
+            waiter.ticket.set_result(self._give(selection.key, trial=selection.trial))
             return
-        blocked[asked] = choice
-        waiter.patience = self._patience(choice, question, waiter.entered)
+        blocked[asked] = selection
+        waiter.patience = self._patience(selection, request, waiter.entered)
         if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
             self._line.remove(waiter)
-            waiter.ticket.set_exception(waiter.refuse(choice))
+            waiter.ticket.set_exception(waiter.refuse(selection))
 
-    def _same(self, key: Key, question: SelectionRequest) -> Ticket | None:
+    def _same(self, key: Key, request: SelectionRequest) -> Ticket | None:
         place = self._pool.config.index(key.fingerprint)
         if place is None:
             return None
-        judged = self._pool.choose(question).verdicts[place - 1]
+        judged = self._pool.choose(request).verdicts[place - 1]
         return self._give(key, trial=judged.trial) if judged.eligible else None
 
     def _give(self, key: Key, *, trial: bool) -> Ticket:
@@ -152,14 +152,14 @@ class Admission:
             return 0.0
         return max(0.0, self._admitted * policy.ramp_step - since)
 
-    def _patience(self, choice: Choice, question: SelectionRequest, entered: float) -> float:
+    def _patience(self, selection: Selection, request: SelectionRequest, entered: float) -> float:
         """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
         now, policy, config = self._pool.clock.time(), self._pool.policy, self._pool.config
         ends = []
-        for key, judged in zip(config.keys, choice.verdicts, strict=True):
+        for key, judged in zip(config.keys, selection.verdicts, strict=True):
             if config.strategy == "pinned" and key.fingerprint != config.preferred:
                 continue
-            if was_tried(key, self._pool.state, question):
+            if was_tried(key, self._pool.state, request):
                 continue
             wait = judged.state.traits.wait
             if wait is Wait.SLOT:

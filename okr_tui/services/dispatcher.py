@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, replace
 
 from okr_tui.cloud.client import Call
-from okr_tui.domain.choice import Choice, SelectionRequest
+from okr_tui.domain.choice import Selection, SelectionRequest
 from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
 from okr_tui.domain.faults import Fault, Hop, Retry, Rule, Step, next_step
 from okr_tui.domain.keys import Key
@@ -94,7 +94,9 @@ class Dispatcher:
             same, progress.same = progress.same, None
             await self._pool.catch_up()
             ticket = await self.admission.enter(
-                lambda: self._question(progress), lambda choice: self._blocked(choice, progress), same=same
+                lambda: self._request(progress),
+                lambda selection: self._blocked(selection, progress),
+                same=same,
             )
             if not await self._still_good(progress, ticket):
                 continue
@@ -113,9 +115,9 @@ class Dispatcher:
             if self._pool.state is not ticket.state or self._pool.config is not ticket.config:
                 flights = Counter(self._pool.in_flight)
                 flights[ticket.account] -= 1
-                choice = self._pool.choose(replace(self._question(progress), in_flight=flights))
+                selection = self._pool.choose(replace(self._request(progress), in_flight=flights))
                 place = self._pool.config.index(ticket.key.fingerprint)
-                judged = choice.verdicts[place - 1] if place is not None else None
+                judged = selection.verdicts[place - 1] if place is not None else None
                 good = judged is not None and judged.eligible
                 trial = judged is not None and judged.trial
             if good and trial:
@@ -162,7 +164,7 @@ class Dispatcher:
             progress.hops.append(Hop(ticket.key.fingerprint, exchange.index, exchange.fault))
             self._faulted(ticket.key, exchange.fault)
 
-    def _question(self, progress: Progress) -> SelectionRequest:
+    def _request(self, progress: Progress) -> SelectionRequest:
         now = self._pool.clock.time()
         account = None
         if progress.conversation:
@@ -173,19 +175,19 @@ class Dispatcher:
             now, progress.call.model, account, self._pool.in_flight, frozenset(progress.tried)
         )
 
-    def _blocked(self, choice: Choice, progress: Progress) -> Exception:
+    def _blocked(self, selection: Selection, progress: Progress) -> Exception:
         config = self._pool.config
         if not config.keys:
             return NoKeyError(NO_KEY)
-        if progress.hops and any(judged.eligible for judged in choice.verdicts):
+        if progress.hops and any(judged.eligible for judged in selection.verdicts):
             return _refused(progress, progress.hops[-1].fault)
         now = self._pool.clock.time()
         reasons = "; ".join(
-            f"#{place} {sentence(judged, now)}" for place, judged in enumerate(choice.verdicts, 1)
+            f"#{place} {sentence(judged, now)}" for place, judged in enumerate(selection.verdicts, 1)
         )
-        states = frozenset(judged.state.value for judged in choice.verdicts)
+        states = frozenset(judged.state.value for judged in selection.verdicts)
         whom = "no other key" if progress.tried and not progress.hops else "no key"
-        return PoolBlockedError(f"{whom} can take this request: {reasons}", choice.earliest, states)
+        return PoolBlockedError(f"{whom} can take this request: {reasons}", selection.earliest, states)
 
     def _remember(self, progress: Progress, account: str) -> None:
         if not progress.conversation:
@@ -256,9 +258,9 @@ class Dispatcher:
         if step is not Step.NEXT_KEY:
             return record.fingerprint if step is Step.SAME_KEY else None
         account = self._pool.state.account_of(record.fingerprint)
-        question = self._question(progress)
-        tried = question.tried | {record.fingerprint, account}
-        following = self._pool.choose_after(record, replace(question, tried=tried)).key
+        request = self._request(progress)
+        tried = request.tried | {record.fingerprint, account}
+        following = self._pool.choose_after(record, replace(request, tried=tried)).key
         return following.fingerprint if following else None
 
 

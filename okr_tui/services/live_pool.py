@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Final
 
-from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose
+from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.feed import Entry, entry, recoveries, returns
 from okr_tui.domain.fold import apply as fold
@@ -197,13 +197,13 @@ class Pool:
         self._shown = shown
         return shown
 
-    def choose(self, question: SelectionRequest) -> Choice:
+    def choose(self, request: SelectionRequest) -> Selection:
         """The key for a request."""
-        return choose(self.state, self.config, question, self.policy)
+        return choose(self.state, self.config, request, self.policy)
 
-    def choose_after(self, record: Record, question: SelectionRequest) -> Choice:
+    def choose_after(self, record: Record, request: SelectionRequest) -> Selection:
         """The key that will follow once this record is in the log."""
-        return choose(fold(self.state, record, self.policy), self.config, question, self.policy)
+        return choose(fold(self.state, record, self.policy), self.config, request, self.policy)
 
     def announce(self) -> None:
         """Wake everyone who waits for a change."""

@@ -6,7 +6,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from okr_tui.domain.feed import Entry, FeedFilter, Page, history
-from okr_tui.domain.history import HOURS, KeyHistory, trail_after
+from okr_tui.domain.history import HOURS, KeyHistory, extended
 from okr_tui.domain.state import AccountState, KeyState, PoolState
 from okr_tui.services.live_pool import Pool
 from okr_tui.store.base import LogEntry
@@ -83,7 +83,7 @@ class LogReader:
         same = frozenset(each for each in (fingerprint, *state.keys) if state.account_of(each) == account)
         fresh = [item for item in logged if item.sequence > self._read_to]
         self._read_to = fresh[-1].sequence if fresh else self._read_to
-        self._trail = trail_after(self._trail, [item.record for item in fresh], fingerprint, same, now)
+        self._trail = extended(self._trail, [item.record for item in fresh], fingerprint, same, now)
         return self._trail
 
     async def _recent(self) -> list[LogEntry]:

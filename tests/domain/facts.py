@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest, choose
+from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose
 from okr_tui.domain.faults import FAULTS, Fault, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import Verdict, verdict
@@ -142,12 +142,12 @@ def config(count: int = 3, *, preferred: str | None = None, strategy: Strategy =
     return PoolConfig(KEYS[:count], preferred, strategy)
 
 
-def chosen(state: PoolState, pool: PoolConfig, now: float = NOW, **question: Any) -> Choice:
+def chosen(state: PoolState, pool: PoolConfig, now: float = NOW, **request: Any) -> Selection:
     """The choice for a request."""
-    return choose(state, pool, SelectionRequest(now, **{"model": MODEL, **question}), POLICY)
+    return choose(state, pool, SelectionRequest(now, **{"model": MODEL, **request}), POLICY)
 
 
-def chosen_key(state: PoolState, pool: PoolConfig, now: float = NOW, **question: Any) -> str | None:
+def chosen_key(state: PoolState, pool: PoolConfig, now: float = NOW, **request: Any) -> str | None:
     """The fingerprint of the chosen key."""
-    key = chosen(state, pool, now, **question).key
+    key = chosen(state, pool, now, **request).key
     return key.fingerprint if key else None

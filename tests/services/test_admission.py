@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from okr_tui.domain.choice import Choice, PoolConfig, SelectionRequest
+from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
@@ -35,11 +35,11 @@ class Line:
         self.admission = Admission(self.pool)
         self.tasks: list[asyncio.Task[Ticket]] = []
 
-    def question(self) -> SelectionRequest:
+    def request(self) -> SelectionRequest:
         return SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight)
 
     async def join(self, *, same: Key | None = None) -> asyncio.Task[Ticket]:
-        task = asyncio.create_task(self.admission.enter(self.question, refuse, same=same))
+        task = asyncio.create_task(self.admission.enter(self.request, refuse, same=same))
         self.tasks.append(task)
         await settle()
         return task
@@ -59,8 +59,8 @@ class Line:
         )
 
 
-def refuse(choice: Choice) -> Exception:
-    return PoolBlockedError(choice.why, choice.earliest)
+def refuse(selection: Selection) -> Exception:
+    return PoolBlockedError(selection.why, selection.earliest)
 
 
 async def settle() -> None:

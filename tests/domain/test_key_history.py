@@ -11,9 +11,9 @@ from okr_tui.domain.history import (
     SLOT,
     KeyHistory,
     Tally,
+    extended,
     sparkline,
     tally_slots,
-    trail_after,
     used_slots,
 )
 from okr_tui.domain.quota import Sample
@@ -33,19 +33,19 @@ def test_readings_of_the_account_and_requests_of_the_key() -> None:
         went_well(NOW - 10, B),
         went_well(NOW - 9, client="probe"),
     ]
-    trail = trail_after(KeyHistory(), records, A, SAME, NOW)
+    trail = extended(KeyHistory(), records, A, SAME, NOW)
     assert [sample.used_percent for sample in trail.samples["session"]] == [10, 20]
     assert tally_slots(trail, NOW)[-3:] == (Tally(2, 1), Tally(), Tally())
 
 
 def test_dollars_count_as_used_of_the_allowance() -> None:
-    trail = trail_after(KeyHistory(), [reading(NOW, dollars(15))], A, SAME, NOW)
+    trail = extended(KeyHistory(), [reading(NOW, dollars(15))], A, SAME, NOW)
     assert trail.samples["credits"] == (Sample(NOW, 75.0),)
 
 
 def test_what_is_older_is_forgotten() -> None:
-    old = trail_after(KeyHistory(), [reading(NOW, windows(5)), went_well(NOW)], A, SAME, NOW)
-    later = trail_after(old, [], A, SAME, NOW + HOURS * 3600 + SLOT + 1)
+    old = extended(KeyHistory(), [reading(NOW, windows(5)), went_well(NOW)], A, SAME, NOW)
+    later = extended(old, [], A, SAME, NOW + HOURS * 3600 + SLOT + 1)
     assert not any(later.samples.values())
     assert not later.tallies
 
