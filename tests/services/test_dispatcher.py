@@ -237,6 +237,60 @@ async def test_a_conversation_stays_on_its_account(harness: Harness) -> None:
     assert await harness.sent() == [1, 1, 3]
 
 
+@pytest.mark.parametrize(("sends", "sent"), [(1, [1]), (2, [1, 3]), (3, [1, 3, 4])])
+async def test_one_request_spends_at_most_so_many_keys(
+    harness: Harness, sends: int, sent: list[int | None]
+) -> None:
+    for account in ("amber", "birch", "cedar"):
+        await harness.fault("session", account=account, times=None)
+    harness.write_settings(policy={"sends": sends})
+    async with harness.open() as service:
+        with pytest.raises((CloudError, PoolBlockedError)):
+            await ask(service)
+    assert await harness.sent() == sent
+
+
+@pytest.mark.parametrize(("longest", "sends"), [(30, 2), (100, 3)])
+async def test_a_request_that_has_taken_too_long_is_not_sent_again(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, longest: float, sends: int
+) -> None:
+    await harness.fault("unavailable", times=None)
+    harness.write_settings(policy={"request_longest": longest, "retry_same": [40, 40]})
+    async with harness.open() as service:
+        monkeypatch.setattr(harness.clock, "sleep", harness.clock.advance)
+        with pytest.raises(CloudError, match="503"):
+            await ask(service)
+    assert len(await harness.sent()) == sends
+
+
+async def test_after_a_spent_key_requests_move_to_the_next_one_by_one(harness: Harness) -> None:
+    await harness.fault("session", account="amber")
+    harness.write_settings(policy={"ramp_step": 5})
+    async with harness.open() as service:
+        assert (await ask(service)).index == 3
+        waiting = [asyncio.create_task(ask(service, conversation=name)) for name in ("two", "three")]
+        for left in (2, 1):
+            while service.dispatcher.admission.waiting != left:
+                assert not all(task.done() for task in waiting), "nobody waited"
+                await asyncio.sleep(0)
+            assert len(await harness.sent()) <= 4 - left
+            await harness.clock.advance(5)
+        await asyncio.gather(*waiting)
+    assert len(await harness.sent()) == 4
+
+
+async def test_conversations_are_forgotten_once_they_are_idle(harness: Harness) -> None:
+    harness.write_settings(policy={"conversation_idle": 60})
+    async with harness.open() as service:
+        remembered = service.dispatcher._conversations
+        for name in ("one", "two"):
+            await ask(service, conversation=name)
+        assert set(remembered) == {"one", "two"}
+        await harness.clock.advance(61)
+        await ask(service, conversation="three")
+        assert set(remembered) == {"three"}
+
+
 async def test_no_key_text_reaches_the_log(harness: Harness) -> None:
     text = harness.cloud.keys[0][0]
     await harness.change("amber", revoke=1)
