@@ -22,8 +22,18 @@ NO_SKIPS = "OKR_TUI_NO_SKIPS"
 MAY_SKIP = "OKR_TUI_MAY_SKIP"
 """Environment variable: part of a skip reason that stays allowed in a complete run."""
 NOT_ON_THIS_PLATFORM = ("no package brings one for this platform",)
+CLIENTS = Path(__file__).parent / "clients"
 Reports = Generator[None, pytest.TestReport, pytest.TestReport]
 Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need real clients, by their folder, and a Redis server, by their fixtures."""
+    for item in items:
+        if CLIENTS in item.path.parents:
+            item.add_marker(pytest.mark.clients)
+        if "redis_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.redis)
 
 
 @pytest.hookimpl(wrapper=True)

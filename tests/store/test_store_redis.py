@@ -142,6 +142,7 @@ async def test_a_tail_ends_when_it_is_told_to_whatever_it_does(redis_url: str) -
         assert places(await store.read()) == list(range(200))
 
 
+@pytest.mark.redis
 async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> None:
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
     written = asyncio.Event()
@@ -166,6 +167,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> Non
         server.kill()
 
 
+@pytest.mark.redis
 async def test_a_server_that_stays_away_is_said_plainly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
