@@ -11,7 +11,7 @@ from okr_tui.domain.health import State
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import printable, sentence
-from okr_tui.services.service import Service
+from okr_tui.services.service import Service, Snapshot
 
 Argument = Literal[
     "", "model", "models", "key", "level", "option", "switch", "form", "path", "text", "command"
@@ -197,30 +197,61 @@ async def carry_out(service: Service, text: str, zone: tzinfo = UTC) -> Outcome:
         return _bounded(Said(str(error), "error"))
 
 
-async def _status(service: Service, _: str, zone: tzinfo) -> Said:
-    snapshot = service.snapshot
-    pool = snapshot.pool
+def status_text(snapshot: Snapshot, zone: tzinfo, start_gateway: str = "") -> str:
+    """Answer `ollama-status`; `start_gateway` says how to start a gateway that does not run."""
+    pool, gateway = snapshot.pool, snapshot.gateway
     counts = ", ".join(f"{count} {state.value}" for state, count in pool.counts.items())
-    models = sum(row.model.status == "listed" for row in snapshot.models.rows)
+    if gateway.url is not None:
+        where = "in another process" if gateway.elsewhere else "here"
+        runs = f"{gateway.url} ({where}); `okr-tui connect CLIENT` shows how to use it"
+    else:
+        runs = gateway.error or "; ".join(["not running", *([start_gateway] if start_gateway else [])])
     lines = [
         "🦙 Ollama Cloud Status",
         f"Keys: ✅ {len(pool.keys)} configured ({counts})" if pool.keys else "Keys: ❌ none configured",
         f"Active key: {_active(pool, snapshot.at, zone)}",
-        f"Models: {models}",
+        f"Models: {len(_listed(snapshot))}",
         f"URL: {snapshot.settings.cloud_url}",
+        f"Gateway: {runs}",
         *(f"Problem: {problem}" for problem in snapshot.problems),
     ]
-    return Said("\n".join(lines))
+    return "\n".join(lines)
+
+
+def models_text(snapshot: Snapshot, zone: tzinfo, words: str = "") -> str:
+    """Answer `ollama-models`: the models that have all words."""
+    models = [model for model in _listed(snapshot) if model.matches(words)]
+    if not models:
+        return "No model matches." if words else "No cloud models are currently available."
+    active = _active(snapshot.pool, snapshot.at, zone)
+    header = f"☁️ Cloud ({len(models)}) — active key {active}"
+    return "\n".join([header, *(model.display for model in models)])
+
+
+def keys_text(snapshot: Snapshot, zone: tzinfo) -> str:
+    """Answer `ollama-keys`: every key with its health, and why the active one is active."""
+    pool = snapshot.pool
+    lines = [
+        "🔑 Ollama Cloud Key Pool",
+        f"Total: {len(pool.keys)}",
+        f"Active: {_active(pool, snapshot.at, zone)}",
+        *(_key(row, pool, snapshot.at, zone) for row in pool.keys),
+        *([pool.why] if pool.why else []),
+    ]
+    return "\n".join(lines)
+
+
+def _listed(snapshot: Snapshot) -> list[Model]:
+    """Return the models that the cloud lists now."""
+    return [row.model for row in snapshot.models.rows if row.model.status == "listed"]
+
+
+async def _status(service: Service, _: str, zone: tzinfo) -> Said:
+    return Said(status_text(service.snapshot, zone))
 
 
 async def _models(service: Service, words: str, zone: tzinfo) -> Said:
-    snapshot = service.snapshot
-    rows = [row.model for row in snapshot.models.rows if row.model.status == "listed"]
-    rows = [model for model in rows if model.matches(words)]
-    if not rows:
-        return Said("No model matches." if words else "No cloud models are currently available.")
-    active = _active(snapshot.pool, snapshot.at, zone)
-    return Said("\n".join([f"☁️ Cloud ({len(rows)}) — active key {active}", *(row.display for row in rows)]))
+    return Said(models_text(service.snapshot, zone, words))
 
 
 async def _refresh(service: Service, _: str, __: tzinfo) -> Said:
@@ -252,17 +283,9 @@ def _details(model: Model) -> list[tuple[str, str]]:
 
 
 async def _keys(service: Service, _: str, zone: tzinfo) -> Said:
-    snapshot = service.snapshot
-    pool = snapshot.pool
-    if not pool.keys:
+    if not service.snapshot.pool.keys:
         return Said("🔑 Ollama Cloud Key Pool\nTotal: 0; a key is added in the keys pane", "error")
-    lines = [
-        "🔑 Ollama Cloud Key Pool",
-        f"Total: {len(pool.keys)}",
-        f"Active: {_active(pool, snapshot.at, zone)}",
-        *(_key(row, pool, snapshot.at, zone) for row in pool.keys),
-    ]
-    return Said("\n".join(lines))
+    return Said(keys_text(service.snapshot, zone))
 
 
 def _key(row: KeyView, pool: PoolView, now: float, zone: tzinfo) -> str:

@@ -53,7 +53,8 @@ class Action:
 
     `keys` are as Textual names them, `shown` as people do. `label` is the footer's word, `tooltip` the help's
     sentence, `group` its heading. `footer` lists the places where the footer offers it; `title` is the
-    palette's line, None when it makes no sense there. In `run`, `{key}` stands for the pressed key.
+    palette's line, None when it makes no sense there. In `run`, `{key}` stands for the pressed key. `needs`
+    says what there has to be: the open service, or also a key in the pool.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Action:
     footer: tuple[Place, ...] = ()
     title: str | None = None
     run: str = ""
+    needs: Literal["", "service", "key"] = ""
 
     @property
     def command(self) -> str:
@@ -187,15 +189,16 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
 POOL_ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "use-key", tuple("123456789"), "1-9", "use key", "prefer the key of that number and remember it",
-        KEYS, footer=("keys", "key"), run="use_key({key})",
+        KEYS, footer=("keys", "key"), run="use_key({key})", needs="key",
     ),
     Action(
         "rotate", ("r",), "r", "rotate", "prefer the next key that is not blocked",
-        KEYS, footer=("keys",), title="keys: rotate to the next key",
+        KEYS, footer=("keys",), title="keys: rotate to the next key", needs="key",
     ),
     Action(
         "key-details", ("i",), "enter i", "details", "all about the selected key and its last requests",
         KEYS, owner="pool", footer=("keys",), run="app.key_details", title="keys: all about the selected key",
+        needs="key",
     ),
     Action(
         "other-key", ("right",), "→", "next key", "in a key's details: the next key",
@@ -207,31 +210,33 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "test-key", ("t",), "t", "test", "read quota and identity of the selected key, at no cost",
-        KEYS, footer=("keys", "key"), title="keys: test the selected key",
+        KEYS, footer=("keys", "key"), title="keys: test the selected key", needs="key",
     ),
     Action(
         "reset-key", ("x",), "x", "reset", "forget every block of the selected key and its account",
-        KEYS, footer=("key",), title="keys: reset the selected key",
+        KEYS, footer=("key",), title="keys: reset the selected key", needs="key",
     ),
     Action(
         "toggle-key", ("o",), "o", "on/off", "take the selected key out of the pool or put it back",
-        KEYS, footer=("key",), title="keys: switch the selected key on or off",
+        KEYS, footer=("key",), title="keys: switch the selected key on or off", needs="key",
     ),
     Action(
         "restore-key", ("u",), "u", "undo", "bring back the key that was removed last",
         KEYS, footer=("keys", "first", "settings"), title="keys: bring back the key removed last",
+        needs="service",
     ),
     Action(
         "add-key", ("a",), "a", "add key", "add a key to the settings",
-        KEYS, footer=("keys", "first", "settings"), title="keys: add a key",
+        KEYS, footer=("keys", "first", "settings"), title="keys: add a key", needs="service",
     ),
     Action(
         "remove-key", ("d", "delete"), "d del", "remove", "take the selected key out of the settings",
-        KEYS, owner="pool", run="app.remove_key", title="keys: remove the selected key",
+        KEYS, owner="pool", run="app.remove_key", title="keys: remove the selected key", needs="key",
     ),
     Action(
         "label-key", ("l",), "l", "label", "give the selected key a label, or none",
         KEYS, owner="pool", footer=("key",), run="app.label_key", title="keys: label the selected key",
+        needs="key",
     ),
     Action(
         "choose-model", ("enter",), "enter", "chat", "chat with the selected model",
@@ -263,7 +268,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "refresh-models", ("R",), "R", "refresh", "read the model list again",
-        MODELS, title="models: refresh",
+        MODELS, title="models: refresh", needs="service",
     ),
     Action(
         "copy-model", ("y",), "y", "copy", "copy the selected model's name",
@@ -361,14 +366,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "close-file", ("p",), "p", "private", "make the settings file readable to you alone",
         SETTINGS, footer=("settings",), title="settings: make the file readable to you alone",
+        needs="service",
     ),
     Action(
         "answer-trust", ("T",), "T", "trust", "trust the project's settings file or not",
-        SETTINGS, footer=("settings",), title="settings: trust the project's file or not",
+        SETTINGS, footer=("settings",), title="settings: trust the project's file or not", needs="service",
     ),
     Action(
         "switch-gateway", ("g",), "g", "gateway", "start the gateway in this process, or stop it",
-        GATEWAY, footer=("live",), title="gateway: start or stop",
+        GATEWAY, footer=("live",), title="gateway: start or stop", needs="service",
     ),
     Action(
         "accept", ("enter",), "enter", "accept", "do what a dialog asks about",
@@ -426,6 +432,13 @@ def bindings(owner: Owner) -> list[Binding]:
         if action.owner == owner
         for key in action.keys
     ]
+
+
+COPY_OR_QUIT: Final = (
+    Binding("ctrl+c", "screen.copy_text", "copy", show=False),
+    Binding("ctrl+c", "app.help_quit", "quit", show=False),
+)
+"""For modal screens, which keep the application's keys out: with nothing selected, ctrl+c means to quit."""
 
 
 def borrowed(name: str, command: str) -> list[Binding]:

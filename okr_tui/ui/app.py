@@ -1,51 +1,77 @@
-"""The application: it opens the service, holds the newest snapshot and sends commands."""
+"""The application: it opens the service, holds the newest snapshot and hands actions to its controllers."""
 
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.reactive import var
 from textual.screen import Screen
 from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.services.service import Snapshot
+from okr_tui.domain.view import KeyView
+from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui import bridge
-from okr_tui.ui.actions import bindings
-from okr_tui.ui.controllers.pool import Commands
-from okr_tui.ui.controllers.slash import SlashCommands
-from okr_tui.ui.editor import EditFile, edit_file
-from okr_tui.ui.palette import palette
+from okr_tui.ui.actions import Action, bindings
+from okr_tui.ui.chat import messages
+from okr_tui.ui.chat.pane import ChatPane
+from okr_tui.ui.chat.transcript import Transcript
+from okr_tui.ui.controllers.application import LONG
+from okr_tui.ui.controllers.availability import available
+from okr_tui.ui.controllers.chat import ChatController
+from okr_tui.ui.controllers.conversations import ConversationsController
+from okr_tui.ui.controllers.drafts import DraftController
+from okr_tui.ui.controllers.pool import PoolController
+from okr_tui.ui.controllers.settings import SettingsController
+from okr_tui.ui.controllers.slash import SlashController
+from okr_tui.ui.external_programs import EditFile, clipboard_tool, copy_with, edit_file
+from okr_tui.ui.keymap import ActiveKeymap
+from okr_tui.ui.palette import action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.themes import DEFAULT, THEMES
+from okr_tui.ui.screens.key_details import KeyDetails
+from okr_tui.ui.screens.model import ChatAsked, FavourAsked
+from okr_tui.ui.screens.settings import SettingsScreen
+from okr_tui.ui.screens.text import TextScreen, help_text
+from okr_tui.ui.themes import DEFAULT, THEMES, theme_names
+from okr_tui.ui.widgets.feed_list import FeedList
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from okr_tui.chat.events import ConversationService
+
+QUIT_AGAIN: Final = 2.0
+"""Seconds in which the same key once more means to quit."""
 
 
-def said(error: BaseException | None) -> str:
-    """A failure in one line; what is not ours is named as what it is."""
+def failure_line(error: BaseException | None) -> str:
+    """Describe a failure in one line; an error that is not ours by its type too."""
     if isinstance(error, OkrError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}"
 
 
 def counts_down(snapshot: Snapshot) -> bool:
-    """Whether a text on the screen changes with time alone."""
+    """Return whether a text on the screen changes with time alone."""
     pool = snapshot.pool
     ages = snapshot.models.error is not None or any(row.read_at for row in pool.keys)
     return ages or pool.outage is not None or any(row.verdict.until for row in pool.keys)
 
 
-class OkrApp(SlashCommands):
-    """The dashboard. It returns "demo" when the person wants to look around without a key."""
+class OkrApp(App[str]):
+    """The dashboard. Its result is "demo" when the person wants to look around without a key."""
 
     CSS_PATH = "okr.tcss"
     TITLE = "okr-tui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
 
+    snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
     failure: var[str | None] = var(None)
 
@@ -59,52 +85,85 @@ class OkrApp(SlashCommands):
         edit_file: EditFile = edit_file,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(zone or datetime.now(UTC).astimezone().tzinfo or UTC, clock)
+        super().__init__()
+        self.zone: tzinfo = zone or datetime.now(UTC).astimezone().tzinfo or UTC
+        self.clock = clock
+        self.keymap = ActiveKeymap()
+        self.service: Service | None = None
+        self.conversations: ConversationService | None = None
         self.edit_file = edit_file
         self._open_service = open_service
         self._demo = demo
         self._own_theme = theme is not None
         self._serving: Worker[None] | None = None
+        self._quit_pressed: tuple[str, float] = ("", 0.0)
         for each in THEMES:
             self.register_theme(each)
         self.theme = DEFAULT
         self._wanted_theme = theme
+        self.pool = PoolController(self, self.selected_key)
+        self.settings = SettingsController(self, self, lambda path: self.edit_file(self, path))
+        self.chat = ChatController(self, lambda: self.pane)
+        self.drafts = DraftController(self, lambda: self.pane, self.chat.show_notice)
+        self.saved = ConversationsController(
+            self, self.chat, self.drafts, lambda: self.dashboard.action_prompt()
+        )
+        self.slash = SlashController(self, self.chat, self.drafts, self.saved)
 
     def get_default_screen(self) -> Screen[None]:
-        """The dashboard, fed with the newest snapshot."""
-        dashboard = Dashboard(self.zone, self.clock, demo=self._demo)
-        return dashboard.data_bind(Commands.snapshot, OkrApp.now, OkrApp.failure)
+        """Return the dashboard, fed with the newest snapshot."""
+        dashboard = Dashboard(self.zone, self.clock, self.keymap, self.copy, demo=self._demo)
+        return dashboard.data_bind(OkrApp.snapshot, OkrApp.now, OkrApp.failure)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the palette offers."""
-        return palette(self, screen)
+        """Yield what the palette offers."""
+
+        def applies(action: Action) -> bool:
+            on_screen = action.owner == "screen" or action.command.startswith("screen.")
+            owner = screen if on_screen else self
+            return (
+                hasattr(owner, f"action_{action.name}") and owner.check_action(action.name, ()) is not False
+            )
+
+        yield from self.pool.palette()
+        yield from action_commands(self.keymap.actions, applies, self.run_action)
+        yield from self.settings.palette()
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The screen at the bottom."""
+        screen = self.screen_stack[0]
+        if not isinstance(screen, Dashboard):
+            raise TypeError("the dashboard is always the first screen")
+        return screen
+
+    @property
+    def pane(self) -> ChatPane:
+        """The chat pane."""
+        return self.dashboard.chat
+
+    def selected_key(self) -> KeyView | None:
+        """Return the key whose details are shown, else the one under the cursor."""
+        details = [screen for screen in self.screen_stack if isinstance(screen, KeyDetails)]
+        return details[-1].row if details else self.dashboard.keys.selected
 
     def on_mount(self) -> None:
-        """Show the screen at once; the service is opened beside it."""
-        self._use_theme(self._wanted_theme)
+        """Show the screen at once, and open the service meanwhile."""
+        self.use_theme(self._wanted_theme)
         self.now = self.clock()
         self._ticking = self.set_interval(1, self._tick, pause=True)
         self._serve()
 
     def _serve(self) -> None:
-        self._serving = self.run_worker(
-            bridge.serve(self._open_service, self.post_message, self.keep_drafts),
-            group="service",
-            exit_on_error=False,
-        )
-
-    def action_open_again(self) -> None:
-        """Open the service once more, after it could not be."""
-        if self.failure is not None and self.snapshot is None:
-            self.failure = None
-            self._serve()
+        serving = bridge.serve(self._open_service, self.post_message, self.drafts.keep)
+        self._serving = self.start(serving, group="service")
 
     async def on_unmount(self) -> None:
         """Let the service close in peace; only a failure while closing is news."""
         serving = self._serving
         if serving is None or serving.state is WorkerState.ERROR:
             return
-        await self.end_answers()
+        await self.chat.end_answers()
         serving.cancel()
         try:
             await serving.wait()
@@ -116,21 +175,75 @@ class OkrApp(SlashCommands):
     def _tick(self) -> None:
         self.now = self.clock()
 
-    def _use_theme(self, name: str | None) -> None:
+    @property
+    def themes(self) -> Sequence[str]:
+        """The names of all themes, the program's own first."""
+        return theme_names(self.available_themes)
+
+    def use_theme(self, name: str | None) -> None:
+        """Draw with a theme; with the default one where there is none of that name."""
         self.theme = name if name in self.available_themes else DEFAULT
+
+    def use_keymap(self, entries: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        """Put the person's keys in force; the result is what was refused, by action, and why."""
+        before = self.keymap.actions
+        taken = self.keymap.apply(entries)
+        if taken.actions != before:
+            self.set_keymap({name: ",".join(keys) for name, keys in taken.changed})
+        return taken.problems
+
+    def start(self, work: Coroutine[Any, Any, None], group: str = "command") -> Worker[None]:
+        """Run a coroutine in the background. A failure in the group "command" is shown as a toast."""
+        return self.run_worker(work, group=group, exit_on_error=False)
+
+    def copy(self, text: str, name: str) -> None:
+        """Copy a text that is no secret and say so under its name, and which way it went."""
+        super().copy_to_clipboard(text)
+        command = clipboard_tool(os.environ)
+
+        async def copy() -> None:
+            way = "" if command and await copy_with(text, command) else " through the terminal"
+            self.notify(f"Copied {name}{way}", markup=False)
+
+        self.start(copy(), group="clipboard")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy through the terminal and, where there is one, the system's own tool."""
+        super().copy_to_clipboard(text)
+        if command := clipboard_tool(os.environ):
+            self.run_worker(copy_with(text, command), group="clipboard", exit_on_error=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Leave out what cannot be done now."""
+        over_settings = any(isinstance(screen, SettingsScreen) for screen in self.screen_stack)
+        return available(action, self.snapshot, service=self.service is not None, over_settings=over_settings)
+
+    def exit(
+        self, result: str | None = None, return_code: int = 0, message: "RenderableType | None" = None
+    ) -> None:
+        """Leave, and keep what was typed last."""
+        self.drafts.note_last()
+        super().exit(result, return_code, message)
+
+    def _means_to_quit(self, key: str) -> bool:
+        """Return whether the same key was pressed a moment ago."""
+        before, at = self._quit_pressed
+        now = self.clock()
+        self._quit_pressed = (key, now)
+        return before == key and now - at <= QUIT_AGAIN
 
     @on(bridge.ServiceOpened)
     def _service_opened(self, event: bridge.ServiceOpened) -> None:
         self.service, self.conversations = event.service, event.conversations
-        self.bring_draft_back()
+        self.drafts.restore()
 
     @on(bridge.SnapshotArrived)
     def _snapshot_arrived(self, event: bridge.SnapshotArrived) -> None:
-        snapshot = replace(event.snapshot, settings=self.checked(event.snapshot.settings))
+        snapshot = replace(event.snapshot, settings=self.settings.checked(event.snapshot.settings))
         theme = snapshot.settings.theme
         if not self._own_theme and theme != self._wanted_theme:
             self._wanted_theme = theme
-            self._use_theme(theme)
+            self.use_theme(theme)
         first = self.snapshot is None
         with self.batch_update():
             self.now = self.clock()
@@ -138,7 +251,7 @@ class OkrApp(SlashCommands):
         if first and snapshot.gateway.autostart and snapshot.gateway.url is None:
             # Its code takes a moment to read; the keys are to be on the screen before.
             self.call_after_refresh(self.action_switch_gateway)
-        self.ask_for_trust()
+        self.settings.ask_once(alone=isinstance(self.screen, Dashboard))
         if counts_down(snapshot):
             self._ticking.resume()
         else:
@@ -146,12 +259,232 @@ class OkrApp(SlashCommands):
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
-        """Every worker's end comes by here, so no failure goes unseen."""
+        """See the end of every worker, so that no failure goes unseen."""
         worker, state = event.worker, event.state
-        if self.answer_ended(worker, said(worker.error)):
+        if self.chat.answer_ended(worker, failure_line(worker.error)):
             return
         if worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
             self.service = self.conversations = None
-            self.failure = said(worker.error) if worker.error else "it closed by itself"
+            self.failure = failure_line(worker.error) if worker.error else "it closed by itself"
         elif state is WorkerState.ERROR and worker.group == "command":
-            self.notify(said(worker.error), title="Not done", severity="error", timeout=10, markup=False)
+            line = failure_line(worker.error)
+            self.notify(line, title="Not done", severity="error", timeout=LONG, markup=False)
+
+    @on(bridge.AnswerArrived)
+    async def _answer_arrived(self, event: bridge.AnswerArrived) -> None:
+        if self.is_running:  # else the screen is being taken down
+            await self.chat.show_answer(event)
+
+    # What screens and panes ask for, and what the service answers; each goes to its controller.
+
+    @on(FeedList.PageAsked)
+    def _page_asked(self, event: FeedList.PageAsked) -> None:
+        self.pool.read_page(event)
+
+    @on(bridge.PageArrived)
+    def _page_arrived(self, event: bridge.PageArrived) -> None:
+        self.pool.show_page(event)
+
+    @on(KeyDetails.HistoryAsked)
+    def _history_asked(self, event: KeyDetails.HistoryAsked) -> None:
+        self.pool.read_history(event)
+
+    @on(bridge.HistoryArrived)
+    def _history_arrived(self, event: bridge.HistoryArrived) -> None:
+        self.pool.show_history(event)
+
+    @on(ChatAsked)
+    def _chat_asked(self, event: ChatAsked) -> None:
+        self.dashboard.talk_to(event.model)
+
+    @on(FavourAsked)
+    def _favour_asked(self, event: FavourAsked) -> None:
+        self.pool.favour(event)
+
+    @on(SettingsScreen.ChangeAsked)
+    def _change_asked(self, event: SettingsScreen.ChangeAsked) -> None:
+        self.settings.change(event)
+
+    @on(messages.AnswerRequested)
+    def _asked(self, event: messages.AnswerRequested) -> None:
+        self.chat.ask(event)
+
+    @on(messages.ComparisonRequested)
+    def _sides_asked(self, event: messages.ComparisonRequested) -> None:
+        self.chat.begin_sides(event)
+
+    @on(messages.StopRequested)
+    def _stop_asked(self) -> None:
+        self.chat.stop()
+
+    @on(messages.ConversationConfigured)
+    def _configured(self, event: messages.ConversationConfigured) -> None:
+        self.chat.configure(event)
+
+    @on(messages.ModelMissing)
+    def _no_model(self) -> None:
+        self.chat.explain_no_model()
+
+    @on(messages.CommandEntered)
+    def _commanded(self, event: messages.CommandEntered) -> None:
+        self.slash.run(event)
+
+    @on(messages.PromptReady)
+    def _prompt_ready(self) -> None:
+        self.drafts.prompt_ready()
+
+    @on(messages.DraftChanged)
+    def _drafted(self, event: messages.DraftChanged) -> None:
+        self.drafts.note(event)
+
+    @on(messages.PicturePasted)
+    def _picture_named(self, event: messages.PicturePasted) -> None:
+        self.drafts.attach_named(event)
+
+    @on(messages.PicturesRestored)
+    def _pictures_kept(self, event: messages.PicturesRestored) -> None:
+        self.drafts.attach_again(event)
+
+    @on(messages.PasteTruncated)
+    def _paste_cut(self, event: messages.PasteTruncated) -> None:
+        self.notify(f"{event.dropped:,} characters of what was pasted were too many", severity="warning")
+
+    @on(Transcript.Chosen)
+    def _turn_chosen(self) -> None:
+        self.chat.edit_turn()
+
+    # The actions of the table (ui/actions.py) that are the application's.
+
+    def action_open_again(self) -> None:
+        """Open the service once more, after it could not be opened."""
+        if self.failure is not None and self.snapshot is None:
+            self.failure = None
+            self._serve()
+
+    async def action_quit(self) -> None:
+        """Leave; while an answer is coming, only when asked twice."""
+        if not self.pane.running or self._means_to_quit("quit"):
+            await super().action_quit()
+        else:
+            stop = f"{self.keymap.key_of('back')} stops the answer"
+            self.notify(f"An answer is still coming. Press it again to quit now, {stop}.", timeout=QUIT_AGAIN)
+
+    def action_help_quit(self) -> None:
+        """Say how to quit; ctrl+c twice quits. It comes here where nothing is selected to copy."""
+        if self._means_to_quit("ctrl+c"):
+            self.exit()
+        else:
+            key = self.keymap.key_of("quit")
+            self.notify(f"ctrl+c again quits; so does {key}, or ctrl+q while typing", timeout=QUIT_AGAIN)
+
+    def action_demo(self) -> None:
+        """Leave for the simulated cloud."""
+        self.exit(result="demo")
+
+    def action_help(self) -> None:
+        """Show every key and mark."""
+        self.push_screen(TextScreen("okr-tui help", help_text(self.keymap.actions)))
+
+    def action_key_details(self) -> None:
+        """Show everything about the selected key."""
+        self.dashboard.open_key()
+
+    def action_use_key(self, index: int) -> None:
+        """Prefer the key of that number."""
+        self.pool.use(index)
+
+    def action_rotate(self) -> None:
+        """Prefer the next key."""
+        self.pool.rotate()
+
+    def action_test_key(self) -> None:
+        """Read quota and identity of the selected key."""
+        self.pool.test()
+
+    def action_reset_key(self) -> None:
+        """Forget the blocks of the selected key."""
+        self.pool.reset()
+
+    def action_toggle_key(self) -> None:
+        """Switch the selected key on or off."""
+        self.pool.toggle()
+
+    def action_add_key(self) -> None:
+        """Ask for a key's text."""
+        self.pool.add()
+
+    def action_remove_key(self) -> None:
+        """Ask whether the selected key shall go."""
+        self.pool.remove()
+
+    def action_label_key(self) -> None:
+        """Ask for the selected key's label."""
+        self.pool.label()
+
+    def action_restore_key(self) -> None:
+        """Bring back the key that was removed last."""
+        self.pool.restore()
+
+    def action_refresh_models(self) -> None:
+        """Read the model list again."""
+        self.pool.refresh_models()
+
+    def action_switch_gateway(self) -> None:
+        """Start the gateway in this process, or stop it."""
+        self.pool.switch_gateway()
+
+    def action_show_settings(self) -> None:
+        """Show every value and where it comes from."""
+        self.settings.show()
+
+    def action_edit_settings(self) -> None:
+        """Open the settings file in the person's editor."""
+        self.settings.edit_file()
+
+    def action_close_file(self) -> None:
+        """Make the settings file the person's own."""
+        self.settings.close_file()
+
+    def action_answer_trust(self) -> None:
+        """Ask whether to trust the project's settings file."""
+        self.settings.answer_trust()
+
+    def action_change_theme(self) -> None:
+        """Ask for a theme."""
+        self.settings.pick_theme()
+
+    def action_continue_answer(self) -> None:
+        """Let a cut-off answer go on."""
+        self.chat.ask_again("continue")
+
+    def action_again_elsewhere(self) -> None:
+        """Ask the last question again with another account's key."""
+        self.chat.ask_again("other")
+
+    def action_keep_side(self, place: int) -> None:
+        """Of two conversations, go on with one."""
+        self.chat.keep_side(place)
+
+    def action_think_level(self) -> None:
+        """Set the next think level of the model."""
+        self.chat.next_think_level()
+
+    def action_edit_turn(self) -> None:
+        """Ask the selected question in other words."""
+        self.chat.edit_turn()
+
+    def action_copy_turn(self) -> None:
+        """Copy the selected answer, or the question that has none."""
+        self.chat.copy_turn()
+
+    def action_copy_code(self) -> None:
+        """Copy a code block of the selected answer."""
+        self.chat.copy_code()
+
+    def action_branch_turn(self) -> None:
+        """Go on after the selected turn in a new conversation."""
+        self.chat.branch()
+
+    def action_conversations(self) -> None:
+        """Show earlier conversations."""
+        self.saved.list()

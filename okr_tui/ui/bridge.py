@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from okr_tui.chat.conversation import Conversation
 from okr_tui.domain.feed import Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.services.service import Service, Snapshot
@@ -51,11 +50,11 @@ class PageArrived(Message):
 
 
 @dataclass
-class TrailArrived(Message):
+class HistoryArrived(Message):
     """What a key did, as its details asked."""
 
-    asked: KeyDetails.TrailAsked
-    trail: KeyHistory
+    asked: KeyDetails.HistoryAsked
+    history: KeyHistory
 
 
 async def serve(
@@ -82,9 +81,9 @@ async def page(service: Service, asked: FeedList.PageAsked, post: Post) -> None:
         post(PageArrived(asked, found))
 
 
-async def trail(service: Service, asked: KeyDetails.TrailAsked, post: Post) -> None:
+async def history(service: Service, asked: KeyDetails.HistoryAsked, post: Post) -> None:
     """Read what a key did and post it."""
-    post(TrailArrived(asked, await service.trail(asked.fingerprint)))
+    post(HistoryArrived(asked, await service.trail(asked.fingerprint)))
 
 
 @dataclass
@@ -94,14 +93,6 @@ class AnswerArrived(Message):
     side: int
     event: "ConversationEvent"
     at: float
-
-
-@dataclass
-class ConversationArrived(Message):
-    """What one side's conversation has become."""
-
-    side: int
-    conversation: Conversation
 
 
 async def answer(asked: "Awaitable[Answering]", side: int, post: Post, clock: Callable[[], float]) -> None:

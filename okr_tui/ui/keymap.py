@@ -3,7 +3,7 @@
 ctrl+q always quits and F1 always helps, so no keymap locks anybody in.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
@@ -11,8 +11,12 @@ from typing import Final
 from textual.binding import Binding
 from textual.keys import key_to_character
 
+from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingsView
 from okr_tui.ui.actions import ACTIONS, KEPT, Action
+
+KeyOf = Callable[[str], str]
+"""Returns the key of an action, as people write it."""
 
 FIXED: Final = frozenset({"use-key", "send", "accept", "leave"})
 """Their keys are what they are everywhere, or what they mean depends on which was pressed."""
@@ -72,6 +76,33 @@ def keymap(entries: Sequence[tuple[str, str]], actions: Sequence[Action] = ACTIO
         del wanted[clash[0]]
     free = ((name, tuple(key for key in keys if key not in KEPT)) for name, keys in wanted.items())
     return Keymap(tuple(_with(action, wanted) for action in actions), tuple(free), tuple(problems))
+
+
+class ActiveKeymap:
+    """The table of actions with the person's own keys, as it is in force now.
+
+    One object for the whole application: what shows keys holds it and asks again whenever it draws.
+    """
+
+    def __init__(self) -> None:
+        self.actions: tuple[Action, ...] = ACTIONS
+
+    def apply(self, entries: Sequence[tuple[str, str]]) -> Keymap:
+        """Put the person's entries in force; the result says which were refused and why."""
+        taken = keymap(entries)
+        self.actions = taken.actions
+        return taken
+
+    def check(self, name: str, text: str | None) -> None:
+        """Raise SettingsError with the reason when an action cannot have these keys."""
+        others = {action.id: ",".join(action.keys) for action in self.actions if action not in ACTIONS}
+        tried = keymap(tuple({**others, name: text}.items()) if text else ())
+        if reason := dict(tried.problems).get(name):
+            raise SettingsError(f"keymap.{name}: {reason}")
+
+    def key_of(self, name: str) -> str:
+        """Return the key of an action, as people write it."""
+        return shown_keys(next(action for action in self.actions if action.id == name).keys[:1])
 
 
 def shown_keys(keys: Sequence[str]) -> str:

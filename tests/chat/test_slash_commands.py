@@ -34,7 +34,7 @@ async def test_status_and_keys(service: PoolService, harness: Harness) -> None:
     keys = (await said(service, "/ollama keys")).text.splitlines()
     assert keys[:2] == ["🔑 Ollama Cloud Key Pool", "Total: 4"]
     assert keys[3].startswith(f"👉 #1 {masked}")
-    assert len(keys) == 7
+    assert keys[7:] == [service.snapshot.pool.why]
 
 
 async def test_models_and_info(service: PoolService) -> None:

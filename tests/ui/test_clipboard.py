@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.ui import clipboard
-from okr_tui.ui.clipboard import copy, tool
+from okr_tui.ui import app, external_programs
+from okr_tui.ui.external_programs import clipboard_tool, copy_with
 from tests.ui.driver import run_app
 from tests.ui.scripted_service import ScriptedService
 
@@ -31,24 +31,24 @@ def installed(*names: str) -> "dict[str, str]":
 def test_the_display_decides_on_the_tool(
     environment: dict[str, str], platform: str, names: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    assert tool(environment, platform, installed(*names).get) == expected
+    assert clipboard_tool(environment, platform, installed(*names).get) == expected
 
 
 async def test_a_tool_is_given_the_text(tmp_path: Path) -> None:
     file = tmp_path / "copied"
     script = f"import sys; open({str(file)!r}, 'wb').write(sys.stdin.buffer.read())"
-    assert await copy("kimi-k2.6 é", (sys.executable, "-c", script))
+    assert await copy_with("kimi-k2.6 é", (sys.executable, "-c", script))
     assert file.read_text(encoding="utf-8") == "kimi-k2.6 é"
 
 
 @pytest.mark.parametrize("script", ["raise SystemExit(3)", "import time; time.sleep(60)"])
 async def test_a_tool_that_fails_is_only_a_no(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clipboard, "PATIENCE", 0.5)
-    assert not await copy("text", (sys.executable, "-c", script))
+    monkeypatch.setattr(external_programs, "PATIENCE", 0.5)
+    assert not await copy_with("text", (sys.executable, "-c", script))
 
 
 async def test_a_tool_that_is_missing_is_only_a_no(tmp_path: Path) -> None:
-    assert not await copy("text", (str(tmp_path / "nothing"),))
+    assert not await copy_with("text", (str(tmp_path / "nothing"),))
 
 
 @pytest.mark.parametrize(("code", "words"), [(0, "Copied gpt-oss:20b"), (1, "Copied gpt-oss:20b through")])
@@ -56,7 +56,7 @@ async def test_the_person_is_told_which_way_it_went(
     service: ScriptedService, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     command = (sys.executable, "-c", f"import sys; sys.stdin.read(); sys.exit({code})")
-    monkeypatch.setattr(clipboard, "tool", lambda _: command)
+    monkeypatch.setattr(app, "clipboard_tool", lambda _: command)
     async with run_app(service) as driver:
         await driver.press("tab", "tab", "y")
         await driver.toast(words)

@@ -144,7 +144,7 @@ async def test_the_palette_has_the_seven_commands_and_ours(service: ScriptedServ
 
 async def test_the_info_picker_lists_the_models(service: ScriptedService) -> None:
     async with run_app(service) as driver:
-        driver.app.pick_model()
+        driver.app.pool.pick_model()
         await driver.until(lambda: isinstance(driver.app.screen, CommandPalette))
         await driver.type("kimi-k3")
         await driver.pilot.pause(0.3)

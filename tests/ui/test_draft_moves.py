@@ -152,7 +152,7 @@ async def test_one_that_is_opened_while_it_is_answered_shows_what_came(tmp_path:
         await ask(driver, "about tides")
         await driver.until(lambda: turns(driver) and turns(driver)[0].text == "half")
         shown = pane(driver).conversation.id
-        driver.app.open_saved(shown)
+        driver.app.saved.open(shown)
         await driver.until(lambda: not pane(driver).running and pane(driver).view.can_continue)
         assert [turn.text for turn in turns(driver)] == ["half"]
 

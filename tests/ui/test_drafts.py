@@ -58,7 +58,7 @@ async def test_nothing_is_written_without_a_change(tmp_path: Path) -> None:
         await driver.press("left", "right", "tab", "c")
         await driver.pilot.pause(0.1)
         assert sum(isinstance(message, DraftChanged) for message in driver.messages) == told
-        assert driver.app._keeping is None
+        assert not driver.app.drafts.waiting
 
 
 async def test_what_was_sent_does_not_come_back(tmp_path: Path) -> None:

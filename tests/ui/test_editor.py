@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from textual.app import App
 
-from okr_tui.ui.editor import edit_file
+from okr_tui.ui.external_programs import edit_file
 
 # It writes down what a server in the process that started it answers, so that one has to be at work.
 EDITOR = """

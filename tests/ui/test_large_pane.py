@@ -83,7 +83,7 @@ async def test_an_edit_begun_by_a_command_is_what_escape_leaves_first() -> None:
 async def test_the_way_back_follows_the_keymap_and_can_be_clicked() -> None:
     service = ScriptedService(snapshot(settings=settings(keymap=(("maximise", "f6"), ("back", "f4")))))
     async with run_app(service) as driver:
-        await driver.until(lambda: driver.app.key_of("maximise") == "F6")
+        await driver.until(lambda: driver.app.keymap.key_of("maximise") == "F6")
         await driver.press("f6")
         at = driver.words("#footer").index("F6 restore")
         await driver.pilot.click(driver.app.dashboard.query_one(FootLine), offset=(at + 2, 0))

@@ -84,7 +84,7 @@ async def test_model_names_are_never_markup() -> None:
         await driver.type("info beta")
         await driver.pilot.pause(0.3)
         await driver.press("escape")
-        driver.app.pick_model()
+        driver.app.pool.pick_model()
         await driver.pilot.pause(0.3)
         await driver.press("escape")
 

@@ -12,9 +12,8 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.ui.lines import Line, length
 from okr_tui.ui.screens.keys import AddKey
-from okr_tui.ui.screens.settings import SettingsScreen, entries, entry_lines
+from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines
 from okr_tui.ui.screens.text import TextScreen
-from okr_tui.ui.screens.trust import LETTERS, AskTrust
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
 from tests.ui.scripted_service import ScriptedService

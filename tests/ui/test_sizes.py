@@ -7,9 +7,9 @@ import pytest
 from textual.content import Content
 
 from okr_tui.ui.actions import ACTIONS
+from okr_tui.ui.screens.dashboard import TABS
 from okr_tui.ui.widgets.footer import shown_key
 from okr_tui.ui.widgets.header import header_line
-from okr_tui.ui.widgets.tabs import TABS
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import NOW, SPENT, key, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService

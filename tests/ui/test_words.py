@@ -171,7 +171,7 @@ async def test_a_removed_key_and_the_gateway_in_words() -> None:
         await press(driver, "remove-key")
         await driver.press("enter")
         await driver.toast(f"Done: remove_key; {key_of('restore-key')} undoes it")
-        driver.app.show_text("status")
+        driver.app.pool.show_text("status")
         await driver.pilot.pause()
         assert f"not running; {key_of('switch-gateway')} starts it" in driver.screen()
 

@@ -1,7 +1,7 @@
 """The stored conversations: found while typing, opened, renamed, deleted and brought back, exported."""
 
-from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, Protocol, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -14,18 +14,40 @@ from textual.widgets import Input, Static
 from okr_tui.chat.conversation import Found
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.words import span
-from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import LeaveByKey
+from okr_tui.ui.actions import COPY_OR_QUIT, bindings
 from okr_tui.ui.chat.dialogs import RenameConversation
 from okr_tui.ui.chat.layout import safe
+from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.lines import QUIET, Line, fit, one_line
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.rows import RowList
 
-if TYPE_CHECKING:
-    from okr_tui.ui.controllers.slash import SlashCommands
-
 EXCERPT = 200
+
+
+class Conversations(Protocol):
+    """What the list asks for."""
+
+    async def find(self, words: str) -> tuple[Found, ...]:
+        """Find conversations by words; without any, return those used last."""
+
+    def open(self, identifier: str) -> None:
+        """Show a conversation."""
+
+    async def begin(self) -> None:
+        """Show the new conversation."""
+
+    async def rename(self, identifier: str, title: str) -> str:
+        """Give a conversation another title and return what was done."""
+
+    async def delete(self, identifier: str) -> str:
+        """Delete a conversation and return how to bring it back."""
+
+    async def undo_delete(self) -> str:
+        """Bring back the conversation deleted last and return which it is."""
+
+    def export(self, identifier: str, title: str) -> None:
+        """Ask where to write a conversation."""
 
 
 class ConversationList(RowList[Found]):
@@ -94,21 +116,21 @@ class SearchInput(Input):
     def action_delete_saved(self) -> None:
         """Delete it."""
         if row := self.rows.selected:
-            self.saved.act(self.saved.commands.delete_saved(row.conversation.id))
+            self.saved.act(self.saved.conversations.delete(row.conversation.id))
 
     def action_undo_saved(self) -> None:
         """Bring the last one back."""
-        self.saved.act(self.saved.commands.undo_delete())
+        self.saved.act(self.saved.conversations.undo_delete())
 
     def action_export_saved(self) -> None:
         """Write it to a file."""
         if row := self.rows.selected:
-            self.saved.commands.export_saved(row.conversation.id, row.conversation.title)
+            self.saved.conversations.export(row.conversation.id, row.conversation.title)
 
     async def action_new_saved(self) -> None:
         """Leave for a new one."""
         self.screen.dismiss()
-        await self.saved.commands.chat.begin_anew()
+        await self.saved.conversations.begin()
 
     def action_leave_saved(self) -> None:
         """Leave; with words, first back to all conversations."""
@@ -118,11 +140,22 @@ class SearchInput(Input):
             self.screen.dismiss()
 
 
-class ConversationsScreen(LeaveByKey, ModalScreen[None]):
+class ConversationsScreen(ModalScreen[None]):
     """The list under its search field."""
 
-    def __init__(self, words: str = "") -> None:
+    BINDINGS: ClassVar[list[BindingType]] = [*COPY_OR_QUIT]
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        clock: Callable[[], float],
+        keymap: ActiveKeymap,
+        words: str = "",
+    ) -> None:
         super().__init__()
+        self.conversations = conversations
+        self.clock = clock
+        self.keymap = keymap
         self.words = words
 
     def compose(self) -> ComposeResult:
@@ -131,7 +164,7 @@ class ConversationsScreen(LeaveByKey, ModalScreen[None]):
             yield Static(Content("Conversations"), classes="box-heading")
             yield SearchInput(self.words)
             yield ConversationList(id="saved")
-            yield FootLine("saved")
+            yield FootLine(self.keymap, "saved")
 
     def on_mount(self) -> None:
         """Show what is there."""
@@ -143,11 +176,6 @@ class ConversationsScreen(LeaveByKey, ModalScreen[None]):
         """A dialog in front may have changed something."""
         self.read()
 
-    @property
-    def commands(self) -> "SlashCommands":
-        """The application, which talks to the conversations."""
-        return cast("SlashCommands", self.app)
-
     @on(Input.Changed, "#search")
     def read(self) -> None:
         """Find what the words say; the newest search wins."""
@@ -156,14 +184,13 @@ class ConversationsScreen(LeaveByKey, ModalScreen[None]):
     async def _read(self) -> None:
         rows, words = self.query_one(ConversationList), self.query_one(SearchInput).value
         try:
-            saved = self.commands.saved
-            found = await (saved.search(words) if words.strip() else saved.recent())
+            found = await self.conversations.find(words)
         except OkrError as error:
             rows.empty = f"✖ {one_line(str(error))}"
             found = ()
         else:
             rows.empty = "Nothing found." if words.strip() else "No conversation yet: ask something."
-        rows.now = self.commands.clock()
+        rows.now = self.clock()
         rows.show_rows(found)
 
     def act(self, work: Awaitable[str]) -> None:
@@ -182,7 +209,7 @@ class ConversationsScreen(LeaveByKey, ModalScreen[None]):
         """Ask for a title."""
         if row := self.query_one(ConversationList).selected:
             name, title = row.conversation.id, row.conversation.title
-            send = self.commands.rename_saved
+            send = self.conversations.rename
             self.app.push_screen(RenameConversation(title, lambda text: send(name, text)))
 
     @on(RowList.Chosen)
@@ -190,4 +217,4 @@ class ConversationsScreen(LeaveByKey, ModalScreen[None]):
         """Go on with the selected conversation."""
         if row := self.query_one(ConversationList).selected:
             self.dismiss()
-            self.commands.open_saved(row.conversation.id)
+            self.conversations.open(row.conversation.id)

@@ -19,12 +19,10 @@ from textual.widgets import Input, Static
 from okr_tui.chat.conversation import CodeBlock
 from okr_tui.chat.events import ConsentRequested
 from okr_tui.domain.errors import ChatError
-from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import LeaveByKey
+from okr_tui.ui.actions import COPY_OR_QUIT, bindings
 from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.lines import QUIET, STRONG, content, one_line
-from okr_tui.ui.screens.dialog import Choice, Dialog
-from okr_tui.ui.screens.keys import field
+from okr_tui.ui.screens.dialog import Choice, Dialog, field
 from okr_tui.ui.widgets.rows import RowList
 
 FIRST_LINE = 48
@@ -38,10 +36,10 @@ def described(place: int, block: CodeBlock) -> str:
     return f"{place}  {one_line(safe(block.language))[:12] or 'text'}, {many}  {first}"
 
 
-class PickCode(LeaveByKey, ModalScreen[None]):
+class PickCode(ModalScreen[None]):
     """A list of the blocks; enter copies the chosen one."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog"), *COPY_OR_QUIT]
 
     def __init__(self, blocks: Sequence[CodeBlock], copy: Callable[[str, str], None]) -> None:
         super().__init__()
@@ -176,11 +174,12 @@ def arguments_words(arguments: Mapping[str, object]) -> str:
     return f"{text[:SHOWN]}\n… {left:,} more characters" if left > 0 else text
 
 
-class ConfirmTool(LeaveByKey, ModalScreen[None]):
+class ConfirmTool(ModalScreen[None]):
     """Answers the call: once, for the rest of the conversation, or not."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("dialog"),
+        *COPY_OR_QUIT,
         Binding("y", "decide('once')", "allow once", show=False),
         Binding("a", "decide('always')", "allow always", show=False),
         Binding("n", "decide('refuse')", "refuse", show=False),

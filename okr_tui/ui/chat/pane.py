@@ -18,7 +18,6 @@ from okr_tui.chat.slash import complete, is_command, question_of
 from okr_tui.domain.models import Model
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import Place, bindings
-from okr_tui.ui.base_app import keys_of
 from okr_tui.ui.chat.composer import Composer
 from okr_tui.ui.chat.conversation_views import ConversationView, ConversationViews, Rival
 from okr_tui.ui.chat.labels import (
@@ -44,6 +43,7 @@ from okr_tui.ui.chat.messages import (
 from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle
 
 COLUMNS: Final = 100
@@ -64,11 +64,12 @@ class ChatPane(Vertical):
     notice: var[str] = var("")
     """Why nothing is saved."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="chat", classes="pane")
         # Kept, since a query for every token of an answer would be slow.
         self.views = ConversationViews()
         self.composer = Composer()
+        self._key = key_of
 
     def compose(self) -> ComposeResult:
         """Yield the conversations, or what to do while there are none, above the composer."""
@@ -370,6 +371,3 @@ class ChatPane(Vertical):
         if not view.can_ask_again:
             return ""
         return f"enter sends it again · {again}" if self.prompt.text else again
-
-    def _key(self, action: str) -> str:
-        return keys_of(self.app)(action)

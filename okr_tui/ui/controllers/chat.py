@@ -1,175 +1,150 @@
 """What the chat asks of the conversations: answers, their ends, and what a person does with turns."""
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine
-from datetime import UTC, tzinfo
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from textual import on
 from textual.worker import Worker, WorkerState
 
-from okr_tui.chat.conversation import Conversation
+from okr_tui.chat.conversation import Conversation, code_blocks
+from okr_tui.chat.options import think_levels
 from okr_tui.domain.errors import OkrError
 from okr_tui.ui import bridge
-from okr_tui.ui.chat.dialogs import ConfirmTool
-from okr_tui.ui.chat.messages import (
-    AnswerRequested,
-    ComparisonRequested,
-    ConversationConfigured,
-    How,
-    ModelMissing,
-    StopRequested,
-)
-from okr_tui.ui.controllers.pool import LONG
-from okr_tui.ui.controllers.settings import SettingsCommands
+from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
+from okr_tui.ui.chat.labels import model_named
+from okr_tui.ui.chat.messages import AnswerRequested, ComparisonRequested, ConversationConfigured, How
+from okr_tui.ui.controllers.application import LONG, Application, open_conversations
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import Answering, ConversationService
+    from okr_tui.chat.events import Answering
     from okr_tui.ui.chat.conversation_views import ConversationView
     from okr_tui.ui.chat.pane import ChatPane
+    from okr_tui.ui.chat.turn import Turn
 
 
-NOT_READY = "the service is still being opened; try again"
+class ChatController:
+    """Asks the conversations and shows in the pane what comes of it. `pane` returns the pane."""
 
-
-class ChatCommands(SettingsCommands):
-    """The only place that talks to the conversations; what they say reaches the pane as messages."""
-
-    def __init__(self, zone: tzinfo = UTC, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(zone, clock)
-        self.conversations: ConversationService | None = None
+    def __init__(self, app: Application, pane: "Callable[[], ChatPane]") -> None:
+        self.app = app
+        self._pane = pane
         self._answers: dict[Worker[None], AnswerRequested] = {}
+        self._confirming: list[ConfirmTool] = []
         # A question and a change of its conversation would overwrite each other.
         self._in_turn = asyncio.Lock()
 
     @property
-    def chat(self) -> "ChatPane":
-        """The pane."""
-        return self.dashboard.chat
+    def pane(self) -> "ChatPane":
+        """The chat pane."""
+        return self._pane()
 
-    @property
-    def saved(self) -> "ConversationService":
-        """The conversations; raises OkrError while they are not open."""
-        if self.conversations is None:
-            raise OkrError(self.failure_words())
-        return self.conversations
-
-    def failure_words(self) -> str:
-        """Why nothing can be asked yet."""
-        return NOT_READY
-
-    def act(self, work: Coroutine[None, None, None]) -> None:
-        """Run a coroutine whose failure is shown as a command's is."""
-        self.run_worker(work, group="command", exit_on_error=False)
-
-    @on(AnswerRequested)
-    def _asked(self, event: AnswerRequested) -> None:
-        worker = self.run_worker(
-            bridge.answer(self._answering(event), event.side, self.post_message, self.clock),
-            group=f"answer {event.side}",
-            exit_on_error=False,
-        )
-        self._answers[worker] = event
+    def ask(self, event: AnswerRequested) -> None:
+        """Have a conversation answered."""
+        answer = bridge.answer(self._answering(event), event.side, self.app.post_message, self.app.clock)
+        self._answers[self.app.start(answer, group=f"answer {event.side}")] = event
 
     async def _answering(self, event: AnswerRequested) -> "Answering":
-        saved, wanted = self.saved, event.conversation
+        conversations, wanted = open_conversations(self.app), event.conversation
         async with self._in_turn:
             conversation = await self._stored(wanted)
             name = conversation.id
             match event.how:
                 case "ask":
-                    return await saved.ask(name, event.text, event.images, only=event.only)
+                    return await conversations.ask(name, event.text, event.images, only=event.only)
                 case "edit":
-                    return await saved.edit(name, event.place, event.text, event.images)
+                    return await conversations.edit(name, event.place, event.text, event.images)
                 case "continue":
-                    return await saved.resume(name)
+                    return await conversations.resume(name)
                 case _:
-                    return await saved.again(name, other_key=event.how == "other", only=event.only)
+                    other = event.how == "other"
+                    return await conversations.again(name, other_key=other, only=event.only)
 
     async def _stored(self, wanted: Conversation) -> Conversation:
-        """The service's conversation, with the model and the options that the pane shows."""
+        """Return the stored conversation, with the model and the options that the pane shows."""
+        conversations = open_conversations(self.app)
         if not wanted.id:
-            return self.saved.new(wanted.model, wanted.options)
-        known = await self.saved.get(wanted.id)
+            return conversations.new(wanted.model, wanted.options)
+        known = await conversations.get(wanted.id)
         if (known.model, known.options) == (wanted.model, wanted.options):
             return known
-        return await self.saved.configure(wanted.id, model=wanted.model, options=wanted.options)
+        return await conversations.configure(wanted.id, model=wanted.model, options=wanted.options)
 
-    @on(ConversationConfigured)
-    def _configured(self, event: ConversationConfigured) -> None:
+    def configure(self, event: ConversationConfigured) -> None:
+        """Store the model and the options that a conversation has from now on."""
+
         async def keep() -> None:
             async with self._in_turn:
                 await self._stored(event.conversation)
 
         if event.conversation.id:
-            self.act(keep())
+            self.app.start(keep())
 
-    @on(ComparisonRequested)
-    def _sides_asked(self, event: ComparisonRequested) -> None:
+    def begin_sides(self, event: ComparisonRequested) -> None:
+        """Branch the conversation for each model, then ask both."""
+
         async def begin() -> None:
-            wanted, side = event.conversation, self.chat.views.all[0].number
+            wanted, side = event.conversation, self.pane.views.all[0].number
             try:
                 async with self._in_turn:
                     origin = (await self._stored(wanted)).id if wanted.id else None
-                    sides = await self.saved.compare(origin, event.models, wanted.options)
+                    conversations = open_conversations(self.app)
+                    sides = await conversations.compare(origin, event.models, wanted.options)
             except OkrError:
-                self.chat.ended(side)
+                self.pane.ended(side)
                 raise
-            if self.chat.views.of(side) is None or not self.chat.views.rivals:
+            if self.pane.views.of(side) is None or not self.pane.views.rivals:
                 return
-            await self.chat.ask_side_by_side(sides)
+            await self.pane.ask_side_by_side(sides)
 
-        self.act(begin())
+        self.app.start(begin())
 
-    @on(bridge.AnswerArrived)
-    async def _answer_arrived(self, event: bridge.AnswerArrived) -> None:
+    async def show_answer(self, event: bridge.AnswerArrived) -> None:
+        """Draw a part of an answer; where the model wants to use a tool, ask for consent."""
         from okr_tui.chat.events import ConsentRequested
 
-        if not self.is_running:  # the screen is being taken down
-            return
-        await self.chat.show_event(event.side, event.event, event.at)
+        await self.pane.show_event(event.side, event.event, event.at)
         if isinstance(event.event, ConsentRequested):
-            self.push_screen(ConfirmTool(event.event))
+            self._confirming.append(ConfirmTool(event.event))
+            self.app.push_screen(self._confirming[-1])
 
-    @on(StopRequested)
-    def _stop_asked(self) -> None:
+    def stop(self) -> None:
+        """Stop the running answers."""
         for worker in self._answers:
             worker.cancel()
 
-    @on(ModelMissing)
-    def _no_model(self) -> None:
-        key = self.key_of("choose-model")
-        self.notify(f"Choose a model first: {key} on a line of Models", severity="warning")
+    def explain_no_model(self) -> None:
+        """Say how to choose a model."""
+        key = self.app.keymap.key_of("choose-model")
+        self.app.notify(f"Choose a model first: {key} on a line of Models", severity="warning")
 
     def answer_ended(self, worker: Worker[None], reason: str) -> bool:
-        """Whether this worker was an answer; its end is shown, and what is stored of it read again."""
+        """Show the end of an answer and read again what is stored of it; False for any other worker."""
         event = self._answers.get(worker)
         if event is None or worker.state in (WorkerState.PENDING, WorkerState.RUNNING):
             return event is not None
         del self._answers[worker]
-        chat, side = self.chat, event.side
-        if worker.state is WorkerState.ERROR and not chat.fail(side, reason):
-            self.notify(reason, title="Not asked", severity="error", timeout=LONG, markup=False)
-        for screen in self.screen_stack:
-            if isinstance(screen, ConfirmTool) and screen.gone:
+        pane, side = self.pane, event.side
+        if worker.state is WorkerState.ERROR and not pane.fail(side, reason):
+            self.app.notify(reason, title="Not asked", severity="error", timeout=LONG, markup=False)
+        for screen in [each for each in self._confirming if each.gone]:
+            self._confirming.remove(screen)
+            if screen.is_attached:
                 screen.dismiss()
-        chat.ended(side)
-        self.say_notice()
-        view = chat.views.of(side)
+        pane.ended(side)
+        self.show_notice()
+        view = pane.views.of(side)
         if worker.state is not WorkerState.SUCCESS and view is not None and view.conversation.id:
-            self.run_worker(
-                self._look_again(side, view.conversation.id), group="command", exit_on_error=False
-            )
+            self.app.start(self._read_again(side, view.conversation.id))
         return True
 
-    def say_notice(self) -> None:
-        """Say in the pane that nothing is saved any more, if so."""
-        if self.conversations is not None:
-            self.chat.notice = self.conversations.notice or ""
+    def show_notice(self) -> None:
+        """Say in the pane why nothing is saved any more, if so."""
+        if self.app.conversations is not None:
+            self.pane.notice = self.app.conversations.notice or ""
 
-    async def _look_again(self, side: int, name: str) -> None:
-        self.chat.updated(side, await self.saved.get(name))
+    async def _read_again(self, side: int, identifier: str) -> None:
+        self.pane.updated(side, await open_conversations(self.app).get(identifier))
 
     async def end_answers(self) -> None:
         """Stop what is coming and wait until it is stored."""
@@ -179,42 +154,92 @@ class ChatCommands(SettingsCommands):
                 worker.cancel()
         await asyncio.gather(*(worker.wait() for worker in workers), return_exceptions=True)
 
-    def action_continue_answer(self) -> None:
-        """Let a cut-off answer go on."""
-        self.once_more("continue")
-
-    def action_again_elsewhere(self) -> None:
-        """Ask the last question again with another account's key."""
-        self.once_more("other")
-
-    def once_more(self, how: How, only: int | None = None) -> None:
+    def ask_again(self, how: How, only: int | None = None) -> None:
         """Have the last question answered once more; `only` is the place of the one key to use."""
-        view = self.chat.view
+        view = self.pane.view
         if view.busy:
-            self.notify(f"An answer is still coming: {self.key_of('back')} stops it", severity="warning")
+            key = self.app.keymap.key_of("back")
+            self.app.notify(f"An answer is still coming: {key} stops it", severity="warning")
         elif how == "continue" and not view.can_continue:
-            self.notify("The last answer is complete: there is nothing to continue", severity="warning")
+            words = "The last answer is complete: there is nothing to continue"
+            self.app.notify(words, severity="warning")
         elif view.conversation.question is None:
-            self.notify("There is no question to ask again", severity="warning")
+            self.app.notify("There is no question to ask again", severity="warning")
         else:
-            self.chat.ask_again(view, how, only)
+            self.pane.ask_again(view, how, only)
 
-    def action_keep_side(self, place: int) -> None:
+    def keep_side(self, place: int) -> None:
         """Of two conversations, go on with one; what still comes on either stops and is kept."""
-        views = self.chat.views.all
-        if len(views) > place and self.chat.views.rivals:
-            self.act(self._keep_side(views[place]))
+        views = self.pane.views.all
+        if len(views) > place and self.pane.views.rivals:
+            self.app.start(self._keep_side(views[place]))
 
     async def _keep_side(self, view: "ConversationView") -> None:
         await self.end_answers()
-        if view in self.chat.views.all and self.chat.views.rivals:
+        if view in self.pane.views.all and self.pane.views.rivals:
             if view.conversation.id:
-                view.conversation = await self.saved.get(view.conversation.id)
-            await self.chat.leave_comparison(view)
-            self.chat.prompt.focus()
+                view.conversation = await open_conversations(self.app).get(view.conversation.id)
+            await self.pane.leave_comparison(view)
+            self.pane.prompt.focus()
 
-    def action_conversations(self, words: str = "") -> None:
-        """Earlier conversations."""
-        from okr_tui.ui.chat.conversations_screen import ConversationsScreen
+    def next_think_level(self) -> None:
+        """Set the next level of the model; after the last one, whatever the model likes."""
+        conversation = self.pane.conversation
+        levels = (None, *think_levels(model_named(conversation.model, self.pane.models)))
+        if conversation.model is None or len(levels) == 1:
+            words = f"{conversation.model or 'No model'} does not think"
+            self.app.notify(words, severity="warning", markup=False)
+            return
+        now = conversation.options.think
+        following = levels[(levels.index(now) + 1) % len(levels)] if now in levels else None
+        self.set_option("think", following or "")
 
-        self.push_screen(ConversationsScreen(words))
+    def set_option(self, name: str, text: str) -> None:
+        """Set an option of the conversation; raises ChatError for what cannot be."""
+        conversation = self.pane.conversation
+        self.pane.configure(replace(conversation, options=conversation.options.changed(name, text)))
+
+    def edit_turn(self) -> None:
+        """Ask the selected question in other words."""
+        if turn := self._turn():
+            self.pane.edit(turn)
+
+    def copy_turn(self) -> None:
+        """Copy the selected answer, or the question that has none."""
+        if turn := self._turn():
+            self.app.copy(turn.text or turn.exchange.question, "the answer" if turn.text else "the question")
+
+    def copy_code(self, number: int | None = None) -> None:
+        """Copy a code block of the selected answer; ask which one where there are several."""
+        if (turn := self._turn()) is None:
+            return
+        blocks = code_blocks(turn.text)
+        if not blocks:
+            self.app.notify("There is no code in this answer", severity="warning")
+        elif number is not None and not 1 <= number <= len(blocks):
+            self.app.notify(f"There are {len(blocks)} code blocks in this answer", severity="warning")
+        elif number is not None or len(blocks) == 1:
+            self.app.copy(blocks[(number or 1) - 1].text, "the code")
+        else:
+            self.app.push_screen(PickCode(blocks, self.app.copy))
+
+    def branch(self) -> None:
+        """Go on after the selected turn in a new conversation."""
+        turn, conversation = self._turn(), self.pane.conversation
+        if turn is None or turn.place is None or not conversation.id or self.pane.running:
+            return
+        later = [each.place for each in self.pane.transcript.exchanges if (each.place or 0) > turn.place]
+        end = min((place for place in later if place), default=conversation.next_place)
+
+        async def branch() -> None:
+            await self.pane.show(await open_conversations(self.app).branch(conversation.id, end))
+            self.app.notify("Branched: the conversation before is kept as it was")
+
+        self.app.start(branch())
+
+    def _turn(self) -> "Turn | None":
+        """Return the selected turn, else the last one."""
+        turn = self.pane.transcript.chosen
+        if turn is None:
+            self.app.notify("There is no turn yet", severity="warning")
+        return turn

@@ -1,186 +1,134 @@
 """What a person can change in the settings, and the screens that ask for it."""
 
-import time
-from collections.abc import Callable
-from datetime import UTC, tzinfo
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
+from typing import Protocol
 
-from textual import on
-from textual.app import SuspendNotSupported
-from textual.command import CommandPalette
+from textual.app import SuspendNotSupported, SystemCommand
 
-from okr_tui.domain.errors import NoKeyError, SettingsError
+from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.policy import STRATEGIES
-from okr_tui.domain.view import KeyView
 from okr_tui.services.service import SettingsView, TrustQuestion
-from okr_tui.ui.controllers.pool import ON_A_KEY, Commands
+from okr_tui.ui.controllers.application import Application, send
 from okr_tui.ui.keymap import keymap_problems, theme_problems, with_problems
-from okr_tui.ui.palette import ThemePicker
-from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey
-from okr_tui.ui.screens.settings import ChangeSetting, SettingsScreen
-from okr_tui.ui.screens.trust import AskTrust
-from okr_tui.ui.themes import theme_names
-
-NOT_OVER_SETTINGS = ON_A_KEY | {"refresh_models", "demo", "show_settings"}
+from okr_tui.ui.palette import picker
+from okr_tui.ui.screens.settings import AskTrust, ChangeSetting, SettingsScreen
 
 
-class SettingsCommands(Commands):
-    """The actions that write settings; each needs what the newest snapshot says is there to change."""
+class Appearance(Protocol):
+    """What settings change of the application itself."""
 
-    def __init__(self, zone: tzinfo = UTC, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(zone, clock)
-        self._shown_questions: set[TrustQuestion] = set()
+    @property
+    def themes(self) -> Sequence[str]:
+        """The names of all themes, the program's own first."""
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave out what there is nothing for, and what means the dashboard while the settings hide it."""
-        settings = self.snapshot.settings if self.snapshot else None
-        if action in NOT_OVER_SETTINGS and any(
-            isinstance(each, SettingsScreen) for each in self.screen_stack
-        ):
-            return False
-        match action:
-            case "show_settings":
-                applies = settings is not None
-            case "restore_key":
-                applies = bool(settings and settings.removable)
-            case "close_file":
-                applies = bool(settings and settings.open_to_others)
-            case "answer_trust":
-                applies = bool(settings and settings.trust)
-            case _:
-                applies = True
-        return super().check_action(action, parameters) if applies else False
+    def use_theme(self, name: str | None) -> None:
+        """Draw with a theme; with the default one where there is none of that name."""
+
+    def use_keymap(self, entries: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        """Put the person's keys in force; the result is what was refused, by action, and why."""
+
+
+class SettingsController:
+    """Writes settings. `edit` opens a file in the person's editor."""
+
+    def __init__(
+        self, app: Application, appearance: Appearance, edit: Callable[[Path], Awaitable[None]]
+    ) -> None:
+        self.app = app
+        self.appearance = appearance
+        self.edit = edit
+        self._asked: set[TrustQuestion] = set()
 
     def checked(self, settings: SettingsView) -> SettingsView:
-        """Take over the keymap; answers the settings with what is wrong in it, and in the theme's name."""
-        refused = self.use_keymap(settings.keymap)
-        themes = theme_problems(settings, theme_names(self.available_themes))
+        """Put the keymap in force and add to the settings what is wrong in it, and in the theme's name."""
+        refused = self.appearance.use_keymap(settings.keymap)
+        themes = theme_problems(settings, self.appearance.themes)
         return with_problems(settings, (*keymap_problems(settings, refused), *themes))
 
-    def action_change_theme(self) -> None:
+    def pick_theme(self) -> None:
         """Ask for a theme."""
-        self.push_screen(CommandPalette(providers=[ThemePicker], placeholder="Which theme?"))
+        options = [(name, partial(self._choose_theme, name)) for name in self.appearance.themes]
+        self.app.push_screen(picker(options, "Which theme?"))
 
-    def choose_theme(self, name: str) -> None:
-        """Use a theme now and from now on."""
-        self.theme = name
-        if self.service:
-            self._command(self.service.change_setting("theme", name))
+    def _choose_theme(self, name: str) -> None:
+        self.appearance.use_theme(name)
+        if service := self.app.service:
+            send(self.app, service.change_setting("theme", name))
 
-    @on(SettingsScreen.ChangeAsked)
-    def _change_asked(self, event: SettingsScreen.ChangeAsked) -> None:
-        service, line = self.service, event.line
+    def palette(self) -> Iterator[SystemCommand]:
+        """Yield what the palette offers beyond the table of actions."""
+        yield SystemCommand("theme: choose", "other colours, remembered in the settings", self.pick_theme)
+
+    def show(self) -> None:
+        """Show every value and where it comes from."""
+        self.app.push_screen(SettingsScreen(self.app.keymap))
+
+    def change(self, event: SettingsScreen.ChangeAsked) -> None:
+        """Ask for another value, or say why there can be none."""
+        service, line = self.app.service, event.line
         if service is None:
             return
         if not line.editable:
-            self.notify(
-                f"{line.name}: {self.key_of('edit-settings')} opens the file to change it", markup=False
-            )
-        elif line.locked:
-            self.notify(
-                f"{line.name} cannot be changed here: {line.locked}", severity="warning", markup=False
-            )
-        else:
-            options = {"strategy": STRATEGIES, "theme": tuple(theme_names(self.available_themes))}
+            key = self.app.keymap.key_of("edit-settings")
+            self.app.notify(f"{line.name}: {key} opens the file to change it", markup=False)
+            return
+        if line.locked:
+            words = f"{line.name} cannot be changed here: {line.locked}"
+            self.app.notify(words, severity="warning", markup=False)
+            return
 
-            async def change(text: str | None) -> str:
-                if line.name.startswith("keymap."):
-                    self.check_keymap_entry(line.name.removeprefix("keymap."), text)
-                return await service.change_setting(line.name, text)
+        async def change(text: str | None) -> str:
+            if line.name.startswith("keymap."):
+                self.app.keymap.check(line.name.removeprefix("keymap."), text)
+            return await service.change_setting(line.name, text)
 
-            self.push_screen(ChangeSetting(line, options.get(line.name, ()), change))
+        options = {"strategy": STRATEGIES, "theme": tuple(self.appearance.themes)}
+        self.app.push_screen(ChangeSetting(line, options.get(line.name, ()), change))
 
-    def action_show_settings(self) -> None:
-        """Every value and where it comes from."""
-        self.push_screen(SettingsScreen())
-
-    def action_edit_settings(self) -> None:
+    def edit_file(self) -> None:
         """Open the settings file; the service notices what was changed."""
-        if self.snapshot is not None:
-            # A worker, since the snapshots that come while the editor is open have to be taken over.
-            path = self.snapshot.settings.global_file
-            self.run_worker(self._edit(path), group="editor", exit_on_error=False)
+        if self.app.snapshot is not None:
+            # In the background: the snapshots that come while the editor is open have to be taken over.
+            self.app.start(self._edit(self.app.snapshot.settings.global_file), group="editor")
 
     async def _edit(self, path: Path) -> None:
         try:
-            await self.edit_file(self, path)
+            await self.edit(path)
         except SuspendNotSupported:
-            self.notify(f"This terminal cannot start an editor. The file is {path}", markup=False)
+            self.app.notify(f"This terminal cannot start an editor. The file is {path}", markup=False)
         except (OSError, ValueError, CalledProcessError) as error:
-            self.notify(f"The editor failed: {error}. The file is {path}", severity="error", markup=False)
+            words = f"The editor failed: {error}. The file is {path}"
+            self.app.notify(words, severity="error", markup=False)
 
-    def action_add_key(self) -> None:
-        """Ask for a key's text."""
-        if self.service:
-            self.push_screen(AddKey(self.service.add_key))
-
-    def action_remove_key(self) -> None:
-        """Ask whether the selected key shall go."""
-        service, row = self.service, self._selected_key()
-        if service and row and self.snapshot:
-
-            async def remove() -> str:
-                before = service.snapshot.settings.removable
-                done = await service.remove_key(self._place_of(row))
-                if service.snapshot.settings.removable == before:
-                    return done
-                return f"{done}; {self.key_of('restore-key')} undoes it"
-
-            self.push_screen(RemoveKey(row, self._origin_of(row), remove))
-
-    def action_label_key(self) -> None:
-        """Ask for the selected key's label."""
-        service, row = self.service, self._selected_key()
-        if service and row:
-
-            async def label(text: str | None) -> str:
-                return await service.label_key(self._place_of(row), text)
-
-            self.push_screen(LabelKey(row, label))
-
-    def action_restore_key(self) -> None:
-        """Bring back the key that was removed last."""
-        if self.service:
-            self._command(self.service.restore_key())
-
-    def action_close_file(self) -> None:
+    def close_file(self) -> None:
         """Make the settings file the person's own."""
-        if self.service:
-            self._command(self.service.close_file())
+        if service := self.app.service:
+            send(self.app, service.close_file())
 
-    def action_answer_trust(self) -> None:
+    def answer_trust(self) -> None:
         """Ask whether to trust the project's settings file."""
-        service, question = self.service, self._trust_question
+        service, question = self.app.service, self._question
         if service and question:
 
             async def trust(trusted: bool) -> str:
-                if self._trust_question != question:
+                if self._question != question:
                     raise SettingsError(f"{question.project_file} changed meanwhile; look at it again")
                 return await service.trust_project(trusted=trusted)
 
-            self._shown_questions.add(question)
-            self.push_screen(AskTrust(question, trust))
+            self._asked.add(question)
+            self.app.push_screen(AskTrust(question, trust))
 
-    def ask_for_trust(self) -> None:
-        """Ask once by itself, and only over the dashboard: never under a hand that answers another dialog."""
-        question = self._trust_question
-        if question and question not in self._shown_questions and isinstance(self.screen, Dashboard):
-            self.action_answer_trust()
+    def ask_once(self, *, alone: bool) -> None:
+        """Ask about trust unasked, once, and only while no other screen lies over the dashboard (`alone`).
+
+        A question that came up under a hand that answers another dialog would be answered by mistake.
+        """
+        if alone and self._question and self._question not in self._asked:
+            self.answer_trust()
 
     @property
-    def _trust_question(self) -> TrustQuestion | None:
-        return self.snapshot.settings.trust if self.snapshot else None
-
-    def _place_of(self, chosen: KeyView) -> int:
-        """Where a key stands now: while a dialog waited, another program may have moved it."""
-        for row in self.snapshot.pool.keys if self.snapshot else ():
-            if row.fingerprint == chosen.fingerprint:
-                return row.index
-        raise NoKeyError(f"{chosen.masked} is not in the pool any more")
-
-    def _origin_of(self, row: KeyView) -> str:
-        if row.origin == "global" and self.snapshot:
-            return str(self.snapshot.settings.global_file)
-        return "the environment" if row.origin == "environment" else f"the {row.origin} settings"
+    def _question(self) -> TrustQuestion | None:
+        return self.app.snapshot.settings.trust if self.app.snapshot else None

@@ -1,54 +1,75 @@
-"""Carries out what a person types behind a slash, as far as it needs the screen."""
+"""The slash commands of the chat that need the screen."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-
-from textual import on
+from typing import TYPE_CHECKING
 
 from okr_tui.chat.images import pasted_image
 from okr_tui.chat.options import think_levels
 from okr_tui.chat.slash import FORMS
-from okr_tui.domain.errors import ChatError, OkrError
+from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import bare_name
 from okr_tui.ui.chat.conversation_views import Rival
 from okr_tui.ui.chat.dialogs import RenameConversation
 from okr_tui.ui.chat.labels import model_named
 from okr_tui.ui.chat.messages import CommandEntered
-from okr_tui.ui.controllers.conversations import SavedCommands
+from okr_tui.ui.controllers.application import Application, open_conversations, open_service
+from okr_tui.ui.controllers.chat import ChatController
+from okr_tui.ui.controllers.conversations import ConversationsController
+from okr_tui.ui.controllers.drafts import DraftController
 from okr_tui.ui.lines import FAULT, QUIET
+
+if TYPE_CHECKING:
+    from okr_tui.ui.chat.pane import ChatPane
 
 NO_OPTIONS = "Nothing is set: the model uses its defaults. /set temperature 0.2 sets an option."
 
 
-class SlashCommands(SavedCommands):
-    """One method for each command of domain.slash that is the screen's; a refusal leaves the text alone."""
+class SlashController:
+    """One method for each command of chat.slash that is the screen's; a refusal leaves the text alone."""
 
-    @on(CommandEntered)
-    def _commanded(self, event: CommandEntered) -> None:
-        self.chat.composer.command = event.text
-        self.act(self._carry_out(event.text))
+    def __init__(
+        self,
+        app: Application,
+        chat: ChatController,
+        drafts: DraftController,
+        conversations: ConversationsController,
+    ) -> None:
+        self.app = app
+        self.chat = chat
+        self.drafts = drafts
+        self.conversations = conversations
+
+    @property
+    def pane(self) -> "ChatPane":
+        """The chat pane."""
+        return self.chat.pane
+
+    def run(self, event: CommandEntered) -> None:
+        """Carry out what was typed; the prompt keeps it until that is done."""
+        self.pane.composer.command = event.text
+        self.app.start(self._run(event.text))
+
+    async def _run(self, text: str) -> None:
+        try:
+            await self._carry_out(text)
+        finally:
+            self.pane.composer.command = ""
+            self.pane.composer.post_draft()
 
     async def _carry_out(self, text: str) -> None:
-        try:
-            await self._done(text)
-        finally:
-            self.chat.composer.command = ""
-            self.chat.composer.post_draft()
-
-    async def _done(self, text: str) -> None:
         from okr_tui.chat.slash import Said, carry_out
 
-        if self.service is None:
-            raise OkrError(self.failure_words())
-        outcome = await carry_out(self.service, text, self.zone)
+        outcome = await carry_out(open_service(self.app), text, self.app.zone)
         if isinstance(outcome, Said):
-            await self.chat.show_notice(outcome.text, FAULT if outcome.level == "error" else QUIET)
+            await self.pane.show_notice(outcome.text, FAULT if outcome.level == "error" else QUIET)
             if outcome.level == "error":
                 return
         else:
             await self._screen_commands()[outcome.name](outcome.argument)
-        if self.chat.prompt.text.strip() == text:
-            self.chat.prompt.let_go(text)
+        if self.pane.prompt.text.strip() == text:
+            self.pane.prompt.let_go(text)
 
     def _screen_commands(self) -> dict[str, Callable[[str], Awaitable[None]]]:
         return {
@@ -73,46 +94,49 @@ class SlashCommands(SavedCommands):
         }
 
     async def _do_new(self, _: str) -> None:
-        await self.chat.begin_anew()
+        await self.pane.begin_anew()
 
     async def _do_open(self, words: str) -> None:
-        self.action_conversations(words)
+        self.conversations.list(words)
 
     async def _do_rename(self, title: str) -> None:
-        conversation = self.open_one()
+        conversation = self.conversations.current
         if title:
-            self.chat.configure(await self.saved.rename(conversation, title))
+            self.pane.configure(await open_conversations(self.app).rename(conversation, title))
         else:
-            name = self.chat.conversation.title
-            self.push_screen(RenameConversation(name, lambda text: self.rename_saved(conversation, text)))
+            name = self.pane.conversation.title
+            rename = partial(self.conversations.rename, conversation)
+            self.app.push_screen(RenameConversation(name, rename))
 
     async def _do_delete(self, _: str) -> None:
-        self.notify(await self.delete_saved(self.open_one()), markup=False)
+        done = await self.conversations.delete(self.conversations.current)
+        self.app.notify(done, markup=False)
 
     async def _do_undo(self, _: str) -> None:
-        self.notify(await self.undo_delete(), markup=False)
+        self.app.notify(await self.conversations.undo_delete(), markup=False)
 
     async def _do_export(self, argument: str) -> None:
         form, _, path = argument.partition(" ")
         if form and form not in FORMS:
             form, path = "", argument
-        self.export_saved(self.open_one(), self.chat.conversation.title, form, path.strip())
+        title = self.pane.conversation.title
+        self.conversations.export(self.conversations.current, title, form, path.strip())
 
     async def _do_model(self, name: str) -> None:
         if not name:
             raise ChatError("/model needs a model's name; tab completes it")
-        self.chat.choose(self._listed(name))
+        self.pane.choose(self._listed(name))
 
     def _listed(self, name: str) -> str:
         """The name as listed; raises ChatError when a list is known that does not have it."""
-        models = self.chat.models
+        models = self.pane.models
         found = model_named(name, models)
         if found is None and models:
             raise ChatError(f"there is no model {name[:60]!r} in the list; /ollama-models shows it")
         return found.id if found else bare_name(name)
 
     async def _do_compare(self, argument: str) -> None:
-        words, model = argument.split(), self.chat.model
+        words, model = argument.split(), self.pane.model
         if words and all(word.startswith("#") and word[1:].isdecimal() for word in words) and len(words) == 2:
             if model is None:
                 raise ChatError("choose a model before its keys are compared")
@@ -123,10 +147,10 @@ class SlashCommands(SavedCommands):
             rivals = ((self._listed(words[0]), None), (self._listed(words[1]), None))
         else:
             raise ChatError("/compare needs MODEL, MODEL MODEL or #KEY #KEY")
-        await self.chat.compare(rivals)
+        await self.pane.compare(rivals)
 
     def _key(self, text: str) -> int:
-        count = len(self.snapshot.pool.keys) if self.snapshot else 0
+        count = len(self.app.snapshot.pool.keys) if self.app.snapshot else 0
         if not 1 <= int(text[:9]) <= count:
             raise ChatError(f"there is no key #{text[:9]}; the pool has {count}")
         return int(text)
@@ -134,61 +158,61 @@ class SlashCommands(SavedCommands):
     async def _do_again(self, argument: str) -> None:
         if argument and not argument.removeprefix("#").isdecimal():
             raise ChatError("/again takes a key's place, or nothing")
-        self.once_more("again", self._key(argument.removeprefix("#")) if argument else None)
+        self.chat.ask_again("again", self._key(argument.removeprefix("#")) if argument else None)
 
     async def _do_other(self, _: str) -> None:
-        self.once_more("other")
+        self.chat.ask_again("other")
 
     async def _do_continue(self, _: str) -> None:
-        self.once_more("continue")
+        self.chat.ask_again("continue")
 
     async def _do_edit(self, _: str) -> None:
-        if (turn := self.chat.view.transcript.last) is None:
+        if (turn := self.pane.view.transcript.last) is None:
             raise ChatError("there is no question to edit")
-        self.chat.prompt.put("")
-        self.chat.edit(turn)
+        self.pane.prompt.put("")
+        self.pane.edit(turn)
 
     async def _do_copy(self, argument: str) -> None:
         if argument and not argument.isdecimal():
             raise ChatError("/copy takes a code block's number, or nothing")
-        self.chat.transcript.selected = self.chat.transcript.last
-        self.action_copy_code(int(argument[:9]) if argument else None)
+        self.pane.transcript.selected = self.pane.transcript.last
+        self.chat.copy_code(int(argument[:9]) if argument else None)
 
     async def _do_system(self, text: str) -> None:
-        if not text and not self.chat.conversation.options.system:
+        if not text and not self.pane.conversation.options.system:
             raise ChatError("no system text is set; /system TEXT sets one, /system none clears it")
         if text:
-            self.set_option("system", "" if text == "none" else text)
+            self.chat.set_option("system", "" if text == "none" else text)
             return
-        await self.chat.show_notice(f"system: {self.chat.conversation.options.system}")
+        await self.pane.show_notice(f"system: {self.pane.conversation.options.system}")
 
     async def _do_set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
         if name:
-            self.set_option(name, value)
-        await self.chat.show_notice("\n".join(self.chat.conversation.options.lines()) or NO_OPTIONS)
+            self.chat.set_option(name, value)
+        await self.pane.show_notice("\n".join(self.pane.conversation.options.lines()) or NO_OPTIONS)
 
     async def _do_think(self, level: str) -> None:
-        known = model_named(self.chat.model, self.chat.models)
+        known = model_named(self.pane.model, self.pane.models)
         levels = think_levels(known)
         if level not in ("", "auto", *levels):
             takes = f"takes think {', '.join(levels)}" if levels else "does not think"
             raise ChatError(f"{known.id if known else 'the model'} {takes}")
-        self.set_option("think", "" if level == "auto" else level)
+        self.chat.set_option("think", "" if level == "auto" else level)
 
     async def _do_tools(self, argument: str) -> None:
-        on = self.chat.conversation.options.tools
-        self.set_option("tools", argument or ("off" if on else "on"))
+        on = self.pane.conversation.options.tools
+        self.chat.set_option("tools", argument or ("off" if on else "on"))
 
     async def _do_image(self, argument: str) -> None:
         path = pasted_image(argument) or _path(argument)
         if path is None:
             raise ChatError("/image needs the path of a picture")
-        await self.attach_picture(path)
+        await self.drafts.attach(path)
 
 
 def _path(text: str) -> Path | None:
     try:
         return Path(text).expanduser() if text else None
-    except RuntimeError:  # a user whose home nobody knows
+    except RuntimeError:  # a user without a known home
         return None

@@ -1,26 +1,30 @@
-"""The dashboard: what the panes are told to do."""
+"""The dashboard: its panes, where the focus is, and the actions on panes that need no service."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import tzinfo
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Static
 
 from okr_tui.domain.models import following
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import ACTIONS, Place, bindings
-from okr_tui.ui.base_app import KeyedApp
 from okr_tui.ui.chat.messages import ChatChanged
 from okr_tui.ui.chat.pane import ChatPane
+from okr_tui.ui.keymap import ActiveKeymap, KeyOf
+from okr_tui.ui.lines import QUIET, content
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavourAsked, ModelScreen
-from okr_tui.ui.screens.record import record_screen
+from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.banner import Banner
 from okr_tui.ui.widgets.empty_states import LEAST, Broken, FirstRun, TooSmall
 from okr_tui.ui.widgets.feed_list import FeedList
@@ -30,7 +34,6 @@ from okr_tui.ui.widgets.keys import KeysPane
 from okr_tui.ui.widgets.live import LivePane
 from okr_tui.ui.widgets.models import ModelsPane, ModelTable
 from okr_tui.ui.widgets.rows import RowList
-from okr_tui.ui.widgets.tabs import TABS, Tab, TabRow
 
 WIDTHS = [
     (0, "-tiny"),
@@ -56,10 +59,56 @@ PLACES: Final[dict[str, Place]] = {
 TAB_OF: Final = {"turns": "chat", "prompt": "chat", "filter": "models", "feed-words": "live"}
 """The tab of a stop where it is not named like its place."""
 ON_PANES: Final = frozenset(action.name for action in ACTIONS if action.owner == "screen")
+Tab = Literal["live", "models", "chat"]
+TABS: Final[tuple[Tab, ...]] = ("live", "models", "chat")
 
 
-class Panes(Screen[None]):
-    """Holds what the panes show and where the focus is; knows nothing of the service."""
+class TabRow(Static):
+    """Says which lower pane is shown; a click chooses another."""
+
+    tab: var[Tab] = var("live")
+    snapshot: var[Snapshot | None] = var(None)
+
+    @dataclass
+    class Picked(Message):
+        """Another pane was picked with the mouse."""
+
+        tab: Tab
+
+    def __init__(self, key_of: KeyOf) -> None:
+        super().__init__(id="tabs")
+        self._key_of = key_of
+
+    def watch_tab(self) -> None:
+        """Mark the shown one."""
+        self.draw()
+
+    def watch_snapshot(self) -> None:
+        """Name the keys of a new keymap, which comes with a snapshot."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Write the names, the shown one marked, and the key that leads on."""
+        parts = []
+        for name in TABS:
+            style = "bold reverse $text-accent" if name == self.tab else QUIET
+            parts += [(f" {name.capitalize()} ", style), (" ", "")]
+        words = content((*parts, (f"{self._key_of('next-pane')} ⇥", QUIET)))
+        if words != self.content:
+            self.update(words)
+
+    def on_click(self, event: events.Click) -> None:
+        """Pick the name under the mouse."""
+        left = 0
+        for name in TABS:
+            right = left + len(name) + 3
+            if left <= event.get_content_offset_capture(self).x < right:
+                self.post_message(self.Picked(name))
+            left = right
+
+
+class Dashboard(Screen[None]):
+    """Holds what the panes show; `copy` puts a text on the clipboard under a name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("screen")]
     HORIZONTAL_BREAKPOINTS = WIDTHS
@@ -72,29 +121,40 @@ class Panes(Screen[None]):
     failure: var[str | None] = var(None)
     tab: var[Tab] = var[Tab]("live")
 
-    def __init__(self, zone: tzinfo, clock: Callable[[], float], *, demo: bool) -> None:
+    def __init__(
+        self,
+        zone: tzinfo,
+        clock: Callable[[], float],
+        keymap: ActiveKeymap,
+        copy: Callable[[str, str], None],
+        *,
+        demo: bool,
+    ) -> None:
         super().__init__()
         self.zone = zone
         self.clock = clock
+        self.keymap = keymap
         self.demo = demo
+        self._copy = copy
 
     def compose(self) -> ComposeResult:
         """Header, banner, panes, footer, and what may stand in their place."""
-        shown = (Panes.snapshot, Panes.now, Panes.failure)
+        shown = (Dashboard.snapshot, Dashboard.now, Dashboard.failure)
+        key_of = self.keymap.key_of
         yield Header(self.zone, demo=self.demo).data_bind(*shown)
-        yield Banner(self.zone).data_bind(*shown)
+        yield Banner(self.zone, key_of).data_bind(*shown)
         with Container(id="panes"):
             with Container(id="left"):
-                yield KeysPane(self.zone).data_bind(Panes.snapshot, Panes.now)
-                yield TabRow().data_bind(Panes.tab)
-                yield LivePane(self.zone).data_bind(Panes.snapshot)
+                yield KeysPane(self.zone).data_bind(Dashboard.snapshot, Dashboard.now)
+                yield TabRow(key_of).data_bind(Dashboard.snapshot, Dashboard.tab)
+                yield LivePane(self.zone, key_of).data_bind(Dashboard.snapshot)
             with Container(id="right"):
-                yield ModelsPane(self.zone).data_bind(Panes.snapshot, Panes.now)
-                yield ChatPane().data_bind(Panes.snapshot)
-        yield FirstRun().data_bind(Panes.snapshot)
-        yield Broken().data_bind(Panes.failure)
+                yield ModelsPane(key_of).data_bind(Dashboard.snapshot, Dashboard.now)
+                yield ChatPane(key_of).data_bind(Dashboard.snapshot)
+        yield FirstRun(key_of).data_bind(Dashboard.snapshot)
+        yield Broken(key_of).data_bind(Dashboard.failure)
         yield TooSmall()
-        yield FootLine().data_bind(Panes.snapshot)
+        yield FootLine(self.keymap).data_bind(Dashboard.snapshot)
 
     def on_mount(self) -> None:
         """Begin with the keys."""
@@ -212,16 +272,6 @@ class Panes(Screen[None]):
         elif self.focused is not None:
             self.maximize(_pane_of(self.focused), container=False)
 
-
-def _pane_of(widget: Widget) -> Widget:
-    return next(
-        node for node in widget.ancestors_with_self if isinstance(node, Widget) and node.has_class("pane")
-    )
-
-
-class Dashboard(Panes):
-    """The panes, and the actions on them that need no service."""
-
     @on(RowList.Chosen)
     def _row_chosen(self, event: RowList.Chosen) -> None:
         if isinstance(event.rows, ModelTable) and event.rows.selected:
@@ -235,7 +285,7 @@ class Dashboard(Panes):
     def open_key(self) -> None:
         """Everything about the selected key."""
         if row := self.keys.selected:
-            self.app.push_screen(KeyDetails(row.fingerprint, self.zone, self.clock))
+            self.app.push_screen(KeyDetails(row.fingerprint, self.zone, self.clock, self.keymap))
 
     def talk_to(self, model: str) -> None:
         """Go to the prompt and ask this model from now on."""
@@ -270,9 +320,8 @@ class Dashboard(Panes):
 
     def action_copy_model(self) -> None:
         """Copy the selected model's name."""
-        row = self.models.table.selected
-        if row and isinstance(self.app, KeyedApp):
-            self.app.copy(row.model.id, row.model.id)
+        if row := self.models.table.selected:
+            self._copy(row.model.id, row.model.id)
 
     def action_sort(self) -> None:
         """Sort the models by the next column."""
@@ -286,7 +335,8 @@ class Dashboard(Panes):
         """Everything about the selected model."""
         row = self.models.table.selected
         if row and self.snapshot:
-            self.app.push_screen(ModelScreen(row.model.id, self.snapshot, self.zone))
+            key_of = self.keymap.key_of
+            self.app.push_screen(ModelScreen(row.model.id, self.snapshot, self.zone, key_of, self._copy))
 
     def action_favourite(self) -> None:
         """Make the selected model a favourite, or none."""
@@ -299,7 +349,7 @@ class Dashboard(Panes):
         favourites = [row.model.id for row in rows if row.favourite and row.model.status == "listed"]
         name = following(favourites, self.chat.model)
         if name is None:
-            key = self.app.key_of("favourite") if isinstance(self.app, KeyedApp) else ""
+            key = self.keymap.key_of("favourite")
             self.notify(f"No model is a favourite yet: {key} in Models makes one", severity="warning")
             return
         focused = self.focused
@@ -332,3 +382,9 @@ class Dashboard(Panes):
     def _filter_in_sight(self) -> bool:
         """Whether escape may mean the models' filter: not while typing, nor behind another large pane."""
         return self.focused is not self.chat.prompt and self.maximized in (None, self.models)
+
+
+def _pane_of(widget: Widget) -> Widget:
+    return next(
+        node for node in widget.ancestors_with_self if isinstance(node, Widget) and node.has_class("pane")
+    )

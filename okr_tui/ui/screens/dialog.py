@@ -6,23 +6,23 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import LeaveByKey
+from okr_tui.ui.actions import COPY_OR_QUIT, bindings
 from okr_tui.ui.lines import Line, one_line
 from okr_tui.ui.widgets.rows import RowList
 
 
-class Dialog(LeaveByKey, ModalScreen[None]):
+class Dialog(ModalScreen[None]):
     """Enter sends the answer; the dialog closes once it is done and says why when it is refused."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog"), *COPY_OR_QUIT]
     HEADING: ClassVar[str]
     FOOT: ClassVar[str]
 
@@ -82,6 +82,11 @@ class Dialog(LeaveByKey, ModalScreen[None]):
     def action_leave(self) -> None:
         """Back, with nothing done."""
         self.dismiss()
+
+
+def field(name: str, widget: Widget) -> Horizontal:
+    """Put a name before a field."""
+    return Horizontal(Static(Content(name), classes="name"), widget, classes="field")
 
 
 class Choice(RowList[tuple[str, str]]):

@@ -23,8 +23,8 @@ from okr_tui.domain.quota import Balance, Credits, Sample, Window, burn_rate, em
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import moment, sentence, span
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import KeyOf, keys_of
+from okr_tui.ui.actions import bindings, borrowed
+from okr_tui.ui.keymap import ActiveKeymap, KeyOf
 from okr_tui.ui.lines import (
     FAULT,
     GOOD,
@@ -38,7 +38,7 @@ from okr_tui.ui.lines import (
     entitle,
     one_line,
 )
-from okr_tui.ui.screens.record import record_screen
+from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
@@ -50,7 +50,7 @@ BAR: Final = 20
 
 
 def fact_lines(
-    row: KeyView, pool: PoolView, trail: KeyHistory, now: float, zone: tzinfo, width: int, key_of: KeyOf
+    row: KeyView, pool: PoolView, history: KeyHistory, now: float, zone: tzinfo, width: int, key_of: KeyOf
 ) -> list[Line]:
     """The facts in at most `width` cells; `now` is epoch seconds."""
     lines: list[Line] = []
@@ -79,8 +79,8 @@ def fact_lines(
     if row.balance is None or not (row.balance.windows or row.balance.credits):
         tell("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
     else:
-        lines += _quota(row.balance, trail, now, zone, width)
-    lines += _traffic(trail, now, width)
+        lines += _quota(row.balance, history, now, zone, width)
+    lines += _traffic(history, now, width)
     lines.append(())
     for name, verdict in row.models:
         tell("blocked", f"{one_line(name)}: {sentence(verdict, now, zone)}", WARNING)
@@ -103,11 +103,11 @@ def _age(at: float | None, now: float, zone: tzinfo) -> str:
     return "not yet" if at is None else f"{span(now - at)} ago, {moment(at, now, zone)}"
 
 
-def _quota(balance: Balance, trail: KeyHistory, now: float, zone: tzinfo, width: int) -> Iterator[Line]:
+def _quota(balance: Balance, history: KeyHistory, now: float, zone: tzinfo, width: int) -> Iterator[Line]:
     for window in balance.windows:
-        yield from _window(window, trail.samples.get(window.name, ()), now, zone, width)
+        yield from _window(window, history.samples.get(window.name, ()), now, zone, width)
     if balance.credits:
-        yield from _credits(balance.credits, trail.samples.get(CREDITS, ()), now, zone, width)
+        yield from _credits(balance.credits, history.samples.get(CREDITS, ()), now, zone, width)
 
 
 def _window(
@@ -185,8 +185,8 @@ def _credits(
     yield from _history(samples, now, width)
 
 
-def _traffic(trail: KeyHistory, now: float, width: int) -> Iterator[Line]:
-    tallies = tally_slots(trail, now)
+def _traffic(history: KeyHistory, now: float, width: int) -> Iterator[Line]:
+    tallies = tally_slots(history, now)
     requests, faults = sum(t.requests for t in tallies), sum(t.faults for t in tallies)
     if not requests:
         yield from _told("requests", f"none in {HOURS} h", QUIET, width)
@@ -236,25 +236,32 @@ class Facts(VerticalScroll):
 class KeyDetails(Screen[None]):
     """Follows the newest snapshot. The history is asked for when the key's readings or requests changed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("key"), *bindings("pool")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("key"),
+        *borrowed("key-details", "close"),
+        *bindings("pool"),
+    ]
     HORIZONTAL_BREAKPOINTS = WIDTHS
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
 
     @dataclass
-    class TrailAsked(Message):
+    class HistoryAsked(Message):
         """What the key did changed."""
 
         details: "KeyDetails"
         fingerprint: str
 
-    def __init__(self, fingerprint: str, zone: tzinfo, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, fingerprint: str, zone: tzinfo, clock: Callable[[], float], keymap: ActiveKeymap
+    ) -> None:
         super().__init__()
+        self._keymap = keymap
         self.fingerprint = fingerprint
         self.zone = zone
         self.clock = clock
-        self._trail = KeyHistory()
+        self._key_history = KeyHistory()
         self._lines: list[Line] = []
         self._asked: tuple[object, ...] = ()
 
@@ -266,7 +273,7 @@ class KeyDetails(Screen[None]):
                 yield Static(id="key-facts-text")
             with Container(id="key-log", classes="pane"):
                 yield FeedList(self.zone, id="key-feed")
-        yield FootLine("key").data_bind(KeyDetails.snapshot)
+        yield FootLine(self._keymap, "key").data_bind(KeyDetails.snapshot)
 
     def on_mount(self) -> None:
         """Follow the application's snapshot and clock."""
@@ -310,10 +317,10 @@ class KeyDetails(Screen[None]):
         """Arrange anew."""
         self.call_after_refresh(self._draw)
 
-    def show_trail(self, fingerprint: str, trail: KeyHistory) -> None:
-        """Take over what was asked for."""
+    def show_history(self, fingerprint: str, history: KeyHistory) -> None:
+        """Draw the history that was read."""
         if fingerprint == self.fingerprint:
-            self._trail = trail
+            self._key_history = history
             self._draw()
 
     def _ask(self) -> None:
@@ -321,7 +328,7 @@ class KeyDetails(Screen[None]):
         mark = row and (row.fingerprint, row.read_at, row.requests, row.faults)
         if mark and mark != self._asked:
             self._asked = mark
-            self.post_message(self.TrailAsked(self, self.fingerprint))
+            self.post_message(self.HistoryAsked(self, self.fingerprint))
 
     def _draw(self) -> None:
         row, snapshot = self.row, self.snapshot
@@ -329,8 +336,8 @@ class KeyDetails(Screen[None]):
         width = facts.scrollable_content_region.width
         if row is None or snapshot is None or width <= 0:
             return
-        key_of = keys_of(self.app)
-        lines = fact_lines(row, snapshot.pool, self._trail, self.now, self.zone, width, key_of)
+        key_of = self._keymap.key_of
+        lines = fact_lines(row, snapshot.pool, self._key_history, self.now, self.zone, width, key_of)
         if lines != self._lines:
             self._lines = lines
             self.query_one("#key-facts-text", Static).update(Content("\n").join(content(x) for x in lines))
@@ -365,7 +372,7 @@ class KeyDetails(Screen[None]):
         if here is None or len(rows) < 2:
             return
         self.fingerprint = rows[(here + direction) % len(rows)].fingerprint
-        self._trail = KeyHistory()
+        self._key_history = KeyHistory()
         self.query_one(Facts).scroll_home(animate=False)
         self.query_one(FeedList).want(FeedFilter(fingerprint=self.fingerprint))
         self.watch_snapshot(self.snapshot)

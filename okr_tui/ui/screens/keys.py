@@ -5,16 +5,13 @@ from typing import Protocol, cast
 
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import KeepIn
 from okr_tui.ui.lines import QUIET, STRONG, content, one_line
-from okr_tui.ui.screens.dialog import Choice, Dialog
+from okr_tui.ui.screens.dialog import Choice, Dialog, field
 
 
 class SecretInput(Input):
@@ -62,11 +59,6 @@ class LabelInput(Input):
     def label(self) -> str | None:
         """The label; a blank one is none."""
         return self.value.strip() or None
-
-
-def field(name: str, widget: Widget) -> Horizontal:
-    """A field behind its name."""
-    return Horizontal(Static(Content(name), classes="name"), widget, classes="field")
 
 
 def named(row: KeyView) -> Static:

@@ -1,5 +1,6 @@
 """The details of one model, laid over the dashboard."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import ClassVar
@@ -14,7 +15,7 @@ from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import sentence
 from okr_tui.services.service import ModelRow, Snapshot
 from okr_tui.ui.actions import borrowed
-from okr_tui.ui.base_app import KeyedApp, keys_of
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import NOTICE, QUIET, STAR, STRONG, WARNING, Line, content, one_line
 from okr_tui.ui.screens.text import TextScreen
 
@@ -122,7 +123,16 @@ class ModelScreen(TextScreen):
         *borrowed("model-info", "close"),
     ]
 
-    def __init__(self, model: str, snapshot: Snapshot, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self,
+        model: str,
+        snapshot: Snapshot,
+        zone: tzinfo,
+        key_of: KeyOf,
+        copy: Callable[[str, str], None],
+    ) -> None:
+        self._key_of = key_of
+        self._copy = copy
         self.model = model
         self.snapshot = snapshot
         self.zone = zone
@@ -130,7 +140,7 @@ class ModelScreen(TextScreen):
 
     def foot(self) -> str:
         """Which keys do what here."""
-        chat, favour, copy = map(keys_of(self.app), ("choose-model", "favourite", "copy-model"))
+        chat, favour, copy = map(self._key_of, ("choose-model", "favourite", "copy-model"))
         return f"{chat} chats · {favour} favourite or none · {copy} copies the name · esc closes"
 
     def on_mount(self) -> None:
@@ -170,5 +180,4 @@ class ModelScreen(TextScreen):
 
     def action_copy(self) -> None:
         """Copy its name."""
-        if isinstance(self.app, KeyedApp):
-            self.app.copy(self.model, self.model)
+        self._copy(self.model, self.model)

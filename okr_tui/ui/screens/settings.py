@@ -1,4 +1,4 @@
-"""Every setting with the place it comes from, over the whole screen."""
+"""Every setting with the place it comes from, and the dialogs that change one or trust a project's file."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,19 @@ from typing import ClassVar, Final
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from okr_tui.services.service import SettingLine, SettingsView, Snapshot
+from okr_tui.domain.words import printable
+from okr_tui.services.service import SettingLine, SettingsView, Snapshot, TrustQuestion
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import KeyOf, keys_of
+from okr_tui.ui.keymap import ActiveKeymap, KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, fit, one_line
-from okr_tui.ui.screens.dialog import Choice, Dialog
-from okr_tui.ui.screens.keys import field
+from okr_tui.ui.screens.dialog import Choice, Dialog, field
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
 from okr_tui.ui.widgets.rows import RowList
@@ -122,8 +123,9 @@ def folded(text: str, width: int) -> list[str]:
 class SettingsList(RowList[Entry]):
     """The cursor stops on values only; what stands before the first and after the last comes into sight."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="settings")
+        self._key_of = key_of
         self._widths = (NAME, VALUE)
 
     def show_settings(self, settings: SettingsView) -> None:
@@ -131,7 +133,7 @@ class SettingsList(RowList[Entry]):
         names = [len(shown_name(line)) for line in settings.lines]
         values = [len(one_line(line.value)) for line in settings.lines]
         self._widths = (min(NAME, max(names, default=1)), min(VALUE, max(values, default=1)))
-        self.show_rows(entries(settings, keys_of(self.app)))
+        self.show_rows(entries(settings, self._key_of))
         if not isinstance(self.selected, SettingLine):
             self._move_to(self.cursor)
 
@@ -178,11 +180,15 @@ class SettingsScreen(Screen[None]):
 
         line: SettingLine
 
+    def __init__(self, keymap: ActiveKeymap) -> None:
+        super().__init__()
+        self._keymap = keymap
+
     def compose(self) -> ComposeResult:
         """Title, the list, the keys."""
         yield Static(content((*PROGRAM, ("   settings", QUIET))), id="header")
-        yield SettingsList()
-        yield FootLine("settings").data_bind(SettingsScreen.snapshot)
+        yield SettingsList(self._keymap.key_of)
+        yield FootLine(self._keymap, "settings").data_bind(SettingsScreen.snapshot)
 
     def on_mount(self) -> None:
         """Follow the application's snapshot."""
@@ -244,3 +250,50 @@ class ChangeSetting(Dialog):
         """Write the value."""
         text = self.query_one(Choice).value if self.options else self.query_one("#value", Input).value
         return self.send(text.strip() or None)
+
+
+WANTS, LETTERS = 20, 160
+LATER: Final = "later"
+
+
+def bounded(text: str) -> str:
+    """A project's own words, short and on one line."""
+    return printable(one_line(text), LETTERS)
+
+
+class AskTrust(Dialog):
+    """Deciding later comes first, so that an enter meant for something else decides nothing."""
+
+    HEADING = "Trust this project's settings?"
+    FOOT = "enter chooses · tab reads on · esc decides later"
+    AUTO_FOCUS = "#choice"
+
+    def __init__(self, asked: TrustQuestion, send: Callable[[bool], Awaitable[str]]) -> None:
+        super().__init__()
+        self.asked = asked
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """The file, what it wants, and the answers."""
+        yield Static(
+            Content.styled(bounded(str(self.asked.project_file)), "bold $text-accent"), classes="key"
+        )
+        wants = [f"· {bounded(want)}" for want in self.asked.wants[:WANTS]]
+        if len(self.asked.wants) > WANTS:
+            wants.append(f"· and {len(self.asked.wants) - WANTS} more")
+        yield Static(Content("It wants:"))
+        with VerticalScroll(classes="wants"):
+            yield Static(Content("\n".join(wants)))
+        yield Choice(
+            (LATER, "decide later: asked again at the next start"),
+            ("trust", "trust it, as long as the file stays as it is"),
+            ("distrust", "do not trust it: the rest of the file is used"),
+        )
+
+    def answer(self) -> Awaitable[str] | None:
+        """Remember the decision."""
+        decision = self.query_one(Choice).value
+        if decision == LATER:
+            self.dismiss()
+            return None
+        return self.send(decision == "trust")

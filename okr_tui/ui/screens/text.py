@@ -1,7 +1,8 @@
-"""A text laid over the dashboard: help and the answers of the original's commands."""
+"""A text laid over the dashboard: help, the original's commands, a line of the log in full."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from datetime import tzinfo
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -10,17 +11,19 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from okr_tui.ui.actions import ACTIONS, Action, borrowed, groups
-from okr_tui.ui.base_app import LeaveByKey
-from okr_tui.ui.lines import STAR
+from okr_tui.domain.feed import Group, entry_fields
+from okr_tui.domain.view import PoolView
+from okr_tui.ui.actions import ACTIONS, COPY_OR_QUIT, Action, borrowed, groups
+from okr_tui.ui.lines import QUIET, STAR, STRONG, TONES, one_line
 
 
-class TextScreen(LeaveByKey, ModalScreen[None]):
+class TextScreen(ModalScreen[None]):
     """Shows a text until escape, q or enter. No right border: terminals differ on how wide emoji are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "close", show=False),
         *borrowed("help", "close"),
+        *COPY_OR_QUIT,
     ]
 
     def __init__(self, title: str, text: Content) -> None:
@@ -69,3 +72,35 @@ def help_text(actions: Sequence[Action] = ACTIONS) -> Content:
         )
     )
     return Content("\n").join(lines)
+
+
+NAME: Final = 12
+"""Cells of a field's name."""
+LISTED: Final = 12
+"""Earlier lines of a run that are listed."""
+
+
+def record_screen(group: Group, pool: PoolView, now: float, zone: tzinfo) -> TextScreen:
+    """Show a line of the log; of a run, the newest record and the times of the others."""
+
+    def key(fingerprint: str) -> str:
+        for row in pool.keys:
+            if row.fingerprint == fingerprint:
+                return f"#{row.index} {row.masked}{f' {one_line(row.label)}' if row.label else ''}"
+        return f"a removed key ({fingerprint})"
+
+    entry = group.newest
+    glyph, style = TONES[entry.tone]
+    parts: list[Content] = []
+    for place, (name, value) in enumerate(entry_fields(entry, key, now, zone)):
+        mark = (f"{glyph} {one_line(value)}", style) if place == 0 else (one_line(value), "")
+        parts.append(Content.assemble((f"{name:<{NAME}}", QUIET), mark))
+    if len(group.entries) > 1:
+        heading = f"\n{len(group.entries)} lines alike, the newest above; before it"
+        parts.append(Content.styled(heading, STRONG))
+        for earlier in group.entries[-2 : -2 - LISTED : -1]:
+            fields = dict(entry_fields(earlier, key, now, zone))
+            parts.append(Content.assemble((f"{fields['when']}  ", QUIET), earlier.text))
+        if (more := len(group.entries) - 1 - LISTED) > 0:
+            parts.append(Content.styled(f"and {more} more", QUIET))
+    return TextScreen("One line of the log", Content("\n").join(parts))

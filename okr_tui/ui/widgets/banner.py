@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 
 from textual.reactive import var
 from textual.widgets import Static
@@ -10,7 +10,7 @@ from textual.widgets import Static
 from okr_tui.domain.clocks import from_the_future
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
-from okr_tui.ui.base_app import KeyOf, keys_of
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, WARNING, Line, content
 from okr_tui.ui.screens.settings import notices
 
@@ -90,9 +90,10 @@ class Banner(Static):
     now: var[float] = var(0.0)
     failure: var[str | None] = var(None)
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    def __init__(self, zone: tzinfo, key_of: KeyOf) -> None:
         super().__init__(id="banner")
         self.zone = zone
+        self._key_of = key_of
         self._lines: list[Line] = []
 
     def watch_snapshot(self) -> None:
@@ -115,7 +116,7 @@ class Banner(Static):
         if self.snapshot is None:
             return
         width = self.content_size.width or self.app.size.width - 2
-        told = banner_lines(self.snapshot, self.failure, self.now, self.zone, keys_of(self.app))
+        told = banner_lines(self.snapshot, self.failure, self.now, self.zone, self._key_of)
         lines: list[Line] = [
             ((part, style),)
             for ((text, style),) in told

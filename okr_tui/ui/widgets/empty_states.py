@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import keys_of
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, content, one_line
 
 LEAST = (60, 16)
@@ -22,14 +22,15 @@ class FirstRun(Static, can_focus=True):
 
     snapshot: var[Snapshot | None] = var(None)
 
-    def __init__(self) -> None:
+    def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="first")
+        self._key_of = key_of
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         """Name the file that is really read."""
         if snapshot is None or snapshot.pool.keys:
             return
-        add, demo, edit = map(keys_of(self.app), ("add-key", "demo", "edit-settings"))
+        add, demo, edit = map(self._key_of, ("add-key", "demo", "edit-settings"))
         width = max(map(len, (add, demo, edit)))
         self.update(
             Content.assemble(
@@ -57,13 +58,14 @@ class Broken(Static, can_focus=True):
 
     failure: var[str | None] = var(None)
 
-    def __init__(self) -> None:
+    def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="broken")
+        self._key_of = key_of
 
     def watch_failure(self, failure: str | None) -> None:
         """Show the reason and the ways out."""
         if failure is not None:
-            again, leave = map(keys_of(self.app), ("open-again", "quit"))
+            again, leave = map(self._key_of, ("open-again", "quit"))
             width = max(len(again), len(leave))
             self.update(
                 content(

@@ -10,8 +10,8 @@ from textual.style import Style
 from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.actions import ACTIONS, Action, Place, offered
-from okr_tui.ui.base_app import KeyedApp
+from okr_tui.ui.actions import Action, Place, offered
+from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.lines import QUIET
 
 MOST = 7
@@ -56,16 +56,16 @@ class FootLine(Static):
     """What escape does, in a word."""
     snapshot: var[Snapshot | None] = var(None)
 
-    def __init__(self, place: Place = "keys") -> None:
+    def __init__(self, keymap: ActiveKeymap, place: Place = "keys") -> None:
         super().__init__(id="footer")
+        self._keymap = keymap
         self._drawn: list[tuple[str, Action]] = []
         self.set_reactive(FootLine.place, place)
         self.auto_links = False
 
     def on_mount(self) -> None:
         """Follow the keymap."""
-        if isinstance(self.app, KeyedApp):
-            self.watch(self.app, "actions", self.draw, init=False)
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.draw())
         self.watch(self.screen, "maximized", self.draw, init=False)
 
     def watch_place(self) -> None:
@@ -86,11 +86,10 @@ class FootLine(Static):
 
     def draw(self) -> None:
         """Offer what applies now; what stands in front of the dashboard changes it too."""
-        table = self.app.actions if isinstance(self.app, KeyedApp) else ACTIONS
         words = {"back": self.back, "maximise": "restore"}
         actions = [
             replace(each, label=words.get(each.id, each.label))
-            for each in offered(self.place, table)
+            for each in offered(self.place, self._keymap.actions)
             if self._applies(each)
         ]
         items = chosen(actions, self.place, self.content_size.width)

@@ -1,6 +1,6 @@
 """The live pane: the feed under its filter."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import ClassVar
 
 from textual import on
@@ -13,7 +13,7 @@ from textual.widgets import Input
 from okr_tui.domain.feed import FeedFilter
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import keys_of
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import QUIET, STRONG, WARNING, entitle
 from okr_tui.ui.widgets.feed_list import FeedList
 
@@ -41,8 +41,9 @@ class LivePane(Vertical):
     faults_only: var[bool] = var(False)
     fingerprint: var[str | None] = var(None)
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    def __init__(self, zone: tzinfo, key_of: KeyOf) -> None:
         super().__init__(id="live", classes="pane")
+        self._key_of = key_of
         self.zone = zone
         self.border_title = "Live"
 
@@ -124,7 +125,7 @@ class LivePane(Vertical):
         wanted = self._wanted
         if wanted.everything:
             return "no requests, faults or recoveries yet"
-        key_of = keys_of(self.app)
+        key_of = self._key_of
         if not (wanted.words or wanted.fingerprint):
             return f"no faults; {key_of('faults')} shows all traffic"
         return f"no line is like that; {key_of('cursor-up')} looks further, {key_of('back')} shows all"

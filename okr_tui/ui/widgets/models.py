@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
 from typing import ClassVar, Final, Literal, cast
 
 from rich.cells import cell_len
@@ -18,7 +17,7 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.words import span
 from okr_tui.services.service import ModelList, ModelRow, Snapshot
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.base_app import keys_of
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import (
     FAULT,
     NOTICE,
@@ -225,9 +224,9 @@ class ModelsPane(Vertical):
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="models", classes="pane")
-        self.zone = zone
+        self._key_of = key_of
         self.border_title = "Models"
 
     def compose(self) -> ComposeResult:
@@ -298,7 +297,7 @@ class ModelsPane(Vertical):
     def _show(self) -> None:
         if self.snapshot is None:
             return
-        models, table, key_of = self.snapshot.models, self.table, keys_of(self.app)
+        models, table, key_of = self.snapshot.models, self.table, self._key_of
         table.total_keys = len(self.snapshot.pool.keys)
         if models.rows:
             table.empty = f"no model has these words; {key_of('back')} shows all"
