@@ -1,8 +1,8 @@
-"""httpx's way to the network, on aiohttp's connection pool.
+"""A transport for httpx on aiohttp's connection pool.
 
-The pool that httpx comes with looks through all connections at every request, so its cost grows with the
-square of what is under way; a gateway has much under way. The transport of httpx-aiohttp is as fast, but
-lets some of aiohttp's errors through and copies large bodies.
+httpx's own pool goes through all connections at every request, so its cost grows with the square of the
+requests in progress, and a gateway has many. The transport of the package httpx-aiohttp is as fast, but lets
+some of aiohttp's errors through and copies large bodies.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
     (aiohttp.ClientError, httpx.RemoteProtocolError),
     (OSError, httpx.ReadError),
 )
-"""The first that fits decides."""
+"""aiohttp's errors as httpx's; the first that fits decides."""
 
 
 @contextmanager
@@ -50,13 +50,13 @@ def _limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    """A large body a piece at a time: given whole, it would be copied."""
+    """Yield a large body a piece at a time; sent whole, it would be copied."""
     for start in range(0, len(body), PIECE):
         yield body[start : start + PIECE]
 
 
 class _Body(httpx.AsyncByteStream):
-    """The bytes of an answer, as they come."""
+    """The bytes of an answer, as they arrive."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -67,7 +67,7 @@ class _Body(httpx.AsyncByteStream):
                 yield chunk
 
     async def aclose(self) -> None:
-        """Hang up, unless the answer was read to its end."""
+        """Close the connection, unless the answer was read to its end."""
         if self._response.content.at_eof():
             self._response.release()
         else:

@@ -1,4 +1,4 @@
-"""The HTTP client of Ollama Cloud. Redirects are not followed, and only these methods send a key."""
+"""The client of Ollama Cloud: the only code that sends a key."""
 
 import functools
 import json
@@ -45,9 +45,9 @@ class Call:
 
 
 class Cloud:
-    """One cloud address. Failures are CloudErrors with a fault.
+    """The cloud at one address. Failures are CloudErrors with a fault.
 
-    `transport` replaces the network. `heard` is given the headers of each answer about keys and models.
+    `transport` replaces the network. `heard` is called with the headers of each document that arrives.
     """
 
     def __init__(
@@ -73,29 +73,32 @@ class Cloud:
         await self._client.aclose()
 
     async def models(self) -> tuple[Model, ...]:
-        """`GET /api/tags`: names and digests of what the cloud serves. Public: no key is sent."""
+        """Read `GET /api/tags`: the models that the cloud serves. No key is sent. Raises CloudError."""
         found = read_models(await self._document(TAGS))
         if found is None:
             raise _error(TAGS, no_response("the answer is not a model list"))
         return found
 
     async def details(self, model: Model) -> Model:
-        """`POST /api/show`: the model with size, context and capabilities. Public: no key is sent."""
+        """Read `POST /api/show`: a model with its details. No key is sent. Raises CloudError."""
         return with_details(model, await self._document(SHOW, {"model": model.id}))
 
     async def balance(self, key: Key) -> Balance:
-        """`GET /api/balance`: the quota of the key's account."""
+        """Read `GET /api/balance`: the quota of the key's account. Raises CloudError."""
         return read_balance(await self._document(BALANCE, key=key))
 
     async def identity(self, key: Key) -> Identity:
-        """`POST /api/me`: the account and plan of a key."""
+        """Read `POST /api/me`: the account and plan of a key. Raises CloudError."""
         identity = read_identity(await self._document(IDENTITY, key=key))
         if identity is None:
             raise _error(IDENTITY, no_response("the answer names no account"))
         return identity
 
     async def show(self, body: bytes) -> httpx.Response:
-        """`POST /api/show` passed on: the whole answer as it is, whatever its status. No key is sent."""
+        """Pass on `POST /api/show` and return the answer, whatever its status. No key is sent.
+
+        Raises CloudError when there is no answer.
+        """
         headers = {"content-type": "application/json"}
         try:
             return await self._client.post(SHOW.path, content=body, headers=headers)
@@ -103,10 +106,10 @@ class Cloud:
             raise _error(SHOW, no_response(failure_text(error))) from None
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
-        """Send a call with a key; the response is open and unread, and hangs up when it is closed.
+        """Send a call with a key; return the response, open and unread. Raises CloudError without one.
 
-        What httpx's client does beside, with cookies, redirects and authentication, has no use here and
-        costs as much as all else, so the transport is asked itself where there is one.
+        A transport is called directly where there is one: httpx's handling of cookies, redirects and
+        authentication has no use here and costs as much as all the rest.
         """
         address = self.url.rstrip("/") + call.path
         url = httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address)

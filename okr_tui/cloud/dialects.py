@@ -1,6 +1,6 @@
-"""The records of each interface's answers, read leniently: what is unknown or odd counts as absent.
+"""The records of each dialect's answers, read leniently: unknown or malformed fields count as absent.
 
-Streams of the compatible interfaces consist of the same documents as OpenAI's and Anthropic's own
+Streams of the compatible dialects consist of the same documents as OpenAI's and Anthropic's own
 (docs.ollama.com/api/openai-compatibility, docs.ollama.com/api/anthropic-compatibility).
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model asks for; `arguments` is a parsed object."""
+    """A call that the model asks for; `arguments` is a parsed object."""
 
     name: str
     arguments: Mapping[str, object]
@@ -55,7 +55,7 @@ class StreamRecord:
 
     @property
     def commits(self) -> bool:
-        """Whether the caller has been given something that cannot be taken back."""
+        """Whether the record holds output, after which a request cannot be sent again."""
         return bool(self.delta)
 
 
@@ -63,7 +63,7 @@ Reader = Callable[[Document], StreamRecord]
 
 
 def error_message(document: object) -> str | None:
-    """The message in a parsed error record: `{"error": text}` or `{"error": {"message": text}}`."""
+    """Return the message of a parsed error document: `{"error": text}` or `{"error": {"message": text}}`."""
     error = document.get("error") if isinstance(document, dict) else None
     if isinstance(error, dict):
         error = error.get("message")
@@ -71,7 +71,7 @@ def error_message(document: object) -> str | None:
 
 
 def read_native(document: Document) -> StreamRecord:
-    """A record of /api/chat or /api/generate; the whole answer has the same shape."""
+    """Read a record of /api/chat or /api/generate; a whole answer has the same shape."""
     error = error_message(document)
     if error is not None:
         return StreamRecord(error=error)
@@ -89,7 +89,7 @@ def read_native(document: Document) -> StreamRecord:
 
 
 def read_completions(document: Document) -> StreamRecord:
-    """A chunk of /v1/chat/completions or /v1/completions, or the whole answer. `[DONE]` ends a stream."""
+    """Read a chunk of /v1/chat/completions or /v1/completions, or a whole answer."""
     error = error_message(document)
     if error is not None:
         return StreamRecord(error=error)
@@ -112,7 +112,7 @@ def read_completions(document: Document) -> StreamRecord:
 
 
 def read_responses(document: Document) -> StreamRecord:
-    """An event of /v1/responses, or the whole answer."""
+    """Read an event of /v1/responses, or a whole answer."""
     kind = _text(document.get("type"))
     response = _object(document.get("response")) or document
     error = error_message(response) or error_message(document)
@@ -140,7 +140,7 @@ def read_responses(document: Document) -> StreamRecord:
 
 
 def read_messages(document: Document) -> StreamRecord:
-    """An event of /v1/messages, or the whole answer."""
+    """Read an event of /v1/messages, or a whole answer."""
     error = error_message(document)
     if error is not None:
         return StreamRecord(error=error)
@@ -163,7 +163,7 @@ def read_messages(document: Document) -> StreamRecord:
 
 
 def _block(block: Document) -> Delta:
-    """A block of a message, or a piece of one."""
+    """Read a block of a message, or a piece of one."""
     kind = _text(block.get("type"))
     if kind in ("tool_use", "input_json_delta"):
         arguments = block.get("input")
@@ -174,7 +174,7 @@ def _block(block: Document) -> Delta:
 
 
 def _item(item: Document) -> Delta:
-    """An output item of a response."""
+    """Read an output item of a response."""
     if _text(item.get("type")).endswith("_call"):
         return Delta(tool_calls=(ToolCall(_text(item.get("name")), {}),))
     content = "".join(_text(part.get("text")) for part in _objects(item.get("content")))
@@ -190,7 +190,7 @@ def _joined(deltas: list[Delta]) -> Delta:
 
 
 def _tool_calls(value: object) -> Iterator[ToolCall]:
-    """Tool calls, native or OpenAI's; the latter come in pieces whose arguments are no object yet."""
+    """Yield tool calls, native or OpenAI's; pieces of the latter have no arguments object yet."""
     for item in _objects(value):
         function = _object(item.get("function"))
         name, arguments, identifier = function.get("name"), function.get("arguments"), item.get("id")

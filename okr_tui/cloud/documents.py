@@ -1,4 +1,7 @@
-"""The cloud's JSON documents read into domain values. Nothing here raises on an odd shape."""
+"""The cloud's JSON documents read into domain values. Nothing here raises on an unknown shape.
+
+Sources: docs.ollama.com/api (tags, show), docs.ollama.com/api/balance.
+"""
 
 import math
 import re
@@ -14,30 +17,30 @@ from okr_tui.domain.quota import Balance, Credits, Window, percent
 WINDOWS: Final = ("session", "weekly")
 FRACTION = re.compile(r"(\.\d{6})\d+")
 
-NOBODY = "00000000-0000-0000-0000-000000000000"
+NO_ACCOUNT = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose key it is. The cloud's name and e-mail are left where they were."""
+    """The account of a key and its plan. The name and e-mail in the document are not kept."""
 
     account: str
     plan: str | None
 
 
 def read_identity(document: object) -> Identity | None:
-    """`POST /api/me`: keys come capitalised or not; an empty user is nobody."""
+    """Read `POST /api/me`; None without an account. Field names may be capitalised."""
     if not isinstance(document, dict):
         return None
     folded = {key.lower(): value for key, value in document.items()}
     account, plan = folded.get("id"), folded.get("plan")
-    if not isinstance(account, str) or not account or account == NOBODY:
+    if not isinstance(account, str) or not account or account == NO_ACCOUNT:
         return None
     return Identity(account[:64], (plan[:32].lower() or "free") if isinstance(plan, str) else None)
 
 
 def read_models(document: object) -> tuple[Model, ...] | None:
-    """`GET /api/tags`; None when it is not a model list."""
+    """Read `GET /api/tags`; None when it is not a model list."""
     models = document.get("models") if isinstance(document, dict) else None
     if not isinstance(models, list):
         return None
@@ -57,7 +60,7 @@ def _listed(models: list[object]) -> Iterator[Model]:
 
 
 def with_details(model: Model, document: object) -> Model:
-    """The model with what `POST /api/show` says of it."""
+    """Return the model with the details in a document of `POST /api/show`."""
     if not isinstance(document, dict):
         return model
     details = document.get("details")
@@ -90,7 +93,7 @@ def _word(value: object) -> str | None:
 
 
 def _positive(value: object) -> int | None:
-    """A count above zero, also from digits in a string; zero means that the cloud keeps it to itself."""
+    """Return a count above zero, also from digits in a string; zero means undisclosed."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -99,7 +102,10 @@ def _positive(value: object) -> int | None:
 
 
 def read_balance(document: object) -> Balance:
-    """Read a balance document of any generation, and the older `limits` shape; never raises."""
+    """Read `GET /api/balance` of any generation, and the older `limits` shape.
+
+    A window that is absent or null means "no such limit", never "nothing left".
+    """
     if not isinstance(document, dict):
         return Balance(understood=False)
     if isinstance(document.get("limits"), dict):
@@ -165,7 +171,7 @@ def _number(value: object) -> float | None:
 
 
 def parse_time(text: object) -> float | None:
-    """An RFC 3339 time, up to nanoseconds, as epoch seconds; None for any other, Go's zero and "never"."""
+    """Parse an RFC 3339 time, up to nanoseconds, to epoch seconds; None for Go's zero and the rest."""
     if not isinstance(text, str):
         return None
     try:

@@ -28,7 +28,7 @@ IN_STREAM: Final = 200
 
 
 def clean(text: str) -> str:
-    """Outside text made safe to keep and show: one bounded line without account name and reference."""
+    """Make a text of the cloud safe to keep and show: one line, bounded, without account and reference."""
     text = _normal(text)
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
 
@@ -39,19 +39,19 @@ def _normal(text: str) -> str:
 
 
 def no_response(text: str) -> Fault:
-    """The fault of a request that got no answer: name look-up, refusal, reset, time-out."""
+    """Return the fault of a request without an answer: name look-up, refusal, reset, time-out."""
     return Fault(FaultKind.TRANSIENT, Scope.SERVICE, clean(text))
 
 
 def response_fault(status: int, headers: Mapping[str, str], body: bytes, path: str) -> Fault | None:
-    """The fault in a response; a redirect is one too, since none is followed with a key."""
+    """Return the fault in a response, None for a success; a redirect is a fault, none is followed."""
     if 300 <= status < 400:
         return no_response(f"HTTP {status}: the address redirects, check the cloud URL")
     return classify(status, headers, body[:BODY_LIMIT] if status >= 400 else body, path)
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, path: str) -> Fault | None:
-    """The fault in a whole response, or None when it is a success. Header names are lower case."""
+    """Return the fault in a whole response, None for a success. Header names are lower case."""
     error = error_text(body)
     if status < 400 and error is None:
         return None
@@ -59,12 +59,12 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, path: str) ->
 
 
 def classify_record(error: str, path: str) -> Fault:
-    """The fault in an `{"error": ...}` record that came inside a stream of status 200."""
+    """Return the fault of an `{"error": ...}` record inside a stream of status 200."""
     return _judge(IN_STREAM, {}, error, path)
 
 
 def error_text(body: bytes) -> str | None:
-    """The message of an error body in any of the cloud's envelopes; None when there is none."""
+    """Return the message of an error body in any of the cloud's envelopes; None without one."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -121,7 +121,7 @@ def _window(text: str) -> str | None:
 
 
 def _seconds(value: str | None) -> float | None:
-    """A Retry-After in seconds; its date form is not used by the cloud and says nothing here."""
+    """Return a Retry-After in seconds; None for its date form, which the cloud does not use."""
     try:
         seconds = float(value) if value is not None else None
     except ValueError:

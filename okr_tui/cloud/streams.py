@@ -1,4 +1,4 @@
-"""A streamed answer cut into records while its bytes pass by unchanged.
+"""A streamed answer cut into records; its bytes are not changed.
 
 Native streams are one JSON object a line; the compatible ones are server-sent events. Either may carry
 an error record after a status of 200 (docs.ollama.com/api/errors).
@@ -37,7 +37,7 @@ class RecordReader:
         self._in_event = False
 
     def feed(self, chunk: bytes) -> tuple[StreamRecord, ...]:
-        """The records that this chunk completes."""
+        """Return the records that this chunk completes."""
         if self.skims and self._tells_nothing(chunk):
             return ()
         found: list[StreamRecord] = []
@@ -64,7 +64,7 @@ class RecordReader:
         return not TELLING.search(chunk)
 
     def finish(self) -> StreamRecord | None:
-        """The record in what is left after the last chunk, if it is whole."""
+        """Return the record in what is left after the last chunk, if it is whole."""
         rest, self._rest = self._rest, bytearray()
         if self._skipping:
             return StreamRecord(done=True) if self._whole else None

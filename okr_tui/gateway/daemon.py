@@ -1,4 +1,4 @@
-"""The port for a local `ollama` daemon: what this machine's own daemon has signed comes in, nothing else.
+"""The port for a local `ollama` daemon: it answers what this machine's own daemon has signed.
 
 Started with `OLLAMA_CLOUD_BASE_URL=http://127.0.0.1:PORT`, a daemon can give no token. It signs each
 request as it does for the cloud: `ts`, epoch seconds, joins the query, and `METHOD,REQUEST-URI` as sent is
@@ -15,7 +15,7 @@ from typing import Final
 from starlette.types import Scope
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.gateway.errors import failed
+from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
 from okr_tui.services.clock import Clock
 
@@ -47,7 +47,7 @@ def identity_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 class DaemonGuard:
-    """The gatekeeper of the daemon's port. `identities`: public keys in base64, and how each is verified."""
+    """Guards the daemon's port. `identities`: public keys in base64, each with its verifier."""
 
     def __init__(self, identities: Mapping[bytes, Verify], clock: Clock) -> None:
         self._identities = identities
@@ -56,7 +56,7 @@ class DaemonGuard:
 
     @classmethod
     def open(cls, files: Sequence[Path], clock: Clock) -> "DaemonGuard":
-        """A guard that knows the identities in those of the files that can be read.
+        """Make a guard that accepts the identities in those of the files that can be read.
 
         Raises OkrError when there is none, when one is damaged, or without the cryptography package.
         """
@@ -65,12 +65,12 @@ class DaemonGuard:
             raise OkrError(f"no ollama daemon's public key can be read at {files[0]}: {SERVE}")
         return cls(dict(_identity(file) for file in readable), clock)
 
-    def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """See Gatekeeper. A web page cannot sign; what the daemon serves comes under the daemon's name."""
+    def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Return the path to answer; raise FailureError unless a known daemon signed the request."""
         path: str = scope["path"]
         self._heads.check(scope, headers)
         if path not in OPEN_PATHS and not self._is_signed(scope, headers.get("authorization", "")):
-            raise failed(401, UNSIGNED, "unauthorized", {"www-authenticate": "Ollama"})
+            raise failure_error(401, UNSIGNED, "unauthorized", {"www-authenticate": "Ollama"})
         return path
 
     def _is_signed(self, scope: Scope, authorization: str) -> bool:
@@ -94,7 +94,7 @@ class DaemonGuard:
 
 
 def _identity(file: Path) -> tuple[bytes, Verify]:
-    """The public key in a file of OpenSSH's form, in base64, and how it is verified; raises OkrError."""
+    """Return the public key in an OpenSSH file, in base64, and its verifier; raise OkrError."""
     try:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -1,9 +1,10 @@
-"""What goes wrong, in the shape that each kind of client understands."""
+"""Errors as clients see them: a table from causes to statuses and codes, one from dialects to shapes."""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Final
 
 from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
@@ -12,35 +13,88 @@ from okr_tui.domain.faults import ClientCause, Fault
 from okr_tui.domain.health import pool_cause
 from okr_tui.domain.words import span
 
-OPENAI_TYPES: Final = {404: "not_found_error", 502: "api_error", 503: "api_error", 500: "api_error"}
 CLIENT_HEADER: Final = "x-okr-tui-client"
+"""The request header by which a client names itself, where it needs an answer of its own."""
 PI: Final = "pi"
-QUOTA: Final = "insufficient_quota"
-NO_KEY: Final = "no_key"
-NO_VALID_KEY: Final = "no_valid_key"
-HOPELESS: Final = frozenset({QUOTA, NO_KEY, NO_VALID_KEY})
+QUOTA_CODE: Final = "insufficient_quota"
 
-ANTHROPIC_TYPES: Final = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    502: "api_error",
-    503: "overloaded_error",
+
+class GatewayCause(Enum):
+    """Why the gateway itself answers with an error, where no fault of a key is the cause."""
+
+    NO_KEY = "no key"
+    UNAVAILABLE = "unavailable"
+    CLOUD = "cloud"
+    CUT_OFF = "cut off"
+    LOG = "log"
+    UNEXPECTED = "unexpected"
+
+
+Cause = ClientCause | GatewayCause
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a cause is answered.
+
+    `final` adds `x-should-retry: false`. `pi` is the status for pi, which repeats a whole turn, three times,
+    for an error with 429 or 502 in it.
+    """
+
+    status: int
+    code: str | None = None
+    final: bool = False
+    pi: int | None = None
+
+
+# The openai and anthropic packages repeat every 429 without x-should-retry; the code is OpenAI's own.
+# Never 401, which clients take for a wrong token. pi repeats 429 and 502, and gives up at once on 402.
+_QUOTA: Final = Row(429, QUOTA_CODE, final=True, pi=402)
+CAUSES: Final[Mapping[Cause, Row]] = {
+    ClientCause.QUOTA: _QUOTA,
+    ClientCause.SLOWED: _QUOTA,
+    ClientCause.BUSY: _QUOTA,
+    ClientCause.NO_VALID_KEY: Row(502, "no_valid_key", final=True, pi=402),
+    GatewayCause.NO_KEY: Row(502, "no_key", final=True, pi=402),
+    ClientCause.NO_PLAN: Row(403, "no_plan", final=True),
+    # OpenAI's own code for a model that does not exist.
+    ClientCause.NO_MODEL: Row(404, "model_not_found"),
+    # The cloud answers 401, which every client would take for a wrong token.
+    ClientCause.NOT_OFFERED: Row(404, "not_offered", final=True),
+    # The caller's own error, where the cloud's answer to it cannot be passed on.
+    ClientCause.REQUEST: Row(400),
+    ClientCause.OUTAGE: Row(503, "outage", final=True),
+    # One request failed and the pool is not blocked: clients may send it again.
+    GatewayCause.UNAVAILABLE: Row(503),
+    GatewayCause.CLOUD: Row(502),
+    GatewayCause.CUT_OFF: Row(502),
+    GatewayCause.LOG: Row(503),
+    GatewayCause.UNEXPECTED: Row(500),
 }
+WAITS: Final = frozenset({ClientCause.QUOTA, ClientCause.SLOWED, ClientCause.BUSY})
+"""Causes that pass by themselves: the answer says when."""
+PASSED_ON: Final = frozenset({ClientCause.REQUEST, ClientCause.NO_MODEL})
+"""Causes for which the cloud's own answer is passed on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as a client is to see it. `code` is a word for programs; OpenAI's type where it is given."""
+    """An error as a client is to see it. `code` is for programs; OpenAI's dialect has it as the type too."""
 
     status: int
     text: str
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    cause: Cause | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, cause: Cause, text: str, *, retry_after: int | None = None) -> "Failure":
+        """Return the failure of a cause; `retry_after` is in seconds."""
+        row = CAUSES[cause]
+        headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+        if row.final:
+            headers["x-should-retry"] = "false"
+        return cls(row.status, text, row.code, headers, cause)
 
 
 class FailureError(Exception):
@@ -51,113 +105,150 @@ class FailureError(Exception):
         self.failure = failure
 
 
-def failed(
+def failure_error(
     status: int, text: str, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> FailureError:
-    """The error to raise for a failure."""
+    """Return the error to raise for a request that is itself wrong."""
     return FailureError(Failure(status, text, code, headers or {}))
 
 
-def as_told(failure: Failure, client: str | None) -> Failure:
-    """A failure as a client of this name gets it; None for one that gave no name.
+def for_client(failure: Failure, client: str | None) -> Failure:
+    """Return a failure as the client of this name gets it; None for one that gave no name.
 
-    pi sends the whole turn again, three times, for an error with 429 or 502 in it, and it puts the status
-    before every text. It gives up at once on 402. Its text has no figure of three digits for the same reason,
-    and not the keys' states, whose words ("rate limited") it looks for as well.
+    pi puts the status before every text and looks for words in both. So its text for spent quota has no
+    number of three digits, and not the keys' states, whose words ("rate limited") make it repeat too.
     """
-    if client != PI or failure.code not in HOPELESS:
+    row = CAUSES[failure.cause] if failure.cause else None
+    if client != PI or row is None or row.pi is None:
         return failure
-    if failure.code != QUOTA:
-        return replace(failure, status=402)
+    if failure.cause not in WAITS:
+        return replace(failure, status=row.pi)
     wait = span(int(failure.headers["retry-after"]))
-    text = f"{QUOTA}: no key of the pool is free; next key free in {wait}; `okr-tui explain` says more"
-    return replace(failure, status=402, text=text)
-
-
-def error_document(dialect: Dialect, failure: Failure) -> dict[str, object]:
-    """The error envelope of a dialect."""
-    if dialect == "native":
-        return {"error": failure.text}
-    if dialect == "anthropic":
-        kind = ANTHROPIC_TYPES.get(failure.status, "invalid_request_error")
-        error: dict[str, object] = {"type": kind, "message": failure.text}
-        return {"type": "error", "error": error | ({"code": failure.code} if failure.code else {})}
-    kind = failure.code or OPENAI_TYPES.get(failure.status, "invalid_request_error")
-    return {"error": {"message": failure.text, "type": kind, "param": None, "code": failure.code}}
-
-
-def error_record(path: str, failure: Failure, *, whole_line: bool) -> bytes:
-    """An error inside a stream that has begun.
-
-    It also ends a record that was cut in the middle, unless `whole_line`: Ollama's client for Python takes no
-    empty line.
-    """
-    dialect = dialect_of(path)
-    if path == RESPONSES.path:
-        error = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
-        return b"\n\nevent: error\ndata: " + _encode(error) + b"\n\n"
-    body = _encode(error_document(dialect, failure))
-    if dialect == "native":
-        return (b"" if whole_line else b"\n") + body + b"\n"
-    return (b"\n\nevent: error\ndata: " if dialect == "anthropic" else b"\n\ndata: ") + body + b"\n\n"
-
-
-def _encode(document: object) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
+    text = f"{QUOTA_CODE}: no key of the pool is free; next key free in {wait}; `okr-tui explain` says more"
+    return replace(failure, status=row.pi, text=text)
 
 
 UNKNOWN_RETURN: Final = 60
-PASSED_ON: Final = frozenset({ClientCause.REQUEST, ClientCause.NO_MODEL})
-"""Causes for which the cloud's own answer is returned as it is."""
-NO_RETRY: Final = {"x-should-retry": "false"}
+"""Retry-After in seconds where the end of a block is not known."""
 
 
 def failure_of(error: OkrError, now: float) -> Failure:
-    """What a client is told when a request could not begin; `now` is epoch seconds."""
+    """Return the failure of a request that could not begin; `now` is epoch seconds."""
     if isinstance(error, PoolBlockedError):
         return _blocked(error, now)
     if isinstance(error, NoKeyError):
-        return Failure(502, str(error), NO_KEY, NO_RETRY)
+        return Failure.of(GatewayCause.NO_KEY, str(error))
     if isinstance(error, CloudError):
         return _refused(error, error.fault)
-    return Failure(503 if isinstance(error, StoreError) else 500, str(error))
+    cause = GatewayCause.LOG if isinstance(error, StoreError) else GatewayCause.UNEXPECTED
+    return Failure.of(cause, str(error))
 
 
 def cut_off(fault: Fault) -> Failure:
-    """What a client is told when an answer that has begun cannot go on."""
-    return Failure(
-        502, f"{fault.traits.words} in the middle of this answer; what has arrived is all there is of it"
-    )
+    """Return the failure of an answer that has begun and cannot go on."""
+    text = f"{fault.traits.words} in the middle of this answer; what has arrived is all there is of it"
+    return Failure.of(GatewayCause.CUT_OFF, text)
 
 
 def _blocked(error: PoolBlockedError, now: float) -> Failure:
     cause = pool_cause(error.states)
-    if cause is ClientCause.NO_VALID_KEY:
-        return Failure(502, str(error), NO_VALID_KEY, NO_RETRY)
     if cause is ClientCause.NO_MODEL:
-        return Failure(
-            404, "the cloud has no such model: `okr-tui models` lists those it has", "model_not_found"
-        )
-    if cause is ClientCause.NO_PLAN:
-        return Failure(403, str(error), "no_plan", NO_RETRY)
+        return Failure.of(cause, "the cloud has no such model: `okr-tui models` lists those it has")
+    if cause in (ClientCause.NO_VALID_KEY, ClientCause.NO_PLAN):
+        return Failure.of(cause, str(error))
     wait = UNKNOWN_RETURN if error.earliest is None else max(1, math.ceil(error.earliest - now))
-    headers = {"retry-after": str(wait), **NO_RETRY}
     if cause is ClientCause.OUTAGE:
-        return Failure(503, f"{error}; next try in {wait} s", "outage", headers)
+        return Failure.of(cause, f"{error}; next try in {wait} s", retry_after=wait)
     when = "next key free at an unknown time" if error.earliest is None else f"next key free in {wait} s"
-    return Failure(429, f"{QUOTA}: {error}; {when}", QUOTA, headers)
+    return Failure.of(ClientCause.QUOTA, f"{QUOTA_CODE}: {error}; {when}", retry_after=wait)
 
 
 def _refused(error: CloudError, fault: Fault) -> Failure:
-    match fault.traits.cause:
-        case ClientCause.NOT_OFFERED:
-            return Failure(404, fault.traits.words, "not_offered", NO_RETRY)
-        case ClientCause.QUOTA | ClientCause.SLOWED | ClientCause.BUSY:
-            wait = max(1, math.ceil(fault.retry_after or UNKNOWN_RETURN))
-            headers = {"retry-after": str(wait), **NO_RETRY}
-            return Failure(429, f"{QUOTA}: {error}; next key free in {wait} s", QUOTA, headers)
-        case ClientCause.NO_PLAN:
-            return Failure(403, str(error), "no_plan", NO_RETRY)
-        case ClientCause.REQUEST | ClientCause.NO_MODEL:
-            return Failure(fault.status if fault.status and fault.status >= 400 else 400, str(error))
-    return Failure(503 if fault.status == 503 else 502, str(error))
+    cause = fault.traits.cause
+    if cause in WAITS:
+        wait = max(1, math.ceil(fault.retry_after or UNKNOWN_RETURN))
+        return Failure.of(cause, f"{QUOTA_CODE}: {error}; next key free in {wait} s", retry_after=wait)
+    if cause is ClientCause.NOT_OFFERED:
+        return Failure.of(cause, fault.traits.words)
+    if cause is ClientCause.NO_PLAN:
+        return Failure.of(cause, str(error))
+    if cause in PASSED_ON:
+        status = fault.status if fault.status and fault.status >= 400 else CAUSES[ClientCause.REQUEST].status
+        return Failure(status, str(error))
+    return Failure.of(GatewayCause.UNAVAILABLE if fault.status == 503 else GatewayCause.CLOUD, str(error))
+
+
+Document = dict[str, object]
+
+
+def _native(failure: Failure, _type: str) -> Document:
+    return {"error": failure.text}
+
+
+def _openai(failure: Failure, kind: str) -> Document:
+    kind = failure.code or kind
+    return {"error": {"message": failure.text, "type": kind, "param": None, "code": failure.code}}
+
+
+def _anthropic(failure: Failure, kind: str) -> Document:
+    code = {"code": failure.code} if failure.code else {}
+    return {"type": "error", "error": {"type": kind, "message": failure.text} | code}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a dialect writes errors: its envelope, its type for each status, and a record inside a stream."""
+
+    envelope: Callable[[Failure, str], Document]
+    types: Mapping[int, str]
+    frame: bytes
+
+
+INVALID_REQUEST: Final = "invalid_request_error"
+"""The type of a status that is not listed."""
+SHAPES: Final[Mapping[Dialect, Shape]] = {
+    "native": Shape(_native, {}, b"%b\n"),
+    "openai": Shape(
+        _openai,
+        {404: "not_found_error", 500: "api_error", 502: "api_error", 503: "api_error"},
+        b"\n\ndata: %b\n\n",
+    ),
+    "anthropic": Shape(
+        _anthropic,
+        {
+            401: "authentication_error",
+            402: "billing_error",
+            403: "permission_error",
+            404: "not_found_error",
+            413: "request_too_large",
+            429: "rate_limit_error",
+            500: "api_error",
+            502: "api_error",
+            503: "overloaded_error",
+        },
+        b"\n\nevent: error\ndata: %b\n\n",
+    ),
+}
+
+
+def error_document(dialect: Dialect, failure: Failure) -> Document:
+    """Return an error in the envelope of a dialect."""
+    shape = SHAPES[dialect]
+    return shape.envelope(failure, shape.types.get(failure.status, INVALID_REQUEST))
+
+
+def error_record(path: str, failure: Failure, *, whole_line: bool) -> bytes:
+    """Return an error for a stream that has begun; it also ends a record that was cut in the middle.
+
+    `whole_line` says that none was: Ollama's client for Python takes no empty line.
+    """
+    if path == RESPONSES.path:
+        event = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
+        return SHAPES["anthropic"].frame % _encode(event)  # OpenAI names the events of this endpoint
+    dialect = dialect_of(path)
+    record = SHAPES[dialect].frame % _encode(error_document(dialect, failure))
+    return b"\n" + record if dialect == "native" and not whole_line else record
+
+
+def _encode(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Requests that the cloud answers, with a key of the pool."""
+"""Endpoints that are passed on to the cloud, with a key of the pool."""
 
 import asyncio
 
@@ -9,75 +9,75 @@ from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.errors import CloudError
 from okr_tui.gateway.errors import PASSED_ON, cut_off, error_record
-from okr_tui.gateway.headers import downward, query_upward, upward
-from okr_tui.gateway.parse import Asked, look
+from okr_tui.gateway.headers import request_headers, request_query, response_headers
+from okr_tui.gateway.parse import ParsedRequest, parse_request
 from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
 from okr_tui.services.exchange import RefusedError
 from okr_tui.services.pool_service import PoolService
 
 
-async def forward(service: PoolService, visit: GatewayRequest) -> None:
-    """Send the request with a key of the pool and pass on what comes, as it comes."""
-    asked = await _asked(visit)
-    assert visit.path is not None
-    endpoint = find(visit.path)
+async def forward(service: PoolService, request: GatewayRequest) -> None:
+    """Send a request with a key of the pool, and pass on the answer as it arrives."""
+    parsed = await _receive(request)
+    assert request.path is not None
+    endpoint = find(request.path)
     call = Call(
-        visit.path,
-        asked.body,
-        asked.model if endpoint.runs_model else None,
-        headers=upward(visit.scope["headers"]),
-        streams=endpoint.streams if asked.streams is None else asked.streams,
-        query=query_upward(visit.scope["query_string"]),
+        request.path,
+        parsed.body,
+        parsed.model if endpoint.runs_model else None,
+        headers=request_headers(request.scope["headers"]),
+        streams=endpoint.streams if parsed.streams is None else parsed.streams,
+        query=request_query(request.scope["query_string"]),
     )
-    await visit.unless_gone(_pass(service, visit, call, asked.opening))
+    await request.run_until_gone(_pass(service, request, call, parsed.opening))
 
 
-async def show(service: PoolService, visit: GatewayRequest) -> None:
-    """`POST /api/show` asks the cloud without a key."""
-    asked = await _asked(visit)
+async def show(service: PoolService, request: GatewayRequest) -> None:
+    """Pass on `POST /api/show`, without a key."""
+    parsed = await _receive(request)
 
     async def passed() -> None:
         with service.cloud.use() as cloud:
-            answer = await cloud.show(asked.body)
-        await _whole(visit, answer.status_code, answer.headers, answer.content)
+            answer = await cloud.show(parsed.body)
+        await _whole(request, answer.status_code, answer.headers, answer.content)
 
-    await visit.unless_gone(passed())
+    await request.run_until_gone(passed())
 
 
-async def _asked(visit: GatewayRequest) -> Asked:
-    body = await receive_body(visit.receive)
-    if encoding := visit.headers.get("content-encoding", ""):
+async def _receive(request: GatewayRequest) -> ParsedRequest:
+    body = await receive_body(request.receive)
+    if encoding := request.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
-    asked = look(body, visit.headers)
-    visit.model = asked.model
-    return asked
+    parsed = parse_request(body, request.headers)
+    request.model = parsed.model
+    return parsed
 
 
-async def _pass(service: PoolService, visit: GatewayRequest, call: Call, conversation: str | None) -> None:
+async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
     try:
         async with service.dispatcher.send(call, "gateway", conversation) as exchange:
-            visit.begin(exchange.status, downward(exchange.headers.raw))
+            request.begin(exchange.status, response_headers(exchange.headers.raw))
             exchange.skim()
             whole_line = True
             try:
                 async for piece in exchange:
                     if piece.data:
-                        await visit.write(piece.data)
+                        await request.write(piece.data)
                         whole_line = piece.data.endswith(b"\n")
             except CloudError as error:
-                if visit.status is None:
+                if request.status is None:
                     raise
                 if not exchange.streams:
-                    return  # without its end, the server cuts the connection: half a document is no answer
-                await visit.write(error_record(call.path, cut_off(error.fault), whole_line=whole_line))
-            await visit.end()
+                    return  # the server cuts the connection: half a document is no answer
+                await request.write(error_record(call.path, cut_off(error.fault), whole_line=whole_line))
+            await request.end()
     except RefusedError as error:
         if error.refusal is None or error.fault.traits.cause not in PASSED_ON:
             raise
-        await _whole(visit, error.refusal.status, error.refusal.headers, error.refusal.body)
+        await _whole(request, error.refusal.status, error.refusal.headers, error.refusal.body)
 
 
-async def _whole(visit: GatewayRequest, status: int, headers: httpx.Headers, body: bytes) -> None:
+async def _whole(request: GatewayRequest, status: int, headers: httpx.Headers, body: bytes) -> None:
     response = Response(body, status)
-    response.raw_headers += downward(headers.raw)
-    await visit.answer(response)
+    response.raw_headers += response_headers(headers.raw)
+    await request.answer(response)

@@ -1,4 +1,4 @@
-"""Who may speak to the gateway: under no foreign host name, from no web page, and only with the token."""
+"""Who may use the gateway: no foreign host name, no web page, and only with the token."""
 
 import hmac
 import ipaddress
@@ -11,38 +11,38 @@ from starlette.types import Scope
 
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.keys import SecretStr
-from okr_tui.gateway.errors import failed
+from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.headers import CONTROLS
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz"})
-MOST_HEADERS: Final = 100
-LONGEST_HEAD: Final = 64 * 1024
-LONGEST_TARGET: Final = 8 * 1024
-WHOLE: Final = b"http://"
+MAX_HEADERS: Final = 100
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_TARGET_BYTES: Final = 8 * 1024
+SCHEME: Final = b"http://"
 UNAUTHORIZED: Final = "this gateway's token is missing or wrong: `okr-tui connect` shows how to give it"
 
 
 def origin_form(scope: Scope) -> Scope:
-    """A request to a whole address as one to its path on its host; servers take both (RFC 9112, 3.2.2)."""
+    """Return a request to a whole address as one to a path on its host (RFC 9112, 3.2.2)."""
     target: bytes = scope["raw_path"]
-    if target[: len(WHOLE)].lower() != WHOLE:
+    if target[: len(SCHEME)].lower() != SCHEME:
         return scope
-    host, slash, rest = target[len(WHOLE) :].partition(b"/")
+    host, slash, rest = target[len(SCHEME) :].partition(b"/")
     path = slash + rest or b"/"
     headers = [(b"host", host), *((name, value) for name, value in scope["headers"] if name != b"host")]
     return {**scope, "raw_path": path, "path": unquote(path.decode("ascii")), "headers": headers}
 
 
-class Gatekeeper(Protocol):
-    """Decides for one port who comes in."""
+class Guard(Protocol):
+    """Decides for one port which requests are answered."""
 
-    def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """The path to answer; raises FailureError for who may not enter. `headers` are the scope's."""
+    def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Return the path to answer; raise FailureError for a request that is refused."""
 
 
 class HeadChecks:
-    """The checks of a request's head that hold on every port, whatever the caller shows."""
+    """The checks of a request's head that every port makes, whatever credentials it carries."""
 
     def __init__(self, host: str) -> None:
         self._exposed = not is_loopback(host)
@@ -50,24 +50,24 @@ class HeadChecks:
         self._hosts = LOOPBACK_NAMES | names
 
     def check(self, scope: Scope, headers: Mapping[str, str]) -> None:
-        """Raises FailureError for a head out of bounds, one of two meanings, or another host."""
+        """Raise FailureError for a head that is too large, ambiguous, or for another host."""
         raw: list[tuple[bytes, bytes]] = scope["headers"]
-        if len(raw) > MOST_HEADERS:
-            raise failed(431, f"more than {MOST_HEADERS} headers")
-        if sum([len(name) + len(value) for name, value in raw]) > LONGEST_HEAD:
-            raise failed(431, f"the request's head is larger than {LONGEST_HEAD // 1024} KiB")
-        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
-            raise failed(414, f"the request's address is longer than {LONGEST_TARGET // 1024} KiB")
+        if len(raw) > MAX_HEADERS:
+            raise failure_error(431, f"more than {MAX_HEADERS} headers")
+        if sum([len(name) + len(value) for name, value in raw]) > MAX_HEAD_BYTES:
+            raise failure_error(431, f"the request's head is larger than {MAX_HEAD_BYTES // 1024} KiB")
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+            raise failure_error(414, f"the request's address is longer than {MAX_TARGET_BYTES // 1024} KiB")
         if any(CONTROLS.search(value) for _, value in raw):
-            raise failed(400, "a header holds control characters")
-        # Whatever stands between may have believed the other one about where the request ends.
+            raise failure_error(400, "a header holds control characters")
+        # A proxy between may have used the other one to find where the request ends.
         if "transfer-encoding" in headers and "content-length" in headers:
-            raise failed(400, "the request has a length and comes in chunks")
-        # A page of any web site can make a browser send requests here, under a name of its choice too.
-        if not self._knows(_host_name(headers.get("host", "").lower())):
-            raise failed(403, "this gateway does not answer under that host name")
+            raise failure_error(400, "the request has both Content-Length and Transfer-Encoding")
+        # Any web site can make a browser send requests here, under a host name of its choice too.
+        if not self._is_known(_host_name(headers.get("host", "").lower())):
+            raise failure_error(403, "this gateway does not answer under that host name")
 
-    def _knows(self, name: str) -> bool:
+    def _is_known(self, name: str) -> bool:
         if name in self._hosts:
             return True
         try:  # no web site can make its own name resolve to an address that is written out
@@ -77,39 +77,39 @@ class HeadChecks:
         return self._exposed
 
 
-class Guard:
-    """The gatekeeper of the main port: whoever has the token."""
+class TokenGuard:
+    """Guards the main port: the token is needed."""
 
     def __init__(self, token: SecretStr, host: str) -> None:
         self._token = token.get_secret_value().encode()
         self._heads = HeadChecks(host)
 
-    def enter(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """See Gatekeeper. The path is told without the token that may stand before it."""
+    def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Return the path without a token before it; raise FailureError without a valid token."""
         path: str = scope["path"]
         self._heads.check(scope, headers)
-        _refuse_pages(headers)
+        _refuse_web_pages(headers)
         first, slash, rest = path.removeprefix("/").partition("/")
         in_path = self._is_token(first)
         if in_path:
             path = slash + rest or "/"
-        offered = [self._is_token(text) for text in _offered(headers)]
+        offered = [self._is_token(text) for text in _credentials(headers)]
         if not in_path and not any(offered) and path not in OPEN_PATHS:
-            raise failed(401, UNAUTHORIZED, "unauthorized", {"www-authenticate": "Bearer"})
+            raise failure_error(401, UNAUTHORIZED, "unauthorized", {"www-authenticate": "Bearer"})
         return path
 
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._token)
 
 
-def _refuse_pages(headers: Mapping[str, str]) -> None:
+def _refuse_web_pages(headers: Mapping[str, str]) -> None:
     origin = headers.get("origin")
     foreign = origin is not None and origin.lower().partition("://")[2] != headers["host"].lower()
     if foreign or headers.get("sec-fetch-site", "").lower() == "cross-site":
-        raise failed(403, "requests of web pages are not answered")
+        raise failure_error(403, "requests from web pages are refused")
 
 
-def _offered(headers: Mapping[str, str]) -> Iterator[str]:
+def _credentials(headers: Mapping[str, str]) -> Iterator[str]:
     scheme, _, text = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         yield text.strip()
@@ -117,6 +117,6 @@ def _offered(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _host_name(host: str) -> str:
-    """A Host header without its port."""
+    """Return a Host header without its port."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host

@@ -1,4 +1,4 @@
-"""Which headers pass, in both directions. Names and values are bytes, as they come over the wire."""
+"""Which headers are passed on, in both directions. Names and values are bytes, as sent."""
 
 import re
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-# What speaks of the caller, or of the connection between the caller and here.
-CALLERS_OWN: Final = HOP_BY_HOP | {
+# They describe the caller, or the connection between the caller and this gateway.
+NOT_FORWARDED: Final = HOP_BY_HOP | {
     b"accept-encoding",
     b"content-encoding",
     b"content-length",
@@ -35,9 +35,9 @@ CALLERS_OWN: Final = HOP_BY_HOP | {
     b"x-real-ip",
 }
 SECRET_WORDS: Final = (b"auth", b"cookie", b"api-key", b"apikey", b"token", b"secret")
-CALLERS_PREFIXES: Final = (b"x-okr-", b"x-forwarded", b"sec-", b"cf-", b"access-control-")
+NOT_FORWARDED_PREFIXES: Final = (b"x-okr-", b"x-forwarded", b"sec-", b"cf-", b"access-control-")
 # What would make a client act on this address as if it were the cloud's.
-CLOUDS_OWN: Final = HOP_BY_HOP | {
+NOT_RETURNED: Final = HOP_BY_HOP | {
     b"alt-svc",
     b"content-length",
     b"date",
@@ -48,41 +48,43 @@ CLOUDS_OWN: Final = HOP_BY_HOP | {
     b"via",
 }
 NAMES: Final = 512
-"""How many judged names are remembered; a client sends the same few over and over."""
+"""How many names are cached; a client sends the same few in every request."""
 
 
 @lru_cache(maxsize=NAMES)
-def _goes_up(name: bytes) -> bool:
+def _is_forwarded(name: bytes) -> bool:
     return (
-        name not in CALLERS_OWN
-        and not name.startswith(CALLERS_PREFIXES)
+        name not in NOT_FORWARDED
+        and not name.startswith(NOT_FORWARDED_PREFIXES)
         and not any(word in name for word in SECRET_WORDS)
     )
 
 
 @lru_cache(maxsize=NAMES)
-def _goes_down(name: bytes) -> bool:
-    return name not in CLOUDS_OWN and not name.startswith(b"access-control-")
+def _is_returned(name: bytes) -> bool:
+    return name not in NOT_RETURNED and not name.startswith(b"access-control-")
 
 
 def by_name(headers: RawHeaders) -> dict[str, str]:
-    """The headers by lower-case name; of several with one name, the last."""
+    """Return the headers by lower-case name; the last of several with one name."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The caller's headers that the cloud gets to see."""
+def request_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """Return the caller's headers that are sent to the cloud."""
     found = [(name.lower(), value) for name, value in headers]
     named = {
         word.strip().lower() for name, value in found if name == b"connection" for word in value.split(b",")
     }
     return [
-        (name, value) for name, value in found if _goes_up(name) and name not in named and _is_text(value)
+        (name, value)
+        for name, value in found
+        if _is_forwarded(name) and name not in named and _is_text(value)
     ]
 
 
 def _is_text(value: bytes) -> bool:
-    """Whether the way to the cloud, which takes UTF-8 alone, leaves a value as it is."""
+    """Whether a value is UTF-8, the only encoding that the client of the cloud sends unchanged."""
     try:
         value.decode()
     except UnicodeDecodeError:
@@ -90,12 +92,12 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def downward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The cloud's headers that the caller gets to see; the server sends none with a control character."""
+def response_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """Return the cloud's headers that are sent to the caller, none with a control character."""
     found = [(name.lower(), value) for name, value in headers]
-    return [(name, value) for name, value in found if _goes_down(name) and not CONTROLS.search(value)]
+    return [(name, value) for name, value in found if _is_returned(name) and not CONTROLS.search(value)]
 
 
-def query_upward(query: bytes) -> str:
-    """The caller's query without the time stamp that a daemon signs its requests with."""
+def request_query(query: bytes) -> str:
+    """Return the caller's query without the time stamp of a daemon's signature."""
     return "&".join(part for part in query.decode("latin-1").split("&") if part.partition("=")[0] != "ts")

@@ -1,4 +1,4 @@
-"""A gateway as a whole: its ports, its token, its servers, and the word to other processes that it runs."""
+"""A running gateway: its ports, its token, its servers, and its entry in the registry."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ DAEMON_CHOOSING: Final = "--daemon-port, or daemonPort in okr-tui.gateway"
 
 
 class Host:
-    """A gateway that answers. `daemon_url` is the address for an `ollama` daemon, where there is one."""
+    """A gateway that is serving. `daemon_url` is the address for an `ollama` daemon, where there is one."""
 
     def __init__(
         self, address: str, daemon_address: str | None, servers: Sequence[asyncio.Task[None]]
@@ -45,11 +45,11 @@ class Host:
         access: Callable[[Record], None] | None = None,
         trouble: Callable[[str], None],
     ) -> AsyncGenerator["Host", None]:
-        """Serve a keyring until the block is left; answers under way then have a few seconds to end.
+        """Serve a pool until the block is left; answers in progress then have a few seconds to end.
 
         `state` is the folder of the token. `status` makes the document of `/okr/status` from the address;
         `access` and `trouble` are as Gateway takes them. Raises OkrError when a port or the token cannot be
-        had.
+        used.
         """
         async with AsyncExitStack() as stack:
             listener = stack.enter_context(listen(options.host, options.port))
@@ -76,7 +76,7 @@ class Host:
             yield cls(address, daemon_address, servers)
 
     async def failed(self) -> Exception:
-        """What ended a server by itself, once that has happened."""
+        """Wait until a server ends by itself; return what ended it."""
         done, _ = await asyncio.wait(self._servers, return_when=asyncio.FIRST_COMPLETED)
         server = done.pop()
         error = None if server.cancelled() else server.exception()

@@ -1,4 +1,4 @@
-"""What is answered without the cloud: the model list, the daemon's small questions, how the gateway is."""
+"""Endpoints that are answered without the cloud: model lists, identity, version."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,7 +7,7 @@ from okr_tui import __version__
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
-from okr_tui.gateway.errors import failed
+from okr_tui.gateway.errors import failure_error
 from okr_tui.services.pool_service import PoolService
 
 Document = dict[str, object]
@@ -18,12 +18,12 @@ CLOUD_STATUS: Document = {"cloud": {"disabled": False, "source": "none"}}
 
 
 async def tags(service: PoolService) -> Document:
-    """`/api/tags`: the list as the cloud's own."""
+    """Return the document of `/api/tags`, in the cloud's shape."""
     return {"models": [_tag(model) for model in await _listed(service)]}
 
 
 async def models(service: PoolService) -> Document:
-    """`/v1/models`: what OpenAI's and what Anthropic's clients look for, in one."""
+    """Return the document of `/v1/models`, with the fields of OpenAI and of Anthropic."""
     entries = [_entry(model) for model in await _listed(service)]
     return {
         "object": "list",
@@ -35,15 +35,15 @@ async def models(service: PoolService) -> Document:
 
 
 async def one_model(service: PoolService, name: str) -> Document:
-    """`/v1/models/ID`."""
+    """Return the document of `/v1/models/NAME`; raise FailureError for an unknown model."""
     for model in await _listed(service):
         if model.id == bare_name(name):
             return _entry(model)
-    raise failed(404, f"model {name[:256]!r} not found", "model_not_found")
+    raise failure_error(404, f"model {name[:256]!r} not found", "model_not_found")
 
 
 def identity(pool: PoolView) -> Document:
-    """`/api/me`: who pays for the next request, as far as it is known."""
+    """Return the document of `/api/me`: the account that pays for the next request, where known."""
     row = pool.keys[(pool.active or 1) - 1] if pool.keys else None
     return {
         "id": (row and row.account) or "",
@@ -54,16 +54,16 @@ def identity(pool: PoolView) -> Document:
 
 
 async def _listed(service: PoolService) -> list[Model]:
-    found = list(_living(service))
+    found = list(_served(service))
     if not found:
         await service.catalog.refresh()
-        found = list(_living(service))
+        found = list(_served(service))
     if not found and service.catalog.error:
-        raise failed(502, f"the model list cannot be read: {service.catalog.error}")
+        raise failure_error(502, f"the model list cannot be read: {service.catalog.error}")
     return found
 
 
-def _living(service: PoolService) -> Iterator[Model]:
+def _served(service: PoolService) -> Iterator[Model]:
     return (model for model in service.catalog.models if model.status == "listed")
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics: a fold of the log since the gateway began, over the requests of every process."""
+"""Prometheus metrics: the log since the gateway began, over the requests of every process."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +8,8 @@ from okr_tui.domain.records import Attempt
 from okr_tui.domain.view import PoolView
 from okr_tui.services.live_pool import Pool
 
+PAGE: Final = 500
+"""How many records are read at once; the first scrape may come after days of traffic."""
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 FIRST_BYTE_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 DURATION_BUCKETS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -30,7 +32,7 @@ class Histogram:
             self._below[bound] += value <= bound
 
     def lines(self, name: str) -> Iterator[str]:
-        """The samples, without their heading."""
+        """Return the samples, without their heading."""
         for bound, count in self._below.items():
             yield _sample(f"{name}_bucket", (("le", f"{bound:g}"),), count)
         yield _sample(f"{name}_bucket", (("le", "+Inf"),), self._count)
@@ -51,12 +53,13 @@ class Metrics:
         self._duration = Histogram(DURATION_BUCKETS)
 
     async def text(self) -> str:
-        """The metrics in Prometheus' text format."""
-        for item in await self._pool.store.read(self._sequence):
-            if item.sequence > self._sequence:
-                self._sequence = item.sequence
-                if isinstance(item.record, Attempt):
-                    self._count(item.record)
+        """Return the metrics in Prometheus' text format."""
+        while page := await self._pool.store.read(self._sequence, PAGE):
+            for item in page:
+                if item.sequence > self._sequence:  # another scrape may have counted it meanwhile
+                    self._sequence = item.sequence
+                    if isinstance(item.record, Attempt):
+                        self._count(item.record)
         return "\n".join(self._lines(self._pool.view())) + "\n"
 
     def _count(self, attempt: Attempt) -> None:

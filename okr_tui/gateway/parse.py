@@ -1,4 +1,4 @@
-"""What a request's body asks for, read without unfolding what nobody asks about: pictures, tools, options."""
+"""What a request's body asks for; pictures, tools and options are not parsed."""
 
 import hashlib
 import itertools
@@ -12,12 +12,12 @@ from pydantic import Field, OnErrorOmit, StrictBool, TypeAdapter, ValidationErro
 from typing_extensions import TypedDict
 
 from okr_tui.domain.models import bare_name
-from okr_tui.gateway.errors import failed
+from okr_tui.gateway.errors import failure_error
 
-LONGEST_MODEL: Final = 256
-MODEL_NAME: Final = f"the model's name has to be a text of at most {LONGEST_MODEL} printable characters"
-PLACES: Final = 4
-"""How many places in a body are tried as that of the model's name."""
+MAX_MODEL_LENGTH: Final = 256
+MODEL_NAME: Final = f"the model's name must be a string of at most {MAX_MODEL_LENGTH} printable characters"
+MAX_MODEL_FIELDS: Final = 4
+"""How many fields named "model" in a body are tried, to find the one that counts."""
 SESSION_HEADERS: Final = (
     "x-session-id",
     "session-id",
@@ -46,7 +46,7 @@ class _Metadata(TypedDict, total=False):
 
 
 class _Document(TypedDict, total=False):
-    """A request in any dialect. What is not of its type is as good as not there, but for the model."""
+    """A request in any dialect. A field of another type counts as absent, except the model."""
 
     model: str | None
     stream: OnErrorOmit[StrictBool]
@@ -65,25 +65,25 @@ _documents: TypeAdapter[_Document] = TypeAdapter(_Document)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a body asks for."""
+class ParsedRequest:
+    """What a request's body asks for. `streams` is None where it does not say."""
 
     body: bytes
     model: str | None = None
     streams: bool | None = None
     opening: str | None = field(default=None, repr=False)
-    """What tells the conversation from others, as digest; None where nothing does."""
+    """A digest that identifies the conversation; None where nothing does."""
 
 
-def look(body: bytes, headers: Mapping[str, str]) -> Asked:
-    """What a JSON body asks for; raises FailureError when it is none, or names an impossible model."""
+def parse_request(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
+    """Parse a JSON body; raise FailureError when it is none, or when the model's name is invalid."""
     document = _read(body)
     name = document.get("model")
     if name is not None:
         bare = _model_name(name)
         body = body if bare == name else _renamed(body, name, bare)
         name = bare
-    return Asked(body, name, document.get("stream"), _conversation(document, headers))
+    return ParsedRequest(body, name, document.get("stream"), _conversation(document, headers))
 
 
 def _read(body: bytes) -> _Document:
@@ -97,22 +97,22 @@ def _read(body: bytes) -> _Document:
         return _documents.validate_python(json.loads(body))
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["loc"] == ("model",):
-            raise failed(400, MODEL_NAME) from None
-        raise failed(400, "the request is not a JSON object") from None
+            raise failure_error(400, MODEL_NAME) from None
+        raise failure_error(400, "the request is not a JSON object") from None
     except (ValueError, RecursionError):
-        raise failed(400, "the request is not valid JSON") from None
+        raise failure_error(400, "the request is not valid JSON") from None
 
 
 def _model_name(model: str) -> str:
-    if not 0 < len(model) <= LONGEST_MODEL or not model.isprintable():
-        raise failed(400, MODEL_NAME)
+    if not 0 < len(model) <= MAX_MODEL_LENGTH or not model.isprintable():
+        raise failure_error(400, MODEL_NAME)
     return bare_name(model)
 
 
 def _renamed(body: bytes, name: str, bare: str) -> bytes:
-    """The body with another name of the model, and every other byte as it was where that can be had."""
+    """Return the body with another model name, every other byte unchanged where possible."""
     place = re.compile(rb'"model"\s*:\s*' + re.escape(json.dumps(name).encode()))
-    for found in itertools.islice(place.finditer(body), PLACES):
+    for found in itertools.islice(place.finditer(body), MAX_MODEL_FIELDS):
         changed = b"".join(
             (body[: found.start()], b'"model":', json.dumps(bare).encode(), body[found.end() :])
         )
@@ -123,7 +123,7 @@ def _renamed(body: bytes, name: str, bare: str) -> bytes:
 
 
 def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None:
-    """A digest of the session that the caller names, else of the first words, whatever the model."""
+    """Return a digest of the session that the caller names, else of the first messages."""
     places = (
         *(headers.get(name) for name in SESSION_HEADERS),
         document.get("prompt_cache_key"),
@@ -143,7 +143,7 @@ def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None
 
 
 def _first_words(document: _Document) -> Iterator[str]:
-    """The system prompt and the first message of the user, in any dialect."""
+    """Yield the system prompt and the first message of the user, in any dialect."""
     for text in (document.get("system"), document.get("instructions"), document.get("prompt")):
         yield from _texts(text)
     messages = document.get("messages", document.get("input"))

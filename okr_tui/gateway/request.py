@@ -15,33 +15,34 @@ from okr_tui.gateway.errors import (
     CLIENT_HEADER,
     Failure,
     FailureError,
-    as_told,
     error_document,
-    failed,
+    failure_error,
+    for_client,
 )
 from okr_tui.gateway.headers import RawHeaders, by_name
 
-LARGEST: Final = 64 * 1024 * 1024
-PATIENCE: Final = 4
-PIECE: Final = 256 * 1024
-SECONDS: Final = 120.0
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+DRAINED_BODIES: Final = 4
+CHUNK_BYTES: Final = 256 * 1024
+BODY_SECONDS: Final = 120.0
 
 
 class CallerGoneError(Exception):
-    """There is nobody left to answer."""
+    """The caller closed its connection before the answer ended."""
 
 
-async def receive_body(receive: Receive, limit: int = LARGEST) -> bytes:
-    """The whole body; raises FailureError when it is too large or too slow, CallerGoneError when cut off.
+async def receive_body(receive: Receive, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Read the whole body; raise FailureError when too large or too slow, CallerGoneError when cut off.
 
-    The rest of one that is too large is heard out for a while, since many clients listen only after that.
+    The rest of a body that is too large is read for a while, since many clients read no answer before they
+    have sent it.
     """
     # A buffer gives its bytes away without copying them.
     buffer = io.BytesIO()
     received = 0
     try:
-        async with asyncio.timeout(SECONDS):
-            while received <= PATIENCE * limit:
+        async with asyncio.timeout(BODY_SECONDS):
+            while received <= DRAINED_BODIES * limit:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise CallerGoneError
@@ -51,19 +52,19 @@ async def receive_body(receive: Receive, limit: int = LARGEST) -> bytes:
                 if not message.get("more_body", False):
                     break
     except TimeoutError:
-        raise failed(408, f"the request did not arrive within {SECONDS:g} s") from None
+        raise failure_error(408, f"the request did not arrive within {BODY_SECONDS:g} s") from None
     if received > limit:
         raise _too_large(limit)
     return buffer.getvalue()
 
 
-def unpack(body: bytes, encoding: str, limit: int = LARGEST) -> bytes:
-    """The body without its content encoding."""
+def unpack(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Decode a body's content encoding; raise FailureError when that fails."""
     encoding = encoding.strip().lower()
     try:
         plain = body if encoding in ("", "identity") else _plain(body, encoding, limit + 1)
     except (OSError, EOFError, zlib.error):
-        raise failed(400, f"the request's {encoding} encoding is damaged") from None
+        raise failure_error(400, f"the request's {encoding} encoding is damaged") from None
     if len(plain) > limit:
         raise _too_large(limit)
     return plain
@@ -73,17 +74,19 @@ def _plain(body: bytes, encoding: str, most: int) -> bytes:
     if encoding in ("gzip", "x-gzip"):
         return gzip.GzipFile(fileobj=io.BytesIO(body)).read(most)
     if encoding != "zstd":
-        raise failed(415, f"content encoding {encoding[:32]!r} is not supported: send gzip or plain JSON")
+        raise failure_error(
+            415, f"content encoding {encoding[:32]!r} is not supported: send gzip or plain JSON"
+        )
     try:
         import zstandard
     except ModuleNotFoundError:
-        raise failed(
+        raise failure_error(
             415, "zstd needs the zstandard package: pip install 'okr-tui[zstd]', or send gzip or plain JSON"
         ) from None
     plain = io.BytesIO()
     try:
         with zstandard.ZstdDecompressor().stream_reader(body) as reader:
-            while plain.tell() < most and (piece := reader.read(PIECE)):
+            while plain.tell() < most and (piece := reader.read(CHUNK_BYTES)):
                 plain.write(piece)
     except zstandard.ZstdError as error:
         raise OSError(str(error)) from None
@@ -91,36 +94,36 @@ def _plain(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def _too_large(limit: int) -> FailureError:
-    return failed(413, f"the request is larger than {limit // 1024 // 1024} MiB")
+    return failure_error(413, f"the request is larger than {limit // 1024 // 1024} MiB")
 
 
 CONNECTION: Final = "connection"
-"""What the server calls the caller's connection among what it tells of a request."""
+"""The name of the caller's Connection in the ASGI scope's state."""
 
 
 class Connection(Protocol):
-    """The caller's end of a request, for answers that come in pieces.
+    """The caller's connection, for answers that come in pieces.
 
-    Messages to the server, and waiting for one that tells of the caller's leaving, cost twice as much.
+    ASGI messages, and waiting for one that says that the caller left, cost twice as much.
     """
 
     async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
-        """Begin an answer of unknown length; its head and its first piece go out together."""
+        """Begin an answer of unknown length; send its head and first piece together."""
 
     async def write(self, data: bytes) -> None:
-        """A further piece, sent as soon as the caller takes it."""
+        """Send a further piece, as soon as the caller takes it."""
 
     def watch(self, leave: Callable[[], None]) -> None:
-        """Call `leave` once the caller is gone, at once if that is so already."""
+        """Call `leave` once the caller is gone, at once if it already is."""
 
     def unwatch(self, leave: Callable[[], None]) -> None:
-        """Do not call it any more."""
+        """Stop calling `leave`."""
 
 
 class GatewayRequest:
-    """A request under way, with its headers by lower-case name.
+    """A request in progress and its answer; `headers` are by lower-case name.
 
-    `path` is set once the caller is let in; `status` once the answer has begun.
+    `path` is set once the request is admitted; `status` once the answer has begun.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,37 +140,37 @@ class GatewayRequest:
 
     @property
     def dialect(self) -> Dialect:
-        """How errors are put for this caller."""
+        """The dialect of errors to this caller."""
         return dialect_of(self.path or self.scope["path"])
 
     async def send(self, message: Message) -> None:
-        """The server's `send`, with the status and the end noted."""
+        """Send an ASGI message, and note the status and the end of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
         self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def answer(self, response: Response) -> None:
-        """Answer at once."""
+        """Send a whole response."""
         await response(self.scope, self.receive, self.send)
 
     async def fail(self, failure: Failure) -> None:
-        """Answer with an error; what is left of the request is not read any more.
+        """Answer with an error; the rest of the request is not read.
 
         Once an answer has begun, the server cuts the connection instead.
         """
         if self.status is None:
-            failure = as_told(failure, self.headers.get(CLIENT_HEADER))
+            failure = for_client(failure, self.headers.get(CLIENT_HEADER))
             headers = {**failure.headers, "connection": "close"}
             document = error_document(self.dialect, failure)
             await self.answer(JSONResponse(document, failure.status, headers))
 
     def begin(self, status: int, headers: RawHeaders) -> None:
-        """Begin an answer of unknown length; its head goes out with its first piece."""
+        """Begin an answer of unknown length; its head is sent with its first piece."""
         self._head = status, headers
 
     async def write(self, data: bytes) -> None:
-        """A piece of the answer, sent as soon as the caller takes it."""
+        """Send a piece of the answer, as soon as the caller takes it."""
         if self.status is None:
             status, headers = self._head
             await self._connection.begin(status, headers, data)
@@ -176,15 +179,15 @@ class GatewayRequest:
             await self._connection.write(data)
 
     async def end(self) -> None:
-        """The end of the answer."""
+        """End the answer."""
         if self.status is None:
             await self.write(b"")
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def unless_gone(self, work: Coroutine[None, None, None]) -> None:
-        """Do the work; when the caller leaves, it is cancelled at once and CallerGoneError raised.
+    async def run_until_gone(self, work: Coroutine[None, None, None]) -> None:
+        """Run the work; when the caller leaves, cancel it and raise CallerGoneError.
 
-        Once the answer is sent, what is left of the work is done in any case.
+        Once the answer is sent, the rest of the work is done in any case.
         """
         working = asyncio.current_task()
         assert working

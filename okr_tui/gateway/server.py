@@ -1,4 +1,4 @@
-"""The gateway on a socket: bounds on a request's head, and an end when it is asked for."""
+"""The gateway on a socket: uvicorn with time-outs for slow callers, and an orderly end."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.gateway.guard import LONGEST_HEAD
+from okr_tui.gateway.guard import MAX_HEAD_BYTES
 from okr_tui.gateway.headers import RawHeaders
 from okr_tui.gateway.request import CONNECTION
 from okr_tui.services.background import tune_gc
@@ -31,9 +31,9 @@ CHUNKED: Final = b"\r\ntransfer-encoding: chunked\r\n"
 
 
 def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gateway") -> socket.socket:
-    """A listening socket; raises OkrError when the address cannot be had.
+    """Open a listening socket; raise OkrError when the address cannot be used.
 
-    `choosing` tells with what another port is chosen.
+    `choosing` names the option that chooses another port.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -58,7 +58,7 @@ def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gat
 
 
 class _Protocol(H11Protocol):
-    """A connection that is cut when what it owes takes too long, or nobody takes the answer."""
+    """A connection that is cut when the caller is too slow to send its request or to take the answer."""
 
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
@@ -72,42 +72,42 @@ class _Protocol(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        # Its requests hold it: if it held itself, it would be garbage that is looked for seldom.
+        # A reference to itself would keep it until the next, rare, garbage collection.
         super().__init__(config, server_state, {**app_state, CONNECTION: weakref.proxy(self)}, _loop)
 
     async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
-        """See Connection."""
+        """Begin an answer; write its head and first piece together."""
         response = h11.Response(status_code=status, headers=list(headers), reason=STATUS_PHRASES[status])
-        if await self._is_heard():
+        if await self._can_write():
             head = self.conn.send(response) or b""
             self._chunked = CHUNKED in head.lower()
             self.transport.write(head + self._framed(data))
         self.cycle.response_started = True
 
     async def write(self, data: bytes) -> None:
-        """See Connection."""
-        if await self._is_heard():
+        """Write a further piece, as soon as the caller takes it."""
+        if await self._can_write():
             self.transport.write(self._framed(data))
 
-    async def _is_heard(self) -> bool:
+    async def _can_write(self) -> bool:
         if self.flow.write_paused:
             await self.flow.drain()
         return not self.cycle.disconnected
 
     def _framed(self, data: bytes) -> bytes:
-        """A piece as it goes over the wire. h11 keeps nothing of a chunk, and takes long for it."""
+        """Return a piece as it is sent. h11 would do the same with a chunk, but slowly."""
         if self._chunked and data:
             return b"%x\r\n%b\r\n" % (len(data), data)
         return self.conn.send(h11.Data(data=data)) or b""
 
     def watch(self, leave: Callable[[], None]) -> None:
-        """See Connection."""
+        """Call `leave` once the caller is gone."""
         self._leave = leave
         if self.cycle.disconnected:
             leave()
 
     def unwatch(self, leave: Callable[[], None]) -> None:
-        """See Connection."""
+        """Stop calling `leave`."""
         if self._leave is leave:  # the connection's next request may have begun
             self._leave = None
 
@@ -117,12 +117,12 @@ class _Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.MUST_CLOSE:
-            return  # its last request is here, and what comes after that is none
+            return  # its last request has arrived, and bytes after it are no request
         super().data_received(data)
         if self.flow.read_paused and self.conn.their_state is not h11.SEND_BODY:
             ahead, _ = self.conn.trailing_data
             if len(ahead) <= HIGH_WATER_LIMIT:
-                self.flow.resume_reading()  # who does not read does not hear of an end
+                self.flow.resume_reading()  # without reading, a closed connection is not noticed
         if self._is_owed():
             self._watch()
         else:
@@ -158,7 +158,7 @@ class _Protocol(H11Protocol):
         super().resume_writing()
 
     def _is_owed(self) -> bool:
-        """Whether the caller has a head to send, or the rest of a body that nobody reads any more."""
+        """Whether the caller has to send a head, or the rest of a body that is not read any more."""
         answered = self.cycle is not None and self.cycle.response_complete
         return self.conn.their_state is h11.IDLE or (self.conn.their_state is h11.SEND_BODY and answered)
 
@@ -178,14 +178,14 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, without its ten looks a second at whether it is to end."""
+    """uvicorn's server, ended by an event instead of a flag that is polled ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ended = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Until it is told to end."""
+        """Wait until the server is to end."""
         await self.ended.wait()
 
     @contextmanager
@@ -196,7 +196,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve until the block is left; answers under way then have a few seconds to end.
+    """Serve until the block is left; answers in progress then have a few seconds to end.
 
     The task is the server's: while the block lasts, it only ends by a failure.
     """
@@ -212,7 +212,7 @@ async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterato
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=LONGEST_HEAD,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

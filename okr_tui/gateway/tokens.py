@@ -14,7 +14,7 @@ SHORTEST: Final = 16
 
 
 def load_token(folder: Path) -> SecretStr:
-    """The token in a folder; made at the first call. Of processes that make one at once, the first counts."""
+    """Return the token in a folder, made at the first call; of several made at once, the first counts."""
     path = folder / NAME
     try:
         if not path.exists():

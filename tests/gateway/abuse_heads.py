@@ -1,6 +1,6 @@
 """Heads of requests: header lines, the host, the request line, its target, and how long all that is."""
 
-from okr_tui.gateway.guard import LONGEST_HEAD
+from okr_tui.gateway.guard import MAX_HEAD_BYTES
 from tests.gateway.abuse import GOOD, SIZE, Case, declined, either, named, probe, refused, taken, unfinished
 from tests.gateway.raw_connection import head, sized
 from tests.gateway.running_gateway import TOKEN
@@ -187,17 +187,17 @@ TARGETS = {
     "TRACE": declined(probe(target=b"/api/chat", method=b"TRACE")),
 }
 MUCH = {
-    "a header of more than all": refused(line(b"x: " + b"x" * LONGEST_HEAD)),
-    "headers of more than all": refused(line(b"\r\n".join([b"x: 1234567"] * (LONGEST_HEAD // 10)))),
-    "a target of more than all": refused(to(b"/api/chat?" + b"x" * LONGEST_HEAD)),
-    "a name of more than all": refused(line(b"x" * LONGEST_HEAD + b": 1")),
+    "a header of more than all": refused(line(b"x: " + b"x" * MAX_HEAD_BYTES)),
+    "headers of more than all": refused(line(b"\r\n".join([b"x: 1234567"] * (MAX_HEAD_BYTES // 10)))),
+    "a target of more than all": refused(to(b"/api/chat?" + b"x" * MAX_HEAD_BYTES)),
+    "a name of more than all": refused(line(b"x" * MAX_HEAD_BYTES + b": 1")),
     "a header of 1 MiB": refused(line(b"x: " + b"x" * 1024 * 1024)),
     "headers of 1 MiB": refused(line(b"\r\n".join([b"x: 1234567"] * 100_000))),
     "a target of 1 MiB": refused(to(b"/api/chat?" + b"x" * 1024 * 1024)),
-    "half a head of more than all": unfinished(head()[:-2] + b"x: " + b"x" * (LONGEST_HEAD + 1)),
+    "half a head of more than all": unfinished(head()[:-2] + b"x: " + b"x" * (MAX_HEAD_BYTES + 1)),
     "a head of many good headers": either(line(b"\r\n".join([b"x: 1"] * 90))),
     "a head of half of all": either(
-        line(b"x-odd: " + b"x" * (LONGEST_HEAD // 2)), odd=b"x" * (LONGEST_HEAD // 2)
+        line(b"x-odd: " + b"x" * (MAX_HEAD_BYTES // 2)), odd=b"x" * (MAX_HEAD_BYTES // 2)
     ),
 }
 HEADS = {**HEADERS, **HOSTS, **LINES, **TARGETS, **MUCH}

@@ -68,4 +68,4 @@ async def shared(
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that waits for the rest of a request only for a moment."""
     monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", SHORT)
-    monkeypatch.setattr("okr_tui.gateway.request.SECONDS", SHORT)
+    monkeypatch.setattr("okr_tui.gateway.request.BODY_SECONDS", SHORT)

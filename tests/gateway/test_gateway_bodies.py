@@ -9,7 +9,7 @@ import zstandard
 
 from okr_tui.gateway import request as bodies
 from okr_tui.gateway.errors import FailureError
-from okr_tui.gateway.parse import look
+from okr_tui.gateway.parse import parse_request
 from okr_tui.gateway.request import unpack
 from tests.gateway.running_gateway import (
     BODIES,
@@ -54,7 +54,7 @@ async def test_a_large_request_passes_and_a_larger_one_is_413(harness: Harness) 
         answer = await gateway.post("/api/chat", images=["x" * 20_000_000])
         assert answer.status_code == 200
         assert len(script.bodies[0]) > 20_000_000
-        answer = await gateway.post("/v1/messages", images=["x" * (bodies.LARGEST + 1)])
+        answer = await gateway.post("/v1/messages", images=["x" * (bodies.MAX_BODY_BYTES + 1)])
         assert answer.status_code == 413
         assert answer.json()["error"]["type"] == "request_too_large"
     assert len(script.requests) == 1
@@ -101,7 +101,7 @@ def test_an_encoding_nobody_knows_and_one_that_is_not_installed(monkeypatch: pyt
 async def test_a_body_that_never_comes_is_408(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
     reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
     head = f"POST /api/chat HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\ncontent-length: 9\r\n\r\n"
     writer.write(head.encode() + b"{")
@@ -111,7 +111,7 @@ async def test_a_body_that_never_comes_is_408(
 
 def test_a_conversation_is_known_by_session_or_first_words() -> None:
     def opening(content: bytes, **headers: str) -> str | None:
-        return look(content, headers).opening
+        return parse_request(content, headers).opening
 
     first = b'{"model":"a","messages":[{"role":"system","content":"S"},{"role":"user","content":"U"}]}'
     later = first.replace(b"]}", b',{"role":"assistant","content":"A"},{"role":"user","content":"V"}]}')

@@ -8,8 +8,8 @@ import pytest
 
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import FailureError
-from okr_tui.gateway.guard import Guard
-from okr_tui.gateway.headers import by_name, query_upward, upward
+from okr_tui.gateway.guard import TokenGuard
+from okr_tui.gateway.headers import by_name, request_headers, request_query
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
@@ -86,17 +86,17 @@ async def test_loopback_names_and_the_own_origin_may_enter(gateway: RunningGatew
 
 
 def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
-    guard = Guard(SecretStr(TOKEN), "0.0.0.0")
+    guard = TokenGuard(SecretStr(TOKEN), "0.0.0.0")
     for host in ("192.0.2.1:11435", "[2001:db8::1]:1", socket.gethostname()):
         enter(guard, host)
     with pytest.raises(FailureError):
         enter(guard, "rebound.example")
 
 
-def enter(guard: Guard, host: str) -> None:
+def enter(guard: TokenGuard, host: str) -> None:
     raw = [(b"host", host.encode())]
     scope = {"path": "/healthz", "raw_path": b"/healthz", "query_string": b"", "headers": raw}
-    guard.enter(scope, by_name(raw))
+    guard.admit(scope, by_name(raw))
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(harness: Har
     assert sent["accept-encoding"] == "identity"
 
 
-def test_headers_and_query_upward() -> None:
-    assert upward([(b"Accept", b"x"), (b"Proxy-Authorization", b"y"), (b"Sec-Fetch-Mode", b"z")]) == [
-        (b"accept", b"x")
-    ]
-    assert query_upward(b"ts=1") == ""
-    assert query_upward(b"a=1&ts=2&b=%20") == "a=1&b=%20"
+def test_headers_and_query_of_the_forwarded_request() -> None:
+    assert request_headers(
+        [(b"Accept", b"x"), (b"Proxy-Authorization", b"y"), (b"Sec-Fetch-Mode", b"z")]
+    ) == [(b"accept", b"x")]
+    assert request_query(b"ts=1") == ""
+    assert request_query(b"a=1&ts=2&b=%20") == "a=1&b=%20"

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.domain.keys import fingerprint
-from okr_tui.gateway.parse import look
+from okr_tui.gateway.parse import parse_request
 from okr_tui.gateway.request import receive_body
 from tests.gateway.running_gateway import (
     HELLO,
@@ -154,7 +154,7 @@ async def test_a_large_body_is_held_once() -> None:
     try:
         whole = await receive_body(receive)
         received, most = tracemalloc.get_traced_memory()
-        parsed = look(whole, {})
+        parsed = parse_request(whole, {})
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -11,8 +11,10 @@ from okr_tui import __version__
 from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import OkrError
+from okr_tui.gateway import metrics
 from okr_tui.gateway.server import listen
 from okr_tui.gateway.tokens import NAME, load_token
+from okr_tui.store.base import LogEntry
 from tests.gateway.running_gateway import RunningGateway
 from tests.harness import MODEL, Harness
 
@@ -66,6 +68,28 @@ async def test_web_search_takes_a_key(harness: Harness, gateway: RunningGateway)
     assert await harness.sent("/api/web_search") == [1]
 
 
+async def test_the_first_scrape_reads_the_log_in_pages(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        assert (await gateway.post("/api/chat")).status_code == 200
+    await gateway.settled(5)
+    pages: list[int | None] = []
+    store = gateway.service.pool.store
+    read = store.read
+
+    async def watched(after: int = 0, limit: int | None = None) -> list[LogEntry]:
+        pages.append(limit)
+        return await read(after, limit)
+
+    monkeypatch.setattr(metrics, "PAGE", 2)
+    monkeypatch.setattr(store, "read", watched)
+    text = (await gateway.client.get("/metrics")).text
+    requests = [line for line in text.splitlines() if line.startswith("okr_requests_total{")]
+    assert sum(int(line.rpartition(" ")[2]) for line in requests) == 5
+    assert pages.count(2) > 2
+
+
 async def test_metrics(harness: Harness, gateway: RunningGateway) -> None:
     await harness.fault("session", account="amber")
     await gateway.post("/api/chat")
@@ -105,7 +129,7 @@ async def test_what_nobody_expected_is_500_in_one_line(
 
     monkeypatch.setattr(gateway.service.pool, "view", broken)
     answer = await gateway.client.post("/api/me")
-    assert (answer.status_code, answer.json()) == (500, {"error": "the gateway met an error of its own"})
+    assert (answer.status_code, answer.json()) == (500, {"error": "the gateway failed unexpectedly"})
     assert gateway.trouble == ["unexpected LookupError at POST /api/me: nowhere"]
 
 

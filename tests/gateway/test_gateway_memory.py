@@ -13,7 +13,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from okr_tui.demo import SCENARIOS, SimulatedCloud
-from okr_tui.gateway.request import LARGEST
+from okr_tui.gateway.request import MAX_BODY_BYTES
 from tests.gateway.bench import used
 from tests.gateway.bench_targets import TOKEN, Pipe, gateway, served
 
@@ -98,22 +98,22 @@ def test_the_largest_body_passes_and_is_never_held_twice(
     running: tuple[httpx.Client, Pipe], path: str
 ) -> None:
     client, process = running
-    body = request_body(path, LARGEST)
-    assert len(body) == LARGEST
+    body = request_body(path, MAX_BODY_BYTES)
+    assert len(body) == MAX_BODY_BYTES
     before = used(process).memory
     answer = client.post(path, content=body)
     assert answer.status_code == 200
     assert answer.headers[DIGEST] == hashlib.sha256(body).hexdigest()
-    assert used(process).memory - before < 2 * LARGEST / MIB
+    assert used(process).memory - before < 2 * MAX_BODY_BYTES / MIB
 
 
 @pytest.mark.parametrize("framing", ["sized", "in chunks"])
 def test_one_byte_more_is_refused_and_costs_no_more(running: tuple[httpx.Client, Pipe], framing: str) -> None:
     client, process = running
-    body = request_body("/api/chat", LARGEST + 1)
+    body = request_body("/api/chat", MAX_BODY_BYTES + 1)
     pieces = (body[start : start + MIB] for start in range(0, len(body), MIB))
     before = used(process).memory
     answer = client.post("/api/chat", content=body if framing == "sized" else pieces)
     assert answer.status_code == 413
-    assert used(process).memory - before < 2 * LARGEST / MIB
+    assert used(process).memory - before < 2 * MAX_BODY_BYTES / MIB
     assert client.post("/api/chat", content=request_body("/api/chat", 1000)).status_code == 200

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import NoKeyError, PoolBlockedError
-from okr_tui.gateway.errors import CLIENT_HEADER, PI, Failure, as_told, failure_of
+from okr_tui.gateway.errors import CLIENT_HEADER, PI, Failure, failure_of, for_client
 from tests.gateway.running_gateway import RunningGateway, ScriptedCloud, events, scripted_gateway, stream
 from tests.harness import Harness
 
@@ -33,7 +33,7 @@ def told(failure: Failure) -> str:
 def test_nothing_in_spent_quota_makes_pi_ask_again(wait: int, reason: str) -> None:
     error = PoolBlockedError(f"no key can take this request: #1 {reason}", wait, frozenset({"spent"}))
     plain = failure_of(error, 0.0)
-    failure = as_told(plain, PI)
+    failure = for_client(plain, PI)
     assert REPEATED.search(told(plain))
     assert not REPEATED.search(told(failure))
     assert failure.headers == plain.headers
@@ -48,20 +48,20 @@ def test_nothing_in_spent_quota_makes_pi_ask_again(wait: int, reason: str) -> No
     ],
 )
 def test_a_pool_without_a_good_key_is_not_asked_again(error: NoKeyError | PoolBlockedError) -> None:
-    failure = as_told(failure_of(error, 0.0), PI)
+    failure = for_client(failure_of(error, 0.0), PI)
     assert not REPEATED.search(told(failure))
     assert str(error) in failure.text
 
 
 def test_what_passes_by_itself_may_be_asked_again() -> None:
     outage = failure_of(PoolBlockedError("no answer", 9.0, frozenset({"outage"})), 0.0)
-    assert as_told(outage, PI) is outage
+    assert for_client(outage, PI) is outage
 
 
 @pytest.mark.parametrize("client", [None, "", "curl"])
 def test_others_are_told_429(client: str | None) -> None:
     failure = failure_of(PoolBlockedError("no key", 9.0, frozenset({"spent"})), 0.0)
-    assert as_told(failure, client) is failure
+    assert for_client(failure, client) is failure
 
 
 async def test_the_header_says_who_asks_and_goes_no_further(harness: Harness) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from okr_tui.domain.models import bare_name
 from okr_tui.gateway.errors import FailureError
-from okr_tui.gateway.parse import look
+from okr_tui.gateway.parse import parse_request
 
 ANY = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(),
@@ -41,7 +41,7 @@ def test_whatever_else_stands_in_it_the_model_and_the_streaming_are_found(
     document: dict[str, object], ascii_only: bool
 ) -> None:
     text = json.dumps({**document, "model": "gpt-oss:20b"}, ensure_ascii=ascii_only)
-    parsed = look(body := text.encode("utf-8", "surrogatepass"), {})
+    parsed = parse_request(body := text.encode("utf-8", "surrogatepass"), {})
     streams = document.get("stream")
     assert (parsed.model, parsed.body) == ("gpt-oss:20b", body)
     assert parsed.streams is (streams if isinstance(streams, bool) else None)
@@ -52,21 +52,21 @@ def test_another_name_of_a_model_is_replaced_and_nothing_else(
     document: dict[str, object], nested: dict[str, object]
 ) -> None:
     whole = {**nested, **document, "model": "gpt-oss:20b-cloud"}
-    parsed = look(json.dumps(whole).encode(), {})
+    parsed = parse_request(json.dumps(whole).encode(), {})
     assert parsed.model == "gpt-oss:20b"
     assert json.loads(parsed.body) == {**whole, "model": "gpt-oss:20b"}
 
 
 def test_a_body_with_another_name_keeps_its_form() -> None:
     sent = b'{"options":{"model":"m-cloud" , "seed":1.50},\n "model" : "m-cloud","more":"\xc3\xa9 \\u00e9"}'
-    parsed = look(sent, {})
+    parsed = parse_request(sent, {})
     assert parsed.body == sent.replace(b'"model" : "m-cloud"', b'"model":"m"')
 
 
 @pytest.mark.parametrize("name", ["g\u00fc-cloud", 'a"b-cloud', "a\\b-cloud"])
 def test_a_name_with_escapes_is_replaced_too(name: str) -> None:
     for body in (json.dumps({"model": name}), json.dumps({"model": name}, ensure_ascii=False)):
-        assert json.loads(look(body.encode(), {}).body) == {"model": bare_name(name)}
+        assert json.loads(parse_request(body.encode(), {}).body) == {"model": bare_name(name)}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_name_with_escapes_is_replaced_too(name: str) -> None:
     ],
 )
 def test_json_that_others_read_is_read(content: bytes) -> None:
-    assert look(content, {}).model == "m"
+    assert parse_request(content, {}).model == "m"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_json_that_others_read_is_read(content: bytes) -> None:
 )
 def test_what_cannot_be_passed_on_is_refused_with_the_reason(content: bytes, words: str) -> None:
     with pytest.raises(FailureError) as caught:
-        look(content, {})
+        parse_request(content, {})
     assert caught.value.failure.status == 400
     assert words in caught.value.failure.text
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_passed_on_is_refused_with_the_reason(content: bytes, wor
 def test_a_conversation_is_known_by_its_words_and_not_by_its_pictures() -> None:
     def opening(*parts: dict[str, str]) -> str | None:
         messages = [{"role": "user", "content": parts}]
-        return look(json.dumps({"messages": messages}).encode(), {}).opening
+        return parse_request(json.dumps({"messages": messages}).encode(), {}).opening
 
     text, other = {"type": "text", "text": "What is it?"}, {"type": "text", "text": "Why?"}
     assert opening(text) == opening(text, {"type": "image", "data": "QUJD"}) != opening(other)
