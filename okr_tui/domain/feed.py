@@ -101,20 +101,27 @@ def history(
     policy: Policy,
     until: float | None = None,
     zone: tzinfo = UTC,
-) -> Iterator[tuple[PoolState, Entry | None]]:
-    """Lines for a stretch of the log, from the state before it, each with the state then.
+) -> Iterator[tuple[PoolState, tuple[Entry, ...]]]:
+    """Yield, for each record of a stretch of the log, the state after it and the lines that it brings.
 
-    Keys whose block ran out between two records, or by `until`, are told where they came back.
+    The lines of a record are those of the keys whose block ended since the record before, and its own; the
+    last record's are followed by those of the keys whose block ended by `until` (epoch seconds). `logged` is
+    each record behind its place in the log, oldest first, and `state` the state before the first of them.
     """
-    last: float | None = None
+    pending: tuple[PoolState, tuple[Entry, ...]] | None = None
+    last = 0.0
     for sequence, record in logged:
-        if last is not None:
-            yield from ((state, back) for back in returns(state, config, policy, last, record.at))
+        lines: tuple[Entry, ...] = ()
+        if pending:
+            yield pending
+            lines = returns(state, config, policy, last, record.at)
         state = apply(state, record, policy)
-        last = max(record.at, last or record.at)
-        yield state, entry(record, state, config, policy, zone, sequence)
-    if last is not None and until is not None:
-        yield from ((state, back) for back in returns(state, config, policy, last, until))
+        own = entry(record, state, config, policy, zone, sequence)
+        pending = state, (*lines, own) if own else lines
+        last = max(record.at, last)
+    if pending:
+        later = () if until is None else returns(state, config, policy, last, until)
+        yield state, (*pending[1], *later)
 
 
 def returns(

@@ -9,7 +9,7 @@ from typing import Final
 
 from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose
 from okr_tui.domain.errors import StoreError
-from okr_tui.domain.feed import Entry, entry, recoveries, returns
+from okr_tui.domain.feed import Entry, entry, history, recoveries
 from okr_tui.domain.fold import apply as fold
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Record, SettingsRead
@@ -74,12 +74,18 @@ class Pool:
         logged = await self.store.read(self._sequence)
         for item in logged[:-ENTRIES]:
             self._apply(item)
-        last = float("inf")
-        for item in logged[-ENTRIES:]:
-            self.entries.extend(returns(self.state, self.config, self.policy, last, item.record.at))
-            self._take([item])
-            last = item.record.at
-        self.entries.extend(returns(self.state, self.config, self.policy, last, self.clock.time()))
+        recent = logged[-ENTRIES:]
+        told = history(
+            ((item.sequence, item.record) for item in recent),
+            self.state,
+            self.config,
+            self.policy,
+            self.clock.time(),
+            self._zone,
+        )
+        for item, (state, lines) in zip(recent, told, strict=True):
+            self._pass(item, state)
+            self.entries.extend(lines)
         self._shown = self.view()
 
     async def compact(self) -> None:
@@ -88,8 +94,12 @@ class Pool:
         await self._checkpoints.keep(self.clock.time())
 
     def _apply(self, item: LogEntry) -> None:
+        self._pass(item, fold(self.state, item.record, self.policy))
+
+    def _pass(self, item: LogEntry, state: PoolState) -> None:
+        """Go on to the state after a record of the log."""
         self._sequence = item.sequence
-        self.state = fold(self.state, item.record, self.policy)
+        self.state = state
         if isinstance(item.record, SettingsRead):
             self.settings_read = item.record
         self._checkpoints.passed(item.sequence, self.state)

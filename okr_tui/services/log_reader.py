@@ -104,9 +104,8 @@ class LogReader:
         pool = self._pool
         lines: list[Entry] = []
         reached = False
-        for _, line in history(stretch, _known(pool.state), pool.config, pool.policy, zone=self._zone):
-            if line is None:
-                continue
+        told_of = history(stretch, _known(pool.state), pool.config, pool.policy, zone=self._zone)
+        for line in (line for _, found in told_of for line in found):
             reached = reached or (line.sequence is not None and line.sequence >= begin)
             if reached:
                 lines.append(line)

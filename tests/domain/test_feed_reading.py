@@ -20,7 +20,7 @@ POOL = config(3, preferred=A)
 def told(*records: Record) -> list[Entry]:
     """The lines of a log that begins with these records."""
     logged = enumerate(records, 1)
-    return [line for _, line in history(logged, PoolState(), POOL, POLICY) if line is not None]
+    return [line for _, lines in history(logged, PoolState(), POOL, POLICY) for line in lines]
 
 
 def spent(at: float = NOW, **more: Any) -> Record:

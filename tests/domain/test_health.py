@@ -1,0 +1,67 @@
+"""What a key is good for when several things block it, and what is cut short for whom."""
+
+from dataclasses import replace
+
+from okr_tui.domain.faults import BlockCause, FaultKind
+from okr_tui.domain.fold import fold
+from okr_tui.domain.health import State
+from okr_tui.domain.records import Disabled
+from okr_tui.domain.state import Block, PoolState, ServiceState
+from tests.domain.facts import (
+    MODEL,
+    NOW,
+    POLICY,
+    A,
+    B,
+    after,
+    chosen_key,
+    config,
+    failed,
+    judged,
+    refused_reading,
+    went_well,
+)
+
+OUTAGE = ServiceState(Block(BlockCause.OUTAGE, NOW, NOW + 60))
+
+
+def test_a_return_is_not_promised_while_one_block_has_no_end() -> None:
+    spent = failed(FaultKind.SPENT, NOW, window="session")
+    refused = [failed(FaultKind.UNAUTHORIZED, NOW), refused_reading(FaultKind.UNAUTHORIZED, NOW + 2)]
+    found = judged(after(spent, *refused), NOW + 3)
+    assert (found.state, found.until) == (State.INVALID, None)
+    assert judged(after(spent), NOW + 3).until is not None
+
+
+def test_the_last_of_several_ends_is_the_return() -> None:
+    state = after(
+        failed(FaultKind.SLOWED, NOW, retry_after=100.0), failed(FaultKind.BUSY, NOW, retry_after=5.0)
+    )
+    found = judged(state, NOW + 1)
+    assert (found.state, found.until) == (State.SLOWED, NOW + 100)
+
+
+def test_a_key_that_is_switched_off_is_no_other_account() -> None:
+    """An outage holds a sole account back for a short while only."""
+    soon = NOW + POLICY.alone_longest
+    state = replace(after(went_well(NOW - 9, A), went_well(NOW - 9, B)), service=OUTAGE)
+    assert chosen_key(state, config(2), soon) is None
+    alone = replace(after(Disabled(at=NOW - 9, fingerprint=B)), service=OUTAGE)
+    assert chosen_key(alone, config(2), soon) == A
+    assert chosen_key(alone, config(2), soon - 1) is None
+
+
+def test_a_request_begun_when_the_block_began_says_nothing_of_it() -> None:
+    """Times of records have a resolution, and clocks of several machines meet."""
+    for kind in (FaultKind.SPENT, FaultKind.UNAUTHORIZED, FaultKind.NO_PLAN, FaultKind.GONE):
+        state = after(failed(kind, NOW), went_well(NOW + 5, started=NOW))
+        assert not judged(state, NOW + 6).eligible, kind
+        lifted = after(failed(kind, NOW), went_well(NOW + 5, started=NOW + 0.001))
+        assert judged(lifted, NOW + 6).eligible, kind
+    out = replace(PoolState(), service=OUTAGE)
+    assert judged(after_in(out, NOW), NOW + 6, B).state is State.OUTAGE
+    assert judged(after_in(out, NOW + 0.001), NOW + 6, B).eligible
+
+
+def after_in(state: PoolState, started: float) -> PoolState:
+    return fold([went_well(NOW + 5, started=started, model=MODEL)], POLICY, state)
