@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 
 from okr_tui.chat.answer import PoolClient
 from okr_tui.chat.messages import Message
-from okr_tui.chat.service import Conversations
+from okr_tui.chat.service import ConversationService
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.health import State
 from okr_tui.services.pool_service import PoolService
@@ -88,7 +88,7 @@ async def beginning() -> AsyncGenerator[Walk, None]:
             async def opened() -> AsyncGenerator[Opened, None]:
                 async with (
                     PoolService.open(sources, zone=UTC) as service,
-                    Conversations.open(service, settings.parent) as conversations,
+                    ConversationService.open(PoolClient(service), settings.parent) as conversations,
                 ):
                     yield service, conversations
 

@@ -1,24 +1,132 @@
-"""A model's answer as events: which key took the request, the pieces, the end."""
+"""The chat's view of the pool: a model's answer as events, and what a conversation needs to know of keys."""
 
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
-from okr_tui.chat.options import THINK_LEVELS as THINK_LEVELS
+from okr_tui.chat.options import THINK_LEVELS
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
-from okr_tui.domain.models import bare_name
+from okr_tui.domain.models import Model, bare_name
+from okr_tui.services.clock import Clock
+from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.pool_service import PoolService
+from okr_tui.settings.table import ChatSettings
 
 POST_LONGEST = 8 * 1024 * 1024
 
 
+class ChatPool(Protocol):
+    """What the chat asks of a pool of keys."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the pool."""
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The models of the newest list."""
+
+    @property
+    def settings(self) -> ChatSettings:
+        """The settings of the chat in force."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment that references in the settings are resolved with."""
+
+    @property
+    def fingerprints(self) -> Sequence[str]:
+        """The fingerprints of all keys, in their order."""
+
+    def fingerprint(self, index: int) -> str:
+        """Return the fingerprint of the key at a 1-based place. Raises an OkrError when there is none."""
+
+    def account_of(self, fingerprint: str) -> str:
+        """Return the account that a key belongs to, as `avoid` takes it."""
+
+    def follow_settings(self, changed: Callable[[ChatSettings], None]) -> Callable[[], None]:
+        """Call `changed` when the settings of the chat have changed; return what ends that."""
+
+    def chat(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        conversation: str,
+        think: str | None = None,
+        sampling: Mapping[str, object] | None = None,
+        tools: Sequence[Mapping[str, object]] = (),
+        avoid: Collection[str] = (),
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Yield Routed, then Deltas, then Finished; closing the iterator stops the answer.
+
+        Raises what Dispatcher.send raises. `think` is a word of THINK_LEVELS, or None to leave it to the
+        model; `sampling` goes into the request's `options`; `tools` are descriptions of functions;
+        `avoid` as in Dispatcher.send.
+        """
+
+    async def post(self, path: str, document: Mapping[str, object], *, conversation: str) -> object:
+        """Post a document to an endpoint that answers with one JSON document, with a key of the pool.
+
+        Raises what Dispatcher.send raises, ChatError when the answer is no JSON or too long.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _SettingsFollower:
+    changed: Callable[[ChatSettings], None]
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        if old.chat != new.chat:
+            self.changed(new.chat)
+
+
 class PoolClient:
-    """Asks models and tools through the pool."""
+    """The pool of a service, as the chat sees it."""
 
     def __init__(self, service: PoolService) -> None:
         self._service = service
+
+    @property
+    def clock(self) -> Clock:
+        """The service's clock."""
+        return self._service.clock
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The models of the newest list."""
+        return self._service.catalog.models
+
+    @property
+    def settings(self) -> ChatSettings:
+        """The settings of the chat in force."""
+        return self._service.configuration.chat
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment the settings were read with."""
+        return self._service.configuration.environment
+
+    @property
+    def fingerprints(self) -> Sequence[str]:
+        """The fingerprints of all keys, in their order."""
+        return [key.fingerprint for key in self._service.pool.config.keys]
+
+    def fingerprint(self, index: int) -> str:
+        """Return the fingerprint of the key at a 1-based place. Raises an OkrError when there is none."""
+        return self._service.key(index).fingerprint
+
+    def account_of(self, fingerprint: str) -> str:
+        """Return the account that a key belongs to, as the log knows it."""
+        return self._service.pool.state.account_of(fingerprint)
+
+    def follow_settings(self, changed: Callable[[ChatSettings], None]) -> Callable[[], None]:
+        """Call `changed` when the settings of the chat have changed; return what ends that."""
+        return self._service.subscribe(_SettingsFollower(changed))
 
     async def chat(
         self,
@@ -75,7 +183,7 @@ class PoolClient:
         )
 
     async def post(self, path: str, document: Mapping[str, object], *, conversation: str) -> object:
-        """Ask an endpoint that answers with one JSON document, with a key of the pool.
+        """Post a document to an endpoint that answers with one JSON document, with a key of the pool.
 
         Raises what Dispatcher.send raises, ChatError when the answer is no JSON or over POST_LONGEST bytes.
         """

@@ -6,8 +6,8 @@ from typing import Final
 
 from okr_tui.chat.conversation import Answered, Conversation, Turn
 from okr_tui.chat.events import RoundEvent, ToolRan
-from okr_tui.chat.fallback import ConversationRepository
 from okr_tui.chat.messages import Finished, Message, Routed
+from okr_tui.chat.repository import ConversationRepository
 from okr_tui.chat.tool_loop import result_message, whole
 from okr_tui.cloud.dialects import Delta
 from okr_tui.services.clock import Clock

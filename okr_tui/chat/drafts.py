@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from okr_tui.chat.conversation import Draft
-from okr_tui.chat.fallback import ConversationRepository
-from okr_tui.chat.repository import ConversationStore
+from okr_tui.chat.conversation_store import ConversationStore
+from okr_tui.chat.repository import ConversationRepository
 from okr_tui.services.clock import Clock
 from okr_tui.store.file_locks import FileClaims
 

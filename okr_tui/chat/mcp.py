@@ -30,47 +30,53 @@ LONGEST_ERROR: Final = 300
 NEEDS_EXTRA: Final = "needs the extra: install okr-tui[mcp]"
 
 
+Listed = tuple[Any, list[Any]]
+"""The client of a server, and its tools as the package describes them."""
+
+
 class McpServer:
     """One tool server. It is started by the first `tools` and may be started again after it failed."""
 
-    def __init__(self, server: ToolServer, settings: ChatSettings, environment: Mapping[str, str]) -> None:
+    def __init__(self, server: ToolServer, environment: Mapping[str, str]) -> None:
         self._server = server
-        self._settings = settings
         self._environment = environment
         self._task: asyncio.Task[None] | None = None
-        self._ready: asyncio.Future[tuple[Tool, ...]] | None = None
+        self._ready: asyncio.Future[Listed] | None = None
         self._ended = asyncio.Event()
         self._printed = bytearray()
         self._secrets: list[SecretStr] = []
 
-    async def tools(self) -> Sequence[Tool]:
-        """See ServedTools."""
+    async def tools(self, settings: ChatSettings) -> Sequence[Tool]:
+        """Return its tools, starting it if it is not running. Raises ChatError when it cannot be reached."""
         if self._task is None or self._task.done() or self._ready is None:
             self._ended = asyncio.Event()
             self._printed.clear()
             self._secrets.clear()
             self._ready = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._live(self._ready, self._ended))
-        return await asyncio.shield(self._ready)
+        client, items = await asyncio.shield(self._ready)
+        return tuple(self._tool(client, item, settings) for item in items)
 
     async def close(self) -> None:
-        """See ServedTools."""
+        """End it. A server that is still starting is given up at once."""
         if self._task is None:
             return
         self._ended.set()
+        if self._ready is not None and not self._ready.done():
+            self._task.cancel()
         _, late = await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
         for task in late:
             task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _live(self, ready: asyncio.Future[tuple[Tool, ...]], ended: asyncio.Event) -> None:
+    async def _live(self, ready: asyncio.Future[Listed], ended: asyncio.Event) -> None:
         """The server's whole life. What ends it before it is ready becomes the answer to who waits."""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(START_SECONDS):
                     client = await stack.enter_async_context(self._client())
                     listed = await self._listed(client)
-                ready.set_result(tuple(self._tool(client, item) for item in listed))
+                ready.set_result((client, listed))
                 await ended.wait()
         except ChatError as error:
             self._tell(ready, error)
@@ -81,7 +87,7 @@ class McpServer:
         finally:
             self._tell(ready, self._error("it was closed"))
 
-    def _tell(self, ready: asyncio.Future[tuple[Tool, ...]], error: ChatError) -> None:
+    def _tell(self, ready: asyncio.Future[Listed], error: ChatError) -> None:
         if not ready.done():
             ready.set_exception(error)
             ready.exception()  # whoever waited may have left
@@ -162,13 +168,13 @@ class McpServer:
                 break
         return found[:MOST_TOOLS]
 
-    def _tool(self, client: Any, item: Any) -> Tool:
+    def _tool(self, client: Any, item: Any, settings: ChatSettings) -> Tool:
         name = f"{self._server.name}_{item.name}"
         return Tool(
             "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)[:64],
             str(item.description or "")[:DESCRIPTION_LONGEST],
             item.input_schema,
-            self._settings.confirms(name, self._server.name),
+            settings.confirms(name, self._server.name),
             partial(self._call, client, item.name),
             self._server.name,
         )

@@ -1,4 +1,4 @@
-"""Conversations as fronts use them: kept, found, branched, exported, and asked on."""
+"""The conversations as screen and commands use them: stored, found, branched, exported, asked on."""
 
 import contextlib
 import uuid
@@ -7,40 +7,46 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from okr_tui.chat.answer import PoolClient
+from okr_tui.chat.answer import ChatPool
 from okr_tui.chat.conversation import Conversation, Draft, Found, Gauge, gauge, title
 from okr_tui.chat.drafts import Drafts
-from okr_tui.chat.events import PAGE, Answering, Form
+from okr_tui.chat.events import Answering, Form
 from okr_tui.chat.export import from_json, to_json, to_markdown
-from okr_tui.chat.fallback import ConversationRepository
 from okr_tui.chat.options import ChatOptions
+from okr_tui.chat.repository import ConversationRepository
 from okr_tui.chat.session import ChatSession, Request
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import Model
 from okr_tui.services.background import run_uncancelled
-from okr_tui.services.pool_service import PoolService
 from okr_tui.store.factory import state_folder
 
 FILE: Final = "conversations.db"
+PAGE: Final = 50
 
 
-class Conversations:
-    """The conversations of a keyring."""
+class ConversationService:
+    """The conversations of one user. Every method raises an OkrError of one line when it cannot be done.
 
-    def __init__(self, service: PoolService, folder: Path, client: PoolClient) -> None:
-        self._service = service
-        self._repository = ConversationRepository(folder / FILE, service.clock)
-        self._asking = ChatSession(service, client, self._repository)
-        self._drafts = Drafts(self._repository, folder, service.clock)
-        self._unasked: dict[str, Conversation] = {}
+    `ask`, `edit`, `again` and `resume` store the question, or raise what is wrong with it, and return an
+    iterator: Began, then Routed, Deltas and Finished for each round, with ConsentRequested, ToolRan and Noted
+    between them, then Ended. Closing it stops the answer; what came is kept, marked incomplete. After an
+    error it is kept too, and a question without any answer stays until the next one takes its place.
+    """
+
+    def __init__(self, pool: ChatPool, folder: Path) -> None:
+        self._pool = pool
+        self._repository = ConversationRepository(folder / FILE, pool.clock)
+        self._session = ChatSession(pool, self._repository)
+        self._drafts = Drafts(self._repository, folder, pool.clock)
+        self._unstored: dict[str, Conversation] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, service: PoolService, folder: Path | None = None, *, client: PoolClient | None = None
-    ) -> AsyncGenerator["Conversations", None]:
-        """The conversations in a folder, by default the state folder. Nothing is opened before its use."""
-        conversations = cls(service, folder or state_folder(), client or PoolClient(service))
+        cls, pool: ChatPool, folder: Path | None = None
+    ) -> AsyncGenerator["ConversationService", None]:
+        """Open the conversations in a folder, by default the state folder; the file opens on first use."""
+        conversations = cls(pool, folder or state_folder())
         try:
             yield conversations
         finally:
@@ -48,38 +54,38 @@ class Conversations:
             await run_uncancelled(conversations._close())
 
     async def _close(self) -> None:
-        await self._asking.close()
+        await self._session.close()
         self._drafts.close()
         await self._repository.close()
 
     @property
     def notice(self) -> str | None:
-        """See ConversationService."""
+        """Why nothing is saved, in one line; None while all is."""
         return self._repository.notice
 
     def new(self, model: str | None = None, options: ChatOptions | None = None) -> Conversation:
-        """See ConversationService."""
-        now = self._service.clock.time()
+        """Return a new conversation, which is stored with its first question."""
+        now = self._pool.clock.time()
         begun = Conversation(
             uuid.uuid4().hex, model=model, options=options or ChatOptions(), created=now, updated=now
         )
-        self._unasked[begun.id] = begun
+        self._unstored[begun.id] = begun
         return begun
 
     async def get(self, identifier: str) -> Conversation:
-        """See ConversationService."""
-        return self._unasked.get(identifier) or await self._repository.get(identifier)
+        """Return a conversation with its turns. Raises ChatError when there is none."""
+        return self._unstored.get(identifier) or await self._repository.get(identifier)
 
     async def draft(self, identifier: str) -> Draft:
-        """See ConversationService."""
+        """Return what was typed for a conversation and not sent; "" is the new conversation."""
         return await self._drafts.get(identifier)
 
     async def keep_draft(self, identifier: str, draft: Draft) -> None:
-        """See ConversationService."""
+        """Keep what is typed for a conversation, in place of what was; an empty draft is forgotten."""
         await self._drafts.keep(identifier, draft)
 
     async def named(self, start: str) -> str:
-        """The whole identifier that begins so; raises ChatError when none or several do."""
+        """Return the whole identifier that begins so. Raises ChatError when none or several do."""
         found = await self._repository.read(lambda store: store.starting(start))
         if len(found) != 1:
             what = "no conversation" if not found else "more than one conversation"
@@ -87,15 +93,15 @@ class Conversations:
         return found[0]
 
     async def recent(self, limit: int = PAGE, offset: int = 0) -> tuple[Found, ...]:
-        """See ConversationService."""
+        """Return a page of conversations, the one used last first."""
         return await self._repository.read(lambda store: store.recent(limit, offset))
 
     async def search(self, words: str, limit: int = PAGE) -> tuple[Found, ...]:
-        """See ConversationService."""
+        """Return conversations with every word in one turn or in the title."""
         return await self._repository.search(words, limit)
 
     async def rename(self, identifier: str, name: str) -> Conversation:
-        """See ConversationService."""
+        """Give a conversation another title."""
         if not name.strip():
             raise ChatError("a conversation needs a title")
         return await self._changed(replace(await self.get(identifier), title=title(name)))
@@ -103,32 +109,32 @@ class Conversations:
     async def configure(
         self, identifier: str, *, model: str | None = None, options: ChatOptions | None = None
     ) -> Conversation:
-        """See ConversationService."""
+        """Give a conversation another model or other options, from the next question on."""
         conversation = await self.get(identifier)
         return await self._changed(
             replace(conversation, model=model or conversation.model, options=options or conversation.options)
         )
 
     async def _changed(self, conversation: Conversation) -> Conversation:
-        if conversation.id in self._unasked:
-            self._unasked[conversation.id] = conversation
+        if conversation.id in self._unstored:
+            self._unstored[conversation.id] = conversation
         else:
             await self._repository.change(conversation)
         return conversation
 
     async def branch(self, identifier: str, place: int) -> Conversation:
-        """See ConversationService."""
+        """Return a copy of all turns before a place, which goes its own way."""
         branch = await self._branched(identifier, place)
         if branch.turns:
             await self._repository.create(branch)
         else:
-            self._unasked[branch.id] = branch
+            self._unstored[branch.id] = branch
         return branch
 
     async def _branched(self, identifier: str, place: int) -> Conversation:
-        """A branch that is not stored yet."""
+        """Return a branch that is not stored yet."""
         origin = await self.get(identifier)
-        now = self._service.clock.time()
+        now = self._pool.clock.time()
         kept = origin.before(place)
         return replace(
             kept,
@@ -142,7 +148,7 @@ class Conversations:
     async def compare(
         self, identifier: str | None, models: Sequence[str], options: ChatOptions | None = None
     ) -> tuple[Conversation, ...]:
-        """See ConversationService."""
+        """Return a branch of the whole conversation, or a new one, for each model; `ask` each of them."""
         sides = []
         for model in models:
             if identifier is None:
@@ -154,25 +160,25 @@ class Conversations:
         return tuple(sides)
 
     async def delete(self, identifier: str) -> str:
-        """See ConversationService."""
+        """Delete a conversation; return what was done. `restore` brings it back."""
         conversation = await self.get(identifier)
-        if self._unasked.pop(identifier, None) is None:
-            now = self._service.clock.time()
+        if self._unstored.pop(identifier, None) is None:
+            now = self._pool.clock.time()
             await self._repository.delete(identifier, now)
         return f"Deleted {conversation.title}"
 
     async def restore(self, identifier: str) -> Conversation:
-        """See ConversationService."""
+        """Bring a deleted conversation back."""
         await self._repository.read(lambda store: store.restore(identifier))
         return await self.get(identifier)
 
     async def export(self, identifier: str, form: Form = "markdown") -> str:
-        """See ConversationService."""
+        """Return the whole conversation as a document."""
         conversation = await self.get(identifier)
         return to_json(conversation) if form == "json" else to_markdown(conversation)
 
-    async def take_in(self, text: str) -> Conversation:
-        """See ConversationService."""
+    async def import_json(self, text: str) -> Conversation:
+        """Store an exported conversation (JSON) as a new one. Raises ChatError for any other text."""
         found = replace(from_json(text), id=uuid.uuid4().hex)
         await self._repository.create(found)
         return found
@@ -180,23 +186,26 @@ class Conversations:
     async def ask(
         self, identifier: str, text: str, images: Sequence[str] = (), *, only: int | None = None
     ) -> Answering:
-        """See ConversationService."""
+        """Ask a question. `images` are base64 texts; `only` is the 1-based place of the one key to use."""
         conversation = await self.get(identifier)
         request = Request(conversation, self._others(only))
-        stored = identifier not in self._unasked
-        answering = await self._asking.question(request, text, tuple(images), stored=stored)
-        self._unasked.pop(identifier, None)
+        stored = identifier not in self._unstored
+        answering = await self._session.question(request, text, tuple(images), stored=stored)
+        self._unstored.pop(identifier, None)
         return answering
 
     async def edit(self, identifier: str, place: int, text: str, images: Sequence[str] = ()) -> Answering:
-        """See ConversationService."""
-        asked = (await self.get(identifier)).turns
-        kept = next((turn.message.images for turn in asked if turn.place == place), ())
+        """Ask another question in place of the one there, with its images: in a branch, which Began names."""
+        turns = (await self.get(identifier)).turns
+        kept = next((turn.message.images for turn in turns if turn.place == place), ())
         branch = await self._branched(identifier, place)
-        return await self._asking.question(Request(branch), text, (*kept, *images), stored=False)
+        return await self._session.question(Request(branch), text, (*kept, *images), stored=False)
 
     async def again(self, identifier: str, *, other_key: bool = False, only: int | None = None) -> Answering:
-        """See ConversationService."""
+        """Ask the last question again, in a branch when it was answered.
+
+        `other_key` leaves out the account that answered; `only` is the place of the one key to use.
+        """
         conversation = await self.get(identifier)
         question = conversation.question
         if question is None:
@@ -206,33 +215,33 @@ class Conversations:
             avoid |= self._who_answered(conversation)
         if not conversation.unanswered:
             conversation = await self.branch(identifier, question.place + 1)
-        return self._asking.answer(Request(conversation, avoid))
+        return self._session.answer(Request(conversation, avoid))
 
     async def resume(self, identifier: str) -> Answering:
-        """See ConversationService."""
+        """Let an incomplete answer go on where it stopped; its turn grows."""
         conversation = await self.get(identifier)
         if conversation.incomplete is None and not conversation.unfinished:
             raise ChatError("the last answer is complete: there is nothing to continue")
-        return self._asking.resume(Request(conversation))
+        return self._session.resume(Request(conversation))
 
     def gauge(self, conversation: Conversation) -> Gauge:
-        """See ConversationService."""
+        """Return how much of its model's context a conversation fills."""
         return gauge(conversation, self.model(conversation.model))
 
     def model(self, name: str | None) -> Model | None:
-        """What the list says of a model."""
-        return self._asking.model(name)
+        """Return the listed model of a name; None when there is none."""
+        return self._session.model(name)
 
     def _others(self, only: int | None) -> Collection[str]:
-        """Every key but the one at a place."""
+        """Return the fingerprints of every key but the one at a place."""
         if only is None:
             return ()
-        chosen = self._service.key(only).fingerprint
-        return {key.fingerprint for key in self._service.pool.config.keys} - {chosen}
+        chosen = self._pool.fingerprint(only)
+        return set(self._pool.fingerprints) - {chosen}
 
     def _who_answered(self, conversation: Conversation) -> set[str]:
-        """The key and the account of the last answer; empty when there is none."""
+        """Return the key and the account of the last answer; nothing when there is none."""
         answered = next((turn.answered for turn in reversed(conversation.turns) if turn.answered), None)
         if answered is None or not answered.fingerprint:
             return set()
-        return {answered.fingerprint, self._service.pool.state.account_of(answered.fingerprint)}
+        return {answered.fingerprint, self._pool.account_of(answered.fingerprint)}

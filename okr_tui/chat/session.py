@@ -1,27 +1,26 @@
-"""One question of a conversation from the keyboard to the store: sent, answered, kept."""
+"""One question of a conversation on its way: stored, sent, answered, and the answer stored as it comes."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from okr_tui.chat.answer import PoolClient
+from okr_tui.chat.answer import ChatPool
 from okr_tui.chat.answer_recorder import AnswerRecorder
 from okr_tui.chat.conversation import UNTITLED, Conversation, Turn, gauge, title
 from okr_tui.chat.events import Answering, Began, Ended, Noted
-from okr_tui.chat.fallback import ConversationRepository
 from okr_tui.chat.images import check_sight
 from okr_tui.chat.mcp import McpServer
 from okr_tui.chat.messages import ChatEvent, Message
 from okr_tui.chat.options import think_refusal
-from okr_tui.chat.tool_loop import Consent, rounds
-from okr_tui.chat.tools import Post, Toolbox
+from okr_tui.chat.repository import ConversationRepository
+from okr_tui.chat.tool_loop import Consent, run_tool_loop
+from okr_tui.chat.tools import Toolbox, ToolServers
 from okr_tui.domain.errors import ChatError, CloudError, OkrError
 from okr_tui.domain.faults import ClientCause
 from okr_tui.domain.models import Model, bare_name
-from okr_tui.services.pool_service import PoolService
 
 CONTINUE: Final = "Continue exactly where your last message stopped. Repeat nothing and add no remark."
 
@@ -37,25 +36,24 @@ class Request:
 class ChatSession:
     """Sends questions and keeps the answers. One answer at a time comes in each conversation."""
 
-    def __init__(self, service: PoolService, client: PoolClient, repository: ConversationRepository) -> None:
-        self._client = client
-        self._service = service
+    def __init__(self, pool: ChatPool, repository: ConversationRepository) -> None:
+        self._pool = pool
         self._repository = repository
         self._running: set[str] = set()
         self._consents: dict[str, Consent] = {}
-        self._box: Toolbox | None = None
-        self._told: str | None = None
-        self._boxes = contextlib.AsyncExitStack()
+        self._noted: str | None = None
+        self._servers = ToolServers(lambda server: McpServer(server, pool.environment))
+        self._unfollow = pool.follow_settings(self._servers.apply)
         self._keeping: set[asyncio.Future[None]] = set()
 
     async def question(
         self, request: Request, text: str, images: tuple[str, ...], *, stored: bool
     ) -> Answering:
-        """Store a question, to be answered. One that was never answered gives way to it.
+        """Store a question and return its answer. A question before it that was never answered is replaced.
 
         `stored` says whether the conversation itself is. Raises ChatError for what cannot be asked.
         """
-        conversation, now = request.conversation, self._service.clock.time()
+        conversation, now = request.conversation, self._pool.clock.time()
         if not text.strip() and not images:
             raise ChatError("there is nothing to ask")
         check_sight(self.model(conversation.model), len(images))
@@ -75,11 +73,11 @@ class ChatSession:
         return self.answer(replace(request, conversation=conversation), turn)
 
     def resume(self, request: Request) -> Answering:
-        """Let the last answer go on. Thoughts without a word yet are thought anew.
+        """Let the last answer go on. One that has only thoughts is begun anew.
 
         The request ends with the answer as it is: Ollama's templates leave such a message open, so that the
-        model writes on (ollama/ollama#6778, model/renderers/qwen3coder.go). A model that refuses it, which is
-        told by 400, is asked in words instead.
+        model writes on (ollama/ollama#6778, model/renderers/qwen3coder.go). A model that refuses it, with
+        status 400, is asked in words instead.
         """
         last = request.conversation.incomplete
         if last is None or last.message.content:
@@ -89,28 +87,27 @@ class ChatSession:
     async def answer(
         self, request: Request, turn: Turn | None = None, continued: Turn | None = None
     ) -> Answering:
-        """Answer what the conversation ends with, and keep the answer as it comes."""
+        """Answer what the conversation ends with, and store the answer as it comes."""
         conversation = request.conversation
         model = self._check(conversation)
         self._running.add(conversation.id)
         recorder = AnswerRecorder(
-            self._repository, conversation, bare_name(model), self._service.clock, continued
+            self._repository, conversation, bare_name(model), self._pool.clock, continued
         )
         error: str | None = "stopped"
         try:
             yield Began(conversation, turn)
-            for said in self._notes(conversation):
-                yield Noted(said)
+            for note in self._notes(conversation):
+                yield Noted(note)
             consent = self._consents.setdefault(conversation.id, Consent())
             messages = _sent(conversation, continued)
             ask = partial(self._chat, conversation, model, request.avoid)
-            box = await self._tools(conversation)
-            async with contextlib.aclosing(
-                rounds(ask, messages, box, consent, self._service.clock)
-            ) as events:
-                async for event in events:
-                    await recorder.take(event)
-                    yield event
+            with self._toolbox(conversation) as box:
+                answering = run_tool_loop(ask, messages, box, consent, self._pool.clock)
+                async with contextlib.aclosing(answering) as events:
+                    async for event in events:
+                        await recorder.take(event)
+                        yield event
             error = None
         except OkrError as failure:
             error = str(failure)
@@ -123,19 +120,20 @@ class ChatSession:
             self._keeping.add(keeping)
             keeping.add_done_callback(self._keeping.discard)
             await asyncio.shield(keeping)
-        if note := self._news():
-            yield Noted(note)
+        if notice := self._unsaved_notice():
+            yield Noted(notice)
         yield Ended(recorder.conversation, gauge(recorder.conversation, self.model(model)))
 
     async def close(self) -> None:
-        """Wait for what is being kept, and end the tool servers."""
+        """Wait for what is being stored, and end the tool servers."""
         await asyncio.gather(*self._keeping, return_exceptions=True)
-        await self._boxes.aclose()
+        self._unfollow()
+        await self._servers.close()
 
     def model(self, name: str | None) -> Model | None:
-        """What the list says of a model."""
+        """Return the listed model of a name; None when there is none."""
         wanted = bare_name(name or "")
-        return next((model for model in self._service.catalog.models if model.id == wanted), None)
+        return next((model for model in self._pool.models if model.id == wanted), None)
 
     def _check(self, conversation: Conversation) -> str:
         if conversation.model is None:
@@ -145,19 +143,19 @@ class ChatSession:
         return conversation.model
 
     def _notes(self, conversation: Conversation) -> list[str]:
-        """What is not done as asked, a line each."""
+        """Return what of the options cannot be followed, a line each."""
         model, options = self.model(conversation.model), conversation.options
-        notes = [self._news(), think_refusal(model, options.think)]
+        notes = [self._unsaved_notice(), think_refusal(model, options.think)]
         if options.tools and model and not _may_call(model):
             notes.append(f"{model.id} calls no tools; it answers without")
         return [note for note in notes if note]
 
-    def _news(self) -> str | None:
-        """That nothing is saved any more, once."""
-        if self._repository.notice == self._told:
+    def _unsaved_notice(self) -> str | None:
+        """Return, once, that nothing is saved any more."""
+        if self._repository.notice == self._noted:
             return None
-        self._told = self._repository.notice
-        return self._told
+        self._noted = self._repository.notice
+        return self._noted
 
     async def _chat(
         self,
@@ -167,12 +165,12 @@ class ChatSession:
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, object]],
     ) -> AsyncGenerator[ChatEvent, None]:
-        """One round; a model that takes no open answer at the end is told to go on."""
+        """Ask for one round; a model that takes no open answer at the end is asked in words to go on."""
         options = conversation.options
         think = None if think_refusal(self.model(model), options.think) else options.think
         begun = False
         for sent in (messages, [*messages, Message("user", CONTINUE)]):
-            answer = self._client.chat(
+            answer = self._pool.chat(
                 model,
                 sent,
                 conversation=conversation.id,
@@ -196,27 +194,18 @@ class ChatSession:
             else:
                 return
 
-    async def _tools(self, conversation: Conversation) -> Toolbox | None:
-        """The tools of this conversation, or None; settings that changed make new ones."""
-        settings = self._service.configuration.chat
-        if self._box is None or self._box.settings != settings:
-            environment = self._service.configuration.environment
-            box = Toolbox(
-                settings,
-                self._post_of(conversation),
-                lambda server, chosen: McpServer(server, chosen, environment),
-            )
-            self._box = await self._boxes.enter_async_context(box)
-        box = self._box
-        wanted = conversation.options.tools
+    @contextlib.contextmanager
+    def _toolbox(self, conversation: Conversation) -> Iterator[Toolbox | None]:
+        """Hold the tools of an answer; None where the model calls none, or is not to."""
+        settings, wanted = self._pool.settings, conversation.options.tools
         model = self.model(conversation.model)
-        on = bool(box.settings.tools) if wanted is None else wanted
-        may = on and (model is None or _may_call(model))
-        return box.asking(self._post_of(conversation)) if may else None
-
-    def _post_of(self, conversation: Conversation) -> Post:
-        """Tools ask with the key that serves the conversation."""
-        return partial(self._client.post, conversation=conversation.id)
+        if not (settings.tools if wanted is None else wanted) or (model and not _may_call(model)):
+            yield None
+            return
+        # Tools ask with the key that serves the conversation.
+        post = partial(self._pool.post, conversation=conversation.id)
+        with self._servers.used(settings) as servers:
+            yield Toolbox(settings, post, servers)
 
 
 def _may_call(model: Model) -> bool:
@@ -224,14 +213,14 @@ def _may_call(model: Model) -> bool:
 
 
 def _sent(conversation: Conversation, continued: Turn | None) -> tuple[Message, ...]:
-    """The messages, an open answer at the end without its thoughts: it is the words that go on."""
+    """Return the messages; an answer that goes on stands at the end without its thoughts."""
     if continued is None:
         return conversation.messages()
     return (*conversation.before(continued.place).messages(), Message("assistant", continued.message.content))
 
 
 def _too_long(error: OkrError) -> CloudError | None:
-    """What to do about a conversation that the model has no room for."""
+    """Return the error with what to do, when the model has no room for the conversation."""
     if not isinstance(error, CloudError) or "context length" not in error.fault.text:
         return None
     words = "the model has no room for this conversation: /new starts over, editing a question branches"

@@ -12,7 +12,7 @@ from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.services.clock import Clock
 
 Ask = Callable[[Sequence[Message], Sequence[Mapping[str, object]]], AsyncGenerator[ChatEvent, None]]
-"""Asks a model with messages and tools, as chat.answer does."""
+"""Asks a model with messages and tools, as ChatPool.chat does."""
 MOST_CALLS = 32
 """Calls of one round that are run."""
 UNKNOWN = "There is no such tool, or these were too many calls at once."
@@ -21,19 +21,19 @@ REFUSED = "The person refused this call. Go on without it."
 
 @dataclass(slots=True)
 class Consent:
-    """Who is asked before a tool runs. `allowed` are the tools the person has let run for good.
+    """Whether a person is asked before a tool runs. `allowed` are the tools that always may.
 
-    `asks` is False where nobody is there to ask: what needs consent is then refused.
+    `asks` is False where no person can be asked: what needs consent is then refused.
     """
 
     asks: bool = True
     allowed: set[str] = field(default_factory=set)
 
 
-async def rounds(
+async def run_tool_loop(
     ask: Ask, messages: Sequence[Message], box: Toolbox | None, consent: Consent, clock: Clock
 ) -> AsyncGenerator[RoundEvent, None]:
-    """The events of every round, up to the settings' limit; the last one is asked without tools.
+    """Yield the events of every round, up to the settings' limit; the last one is asked without tools.
 
     Raises what `ask` raises. Closing it stops answer and tools. Calls run one after the other, in order.
     """
@@ -72,7 +72,7 @@ async def rounds(
 
 
 def whole(pieces: Sequence[Delta]) -> Message:
-    """The answer that pieces make."""
+    """Return the message that the pieces of an answer make."""
     return Message(
         "assistant",
         "".join(piece.content for piece in pieces),
@@ -82,7 +82,7 @@ def whole(pieces: Sequence[Delta]) -> Message:
 
 
 def result_message(ran: ToolRan) -> Message:
-    """A result as the model is told it."""
+    """Return a result as the message that goes back to the model."""
     return Message("tool", ran.result.text, tool_name=ran.call.name, failed=ran.result.failed)
 
 

@@ -1,13 +1,11 @@
 """The tools a model may call: reading the web through the pool, and tools of servers the person named."""
 
 import asyncio
-import copy
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from okr_tui.chat.messages import ToolResult
 from okr_tui.cloud.dialects import ToolCall
@@ -22,7 +20,7 @@ MOST_TOOLS: Final = 128
 BUILT_IN_ONLY: Final = ChatSettings(tools=True)
 
 Post = Callable[[str, Mapping[str, object]], Awaitable[object]]
-"""Asks an endpoint of the cloud; see chat.post."""
+"""Posts a document to an endpoint of the cloud and returns the one it answers, as ChatPool.post does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Tool:
     server: str | None = None
 
     def wire(self) -> dict[str, object]:
-        """The tool as the native API takes it."""
+        """Return the tool as the native API takes it."""
         function = {
             "name": self.name,
             "description": self.description,
@@ -52,54 +50,101 @@ class Tool:
 class ServedTools(Protocol):
     """A tool server under way."""
 
-    async def tools(self) -> Sequence[Tool]:
-        """Its tools; the first call starts it. Raises ChatError when it cannot be reached."""
+    async def tools(self, settings: ChatSettings) -> Sequence[Tool]:
+        """Return its tools; the first call starts it. Raises ChatError when it cannot be reached."""
 
     async def close(self) -> None:
         """End it."""
 
 
-Serve = Callable[[ToolServer, ChatSettings], ServedTools]
+@dataclass(eq=False, slots=True)
+class _Running:
+    server: ToolServer
+    served: ServedTools
+    users: int = 0
+    retired: bool = False
+
+
+class ToolServers:
+    """The tool servers that settings name: shared by all answers, none started before it is used.
+
+    One whose settings have changed or gone takes no new answer, and ends with the last one that uses it.
+    """
+
+    def __init__(self, serve: Callable[[ToolServer], ServedTools]) -> None:
+        self._serve = serve
+        self._running: list[_Running] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def apply(self, settings: ChatSettings) -> None:
+        """Retire the servers that these settings no longer name as they are."""
+        wanted = _offered(settings) if settings.tools else ()
+        for running in tuple(self._running):
+            if running.server not in wanted:
+                running.retired = True
+                self._end_unused(running)
+
+    @contextmanager
+    def used(self, settings: ChatSettings) -> Iterator[tuple[ServedTools, ...]]:
+        """Hold the servers of these settings for an answer, under way or about to be started."""
+        used = [self._of(server) for server in _offered(settings)]
+        for running in used:
+            running.users += 1
+        try:
+            yield tuple(running.served for running in used)
+        finally:
+            for running in used:
+                running.users -= 1
+                self._end_unused(running)
+
+    async def close(self) -> None:
+        """End all servers."""
+        for running in tuple(self._running):
+            self._end(running)
+        await asyncio.gather(*self._closing)
+
+    def _of(self, server: ToolServer) -> _Running:
+        for running in self._running:
+            if running.server == server and not running.retired:
+                return running
+        self._running.append(_Running(server, self._serve(server)))
+        return self._running[-1]
+
+    def _end_unused(self, running: _Running) -> None:
+        if running.retired and not running.users and running in self._running:
+            self._end(running)
+
+    def _end(self, running: _Running) -> None:
+        self._running.remove(running)
+        closing = asyncio.create_task(running.served.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+def _offered(settings: ChatSettings) -> tuple[ToolServer, ...]:
+    return tuple(server for name, server in settings.servers.items() if settings.offers(name))
 
 
 class Toolbox:
-    """All tools. `async with` closes the servers that were started; nothing is started before it is used."""
+    """All tools of an answer: the built-in ones, and those of tool servers."""
 
-    def __init__(self, settings: ChatSettings, post: Post, serve: Serve | None = None) -> None:
+    def __init__(self, settings: ChatSettings, post: Post, servers: Sequence[ServedTools] = ()) -> None:
         self.settings = settings
         self._post = post
-        self._stack = AsyncExitStack()
-        self._servers: dict[str, ServedTools] = {}
-        for name, server in settings.servers.items() if serve else ():
-            if serve and settings.offers(name):
-                self._servers[name] = serve(server, settings)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.gather(*(server.close() for server in self._servers.values()))
-
-    def asking(self, post: Post) -> "Toolbox":
-        """The same tools and servers, asking the cloud in another way."""
-        other = copy.copy(self)
-        other._post = post
-        return other
+        self._servers = servers
 
     async def tools(self) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-        """Every tool a model may see, and a line for each server that cannot be used.
+        """Return every tool a model may call, and a line for each server or tool that cannot be used.
 
-        Tools that are never to be called are left out. Servers start side by side, once.
+        Servers start at the same time, once.
         """
         found = [tool for tool in self._built_in() if self.settings.offers(tool.name)]
         problems: list[str] = []
         answers = await asyncio.gather(
-            *(server.tools() for server in self._servers.values()), return_exceptions=True
+            *(server.tools(self.settings) for server in self._servers), return_exceptions=True
         )
         names = {tool.name for tool in found}
-        for name, answer in zip(self._servers, answers, strict=True):
+        for answer in answers:
             if isinstance(answer, OkrError):
                 problems.append(str(answer))
                 continue
@@ -107,7 +152,12 @@ class Toolbox:
                 raise answer
             for tool in answer:
                 if tool.name in names or len(found) >= MOST_TOOLS:
-                    problems.append(f"tool server {name}: {tool.name[:80]} is left out, there are too many")
+                    reason = (
+                        "another tool has that name"
+                        if tool.name in names
+                        else f"there are more than {MOST_TOOLS} tools"
+                    )
+                    problems.append(f"tool server {tool.server}: {tool.name} is left out: {reason}")
                     continue
                 names.add(tool.name)
                 found.append(tool)

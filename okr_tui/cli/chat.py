@@ -197,7 +197,7 @@ def chat(
     """
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.images import check_sight, read_image
-    from okr_tui.chat.tool_loop import Consent, rounds
+    from okr_tui.chat.tool_loop import Consent, run_tool_loop
     from okr_tui.chat.tools import BUILT_IN_ONLY, Toolbox
 
     options = _options(settings)
@@ -220,7 +220,9 @@ def chat(
             note(refusal)
         ask = _asking(client, model, None if refusal else think, options)
         try:
-            async with aclosing(rounds(ask, messages, box, Consent(asks=False), service.clock)) as events:
+            async with aclosing(
+                run_tool_loop(ask, messages, box, Consent(asks=False), service.clock)
+            ) as events:
                 async for event in events:
                     answer.take(event)
         except asyncio.CancelledError:

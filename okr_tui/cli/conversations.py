@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ from okr_tui.domain.words import moment, rfc3339
 
 if TYPE_CHECKING:
     from okr_tui.chat.events import Form
-    from okr_tui.chat.service import Conversations
+    from okr_tui.chat.service import ConversationService
     from okr_tui.services.pool_service import PoolService
 
 T = TypeVar("T")
@@ -30,11 +30,12 @@ def conversations() -> None:
     """
 
 
-def _work(invocation: Invocation, work: "Callable[[Conversations], Awaitable[T]]") -> T:
-    from okr_tui.chat.service import Conversations
+def _work(invocation: Invocation, work: "Callable[[ConversationService], Awaitable[T]]") -> T:
+    from okr_tui.chat.answer import PoolClient
+    from okr_tui.chat.service import ConversationService
 
     async def on_keyring(service: "PoolService") -> T:
-        async with Conversations.open(service) as opened:
+        async with ConversationService.open(PoolClient(service)) as opened:
             done = await work(opened)
             if opened.notice:
                 raise StoreError(opened.notice.partition("; the chat")[0])
@@ -89,20 +90,37 @@ def export(invocation: Invocation, identifier: str, path: Path, *, as_json: bool
     note(f"Written to {path}")
 
 
+@conversations.command("import")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@click.pass_obj
+def import_(invocation: Invocation, file: TextIO) -> None:
+    """Store a conversation that was exported as JSON. FILE may be -, for standard input."""
+    try:
+        text = file.read()
+    except ValueError as error:
+        raise click.UsageError(f"{file.name} is no text") from error
+
+    async def work(opened: "ConversationService") -> str:
+        conversation = await opened.import_json(text)
+        return f"Imported {conversation.title} as {conversation.id[:ID_SHOWN]}"
+
+    note(_work(invocation, work))
+
+
 @conversations.command()
 @click.argument("identifier", metavar="ID")
 @click.pass_obj
 def delete(invocation: Invocation, identifier: str) -> None:
     """Delete a conversation."""
 
-    async def work(opened: "Conversations") -> str:
+    async def work(opened: "ConversationService") -> str:
         return await opened.delete(await opened.named(identifier))
 
     note(_work(invocation, work))
 
 
 def _exported(invocation: Invocation, identifier: str, form: "Form") -> str:
-    async def work(opened: "Conversations") -> str:
+    async def work(opened: "ConversationService") -> str:
         return await opened.export(await opened.named(identifier), form)
 
     return _work(invocation, work)

@@ -31,12 +31,13 @@ def dashboard(invocation: Invocation) -> object:
 async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
     """Open the service and the conversations; a thread imports them, so that the screen stays responsive."""
     await asyncio.to_thread(importlib.import_module, "okr_tui.chat.service")
-    from okr_tui.chat.service import Conversations
+    from okr_tui.chat.answer import PoolClient
+    from okr_tui.chat.service import ConversationService
     from okr_tui.cli.serve import hosting
 
     async with (
         invocation.open_service("dashboard") as service,
-        Conversations.open(service, invocation.state) as conversations,
+        ConversationService.open(PoolClient(service), invocation.state) as conversations,
     ):
         await service.host(hosting(invocation, service))
         yield service, conversations

@@ -44,7 +44,7 @@ from okr_tui.ui.widgets.feed_list import FeedList
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from okr_tui.chat.events import ConversationService
+    from okr_tui.chat.service import ConversationService
 
 QUIT_AGAIN: Final = 2.0
 """Seconds in which the same key once more means to quit."""

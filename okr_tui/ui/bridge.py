@@ -14,7 +14,8 @@ from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.widgets.feed_list import FeedList
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import Answering, ConversationEvent, ConversationService
+    from okr_tui.chat.events import Answering, ConversationEvent
+    from okr_tui.chat.service import ConversationService
 
 
 Opened = tuple[Service, "ConversationService"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from okr_tui.chat.conversation import Draft
 from okr_tui.chat.drafts import NEW, Drafts
-from okr_tui.chat.fallback import ConversationRepository
+from okr_tui.chat.repository import ConversationRepository
 from okr_tui.services.clock import SystemClock
 
 

@@ -1,4 +1,4 @@
-"""Conversations: asked, kept, branched, asked again, continued, compared."""
+"""ConversationService: asked, kept, branched, asked again, continued, compared."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.chat.events import Answering, Began, ConversationEvent, ConversationService, Ended, Noted
+from okr_tui.chat.answer import PoolClient
+from okr_tui.chat.events import Answering, Began, ConversationEvent, Ended, Noted
 from okr_tui.chat.messages import Finished, Routed
 from okr_tui.chat.options import ChatOptions
-from okr_tui.chat.service import Conversations
+from okr_tui.chat.service import ConversationService
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import ChatError, CloudError, PoolBlockedError
 from okr_tui.services.pool_service import PoolService
@@ -27,9 +28,9 @@ async def service(harness: Harness) -> AsyncIterator[PoolService]:
 
 
 @pytest.fixture
-async def chat(harness: Harness, service: PoolService) -> AsyncIterator[Conversations]:
+async def chat(harness: Harness, service: PoolService) -> AsyncIterator[ConversationService]:
     """Its conversations."""
-    async with Conversations.open(service, harness.home) as opened:
+    async with ConversationService.open(PoolClient(service), harness.home) as opened:
         yield opened
 
 
@@ -51,7 +52,7 @@ def words(ended: Ended) -> list[str]:
 
 
 async def test_a_question_is_answered_and_kept(
-    chat: Conversations, harness: Harness, service: PoolService
+    chat: ConversationService, harness: Harness, service: PoolService
 ) -> None:
     front: ConversationService = chat
     draft = front.new(MODEL, ChatOptions(system="Be kind."))
@@ -61,7 +62,7 @@ async def test_a_question_is_answered_and_kept(
     assert kinds == [Began, Routed, Finished, Ended]
     (listed,) = await front.recent()
     assert (listed.conversation.title, listed.turns) == ("hello", 2)
-    async with Conversations.open(service, harness.home) as another:
+    async with ConversationService.open(PoolClient(service), harness.home) as another:
         kept = await another.get(draft.id)
     assert [turn.message.content for turn in kept.turns] == ["hello", HELLO]
     answered = kept.turns[1].answered
@@ -74,11 +75,11 @@ async def test_a_question_is_answered_and_kept(
 
 
 async def test_nothing_is_opened_before_it_is_used(harness: Harness, service: PoolService) -> None:
-    async with Conversations.open(service, harness.home):
+    async with ConversationService.open(PoolClient(service), harness.home):
         assert not (harness.home / "conversations.db").exists()
 
 
-async def test_the_question_is_stored_before_it_is_sent(chat: Conversations, harness: Harness) -> None:
+async def test_the_question_is_stored_before_it_is_sent(chat: ConversationService, harness: Harness) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
     assert await harness.sent() == []
@@ -86,7 +87,7 @@ async def test_the_question_is_stored_before_it_is_sent(chat: Conversations, har
     await answering.aclose()
 
 
-async def test_a_stopped_answer_is_kept_and_goes_on(chat: Conversations) -> None:
+async def test_a_stopped_answer_is_kept_and_goes_on(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
     async for event in answering:
@@ -107,7 +108,7 @@ async def test_a_stopped_answer_is_kept_and_goes_on(chat: Conversations) -> None
 
 
 async def test_a_model_that_takes_no_open_answer_is_told_to_go_on(
-    chat: Conversations, harness: Harness
+    chat: ConversationService, harness: Harness
 ) -> None:
     draft = chat.new("gemma4:31b", ChatOptions(num_predict=3, think="off"))
     ended = await end(await chat.ask(draft.id, "hello"))
@@ -119,7 +120,7 @@ async def test_a_model_that_takes_no_open_answer_is_told_to_go_on(
     assert words(ended)[1].startswith(cut.message.content)
 
 
-async def test_what_came_before_a_fault_is_kept(chat: Conversations, harness: Harness) -> None:
+async def test_what_came_before_a_fault_is_kept(chat: ConversationService, harness: Harness) -> None:
     await harness.fault("stream-dropped", after=16)
     draft = chat.new(MODEL)
     with pytest.raises(CloudError, match="cut off"):
@@ -130,7 +131,9 @@ async def test_what_came_before_a_fault_is_kept(chat: Conversations, harness: Ha
     assert "cut off" in (part.answered.error or "")
 
 
-async def test_an_unanswered_question_gives_way_to_the_next(chat: Conversations, harness: Harness) -> None:
+async def test_an_unanswered_question_gives_way_to_the_next(
+    chat: ConversationService, harness: Harness
+) -> None:
     draft = chat.new(MODEL)
     await harness.fault("bad-request")
     with pytest.raises(CloudError):
@@ -139,13 +142,13 @@ async def test_an_unanswered_question_gives_way_to_the_next(chat: Conversations,
     assert words(await end(await chat.ask(draft.id, "hello"))) == ["hello", HELLO]
 
 
-async def test_a_conversation_too_long_says_what_to_do(chat: Conversations) -> None:
+async def test_a_conversation_too_long_says_what_to_do(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     with pytest.raises(CloudError, match="no room for this conversation: /new"):
         await heard(await chat.ask(draft.id, "word " * 120_000))
 
 
-async def test_editing_a_question_branches(chat: Conversations) -> None:
+async def test_editing_a_question_branches(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     await end(await chat.ask(draft.id, "hello again"))
@@ -155,14 +158,14 @@ async def test_editing_a_question_branches(chat: Conversations) -> None:
     assert len((await chat.get(draft.id)).turns) == 4
 
 
-async def test_an_edited_question_keeps_its_images(chat: Conversations) -> None:
+async def test_an_edited_question_keeps_its_images(chat: ConversationService) -> None:
     draft = chat.new("gemma4:31b")
     await end(await chat.ask(draft.id, "what is it", ("QQ==",)))
     ended = await end(await chat.edit(draft.id, 1, "what is this", ("Qg==",)))
     assert [turn.message.images for turn in ended.conversation.turns] == [("QQ==", "Qg=="), ()]
 
 
-async def test_an_edit_that_is_refused_leaves_no_branch(chat: Conversations) -> None:
+async def test_an_edit_that_is_refused_leaves_no_branch(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     await end(await chat.ask(draft.id, "hello again"))
@@ -171,7 +174,9 @@ async def test_an_edit_that_is_refused_leaves_no_branch(chat: Conversations) -> 
     assert len(await chat.recent()) == 1
 
 
-async def test_again_on_another_account(chat: Conversations, harness: Harness, service: PoolService) -> None:
+async def test_again_on_another_account(
+    chat: ConversationService, harness: Harness, service: PoolService
+) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     ended = await end(await chat.again(draft.id, other_key=True))
@@ -185,7 +190,7 @@ async def test_again_on_another_account(chat: Conversations, harness: Harness, s
     assert words(ended) == ["hello", HELLO]
 
 
-async def test_one_key_alone(chat: Conversations, harness: Harness) -> None:
+async def test_one_key_alone(chat: ConversationService, harness: Harness) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello", only=3))
     assert await harness.sent() == [3]
@@ -197,7 +202,7 @@ async def test_one_key_alone(chat: Conversations, harness: Harness) -> None:
     assert await harness.sent() == [3, 3]
 
 
-async def test_two_models_side_by_side(chat: Conversations) -> None:
+async def test_two_models_side_by_side(chat: ConversationService) -> None:
     sides = await chat.compare(None, [MODEL, "kimi-k2.6"])
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(end(await chat.ask(side.id, "hello"))) for side in sides]
@@ -208,7 +213,7 @@ async def test_two_models_side_by_side(chat: Conversations) -> None:
     assert {side.branched_from for side in more} == {sides[0].id}
 
 
-async def test_one_answer_at_a_time(chat: Conversations) -> None:
+async def test_one_answer_at_a_time(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
     await anext(answering)
@@ -227,7 +232,7 @@ async def test_one_answer_at_a_time(chat: Conversations) -> None:
     ],
 )
 async def test_what_cannot_be_asked_is_not_stored(
-    chat: Conversations, model: str | None, text: str, images: tuple[str, ...], words: str
+    chat: ConversationService, model: str | None, text: str, images: tuple[str, ...], words: str
 ) -> None:
     draft = chat.new(model)
     with pytest.raises(ChatError, match=words):
@@ -235,7 +240,7 @@ async def test_what_cannot_be_asked_is_not_stored(
     assert await chat.recent() == ()
 
 
-async def test_options_reach_the_model(chat: Conversations) -> None:
+async def test_options_reach_the_model(chat: ConversationService) -> None:
     draft = chat.new("kimi-k2.6", ChatOptions(think="off", num_predict=2))
     ended = await end(await chat.ask(draft.id, "hello"))
     answer = ended.conversation.turns[-1]
@@ -244,13 +249,13 @@ async def test_options_reach_the_model(chat: Conversations) -> None:
     assert (answer.answered.output_tokens, answer.answered.done_reason) == (2, "length")
 
 
-async def test_a_think_level_the_model_does_not_take_is_said_and_left_out(chat: Conversations) -> None:
+async def test_a_think_level_the_model_does_not_take_is_said_and_left_out(chat: ConversationService) -> None:
     draft = chat.new(MODEL, ChatOptions(think="off"))
     notes = [event for event in await heard(await chat.ask(draft.id, "hello")) if isinstance(event, Noted)]
     assert [note.text for note in notes] == [f"{MODEL} takes think low, medium, high, not off"]
 
 
-async def test_deleted_and_brought_back(chat: Conversations) -> None:
+async def test_deleted_and_brought_back(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     assert await chat.delete(draft.id) == "Deleted hello"
@@ -260,7 +265,7 @@ async def test_deleted_and_brought_back(chat: Conversations) -> None:
     assert (await chat.restore(draft.id)).title == "hello"
 
 
-async def test_renamed_found_exported_and_taken_in(chat: Conversations) -> None:
+async def test_renamed_found_exported_and_taken_in(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     await chat.rename(draft.id, "  A  greeting ")
@@ -269,7 +274,7 @@ async def test_renamed_found_exported_and_taken_in(chat: Conversations) -> None:
     (found,) = await chat.search("thank you")
     assert "thank you" in found.excerpt
     assert (await chat.export(draft.id)).startswith("# A greeting\n\nModel: gpt-oss:20b\n\n## You\n\nhello\n")
-    copy = await chat.take_in(await chat.export(draft.id, "json"))
+    copy = await chat.import_json(await chat.export(draft.id, "json"))
     assert copy.turns == (await chat.get(draft.id)).turns
     assert copy.id != draft.id
 
@@ -278,7 +283,7 @@ async def test_a_broken_file_is_said_once_and_the_chat_goes_on(
     harness: Harness, service: PoolService
 ) -> None:
     (harness.home / "conversations.db").write_bytes(b"no database" * 999)
-    async with Conversations.open(service, harness.home) as chat:
+    async with ConversationService.open(PoolClient(service), harness.home) as chat:
         draft = chat.new(MODEL)
         for expected in (1, 0):
             events = await heard(await chat.ask(draft.id, "hello"))
@@ -290,7 +295,7 @@ async def test_a_broken_file_is_said_once_and_the_chat_goes_on(
     assert (harness.home / "conversations.db").read_bytes() == b"no database" * 999
 
 
-async def test_a_file_that_fails_later_loses_nothing_of_this_process(chat: Conversations) -> None:
+async def test_a_file_that_fails_later_loses_nothing_of_this_process(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     store = await chat._repository._open()
@@ -302,7 +307,7 @@ async def test_a_file_that_fails_later_loses_nothing_of_this_process(chat: Conve
     assert len(await chat.recent()) == 1
 
 
-async def test_a_growing_answer_is_saved_every_second(chat: Conversations, harness: Harness) -> None:
+async def test_a_growing_answer_is_saved_every_second(chat: ConversationService, harness: Harness) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
     seen = ""
@@ -321,7 +326,7 @@ async def test_a_growing_answer_is_saved_every_second(chat: Conversations, harne
     await answering.aclose()
 
 
-async def test_no_key_reaches_the_file(chat: Conversations, harness: Harness, tmp_path: Path) -> None:
+async def test_no_key_reaches_the_file(chat: ConversationService, harness: Harness, tmp_path: Path) -> None:
     draft = chat.new(MODEL)
     await end(await chat.ask(draft.id, "hello"))
     written = b"".join((tmp_path / f"conversations.db{ending}").read_bytes() for ending in ("", "-wal"))

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.chat import repository
+from okr_tui.chat import conversation_store
 from okr_tui.chat.conversation import Conversation, Draft, Turn, joined
+from okr_tui.chat.conversation_store import KEEP_DELETED, ConversationStore
 from okr_tui.chat.drafts import FOLDER, NEW, Drafts
-from okr_tui.chat.fallback import ConversationRepository
 from okr_tui.chat.messages import Message
-from okr_tui.chat.repository import KEEP_DELETED, ConversationStore
+from okr_tui.chat.repository import ConversationRepository
 from okr_tui.store import file_locks
 from tests.harness import ManualClock
 
@@ -198,7 +198,7 @@ async def test_one_of_a_later_version_is_no_draft(tmp_path: Path) -> None:
 async def test_a_file_from_before_drafts_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "conversations.db"
     database = sqlite3.connect(path)
-    for statement in repository.TABLES:
+    for statement in conversation_store.TABLES:
         database.execute(statement)
     database.execute("insert into conversation values ('a', 'Tides', 'm', '{}', 1, 1, null, null, null)")
     database.execute("pragma user_version = 1")

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.chat import tools
+from okr_tui.chat import session, tools
+from okr_tui.chat.answer import PoolClient
 from okr_tui.chat.conversation import Conversation
 from okr_tui.chat.events import ConsentRequested, Ended, Noted, ToolRan
 from okr_tui.chat.mcp import McpServer
 from okr_tui.chat.messages import RESULT_LONGEST, ToolResult
 from okr_tui.chat.options import ChatOptions
-from okr_tui.chat.service import Conversations
-from okr_tui.chat.tools import Tool, run
+from okr_tui.chat.service import ConversationService
+from okr_tui.chat.tools import Tool, Toolbox, ToolServers, run
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
@@ -41,9 +42,12 @@ def with_chat(harness: Harness, **section: object) -> None:
 
 
 @pytest.fixture
-async def chat(harness: Harness) -> AsyncIterator[Conversations]:
+async def chat(harness: Harness) -> AsyncIterator[ConversationService]:
     """Conversations whose settings were written before."""
-    async with harness.open() as service, Conversations.open(service, harness.home) as opened:
+    async with (
+        harness.open() as service,
+        ConversationService.open(PoolClient(service), harness.home) as opened,
+    ):
         yield opened
 
 
@@ -58,7 +62,7 @@ class Person:
         self.notes: list[str] = []
         self.conversation: Conversation | None = None
 
-    async def ask(self, chat: Conversations, text: str, identifier: str | None = None) -> list[str]:
+    async def ask(self, chat: ConversationService, text: str, identifier: str | None = None) -> list[str]:
         """Ask, and tell the texts of all turns."""
         answering = await chat.ask(identifier or chat.new(MODEL, ON).id, text)
         async for event in answering:
@@ -76,7 +80,7 @@ class Person:
         return [turn.message.content for turn in self.conversation.turns]
 
 
-async def test_a_model_searches_the_web_with_the_pool(chat: Conversations, harness: Harness) -> None:
+async def test_a_model_searches_the_web_with_the_pool(chat: ConversationService, harness: Harness) -> None:
     person = Person()
     question, call, result, answer = await person.ask(chat, "search for London")
     assert (question, call) == ("search for London", "")
@@ -91,7 +95,7 @@ async def test_a_model_searches_the_web_with_the_pool(chat: Conversations, harne
 
 
 async def test_a_page_is_fetched_and_calls_are_answered_in_order(
-    chat: Conversations, harness: Harness
+    chat: ConversationService, harness: Harness
 ) -> None:
     person = Person()
     texts = await person.ask(chat, "use web_fetch and web_search now")
@@ -100,13 +104,13 @@ async def test_a_page_is_fetched_and_calls_are_answered_in_order(
     assert len(await harness.sent("/api/web_fetch")) == 1
 
 
-async def test_no_tools_unless_asked_for(chat: Conversations, harness: Harness) -> None:
+async def test_no_tools_unless_asked_for(chat: ConversationService, harness: Harness) -> None:
     answering = await chat.ask(chat.new(MODEL).id, "search for London")
     assert not any(isinstance(event, ToolRan) for event in [event async for event in answering])
     assert await harness.sent("/api/web_search") == []
 
 
-async def test_a_failure_goes_back_to_the_model(chat: Conversations, harness: Harness) -> None:
+async def test_a_failure_goes_back_to_the_model(chat: ConversationService, harness: Harness) -> None:
     await harness.fault("bad-request", path="/api/web_search")
     person = Person()
     texts = await person.ask(chat, "search for London")
@@ -117,7 +121,7 @@ async def test_a_failure_goes_back_to_the_model(chat: Conversations, harness: Ha
 
 async def test_a_person_may_refuse_and_allow_for_good(harness: Harness) -> None:
     with_chat(harness, confirm={"web_search": "ask"}, tools=True)
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         conversation = chat.new(MODEL).id
         person = Person(False)
         texts = await person.ask(chat, "search for London", conversation)
@@ -133,14 +137,14 @@ async def test_a_person_may_refuse_and_allow_for_good(harness: Harness) -> None:
 
 async def test_a_tool_that_is_never_to_be_called_is_not_offered(harness: Harness) -> None:
     with_chat(harness, confirm={"web_search": "never"}, tools=True)
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         person = Person()
         assert len(await person.ask(chat, "search for London")) == 2
 
 
 async def test_rounds_end(harness: Harness) -> None:
     with_chat(harness, maxToolRounds=2, tools=True)
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         person = Person()
         texts = await person.ask(chat, "search without end")
         assert len(person.ran) == 2
@@ -151,7 +155,7 @@ async def test_rounds_end(harness: Harness) -> None:
 
 async def test_a_stopped_question_runs_no_tool(harness: Harness) -> None:
     with_chat(harness, confirm={"web_search": "ask"}, tools=True)
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         identifier = chat.new(MODEL).id
         answering = await chat.ask(identifier, "search for London")
         async for event in answering:
@@ -188,7 +192,7 @@ async def test_a_tool_server_in_a_conversation(
     monkeypatch.setenv("OLLAMA_API_KEYS", "never-shown-to-a-server")
     harness.environment["SOME_TOKEN"] = "four"
     with_chat(harness, tools=True, mcpServers={"t": server_entry(TOKEN="$SOME_TOKEN")})
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         person = Person(True, True, True, True)
         texts = await person.ask(chat, "t_add and t_fail and t_long and t_secret")
         assert [asked.server for asked in person.asked] == ["t"] * 4
@@ -205,7 +209,7 @@ async def test_a_tool_server_in_a_conversation(
 def served(*arguments: str, **values: object) -> McpServer:
     """A tool server alone."""
     values = {"command": sys.executable, "arguments": (str(SERVER), *arguments), **values}
-    return McpServer(ToolServer("t", **values), ChatSettings(), {})  # type: ignore[arg-type]
+    return McpServer(ToolServer("t", **values), {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +224,7 @@ def served(*arguments: str, **values: object) -> McpServer:
 async def test_a_server_that_cannot_be_used_is_one_line(server: object, words: str) -> None:
     made: McpServer = server()  # type: ignore[operator]
     with pytest.raises(ChatError, match=words) as raised:
-        await made.tools()
+        await made.tools(ChatSettings())
     assert "\n" not in str(raised.value)
     assert "hidden-token" not in str(raised.value)
     await made.close()
@@ -233,7 +237,7 @@ def secrets(**values: str) -> dict[str, object]:
 
 async def test_the_other_tools_go_on_without_a_broken_server(harness: Harness) -> None:
     with_chat(harness, tools=True, mcpServers={"t": server_entry("--crash")})
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         person = Person()
         assert len(await person.ask(chat, "search for London")) == 4
         assert len(person.notes) == 1
@@ -252,7 +256,7 @@ async def test_a_server_over_http() -> None:
     try:
         port = int(await process.stdout.readline())
         server = served(command="", url=f"http://127.0.0.1:{port}/mcp")
-        found = {tool.name: tool for tool in await server.tools()}
+        found = {tool.name: tool for tool in await server.tools(ChatSettings())}
         assert (await run(found["t_add"], ToolCall("t_add", {"a": 2, "b": 3}))).text == "5"
         await server.close()
     finally:
@@ -262,12 +266,12 @@ async def test_a_server_over_http() -> None:
 
 async def test_closing_ends_the_process_and_a_later_use_starts_it_again() -> None:
     server = served()
-    first = {tool.name: tool for tool in await server.tools()}
+    first = {tool.name: tool for tool in await server.tools(ChatSettings())}
     assert (await run(first["t_add"], ToolCall("t_add", {"a": 1, "b": 1}))).text == "2"
     await server.close()
     closed = await run(first["t_add"], ToolCall("t_add", {"a": 1, "b": 1}))
     assert closed.failed
-    again = {tool.name: tool for tool in await server.tools()}
+    again = {tool.name: tool for tool in await server.tools(ChatSettings())}
     assert (await run(again["t_add"], ToolCall("t_add", {"a": 1, "b": 1}))).text == "2"
     await server.close()
 
@@ -275,15 +279,117 @@ async def test_closing_ends_the_process_and_a_later_use_starts_it_again() -> Non
 async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
     with pytest.raises(ChatError, match=r"install okr-tui\[mcp\]"):
-        await served().tools()
+        await served().tools(ChatSettings())
 
 
 async def test_what_is_wrong_in_the_settings_is_told_and_changes_count_at_once(harness: Harness) -> None:
     with_chat(harness, tools="yes")
-    async with harness.open() as service, Conversations.open(service, harness.home) as chat:
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         assert any("chat.tools is ignored" in problem for problem in service.problems)
         conversation = chat.new(MODEL).id
         assert len(await Person().ask(chat, "search for London", conversation)) == 2
         with_chat(harness, tools=True)
         await service.reload()
         assert len(await Person().ask(chat, "search for London", conversation)) == 6
+
+
+class CountedServer:
+    """A tool server that does nothing but count how often one was started and closed."""
+
+    started = 0
+    closed = 0
+
+    def __init__(self, *_: object) -> None:
+        type(self).started += 1
+
+    async def tools(self, *_: object) -> tuple[Tool, ...]:
+        """Return no tools."""
+        return ()
+
+    async def close(self) -> None:
+        """Count the end."""
+        type(self).closed += 1
+
+
+async def test_a_tool_server_ends_with_its_settings_and_outlives_other_changes(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Server(CountedServer):
+        pass
+
+    monkeypatch.setattr(session, "McpServer", Server)
+    servers = {"t": server_entry()}
+    with_chat(harness, tools=True, mcpServers=servers)
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
+        conversation = chat.new(MODEL).id
+        await Person().ask(chat, "hello", conversation)
+        for rounds in (2, 3, 4):
+            with_chat(harness, tools=True, mcpServers=servers, maxToolRounds=rounds)
+            await service.reload()
+            await Person().ask(chat, "hello", conversation)
+        assert (Server.started, Server.closed) == (1, 0)
+        with_chat(harness, tools=True, mcpServers={"t": server_entry("--other")})
+        await service.reload()
+        await asyncio.sleep(0)
+        assert (Server.started, Server.closed) == (1, 1)
+        await Person().ask(chat, "hello", conversation)
+        with_chat(harness, tools=False, mcpServers={"t": server_entry("--other")})
+        await service.reload()
+        await asyncio.sleep(0)
+        assert (Server.started, Server.closed) == (2, 2)
+
+
+async def test_a_tool_server_that_is_used_ends_after_its_last_answer(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Server(CountedServer):
+        pass
+
+    monkeypatch.setattr(session, "McpServer", Server)
+    with_chat(harness, tools=True, mcpServers={"t": server_entry()}, confirm={"web_search": "ask"})
+    async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
+        answering = await chat.ask(chat.new(MODEL).id, "search for London")
+        async for event in answering:
+            if isinstance(event, ConsentRequested):
+                with_chat(harness)
+                await service.reload()
+                await asyncio.sleep(0)
+                assert (Server.started, Server.closed) == (1, 0)
+                event.decide(allow=False)
+        await asyncio.sleep(0)
+        assert (Server.started, Server.closed) == (1, 1)
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_starting() -> None:
+    silent = "import sys, time; print('up', file=sys.stderr, flush=True); time.sleep(60)"
+    server = McpServer(ToolServer("t", sys.executable, ("-c", silent)), {})
+    starting = asyncio.ensure_future(server.tools(ChatSettings()))
+    async with asyncio.timeout(20):
+        while not server._printed:  # noqa: ASYNC110 a reader of the loop hears it
+            await asyncio.sleep(0.01)
+    began = asyncio.get_running_loop().time()
+    await server.close()
+    assert asyncio.get_running_loop().time() - began < 4
+    with pytest.raises(ChatError, match="closed"):
+        await starting
+
+
+async def test_of_two_tools_of_one_name_the_second_is_left_out_and_named() -> None:
+    class Server(CountedServer):
+        async def tools(self, *_: object) -> tuple[Tool, ...]:
+            async def never(_: object) -> ToolResult:
+                raise AssertionError
+
+            return (Tool("x_y_z", "", {}, "ask", never, "x_y"),)
+
+    settings = ChatSettings(tools=True, servers={"x": ToolServer("x", "a"), "x_y": ToolServer("x_y", "b")})
+    servers = ToolServers(lambda _: Server())
+
+    async def post(*_: object) -> object:
+        raise AssertionError
+
+    with servers.used(settings) as used:
+        found, problems = await Toolbox(settings, post, used).tools()
+    assert [tool.name for tool in found].count("x_y_z") == 1
+    assert problems == ("tool server x_y: x_y_z is left out: another tool has that name",)
+    await servers.close()

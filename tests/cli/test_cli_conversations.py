@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from okr_tui.chat.conversation import Conversation, Turn
+from okr_tui.chat.conversation_store import ConversationStore
 from okr_tui.chat.messages import Message
-from okr_tui.chat.repository import ConversationStore
 from okr_tui.chat.service import FILE
 from okr_tui.store.factory import state_folder
 from tests.cli.harness import MODEL, NOW, TIME, CliHarness
@@ -72,3 +72,17 @@ def test_a_broken_file_is_an_error(cli: CliHarness) -> None:
     result = cli.run("conversations", "list")
     assert (result.code, result.out) == (1, "")
     assert "cannot be used: file is not a database" in result.err
+
+
+def test_an_exported_conversation_is_imported_as_a_new_one(cli: CliHarness, tmp_path: Path) -> None:
+    kept(conversation("aa11", "Sky", "why blue"))
+    file = tmp_path / "sky.json"
+    cli.run_ok("conversations", "export", "aa11", str(file), "--json")
+    assert "Imported Sky as " in cli.run_ok("conversations", "import", str(file)).err
+    listed = cli.run_ok("conversations", "list", "--json").json["conversations"]
+    assert [item["title"] for item in listed] == ["Sky", "Sky"]
+    assert len({item["id"] for item in listed}) == 2
+    file.write_text("{}")
+    refused = cli.run("conversations", "import", str(file))
+    assert refused.code != 0
+    assert "this is no exported conversation" in refused.err

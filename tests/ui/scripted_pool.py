@@ -2,19 +2,17 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from okr_tui.chat.answer import PoolClient
 from okr_tui.chat.messages import ChatEvent, Message
-from okr_tui.chat.service import Conversations
+from okr_tui.chat.service import ConversationService
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import Key
-from okr_tui.services.pool_service import PoolService
+from okr_tui.settings.table import ChatSettings
 from tests.ui.examples import NOW
 
 if TYPE_CHECKING:
@@ -58,18 +56,25 @@ class ScriptedPool:
     def __init__(self, service: "ScriptedService") -> None:
         self.service = service
         self.clock = TickingClock()
-        rows = service.snapshot.models.rows
-        self.catalog = SimpleNamespace(models=[row.model for row in rows])
-        count = len(service.snapshot.pool.keys)
-        keys = [Key.of(f"key number {place}", "global") for place in range(1, count + 1)]
-        state = SimpleNamespace(account_of=lambda print_of: print_of)
-        self.pool = SimpleNamespace(config=SimpleNamespace(keys=keys), state=state)
-        self.configuration = SimpleNamespace(chat=service.chat_settings, environment={})
+        self.models = [row.model for row in service.snapshot.models.rows]
+        self.fingerprints = [
+            Key.of(f"key number {place}", "global").fingerprint
+            for place in range(1, len(service.snapshot.pool.keys) + 1)
+        ]
+        self.settings = service.chat_settings
+        self.environment: dict[str, str] = {}
 
-    def key(self, index: int) -> Key:
-        """See PoolService."""
-        keys: list[Key] = self.pool.config.keys
-        return keys[index - 1]
+    def fingerprint(self, index: int) -> str:
+        """Return the fingerprint of a key."""
+        return self.fingerprints[index - 1]
+
+    def account_of(self, fingerprint: str) -> str:
+        """Return an account of its own for each key."""
+        return fingerprint
+
+    def follow_settings(self, _: Callable[[ChatSettings], None]) -> Callable[[], None]:
+        """Never change."""
+        return lambda: None
 
     async def chat(
         self,
@@ -104,12 +109,9 @@ class ScriptedPool:
 
 
 @asynccontextmanager
-async def conversations(service: "ScriptedService") -> AsyncGenerator[Conversations, None]:
+async def conversations(service: "ScriptedService") -> AsyncGenerator[ConversationService, None]:
     """The conversations of a scripted service, in a folder of their own that goes with them."""
     with tempfile.TemporaryDirectory() as folder:
-        pool = ScriptedPool(service)
-        opening = Conversations.open(
-            cast(PoolService, pool), service.folder or Path(folder), client=cast(PoolClient, pool)
-        )
+        opening = ConversationService.open(ScriptedPool(service), service.folder or Path(folder))
         async with opening as opened:
             yield opened

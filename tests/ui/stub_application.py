@@ -16,7 +16,7 @@ from okr_tui.ui.keymap import ActiveKeymap
 from tests.ui.examples import NOW, snapshot
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import ConversationService
+    from okr_tui.chat.service import ConversationService
 
 S = TypeVar("S", bound=Screen[Any])
 

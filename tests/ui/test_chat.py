@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from okr_tui.chat.conversation import Conversation
-from okr_tui.chat.events import ConversationService
+from okr_tui.chat.service import ConversationService
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.ui.chat.answer import Answer

@@ -148,7 +148,7 @@ async def test_how_answers_end_and_what_goes_along(theme: str) -> None:
         for text in ("/set temperature 9", "/ollama-status", "/o"):
             pane(driver).prompt.put("")
             await send(driver, text) if text != "/o" else await driver.type(text)
-        await driver.until(lambda: driver.app.dashboard.query(".aside"))
+        await driver.until(lambda: driver.app.dashboard.query(".notice"))
         assert driver.app.dashboard.query_one(Completion).display
         look()
 

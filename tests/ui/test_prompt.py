@@ -134,6 +134,6 @@ async def test_what_a_command_said_stays_above_the_first_question(service: Scrip
         await driver.press("tab", "tab", "enter")
         await send(driver, "/set temperature 0.2")
         await driver.until(lambda: "temperature 0.2" in driver.screen() and not pane(driver).prompt.text)
-        assert pane(driver).query(".aside")
+        assert pane(driver).query(".notice")
         await ask_and_wait(driver, "hello")
-        assert pane(driver).query(".aside")
+        assert pane(driver).query(".notice")

@@ -14,7 +14,7 @@ from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui.keymap import ActiveKeymap
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import ConversationService
+    from okr_tui.chat.service import ConversationService
 
 NOT_READY: Final = "the service is still being opened; try again"
 SHORT: Final = 3.0
