@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from okr_tui.demo import Scenario, SimulatedCloud, serve
-from okr_tui.demo.actions import Action, Change, Rule
-from okr_tui.demo.scenarios import Holder, legacy
+from okr_tui.demo.scenarios import Action, Change, Holder, Rule, legacy
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, verdicts
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.fold import apply, fold

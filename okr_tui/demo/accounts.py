@@ -79,7 +79,7 @@ class Account:
             window.refresh(now)
 
     def spent(self) -> str | None:
-        """The name of the window that refuses requests now; purchased credit keeps all of them open."""
+        """Return the name of the window that refuses requests now; None while purchased credit is left."""
         full = [name for name, window in self.windows.items() if window.used >= 100]
         return full[-1] if full and self.purchased <= 0 else None
 
@@ -93,7 +93,7 @@ class Account:
             window.charge(use.units)
 
     def identity(self) -> dict[str, object]:
-        """The answer of POST /api/me, with the capitalised names of the real one."""
+        """Return the answer of POST /api/me, with the capitalised names of the real one."""
         return {
             "ID": str(uuid5(NAMESPACE_URL, f"okr-tui demo {self.name}")),
             "Email": f"{self.name}@example.com",
@@ -106,7 +106,7 @@ class Account:
         }
 
     def balance(self) -> dict[str, object]:
-        """The answer of GET /api/balance, in the shape of the account's plan generation."""
+        """Return the answer of GET /api/balance, in the shape of the account's plan generation."""
         included: dict[str, object]
         if self.allowance is None:
             included = {

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from okr_tui.demo.accounts import QUEUE_LIMITS, REQUEST_UNITS, Account, Use
-from okr_tui.demo.actions import Rule
 from okr_tui.demo.catalogue import FAULTS
 from okr_tui.demo.compatible import anthropic_error, openai_error
 from okr_tui.demo.dialects import encode, native_error
+from okr_tui.demo.scenarios import Rule
 from okr_tui.demo.state import Received, State
 
 CONCURRENCY_RETRY_SECONDS = 10
@@ -31,7 +31,7 @@ class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a defect
         self.values = values
 
     def response(self, path: str) -> Response:
-        """The fault in the error envelope of a path."""
+        """Return the fault in the error envelope of a path."""
         fault = FAULTS[self.name]
         headers = dict(fault.headers if self.headers is None else self.headers)
         if fault.page is not None:
@@ -77,7 +77,7 @@ class Call:
         return fault if breaks else None
 
     def refuse(self, name: str, headers: Mapping[str, str] | None = None, **values: object) -> Refusal:
-        """A refusal that speaks of this call's account and model."""
+        """Return a refusal that speaks of this call's account and model."""
         known = {"name": self.received.account, "model": self.received.model}
         return Refusal(name, {key: value for key, value in known.items() if value} | values, headers)
 

@@ -38,7 +38,7 @@ class Fault:
     page: str | None = None
 
     def render(self, values: Mapping[str, object], compatible: bool = False) -> str:
-        """The text with its placeholders filled; every call gets a reference of its own."""
+        """Return the text with its placeholders filled; every call gets a reference of its own."""
         text = self.compatible_text if compatible and self.compatible_text else self.text
         return text.format_map({**EXAMPLES, "reference": uuid4(), **values})
 

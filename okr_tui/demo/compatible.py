@@ -19,13 +19,13 @@ STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_
 
 
 def openai_error(text: str, status: int) -> Body:
-    """The error envelope of /v1/*."""
+    """Return the error envelope of /v1/*."""
     kind = OPENAI_TYPES.get(status, "api_error")
     return {"error": {"message": text, "type": kind, "param": None, "code": None}}
 
 
 def anthropic_error(text: str, status: int, request_id: str) -> Body:
-    """The error envelope of /v1/messages."""
+    """Return the error envelope of /v1/messages."""
     error = {"type": ANTHROPIC_TYPES.get(status, "api_error"), "message": text}
     return {"type": "error", "error": error, "request_id": request_id}
 
@@ -45,24 +45,24 @@ class OpenAIChat(Dialect):
         self._tools = 0
 
     def piece(self, kind: Kind, text: str) -> bytes:
-        """A chunk; reasoning has a field of its own beside empty content."""
+        """Return a chunk; reasoning has a field of its own beside empty content."""
         delta: Body = {"content": text} if kind == "content" else {"content": "", "reasoning": text}
         return self._chunk(delta)
 
     def tool(self, call: ToolCall) -> bytes:
-        """A chunk with the tool call; its arguments are a string."""
+        """Return a chunk with the tool call; its arguments are a string."""
         self._tools += 1
         return self._chunk({"content": "", "tool_calls": [{"index": self._tools - 1, **self._tool(call)}]})
 
     def closing(self, ending: Ending) -> bytes:
-        """The finish reason, the usage if asked for, and the end mark."""
+        """Return the finish reason, the usage if asked for, and the end mark."""
         closing = self._chunk({}, ending.reason)
         if self.include_usage:
             closing += self._event({"choices": [], "usage": self._usage(ending)})
         return closing + b"data: [DONE]\n\n"
 
     def whole(self, answer: Answer, ending: Ending) -> Body:
-        """A chat.completion."""
+        """Return a chat.completion."""
         message: Body = {"role": "assistant", "content": answer.text}
         if answer.thinking:
             message["reasoning"] = answer.thinking
@@ -113,7 +113,7 @@ class OpenAICompletions(OpenAIChat):
     chunk_kind = "text_completion"
 
     def piece(self, kind: Kind, text: str) -> bytes:
-        """A chunk; while thinking its text is empty."""
+        """Return a chunk; while thinking its text is empty."""
         return self._chunk({"text": text if kind == "content" else ""})
 
     def tool(self, call: ToolCall) -> bytes:  # noqa: ARG002
@@ -121,7 +121,7 @@ class OpenAICompletions(OpenAIChat):
         return b""
 
     def whole(self, answer: Answer, ending: Ending) -> Body:
-        """A text_completion."""
+        """Return a text_completion."""
         choice = {"index": 0, "text": answer.text, "finish_reason": ending.reason}
         return self._envelope(self.chunk_kind) | {"choices": [choice], "usage": self._usage(ending)}
 
@@ -141,12 +141,12 @@ class AnthropicMessages(Dialect):
         self._index = -1
 
     def opening(self) -> bytes:
-        """The message without content."""
+        """Return the message without content."""
         message = self._message([], None, {"input_tokens": 0, "output_tokens": 0})
         return self._event("message_start", {"message": message})
 
     def piece(self, kind: Kind, text: str) -> bytes:
-        """A delta, in a block of its kind."""
+        """Return a delta, in a block of its kind."""
         if kind == "thinking":
             return self._delta(
                 {"type": "thinking", "thinking": ""}, {"type": "thinking_delta", "thinking": text}
@@ -154,7 +154,7 @@ class AnthropicMessages(Dialect):
         return self._delta({"type": "text", "text": ""}, {"type": "text_delta", "text": text})
 
     def tool(self, call: ToolCall) -> bytes:
-        """A block of its own, also after another tool's."""
+        """Return a block of its own, also after another tool's."""
         before = self._stop() if self._open == "tool_use" else b""
         self._open = None if before else self._open
         block: Body = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
@@ -162,13 +162,13 @@ class AnthropicMessages(Dialect):
         return before + self._delta(block, delta)
 
     def closing(self, ending: Ending) -> bytes:
-        """The stop reason, the usage, and the end mark."""
+        """Return the stop reason, the usage, and the end mark."""
         delta = {"stop_reason": STOP_REASONS[ending.reason], "stop_sequence": None}
         body: Body = {"delta": delta, "usage": self._usage(ending)}
         return self._stop() + self._event("message_delta", body) + self._event("message_stop", {})
 
     def whole(self, answer: Answer, ending: Ending) -> Body:
-        """A message with its blocks."""
+        """Return a message with its blocks."""
         blocks: list[Body] = []
         if answer.thinking:
             blocks.append({"type": "thinking", "thinking": answer.thinking})
@@ -179,7 +179,7 @@ class AnthropicMessages(Dialect):
         return self._message(blocks, STOP_REASONS[ending.reason], self._usage(ending))
 
     def error(self, text: str) -> bytes:
-        """An error event."""
+        """Return an error event."""
         return b"event: error\ndata: " + encode(anthropic_error(text, 500, "req_demo")) + b"\n\n"
 
     def _delta(self, block: Body, delta: Body) -> bytes:

@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from okr_tui.demo.actions import Action, Change, Outage, Rule
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
+from okr_tui.demo.scenarios import Action, Change, Outage, Rule
 from okr_tui.demo.state import State
 
 
 def routes(state: State) -> list[Route]:
-    """The routes below /_demo, bound to a state."""
+    """Return the routes below /_demo, bound to a state."""
 
     def order(make: Callable[..., Action]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -59,7 +59,7 @@ def routes(state: State) -> list[Route]:
 
 
 def overview(state: State) -> dict[str, object]:
-    """The accounts and what is wrong with the service, now."""
+    """Return the accounts and what is wrong with the service, now."""
     now = state.advance()
     return {
         "scenario": state.scenario.name,

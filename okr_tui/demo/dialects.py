@@ -29,7 +29,7 @@ def encode(body: Body) -> bytes:
 
 
 def native_error(text: str) -> Body:
-    """The error envelope of /api/*."""
+    """Return the error envelope of /api/*."""
     return {"error": text}
 
 
@@ -44,43 +44,43 @@ class Dialect(ABC):
         self.clock = clock
 
     def opening(self) -> bytes:
-        """What precedes the first piece."""
+        """Return what precedes the first piece."""
         return b""
 
     @abstractmethod
     def piece(self, kind: Kind, text: str) -> bytes:
-        """A piece of thinking or of the answer."""
+        """Return a piece of thinking or of the answer."""
 
     @abstractmethod
     def tool(self, call: ToolCall) -> bytes:
-        """A tool call, always whole."""
+        """Return a tool call, always whole."""
 
     @abstractmethod
     def closing(self, ending: Ending) -> bytes:
-        """What follows the last piece."""
+        """Return what follows the last piece."""
 
     @abstractmethod
     def whole(self, answer: Answer, ending: Ending) -> Body:
-        """The answer as one object."""
+        """Return the answer as one object."""
 
     @abstractmethod
     def error(self, text: str) -> bytes:
-        """An error after the stream has begun."""
+        """Return an error after the stream has begun."""
 
 
 class NativeChat(Dialect):
     """POST /api/chat."""
 
     def piece(self, kind: Kind, text: str) -> bytes:
-        """A line with a message; while thinking its content is empty."""
+        """Return a line with a message; while thinking its content is empty."""
         return self._line(self.message(text if kind == "content" else "", text if kind == "thinking" else ""))
 
     def tool(self, call: ToolCall) -> bytes:
-        """A line with the tool call; its arguments are an object."""
+        """Return a line with the tool call; its arguments are an object."""
         return self._line(self.message("", "", (call,)))
 
     def closing(self, ending: Ending) -> bytes:
-        """The last line, with the cloud's short set of metrics."""
+        """Return the last line, with the cloud's short set of metrics."""
         return encode(self._record(self.message("", ""), ending)) + b"\n"
 
     def whole(self, answer: Answer, ending: Ending) -> Body:
@@ -92,7 +92,7 @@ class NativeChat(Dialect):
         return encode(native_error(text)) + b"\n"
 
     def message(self, text: str, thinking: str, tools: tuple[ToolCall, ...] = ()) -> Body:
-        """The part of a record that carries output."""
+        """Return the part of a record that carries output."""
         message: Body = {"role": "assistant", "content": text}
         if thinking:
             message["thinking"] = thinking
@@ -129,5 +129,5 @@ class NativeGenerate(NativeChat):
     """POST /api/generate: the same with `response` in place of a message."""
 
     def message(self, text: str, thinking: str, tools: tuple[ToolCall, ...] = ()) -> Body:  # noqa: ARG002
-        """The part of a record that carries output; this endpoint knows no tools."""
+        """Return the part of a record that carries output; this endpoint knows no tools."""
         return {"response": text, "thinking": thinking} if thinking else {"response": text}

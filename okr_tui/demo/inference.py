@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from starlette.responses import Response, StreamingResponse
 
-from okr_tui.demo import conversation
 from okr_tui.demo.answers import Answer, compose, pieces
 from okr_tui.demo.calls import Call, Hangup
 from okr_tui.demo.catalogue import FAULTS
@@ -13,6 +12,8 @@ from okr_tui.demo.compatible import AnthropicMessages, OpenAIChat, OpenAIComplet
 from okr_tui.demo.dialects import Dialect, Ending, Kind, NativeChat, NativeGenerate, encode
 from okr_tui.demo.models import MODELS, RETIRED, Model
 from okr_tui.demo.responses import OpenAIResponses
+
+Document = Mapping[str, object]
 
 TEMPLATE_TOKENS = 12
 CHARACTERS_PER_TOKEN = 4
@@ -50,21 +51,21 @@ async def messages(call: Call) -> Response:
 
 async def _infer(call: Call, kind: type[Dialect]) -> Response:
     model = find_model(call)
-    said = conversation.read(call.body)
-    _check(call, model, said)
+    conversation = _messages(call.body)
+    _check(call, model, conversation)
     call.occupy()
     dialect = kind(model.name, call.state.clock)
     options = call.body.get("stream_options")
     if isinstance(dialect, OpenAIChat) and isinstance(options, Mapping):
         dialect.include_usage = bool(options.get("include_usage"))
-    answer = _answer(call, model, said)
+    answer = _answer(call, model, conversation)
     if call.body.get("stream", kind.streams_by_default):
         return StreamingResponse(_stream(call, dialect, answer), media_type=kind.media_type)
     return await _whole(call, dialect, answer)
 
 
 def find_model(call: Call) -> Model:
-    """The model the body names, or the refusal for a missing, unknown or retired one."""
+    """Return the model that the body names; raise the refusal of a missing, unknown or retired one."""
     name = call.received.model
     if not name:
         raise call.refuse("bad-request", detail="model is required")
@@ -75,18 +76,18 @@ def find_model(call: Call) -> Model:
     return MODELS[name]
 
 
-def _check(call: Call, model: Model, said: Sequence[conversation.Body]) -> None:
+def _check(call: Call, model: Model, conversation: Sequence[Document]) -> None:
     account = call.account
     if model.paid and account.plan == "free" and account.purchased <= 0:
         raise call.refuse("subscription-or-extra-usage")
     asked = _asked(call)
     if asked is not None and asked > model.output_limit:
         raise call.refuse("max-tokens", asked=asked, limit=model.output_limit)
-    texts = [conversation.text(message) for message in said]
+    texts = [_text(message) for message in conversation]
     call.input_tokens = TEMPLATE_TOKENS + sum(map(len, texts)) // CHARACTERS_PER_TOKEN
     if call.input_tokens > model.context:
         raise call.refuse("context-too-long", excess=call.input_tokens - model.context)
-    images = [image for message in said for image in conversation.images(message)]
+    images = [image for message in conversation for image in _images(message)]
     if images and "vision" not in model.capabilities:
         raise call.refuse("image-not-supported")
     if any(str(image).startswith("http") for image in images):
@@ -95,11 +96,11 @@ def _check(call: Call, model: Model, said: Sequence[conversation.Body]) -> None:
         raise call.refuse(window)
 
 
-def _answer(call: Call, model: Model, said: Sequence[conversation.Body]) -> Answer:
-    tools = conversation.records(call.body.get("tools")) if "tools" in model.capabilities else []
-    last = said[-1] if said else {}
-    asked = [conversation.text(message) for message in said if message.get("role", "user") == "user"]
-    result = conversation.text(last) if last.get("role") == "tool" else None
+def _answer(call: Call, model: Model, conversation: Sequence[Document]) -> Answer:
+    tools = _objects(call.body.get("tools")) if "tools" in model.capabilities else []
+    last = conversation[-1] if conversation else {}
+    asked = [_text(message) for message in conversation if message.get("role", "user") == "user"]
+    result = _text(last) if last.get("role") == "tool" else None
     answer = compose(asked[-1] if asked else "", tools, result)
     # gpt-oss thinks whatever it is told.
     silent = call.body.get("think") is False and model.architecture != "gptoss"
@@ -179,3 +180,44 @@ def _asked(call: Call) -> int | None:
     else:
         asked = options.get("num_predict") if isinstance(options, Mapping) else None
     return asked if isinstance(asked, int) else None
+
+
+def _messages(body: Document) -> list[Document]:
+    """Return the messages of a request, each with a role and content, whatever form they came in."""
+    if "prompt" in body:
+        return [{"role": "user", "content": body["prompt"], "images": body.get("images")}]
+    if "input" in body:
+        given = body["input"]
+        items = [{"role": "user", "content": given}] if isinstance(given, str) else _objects(given)
+        return [message for item in items for message in _split(item)]
+    return [message for item in _objects(body.get("messages")) for message in _split(item)]
+
+
+def _objects(value: object) -> list[Document]:
+    """Return the objects of a list."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _text(message: Document) -> str:
+    """Return the words of a message."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in _objects(content))
+    return str(content or "")
+
+
+def _images(message: Document) -> list[object]:
+    """Return the pictures of a message, as base64 or as addresses."""
+    native = message.get("images")
+    linked = [part.get("image_url") for part in _objects(message.get("content")) if "image_url" in part]
+    addresses = [link.get("url") if isinstance(link, Mapping) else link for link in linked]
+    return (native if isinstance(native, list) else []) + addresses
+
+
+def _split(item: Document) -> list[Document]:
+    """Return a message, or for each tool result in it a message of the tool."""
+    if item.get("type") == "function_call_output":
+        return [{"role": "tool", "content": item.get("output")}]
+    parts = _objects(item.get("content"))
+    results = [part for part in parts if part.get("type") == "tool_result"]
+    return [{"role": "tool", "content": part.get("content")} for part in results] or [item]

@@ -28,7 +28,7 @@ class Model:
     size: int = 0
 
     def tag(self) -> dict[str, object]:
-        """The model's entry in GET /api/tags, where most details are an empty stub."""
+        """Return the model's entry in GET /api/tags, where most details are an empty stub."""
         known = self.architecture == "gptoss"
         return {
             "name": self.name,
@@ -40,7 +40,7 @@ class Model:
         }
 
     def show(self) -> dict[str, object]:
-        """The answer of POST /api/show."""
+        """Return the answer of POST /api/show."""
         return {
             "capabilities": list(self.capabilities),
             "details": self._details(self.name),
@@ -54,7 +54,7 @@ class Model:
         }
 
     def entry(self) -> dict[str, object]:
-        """The model's entry in GET /v1/models."""
+        """Return the model's entry in GET /v1/models."""
         created = int(datetime.fromisoformat(f"{self.released}T00:00:00Z").timestamp())
         return {"id": self.name, "object": "model", "created": created, "owned_by": "ollama"}
 

@@ -23,14 +23,14 @@ class OpenAIResponses(Dialect):
         self._text = ""
 
     def opening(self) -> bytes:
-        """The response without output, twice."""
+        """Return the response without output, twice."""
         response = self._response("in_progress", [])
         return b"".join(
             self._event(f"response.{word}", response=response) for word in ("created", "in_progress")
         )
 
     def piece(self, kind: Kind, text: str) -> bytes:
-        """A delta, in an item of its kind."""
+        """Return a delta, in an item of its kind."""
         events = b""
         if self._open != kind:
             events = self._close()
@@ -40,7 +40,7 @@ class OpenAIResponses(Dialect):
         return events + self._event(f"{DELTAS[kind]}.delta", **self._place(kind), delta=text)
 
     def tool(self, call: ToolCall) -> bytes:
-        """An item of its own; its arguments are a string."""
+        """Return an item of its own; its arguments are a string."""
         events = self._close()
         item = self._call(call)
         events += self._added({**item, "status": "in_progress", "arguments": ""})
@@ -51,14 +51,14 @@ class OpenAIResponses(Dialect):
         return events + self._done(item)
 
     def closing(self, ending: Ending) -> bytes:
-        """The whole response once more."""
+        """Return the whole response once more."""
         events = self._close()
         status = _status(ending)
         response = self._response(status, self._output, ending)
         return events + self._event(f"response.{status}", response=response)
 
     def whole(self, answer: Answer, ending: Ending) -> Body:
-        """A response with its items."""
+        """Return a response with its items."""
         if answer.thinking:
             self._output.append(self._item("thinking", answer.thinking))
         if answer.text:
@@ -67,7 +67,7 @@ class OpenAIResponses(Dialect):
         return self._response(_status(ending), self._output, ending)
 
     def error(self, text: str) -> bytes:
-        """An error event."""
+        """Return an error event."""
         return self._event("error", code=None, message=text, param=None)
 
     def _close(self) -> bytes:
@@ -94,7 +94,7 @@ class OpenAIResponses(Dialect):
         return {"item_id": _identity(kind), "output_index": len(self._output), index: 0}
 
     def _item(self, kind: Kind, text: str | None) -> Body:
-        """An item; its text is None while it is still to come."""
+        """Return an item; its text is None while it is still to come."""
         parts = [] if text is None else [_part(kind, text)]
         if kind == "thinking":
             return {"type": "reasoning", "id": _identity(kind), "summary": parts}

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from okr_tui.demo.accounts import PLAN_SLOTS, SHORT_CHAT_UNITS, Account, Window
-from okr_tui.demo.actions import Action, Change, Outage, Rule
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
-from okr_tui.demo.scenarios import Holder, Scenario
+from okr_tui.demo.scenarios import Action, Change, Holder, Outage, Rule, Scenario
 
 
 def key_text(label: str) -> str:
-    """The key of a label: shaped like a real one, derived from the label alone, worth nothing."""
+    """Return the key of a label: shaped like a real one, derived from the label alone, worth nothing."""
     digest = hashlib.sha256(f"okr-tui demo {label}".encode()).hexdigest()
     return f"{digest[:32]}.{digest[32:56]}"
 
 
 def fingerprint(text: str) -> str:
-    """What the request log says of a key instead of its text."""
+    """Return what the request log says of a key instead of its text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -95,7 +94,7 @@ class State:
                 self.rules.append(self._known(replace(action)))
 
     def take_fault(self, received: Received, credential: Credential | None) -> Rule | None:
-        """The fault this request must meet, if any; a rule with a count is used up by one."""
+        """Return the fault this request must meet, if any; a rule with a count is used up by one."""
         if self.outage is not None:
             return self.outage
         names = (credential.label, credential.fingerprint) if credential else ()
