@@ -230,6 +230,41 @@ def test_an_abandoned_lock_is_broken_and_a_future_one_is_not(
     assert json.loads(path.read_text()) == {"s": {"n": 1}}
 
 
+def test_a_lock_of_a_clock_far_ahead_is_not_broken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_module, "PATIENCE", 0.02)
+    directory = Path(f"{path}.lock")
+    directory.mkdir()
+    age(directory, -60)
+    with pytest.raises(SettingsError, match="locked by another program"):
+        edit(path, "s", "n", 1)
+    assert directory.exists()
+
+
+def test_only_drafts_of_writers_that_died_are_removed(path: Path) -> None:
+    path.write_text("{}")
+    young, old = (path.with_name(f".{path.name}.okr-tui-{name}.tmp") for name in ("young", "old"))
+    for draft, seconds in ((young, 1), (old, 61)):
+        draft.write_text("")
+        age(draft, seconds)
+    assert edit(path, "s", "n", 1).changed
+    assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_a_change_that_another_breaks_right_after_is_reported(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("{}")
+    replace = os.replace
+
+    def broken(source: str, target: Path) -> None:
+        replace(source, target)
+        target.write_text("{")
+
+    monkeypatch.setattr(os, "replace", broken)
+    written = edit(path, "s", "n", 1)
+    assert (written.changed, written.kept) == (True, False)
+
+
 def test_an_abandoned_lock_that_cannot_be_removed_is_named(path: Path) -> None:
     directory = Path(f"{path}.lock")
     directory.write_text("")

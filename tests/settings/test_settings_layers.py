@@ -160,6 +160,24 @@ def test_one_file_is_not_two_layers(tmp_path: Path) -> None:
     assert settings.problems == ()
 
 
+def test_a_project_s_file_that_is_a_link_to_the_user_s_is_not_another_layer(home: Home) -> None:
+    home.user({"apiKeys": THREE, "activeKeyIndex": 1}, {"strategy": "drain"})
+    home.project_file.symlink_to(home.file)
+    settings = home.load()
+    assert [valued.shadowed for valued in (settings.active_index, settings.strategy)] == [(), ()]
+    assert settings.active_index.origin.layer == "global"
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_a_text_that_is_not_set_gives_way(home: Home, value: object) -> None:
+    home.user(ours={"strategy": "drain", "theme": "nord"})
+    home.checkout(ours={"strategy": value, "theme": value})
+    settings = home.load()
+    assert (settings.strategy.value, settings.theme.value) == ("drain", "nord")
+    assert settings.strategy.shadowed == ()
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [

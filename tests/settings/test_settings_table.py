@@ -10,7 +10,7 @@ import pytest
 
 from okr_tui.domain.policy import Policy
 from okr_tui.services.setting_lines import setting_lines
-from okr_tui.settings.checks import UnusableError, as_text
+from okr_tui.settings.checks import UnusableError, as_it_is, as_text
 from okr_tui.settings.table import (
     ANY,
     BY_NAME,
@@ -81,9 +81,8 @@ def test_the_schema_accepts_what_the_check_does(row: Setting) -> None:
                     row.check.member(name, item)
         except UnusableError:
             continue
-        if (
-            value is not None and row.check.parse is not BY_NAME["apiKeys"].check.parse
-        ):  # which pool.py and trust.py check
+        # Keys and trusted projects are checked where they are used.
+        if value is not None and row.check.parse is not as_it_is:
             assert accepts(schema, sample), sample
 
 
@@ -209,3 +208,26 @@ def test_an_unusable_member_gives_way_to_the_next_layer(home: Home) -> None:
     assert (settings.gateway.port, settings.policy.sends, settings.chat.rounds) == (1, 2, 3)
     assert settings.values["gateway.port"].origin.layer == "global"
     assert len(messages(settings)) == 3
+
+
+def test_no_line_shows_a_key_that_stands_in_the_wrong_place(home: Home) -> None:
+    secret = "hidden-key-0123456789abcdef"
+    home.user(
+        {"apiKeys": [secret]}, {"theme": secret, "gateway": {"host": secret}, "keymap": {"quit": secret}}
+    )
+    assert secret not in repr(setting_lines(home.load()))
+
+
+def test_a_refused_value_that_holds_anyway_is_no_problem(home: Home) -> None:
+    home.user(ours={"gateway": {"port": 5}})
+    home.checkout({"cloudUrl": "https://ollama.com/"}, {"gateway": {"port": 5, "host": "127.0.0.1"}})
+    assert messages(home.load()) == []
+
+
+def test_an_unusable_answer_of_confirm_asks_and_has_its_own_place(home: Home) -> None:
+    home.user(ours={"chat": {"confirm": {"web_search": "alwys", "web_fetch": "never"}}})
+    settings = home.load()
+    assert settings.chat.confirms("web_search") == "ask"
+    assert settings.chat.confirms("web_fetch") == "never"
+    (problem,) = settings.problems
+    assert "web_search" in home.file.read_text().splitlines()[(problem.line or 0) - 1]

@@ -212,3 +212,24 @@ def test_no_untrusted_project_moves_a_key(
         assert any("send requests" in words for words in found.project_wants)
         if short.get("cloudUrl") == THIEF or not short.get("cloudUrl"):  # type: ignore[attr-defined]
             assert texts(home) == [OWN]
+
+
+def test_no_answer_holds_for_content_that_is_not_known(home: Home) -> None:
+    listed = [{"path": str(home.project), "sha256": ""}]
+    assert trust.answer(listed, home.project, "") is None
+
+
+@pytest.mark.parametrize("value", [1, "true", "yes", None, [True]])
+def test_only_true_is_a_yes(home: Home, value: object) -> None:
+    listed = [{"path": str(home.project), "sha256": "abc", "trusted": value}]
+    assert trust.answer(listed, home.project, "abc") == "refused"
+
+
+def test_only_the_answer_for_the_content_before_is_carried_on(home: Home) -> None:
+    path = str(home.project)
+    listed = [{"path": path, "sha256": "old"}, {"path": path, "sha256": "before"}, path]
+    assert trust.carried(listed, home.project, "before", "after") == [
+        {"path": path, "sha256": "old"},
+        {"path": path, "sha256": "after"},
+        path,
+    ]
