@@ -130,9 +130,9 @@ def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 360
     return (newest.used_percent - run[-1].used_percent) / span if span >= least else None
 
 
-def empty_at(samples: Sequence[Sample]) -> float | None:
+def empty_at(samples: Sequence[Sample], *, least: float = 60) -> float | None:
     """Return when an account is full at its present pace (epoch seconds); None if unknown or never."""
-    rate = burn_rate(samples)
+    rate = burn_rate(samples, least=least)
     if not rate or rate <= 0:
         return None
     at = samples[-1].at + (100 - samples[-1].used_percent) / rate

@@ -69,6 +69,8 @@ class PoolView:
     why: str = ""
     earliest: float | None = None
     empty_at: float | None = None
+    forecast_least: float = 60
+    """Seconds that readings have to be apart before a forecast is made of them, as the policy has it."""
     outage: Verdict | None = None
     counts: Mapping[State, int] = field(default_factory=dict)
     """Keys per state in use."""
@@ -102,6 +104,7 @@ def view(
         why=selection.why,
         earliest=selection.earliest,
         empty_at=pool_empty_at(state, rows, now, least=policy.forecast_least),
+        forecast_least=policy.forecast_least,
         outage=blocked(outage) if outage and outage.holds(now) else None,
         counts=Counter(row.state for row in rows),
     )

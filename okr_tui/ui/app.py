@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
     from okr_tui.chat.service import ConversationService
 
+TICK: Final = 1.0
+"""Seconds between two looks at the clock, while something counts down."""
 QUIT_AGAIN: Final = 2.0
 """Seconds in which the same key once more means to quit."""
 
@@ -151,7 +153,7 @@ class OkrApp(App[str]):
         """Show the screen at once, and open the service meanwhile."""
         self.use_theme(self._wanted_theme)
         self.now = self.clock()
-        self._ticking = self.set_interval(1, self._tick, pause=True)
+        self._ticking = self.set_interval(TICK, self._tick, pause=True)
         self._serve()
 
     def _serve(self) -> None:

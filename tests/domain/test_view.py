@@ -146,6 +146,11 @@ def test_pool_that_stands_still_is_never_empty() -> None:
     assert shown(after(*filling(A, 40, 0)), config(1)).empty_at is None
 
 
+def test_the_view_says_from_when_a_forecast_is_made() -> None:
+    policy = replace(POLICY, forecast_least=8)
+    assert view(PoolState(), config(1), policy, NOW).forecast_least == 8
+
+
 def test_keys_of_one_account_are_foretold_once() -> None:
     state = after(belongs(A, "amber"), belongs(B, "amber"), *filling(A, 40, 1))
     rows = shown(state, config(2)).keys

@@ -2,13 +2,17 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.health import State, Verdict
+from okr_tui.domain.history import KeyHistory
+from okr_tui.domain.quota import Balance, Sample, Window
+from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.screens.key_details import Facts, KeyDetails
+from okr_tui.ui.screens.key_details import Facts, KeyDetails, fact_lines
 from okr_tui.ui.widgets.feed_list import FeedList
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, HISTORY, KEYS, NOW, SPENT_FAULT, pool, snapshot
@@ -85,6 +89,20 @@ async def test_every_fact_is_told(spent: ScriptedService, key: str) -> None:
         assert "@" not in shown
         await driver.press("escape")
         assert isinstance(driver.app.screen, Dashboard)
+
+
+def test_a_key_is_forecast_from_when_its_pool_is() -> None:
+    window = Window("session", 40, NOW + 3600)
+    row = replace(KEYS[0], balance=Balance((window,)))
+    history = KeyHistory({"session": (Sample(NOW - 9, 39), Sample(NOW, 40))})
+
+    def said(least: float) -> str:
+        view = pool(row, forecast_least=least)
+        lines = fact_lines(row, view, history, NOW, UTC, 100, ActiveKeymap().key_of)
+        return "\n".join("".join(text for text, _ in line) for line in lines)
+
+    assert "400.0% an hour, full 08:23" in said(8)
+    assert "an hour" not in said(10)
 
 
 async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService) -> None:

@@ -1,10 +1,12 @@
 """Lists, filter, focus and layout."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from okr_tui.services.service import ModelList, ModelRow
+from okr_tui.ui import app as app_module
 from okr_tui.ui.widgets.live import Filter, LivePane
 from tests.ui.driver import run_app
 from tests.ui.examples import ENTRIES, KEYS, MODELS, NOW, SPENT, key, model, pool, snapshot
@@ -54,14 +56,29 @@ async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedServi
     assert "retry 3m 12s" in lines[4]
 
 
-async def test_the_clock_rests_while_nothing_counts_down() -> None:
+async def test_the_clock_rests_while_nothing_counts_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "TICK", 0.001)
+    counting = snapshot(pool=pool(key(1, read_at=NOW - 30)))
     still = snapshot(pool=pool(key(1, read_at=None)))
-    service = ScriptedService(still)
+    service = ScriptedService(counting)
     async with run_app(service) as driver:
+        app = driver.app
+        moments = count(NOW)
+        app.clock = lambda: next(moments)
         ticks: list[float] = []
-        driver.app.watch(driver.app, "now", ticks.append, init=False)
-        await driver.pilot.pause(1.2)
-        assert ticks == []
+
+        def note(now: float) -> None:
+            ticks.append(now)
+
+        app.watch(app, "now", note, init=False)
+        await driver.until(lambda: len(ticks) > 5)
+        service.show(still)
+        await driver.until(lambda: app.snapshot is not None and app.snapshot.pool == still.pool)
+        # What a timer of the same interval counts, the application's own would have counted too.
+        others: list[int] = []
+        app.set_interval(0.001, lambda: others.append(len(ticks)))
+        await driver.until(lambda: len(others) > 40)
+        assert others[10] == others[-1]
 
 
 MARKUP = ModelList(

@@ -79,7 +79,7 @@ def fact_lines(
     if row.balance is None or not (row.balance.windows or row.balance.credits):
         tell("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
     else:
-        lines += _quota(row.balance, history, now, zone, width)
+        lines += _quota(row.balance, history, pool.forecast_least, now, zone, width)
     lines += _traffic(history, now, width)
     lines.append(())
     for name, verdict in row.models:
@@ -103,15 +103,17 @@ def _age(at: float | None, now: float, zone: tzinfo) -> str:
     return "not yet" if at is None else f"{span(now - at)} ago, {moment(at, now, zone)}"
 
 
-def _quota(balance: Balance, history: KeyHistory, now: float, zone: tzinfo, width: int) -> Iterator[Line]:
+def _quota(
+    balance: Balance, history: KeyHistory, least: float, now: float, zone: tzinfo, width: int
+) -> Iterator[Line]:
     for window in balance.windows:
-        yield from _window(window, history.samples.get(window.name, ()), now, zone, width)
+        yield from _window(window, history.samples.get(window.name, ()), least, now, zone, width)
     if balance.credits:
-        yield from _credits(balance.credits, history.samples.get(CREDITS, ()), now, zone, width)
+        yield from _credits(balance.credits, history.samples.get(CREDITS, ()), least, now, zone, width)
 
 
 def _window(
-    window: Window, samples: Sequence[Sample], now: float, zone: tzinfo, width: int
+    window: Window, samples: Sequence[Sample], least: float, now: float, zone: tzinfo, width: int
 ) -> Iterator[Line]:
     name = WINDOW_WORDS.get(window.name, window.name)
     used = window.used_percent
@@ -121,12 +123,12 @@ def _window(
     if used is None:
         yield from _told(name, f"use unknown  {resets}", "", width)
         return
-    yield from _quota_poller(name, used, f"{used:.0f}%", resets, width)
-    yield from _pace(samples, window.resets_at, now, zone, width)
+    yield from _gauge(name, used, f"{used:.0f}%", resets, width)
+    yield from _pace(samples, least, window.resets_at, now, zone, width)
     yield from _history(samples, now, width)
 
 
-def _quota_poller(name: str, used: float, number: str, words: str, width: int) -> Iterator[Line]:
+def _gauge(name: str, used: float, number: str, words: str, width: int) -> Iterator[Line]:
     lead: Line = ((f"{name:<{NAME}}", QUIET), (bar(used, BAR), fullness(used)), (f" {number:>4}", STRONG))
     if NAME + BAR + 7 + len(words) <= width:
         yield (*lead, (f"  {words}", ""))
@@ -136,13 +138,16 @@ def _quota_poller(name: str, used: float, number: str, words: str, width: int) -
 
 
 def _pace(
-    samples: Sequence[Sample], resets: float | None, now: float, zone: tzinfo, width: int
+    samples: Sequence[Sample], least: float, resets: float | None, now: float, zone: tzinfo, width: int
 ) -> Iterator[Line]:
-    """How fast it fills, and whether it is full before it begins anew."""
-    rate = burn_rate(samples)
+    """Say how fast a limit fills, and whether it is full before it resets.
+
+    `least` is the policy's: a key is forecast from the same readings as the pool.
+    """
+    rate = burn_rate(samples, least=least)
     if rate is None or not samples:
         return
-    full = empty_at(samples)
+    full = empty_at(samples, least=least)
     if full is None:
         yield from _told("", "standing still", QUIET, width)
         return
@@ -167,7 +172,7 @@ def _drawn(name: str, line: str, style: str, words: str, width: int) -> Line:
 
 
 def _credits(
-    dollars: Credits, samples: Sequence[Sample], now: float, zone: tzinfo, width: int
+    dollars: Credits, samples: Sequence[Sample], least: float, now: float, zone: tzinfo, width: int
 ) -> Iterator[Line]:
     words = f"${dollars.balance_usd:.2f}"
     words += f" of ${dollars.allowance_usd:.2f} left" if dollars.allowance_usd else " left"
@@ -178,10 +183,10 @@ def _credits(
     if (used := dollars.used_percent) is None:
         yield from _told("credits", f"{words} {until}", "", width)
         return
-    yield from _quota_poller("credits", used, f"{used:.0f}%", words, width)
+    yield from _gauge("credits", used, f"{used:.0f}%", words, width)
     if until:
         yield from _told("", until, "", width)
-    yield from _pace(samples, dollars.until, now, zone, width)
+    yield from _pace(samples, least, dollars.until, now, zone, width)
     yield from _history(samples, now, width)
 
 
