@@ -6,7 +6,7 @@ from typing import Final
 
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.view import PoolView
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 
 PAGE: Final = 500
 """How many records are read at once; the first scrape may come after days of traffic."""
@@ -43,7 +43,7 @@ class Histogram:
 class Metrics:
     """Counts what the log says from the moment this is made. Keys appear by fingerprint."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: LivePool) -> None:
         self._pool = pool
         self._sequence = pool.sequence
         self._requests: Counter[Labels] = Counter()

@@ -12,7 +12,7 @@ from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, was_t
 from okr_tui.domain.health import Wait
 from okr_tui.domain.keys import Key
 from okr_tui.domain.state import PoolState
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 
 SOON = 0.01
 Asked = tuple[str | None, str | None, frozenset[str]]
@@ -46,7 +46,7 @@ class Waiter:
 class Admission:
     """The line before the pool. Every ticket is given back with `leave`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: LivePool) -> None:
         self._pool = pool
         self._line: list[Waiter] = []
         self._serving = False

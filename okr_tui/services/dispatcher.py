@@ -22,7 +22,7 @@ from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, Ticket
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 
 
 def clamped(call: Call, most: int) -> Call:
@@ -66,7 +66,7 @@ class Progress:
 class Dispatcher:
     """Sends requests with the pool's keys. `faulted` hears of every fault, to look into it."""
 
-    def __init__(self, pool: Pool, use_cloud: UseCloud, faulted: Callable[[Key, Fault], None]) -> None:
+    def __init__(self, pool: LivePool, use_cloud: UseCloud, faulted: Callable[[Key, Fault], None]) -> None:
         self._pool = pool
         self._use_cloud = use_cloud
         self._faulted = faulted

@@ -32,7 +32,7 @@ JOINED: Final = 0.05
 ALONE: Final = "this process goes on alone, others do not see what it learns"
 
 
-class Pool:
+class LivePool:
     """The pool as the log says it is. Every record goes through `append`, every reader sees `state`."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Final
 from okr_tui.domain.feed import Entry, FeedFilter, Page, history
 from okr_tui.domain.history import HOURS, KeyHistory, extended
 from okr_tui.domain.state import AccountState, KeyState, PoolState
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import LogEntry
 
 PAGE: Final = 200
@@ -17,20 +17,20 @@ LEAD: Final = 100
 """Records before a stretch that are folded for it, so that its lines know what came before."""
 SCAN: Final = 4000
 """Records looked at for one answer when few are wanted."""
-TRAIL_MOST: Final = 20_000
-"""Records read for the first trail of a key."""
+HISTORY_MOST: Final = 20_000
+"""Records read for the first history of a key."""
 
 
 class LogReader:
     """Reads stretches of the shared log; never the whole of it."""
 
-    def __init__(self, pool: Pool, zone: tzinfo = UTC) -> None:
+    def __init__(self, pool: LivePool, zone: tzinfo = UTC) -> None:
         self._pool = pool
         self._zone = zone
         self._fingerprint = ""
-        self._trail = KeyHistory()
+        self._history = KeyHistory()
         self._read_to = 0
-        self._trailing = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     async def older(self, wanted: FeedFilter, before: int | None) -> Page:
         """The lines that are wanted before a place of the log: about PAGE, or those of SCAN records."""
@@ -67,15 +67,15 @@ class LogReader:
             after, lead = last, told[-LEAD:]
         return Page(tuple(found), first, last, seen, ends=False)
 
-    async def trail(self, fingerprint: str) -> KeyHistory:
+    async def key_history(self, fingerprint: str) -> KeyHistory:
         """What a key did over the last hours; asked again for the same key, only new records are read."""
-        async with self._trailing:  # whoever asks meanwhile goes on from what was read
-            return await self._trail_of(fingerprint)
+        async with self._reading:  # whoever asks meanwhile goes on from what was read
+            return await self._key_history(fingerprint)
 
-    async def _trail_of(self, fingerprint: str) -> KeyHistory:
+    async def _key_history(self, fingerprint: str) -> KeyHistory:
         if fingerprint != self._fingerprint:
             logged = await self._recent()
-            self._fingerprint, self._trail, self._read_to = fingerprint, KeyHistory(), 0
+            self._fingerprint, self._history, self._read_to = fingerprint, KeyHistory(), 0
         else:
             logged = await self._pool.store.read(self._read_to)
         state, now = self._pool.state, self._pool.clock.time()
@@ -83,15 +83,15 @@ class LogReader:
         same = frozenset(each for each in (fingerprint, *state.keys) if state.account_of(each) == account)
         fresh = [item for item in logged if item.sequence > self._read_to]
         self._read_to = fresh[-1].sequence if fresh else self._read_to
-        self._trail = extended(self._trail, [item.record for item in fresh], fingerprint, same, now)
-        return self._trail
+        self._history = extended(self._history, [item.record for item in fresh], fingerprint, same, now)
+        return self._history
 
     async def _recent(self) -> list[LogEntry]:
-        """The records of the last hours, oldest first, at most TRAIL_MOST."""
+        """The records of the last hours, oldest first, at most HISTORY_MOST."""
         since = self._pool.clock.time() - HOURS * 3600
         pages: list[LogEntry] = []
         before: int | None = None
-        while len(pages) < TRAIL_MOST and (logged := await self._pool.store.read_back(before, 2 * PAGE)):
+        while len(pages) < HISTORY_MOST and (logged := await self._pool.store.read_back(before, 2 * PAGE)):
             pages[:0] = logged
             before = logged[0].sequence
             if logged[0].record.at < since:

@@ -14,7 +14,7 @@ from okr_tui.domain.records import ModelsRead
 from okr_tui.domain.view import KeyView, model_keys
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import ModelList, ModelRow
 
 DOCUMENT: Final = "models"
@@ -41,7 +41,7 @@ _adapter: TypeAdapter[Catalogue] = TypeAdapter(Catalogue)
 class ModelCatalog:
     """Keeps the models of one cloud. It sends no key: both endpoints it reads are public."""
 
-    def __init__(self, pool: Pool, use_cloud: UseCloud, url: str) -> None:
+    def __init__(self, pool: LivePool, use_cloud: UseCloud, url: str) -> None:
         self._pool = pool
         self._use_cloud = use_cloud
         self._known = Catalogue(url)

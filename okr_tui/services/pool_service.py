@@ -21,7 +21,7 @@ from okr_tui.services.current_cloud import CurrentCloud, MakeTransport
 from okr_tui.services.dispatcher import Dispatcher
 from okr_tui.services.gateway_switch import GatewaySwitch, Hosting
 from okr_tui.services.key_settings import KeySettings, SettingEdits
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
 from okr_tui.services.quota_poller import QuotaPoller
@@ -53,7 +53,7 @@ class PoolService:
         self._store = store
         self.client: Client = client
         self._applied = configuration.effective
-        self.pool = Pool(store, configuration.config, configuration.policy, clock, zone)
+        self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
         self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks)
@@ -196,9 +196,9 @@ class PoolService:
             return await self._reader.newer(wanted, after)
         return await self._reader.older(wanted, before)
 
-    async def trail(self, fingerprint: str) -> KeyHistory:
+    async def key_history(self, fingerprint: str) -> KeyHistory:
         """Return what the key of a fingerprint did over the last hours."""
-        return await self._reader.trail(fingerprint)
+        return await self._reader.key_history(fingerprint)
 
     async def use_key(self, index: int) -> str:
         """Prefer the key at a 1-based index, write the choice to the settings and log it."""

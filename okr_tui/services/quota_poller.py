@@ -16,7 +16,7 @@ from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 
 LEASE = "meter"
 LEASE_SECONDS = 15.0
@@ -28,7 +28,7 @@ class QuotaPoller:
     `shown` says that somebody looks at the quotas.
     """
 
-    def __init__(self, pool: Pool, use_cloud: UseCloud, owner: str, *, shown: bool) -> None:
+    def __init__(self, pool: LivePool, use_cloud: UseCloud, owner: str, *, shown: bool) -> None:
         self._pool = pool
         self._use_cloud = use_cloud
         self._owner = owner

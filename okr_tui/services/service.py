@@ -140,7 +140,7 @@ class Service(Protocol):
     ) -> Page:
         """A page of older lines, before a place of the log, or of newer ones, behind a place."""
 
-    async def trail(self, fingerprint: str) -> KeyHistory:
+    async def key_history(self, fingerprint: str) -> KeyHistory:
         """What a key did over the last hours."""
 
     async def use_key(self, index: int) -> str:

@@ -84,7 +84,7 @@ async def page(service: Service, asked: FeedList.PageAsked, post: Post) -> None:
 
 async def history(service: Service, asked: KeyDetails.HistoryAsked, post: Post) -> None:
     """Read what a key did and post it."""
-    post(HistoryArrived(asked, await service.trail(asked.fingerprint)))
+    post(HistoryArrived(asked, await service.key_history(asked.fingerprint)))
 
 
 @dataclass

@@ -13,7 +13,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
 from okr_tui.services.admission import Admission, Ticket
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
 
@@ -29,7 +29,7 @@ class Line:
     clock: ManualClock = field(default_factory=ManualClock)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(
+        self.pool = LivePool(
             MemoryStore(), PoolConfig(self.keys, self.keys[0].fingerprint), self.policy, self.clock
         )
         self.admission = Admission(self.pool)

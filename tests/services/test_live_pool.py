@@ -13,7 +13,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.usage import total
 from okr_tui.services import live_pool as pools
-from okr_tui.services.live_pool import ENTRIES, Pool
+from okr_tui.services.live_pool import ENTRIES, LivePool
 from okr_tui.services.log_compaction import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.store.base import LogEntry, Store
 from okr_tui.store.memory import MemoryStore
@@ -37,8 +37,8 @@ def attempt(place: int, at: float) -> Attempt:
     )
 
 
-async def opened(store: Store, clock: ManualClock) -> Pool:
-    pool = Pool(store, PoolConfig(KEYS, KEYS[0].fingerprint), Policy(), clock)
+async def opened(store: Store, clock: ManualClock) -> LivePool:
+    pool = LivePool(store, PoolConfig(KEYS, KEYS[0].fingerprint), Policy(), clock)
     await pool.open()
     return pool
 

@@ -82,14 +82,14 @@ async def test_a_trail_is_read_once_and_then_goes_on(harness: Harness) -> None:
         key = service.pool.config.keys[0]
         await service.test_key(1)
         await ask(service)
-        trail = await service.trail(key.fingerprint)
+        trail = await service.key_history(key.fingerprint)
         assert sum(tally.requests for tally in trail.tallies.values()) == 1
         assert trail.samples["session"]
         await harness.clock.advance(60)
         await service.test_key(2)
-        later = await service.trail(key.fingerprint)
+        later = await service.key_history(key.fingerprint)
         assert len(later.samples["session"]) == len(trail.samples["session"]) + 1
-        other = await service.trail(service.pool.config.keys[2].fingerprint)
+        other = await service.key_history(service.pool.config.keys[2].fingerprint)
         assert not other.tallies
 
 
@@ -106,7 +106,7 @@ async def test_trails_asked_for_at_once_read_the_log_once(
 
         monkeypatch.setattr(service.pool.store, "read", counted)
         first, second = (key.fingerprint for key in service.pool.config.keys[:2])
-        trails = await asyncio.gather(*(service.trail(name) for name in (first, first, second)))
+        trails = await asyncio.gather(*(service.key_history(name) for name in (first, first, second)))
         assert [sum(tally.requests for tally in trail.tallies.values()) for trail in trails] == [405, 405, 45]
         assert 0 not in places
 

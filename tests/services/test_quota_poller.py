@@ -17,7 +17,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.schedule import Reading
-from okr_tui.services.live_pool import Pool
+from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
 from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
@@ -58,8 +58,8 @@ class Answering:
         return Balance()
 
 
-def metered(store: Lost, cloud: Answering) -> tuple[Pool, QuotaPoller]:
-    pool = Pool(store, PoolConfig((KEY,), KEY.fingerprint), Policy(confirm_after=(0, 0)), ManualClock())
+def metered(store: Lost, cloud: Answering) -> tuple[LivePool, QuotaPoller]:
+    pool = LivePool(store, PoolConfig((KEY,), KEY.fingerprint), Policy(confirm_after=(0, 0)), ManualClock())
     return pool, QuotaPoller(pool, lambda: nullcontext(cast(Cloud, cloud)), "this process", shown=False)
 
 
@@ -119,7 +119,7 @@ async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_w
             return Identity("amber", "pro")
 
     policy = Policy(poll_shown=(1, 1), poll_idle=(1, 1), poll_gap=10)
-    pool = Pool(MemoryStore(), PoolConfig((KEY,), KEY.fingerprint), policy, clock)
+    pool = LivePool(MemoryStore(), PoolConfig((KEY,), KEY.fingerprint), policy, clock)
     polling = asyncio.create_task(
         QuotaPoller(pool, lambda: nullcontext(cast(Cloud, Counting())), "this", shown=True).run()
     )

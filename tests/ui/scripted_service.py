@@ -86,7 +86,7 @@ class ScriptedService:
         edges = (told[0].sequence, told[-1].sequence) if told else (None, None)
         return Page(lines, *edges, len(told), ends)
 
-    async def trail(self, fingerprint: str) -> KeyHistory:
+    async def key_history(self, fingerprint: str) -> KeyHistory:
         """Record the call."""
         self.trails.append(fingerprint)
         return self.walked
