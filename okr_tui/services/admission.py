@@ -1,7 +1,7 @@
-"""Who is let through to which key, and in which order the others wait.
+"""Which request gets which key, and in which order the others wait.
 
-Requests wait in one line and are served first come, first served among those a key could take. After an
-account is spent, the rest go over to the next one by and by instead of all at once.
+Requests wait in one line; the first that a key can take is served first. After an account is spent, requests
+move to the next one gradually instead of all at once.
 """
 
 import asyncio
@@ -15,14 +15,15 @@ from okr_tui.domain.state import PoolState
 from okr_tui.services.live_pool import LivePool
 
 SOON = 0.01
-Asked = tuple[str | None, str | None, frozenset[str]]
+Constraints = tuple[str | None, str | None, frozenset[str]]
+"""Model, account of the conversation, and what was tried: all that tells one request from another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A key to send with, and the account whose slot is held. `trial`: the request tests the key.
 
-    `state` and `roster` are what it was given on.
+    `state` and `config` are what it was issued on.
     """
 
     key: Key
@@ -34,7 +35,7 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A request in line. `request` asks anew each time; `refuse` makes the error when waiting is no use."""
+    """A request in line. `request` is made anew each time; `refuse` makes the error to raise."""
 
     request: Callable[[], SelectionRequest]
     refuse: Callable[[Selection], Exception]
@@ -44,7 +45,7 @@ class Waiter:
 
 
 class Admission:
-    """The line before the pool. Every ticket is given back with `leave`."""
+    """The line in front of the pool. Every ticket is given back with `leave`."""
 
     def __init__(self, pool: LivePool) -> None:
         self._pool = pool
@@ -61,7 +62,13 @@ class Admission:
         *,
         same: Key | None,
     ) -> Ticket:
-        """A ticket, at once or after a wait for what is only busy; `same` is taken if it is still good."""
+        """Return a ticket, after a wait where every key is only busy.
+
+        Args:
+            request: what is wanted now; called again each time the request is considered.
+            refuse: makes the error to raise when no key can take the request in time.
+            same: a key to use again, if it is still eligible.
+        """
         if same and (ticket := self._same(same, request())):
             return ticket
         waiter = Waiter(request, refuse, self._pool.clock.time(), asyncio.get_running_loop().create_future())
@@ -82,47 +89,50 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many requests are in line."""
+        """Return how many requests are in line."""
         return len(self._line)
 
     def leave(self, ticket: Ticket) -> None:
-        """Give a slot back."""
+        """Give back the slot of a ticket."""
         self._pool.in_flight[ticket.account] -= 1
         self._pool.announce()
 
     def switched(self) -> None:
-        """An account was just found spent: those behind go over slowly."""
+        """Let requests move on gradually, since an account was just found spent."""
         self._switched = self._pool.clock.time()
         self._admitted = 0
 
     def serve(self) -> None:
-        """Give tickets to those in line who can have one now."""
+        """Issue tickets to the requests in line that can have one now."""
         if self._serving or not self._line:
             return
         self._serving = True
         try:
-            blocked: dict[Asked, Selection] = {}
+            blocked: dict[Constraints, Selection] = {}
             for waiter in tuple(self._line):
                 self._consider(waiter, blocked)
         finally:
             self._serving = False
 
-    def _consider(self, waiter: Waiter, blocked: dict[Asked, Selection]) -> None:
-        """`blocked` is what those before were told: slots only get fewer on the way along the line."""
+    def _consider(self, waiter: Waiter, blocked: dict[Constraints, Selection]) -> None:
+        """Serve, refuse or keep one request.
+
+        `blocked` are the selections for those before it; they hold here too, since slots only get fewer.
+        """
         if waiter.ticket.done():
             return
         if (pause := self._ramp()) > 0:
             waiter.patience = pause
             return
         request = waiter.request()
-        asked = (request.model, request.conversation, request.tried)
-        selection = blocked.get(asked) or self._pool.choose(request)
+        constraints = (request.model, request.conversation, request.tried)
+        selection = blocked.get(constraints) or self._pool.choose(request)
         if selection.key:
             self._line.remove(waiter)
             self._admitted += 1
             waiter.ticket.set_result(self._give(selection.key, trial=selection.trial))
             return
-        blocked[asked] = selection
+        blocked[constraints] = selection
         waiter.patience = self._patience(selection, request, waiter.entered)
         if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
             self._line.remove(waiter)
@@ -142,7 +152,7 @@ class Admission:
         return Ticket(key, account, trial, state, self._pool.config)
 
     def _ramp(self) -> float:
-        """Seconds until the next may go over after a switch; 0 when nobody needs to wait."""
+        """Return the seconds until the next request may move on after a switch; 0 when none has to wait."""
         policy = self._pool.policy
         if self._switched is None or policy.ramp_step <= 0:
             return 0.0
@@ -153,7 +163,7 @@ class Admission:
         return max(0.0, self._admitted * policy.ramp_step - since)
 
     def _patience(self, selection: Selection, request: SelectionRequest, entered: float) -> float:
-        """How long it is worth waiting for a key that is only busy or slowed; 0 when it is not."""
+        """Return how long to wait for a key that is only busy or slowed; 0 when waiting is no use."""
         now, policy, config = self._pool.clock.time(), self._pool.policy, self._pool.config
         ends = []
         for key, judged in zip(config.keys, selection.verdicts, strict=True):
@@ -173,7 +183,7 @@ class Admission:
         return min((end - now for end in ends if end > now), default=0.0)
 
     async def _rest(self, waiter: Waiter) -> None:
-        """Until the waiter is served or its patience is over."""
+        """Wait until the request is served or its patience is over."""
         sleep = asyncio.ensure_future(self._pool.clock.sleep(waiter.patience))
         try:
             await asyncio.wait((sleep, waiter.ticket), return_when=asyncio.FIRST_COMPLETED)

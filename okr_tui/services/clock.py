@@ -1,4 +1,4 @@
-"""Time as the services see it, so that a test can hold it."""
+"""Time as the services see it, so that a test can control it."""
 
 import asyncio
 import time
@@ -9,19 +9,19 @@ class Clock(Protocol):
     """Wall-clock time in epoch seconds, and waiting."""
 
     def time(self) -> float:
-        """The present moment."""
+        """Return the present moment in epoch seconds."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for some seconds."""
 
 
 class SystemClock:
     """The machine's clock."""
 
     def time(self) -> float:
-        """See Clock."""
+        """Return the present moment in epoch seconds."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """See Clock."""
+        """Wait for some seconds."""
         await asyncio.sleep(seconds)

@@ -26,7 +26,7 @@ from okr_tui.services.live_pool import LivePool
 
 
 def clamped(call: Call, most: int) -> Call:
-    """The call with its output limit lowered to what the model allows, where it asks for more."""
+    """Return the call with its output limit lowered to `most` tokens, where it asks for more."""
     try:
         document = json.loads(call.body)
     except ValueError:
@@ -49,7 +49,7 @@ def clamped(call: Call, most: int) -> Call:
 
 @dataclass(slots=True)
 class Progress:
-    """What a request has been through so far."""
+    """What a request has been through so far. `passing` counts its transient faults."""
 
     call: Call
     client: Client
@@ -64,7 +64,7 @@ class Progress:
 
 
 class Dispatcher:
-    """Sends requests with the pool's keys. `faulted` hears of every fault, to look into it."""
+    """Sends requests with the pool's keys. `faulted` is called with every fault, to look into it."""
 
     def __init__(self, pool: LivePool, use_cloud: UseCloud, faulted: Callable[[Key, Fault], None]) -> None:
         self._pool = pool
@@ -81,11 +81,16 @@ class Dispatcher:
     async def send(
         self, call: Call, client: Client, conversation: str | None = None, *, avoid: Collection[str] = ()
     ) -> AsyncIterator[Exchange]:
-        """An open exchange whose first output is there; leaving the block hangs up and records the end.
+        """Open an exchange whose first output has arrived; leaving the block hangs up and records the end.
 
-        `avoid` are the fingerprints and accounts that are not to be used for it.
-        Raises NoKeyError, PoolBlockedError when nothing is eligible, CloudError when the request failed.
-        A fault after the first output comes out of the exchange's iterator as CloudError.
+        Args:
+            call: what to send.
+            client: who sends, for the log.
+            conversation: its requests stay on one account while that is ready.
+            avoid: fingerprints and accounts not to be used.
+
+        Raises NoKeyError without keys, PoolBlockedError when no key is eligible, RefusedError when the
+        request failed. A fault after the first output comes out of the exchange's iterator as CloudError.
         """
         most = self._pool.state.model(call.model).max_output if call.model else None
         call = clamped(call, most) if most else call
@@ -107,7 +112,7 @@ class Dispatcher:
             await self._next(progress, ticket.key, exchange.fault)
 
     async def _still_good(self, progress: Progress, ticket: Ticket) -> bool:
-        """Whether what others did meanwhile leaves the ticket good; if not, it is given back."""
+        """Return whether the ticket still holds after what others did meanwhile; if not, give it back."""
         good = False
         try:
             await self._pool.catch_up()
@@ -128,7 +133,7 @@ class Dispatcher:
         return good
 
     async def _begin_trial(self, key: Key) -> bool:
-        """Whether this request has the trial of its key; the log decides among all that began one."""
+        """Return whether this request has the trial of its key; the log decides among all that began one."""
         owner = uuid.uuid4().hex
         now = self._pool.clock.time()
         await self._pool.note(Trial(at=now, fingerprint=key.fingerprint, owner=owner))
@@ -136,7 +141,7 @@ class Dispatcher:
 
     @contextlib.asynccontextmanager
     async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
-        """One send: its exchange, its slot given back, and its record at the end."""
+        """Send once; give back the slot and record the attempt at the end."""
         key = ticket.key
         in_flight = self._pool.in_flight[ticket.account]
         with self._use_cloud() as cloud:
@@ -196,7 +201,7 @@ class Dispatcher:
         known = self._conversations
         known.pop(progress.conversation, None)
         known[progress.conversation] = (account, now)
-        # The longest idle stand first.
+        # The longest idle come first.
         while now - known[first := next(iter(known))][1] > self._policy.conversation_idle:
             del known[first]
 
@@ -210,9 +215,8 @@ class Dispatcher:
         if step is Step.GIVE_UP or sends >= self._policy.sends or late:
             raise _refused(progress, fault)
         if step is Step.NEXT_KEY:
-            if (
-                fault.traits.retry is Retry.SAME_KEY_FIRST
-            ):  # every other fault blocks the key, for as long as it should
+            # Every other fault blocks the key, for as long as it should.
+            if fault.traits.retry is Retry.SAME_KEY_FIRST:
                 progress.tried |= {key.fingerprint, self._pool.state.account_of(key.fingerprint)}
             return
         progress.same = key
@@ -249,7 +253,7 @@ class Dispatcher:
         await self._pool.note(record, hurried=record.fault is not None)
 
     def _following(self, progress: Progress, record: Attempt) -> str | None:
-        """The key that the request moves to, for the log."""
+        """Return the fingerprint of the key that the request moves to, for the log."""
         fault = record.fault
         if fault is None:
             return None

@@ -120,7 +120,7 @@ def _locks(settings: Settings) -> Iterator[Finding]:
 
 
 def _beside(settings: Settings, agent: Path, configuration: Configuration) -> Iterator[Finding]:
-    """What pi has of its own that meets these keys."""
+    """Yield what pi has of its own that affects these keys."""
     for path in dict.fromkeys((*settings.files, agent / "settings.json")):
         try:
             for name in pi.extension_places(path):

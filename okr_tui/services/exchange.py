@@ -1,4 +1,4 @@
-"""One send with one key: opened, looked into up to the first output, then passed on as it comes."""
+"""One send with one key: opened, read up to the first output, then passed on as it comes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ NO_HEADERS: Final = httpx.Headers()
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refused request as the cloud put it; `body` is bounded."""
+    """The cloud's own answer to a refused request; `body` is bounded."""
 
     status: int
     headers: httpx.Headers
@@ -80,7 +80,7 @@ class Exchange:
 
     @property
     def complete(self) -> bool:
-        """Whether the answer came to its end; what a caller does after the end mark does not matter."""
+        """Return whether the answer came to its end, whatever the caller did after its end mark."""
         return self.fault is None and (self._done or self._heard_all)
 
     async def __aenter__(self) -> Self:
@@ -110,7 +110,7 @@ class Exchange:
     async def _open(self) -> None:
         response = self._response = await self._cloud.send(self._call, self.key)
         self.status, self.headers = response.status_code, response.headers
-        # What httpx puts around it costs more for each chunk than all else here.
+        # httpx's own iterator costs more for each chunk than everything else here.
         chunks = response.stream
         assert isinstance(chunks, httpx.AsyncByteStream)
         if response.status_code >= 300:
@@ -136,12 +136,12 @@ class Exchange:
                 return
 
     def skim(self) -> None:
-        """From now on only ends, counts and errors are told from the answer: nobody looks at its words."""
+        """Read only ends, counts and errors of the answer from now on, not its text."""
         if self._reader:
             self._reader.skims = True
 
     async def _next(self) -> Piece | None:
-        """The next piece, None after the last; an error record or a missing end become the fault."""
+        """Return the next piece, None after the last; an error record or a missing end becomes the fault."""
         reader = self._reader
         if (chunk := await anext(self._chunks, None)) is not None:
             if self.first_byte_ms is None:
@@ -158,7 +158,7 @@ class Exchange:
         return piece
 
     def _piece(self, data: bytes, records: tuple[StreamRecord, ...]) -> Piece:
-        """A piece without the cloud's error record, where it is whole: the fault tells of it."""
+        """Make a piece, without the cloud's error record where that is whole: it is in the fault."""
         for record in records:
             if record.error is not None and self.fault is None and not self._done:
                 self._fail(classify_record(record.error, self._call.path))
@@ -172,7 +172,7 @@ class Exchange:
         return Piece(data, records)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
-        """The pieces, those held back first. A fault after the first output ends it as CloudError."""
+        """Yield the pieces, those held back first. Raises CloudError for a fault after the first output."""
         self.committed = True
         for held in self._held:
             yield held

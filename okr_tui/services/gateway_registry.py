@@ -1,6 +1,6 @@
 """Which processes run a gateway: a file for each in the state folder, locked for as long as it lives.
 
-The lock is the operating system's and ends with the process however that ends, so no file is believed alone.
+The lock is the operating system's and ends with the process however that ends; a file without one is ignored.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from okr_tui.store.file_locks import HAVE_LOCKS, try_lock
 FOLDER: Final = "gateways"
 SUFFIX: Final = ".json"
 LOOK_AGAIN_MS: Final = 5_000
-"""A process that is killed changes no file."""
+"""Milliseconds; a process that is killed changes no file, so that watching alone would miss it."""
 CONNECT_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A gateway that runs: its address, that of its port for an `ollama` daemon, and its process."""
+    """A gateway that runs: its address, the address for an `ollama` daemon, and its process."""
 
     url: str
     daemon_url: str | None
@@ -38,7 +38,7 @@ class Presence:
 
 @contextmanager
 def announced(state: Path, presence: Presence) -> Iterator[None]:
-    """Tell every reader of the state folder of this gateway until the block is left.
+    """List this gateway in the state folder until the block is left.
 
     Raises OkrError when the folder cannot be written.
     """
@@ -53,13 +53,13 @@ def announced(state: Path, presence: Presence) -> Iterator[None]:
         try:
             yield
         finally:
-            # Whoever cleared the folder meanwhile has done what is to be done.
+            # The folder may have been cleared meanwhile.
             with suppress(OSError):
                 path.unlink()
 
 
 def _written(folder: Path, presence: Presence) -> tuple[IO[str], Path]:
-    """The open, locked file and its path. It gets its name last, so that readers never see half of it."""
+    """Write a file; return it open and locked, and its path. It is named last, so that none is read half."""
     descriptor, draft = tempfile.mkstemp(prefix=f"{presence.pid}.", dir=folder)
     file = os.fdopen(descriptor, "w", encoding="utf-8")
     try:
@@ -74,10 +74,10 @@ def _written(folder: Path, presence: Presence) -> tuple[IO[str], Path]:
 
 
 def running_gateways(state: Path) -> tuple[Presence, ...]:
-    """The gateways that processes of this state folder run now, the newest first."""
+    """Return the gateways that processes of this state folder run now, the newest first."""
     found: list[tuple[float, Presence]] = []
     for path in (state / FOLDER).glob(f"*{SUFFIX}"):
-        # A file may go at any moment; one that cannot be read tells of nobody.
+        # A file may vanish at any moment; one that cannot be read stands for no gateway.
         with suppress(OSError, ValueError, TypeError):
             presence = _read(path)
             if _lives(path, presence):
@@ -86,12 +86,12 @@ def running_gateways(state: Path) -> tuple[Presence, ...]:
 
 
 def running_gateway(state: Path) -> Presence | None:
-    """The gateway that was started last, of those that run now."""
+    """Return the gateway that was started last, of those that run now."""
     return next(iter(running_gateways(state)), None)
 
 
 async def changes(state: Path) -> AsyncGenerator[None, None]:
-    """Yield now, after each start or end of a gateway, and every few seconds; for ever."""
+    """Yield at once, after each start or end of a gateway, and every few seconds; until cancelled."""
     folder = state / FOLDER
     while True:
         yield
@@ -117,7 +117,7 @@ def _read(path: Path) -> Presence:
 
 
 def _lives(path: Path, presence: Presence) -> bool:
-    """Whether the process that wrote a file still holds it; without locks, whether its address answers."""
+    """Return whether the process that wrote a file still locks it; without locks, whether it answers."""
     if HAVE_LOCKS:
         with path.open("rb") as file:
             return not try_lock(file, shared=True)
@@ -130,7 +130,7 @@ def _lives(path: Path, presence: Presence) -> bool:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed have left."""
+    """Remove the files of processes that were killed."""
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(OSError, ValueError, TypeError):
             if not _lives(path, _read(path)):

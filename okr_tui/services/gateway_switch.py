@@ -1,4 +1,4 @@
-"""The gateway inside this process: started and stopped on demand, and known of where another one runs."""
+"""The gateway inside this process: started and stopped on demand, unless another process runs one."""
 
 import asyncio
 import os
@@ -21,21 +21,21 @@ class Running(Protocol):
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Return its address."""
 
     @property
     def daemon_url(self) -> str | None:
-        """The address for an `ollama` daemon, where there is one."""
+        """Return the address for an `ollama` daemon, None without one."""
 
     async def failed(self) -> Exception:
-        """The error that ended it, once one has."""
+        """Wait for the error that ends it, and return it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
     """How this process can run a gateway: `open` serves until the block is left, and raises OkrErrors.
 
-    `state` is the folder where gateways are announced; `advice` tells how a client uses one, in a line.
+    `state` is the folder where gateways are listed; `advice` says in a line how a client uses one.
     """
 
     state: Path
@@ -62,7 +62,7 @@ class GatewaySwitch:
 
     @property
     def view(self) -> GatewayView:
-        """What a front shows."""
+        """Return the gateway as it is shown."""
         autostart = self.hosting is not None and self._section.autostart
         if self._running:
             return GatewayView(
@@ -84,7 +84,7 @@ class GatewaySwitch:
         self._section = new.settings.gateway
 
     async def switch(self) -> str:
-        """Start the gateway, or stop the one that runs here; answers what was done.
+        """Start the gateway, or stop the one that runs here; return what was done.
 
         Raises OkrError when it cannot be started, or is just being started or stopped.
         """
@@ -101,7 +101,7 @@ class GatewaySwitch:
         return "Gateway stopped"
 
     async def _start(self, hosting: Hosting) -> str:
-        # From here on nobody else starts one; nothing of the task runs before the next wait.
+        # Set before the first wait, so that no second call starts another.
         self._stop, ready = asyncio.Event(), asyncio.Event()
         self._task = asyncio.create_task(self._run(hosting, ready), name="gateway")
         await ready.wait()
@@ -134,7 +134,7 @@ class GatewaySwitch:
             self._announce()
 
     async def _ended(self, running: Running) -> None:
-        """Until it is to end; raises what ended it before."""
+        """Wait until it is to end; raise what ended it before that."""
         failing = asyncio.ensure_future(running.failed())
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
@@ -150,18 +150,18 @@ class GatewaySwitch:
         self._announce()
 
     def tell(self, trouble: str) -> None:
-        """Show a line of trouble until the gateway is started anew."""
+        """Show a line of trouble until the gateway is started again."""
         self._error = trouble
         self._announce()
 
     async def watch(self) -> None:
-        """Follow which gateways run in other processes, for ever."""
+        """Follow which gateways run in other processes, until cancelled."""
         assert self.hosting is not None
         async for _ in gateway_registry.changes(self.hosting.state):
             await self.look()
 
     async def look(self) -> None:
-        """See whether a gateway runs in another process."""
+        """Check whether a gateway runs in another process."""
         if self.hosting is None:
             return
         found = await asyncio.to_thread(gateway_registry.running_gateways, self.hosting.state)
@@ -169,7 +169,7 @@ class GatewaySwitch:
         before, self._elsewhere = self._elsewhere, others[0] if others else None
         if before != self._elsewhere:
             if self._running is None:
-                self._error = None  # whoever held the port was that one, or there is another try
+                self._error = None  # it told of the other gateway, or a new attempt may work
             self._announce()
 
     async def close(self) -> None:

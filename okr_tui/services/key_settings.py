@@ -21,7 +21,7 @@ from okr_tui.settings.schema import Place
 from okr_tui.settings.table import ORIGINAL, OURS
 
 SHORTEST = 8
-"""A shorter text in a label is a word, whatever else it is."""
+"""Letters; a shorter text in a label is taken for a word, even if it is a key."""
 ELSEWHERE = {
     "environment": "take it out of the variable where you set that, and start again",
     "project": "take it out of the project's file",
@@ -48,7 +48,7 @@ class _Change:
 
 
 class KeySettings:
-    """Commands on the keys of the global file. Each answers what was done; SettingsError if it was not."""
+    """Changes of the keys in the global file. Each returns what was done, or raises SettingsError."""
 
     def __init__(self, configuration: Configuration, reload: Callable[[], Awaitable[None]]) -> None:
         self._configuration = configuration
@@ -57,7 +57,7 @@ class KeySettings:
 
     @property
     def removable(self) -> tuple[str, ...]:
-        """The masks of the keys that `restore` would bring back, newest first."""
+        """Return the masks of the keys that `restore` would bring back, newest first."""
         return tuple(removed.key.masked for removed in reversed(self._removed))
 
     async def add(self, secret: SecretStr, label: str | None, keep: KeepIn) -> str:
@@ -199,7 +199,9 @@ class KeySettings:
         written = await asyncio.to_thread(file.rewrite, settings.global_file, touched, whole)
         await self._reload()
         if not written.kept:
-            raise SettingsError(f"{written.path}: another program changed it again; look at the keys anew")
+            raise SettingsError(
+                f"{written.path}: another program changed it again; check the keys and try again"
+            )
         # The index may stand in another file, or in a variable, or have been one beyond the pool.
         config = self._configuration.config
         place = config.index(change.preferred)
@@ -208,7 +210,7 @@ class KeySettings:
             await self._reload()
 
     def _own_place(self, key: Key) -> Place:
-        """Where a key stands in the global file; a key of another place is not ours to change."""
+        """Return where a key is in the global file. Raises SettingsError for a key of another file."""
         place = self._found(key.fingerprint)
         if place is None:
             raise SettingsError(f"{key.masked} is not in the pool any more")
@@ -228,7 +230,7 @@ class KeySettings:
 
 
 def _checked(label: str | None, *keys: Key) -> str | None:
-    """A label that can be shown, without blanks around it; None for a blank one."""
+    """Return a label without blanks around it, None for a blank one. Raises SettingsError if unfit."""
     label = (label or "").strip()
     if not label.isprintable():
         raise SettingsError("a label is printable text; nothing was changed")
@@ -239,7 +241,7 @@ def _checked(label: str | None, *keys: Key) -> str | None:
 
 
 class SettingEdits:
-    """Commands on single settings. Each answers what was done; SettingsError if it was not."""
+    """Changes of single settings. Each returns what was done, or raises SettingsError."""
 
     def __init__(self, configuration: Configuration, reload: Callable[[], Awaitable[None]]) -> None:
         self._configuration = configuration

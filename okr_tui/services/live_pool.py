@@ -1,4 +1,4 @@
-"""This process's fold of the shared log, kept up to date, with the feed's lines beside it."""
+"""The pool as this process knows it: its fold of the shared log, kept up to date, and the feed's lines."""
 
 import asyncio
 import math
@@ -33,7 +33,7 @@ ALONE: Final = "this process goes on alone, others do not see what it learns"
 
 
 class LivePool:
-    """The pool as the log says it is. Every record goes through `append`, every reader sees `state`."""
+    """Holds the state that the log gives. Every record goes through `append`; every reader sees `state`."""
 
     def __init__(
         self, store: Store, config: PoolConfig, policy: Policy, clock: Clock, zone: tzinfo = UTC
@@ -64,11 +64,14 @@ class LivePool:
 
     @property
     def sequence(self) -> int:
-        """The place in the log of the last record that the state knows."""
+        """Return the place in the log of the last record that the state includes."""
         return self._sequence
 
     async def open(self) -> None:
-        """Fold the log from the last snapshot on. The feed's lines are made for its last records only."""
+        """Fold the log from the last kept state on, and make the feed's lines for its last records.
+
+        Raises StoreError when the log cannot be read.
+        """
         if kept := await self._checkpoints.load():
             self.state, self._sequence = kept.state, kept.sequence
         logged = await self.store.read(self._sequence)
@@ -89,7 +92,7 @@ class LivePool:
         self._shown = self.view()
 
     async def compact(self) -> None:
-        """Sum up usage, keep a state beside the log once it has grown, drop records too old or too many."""
+        """Sum up usage, keep a state once the log has grown, and drop records too old or too many."""
         await self.sum_usage()
         await self._checkpoints.keep(self.clock.time())
 
@@ -105,14 +108,14 @@ class LivePool:
         self._checkpoints.passed(item.sequence, self.state)
 
     async def follow(self) -> None:
-        """Apply what any process appends, for ever."""
+        """Apply what any process appends, until cancelled."""
         async for logged in self.store.tail(lambda: self._sequence):
             self._take(logged)
 
     async def catch_up(self) -> None:
-        """See what other processes have just appended, so that no request goes where the log says no.
+        """Read what other processes have just appended, so that no request uses a key they found blocked.
 
-        A log that cannot be read stops no request: this process goes on with what it knows.
+        A log that cannot be read stops no request: this process continues with what it knows.
         """
         if asyncio.get_running_loop().time() - self._caught_up < CATCH_UP_AFTER:
             return
@@ -137,17 +140,18 @@ class LivePool:
             self._caught_up, self._change_token = began, token
 
     async def append(self, *records: Record) -> None:
-        """Put records in the log and see them, and all that came before them, in the state.
+        """Append records to the log, and apply them and all records before them to the state.
 
-        What comes while the log is busy goes in together; a caller who is cancelled leaves its records to it.
+        Records that arrive while the log is busy are written together. Cancelling the caller does not take
+        its records back. Raises StoreError when the log does not take them.
         """
         await self._writer.add(records)
 
     async def note(self, record: Record, *, hurried: bool = True) -> None:
-        """Like `append`, for what a request learns: a log that takes no records stops no request.
+        """Append what a request learned. A log that takes no records stops no request.
 
-        Meanwhile this process alone knows of it, and goes on with that. What nobody waits for need not be
-        hurried, so that more goes in together.
+        The record then applies to this process only, and `trouble` says so. One that is not `hurried` waits
+        a moment for others, so that more are written together.
         """
         try:
             await self._writer.add((record,), hurried=hurried)
@@ -159,7 +163,7 @@ class LivePool:
             self._announce_news()
 
     async def settled(self) -> None:
-        """Return once nothing is on its way into the log."""
+        """Wait until no record is on its way into the log."""
         await self._writer.settled()
 
     async def _write(self, records: Sequence[Record]) -> None:
@@ -167,7 +171,7 @@ class LivePool:
         last = await self.store.append(records)
         self.trouble = None
         if self._sequence + len(records) == last:
-            self._caught_up = began  # nobody else wrote before
+            self._caught_up = began  # no other process wrote before
             self._take([LogEntry(place, record) for place, record in enumerate(records, self._sequence + 1)])
             return
         try:
@@ -190,46 +194,46 @@ class LivePool:
             self._announce_news()
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
-        """Take up other keys, another preference, other numbers; wake everyone who waits for a change."""
+        """Take up other keys, another preference or policy, and wake every waiter for a change."""
         del old
         self.config = new.config
         self.policy = new.policy
         self._announce_news()
 
     def view(self) -> PoolView:
-        """The pool as it is shown now."""
+        """Return the pool as it is shown now."""
         return view(self.state, self.config, self.policy, self.clock.time(), self.in_flight)
 
     def look(self) -> PoolView:
-        """The pool as it is shown now; what time alone changed since the last look becomes feed lines."""
+        """Return the pool as it is shown now, after adding feed lines for what time alone changed since."""
         shown = self.view()
         self.entries.extend(recoveries(self._shown, shown, self.clock.time(), self._zone))
         self._shown = shown
         return shown
 
     def choose(self, request: SelectionRequest) -> Selection:
-        """The key for a request."""
+        """Choose the key for a request."""
         return choose(self.state, self.config, request, self.policy)
 
     def choose_after(self, record: Record, request: SelectionRequest) -> Selection:
-        """The key that will follow once this record is in the log."""
+        """Choose the key that a request would get once this record is in the log."""
         return choose(fold(self.state, record, self.policy), self.config, request, self.policy)
 
     def announce(self) -> None:
-        """Wake everyone who waits for a change."""
+        """Wake every waiter for a change."""
         for listener in self.listeners:
             listener()
         for changed in self._changed:
             changed.set()
 
     def _announce_news(self) -> None:
-        """Wake also those who care for what the log or the settings say, not for what is under way."""
+        """Wake also those who wait for news from the log or the settings, not for requests in flight."""
         for learned in self._learned:
             learned.set()
         self.announce()
 
     async def changes(self) -> AsyncIterator[None]:
-        """Once at first, then after every change; what comes meanwhile is joined to one."""
+        """Yield at once, then after every change; changes during one step are joined."""
         changed = asyncio.Event()
         changed.set()
         self._changed.add(changed)
@@ -242,7 +246,7 @@ class LivePool:
             self._changed.discard(changed)
 
     async def watch_time(self) -> None:
-        """Announce the moments at which a block ends, since no record will; for ever."""
+        """Announce the moments at which a block ends, since no record does; until cancelled."""
         while True:
             now = self.clock.time()
             due = (row.verdict.until for row in self.view().keys)
@@ -252,7 +256,7 @@ class LivePool:
                 self.announce()
 
     async def keep_small(self) -> None:
-        """Compact the log now and then, for ever."""
+        """Compact the log every COMPACT_EVERY seconds, until cancelled."""
         while True:
             await self.clock.sleep(COMPACT_EVERY)
             await self.compact()
@@ -262,13 +266,13 @@ class LivePool:
         await sum_up(self.store, self.clock.time(), self._sequence)
 
     async def keep_summed(self) -> None:
-        """Sum up usage now and then, for ever: a reader of the sums reads the records behind them."""
+        """Sum up usage every SUM_EVERY seconds, until cancelled: readers read what is not summed up yet."""
         while True:
             await self.clock.sleep(SUM_EVERY)
             await self.sum_usage()
 
     async def wait(self, seconds: float) -> None:
-        """Until log or settings say something new, at most so long; what comes soon after is joined."""
+        """Wait at most that long for news from the log or the settings; quick news is joined."""
         learned = asyncio.Event()
         self._learned.add(learned)
         waiting = {asyncio.ensure_future(learned.wait()), asyncio.ensure_future(self.clock.sleep(seconds))}

@@ -1,4 +1,4 @@
-"""States kept beside the log, so that a start folds its end alone and old records can go."""
+"""States kept in the store, so that a start folds only the end of the log and old records can be dropped."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _snapshots: TypeAdapter[KeptState] = TypeAdapter(KeptState)
 
 
 class Checkpoints:
-    """The last states that were passed, at least APART records apart, and the one that was kept."""
+    """Remembers the last states that were passed, at least APART records apart, and the one that was kept."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,7 +37,7 @@ class Checkpoints:
         self._passed = deque([KeptState(0, PoolState())], maxlen=2)
 
     async def load(self) -> KeptState | None:
-        """The state that was kept; None when there is none, or one of another version of the program."""
+        """Return the state that was kept; None without one, or with one of another version of the program."""
         kept = await self._stored()
         if kept:
             self._kept = kept.sequence
@@ -52,7 +52,7 @@ class Checkpoints:
             return None
 
     def passed(self, sequence: int, state: PoolState) -> None:
-        """Take note of the state after a record."""
+        """Remember the state after a record."""
         if sequence - self._passed[-1].sequence >= APART:
             self._passed.append(KeptState(sequence, state))
 

@@ -1,4 +1,4 @@
-"""The log read back for people: pages of the feed, and what one key did over the last hours."""
+"""The log read back: pages of the feed, and what one key did over the last hours."""
 
 import asyncio
 from dataclasses import replace
@@ -22,7 +22,7 @@ HISTORY_MOST: Final = 20_000
 
 
 class LogReader:
-    """Reads stretches of the shared log; never the whole of it."""
+    """Reads parts of the shared log, never the whole of it."""
 
     def __init__(self, pool: LivePool, zone: tzinfo = UTC) -> None:
         self._pool = pool
@@ -33,7 +33,7 @@ class LogReader:
         self._reading = asyncio.Lock()
 
     async def older(self, wanted: FeedFilter, before: int | None) -> Page:
-        """The lines that are wanted before a place of the log: about PAGE, or those of SCAN records."""
+        """Return matching lines before a place of the log: about PAGE, or those of SCAN records."""
         found: list[Entry] = []
         first = last = None
         seen = scanned = 0
@@ -51,7 +51,7 @@ class LogReader:
         return Page(tuple(found), first, last, seen, ends=False)
 
     async def newer(self, wanted: FeedFilter, after: int) -> Page:
-        """The lines that are wanted behind a place of the log: about PAGE, or those of SCAN records."""
+        """Return matching lines after a place of the log: about PAGE, or those of SCAN records."""
         found: list[Entry] = []
         first = last = None
         seen = scanned = 0
@@ -68,8 +68,8 @@ class LogReader:
         return Page(tuple(found), first, last, seen, ends=False)
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
-        """What a key did over the last hours; asked again for the same key, only new records are read."""
-        async with self._reading:  # whoever asks meanwhile goes on from what was read
+        """Return what a key did over the last hours; a next call for it reads only new records."""
+        async with self._reading:  # a second caller continues from what the first has read
             return await self._key_history(fingerprint)
 
     async def _key_history(self, fingerprint: str) -> KeyHistory:
@@ -87,7 +87,7 @@ class LogReader:
         return self._history
 
     async def _recent(self) -> list[LogEntry]:
-        """The records of the last hours, oldest first, at most HISTORY_MOST."""
+        """Return the records of the last hours, oldest first, at most HISTORY_MOST."""
         since = self._pool.clock.time() - HOURS * 3600
         pages: list[LogEntry] = []
         before: int | None = None
@@ -113,7 +113,7 @@ class LogReader:
 
 
 def _known(state: PoolState) -> PoolState:
-    """Who the keys belong to, and nothing of how they are: where the fold of a stretch begins."""
+    """Return which account each key belongs to, without any block: where the fold of a stretch begins."""
     return replace(
         PoolState(),
         keys={name: KeyState(account=key.account, proven=key.proven) for name, key in state.keys.items()},

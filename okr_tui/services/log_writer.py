@@ -1,4 +1,4 @@
-"""Records on their way into the log: what comes while the log is busy, or may wait, goes in together."""
+"""Records on their way into the log, written together where they wait or the log is busy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,11 +7,11 @@ from typing import Final
 from okr_tui.domain.records import Record
 
 PATIENCE: Final = 0.01
-"""Seconds that a record may wait for others: writing is dear, and other processes look less often."""
+"""Seconds a record may wait for others: writes are expensive, and make other processes read."""
 
 
 class BatchingWriter:
-    """Gives records to `write`, in the order they came, as many at a time as are there."""
+    """Passes records to `write` in the order they came, all that wait at a time."""
 
     def __init__(self, write: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
         self._write = write
@@ -20,7 +20,7 @@ class BatchingWriter:
         self._gathering: asyncio.TimerHandle | None = None
 
     async def add(self, records: Sequence[Record], *, hurried: bool = True) -> None:
-        """Return once they are written; raises what `write` raised. A caller who is cancelled leaves them."""
+        """Wait until records are written; raise what `write` raised. Cancelling does not take them back."""
         loop = asyncio.get_running_loop()
         written = loop.create_future()
         self._waiting.append((records, written))
@@ -31,7 +31,7 @@ class BatchingWriter:
         await written
 
     async def settled(self) -> None:
-        """Return once everything is written, or has failed."""
+        """Wait until everything is written, or has failed."""
         while self._waiting or self._writing:
             await asyncio.wait([self._begin()])
 

@@ -27,15 +27,15 @@ RETRY_LONGEST: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
-    """What is kept of the list between runs. `refreshed_at` is epoch seconds."""
+class KeptModels:
+    """What is kept of the list between runs; `refreshed_at` in epoch seconds."""
 
     cloud_url: str = ""
     refreshed_at: float | None = None
     models: tuple[Model, ...] = ()
 
 
-_adapter: TypeAdapter[Catalogue] = TypeAdapter(Catalogue)
+_adapter: TypeAdapter[KeptModels] = TypeAdapter(KeptModels)
 
 
 class ModelCatalog:
@@ -44,7 +44,7 @@ class ModelCatalog:
     def __init__(self, pool: LivePool, use_cloud: UseCloud, url: str) -> None:
         self._pool = pool
         self._use_cloud = use_cloud
-        self._known = Catalogue(url)
+        self._known = KeptModels(url)
         self._refreshing: asyncio.Task[None] | None = None
         self._error: str | None = None
         self._failures = 0
@@ -52,11 +52,11 @@ class ModelCatalog:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The last known models, those that vanished at the end."""
+        """Return the last known models, those that are gone at the end."""
         return self._known.models
 
     async def load(self) -> None:
-        """Take up the list that an earlier run, or another process, left."""
+        """Take up the list that an earlier run or another process has kept."""
         text = await self._pool.store.load(DOCUMENT)
         if text is None:
             return
@@ -68,7 +68,7 @@ class ModelCatalog:
             self._known = known
 
     def listed(self, rows: tuple[KeyView, ...], enabled: Sequence[str] = ()) -> ModelList:
-        """The list as fronts show it; `enabled` are the favourites as written."""
+        """Return the list as it is shown; `enabled` are the favourites as written in pi's settings."""
         now = self._pool.clock.time()
         names = frozenset(model.id for model in self._known.models if model.status == "listed")
         return ModelList(
@@ -87,7 +87,7 @@ class ModelCatalog:
         )
 
     async def keep_fresh(self) -> None:
-        """Refresh when the list is old, soon after a failure, and at once for another cloud; for ever."""
+        """Refresh when the list is old, soon after a failure, and at once for another cloud."""
         while True:
             self._moved.clear()
             age = self._pool.clock.time() - (self._known.refreshed_at or 0)
@@ -114,7 +114,7 @@ class ModelCatalog:
         """Forget the models of another cloud, and have `keep_fresh` read those of the new one at once."""
         url = new.settings.cloud_url.value
         if old.settings.cloud_url.value != url:
-            self._known, self._error, self._failures = Catalogue(url), None, 0
+            self._known, self._error, self._failures = KeptModels(url), None, 0
             self._moved.set()
             self._pool.announce()
 
@@ -126,14 +126,14 @@ class ModelCatalog:
         await asyncio.shield(self._refreshing)
 
     async def close(self) -> None:
-        """Drop a refresh that is under way."""
+        """Drop a refresh under way."""
         if self._refreshing:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
 
     @property
     def error(self) -> str | None:
-        """Why the last refresh failed; None when it did not."""
+        """Return why the last refresh failed; None when it did not."""
         return self._error
 
     async def _refresh(self) -> None:
@@ -185,7 +185,7 @@ class ModelCatalog:
         names = {model.id for model in models}
         gone = tuple(replace(m, status="gone") for m in before.models if m.id not in names)[:GONE_KEPT]
         was = {model.id for model in before.models if model.status == "listed"}
-        self._known = Catalogue(before.cloud_url, now, (*models, *gone))
+        self._known = KeptModels(before.cloud_url, now, (*models, *gone))
         self._failures = 0
         self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
         await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())

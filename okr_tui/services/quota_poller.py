@@ -1,4 +1,4 @@
-"""Balance and identity readings: one poller among all processes, and a second look after a refusal.
+"""Readings of balance and identity: one poller among all processes, and a check after a refusal.
 
 Reading is free, but limited to ten a minute and user (docs.ollama.com/api/balance), so accounts are read
 through one key each, and nothing here ever spends a request on a model.
@@ -23,9 +23,9 @@ LEASE_SECONDS = 15.0
 
 
 class QuotaPoller:
-    """Reads what the cloud says of keys and puts it in the log. `owner` names this process in the lease.
+    """Reads balance and identity of keys into the log. `owner` names this process in the lease.
 
-    `shown` says that somebody looks at the quotas.
+    `shown`: a dashboard shows the quotas, so that they are read more often.
     """
 
     def __init__(self, pool: LivePool, use_cloud: UseCloud, owner: str, *, shown: bool) -> None:
@@ -36,10 +36,10 @@ class QuotaPoller:
         self._lease_until = 0.0
         self._not_before: dict[str, float] = {}
         self._last_read: dict[str, float] = {}
-        self._looking: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Read what is due, for ever, while this process holds the lease."""
+        """Read what is due while this process holds the lease, until cancelled."""
         while True:
             now = self._pool.clock.time()
             wait = LEASE_SECONDS / 3
@@ -56,7 +56,7 @@ class QuotaPoller:
             await self._pool.wait(wait)
 
     async def _leads(self, now: float) -> bool:
-        """Whether this process is the one that reads; the lease is renewed well before it ends."""
+        """Return whether this process is the one that reads; renew the lease well before it ends."""
         if now > self._lease_until - LEASE_SECONDS / 2:
             held = await self._pool.store.lease(LEASE, self._owner, now, LEASE_SECONDS)
             self._lease_until = now + LEASE_SECONDS if held else 0.0
@@ -69,13 +69,13 @@ class QuotaPoller:
             self._last_read.clear()
 
     async def settle(self, seconds: float) -> None:
-        """Give the looks that are under way a moment to end, for a process that is about to."""
-        if self._looking:
-            await asyncio.wait(self._looking.values(), timeout=seconds)
+        """Wait up to some seconds for the checks under way, before a process ends."""
+        if self._checks:
+            await asyncio.wait(self._checks.values(), timeout=seconds)
 
     async def close(self) -> None:
-        """Drop the looks that are under way, and let another process read at once."""
-        tasks = tuple(self._looking.values())
+        """Drop the checks under way, and let another process read at once."""
+        tasks = tuple(self._checks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,19 +84,19 @@ class QuotaPoller:
             await self._pool.store.lease(LEASE, self._owner, now, 0.0)
 
     def faulted(self, key: Key, fault: Fault) -> None:
-        """Look closer after a fault that a free reading can explain."""
+        """Start a free reading that can explain a fault."""
         if fault.traits.rule is Rule.WINDOW:
-            self._look("balance", key, self._after_spent(key))
+            self._check("balance", key, self._after_spent(key))
         elif fault.traits.rule is Rule.DOUBT:
-            self._look("confirm", key, self._confirm(key))
+            self._check("confirm", key, self._confirm(key))
 
-    def _look(self, name: str, key: Key, look: Coroutine[None, None, None]) -> None:
+    def _check(self, name: str, key: Key, check: Coroutine[None, None, None]) -> None:
         place = (name, key.fingerprint)
-        if place in self._looking:
-            look.close()
+        if place in self._checks:
+            check.close()
             return
-        self._looking[place] = task = asyncio.create_task(look)
-        task.add_done_callback(lambda _: self._looking.pop(place, None))
+        self._checks[place] = task = asyncio.create_task(check)
+        task.add_done_callback(lambda _: self._checks.pop(place, None))
 
     async def _after_spent(self, key: Key) -> None:
         account = self._pool.state.account_of(key.fingerprint)
@@ -109,7 +109,7 @@ class QuotaPoller:
         await self.balance(key)
 
     async def _read(self, reading: Reading) -> None:
-        """One reading; the next of the same is a while off, after a failure longer."""
+        """Make one reading, and set the earliest time of the next, later after a failure."""
         read = self.identity if reading.identity else self.balance
         fault = await read(reading.key)
         policy = self._pool.policy
@@ -122,7 +122,7 @@ class QuotaPoller:
         self._not_before[reading.name] = self._pool.clock.time() + wait
 
     async def balance(self, key: Key) -> Fault | None:
-        """Read the balance of a key's account; answers the fault if it cannot be read."""
+        """Read the balance of a key's account into the log; return the fault if it cannot be read."""
         started = self._pool.clock.time()
         self._last_read[self._pool.state.account_of(key.fingerprint)] = started
         try:
@@ -137,7 +137,7 @@ class QuotaPoller:
         return None
 
     async def identity(self, key: Key) -> Fault | None:
-        """Read which account a key belongs to; answers the fault if it cannot be read."""
+        """Read which account a key belongs to into the log; return the fault if it cannot be read."""
         started = self._pool.clock.time()
         try:
             with self._use_cloud() as cloud:
@@ -156,7 +156,7 @@ class QuotaPoller:
         return None
 
     async def _refused(self, key: Key, path: str, started: float, fault: Fault) -> Fault:
-        """Only a refusal of the key itself is a fact worth keeping; the rest just delays reading."""
+        """Log a refusal of the key itself; every other fault only delays reading."""
         if fault.traits.rule is Rule.DOUBT:
             now = self._pool.clock.time()
             await self._pool.note(

@@ -1,4 +1,4 @@
-"""What a front may see and ask of the service: immutable snapshots down, commands up."""
+"""The service as user interfaces see it: immutable snapshots down, commands up."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ KeepIn = Literal["file", "keyring"]
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model and the 1-based places of the keys that may use it.
+    """A model and the 1-based indexes of the keys that may use it.
 
-    `replaced_by` is the living successor of one that is gone, or that is to go while it is still listed.
-    `favourite` as pi's settings have it.
+    `replaced_by`: the listed successor of a model that is gone or announced to go.
+    `favourite`: pi's settings enable it.
     """
 
     model: Model
@@ -30,7 +30,7 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """The model list as last known. `refreshed_at` is epoch seconds, None before the first success.
+    """The model list as last known. `refreshed_at` in epoch seconds, None before the first success.
 
     `error` says why the last refresh failed; the rows are then the last good ones.
     """
@@ -43,9 +43,9 @@ class ModelList:
 
 @dataclass(frozen=True, slots=True)
 class SettingLine:
-    """One value in force, the place it comes from, and the places that also set it but lost, in words.
+    """One value in force, where it comes from, and which other places set it without effect, in words.
 
-    `editable` when `change_setting` takes its name; `locked` says why it cannot take effect, "" when it can.
+    `editable`: `change_setting` takes its name; `locked` says why a change has no effect, "" when it has.
     """
 
     name: str
@@ -58,7 +58,7 @@ class SettingLine:
 
 @dataclass(frozen=True, slots=True)
 class TrustQuestion:
-    """A project's settings file that asks for what only a trusted one gets, and what that is, in words."""
+    """A project's settings file that asks for what only a trusted file gets, and what that is, in words."""
 
     project_file: Path
     wants: tuple[str, ...]
@@ -66,9 +66,9 @@ class TrustQuestion:
 
 @dataclass(frozen=True, slots=True)
 class SettingsView:
-    """What a front shows of the settings. A problem is one line with its file, line and column.
+    """The settings as they are shown. A problem is one line with its file, line and column.
 
-    `open_to_others` is a settings file with keys that other users of the machine can read.
+    `open_to_others`: a settings file with keys that other users of the machine can read.
     """
 
     cloud_url: str
@@ -80,17 +80,17 @@ class SettingsView:
     trust: TrustQuestion | None = None
     open_to_others: Path | None = None
     removable: tuple[str, ...] = ()
-    """What `restore_key` would bring back, newest first, by mask."""
+    """The masks of the keys that `restore_key` would bring back, newest first."""
     keymap: tuple[tuple[str, str], ...] = ()
-    """Keys by action, as written."""
+    """Keys of the keyboard by action, as written."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayView:
-    """The gateway: where it answers, or None for both; what is wrong with it, or why it did not start.
+    """The gateway: its addresses, None while none runs; what is wrong with it, or why it did not start.
 
     `elsewhere`: another process runs it. `ending`: answers under way are given a few seconds. `outdated`: the
-    settings changed since it started. `autostart`: the settings ask for one when a front opens.
+    settings changed since it started. `autostart`: the settings ask for one when the dashboard opens.
     """
 
     url: str | None = None
@@ -104,10 +104,10 @@ class GatewayView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a front shows, at one moment (epoch seconds). Entries run from oldest to newest.
+    """Everything a user interface shows, at one moment (epoch seconds). Entries run from oldest to newest.
 
-    `log` says, a line each, what is wrong with the log. `clock_ahead`: seconds by which this machine's clock
-    is ahead of the cloud's; 0 while they agree.
+    `log`: what is wrong with the log and the work in the background, a line each. `clock_ahead`: seconds by
+    which this machine's clock is ahead of the cloud's; 0 while they agree.
     """
 
     at: float
@@ -121,69 +121,72 @@ class Snapshot:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with settings and log, a line each."""
+        """Return what is wrong with settings, log and background work, a line each."""
         return (*self.settings.problems, *self.log)
 
 
 class Service(Protocol):
-    """The service as fronts use it. Every command raises an OkrError with one line when it cannot be done."""
+    """The service as user interfaces use it.
+
+    Every command returns what was done, in words, or raises an OkrError of one line.
+    """
 
     @property
     def snapshot(self) -> Snapshot:
-        """The present state."""
+        """Return the present state."""
 
     def snapshots(self) -> AsyncIterator[Snapshot]:
-        """The present state, then a new one after each change; changes faster than the reader are joined."""
+        """Yield the present state, then a new one after each change; quick changes are joined."""
 
     async def history(
         self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
     ) -> Page:
-        """A page of older lines, before a place of the log, or of newer ones, behind a place."""
+        """Return a page of matching lines, older than the place `before` of the log or newer than `after`."""
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
-        """What a key did over the last hours."""
+        """Return what the key of a fingerprint did over the last hours."""
 
     async def use_key(self, index: int) -> str:
-        """Prefer the key at the 1-based place and write the choice; answers what was done and where."""
+        """Prefer the key at a 1-based index and write the choice to the settings."""
 
     async def rotate(self) -> str:
-        """Prefer the next key that is not known to be blocked; answers like `use_key`."""
+        """Prefer the next key that is not known to be blocked."""
 
     async def refresh_models(self) -> str:
-        """Read the model list again; answers how many there are."""
+        """Read the model list again; return how many there are."""
 
     async def test_key(self, index: int) -> str:
-        """Read balance and identity of a key now, at no cost; answers what they say."""
+        """Read identity and balance of a key now, at no cost; return what they say."""
 
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""
 
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
-        """Take a key out of the pool or put it back."""
+        """Put a key into use or take it out of use."""
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
-        """Add a key to the global settings: its text, or a reference to it in the system's secret store."""
+        """Add a key to the global settings: its text, or a reference to it in the system keyring."""
 
     async def remove_key(self, index: int) -> str:
-        """Take a key out of the settings; `restore_key` brings it back while this process lives."""
+        """Take a key out of the global settings; `restore_key` brings it back while this process lives."""
 
     async def restore_key(self) -> str:
         """Put the key that was removed last back where it was."""
 
     async def label_key(self, index: int, label: str | None) -> str:
-        """Give a key another label, or none."""
+        """Give a key another label; None takes its label away."""
 
     async def favour_model(self, model: str, *, wanted: bool) -> str:
-        """Take a model into pi's `enabledModels` where that takes effect, or out of it."""
+        """Add a model to the favourites in pi's `enabledModels`, or take it out."""
 
     async def change_setting(self, name: str, text: str | None) -> str:
         """Write one value, named as its line is, where it takes effect; None goes back to the default."""
 
     async def trust_project(self, *, trusted: bool) -> str:
-        """Answer the trust question; remembered by the file's path and content."""
+        """Remember whether the project's settings file is trusted, by its path and content."""
 
     async def close_file(self) -> str:
-        """Make the settings file that others can read its owner's alone."""
+        """Make the settings file with keys that others can read readable by its owner only."""
 
     async def switch_gateway(self) -> str:
-        """Start the gateway in this process or stop it; answers where it is, or that it ended."""
+        """Start the gateway in this process, or stop it."""

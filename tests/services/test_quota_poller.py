@@ -98,7 +98,7 @@ async def test_closing_ends_the_looks_even_where_the_lease_cannot_be_given_back(
     await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.wait([running])
-    looks = tuple(quota_poller._looking.values())
+    looks = tuple(quota_poller._checks.values())
     assert looks
     assert not await store.lease("meter", "another", pool.clock.time(), LEASE_SECONDS)
     store.lost = True
