@@ -37,7 +37,7 @@ class Answered:
     """Why it was cut off, one line; "stopped" when the person did it."""
 
     def finished(self, end: Finished) -> "Answered":
-        """With the figures of its end."""
+        """Return it with the figures of its end."""
         return replace(
             self,
             fingerprint=end.fingerprint or self.fingerprint,
@@ -106,7 +106,7 @@ class Conversation:
         return last is not None and (last.role == "tool" or bool(last.tool_calls))
 
     def messages(self) -> tuple[Message, ...]:
-        """What the model is sent: the system text, then every turn. A call that was not run says so."""
+        """Return what is sent to the model: the system text, then every turn; a call not run says so."""
         sent = [Message("system", self.options.system)] if self.options.system else []
         waiting: list[ToolCall] = []
         for message in (*(turn.message for turn in self.turns), None):
@@ -120,7 +120,7 @@ class Conversation:
         return tuple(sent)
 
     def before(self, place: int) -> "Conversation":
-        """Without the turn at a place and all after it."""
+        """Return the conversation without the turn at a place and all after it."""
         return replace(self, turns=tuple(turn for turn in self.turns if turn.place < place))
 
 
@@ -150,14 +150,14 @@ class Gauge:
         """One line before it overflows."""
         if self.share is None or self.length is None or self.share < WARN_SHARE:
             return None
-        told = f"{short_context(self.used)} of {short_context(self.length)} tokens"
+        tokens = f"{short_context(self.used)} of {short_context(self.length)} tokens"
         if self.share >= FULL_SHARE:
-            return f"context nearly full, {told}: /new starts over, editing an earlier question branches"
-        return f"context {self.share:.0%} full, {told}"
+            return f"context nearly full, {tokens}: /new starts over, editing an earlier question branches"
+        return f"context {self.share:.0%} full, {tokens}"
 
 
 def gauge(conversation: Conversation, model: Model | None) -> Gauge:
-    """The context as the cloud counted it for the last answer that told."""
+    """Return the context as the cloud counted it for the last answer with figures."""
     used = 0
     for turn in reversed(conversation.turns):
         if turn.answered and turn.answered.input_tokens is not None:
@@ -167,7 +167,7 @@ def gauge(conversation: Conversation, model: Model | None) -> Gauge:
 
 
 def title(question: str) -> str:
-    """A title of at most TITLE_LONGEST characters from the first question, cut at a word."""
+    """Return a title of at most TITLE_LONGEST characters from the first question, cut at a word."""
     letters = (letter if letter.isprintable() else " " for letter in question[: 20 * TITLE_LONGEST])
     words = " ".join("".join(letters).split())
     if len(words) <= TITLE_LONGEST:
@@ -186,7 +186,7 @@ class CodeBlock:
 
 
 def code_blocks(text: str) -> tuple[CodeBlock, ...]:
-    """The fenced code blocks of a Markdown text; one still open runs to the end."""
+    """Return the fenced code blocks of a Markdown text; one still open runs to the end."""
     found: list[CodeBlock] = []
     opened: str | None = None
     language = ""
@@ -212,7 +212,7 @@ def _closes(line: str, opened: str) -> bool:
 
 
 def longest_fence(texts: Sequence[str]) -> str:
-    """A fence that none of the texts can close."""
+    """Return a fence that none of the texts can close."""
     longest = max((len(run) for text in texts for run in re.findall(r"`+", text)), default=0)
     return "`" * max(3, longest + 1)
 
@@ -235,5 +235,5 @@ class Draft:
 
 
 def joined(*texts: str) -> str:
-    """Texts below each other, without the empty ones and without saying the same twice."""
+    """Return texts below each other, without empty ones and repetitions."""
     return "\n".join(dict.fromkeys(text for text in texts if text))

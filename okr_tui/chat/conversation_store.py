@@ -50,7 +50,7 @@ WORDS = (
 
 
 async def prepare(database: aiosqlite.Connection, *, indexed: bool = True) -> bool:
-    """Bring a database to this version, once among all processes; answers whether words are indexed.
+    """Bring a database to this version, once among all processes; return whether words are indexed.
 
     Raises StoreError for a database of a later version, sqlite3.Error for one that cannot be changed.
     """
@@ -85,7 +85,7 @@ async def _has_words(database: aiosqlite.Connection) -> bool:
 
 
 async def _index_words(database: aiosqlite.Connection) -> bool:
-    """Not every SQLite is built with the full-text index; without it the search looks at every text."""
+    """Index all words; return False where SQLite is built without the full-text index."""
     await database.execute("begin immediate")
     try:
         if not await _has_words(database):
@@ -98,95 +98,6 @@ async def _index_words(database: aiosqlite.Connection) -> bool:
         return False
     await database.execute("commit")
     return True
-
-
-class ConversationFile:
-    """A file that several processes share. Every failure of it is a StoreError of one line.
-
-    A write is on the disk's way when it returns: a process that is killed loses nothing it was told of.
-    """
-
-    def __init__(self, name: str, database: aiosqlite.Connection, *, indexed: bool) -> None:
-        self.name = name
-        self._database = database
-        self._indexed = indexed
-        self._turns = asyncio.Lock()
-
-    @classmethod
-    async def open(cls, path: Path, now: float, *, indexed: bool = True) -> Self:
-        """Open or begin the file, made for its user alone; what was deleted long ago goes for good."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            async with exclusive_create(path.parent):
-                make_private(path)
-                store = await cls._prepared(str(path), str(path), indexed=indexed)
-        except (OSError, sqlite3.Error, StoreError) as error:
-            raise StoreError(f"conversations in {path} cannot be used: {_reason(error)}") from error
-        try:
-            await store.clear_out(now)
-        except BaseException:
-            await store.close()
-            raise
-        return store
-
-    @classmethod
-    async def in_memory(cls, copied: Path | None = None) -> Self:
-        """A store that ends with the process, with all of `copied` that can still be read."""
-        if copied is not None:
-            for option in ("mode=ro", "immutable=1"):
-                with contextlib.suppress(sqlite3.Error, OSError, StoreError):
-                    return await cls._prepared("memory", ":memory:", source=_address(copied, option))
-        return await cls._prepared("memory", ":memory:")
-
-    @classmethod
-    async def _prepared(
-        cls, name: str, target: str, *, source: str | None = None, indexed: bool = True
-    ) -> Self:
-        database = await aiosqlite.connect(target, isolation_level=None, timeout=BUSY_SECONDS)
-        try:
-            if source is not None:
-                async with aiosqlite.connect(source, uri=True) as readable:
-                    await readable.backup(database)
-            await database.execute("pragma journal_mode = wal")
-            await database.execute("pragma synchronous = normal")
-            return cls(name, database, indexed=await prepare(database, indexed=indexed))
-        except BaseException:
-            await database.close()
-            raise
-
-    async def clear_out(self, now: float) -> None:
-        """Remove for good what nobody can ask for any more at `now`, in epoch seconds."""
-
-    async def close(self) -> None:
-        """Let go of the file."""
-        await self._database.close()
-
-    async def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
-        with self._failures("read"):
-            return list(await self._database.execute_fetchall(query, values))
-
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
-        """A transaction; the tasks of this process take turns."""
-        async with self._turns:
-            with self._failures("written"):
-                try:
-                    await self._database.execute("begin immediate")
-                    yield
-                    await self._database.execute("commit")
-                except BaseException:
-                    # Told to end while it began, it begins all the same; while it was committed, nothing is
-                    # there to take back.
-                    with contextlib.suppress(sqlite3.Error):
-                        await self._database.execute("rollback")
-                    raise
-
-    @contextlib.contextmanager
-    def _failures(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, ValueError) as error:
-            raise StoreError(f"conversations in {self.name} cannot be {action}: {_reason(error)}") from error
 
 
 def _address(path: Path, option: str) -> str:
@@ -205,23 +116,23 @@ COLUMNS: Final = """c.id, c.title, c.model, c.options, c.created, c.updated, c.b
 
 @cache
 def options_adapter() -> TypeAdapter[ChatOptions]:
-    """Reads and writes a conversation's options."""
+    """Return what reads and writes a conversation's options."""
     return TypeAdapter(ChatOptions)
 
 
 @cache
 def draft_adapter() -> TypeAdapter[Draft]:
-    """Reads and writes a draft."""
+    """Return what reads and writes a draft."""
     return TypeAdapter(Draft)
 
 
 def select(rest: str, more: str = "''") -> str:
-    """A query for conversations: its conditions are `rest`, its last column is `more`."""
+    """Return a query for conversations: its conditions are `rest`, its last column is `more`."""
     return f"select {COLUMNS}, {more} from conversation c {rest}"  # noqa: S608 fixed texts
 
 
 def found_conversation(row: tuple[Any, ...]) -> Found:
-    """A row of `select` as a conversation without its turns."""
+    """Return a row of `select` as a conversation without its turns."""
     identifier, title, model, options, created, updated, branched_from, branched_at, turns, text = row
     try:
         wanted = options_adapter().validate_python(json.loads(options))
@@ -234,12 +145,12 @@ def found_conversation(row: tuple[Any, ...]) -> Found:
 
 
 def wanted_words(text: str) -> list[str]:
-    """The words of a search, at most MOST_WORDS."""
+    """Return the words of a search, at most MOST_WORDS."""
     return re.findall(r"\w+", text)[:MOST_WORDS]
 
 
 def queries(wanted: Sequence[str], *, indexed: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Queries for conversations with every word in one turn or in the title, to be tried in order.
+    """Yield queries for conversations with every word in one turn or in the title, to be tried in order.
 
     Each still needs a limit behind its values. The last looks at every text: parts of words, and texts
     without blanks between words, are in no index.
@@ -269,7 +180,7 @@ def _escaped(word: str) -> str:
 
 
 def excerpt(text: str, word: str) -> str:
-    """A line of a text around the first place of a word."""
+    """Return a line of a text around the first place of a word."""
     line = " ".join(text.split())
     at = max(line.lower().find(word.lower()), 0)
     start = max(0, at - EXCERPT_LONGEST // 3)
@@ -281,8 +192,64 @@ KEEP_DELETED: Final = 30 * 86400.0
 """Seconds for which a deleted conversation can be brought back."""
 
 
-class ConversationStore(ConversationFile):
-    """The conversations of one user, and what was typed for them and not sent."""
+class ConversationStore:
+    """The conversations of one user, and what was typed for them and not sent, in a file that is shared.
+
+    Every failure of the file is a StoreError of one line. A write is on the disk's way when it returns: a
+    process that is killed loses nothing that was written.
+    """
+
+    def __init__(self, name: str, database: aiosqlite.Connection, *, indexed: bool) -> None:
+        self.name = name
+        self._database = database
+        self._indexed = indexed
+        self._turns = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path, now: float, *, indexed: bool = True) -> Self:
+        """Open or begin the file, made for its user alone; what was deleted long ago goes for good."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            async with exclusive_create(path.parent):
+                make_private(path)
+                store = await cls._prepared(str(path), str(path), indexed=indexed)
+        except (OSError, sqlite3.Error, StoreError) as error:
+            raise StoreError(f"conversations in {path} cannot be used: {_reason(error)}") from error
+        try:
+            await store.clear_out(now)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @classmethod
+    async def in_memory(cls, copied: Path | None = None) -> Self:
+        """Return a store that ends with the process, with all of `copied` that can still be read."""
+        if copied is not None:
+            for option in ("mode=ro", "immutable=1"):
+                with contextlib.suppress(sqlite3.Error, OSError, StoreError):
+                    return await cls._prepared("memory", ":memory:", source=_address(copied, option))
+        return await cls._prepared("memory", ":memory:")
+
+    @classmethod
+    async def _prepared(
+        cls, name: str, target: str, *, source: str | None = None, indexed: bool = True
+    ) -> Self:
+        database = await aiosqlite.connect(target, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            if source is not None:
+                async with aiosqlite.connect(source, uri=True) as readable:
+                    await readable.backup(database)
+            await database.execute("pragma journal_mode = wal")
+            await database.execute("pragma synchronous = normal")
+            return cls(name, database, indexed=await prepare(database, indexed=indexed))
+        except BaseException:
+            await database.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
 
     async def keep(self, conversation: Conversation) -> None:
         """Keep a conversation with its turns, in place of what was there of it; all or nothing."""
@@ -319,7 +286,7 @@ class ConversationStore(ConversationFile):
             await self._database.execute(query, (identifier, place))
 
     async def get(self, identifier: str) -> Conversation:
-        """A conversation with its turns; raises ChatError when there is none, or it was deleted.
+        """Return a conversation with its turns. Raises ChatError when there is none, or it was deleted.
 
         A turn of a later version of the program, which this one cannot read, is passed over.
         """
@@ -334,17 +301,17 @@ class ConversationStore(ConversationFile):
         return replace(found_conversation(rows[0]).conversation, turns=tuple(turns))
 
     async def recent(self, limit: int, offset: int) -> tuple[Found, ...]:
-        """A page of conversations, the one used last first."""
+        """Return a page of conversations, the one used last first."""
         query = select("where c.deleted is null order by c.updated desc, c.id limit ? offset ?")
         return tuple(found_conversation(row) for row in await self._rows(query, (limit, offset)))
 
     async def starting(self, start: str) -> tuple[str, ...]:
-        """Identifiers that begin so, at most two."""
+        """Return the identifiers that begin so, at most two."""
         query = "select id from conversation where substr(id, 1, ?) = ? and deleted is null limit 2"
         return tuple(row[0] for row in await self._rows(query, (len(start), start)))
 
     async def search(self, words: str, limit: int) -> tuple[Found, ...]:
-        """Conversations with every word in one turn or in the title, the one used last first."""
+        """Return conversations with every word in one turn or in the title, the one used last first."""
         wanted = wanted_words(words)
         if not wanted:
             return await self.recent(limit, 0)
@@ -355,11 +322,11 @@ class ConversationStore(ConversationFile):
         return ()
 
     async def delete(self, identifier: str, now: float) -> None:
-        """Take a conversation away; `restore` brings it back for KEEP_DELETED seconds."""
+        """Delete a conversation; `restore` brings it back for KEEP_DELETED seconds."""
         await self._mark(identifier, now)
 
     async def restore(self, identifier: str) -> None:
-        """Bring a deleted conversation back; raises ChatError when it is gone for good."""
+        """Bring a deleted conversation back. Raises ChatError when it is gone for good."""
         await self._mark(identifier, None)
 
     async def keep_draft(self, identifier: str, draft: Draft, now: float) -> None:
@@ -371,7 +338,7 @@ class ConversationStore(ConversationFile):
                 await self._database.execute("insert into draft values (?, ?, ?)", row)
 
     async def draft(self, identifier: str) -> Draft:
-        """What was typed for a conversation; an empty draft when there is none that this version can read."""
+        """Return what was typed for a conversation; an empty draft when none can be read by this version."""
         query = "select body from draft where conversation = ?"
         for (body,) in await self._rows(query, (identifier,)):
             with contextlib.suppress(ValidationError, ValueError):
@@ -379,7 +346,7 @@ class ConversationStore(ConversationFile):
         return Draft()
 
     async def homeless_drafts(self) -> tuple[str, ...]:
-        """The identifiers of drafts whose conversation was never stored, the newest first."""
+        """Return the identifiers of drafts whose conversation was never stored, the newest first."""
         query = """select conversation from draft where conversation not in (select id from conversation)
             order by at desc, conversation"""
         return tuple(row[0] for row in await self._rows(query, ()))
@@ -425,6 +392,33 @@ class ConversationStore(ConversationFile):
             for turn in turns
         ]
         await self._database.executemany(query, rows)
+
+    async def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
+        with self._failures("read"):
+            return list(await self._database.execute_fetchall(query, values))
+
+    @contextlib.asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """Hold a write transaction; the tasks of this process take turns."""
+        async with self._turns:
+            with self._failures("written"):
+                try:
+                    await self._database.execute("begin immediate")
+                    yield
+                    await self._database.execute("commit")
+                except BaseException:
+                    # Cancelled while it began, it begins all the same; cancelled while it was committed,
+                    # there is nothing to roll back.
+                    with contextlib.suppress(sqlite3.Error):
+                        await self._database.execute("rollback")
+                    raise
+
+    @contextlib.contextmanager
+    def _failures(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError) as error:
+            raise StoreError(f"conversations in {self.name} cannot be {action}: {_reason(error)}") from error
 
 
 def _dump(adapter: TypeAdapter[Any], value: object) -> str:

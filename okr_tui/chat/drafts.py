@@ -21,8 +21,8 @@ class Drafts:
 
     Where several programs run at once, the draft of a stored conversation is what was written last. The new
     conversation's belongs to the program that shows it: each has one of its own under a name that it holds,
-    so none is written over and none stands in two prompts. A program that starts takes over the newest one
-    that nobody holds any more; were there others, each waits for a later start.
+    so none is overwritten and none appears in two prompts. A program that starts takes over the newest one
+    that no program holds any more; others wait for later starts.
     """
 
     def __init__(self, repository: ConversationRepository, folder: Path, clock: Clock) -> None:
@@ -32,7 +32,7 @@ class Drafts:
         self._own: str | None = None
 
     async def get(self, identifier: str) -> Draft:
-        """A conversation's draft, empty when there is none. Where nothing was ever kept no file is begun."""
+        """Return a conversation's draft, empty when there is none; no file is made to look for it."""
         if not self._repository.begun:
             return Draft()
         name = identifier if identifier != NEW else self._own or await self._taken_over()
@@ -50,14 +50,14 @@ class Drafts:
         self._claims.close()
 
     async def _taken_over(self) -> str:
-        """The name of the draft that is this program's own from now on; NEW when none is left behind."""
+        """Take over a draft that no program holds; return its name, or NEW when there is none."""
         for name in await self._repository.read(lambda store: store.homeless_drafts()):
             if not (name.isalnum() and self._claims.take(name)):
                 continue
             if await self._repository.read(partial(_draft, name)):
                 self._own = name
                 return name
-            # Whoever held it sent it meanwhile.
+            # Its question was sent meanwhile.
             self._claims.drop(name)
         return NEW
 

@@ -18,24 +18,24 @@ NAMES: Final = {"user": "You", "assistant": "Answer", "tool": "Tool", "system": 
 
 @cache
 def conversation_adapter() -> TypeAdapter[Conversation]:
-    """Reads and writes whole conversations; made when first used, since that takes a while."""
+    """Return what reads and writes whole conversations; made on first use, since that takes a while."""
     return TypeAdapter(Conversation)
 
 
 @cache
 def turn_adapter() -> TypeAdapter[Turn]:
-    """Reads and writes single turns."""
+    """Return what reads and writes single turns."""
     return TypeAdapter(Turn)
 
 
 def to_json(conversation: Conversation) -> str:
-    """The conversation with everything known of it; `from_json` brings it back."""
+    """Return a JSON document with everything known of a conversation; `from_json` reads it."""
     body: Any = conversation_adapter().dump_python(conversation, mode="json")
     return _clean(json.dumps({"format": FORMAT, "version": VERSION, **body}, ensure_ascii=False, indent=2))
 
 
 def from_json(text: str) -> Conversation:
-    """The conversation of a document of `to_json`; raises ChatError for any other text."""
+    """Return the conversation of a document of `to_json`. Raises ChatError for any other text."""
     try:
         document = json.loads(text)
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
@@ -52,7 +52,7 @@ def from_json(text: str) -> Conversation:
 
 
 def to_markdown(conversation: Conversation) -> str:
-    """The conversation to read: questions, answers, thoughts folded away, tools with their results."""
+    """Return a conversation as Markdown: questions, answers, folded thoughts, tools with their results."""
     heading = " ".join(conversation.title.split()).replace("#", r"\#")
     parts = [f"# {heading}"]
     if conversation.model:

@@ -18,7 +18,7 @@ LONGEST_PATH: Final = 4096
 
 
 def read_image(path: Path) -> str:
-    """The picture in base64, known by its content. Raises ChatError for what is none, or too large for one.
+    """Return the picture in base64. Raises ChatError for a file that is none by its content, or too large.
 
     Blocks while the file is read.
     """
@@ -47,7 +47,7 @@ def check_sight(model: Model | None, count: int) -> None:
 
 
 def pasted_image(text: str) -> Path | None:
-    """The path that a pasted text is, when it looks like one of a picture; the file need not exist.
+    """Return the path that a pasted text is, when it looks like one of a picture; it need not exist.
 
     Terminals paste a dropped file in quotes, with escaped blanks, or as a file:// address.
     """
@@ -67,5 +67,5 @@ def pasted_image(text: str) -> Path | None:
         return None
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # a user whose home nobody knows
+    except RuntimeError:  # a user without a known home
         return None

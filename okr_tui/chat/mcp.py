@@ -70,7 +70,7 @@ class McpServer:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _live(self, ready: asyncio.Future[Listed], ended: asyncio.Event) -> None:
-        """The server's whole life. What ends it before it is ready becomes the answer to who waits."""
+        """Run the server until `ended`. What ends it before it is ready is raised to those who wait."""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(START_SECONDS):
@@ -79,18 +79,18 @@ class McpServer:
                 ready.set_result((client, listed))
                 await ended.wait()
         except ChatError as error:
-            self._tell(ready, error)
+            self._fail(ready, error)
         except TimeoutError:
-            self._tell(ready, self._error(f"no answer within {START_SECONDS:.0f} s"))
+            self._fail(ready, self._error(f"no answer within {START_SECONDS:.0f} s"))
         except Exception as error:  # the package raises what its transports raise, alone or in groups
-            self._tell(ready, self._error(_reason(error)))
+            self._fail(ready, self._error(_reason(error)))
         finally:
-            self._tell(ready, self._error("it was closed"))
+            self._fail(ready, self._error("it was closed"))
 
-    def _tell(self, ready: asyncio.Future[Listed], error: ChatError) -> None:
+    def _fail(self, ready: asyncio.Future[Listed], error: ChatError) -> None:
         if not ready.done():
             ready.set_exception(error)
-            ready.exception()  # whoever waited may have left
+            ready.exception()  # retrieved, since no one may wait any more
 
     @contextlib.asynccontextmanager
     async def _client(self) -> AsyncIterator[Any]:
@@ -125,7 +125,7 @@ class McpServer:
                 yield client
 
     async def _resolved(self, references: Mapping[str, SecretStr]) -> dict[str, str]:
-        """The values that references stand for; they leave here only to the server."""
+        """Return the values that references stand for; only the server gets them."""
         found: dict[str, str] = {}
         for name, reference in references.items():
             value = await asyncio.to_thread(resolve, reference, self._environment, trusted=True)
@@ -137,7 +137,7 @@ class McpServer:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[Any]:
-        """A file for the server's messages, of which the last PRINTED_LONGEST bytes are kept."""
+        """Open a file for the server's messages, of which the last PRINTED_LONGEST bytes are kept."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         loop = asyncio.get_running_loop()
@@ -189,18 +189,18 @@ class McpServer:
         return ToolResult.of("\n".join(map(_text, result.content)), failed=bool(result.is_error))
 
     def _error(self, reason: str) -> ChatError:
-        """One line, with the last thing the server printed; without the secrets it was given."""
+        """Return one line with the last thing the server printed, without the secrets it was given."""
         lines = self._printed.decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        said = f"; it printed: {last}" if last else ""
-        line = f"tool server {self._server.name}: {reason}{said}"
+        printed = f"; it printed: {last}" if last else ""
+        line = f"tool server {self._server.name}: {reason}{printed}"
         for secret in self._secrets:
             line = line.replace(secret.get_secret_value(), "…")
         return ChatError(printable(line, LONGEST_ERROR))
 
 
 def _text(content: Any) -> str:
-    """What a model without eyes and ears gets of a piece of a result."""
+    """Return what a text model gets of a piece of a result."""
     if content.type == "text":
         return str(content.text)
     if content.type == "resource" and hasattr(content.resource, "text"):
@@ -212,5 +212,5 @@ def _reason(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     if isinstance(error, FileNotFoundError):
-        return f"{error.filename or 'its command'} is not there"
+        return f"{error.filename or 'its command'} was not found"
     return " ".join(str(error).split())[:200] or type(error).__name__

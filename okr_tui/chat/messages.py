@@ -33,7 +33,7 @@ class Message:
     failed: bool = False
 
     def wire(self) -> dict[str, object]:
-        """The message as the native API takes it."""
+        """Return the message as the native API takes it."""
         content = f"{TOOL_FAILED}{self.content}" if self.failed else self.content
         document: dict[str, object] = {"role": self.role, "content": content}
         if self.thinking:
@@ -91,7 +91,7 @@ class Finished:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """The pace of the answer once it had begun; None when it cannot be told."""
+        """The pace of the answer once it had begun; None when it is not known."""
         span = self.duration_ms - (self.first_token_ms or 0)
         if not self.output_tokens or span <= 0 or self.first_token_ms is None:
             return None

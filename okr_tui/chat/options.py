@@ -46,7 +46,7 @@ class ChatOptions:
     tools: bool | None = None
 
     def changed(self, name: str, text: str) -> "ChatOptions":
-        """With one option set from a person's text; blank, "none" or "default" clears it.
+        """Return the options with one set from a person's text; blank, "none" or "default" clears it.
 
         Raises ChatError, one line, for an unknown name or a value that is out of its bounds.
         """
@@ -60,7 +60,7 @@ class ChatOptions:
         return replace(self, **{name: value})  # type: ignore[arg-type]
 
     def sampling(self) -> dict[str, object]:
-        """What goes into the request's `options`."""
+        """Return what goes into the request's `options`."""
         named = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -70,13 +70,13 @@ class ChatOptions:
         return {name: value for name, value in named.items() if value is not None}
 
     def lines(self) -> tuple[str, ...]:
-        """What is set, a line each: "temperature 0.2"."""
-        said = {**self.sampling(), "think": self.think, "tools": self.tools, "system": self.system or None}
-        return tuple(f"{name} {_said(value)}" for name, value in said.items() if value is not None)
+        """Return what is set, a line each: "temperature 0.2"."""
+        values = {**self.sampling(), "think": self.think, "tools": self.tools, "system": self.system or None}
+        return tuple(f"{name} {_shown(value)}" for name, value in values.items() if value is not None)
 
 
 def think_levels(model: Model | None) -> tuple[str, ...]:
-    """The words of THINK_LEVELS a model takes; none for one that does not think, all for an unknown one."""
+    """Return the words of THINK_LEVELS a model takes: none if it does not think, all if it is unknown."""
     if model is None or model.capabilities is None:
         return tuple(THINK_LEVELS)
     if not model.can("thinking"):
@@ -88,7 +88,7 @@ def think_levels(model: Model | None) -> tuple[str, ...]:
 
 
 def think_refusal(model: Model | None, level: str | None) -> str | None:
-    """Why a think level does not suit a model, in one line; None when it does, or none is set."""
+    """Return why a think level does not suit a model, in one line; None when it does, or none is set."""
     levels = think_levels(model)
     if level is None or level in levels:
         return None
@@ -140,7 +140,7 @@ def _switch(text: str) -> bool:
     return text == "on"
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Where this process keeps conversations: the shared file, or memory once that cannot be used."""
+"""Where this process keeps conversations: the shared file, or memory once the file cannot be used."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ class ConversationRepository:
         return self._store is not None or self._path.exists()
 
     async def get(self, identifier: str) -> Conversation:
-        """A conversation with its turns; raises ChatError when there is none."""
+        """Return a conversation with its turns. Raises ChatError when there is none."""
         store = await self._open()
         try:
             found = await store.get(identifier)
@@ -48,7 +48,7 @@ class ConversationRepository:
         return found
 
     async def read(self, query: Callable[[ConversationStore], Awaitable[T]]) -> T:
-        """Ask the store; raises StoreError when it cannot be read."""
+        """Query the store. Raises StoreError when it cannot be read."""
         return await query(await self._open())
 
     async def create(self, conversation: Conversation) -> None:
@@ -77,16 +77,16 @@ class ConversationRepository:
             await (await self._open()).keep_draft(identifier, draft, now)
 
     async def delete(self, identifier: str, now: float) -> None:
-        """Take a conversation away; raises StoreError when the file does not allow it."""
+        """Delete a conversation. Raises StoreError when the file does not allow it."""
         self._known.pop(identifier, None)
         await (await self._open()).delete(identifier, now)
 
     async def search(self, words: str, limit: int) -> tuple[Found, ...]:
-        """See ConversationStore.search."""
+        """Return conversations with every word in one turn or in the title, the one used last first."""
         return await self.read(lambda store: store.search(words, limit))
 
     async def close(self) -> None:
-        """Let go of the file; whoever comes later is refused with a StoreError."""
+        """Close the file; every later call raises StoreError."""
         async with self._opening:
             self._closed = True
             if self._store:

@@ -1,4 +1,4 @@
-"""The conversations as screen and commands use them: stored, found, branched, exported, asked on."""
+"""The conversations as screen and commands use them: stored, found, branched, exported, continued."""
 
 import contextlib
 import uuid

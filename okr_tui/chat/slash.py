@@ -24,7 +24,7 @@ PREFIX: Final = "ollama-"
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """A command. `usage` is its argument for people; `screen` says that the front carries it out."""
+    """A command. `usage` is its argument for people; `screen` says that the screen carries it out."""
 
     name: str
     help: str
@@ -62,7 +62,7 @@ COMMANDS: Final = (
     SlashCommand("edit", "Ask the last question in other words", screen=True),
     SlashCommand("copy", "Copy a code block of the last answer", "text", "[N]", screen=True),
     SlashCommand("image", "Send a picture along with the next question", "path", "PATH", screen=True),
-    SlashCommand("system", "What the model is told before all else", "text", "[TEXT]", screen=True),
+    SlashCommand("system", "Set the system text of the conversation", "text", "[TEXT]", screen=True),
     SlashCommand("set", "Set an option; alone, show them", "option", "[NAME VALUE]", screen=True),
     SlashCommand("think", "How much the model thinks", "level", "LEVEL", screen=True),
     SlashCommand("tools", "Let the model call tools, or not", "switch", "[on | off]", screen=True),
@@ -77,17 +77,17 @@ def is_command(text: str) -> bool:
 
 
 def question_of(text: str) -> str:
-    """What is asked by a prompt that is no command: of two slashes at its beginning the first is left out."""
+    """Return the question of a prompt that is no command: of two leading slashes the first is left out."""
     return text[1:] if text.startswith("//") else text
 
 
 def as_typed(question: str) -> str:
-    """The prompt that asks exactly this, though it may look like a command."""
+    """Return the prompt that asks exactly this, though it may look like a command."""
     return f"/{question}" if is_command(question) or question.startswith("//") else question
 
 
 def parse(text: str) -> tuple[str, str]:
-    """A command's name in lower case, and its argument; `/ollama SUB` is `/ollama-SUB` if there is one."""
+    """Return a command's name in lower case and its argument; `/ollama SUB` is that of `/ollama-SUB`."""
     name, _, argument = text.strip().removeprefix("/").partition(" ")
     name, argument = name.lower(), argument.strip()
     if name == "ollama":
@@ -98,7 +98,7 @@ def parse(text: str) -> tuple[str, str]:
 
 
 def help_lines() -> tuple[str, ...]:
-    """A line for each command, aligned."""
+    """Return a line for each command, aligned."""
     width = max(len(command.line) for command in COMMANDS)
     return tuple(f"{command.line:<{width}}  {command.help}" for command in COMMANDS)
 
@@ -106,7 +106,7 @@ def help_lines() -> tuple[str, ...]:
 def complete(
     text: str, models: Sequence[str] = (), keys: int = 0, levels: Sequence[str] = tuple(THINK_LEVELS)
 ) -> tuple[str, ...]:
-    """What a prompt that starts with a slash may go on to, as whole prompts, the likely first.
+    """Return what a prompt that starts with a slash may become, as whole prompts, the likely first.
 
     models: the names in the list; keys: how many there are; levels: those the present model takes.
     """
@@ -128,7 +128,7 @@ def complete(
 def _words(
     command: SlashCommand, done: Sequence[str], models: Sequence[str], keys: int, levels: Sequence[str]
 ) -> Sequence[str]:
-    """What may stand behind the words that are done."""
+    """Return what may follow the words that are complete."""
     if command.argument == "models":
         return [model for model in models if model not in done] if len(done) < 2 else ()
     if command.argument == "option" and len(done) == 1:
@@ -148,7 +148,7 @@ def _words(
 
 
 def _matching(words: Sequence[str], start: str) -> list[str]:
-    """Those that begin with it, then those that hold it."""
+    """Return the words that begin with `start`, then those that contain it."""
     start = start.lower()
     first = [word for word in words if word.lower().startswith(start)]
     return first + [word for word in words if start in word.lower() and word not in first]
@@ -161,8 +161,8 @@ ARGUMENT_LONGEST: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a command says: plain text of at most TEXT_LONGEST characters, never to be read as markup."""
+class CommandResult:
+    """What a command shows: plain text of at most TEXT_LONGEST characters, never to be read as markup."""
 
     text: str
     level: Level = "info"
@@ -170,18 +170,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class ScreenRequest:
-    """A command that the front carries out; `name` is of domain.slash.COMMANDS, `argument` as typed."""
+    """A command that the screen carries out; `name` is one of COMMANDS, `argument` as typed."""
 
     name: str
     argument: str
 
 
-Outcome = Said | ScreenRequest
-Work = Callable[[Service, str, tzinfo], Coroutine[None, None, Said]]
+Outcome = CommandResult | ScreenRequest
+Work = Callable[[Service, str, tzinfo], Coroutine[None, None, CommandResult]]
 
 
 async def carry_out(service: Service, text: str, zone: tzinfo = UTC) -> Outcome:
-    """Carry out a prompt that is a command. What cannot be done is said, not raised."""
+    """Carry out a prompt that is a command. What cannot be done becomes an error text; nothing is raised."""
     name, argument = parse(text)
     command = BY_NAME.get(name)
     if command is not None and command.screen:
@@ -190,11 +190,11 @@ async def carry_out(service: Service, text: str, zone: tzinfo = UTC) -> Outcome:
         return _bounded(_subcommands())
     work = WORK.get(name)
     if work is None:
-        return Said(f"There is no command /{_short(name)}; /help lists them", "error")
+        return CommandResult(f"There is no command /{_short(name)}; /help lists them", "error")
     try:
         return _bounded(await work(service, argument, zone))
     except OkrError as error:
-        return _bounded(Said(str(error), "error"))
+        return _bounded(CommandResult(str(error), "error"))
 
 
 def status_text(snapshot: Snapshot, zone: tzinfo, start_gateway: str = "") -> str:
@@ -246,28 +246,32 @@ def _listed(snapshot: Snapshot) -> list[Model]:
     return [row.model for row in snapshot.models.rows if row.model.status == "listed"]
 
 
-async def _status(service: Service, _: str, zone: tzinfo) -> Said:
-    return Said(status_text(service.snapshot, zone))
+async def _status(service: Service, _: str, zone: tzinfo) -> CommandResult:
+    return CommandResult(status_text(service.snapshot, zone))
 
 
-async def _models(service: Service, words: str, zone: tzinfo) -> Said:
-    return Said(models_text(service.snapshot, zone, words))
+async def _models(service: Service, words: str, zone: tzinfo) -> CommandResult:
+    return CommandResult(models_text(service.snapshot, zone, words))
 
 
-async def _refresh(service: Service, _: str, __: tzinfo) -> Said:
-    return Said(await service.refresh_models(), "success")
+async def _refresh(service: Service, _: str, __: tzinfo) -> CommandResult:
+    return CommandResult(await service.refresh_models(), "success")
 
 
-async def _info(service: Service, name: str, _: tzinfo) -> Said:
+async def _info(service: Service, name: str, _: tzinfo) -> CommandResult:
     if not name:
-        return Said("Usage: /ollama-info MODEL", "error")
+        return CommandResult("Usage: /ollama-info MODEL", "error")
     wanted = bare_name(name)
     models = service.snapshot.models
     model = next((row.model for row in models.rows if row.model.id == wanted), None)
     if model is None:
         cause = f" ({models.error})" if models.error else ""
-        return Said(f"Model not found: {_short(name)}{cause}; /ollama-refresh reads the list again", "error")
-    return Said("\n".join([model.display, *(f"{title}: {value}" for title, value in _details(model))]))
+        return CommandResult(
+            f"Model not found: {_short(name)}{cause}; /ollama-refresh reads the list again", "error"
+        )
+    return CommandResult(
+        "\n".join([model.display, *(f"{title}: {value}" for title, value in _details(model))])
+    )
 
 
 def _details(model: Model) -> list[tuple[str, str]]:
@@ -282,10 +286,10 @@ def _details(model: Model) -> list[tuple[str, str]]:
     ]
 
 
-async def _keys(service: Service, _: str, zone: tzinfo) -> Said:
+async def _keys(service: Service, _: str, zone: tzinfo) -> CommandResult:
     if not service.snapshot.pool.keys:
-        return Said("🔑 Ollama Cloud Key Pool\nTotal: 0; a key is added in the keys pane", "error")
-    return Said(keys_text(service.snapshot, zone))
+        return CommandResult("🔑 Ollama Cloud Key Pool\nTotal: 0; a key is added in the keys pane", "error")
+    return CommandResult(keys_text(service.snapshot, zone))
 
 
 def _key(row: KeyView, pool: PoolView, now: float, zone: tzinfo) -> str:
@@ -304,33 +308,33 @@ def _active(pool: PoolView, now: float, zone: tzinfo) -> str:
     return f"#{row.index} {row.masked}{health}"
 
 
-async def _rotate(service: Service, _: str, __: tzinfo) -> Said:
-    said = await service.rotate()
-    return Said(said, "info" if said.startswith("nothing") else "success")
+async def _rotate(service: Service, _: str, __: tzinfo) -> CommandResult:
+    result = await service.rotate()
+    return CommandResult(result, "info" if result.startswith("nothing") else "success")
 
 
-async def _use_key(service: Service, argument: str, _: tzinfo) -> Said:
+async def _use_key(service: Service, argument: str, _: tzinfo) -> CommandResult:
     digits = argument.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
-        return Said("Usage: /ollama-use-key N", "error")
+        return CommandResult("Usage: /ollama-use-key N", "error")
     index = int(argument) if len(digits) < 10 else 0
     if not 1 <= index <= len(service.snapshot.pool.keys):
-        return Said(f"Invalid key index: {_short(argument)}", "error")
-    return Said(await service.use_key(index), "success")
+        return CommandResult(f"Invalid key index: {_short(argument)}", "error")
+    return CommandResult(await service.use_key(index), "success")
 
 
-async def _help(_: Service, __: str, ___: tzinfo) -> Said:
-    return Said("\n".join(help_lines()))
+async def _help(_: Service, __: str, ___: tzinfo) -> CommandResult:
+    return CommandResult("\n".join(help_lines()))
 
 
-def _subcommands() -> Said:
-    """What `/ollama` alone, or with what it does not know, answers."""
+def _subcommands() -> CommandResult:
+    """Return what `/ollama` shows alone, or with an unknown word."""
     lines = [
         f"/ollama {command.line.removeprefix(f'/{PREFIX}')}  {command.help}"
         for command in COMMANDS
         if command.name.startswith(PREFIX)
     ]
-    return Said("\n".join(lines))
+    return CommandResult("\n".join(lines))
 
 
 WORK: Final[dict[str, Work]] = {
@@ -349,7 +353,7 @@ def _short(text: str) -> str:
     return printable(text, ARGUMENT_LONGEST)
 
 
-def _bounded(said: Said) -> Said:
-    if len(said.text) <= TEXT_LONGEST:
-        return said
-    return Said(f"{said.text[:TEXT_LONGEST]}…", said.level)
+def _bounded(result: CommandResult) -> CommandResult:
+    if len(result.text) <= TEXT_LONGEST:
+        return result
+    return CommandResult(f"{result.text[:TEXT_LONGEST]}…", result.level)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from okr_tui.chat.slash import Said, ScreenRequest, carry_out
+from okr_tui.chat.slash import CommandResult, ScreenRequest, carry_out
 from okr_tui.services.pool_service import PoolService
 from tests.harness import MODEL, Harness, open_harness
 
@@ -17,10 +17,10 @@ async def service(harness: Harness) -> AsyncIterator[PoolService]:
         yield opened
 
 
-async def said(service: PoolService, text: str) -> Said:
+async def said(service: PoolService, text: str) -> CommandResult:
     """What a command says."""
     outcome = await carry_out(service, text)
-    assert isinstance(outcome, Said)
+    assert isinstance(outcome, CommandResult)
     return outcome
 
 
@@ -47,7 +47,7 @@ async def test_models_and_info(service: PoolService) -> None:
         "Context: 131,072 tokens",
         "Vision: ❌",
     ]
-    assert await said(service, "/ollama-info") == Said("Usage: /ollama-info MODEL", "error")
+    assert await said(service, "/ollama-info") == CommandResult("Usage: /ollama-info MODEL", "error")
     unknown = await said(service, "/ollama-info no-such")
     assert unknown.text.startswith("Model not found: no-such")
     assert unknown.level == "error"
@@ -55,7 +55,7 @@ async def test_models_and_info(service: PoolService) -> None:
 
 
 async def test_refresh(service: PoolService, harness: Harness) -> None:
-    assert await said(service, "/ollama-refresh") == Said(
+    assert await said(service, "/ollama-refresh") == CommandResult(
         f"Loaded {len(service.catalog.models)} cloud Ollama models", "success"
     )
     await harness.fault("unavailable", path="/api/tags", times=None)
@@ -83,7 +83,7 @@ async def test_a_wrong_key_number_changes_nothing(
     service: PoolService, harness: Harness, argument: str, text: str
 ) -> None:
     before = harness.settings_file.read_bytes()
-    assert await said(service, f"/ollama-use-key {argument}") == Said(text, "error")
+    assert await said(service, f"/ollama-use-key {argument}") == CommandResult(text, "error")
     assert harness.settings_file.read_bytes() == before
 
 

@@ -107,7 +107,7 @@ async def test_a_file_is_written_and_never_over_another_unasked(tmp_path: Path) 
         await send(driver, f"/export markdown {path}")
         await driver.until(lambda: isinstance(driver.app.screen, ExportConversation))
         await driver.press("enter")
-        await driver.until(lambda: "enter once more writes over it" in driver.screen())
+        await driver.until(lambda: "press enter again to overwrite it" in driver.screen())
         assert path.read_text() == "mine"
         await driver.press("enter")
         await driver.toast("Wrote")

@@ -56,11 +56,11 @@ class ConversationList(RowList[Found]):
     now = 0.0
 
     def key_of(self, row: Found) -> str:
-        """A conversation stays the same under another title."""
+        """Return its identifier: a conversation stays the same under another title."""
         return row.conversation.id
 
     def lines_of(self, row: Found, width: int) -> Sequence[Line]:
-        """Title, model, questions, age; below it the words that were looked for."""
+        """Return title, model, questions and age; below them the words that were searched."""
         conversation = row.conversation
         age = f"{span(max(0.0, self.now - conversation.updated))} ago"
         model = fit(safe(conversation.model or ""), 20 if width >= 70 else 12)
@@ -94,7 +94,7 @@ class SearchInput(Input):
         return cast(ConversationsScreen, self.screen)
 
     def on_key(self, event: events.Key) -> None:
-        """Up and down move in the list."""
+        """Move in the list with up and down."""
         moves = {"up": self.rows.action_cursor_up, "down": self.rows.action_cursor_down}
         pages = {"pageup": -1, "pagedown": 1}
         if event.key in moves:
@@ -106,29 +106,29 @@ class SearchInput(Input):
         event.prevent_default().stop()
 
     def action_open_saved(self) -> None:
-        """Open it."""
+        """Open the selected conversation."""
         self.saved.open_selected()
 
     def action_rename_saved(self) -> None:
-        """Rename it."""
+        """Rename the selected conversation."""
         self.saved.rename()
 
     def action_delete_saved(self) -> None:
-        """Delete it."""
+        """Delete the selected conversation."""
         if row := self.rows.selected:
             self.saved.act(self.saved.conversations.delete(row.conversation.id))
 
     def action_undo_saved(self) -> None:
-        """Bring the last one back."""
+        """Bring back the conversation that was deleted last."""
         self.saved.act(self.saved.conversations.undo_delete())
 
     def action_export_saved(self) -> None:
-        """Write it to a file."""
+        """Write the selected conversation to a file."""
         if row := self.rows.selected:
             self.saved.conversations.export(row.conversation.id, row.conversation.title)
 
     async def action_new_saved(self) -> None:
-        """Leave for a new one."""
+        """Leave for a new conversation."""
         self.screen.dismiss()
         await self.saved.conversations.begin()
 
@@ -159,7 +159,7 @@ class ConversationsScreen(ModalScreen[None]):
         self.words = words
 
     def compose(self) -> ComposeResult:
-        """Heading, search field, list, keys."""
+        """Yield heading, search field, list and keys."""
         with Vertical(classes="box", id="saved-box"):
             yield Static(Content("Conversations"), classes="box-heading")
             yield SearchInput(self.words)
@@ -173,7 +173,7 @@ class ConversationsScreen(ModalScreen[None]):
         self.read()
 
     def on_screen_resume(self) -> None:
-        """A dialog in front may have changed something."""
+        """Read again, since a dialog may have changed something."""
         self.read()
 
     @on(Input.Changed, "#search")

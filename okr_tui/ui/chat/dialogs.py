@@ -29,7 +29,7 @@ FIRST_LINE = 48
 
 
 def described(place: int, block: CodeBlock) -> str:
-    """A block in a line: its place, language, length and beginning."""
+    """Return a block on one line: its place, language, length and beginning."""
     lines = block.text.split("\n")
     first = one_line(safe(next((line for line in lines if line.strip()), "")))[:FIRST_LINE]
     many = f"{len(lines)} line{'' if len(lines) == 1 else 's'}"
@@ -47,7 +47,7 @@ class PickCode(ModalScreen[None]):
         self.copy = copy
 
     def compose(self) -> ComposeResult:
-        """A line for each block."""
+        """Yield a line for each block."""
         with Vertical(classes="box"):
             yield Static(Content("Copy which code?"), classes="box-heading")
             yield Choice(*((str(place), described(place, each)) for place, each in enumerate(self.blocks, 1)))
@@ -55,13 +55,13 @@ class PickCode(ModalScreen[None]):
 
     @on(RowList.Chosen)
     def action_accept(self) -> None:
-        """Copy it."""
+        """Copy the chosen block."""
         place = int(self.query_one(Choice).value)
         self.dismiss()
         self.copy(self.blocks[place - 1].text, f"code block {place}")
 
     def action_leave(self) -> None:
-        """Back."""
+        """Leave without copying."""
         self.dismiss()
 
 
@@ -89,16 +89,16 @@ class RenameConversation(Dialog):
         self.send = send
 
     def question(self) -> ComposeResult:
-        """The title."""
+        """Yield the title."""
         yield field("Title", LineInput(self.before, "title"))
 
     def answer(self) -> Awaitable[str]:
-        """Rename it."""
+        """Rename the conversation."""
         return self.send(self.query_one("#title", Input).value)
 
 
 class ExportConversation(Dialog):
-    """Asks for a form and a path. A file that is there already is written over only when asked twice."""
+    """Asks for a form and a path. A file that is there already is overwritten only after asking twice."""
 
     HEADING = "Export this conversation"
     FOOT = "enter writes · tab next field · esc leaves"
@@ -114,23 +114,23 @@ class ExportConversation(Dialog):
         self._over: Path | None = None
 
     def question(self) -> ComposeResult:
-        """Where to, and as what."""
+        """Yield the path and the form."""
         yield field("File", LineInput(self.path or f"{self.stem}{ENDINGS[self.form]}", "path"))
         choice = Choice(("markdown", "Markdown, to read"), ("json", "JSON, to bring back later"))
         choice.select(self.form)
         yield field("As", choice)
 
     def on_row_list_moved(self, event: RowList.Moved) -> None:
-        """The proposed name follows the form."""
+        """Let the proposed name follow the form."""
         box, form = self.query_one("#path", Input), self.query_one(Choice).value
         if event.rows.has_focus and box.value in [f"{self.stem}{ending}" for ending in ENDINGS.values()]:
             box.value = f"{self.stem}{ENDINGS[form]}"
 
     def answer(self) -> Awaitable[str] | None:
-        """Write it."""
+        """Write the conversation."""
         named = self.query_one("#path", Input).value.strip()
         if not named:
-            self.refuse("a file's name is needed")
+            self.refuse("enter a file name")
             return None
         return self._write(Path(named), cast(Form, self.query_one(Choice).value))
 
@@ -140,9 +140,9 @@ class ExportConversation(Dialog):
             whole = await asyncio.to_thread(_write_file, path, text, over=self._over == path)
         except FileExistsError:
             self._over = path
-            raise ChatError(f"{path.name} is there already: enter once more writes over it") from None
+            raise ChatError(f"{path.name} already exists: press enter again to overwrite it") from None
         except (OSError, RuntimeError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is no path"
+            reason = getattr(error, "strerror", None) or "it is not a path"
             raise ChatError(f"{path} cannot be written: {reason}") from error
         return f"Wrote {whole}"
 
@@ -168,7 +168,7 @@ ANSWERS: Final = (
 
 
 def arguments_words(arguments: Mapping[str, object]) -> str:
-    """The arguments as indented JSON, bounded."""
+    """Return the arguments as indented JSON, bounded."""
     text = safe(json.dumps(dict(arguments), ensure_ascii=False, indent=2))
     left = len(text) - SHOWN
     return f"{text[:SHOWN]}\n… {left:,} more characters" if left > 0 else text
@@ -192,11 +192,11 @@ class ConfirmTool(ModalScreen[None]):
 
     @property
     def gone(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Whether the answer is no longer waited for."""
         return self.request.decision.done()
 
     def compose(self) -> ComposeResult:
-        """Who asks for what, and the three answers."""
+        """Yield the tool, its arguments and the three answers."""
         call, server = self.request.call, self.request.server
         where = f"  of the tool server {one_line(safe(server))[:40]}" if server else "  built in"
         with Vertical(classes="box"):
@@ -208,7 +208,7 @@ class ConfirmTool(ModalScreen[None]):
             yield Static(Content("enter answers · esc refuses"), classes="box-foot")
 
     def on_mount(self) -> None:
-        """Listen in a moment."""
+        """Take keys in a moment."""
         self.set_timer(DEAF, self.listen)
 
     def listen(self) -> None:
@@ -217,15 +217,15 @@ class ConfirmTool(ModalScreen[None]):
 
     @on(RowList.Chosen)
     def action_accept(self) -> None:
-        """The marked answer."""
+        """Give the marked answer."""
         self.action_decide(self.query_one(Choice).value)
 
     def action_leave(self) -> None:
-        """Refuse."""
+        """Refuse the call."""
         self.action_decide("refuse")
 
     def action_decide(self, answer: str) -> None:
-        """Let the model know."""
+        """Decide, and close the dialog."""
         if self.deaf:
             return
         if not self.gone:

@@ -80,7 +80,7 @@ class Blocks:
         return Block("".join(self._parts) + self._line, self._kind, self._language, self._begins, ends=False)
 
     def feed(self, text: str) -> list[Block]:
-        """Take in a piece of text; the blocks that it finished."""
+        """Take in a piece of text; return the blocks that it finished."""
         whole, place = self._line + text, 0
         while True:
             end = whole.find("\n", place, place + LIMIT) + 1
@@ -94,7 +94,7 @@ class Blocks:
         return self._handed_over()
 
     def close(self) -> list[Block]:
-        """The text is whole; the blocks that were left."""
+        """End the text; return the blocks that were left."""
         if self._line:
             self._take(self._line)
             self._line = ""

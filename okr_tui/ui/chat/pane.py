@@ -51,7 +51,7 @@ COLUMNS: Final = 100
 
 
 class ChatPane(Vertical):
-    """Lets views and composer know of each other. It requests with messages, and is told what comes of them.
+    """Connects views and composer. It requests with messages; controllers call it with the results.
 
     What was typed stays until it is stored.
     """

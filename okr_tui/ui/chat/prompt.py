@@ -30,7 +30,7 @@ class Prompt(TextArea):
 
     @dataclass
     class Sent(Message):
-        """The person sent this text; the prompt keeps it until it is told to let it go."""
+        """The person sent this text; the prompt keeps it until `let_go`."""
 
         text: str
 
@@ -103,7 +103,7 @@ class Prompt(TextArea):
         self.begin(joined(text, draft))
 
     def on_key(self, event: events.Key) -> None:
-        """Keys that mean something else here than in a text."""
+        """Handle keys that mean something else here than in a text."""
         if self._handled(event.key):
             event.prevent_default().stop()
 
@@ -130,7 +130,7 @@ class Prompt(TextArea):
         return True
 
     def _enter(self, candidates: tuple[str, ...]) -> None:
-        """A marked completion is taken first; so is the first one of a name that is not whole."""
+        """Take the marked completion, or the first one of a name that is incomplete; else send."""
         known = parse(self.text)[0] in BY_NAME
         if candidates and (self._marked is not None or not known):
             self.put(candidates[self._marked or 0])
@@ -159,7 +159,7 @@ class Prompt(TextArea):
         self.post_message(self.Completing(candidates, self._marked or 0))
 
     def on_paste(self, event: events.Paste) -> None:
-        """What is pasted may be a picture's path, or more than a prompt can hold."""
+        """Insert a paste, unless it is the path of a picture; cut one that is too long."""
         event.prevent_default().stop()
         text = event.text[:PASTE_LONGEST]
         dropped = len(event.text) - len(text)

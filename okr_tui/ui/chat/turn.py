@@ -55,7 +55,7 @@ def _short(text: str, longest: int = WORDS) -> str:
 
 
 class ToolLine(Vertical, can_focus=True):
-    """One call; enter or a click shows what was asked and answered. Whoever changes its tool calls `draw`."""
+    """One call; enter or a click shows arguments and result. Whoever changes its tool calls `draw`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "unfold", "unfold", show=False)]
 

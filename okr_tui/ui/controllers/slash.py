@@ -59,10 +59,10 @@ class SlashController:
             self.pane.composer.post_draft()
 
     async def _carry_out(self, text: str) -> None:
-        from okr_tui.chat.slash import Said, carry_out
+        from okr_tui.chat.slash import CommandResult, carry_out
 
         outcome = await carry_out(open_service(self.app), text, self.app.zone)
-        if isinstance(outcome, Said):
+        if isinstance(outcome, CommandResult):
             await self.pane.show_notice(outcome.text, FAULT if outcome.level == "error" else QUIET)
             if outcome.level == "error":
                 return
