@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.cloud.errors import classify, classify_record, clean, error_text
+from okr_tui.cloud.errors import classify, classify_record, clean, error_text, response_fault
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.store.encoding import decode, encode
 from tests.domain.facts import failed
@@ -141,7 +141,17 @@ def test_retry_after_is_seconds_or_nothing(value: str, seconds: float | None) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "slots"), [("4", 4), ("0", None), ("-3", None), ("four", None), ("9" * 5000, None), ("٣", None)]
+    ("value", "slots"),
+    [
+        ("4", 4),
+        ("0", None),
+        ("-3", None),
+        ("four", None),
+        ("9" * 9, 999999999),
+        ("9" * 10, None),
+        ("9" * 5000, None),
+        ("٣", None),
+    ],
 )
 def test_slot_count_is_a_positive_number_or_nothing(value: str, slots: int | None) -> None:
     body = b'{"error": "too many concurrent requests"}'
@@ -213,3 +223,9 @@ def test_fault_with_any_text_of_the_cloud_can_be_written_down() -> None:
     fault = classify(500, {}, b'{"error": "broken \\ud800 text\\u0000"}', "/api/chat")
     record = replace(failed(FaultKind.TRANSIENT), fault=fault)
     assert decode(encode(record)) == record
+
+
+@pytest.mark.parametrize(("status", "redirects"), [(299, False), (300, True), (308, True), (399, True)])
+def test_every_redirect_is_a_fault(status: int, redirects: bool) -> None:
+    fault = response_fault(status, {}, b"", "/api/chat")
+    assert (fault is not None and "redirects" in fault.text) is redirects

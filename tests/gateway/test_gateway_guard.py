@@ -8,7 +8,7 @@ import pytest
 
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import FailureError
-from okr_tui.gateway.guard import TokenGuard
+from okr_tui.gateway.guard import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, TokenGuard
 from okr_tui.gateway.headers import by_name, request_headers, request_query
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
@@ -93,10 +93,49 @@ def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
         enter(guard, "rebound.example")
 
 
-def enter(guard: TokenGuard, host: str) -> None:
-    raw = [(b"host", host.encode())]
-    scope = {"path": "/healthz", "raw_path": b"/healthz", "query_string": b"", "headers": raw}
+def enter(guard: TokenGuard, host: str, *more: tuple[bytes, bytes], target: bytes = b"/healthz") -> None:
+    raw = [(b"host", host.encode()), *more]
+    path, _, query = target.partition(b"?")
+    scope = {"path": path.decode(), "raw_path": path, "query_string": query, "headers": raw}
     guard.admit(scope, by_name(raw))
+
+
+@pytest.mark.parametrize("value", ["Bearer {}", "bearer  {} ", "BEARER {}"])
+def test_a_token_is_taken_whatever_the_spacing_and_case_of_its_scheme(value: str) -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    enter(guard, "localhost", (b"authorization", value.format(TOKEN).encode()), target=b"/api/chat")
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[::1]:11435", "LOCALHOST:1", "127.0.0.1"])
+def test_a_loopback_name_may_stand_without_a_port(host: str) -> None:
+    enter(TokenGuard(SecretStr(TOKEN), "127.0.0.1"), host)
+
+
+def test_the_own_origin_is_compared_without_case() -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    enter(guard, "localhost:1", (b"origin", b"HTTP://LocalHost:1"))
+    with pytest.raises(FailureError):
+        enter(guard, "localhost:1", (b"origin", b"HTTP://LocalHost:2"))
+
+
+def test_a_head_may_be_as_large_as_the_bounds_and_no_larger() -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    name = b"host" + b"localhost"
+    for count, status in ((MAX_HEADERS - 1, None), (MAX_HEADERS, 431)):
+        assert refusal(guard, *[(b"x", b"")] * count) == status
+    for size, status in ((MAX_HEAD_BYTES - len(name) - 1, None), (MAX_HEAD_BYTES - len(name), 431)):
+        assert refusal(guard, (b"x", b"y" * size)) == status
+    for size, status in ((MAX_TARGET_BYTES - len(b"/healthz"), None), (MAX_TARGET_BYTES, 414)):
+        assert refusal(guard, target=b"/healthz?" + b"q" * size) == status
+
+
+def refusal(guard: TokenGuard, *more: tuple[bytes, bytes], target: bytes = b"/healthz") -> int | None:
+    """The status that a head is refused with, None where it is not."""
+    try:
+        enter(guard, "localhost", *more, target=target)
+    except FailureError as error:
+        return error.failure.status
+    return None
 
 
 @pytest.mark.parametrize(
