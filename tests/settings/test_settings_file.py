@@ -99,6 +99,23 @@ def test_a_half_written_file_is_read_again_under_the_lock(
     assert read(path).root == {"a": 2}
 
 
+def test_the_second_reading_is_made_while_the_lock_is_held(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("{")
+    held: list[bool] = []
+    read_bytes = file_module._bytes
+
+    def watched(read: Path) -> bytes | None:
+        held.append(Path(f"{path}.lock").is_dir())
+        return read_bytes(read)
+
+    monkeypatch.setattr(file_module, "_bytes", watched)
+    with pytest.raises(SettingsError):
+        read(path)
+    assert held == [False, True]
+
+
 def test_the_rest_of_the_file_stays_as_it_is(path: Path) -> None:
     content = '{\r\n\t"theme": "é\\u00e9",\r\n\t"pi-ollama": {"activeKeyIndex": 0},\r\n\t"big": 1.0\r\n}'
     path.write_bytes(content.encode())

@@ -233,3 +233,11 @@ def test_only_the_answer_for_the_content_before_is_carried_on(home: Home) -> Non
         {"path": path, "sha256": "after"},
         path,
     ]
+
+
+def test_keys_stay_out_where_the_cloud_in_force_is_only_the_second_one_named(home: Home) -> None:
+    home.user({"apiKeys": [OWN]})
+    original = {"apiKeys": [THEIRS], "cloudUrl": CLOUD_URL}
+    home.project_file.write_text(written(original, None, {"cloudUrl": THIEF}))
+    assert home.load().cloud_url.value == CLOUD_URL
+    assert texts(home) == [OWN]
