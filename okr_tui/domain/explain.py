@@ -8,7 +8,7 @@ from okr_tui.domain.fold import apply
 from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.quota import Balance
+from okr_tui.domain.quota import tightest_window
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.state import PoolState
 
@@ -74,18 +74,6 @@ def reasons(
         _explanation(index, key, judged, selection, state, config, request, policy).reason
         for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
     )
-
-
-def tightest_window(balance: Balance | None) -> str:
-    """Return the limit of an account that is hit first; a session's where nothing is known."""
-    if balance is None:
-        return "session"
-    known = [
-        (window.used_percent, window.name) for window in balance.windows if window.used_percent is not None
-    ]
-    if balance.credits and balance.credits.used_percent is not None:
-        known.append((balance.credits.used_percent, "credits"))
-    return max(known)[1] if known else "credits" if balance.credits else "session"
 
 
 def _explanation(

@@ -5,11 +5,8 @@ percent left; newer ones an allowance in dollars per period. A window that is ab
 "no such limit", never "nothing left".
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-from okr_tui.domain.clocks import has_date
 
 SESSION: Final = 18000
 HOUR: Final = 3600
@@ -112,28 +109,13 @@ class Sample:
     used_percent: float
 
 
-def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 3600) -> float | None:
-    """Return percent per second by which an account fills, or None when there is not enough to tell.
-
-    The method: the slope between the newest sample and the oldest one since the last reset within
-    the last `over` seconds, when they are at least `least` seconds apart.
-    """
-    if not samples:
-        return None
-    newest = samples[-1]
-    run = [newest]
-    for sample in reversed(samples[:-1]):
-        if sample.used_percent > run[-1].used_percent or newest.at - sample.at > over:
-            break
-        run.append(sample)
-    span = newest.at - run[-1].at
-    return (newest.used_percent - run[-1].used_percent) / span if span >= least else None
-
-
-def empty_at(samples: Sequence[Sample], *, least: float = 60) -> float | None:
-    """Return when an account is full at its present pace (epoch seconds); None if unknown or never."""
-    rate = burn_rate(samples, least=least)
-    if not rate or rate <= 0:
-        return None
-    at = samples[-1].at + (100 - samples[-1].used_percent) / rate
-    return at if has_date(at) else None
+def tightest_window(balance: Balance | None) -> str:
+    """Return the limit of an account that is hit first; a session's where nothing is known."""
+    if balance is None:
+        return "session"
+    known = [
+        (window.used_percent, window.name) for window in balance.windows if window.used_percent is not None
+    ]
+    if balance.credits and balance.credits.used_percent is not None:
+        known.append((balance.credits.used_percent, "credits"))
+    return max(known)[1] if known else "credits" if balance.credits else "session"

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose
-from okr_tui.domain.clocks import has_date
-from okr_tui.domain.explain import reasons, tightest_window
+from okr_tui.domain.explain import reasons
 from okr_tui.domain.faults import BlockCause, Fault
+from okr_tui.domain.forecast import pool_empty_at
 from okr_tui.domain.health import State, Verdict, blocked
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.quota import Balance, Sample, burn_rate
+from okr_tui.domain.quota import Balance, Sample
 from okr_tui.domain.state import PoolState
 
 
@@ -103,7 +103,12 @@ def view(
         strategy=config.strategy,
         why=selection.why,
         earliest=selection.earliest,
-        empty_at=pool_empty_at(state, rows, now, least=policy.forecast_least),
+        empty_at=pool_empty_at(
+            state,
+            (row.fingerprint for row in rows if row.verdict.eligible),
+            now,
+            least=policy.forecast_least,
+        ),
         forecast_least=policy.forecast_least,
         outage=blocked(outage) if outage and outage.holds(now) else None,
         counts=Counter(row.state for row in rows),
@@ -171,29 +176,3 @@ def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: flo
     return tuple(
         row.index for row in rows if not row.state.traits.needs_person and model not in row.blocked_models
     )
-
-
-def pool_empty_at(
-    state: PoolState, rows: tuple[KeyView, ...], now: float, *, least: float = 60
-) -> float | None:
-    """Return when the usable accounts are empty together at their present pace; None without enough readings.
-
-    The method: what is left of every account's tightest window, divided by the sum of their burn rates. A
-    window that is full again before that moment makes the pool outlast it, so nothing is foretold.
-    """
-    left = rate = 0.0
-    resets: list[float] = []
-    accounts = (state.account_of(row.fingerprint) for row in rows if row.verdict.eligible)
-    for identifier in {state.quota_of(account): account for account in accounts}.values():
-        account = state.account(identifier)
-        samples = account.samples
-        if not samples:
-            return None
-        if account.balance and (reset := account.balance.resets_at(tightest_window(account.balance))):
-            resets.append(reset)
-        left += 100 - samples[-1].used_percent
-        rate += max(0.0, burn_rate(samples, least=least) or 0.0)
-    if rate <= 0:
-        return None
-    empty = now + left / rate
-    return empty if empty <= min(resets, default=empty) and has_date(empty) else None

@@ -3,11 +3,11 @@
 import pytest
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest
-from okr_tui.domain.explain import explain, explain_failure, tightest_window
+from okr_tui.domain.explain import explain, explain_failure
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State
 from okr_tui.domain.policy import Strategy
-from okr_tui.domain.quota import Balance
+from okr_tui.domain.quota import Balance, tightest_window
 from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
     KEYS,

@@ -8,12 +8,14 @@ from okr_tui.domain.health import State
 from okr_tui.domain.records import Disabled
 from okr_tui.domain.state import Block, PoolState, ServiceState
 from tests.domain.facts import (
+    KEYS,
     MODEL,
     NOW,
     POLICY,
     A,
     B,
     after,
+    chosen,
     chosen_key,
     config,
     failed,
@@ -65,3 +67,14 @@ def test_a_request_begun_when_the_block_began_says_nothing_of_it() -> None:
 
 def after_in(state: PoolState, started: float) -> PoolState:
     return fold([went_well(NOW + 5, started=started, model=MODEL)], POLICY, state)
+
+
+def test_the_preferred_key_is_tried_once_its_block_is_over() -> None:
+    """What the choice says of it holds every other request back meanwhile."""
+    state = after(failed(FaultKind.SPENT, NOW, window="session"))
+    until = judged(state, NOW + 1).until
+    assert until is not None
+    for preferred in (A, None):
+        found = chosen(state, config(1, preferred=preferred), until)
+        assert (found.key, found.trial) == (KEYS[0], True)
+    assert chosen(state, config(1), until, conversation=A).trial

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
-from okr_tui.domain.quota import Balance, Sample, Window, burn_rate, empty_at, next_reset
+from okr_tui.domain.forecast import burn_rate, empty_at
+from okr_tui.domain.quota import Balance, Sample, Window, next_reset
 from okr_tui.domain.state import Block, PoolState
 from tests.domain.facts import MONDAY, NOW, POLICY, SESSION_END, A, dollars, failed, utc
 
@@ -144,3 +145,14 @@ def test_forecast_never_lies_in_the_past(points: list[tuple[float, float]]) -> N
     samples = line(*sorted(points))
     at = empty_at(samples)
     assert at is None or at >= samples[-1].at
+
+
+def test_how_far_apart_readings_must_be_is_the_policys() -> None:
+    samples = line((0, 10), (8, 20))
+    assert empty_at(samples) is None
+    assert empty_at(samples, least=8) == pytest.approx(NOW + 8 + 64)
+    assert burn_rate(samples, least=9) is None
+
+
+def test_a_reading_an_hour_old_still_counts() -> None:
+    assert burn_rate(line((0, 0), (3600, 50))) == pytest.approx(50 / 3600)
