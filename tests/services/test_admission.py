@@ -151,3 +151,21 @@ async def test_after_a_switch_the_rest_follow_by_and_by() -> None:
     await line.clock.advance(0.25)
     await settle()
     assert all(task.done() for task in tasks)
+
+
+async def test_the_slow_start_ends_after_a_while() -> None:
+    policy = Policy(ramp_step=1, queue_longest=3, slots_unknown=9)
+    line = Line((FIRST,), policy)
+    line.admission.switched()
+    await line.clock.advance(3.5)
+    tickets = [await line.join() for _ in range(6)]
+    assert [ticket.done() for ticket in tickets] == [True] * 6
+
+
+async def test_a_pinned_pool_waits_for_no_other_key() -> None:
+    line = Line((FIRST, SECOND))
+    line.pool.config = PoolConfig(line.keys, FIRST.fingerprint, "pinned")
+    line.pool.in_flight[line.pool.state.account_of(SECOND.fingerprint)] += 1
+    await line.fault(FIRST, Fault(FaultKind.SPENT, Scope.ACCOUNT, "spent", 429, window="session"))
+    with pytest.raises(PoolBlockedError):
+        await asyncio.wait_for(line.admission.enter(line.request, refuse, same=None), 1)

@@ -12,6 +12,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import CloudError, PoolBlockedError
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.health import State
+from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial
 from okr_tui.services.dispatcher import clamped
 from tests.harness import MODEL, Harness, ask, stream_answer
@@ -250,6 +251,13 @@ async def test_one_request_spends_at_most_so_many_keys(
     assert await harness.sent() == sent
 
 
+async def test_an_account_without_a_free_slot_does_not_count_against_the_sends(harness: Harness) -> None:
+    await harness.fault("concurrency", account="amber")
+    harness.write_settings(policy={"sends": 1})
+    async with harness.open() as service:
+        assert (await ask(service)).index == 3
+
+
 @pytest.mark.parametrize(("longest", "sends"), [(30, 2), (100, 3)])
 async def test_a_request_that_has_taken_too_long_is_not_sent_again(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, longest: float, sends: int
@@ -277,6 +285,30 @@ async def test_after_a_spent_key_requests_move_to_the_next_one_by_one(harness: H
             await harness.clock.advance(5)
         await asyncio.gather(*waiting)
     assert len(await harness.sent()) == 4
+
+
+async def test_news_of_other_processes_does_not_cost_a_request_its_own_slot(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.write_settings(apiKeys=[harness.cloud.keys[0][0]], policy={"slots": {"pro": 1}})
+    async with harness.open() as service:
+        assert service.snapshot.pool.keys[0].slots == 1
+
+        async def news() -> None:
+            now = harness.clock.time()
+            await service.pool.append(
+                Attempt(
+                    at=now,
+                    started=now,
+                    client="cli",
+                    fingerprint=fingerprint("another"),
+                    path="/api/chat",
+                    outcome="ok",
+                )
+            )
+
+        monkeypatch.setattr(service.pool, "catch_up", news)
+        assert (await asyncio.wait_for(ask(service), 5)).index == 1
 
 
 async def test_conversations_are_forgotten_once_they_are_idle(harness: Harness) -> None:

@@ -1,0 +1,89 @@
+"""One send on a scripted response: what is held back, what is cut off, and how much of a refusal is read."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import cast
+
+import httpx
+import pytest
+
+from okr_tui.cloud.client import Call, Cloud
+from okr_tui.cloud.errors import BODY_LIMIT
+from okr_tui.domain.errors import CloudError
+from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
+from okr_tui.services.clock import SystemClock
+from okr_tui.services.exchange import Exchange
+from tests.harness import MODEL
+
+KEY = Key.of("a synthetic key", "global")
+EMPTY = b'{"message":{"role":"assistant","content":""},"done":false}\n'
+WORD = b'{"message":{"role":"assistant","content":"sky"},"done":false}\n'
+ERROR = b'{"error":"an internal error"}\n'
+FAR_TOO_OFTEN = 5000
+END = b'{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}\n'
+
+
+class Chunks(httpx.AsyncByteStream):
+    """A body of these chunks; when `endless` the last one is repeated, and reading on and on fails."""
+
+    def __init__(self, chunks: Iterable[bytes], *, endless: bool = False) -> None:
+        self.chunks = tuple(chunks)
+        self.endless = endless
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+        if self.endless:
+            for _ in range(FAR_TOO_OFTEN):
+                yield self.chunks[-1]
+            raise AssertionError("the body was read without a bound")
+
+
+class ScriptedCloud:
+    """As much of the cloud as an exchange uses."""
+
+    def __init__(self, status: int, body: Chunks) -> None:
+        self.response = httpx.Response(status, headers={"content-type": "application/x-ndjson"}, stream=body)
+
+    async def send(self, call: Call, key: Key) -> httpx.Response:  # noqa: ARG002 the client's signature
+        return self.response
+
+
+def exchange(status: int, *chunks: bytes, endless: bool = False) -> Exchange:
+    cloud = cast(Cloud, ScriptedCloud(status, Chunks(chunks, endless=endless)))
+    call = Call("/api/chat", b"{}", MODEL)
+    return Exchange(cloud, call, KEY, Policy(held_back=10_000), SystemClock())
+
+
+async def test_a_refusal_is_read_within_its_bound() -> None:
+    async with exchange(500, b"x" * 4096, endless=True) as opened:
+        assert opened.refusal
+        assert BODY_LIMIT <= len(opened.refusal.body) < BODY_LIMIT + 4096
+
+
+async def test_an_answer_that_says_nothing_is_not_held_back_for_ever() -> None:
+    async with exchange(200, EMPTY, endless=True) as opened:
+        assert opened.fault is None
+        pieces = aiter(opened)
+        for _ in range(500):
+            assert (await anext(pieces)).data == EMPTY
+
+
+async def test_the_clouds_error_record_is_cut_off_the_answer() -> None:
+    read: list[bytes] = []
+    async with exchange(200, WORD + ERROR) as opened:
+        with pytest.raises(CloudError, match="internal error"):
+            await collect(opened, read)
+    assert b"".join(read) == WORD
+
+
+async def test_an_error_after_the_end_mark_is_none() -> None:
+    read: list[bytes] = []
+    async with exchange(200, WORD, END + ERROR) as opened:
+        await collect(opened, read)
+        assert opened.complete
+
+
+async def collect(opened: Exchange, read: list[bytes]) -> None:
+    async for piece in opened:
+        read.append(piece.data)
