@@ -14,6 +14,8 @@ import pytest
 from tests.gateway.raw_connection import head
 from tests.gateway.running_gateway import HOST, RunningGateway
 
+pytestmark = pytest.mark.slow
+
 COUNT = 2400
 AT_ONCE = 100
 ENDS_OF_EACH = 2

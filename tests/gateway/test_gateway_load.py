@@ -27,6 +27,8 @@ from tests.gateway.running_gateway import (
 from tests.gateway.samples import CLOSINGS, PIECES
 from tests.harness import MODEL, Harness
 
+pytestmark = pytest.mark.slow
+
 PATH = "/v1/chat/completions"
 STREAMS = 64
 CHUNKS = [*(events({"choices": [{"delta": {"content": f"{index} "}}]})[0] for index in range(20))]

@@ -17,6 +17,8 @@ from okr_tui.gateway.request import MAX_BODY_BYTES
 from tests.gateway.bench import used
 from tests.gateway.bench_targets import TOKEN, Pipe, gateway, served
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 MODEL = "gemma4:31b"
 DIGEST = "x-digest"

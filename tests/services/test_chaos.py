@@ -6,6 +6,8 @@ import pytest
 
 from tests import chaos
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(180)
 async def test_nobody_notices_what_happens_to_the_keys(tmp_path: Path) -> None:

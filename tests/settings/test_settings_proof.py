@@ -18,6 +18,8 @@ from okr_tui.settings.watch import changes
 from tests.settings import hostile, proof
 from tests.settings.settings_home import Home
 
+pytestmark = pytest.mark.slow
+
 BEFORE = b'{"okr-tui": {"theme": "nord"}}'
 MEANWHILE = b'{"okr-tui": {"theme": "nord"}, "lastChangelogVersion": "1"}'
 AFTER = b'{"okr-tui": {"theme": "dark"}, "lastChangelogVersion": "1"}'

@@ -5,7 +5,11 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
+
 from okr_tui.store.sqlite import SqliteStore
+
+pytestmark = pytest.mark.slow
 
 WRITER = """
 import asyncio, sys

@@ -14,6 +14,8 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_pool import Step
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 BROKEN: tuple[Step, ...] = (ROUTED, Delta("half an "), PoolBlockedError("the stream broke"))
 WITHOUT_END: tuple[Step, ...] = (ROUTED, Delta("half an "))
 

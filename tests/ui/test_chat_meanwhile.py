@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from okr_tui.chat.conversation import Gauge
 from okr_tui.chat.events import Began, Ended
 from okr_tui.cloud.dialects import Delta
@@ -9,6 +11,8 @@ from okr_tui.ui.bridge import AnswerArrived
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, pane, send, settled, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
+
+pytestmark = pytest.mark.slow
 
 
 async def coming(driver: Driver, service: ScriptedService) -> asyncio.Event:

@@ -9,6 +9,8 @@ from tests.ui.chat_driver import ROUTED, answer, ask_and_wait, pane, send, settl
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 
 async def compare(driver: Driver, argument: str = "kimi-k2.6") -> None:
     """Ask the first model and another one."""

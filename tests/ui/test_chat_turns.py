@@ -1,5 +1,7 @@
 """Turns of a conversation: selected, copied, edited, branched; and tools within them."""
 
+import pytest
+
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.settings.table import ChatSettings
@@ -8,6 +10,8 @@ from okr_tui.ui.chat.turn import ToolLine
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, settled, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
+
+pytestmark = pytest.mark.slow
 
 CODE = "```python\na = 1\n```\n\nand\n\n```sh\nls\n```\n"
 CALLED = Finished("stop", 10, 5, 100, 300, (), DONE.fingerprint, 1)

@@ -13,6 +13,8 @@ from tests.ui.driver import run_app
 from tests.ui.examples import SETTINGS_FILE, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("keys", "call"),

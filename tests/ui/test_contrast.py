@@ -27,6 +27,8 @@ from tests.ui.test_chat_turns import SEARCH
 from tests.ui.test_looks import reached
 from tests.ui.test_states import unopened
 
+pytestmark = pytest.mark.slow
+
 Look = Callable[[], None]
 Size = tuple[int, int]
 SEVERITIES: Final = get_args(SeverityLevel)

@@ -15,6 +15,8 @@ from tests.ui.driver import run_app
 from tests.ui.examples import NOW, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 URL = "http://127.0.0.1:11435"
 HERE = GatewayView(URL)
 ELSEWHERE = GatewayView(URL, elsewhere=True)

@@ -14,6 +14,8 @@ from tests.ui.colourful import colourful
 from tests.ui.driver import run_app
 from tests.ui.examples import NOW
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 220])
 async def test_no_state_is_told_by_its_colour_alone(width: int) -> None:

@@ -12,6 +12,8 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, SETTINGS_FILE, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 SECRET = "9c1e-never-shown-4f2a"
 REMOVED = settings(removable=(KEYS[2].masked,))
 

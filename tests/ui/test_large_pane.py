@@ -10,6 +10,8 @@ from tests.ui.driver import run_app
 from tests.ui.examples import pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:
     async with run_app(service) as driver:

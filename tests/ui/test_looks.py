@@ -11,6 +11,8 @@ from okr_tui.ui.screens.dashboard import Dashboard
 from tests.ui.examples import SETTINGS_FILE, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app
 
+pytestmark = pytest.mark.slow
+
 SnapCompare = Callable[..., bool]
 SIZES = [(80, 24), (120, 36), (160, 45)]
 

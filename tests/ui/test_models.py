@@ -17,6 +17,8 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = ModelRow(
     replace(model("a-new-one", 1, 1), parameters=None, context_length=None, capabilities=None), (1,)
 )

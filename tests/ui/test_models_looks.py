@@ -10,6 +10,8 @@ from tests.ui.examples import GLOBAL, MODELS, NOW, model, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare, settle
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(80, 24), (120, 36)]
 RETIRING = ModelRow(model("qwen3.5:397b", 397, 262_144, "tools"), (1,), "glm-5.3")
 STARRED = tuple(replace(row, favourite=row.model.id in ("kimi-k2.6", "glm-5.2")) for row in MODELS)

@@ -5,6 +5,8 @@ import pytest
 from screenshots.generate import PICTURES, Picture, drawn, path
 from screenshots.motion import Frame, moving
 
+pytestmark = pytest.mark.slow
+
 README = path("walk").parent.parent / "README.md"
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input
 
 from okr_tui.ui.chat.conversations_screen import ConversationList, ConversationsScreen
@@ -10,6 +11,8 @@ from okr_tui.ui.chat.dialogs import ExportConversation, RenameConversation
 from tests.ui.chat_driver import answer, ask_and_wait, pane, send, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
+
+pytestmark = pytest.mark.slow
 
 
 async def two(driver: Driver) -> list[str]:

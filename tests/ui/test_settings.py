@@ -18,6 +18,8 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 ASKED = snapshot(settings=settings(trust=TRUST))
 PROBLEMS = ("settings.json:4:7: expected a [comma]", "second")
 

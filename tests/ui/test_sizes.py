@@ -14,6 +14,8 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import NOW, SPENT, key, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
+pytestmark = pytest.mark.slow
+
 SIZES = [
     (60, 16),
     (70, 20),

@@ -14,6 +14,8 @@ from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare, reached, settle
 from tests.ui.test_states import unopened
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(80, 24), (120, 36)]
 OUTAGE = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)
 LOG = "cannot write the log ~/.local/state/okr-tui/log.db: database or disk is full"

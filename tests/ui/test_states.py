@@ -17,6 +17,8 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, opener
 
+pytestmark = pytest.mark.slow
+
 
 def unopened(reason: str) -> OpenService:
     """A service whose log cannot be opened."""

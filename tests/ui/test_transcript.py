@@ -14,6 +14,8 @@ from okr_tui.ui.chat.transcript import LoadEarlier, Notice
 from okr_tui.ui.chat.turn import ToolLine, Turn
 from tests.ui.transcript_driver import FENCE, run_transcript
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("ending", ["stop", "fail", "finish", "whole"])
 async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
