@@ -417,7 +417,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
 
 
 def bindings(owner: Owner) -> list[Binding]:
-    """The bindings that one kind of owner declares."""
+    """Return the bindings that one kind of owner declares."""
     return [
         Binding(
             key,
@@ -442,7 +442,7 @@ COPY_OR_QUIT: Final = (
 
 
 def borrowed(name: str, command: str) -> list[Binding]:
-    """The keys of an action for what stands in its place on another screen; the keymap changes both."""
+    """Return the keys of an action for its counterpart on another screen; the keymap changes both."""
     action = next(action for action in ACTIONS if action.id == name)
     return [Binding(key, command, show=False, id=_binding_id(action, key)) for key in action.keys]
 
@@ -453,12 +453,12 @@ def _binding_id(action: Action, key: str) -> str:
 
 
 def offered(place: Place, actions: Sequence[Action] = ACTIONS) -> list[Action]:
-    """What the footer offers in a place, in the table's order."""
+    """Return what the footer offers in a place, in the table's order."""
     return [action for action in actions if place in action.footer]
 
 
 def groups(actions: Sequence[Action] = ACTIONS) -> dict[str, list[Action]]:
-    """The actions under their headings."""
+    """Return the actions under their headings."""
     found: dict[str, list[Action]] = {}
     for action in actions:
         found.setdefault(action.group, []).append(action)

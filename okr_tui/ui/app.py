@@ -297,7 +297,7 @@ class OkrApp(App[str]):
 
     @on(ChatAsked)
     def _chat_asked(self, event: ChatAsked) -> None:
-        self.dashboard.talk_to(event.model)
+        self.dashboard.chat_with(event.model)
 
     @on(FavourAsked)
     def _favour_asked(self, event: FavourAsked) -> None:

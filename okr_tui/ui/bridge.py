@@ -38,7 +38,7 @@ class SnapshotArrived(Message):
     snapshot: Snapshot
 
     def can_replace(self, message: Message) -> bool:
-        """A newer snapshot makes one that is still waiting superfluous."""
+        """Let a newer snapshot replace one that is still waiting."""
         return isinstance(message, SnapshotArrived)
 
 

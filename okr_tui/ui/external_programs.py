@@ -24,7 +24,7 @@ def clipboard_tool(
     platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which,
 ) -> tuple[str, ...]:
-    """The command that takes a text on its standard input; () where there is none for this display."""
+    """Return the command that takes a text on its standard input; () where there is none."""
     candidates: list[tuple[str, ...]] = []
     if platform == "darwin":
         candidates.append(("pbcopy",))

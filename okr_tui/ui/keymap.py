@@ -62,7 +62,7 @@ class Keymap:
 
 
 def keymap(entries: Sequence[tuple[str, str]], actions: Sequence[Action] = ACTIONS) -> Keymap:
-    """The table with these entries ("rotate", "z,f5") over it; what is wrong changes nothing."""
+    """Return the table with these entries ("rotate", "z,f5") over it; what is wrong changes nothing."""
     known = {action.id: action for action in actions}
     wanted: dict[str, tuple[str, ...]] = {}
     problems: list[tuple[str, str]] = []
@@ -144,7 +144,7 @@ def _keys(name: str, text: str, known: dict[str, Action]) -> tuple[str, ...]:
 
 
 def _clashes(wanted: dict[str, tuple[str, ...]], actions: Sequence[Action]) -> Iterator[tuple[str, str]]:
-    """The entries that would give a key a second meaning, the last first."""
+    """Yield the entries that would give a key a second meaning, the last first."""
     table = [_with(action, wanted) for action in actions]
     for name in reversed(wanted):
         mine = next(action for action in table if action.id == name)
@@ -173,7 +173,7 @@ def _exists(base: str) -> bool:
 
 
 def _named(character: str) -> str:
-    """A character by the name that Textual gives its key."""
+    """Return a character by the name that Textual gives its key."""
     # A comma would be read as the one between two keys.
     return "comma" if character == "," else next(iter(Binding.make_bindings([(character, "", "")]))).key
 
@@ -188,7 +188,7 @@ LONGEST = 40
 
 
 def with_problems(settings: SettingsView, problems: Iterable[str]) -> SettingsView:
-    """The settings with more to be told about them."""
+    """Return the settings with more problems."""
     return replace(settings, problems=(*settings.problems, *problems))
 
 
@@ -198,13 +198,13 @@ def place(settings: SettingsView, name: str) -> str:
 
 
 def keymap_problems(settings: SettingsView, refused: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """A line for each entry of the keymap that was not taken."""
+    """Yield a line for each entry of the keymap that was refused."""
     for name, reason in refused:
         yield f"{place(settings, f'keymap.{name}')}: keymap.{name[:LONGEST]} is ignored: {reason}"
 
 
 def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str]:
-    """A line when there is no theme of that name, with those there are."""
+    """Yield a line when there is no theme of that name, with those there are."""
     name = settings.theme
     if name is not None and name not in names:
         known = ", ".join(names)

@@ -41,7 +41,7 @@ def one_line(text: str) -> str:
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """A text in exactly `width` cells: padded, or cut with an ellipsis."""
+    """Return a text in exactly `width` cells: padded, or cut with an ellipsis."""
     text = one_line(text)
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
@@ -50,7 +50,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def faded(line: Line) -> Line:
-    """A line without its colours."""
+    """Return a line without its colours."""
     return tuple((text, QUIET) for text, _ in line)
 
 
@@ -60,7 +60,7 @@ def length(line: Line) -> int:
 
 
 def fit_line(line: Line, width: int) -> Line:
-    """A line in exactly `width` cells: padded, or cut with an ellipsis."""
+    """Return a line in exactly `width` cells: padded, or cut with an ellipsis."""
     if (spare := width - length(line)) >= 0:
         return (*line, (" " * spare, "")) if spare else line
     left = width - 1
@@ -84,7 +84,7 @@ def joined(lines: Sequence[Line], gap: Part = ("  ", "")) -> Line:
 
 
 def content(line: Line) -> Content:
-    """A line as a widget takes it."""
+    """Return a line as a widget takes it."""
     return Content.assemble(*line)
 
 

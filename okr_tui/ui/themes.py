@@ -125,6 +125,6 @@ DEFAULT: Final = DARK.name
 
 
 def theme_names(available: Iterable[str]) -> list[str]:
-    """The names a person may choose from, the program's own first."""
+    """Return the names a person may choose from, the program's own first."""
     own = [theme.name for theme in THEMES]
     return own + sorted(set(available) - set(own))

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Final
 
 from textual import events
@@ -16,12 +17,12 @@ from textual.reactive import var
 from textual.widget import Widget
 from textual.widgets import Static
 
+from okr_tui.services.background import tune_gc
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.chat.layout import Piece, safe
 from okr_tui.ui.chat.turn import Turn
 from okr_tui.ui.chat.turn_model import Exchange
 from okr_tui.ui.lines import QUIET, content
-from okr_tui.ui.warm_up import warm_up
 
 COLUMN: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
 """A line up to its second column: two blanks or more part them."""
@@ -289,3 +290,18 @@ class Transcript(VerticalScroll):
         """Post the turn that enter was pressed on."""
         if turn := self.chosen:
             self.post_message(self.Chosen(turn))
+
+
+@cache
+def warm_up() -> None:
+    """Load what the first answer needs, once per process: it takes some 50 ms.
+
+    Until now nearly all objects are code and widgets that stay; drawn lines refer to themselves.
+    """
+    from okr_tui.ui.chat.markdown import parts_of
+    from okr_tui.ui.chat.markdown_blocks import Blocks
+
+    blocks = Blocks()
+    for block in (*blocks.feed("*a* https://example.org\n\n```python\na = 1\n```\n"), *blocks.close()):
+        parts_of(block)
+    tune_gc()

@@ -128,7 +128,7 @@ class SlashController:
         self.pane.choose(self._listed(name))
 
     def _listed(self, name: str) -> str:
-        """The name as listed; raises ChatError when a list is known that does not have it."""
+        """Return the name as listed; raises ChatError when a list is known that does not have it."""
         models = self.pane.models
         found = model_named(name, models)
         if found is None and models:

@@ -187,7 +187,7 @@ class Dashboard(Screen[None]):
         return action not in ON_PANES or not (self.has_class("-first") or self.has_class("-broken"))
 
     def on_screen_resume(self) -> None:
-        """What stood in front is gone: other keys apply."""
+        """Show the keys that apply now that nothing lies over the dashboard."""
         self.query_one(FootLine).draw()
 
     def watch_snapshot(self) -> None:
@@ -266,7 +266,7 @@ class Dashboard(Screen[None]):
         self.go(stops[place % len(stops)])
 
     def action_maximise(self) -> None:
-        """The focused pane over the whole screen, or all panes again."""
+        """Maximise the focused pane, or restore all panes."""
         if self.maximized is not None:
             self.minimize()
         elif self.focused is not None:
@@ -275,7 +275,7 @@ class Dashboard(Screen[None]):
     @on(RowList.Chosen)
     def _row_chosen(self, event: RowList.Chosen) -> None:
         if isinstance(event.rows, ModelTable) and event.rows.selected:
-            self.talk_to(event.rows.selected.model.id)
+            self.chat_with(event.rows.selected.model.id)
         elif isinstance(event.rows, KeysPane):
             self.open_key()
         elif isinstance(event.rows, FeedList) and event.rows.selected and self.snapshot:
@@ -287,7 +287,7 @@ class Dashboard(Screen[None]):
         if row := self.keys.selected:
             self.app.push_screen(KeyDetails(row.fingerprint, self.zone, self.clock, self.keymap))
 
-    def talk_to(self, model: str) -> None:
+    def chat_with(self, model: str) -> None:
         """Go to the prompt and ask this model from now on."""
         self.go("#prompt")
         self.chat.choose(model)

@@ -37,11 +37,11 @@ class Dialog(ModalScreen[None]):
             yield Static(Content(self.FOOT), classes="box-foot")
 
     def question(self) -> ComposeResult:
-        """What is asked."""
+        """Yield what is asked."""
         raise NotImplementedError
 
     def answer(self) -> Awaitable[str] | None:
-        """What the service shall do; None when there is nothing to send."""
+        """Return what the service shall do; None when there is nothing to send."""
         raise NotImplementedError
 
     def refuse(self, reason: str) -> None:
@@ -111,7 +111,7 @@ class Choice(RowList[tuple[str, str]]):
         self.call_after_refresh(self.keep_in_sight)
 
     def lines_of(self, row: tuple[str, str], width: int) -> Sequence[Line]:  # noqa: ARG002
-        """The one line of an option; the mark tells without colours too."""
+        """Return the one line of an option; the mark tells without colours too."""
         return (((f"{'●' if row == self.selected else '○'} {row[1]}", ""),),)
 
     def on_row_list_moved(self) -> None:

@@ -53,48 +53,48 @@ BAR: Final = 20
 def fact_lines(
     row: KeyView, pool: PoolView, history: KeyHistory, now: float, zone: tzinfo, width: int, key_of: KeyOf
 ) -> list[Line]:
-    """The facts in at most `width` cells; `now` is epoch seconds."""
+    """Return the facts in at most `width` cells; `now` is epoch seconds."""
     lines: list[Line] = []
 
-    def tell(name: str, words: str, style: str = "") -> None:
-        lines.extend(_told(name, words, style, width))
+    def add(name: str, words: str, style: str = "") -> None:
+        lines.extend(_wrapped(name, words, style, width))
 
     back = row.verdict.until is not None and not row.verdict.eligible
     words = sentence(row.verdict, now, zone)
     until = f", in {span(row.verdict.until - now)}" if back and row.verdict.until else ""
-    said = "" if words == row.state.value else f": {words}{until}"
-    tell("state", f"{state_text(row)}{said}", STATE_STYLES[row.state])
+    detail = "" if words == row.state.value else f": {words}{until}"
+    add("state", f"{state_text(row)}{detail}", STATE_STYLES[row.state])
     takes = pool.active == row.index
-    tell(
+    add(
         "next", f"the next request takes it: {pool.why}" if takes else f"not taken: {row.reason or 'unknown'}"
     )
     lines.append(())
     others = [f"#{place}" for place in row.account_keys if place != row.index]
     verb = "shares" if len(others) == 1 else "share"
     shared = f"; {', '.join(others)} {verb} its quota" if others else ""
-    tell("account", (row.account or "not known yet") + shared)
+    add("account", (row.account or "not known yet") + shared)
     slots = f"{row.in_flight} of {row.slots} requests under way"
-    tell("plan", f"{row.plan or 'unknown'} · {slots}{' · preferred' if row.preferred else ''}")
-    tell("from", f"{row.origin}{f' · label {one_line(row.label)}' if row.label else ''}")
+    add("plan", f"{row.plan or 'unknown'} · {slots}{' · preferred' if row.preferred else ''}")
+    add("from", f"{row.origin}{f' · label {one_line(row.label)}' if row.label else ''}")
     lines.append(())
     if row.balance is None or not (row.balance.windows or row.balance.credits):
-        tell("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
+        add("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
     else:
         lines += _quota(row.balance, history, pool.forecast_least, now, zone, width)
     lines += _traffic(history, now, width)
     lines.append(())
     for name, verdict in row.models:
-        tell("blocked", f"{one_line(name)}: {sentence(verdict, now, zone)}", WARNING)
+        add("blocked", f"{one_line(name)}: {sentence(verdict, now, zone)}", WARNING)
     if row.last_fault and row.last_fault_at is not None:
         fault = f"{row.last_fault.word}, {span(now - row.last_fault_at)} ago: {row.last_fault.text}"
-        tell("last fault", fault, FAULT)
-    tell("counted", f"requests {row.requests}, faults {row.faults}")
-    tell("quota", f"read {_age(row.read_at, now, zone)}", QUIET)
-    tell("identity", f"read {_age(row.identity_at, now, zone)}", QUIET)
+        add("last fault", fault, FAULT)
+    add("counted", f"requests {row.requests}, faults {row.faults}")
+    add("quota", f"read {_age(row.read_at, now, zone)}", QUIET)
+    add("identity", f"read {_age(row.identity_at, now, zone)}", QUIET)
     return lines
 
 
-def _told(name: str, words: str, style: str, width: int) -> Iterator[Line]:
+def _wrapped(name: str, words: str, style: str, width: int) -> Iterator[Line]:
     room = max(10, width - NAME)
     for number, part in enumerate(textwrap.wrap(one_line(words), room) or [""]):
         yield ((f"{'' if number else name:<{NAME}}", QUIET), (part, style))
@@ -122,7 +122,7 @@ def _window(
     if window.resets_at is not None:
         resets = f"resets {moment(window.resets_at, now, zone)}, in {span(window.resets_at - now)}"
     if used is None:
-        yield from _told(name, f"use unknown  {resets}", "", width)
+        yield from _wrapped(name, f"use unknown  {resets}", "", width)
         return
     yield from _gauge(name, used, f"{used:.0f}%", resets, width)
     yield from _pace(samples, least, window.resets_at, now, zone, width)
@@ -135,7 +135,7 @@ def _gauge(name: str, used: float, number: str, words: str, width: int) -> Itera
         yield (*lead, (f"  {words}", ""))
         return
     yield lead
-    yield from _told("", words, "", width)
+    yield from _wrapped("", words, "", width)
 
 
 def _pace(
@@ -150,13 +150,13 @@ def _pace(
         return
     full = empty_at(samples, least=least)
     if full is None:
-        yield from _told("", "standing still", QUIET, width)
+        yield from _wrapped("", "standing still", QUIET, width)
         return
     words = f"{rate * 3600:.1f}% an hour, "
     if resets is not None and full > resets:
-        yield from _told("", f"{words}lasts until it resets", GOOD, width)
+        yield from _wrapped("", f"{words}lasts until it resets", GOOD, width)
     else:
-        yield from _told("", f"{words}full {moment(full, now, zone)} at this pace", WARNING, width)
+        yield from _wrapped("", f"{words}full {moment(full, now, zone)} at this pace", WARNING, width)
 
 
 def _history(samples: Sequence[Sample], now: float, width: int) -> Iterator[Line]:
@@ -166,7 +166,7 @@ def _history(samples: Sequence[Sample], now: float, width: int) -> Iterator[Line
 
 
 def _drawn(name: str, line: str, style: str, words: str, width: int) -> Line:
-    """A sparkline behind its name; where there is no room its words go first, then its oldest part."""
+    """Return a sparkline behind its name; where there is no room its words go first, then its oldest part."""
     line = line[-max(1, width - NAME) :]
     beside = f"  {words}" if NAME + len(line) + 2 + len(words) <= width else ""
     return ((f"{name:<{NAME}}", QUIET), (line, style), (beside, QUIET))
@@ -182,11 +182,11 @@ def _credits(
     if dollars.until is not None:
         until = f"new ones {moment(dollars.until, now, zone)}, in {span(dollars.until - now)}"
     if (used := dollars.used_percent) is None:
-        yield from _told("credits", f"{words} {until}", "", width)
+        yield from _wrapped("credits", f"{words} {until}", "", width)
         return
     yield from _gauge("credits", used, f"{used:.0f}%", words, width)
     if until:
-        yield from _told("", until, "", width)
+        yield from _wrapped("", until, "", width)
     yield from _pace(samples, least, dollars.until, now, zone, width)
     yield from _history(samples, now, width)
 
@@ -195,7 +195,7 @@ def _traffic(history: KeyHistory, now: float, width: int) -> Iterator[Line]:
     tallies = tally_slots(history, now)
     requests, faults = sum(t.requests for t in tallies), sum(t.faults for t in tallies)
     if not requests:
-        yield from _told("requests", f"none in {HOURS} h", QUIET, width)
+        yield from _wrapped("requests", f"none in {HOURS} h", QUIET, width)
         return
     most = max(t.requests for t in tallies)
     line = sparkline([t.requests or None for t in tallies], most)
@@ -372,7 +372,7 @@ class KeyDetails(Screen[None]):
             self.app.push_screen(record_screen(event.rows.selected, pool, self.clock(), self.zone))
 
     def action_other_key(self, direction: int) -> None:
-        """The key before or behind this one in the pool."""
+        """Show the key before or after this one in the pool."""
         rows = self.snapshot.pool.keys if self.snapshot else ()
         here = next((place for place, row in enumerate(rows) if row.fingerprint == self.fingerprint), None)
         if here is None or len(rows) < 2:

@@ -23,7 +23,7 @@ class SecretInput(Input):
         self.disable_messages(Input.Changed, Input.Blurred)
 
     def take(self) -> SecretStr:
-        """The text, which is gone from the field at once."""
+        """Return the text, which is gone from the field at once."""
         secret = SecretStr(self.value.strip())
         self.clear()
         return secret
@@ -62,7 +62,7 @@ class LabelInput(Input):
 
 
 def named(row: KeyView) -> Static:
-    """A key in its dialog: its place, its mask and its label."""
+    """Return a key in its dialog: its place, its mask and its label."""
     label = f"  {one_line(row.label)}" if row.label else ""
     return Static(content(((f"#{row.index}  {row.masked}{label}", STRONG),)), classes="key")
 
@@ -109,7 +109,7 @@ class RemoveKey(Dialog):
         self.send = send
 
     def question(self) -> ComposeResult:
-        """The key and where it stands."""
+        """Yield the key and where it is configured."""
         yield named(self.row)
         yield Static(content(((f"It stands in {self.where}", QUIET),)))
 
@@ -130,7 +130,7 @@ class LabelKey(Dialog):
         self.send = send
 
     def question(self) -> ComposeResult:
-        """The key and its label."""
+        """Yield the key and its label."""
         yield named(self.row)
         yield field("Label", LabelInput(self.row.label or ""))
 

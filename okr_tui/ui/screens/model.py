@@ -23,7 +23,7 @@ NAME = 14
 
 
 def model_text(row: ModelRow, pool: PoolView, now: float, zone: tzinfo = UTC) -> Content:
-    """The original's line, what the cloud says, and each key with the reason why it may not be used."""
+    """Return the original's line, what the cloud says, and each key or why it may not be used."""
     model = row.model
     lines: list[Line] = [((model.display, STRONG),), ()]
     lines += [_fact(name, value) for name, value in _facts(row)]
@@ -65,7 +65,7 @@ def _vision(model: Model) -> str:
 
 
 def _day(written: str | None) -> str:
-    """A date as the cloud writes it, without its time of day; "unknown" for what is none."""
+    """Return a date as the cloud writes it, without its time of day; "unknown" for what is none."""
     try:
         return f"{datetime.fromisoformat(written or ''):%Y-%m-%d}"
     except ValueError:
@@ -136,7 +136,7 @@ class ModelScreen(TextScreen):
         self.model = model
         self.snapshot = snapshot
         self.zone = zone
-        super().__init__(model, self._said())
+        super().__init__(model, self._text())
 
     def foot(self) -> str:
         """Which keys do what here."""
@@ -151,13 +151,13 @@ class ModelScreen(TextScreen):
         if snapshot is None:
             return
         self.snapshot = snapshot
-        text = self._said()
+        text = self._text()
         body = self.query_one_optional("#text-body", Static)
         if text != self.text and body is not None:
             self.text = text
             body.update(text)
 
-    def _said(self) -> Content:
+    def _text(self) -> Content:
         row = self.row
         if row is None:
             return Content("It is not listed any more.")

@@ -54,7 +54,7 @@ BLANK: Final = Remark("")
 
 
 def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
-    """What a person should decide on, each with the key that does it."""
+    """Yield what a person should decide on, each with the key that does it."""
     if settings.open_to_others:
         name, key = settings.open_to_others.name, key_of("close-file")
         yield f"{name} can be read by other users; {key} makes it yours alone"
@@ -63,7 +63,7 @@ def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
 
 
 def group_of(line: SettingLine) -> str:
-    """The group that a line belongs to."""
+    """Return the group that a line belongs to."""
     if line.name.startswith("key "):
         return "key"
     group, point, _ = line.name.partition(".")
@@ -71,7 +71,7 @@ def group_of(line: SettingLine) -> str:
 
 
 def shown_name(line: SettingLine) -> str:
-    """A name under its heading."""
+    """Return a name under its heading."""
     group = group_of(line)
     return line.name.removeprefix(f"{group}.") if group != "key" else line.name
 
@@ -89,7 +89,7 @@ def entries(settings: SettingsView, key_of: KeyOf) -> list[Entry]:
 
 
 def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> list[Line]:
-    """The lines of one entry, each in at most `width` cells."""
+    """Return the lines of one entry, each in at most `width` cells."""
     if isinstance(entry, Remark):
         return [((part, entry.style),) for part in folded(entry.text, width)] or [()]
     left, style = name_width + GAP, QUIET if entry.origin.startswith("default") else STRONG
@@ -116,7 +116,7 @@ def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> 
 
 
 def folded(text: str, width: int) -> list[str]:
-    """A text in lines of at most `width` letters, where paths stay whole as long as they fit."""
+    """Return a text in lines of at most `width` letters, where paths stay whole as long as they fit."""
     return wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
@@ -142,7 +142,7 @@ class SettingsList(RowList[Entry]):
         return entry_lines(row, *self._widths, width)
 
     def key_of(self, row: Entry) -> Hashable:
-        """A value keeps its name."""
+        """Return the name of a value, which it keeps."""
         return row.name if isinstance(row, SettingLine) else row
 
     def keep_in_sight(self) -> None:
@@ -229,7 +229,7 @@ class ChangeSetting(Dialog):
         self.send = send
 
     def question(self) -> ComposeResult:
-        """The setting, where it comes from now, and the field or the choice."""
+        """Yield the setting, where it comes from now, and the field or the choice."""
         line = self.line
         yield Static(content(((line.name, STRONG),)), classes="key")
         yield field("Now", Static(Content(f"{one_line(line.value) or '-'}  ({line.origin})")))
@@ -257,7 +257,7 @@ LATER: Final = "later"
 
 
 def bounded(text: str) -> str:
-    """A project's own words, short and on one line."""
+    """Return a project's own words, short and on one line."""
     return printable(one_line(text), LETTERS)
 
 
@@ -274,7 +274,7 @@ class AskTrust(Dialog):
         self.send = send
 
     def question(self) -> ComposeResult:
-        """The file, what it wants, and the answers."""
+        """Yield the file, what it wants, and the answers."""
         yield Static(
             Content.styled(bounded(str(self.asked.project_file)), "bold $text-accent"), classes="key"
         )

@@ -24,7 +24,7 @@ LATEST = 20
 def banner_lines(
     snapshot: Snapshot, failure: str | None, now: float, zone: tzinfo, key_of: KeyOf
 ) -> list[Line]:
-    """The lines, the most serious first."""
+    """Return the lines, the most serious first."""
     pool = snapshot.pool
     lines: list[Line] = []
     if failure:
@@ -46,7 +46,7 @@ def banner_lines(
 
 
 def settings_problems(problems: Sequence[str], key_of: KeyOf) -> Iterator[str]:
-    """The first problems of the settings, and which keys lead on from there."""
+    """Yield the first problems of the settings, and which keys lead on from there."""
     if not problems:
         return
     *first, last = problems[:PROBLEMS]
@@ -59,7 +59,7 @@ def settings_problems(problems: Sequence[str], key_of: KeyOf) -> Iterator[str]:
 
 
 def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
-    """What a wrong clock makes wrong: the cloud names times, and so do others who share the log."""
+    """Yield what a wrong clock makes wrong: the cloud names times, and so do others who share the log."""
     if ahead := snapshot.clock_ahead:
         way = "ahead of" if ahead > 0 else "behind"
         yield (
@@ -74,7 +74,7 @@ def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
 
 
 def gateway_notices(gateway: GatewayView, key_of: KeyOf) -> Iterator[str]:
-    """What a person should know of the gateway, with the key that does something about it."""
+    """Yield what a person should know of the gateway, with the key that does something about it."""
     key = key_of("switch-gateway")
     if gateway.error:
         again = "" if gateway.url else f"; {key} tries again"
@@ -116,10 +116,10 @@ class Banner(Static):
         if self.snapshot is None:
             return
         width = self.content_size.width or self.app.size.width - 2
-        told = banner_lines(self.snapshot, self.failure, self.now, self.zone, self._key_of)
+        found = banner_lines(self.snapshot, self.failure, self.now, self.zone, self._key_of)
         lines: list[Line] = [
             ((part, style),)
-            for ((text, style),) in told
+            for ((text, style),) in found
             for part in textwrap.wrap(text, width, max_lines=2, placeholder=" …", subsequent_indent="  ")
         ]
         room = min(MOST, max(2, self.app.size.height // PART))

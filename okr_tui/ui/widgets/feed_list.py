@@ -121,7 +121,7 @@ class FeedList(RowList[Group]):
         self.following = follows
 
     def failed(self) -> None:
-        """A page that was asked for will not come."""
+        """Note that a page that was requested will not come."""
         self.reading = False
         self.post_message(self.Changed(self))
 
@@ -153,11 +153,11 @@ class FeedList(RowList[Group]):
         self.post_message(self.Changed(self))
 
     def key_of(self, row: Group) -> Hashable:
-        """A line is known by where it stands in the log; a run by its first."""
+        """Return where a line stands in the log; of a run, where its first does."""
         return _identity(row.entries[0])
 
     def keys_of(self, row: Group) -> Iterable[Hashable]:
-        """A run that grew is still found by any of its lines."""
+        """Return the places of all lines of a run, so that one that grew is still found."""
         return map(_identity, row.entries)
 
     def lines_of(self, row: Group, width: int) -> Sequence[Line]:

@@ -31,12 +31,12 @@ LASTING = frozenset(
 
 
 def shown_key(action: Action, place: Place) -> str:
-    """The key as people write it; where `?` would be typed, help is F1."""
+    """Return the key as people write it; where `?` would be typed, help is F1."""
     return "F1" if action.id == "help" and place in ("prompt", "filter") else action.shown
 
 
 def chosen(actions: Sequence[Action], place: Place, width: int) -> list[tuple[str, Action]]:
-    """What fits, in the table's order."""
+    """Return what fits, in the table's order."""
     items = [(shown_key(action, place), action) for action in actions]
     while len(items) > MOST or (items and _length(items) > width):
         spare = [place for place, (_, action) in enumerate(items) if action.id not in LASTING]

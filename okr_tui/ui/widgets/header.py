@@ -28,13 +28,13 @@ NAME: Line = (("okr-tui", "bold $text-accent"),)
 
 
 def host(url: str) -> str:
-    """The host of an address, with its port when it has one."""
+    """Return the host of an address, with its port when it has one."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] or url
 
 
 def counts(snapshot: Snapshot) -> Line:
-    """The keys per state: "3 ready · 1 spent"."""
+    """Return the keys per state: "3 ready · 1 spent"."""
     found = [
         ((f"{n} {state.value}", STATE_STYLES[state]),)
         for state in State
@@ -61,7 +61,7 @@ def gateway(shown: GatewayView, *, short: bool) -> Line:
 
 
 def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) -> Line:
-    """What deserves a look: problems, stale readings, the gateway, the demo."""
+    """Return what deserves a look: problems, stale readings, the gateway, the demo."""
     readings = [row.read_at for row in snapshot.pool.keys if row.read_at is not None and row.verdict.eligible]
     found: list[Line] = []
     if readings and now - min(readings) > STALE:
@@ -79,7 +79,7 @@ def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) ->
 
 
 def header_line(snapshot: Snapshot, now: float, zone: tzinfo, width: int, *, demo: bool) -> Line:
-    """The whole line; where there is no room, the forecast goes first, then the host, then a word."""
+    """Return the whole line; where there is no room, the forecast goes first, then the host, then a word."""
     where: Line = ((host(snapshot.settings.cloud_url), QUIET),)
     ahead = forecast(snapshot, now, zone)
     choices = [

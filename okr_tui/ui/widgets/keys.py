@@ -42,12 +42,12 @@ def bar(used: float, cells: int = 4) -> str:
 
 
 def fullness(used: float) -> str:
-    """The style for a window that is so full."""
+    """Return the style for a window that is so full."""
     return FAULT if used >= 95 else WARNING if used >= 75 else GOOD
 
 
 def meter(window: Window | None, now: float, *, percent: bool, resets: bool) -> Line:
-    """A window's bar, with the number and the time until it resets where there is room."""
+    """Return a window's bar, with the number and the time until it resets where there is room."""
     if window is None or window.used_percent is None:
         return (("-", QUIET),)
     used = window.used_percent
@@ -60,7 +60,7 @@ def _left(at: float | None, now: float) -> Line:
 
 
 def meters(balance: Balance | None, now: float, *, percent: bool, resets: bool) -> tuple[Line, Line]:
-    """The two quota columns: session and week, or the dollars that are left."""
+    """Return the two quota columns: session and week, or the dollars that are left."""
     if balance is None:
         return (("-", QUIET),), (("-", QUIET),)
     first = meter(balance.window("session"), now, percent=percent, resets=resets)
@@ -72,7 +72,7 @@ def meters(balance: Balance | None, now: float, *, percent: bool, resets: bool) 
 
 
 def last_fault(row: KeyView, now: float) -> str:
-    """The last fault with its age: "429 9s ago"."""
+    """Return the last fault with its age: "429 9s ago"."""
     if row.last_fault is None or row.last_fault_at is None:
         return ""
     return f"{row.last_fault.word} {span(now - row.last_fault_at)} ago"
@@ -94,7 +94,7 @@ def countdown(row: KeyView, now: float) -> str:
 
 
 def note(row: KeyView, now: float) -> str:
-    """The short note that replaces the bars where there is no room for both."""
+    """Return the short note that replaces the bars where there is no room for both."""
     if not row.verdict.eligible:
         plain = "" if row.state.traits.plain else row.verdict.reason
         return countdown(row, now) or plain
@@ -143,7 +143,7 @@ class KeysPane(RowList[KeyView]):
         self._brackets: dict[str, str] = {}
 
     def header(self, width: int) -> Line:
-        """The column titles."""
+        """Return the column titles."""
         titles = ["   #", fit("key", KEY), fit("label", LABEL)]
         if width >= WIDEST:
             titles.append(fit("account", ACCOUNT))
@@ -160,7 +160,7 @@ class KeysPane(RowList[KeyView]):
         return fit_line(((" ".join(titles), ""),), width)
 
     def lines_of(self, row: KeyView, width: int) -> Sequence[Line]:
-        """The one line of a key."""
+        """Return the one line of a key."""
         lost = row.state.traits.needs_person
         active = self.snapshot is not None and self.snapshot.pool.active == row.index
         mark = "▶" if active else "▷" if row.preferred else " "
@@ -180,7 +180,7 @@ class KeysPane(RowList[KeyView]):
         return (fit_line(joined([*cells, *self._quota(row, width, cells)], (" ", "")), width),)
 
     def _quota(self, row: KeyView, width: int, before: Sequence[Line]) -> Iterator[Line]:
-        """The windows and what else is worth saying, as much as there is room for."""
+        """Return the windows and what else is worth saying, as much as there is room for."""
         wide = width >= WIDE
         percent = width >= (WIDEST if wide else FULL)
         first, second = meters(row.balance, self.now, percent=percent, resets=wide)
@@ -202,7 +202,7 @@ class KeysPane(RowList[KeyView]):
             yield (*fit_line(first, 4), (" ", ""), *second)
 
     def key_of(self, row: KeyView) -> Hashable:
-        """A key stays the same key wherever it stands."""
+        """Return the fingerprint, which a key keeps wherever it stands."""
         return row.fingerprint
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
@@ -232,15 +232,15 @@ class KeysPane(RowList[KeyView]):
         words = f"#{row.index} {sentence(row.verdict, self.now, self.zone)}"
         more = [f"{row.in_flight} of {row.slots} running" if row.in_flight else "", last_fault(row, self.now)]
         room = self.size.width - len(words) - 2
-        told = ""
+        shown = ""
         for part in more:
-            longer = f"{told} · {part}" if part else told
-            told = longer if len(longer) <= room else told
-        entitle(self, subtitle=((words, STATE_STYLES[row.state]), (told, QUIET)))
+            longer = f"{shown} · {part}" if part else shown
+            shown = longer if len(longer) <= room else shown
+        entitle(self, subtitle=((words, STATE_STYLES[row.state]), (shown, QUIET)))
 
 
 def _window_width(width: int) -> int:
-    """The cells of a window's column that also says when it resets."""
+    """Return the width of a window's column that also says when it resets, in cells."""
     return 4 + (5 if width >= WIDEST else 0) + 1 + RESET
 
 

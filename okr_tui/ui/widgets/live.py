@@ -48,7 +48,7 @@ class LivePane(Vertical):
         self.border_title = "Live"
 
     def compose(self) -> ComposeResult:
-        """The filter, hidden until it is asked for, and the lines."""
+        """Yield the filter, hidden until it is opened, and the lines."""
         yield FeedWords()
         yield FeedList(self.zone, id="feed")
 
@@ -131,7 +131,7 @@ class LivePane(Vertical):
         return f"no line is like that; {key_of('cursor-up')} looks further, {key_of('back')} shows all"
 
     def show_titles(self) -> None:
-        """What is shown of what there is, and what waits."""
+        """Write what is shown of what there is, and what waits."""
         feed = self.feed
         words = self._selection()
         if not feed.wanted.everything:

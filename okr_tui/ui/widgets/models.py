@@ -44,7 +44,7 @@ KEYS: Final = 5
 
 
 def abilities(model: Model, *, aligned: bool = True) -> str:
-    """The capabilities as words, each in its own place so that they line up."""
+    """Return the capabilities as words, each in its own place so that they line up."""
     if model.capabilities is None:
         return "-"
     words = [word if model.can(name) else " " * len(word) * aligned for name, word in WORDS]
@@ -62,21 +62,21 @@ def keys_text(keys: tuple[int, ...], total: int) -> str:
 
 
 def mark(row: ModelRow) -> Part:
-    """What stands in front of a name."""
+    """Return what stands in front of a name."""
     if row.model.status == "gone" or row.replaced_by:
         return ("† ", WARNING)
     return (f"{STAR} ", NOTICE) if row.favourite else ("  ", "")
 
 
 def fate(row: ModelRow) -> str:
-    """What became of a model, or is to become of it; "" as a rule."""
+    """Return what became of a model, or is to become of it; "" as a rule."""
     if row.model.status == "gone":
         return f"gone, use {row.replaced_by}" if row.replaced_by else "gone"
     return f"retiring, use {row.replaced_by}" if row.replaced_by else ""
 
 
 def about(row: ModelRow) -> str:
-    """What becomes of a model, its size, its context and what it can do, on one line."""
+    """Return what becomes of a model, its size, its context and what it can do, on one line."""
     model = row.model
     parts = [fate(row), model.parameters_text, model.context_text and f"{model.context_text} context"]
     return " · ".join(part for part in [*parts, abilities(model, aligned=False)] if part)
@@ -89,7 +89,7 @@ def matches(row: ModelRow, words: str) -> bool:
 
 
 def ordered(rows: Iterable[ModelRow], order: Order, *, falling: bool) -> list[ModelRow]:
-    """The rows sorted; what is not known comes last either way, and after it what is gone."""
+    """Return the rows sorted; what is not known comes last either way, and after it what is gone."""
     if not order:
         found = sorted(rows, key=lambda row: not row.favourite)
     else:
@@ -173,7 +173,7 @@ class ModelTable(RowList[ModelRow]):
         self.post_message(self.HeaderPicked(cast(Order, order)))
 
     def _layout(self, width: int) -> tuple[int, Part, tuple[str, ...]]:
-        """The width of mark and name, the gap, and the columns that fit beside them."""
+        """Return the width of mark and name, the gap, and the columns that fit beside them."""
         name = MARK + min(max(self._longest, 12), 32)
         for gap, columns in LAYOUTS:
             rest = sum(WIDTHS[column] + gap for column in columns)
@@ -183,7 +183,7 @@ class ModelTable(RowList[ModelRow]):
         return max(8, width - KEYS - gap), (" " * gap, ""), columns
 
     def header(self, width: int) -> Line:
-        """The column titles, the sorted one with its direction."""
+        """Return the column titles, the sorted one with its direction."""
         name, gap, columns = self._layout(width)
         arrow = "▼" if self.falling else "▲"
         cells: list[Line] = [((" " * MARK, ""), *self._title("model", "model", name - MARK, arrow))]
@@ -197,7 +197,7 @@ class ModelTable(RowList[ModelRow]):
         return ((fit(title + arrow, width, right=numbers), "$text-accent"),)
 
     def lines_of(self, row: ModelRow, width: int) -> Sequence[Line]:
-        """The one line of a model."""
+        """Return the one line of a model."""
         name, gap, columns = self._layout(width)
         model, usable = row.model, bool(row.keys)
         cells: dict[str, Line] = {
@@ -212,7 +212,7 @@ class ModelTable(RowList[ModelRow]):
         return (fit_line(joined([first, *(cells[column] for column in columns)], gap), width),)
 
     def key_of(self, row: ModelRow) -> Hashable:
-        """A model is known by its name."""
+        """Return the name, which a model keeps."""
         return row.model.id
 
 
@@ -230,7 +230,7 @@ class ModelsPane(Vertical):
         self.border_title = "Models"
 
     def compose(self) -> ComposeResult:
-        """The filter, hidden until it is asked for, and the list."""
+        """Yield the filter, hidden until it is opened, and the list."""
         yield Filter()
         yield ModelTable()
 

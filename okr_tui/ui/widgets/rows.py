@@ -58,15 +58,15 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self._placing = False
 
     def header(self, width: int) -> Line | None:  # noqa: ARG002
-        """The header in exactly `width` cells; None for no header."""
+        """Return the header in exactly `width` cells; None for no header."""
         return None
 
     def lines_of(self, row: Row, width: int) -> Sequence[Line]:
-        """The lines of one row, each in at most `width` cells."""
+        """Return the lines of one row, each in at most `width` cells."""
         raise NotImplementedError
 
     def key_of(self, row: Row) -> Hashable:
-        """What stays the same of a row when its values change."""
+        """Return what stays the same of a row when its values change."""
         return row
 
     def keys_of(self, row: Row) -> Iterable[Hashable]:
@@ -74,7 +74,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         return (self.key_of(row),)
 
     def header_clicked(self, x: int) -> None:
-        """The header was clicked `x` cells from its left."""
+        """Act on a click on the header, `x` cells from its left."""
 
     @property
     def selected(self) -> Row | None:
@@ -126,7 +126,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
                 self.refresh_line(number + bool(header))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """The height of all lines, for lists that grow with their rows."""
+        """Return the height of all lines, for lists that grow with their rows."""
         lines = sum(len(self.lines_of(row, width)) for row in self.rows) or bool(self.empty)
         return lines + (self.header(width) is not None)
 
@@ -153,7 +153,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self._placing = False
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """A person who scrolls up reads there; one who scrolls to the end follows again."""
+        """Stay where a person scrolls up to read; follow again once they scroll to the end."""
         super().watch_scroll_y(old_value, new_value)
         if self.FOLLOWS_END and not self._placing:
             self.following = new_value >= self.max_scroll_y
@@ -190,7 +190,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self.draw()
 
     def watch_show_vertical_scrollbar(self) -> None:
-        """A scroll bar takes a column."""
+        """Draw again, since a scroll bar takes a column."""
         self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
@@ -202,15 +202,15 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             self._place_at(len(self._lines))
 
     def on_focus(self) -> None:
-        """The cursor looks different with focus."""
+        """Repaint, since the cursor looks different with focus."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """The cursor looks different without focus."""
+        """Repaint, since the cursor looks different without focus."""
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor; a double click chooses. The header stands still over the rows."""
+        """Move the cursor on a click, choose on a double click. The header stands still over the rows."""
         at = event.get_content_offset_capture(self)
         if at.y < bool(self._header):
             self.header_clicked(at.x)
