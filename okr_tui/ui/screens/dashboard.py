@@ -21,7 +21,7 @@ from okr_tui.ui.actions import ACTIONS, Place, bindings
 from okr_tui.ui.chat.messages import ChatChanged
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
-from okr_tui.ui.lines import QUIET, content
+from okr_tui.ui.lines import QUIET, Line, content
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavourAsked, ModelScreen
 from okr_tui.ui.screens.text import record_screen
@@ -78,6 +78,7 @@ class TabRow(Static):
     def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="tabs")
         self._key_of = key_of
+        self._line: Line = ()
 
     def watch_tab(self) -> None:
         """Mark the shown one."""
@@ -93,9 +94,10 @@ class TabRow(Static):
         for name in TABS:
             style = "bold reverse $text-accent" if name == self.tab else QUIET
             parts += [(f" {name.capitalize()} ", style), (" ", "")]
-        words = content((*parts, (f"{self._key_of('next-pane')} ⇥", QUIET)))
-        if words != self.content:
-            self.update(words)
+        line: Line = (*parts, (f"{self._key_of('next-pane')} ⇥", QUIET))
+        if line != self._line:
+            self._line = line
+            self.update(content(line))
 
     def on_click(self, event: events.Click) -> None:
         """Pick the name under the mouse."""
