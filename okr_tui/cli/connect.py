@@ -279,7 +279,7 @@ def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
     built-in providers alone from the environment.
     """
     from okr_tui.settings import pi
-    from okr_tui.settings.layers import agent_folder
+    from okr_tui.settings.locations import agent_folder
     from okr_tui.settings.pi_models import PROVIDER
 
     if agent != agent_folder(sources.environment):

@@ -1,6 +1,5 @@
 """`okr-tui events`: the log, oldest first."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import Document, balance_document, fault_document
-from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
+from okr_tui.cli.invocation import Invocation, age, json_option, local_zone, run
 from okr_tui.cli.keys import quota_words
 from okr_tui.cli.output import show_fitted, show_record
 from okr_tui.domain.choice import PoolConfig
@@ -30,17 +29,6 @@ from okr_tui.domain.words import moment, rfc3339
 
 if TYPE_CHECKING:
     from okr_tui.services.pool_service import PoolService
-
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
-
-
-def age(text: str) -> int:
-    """Parse an age such as 90s, 15m, 2h, 3d or 1w into seconds. Raises BadParameter."""
-    found = AGE.fullmatch(text.strip())
-    if found is None:
-        raise click.BadParameter(f"{text!r} is not an age such as 90s, 15m, 2h, 3d or 1w")
-    return int(found[1]) * SECONDS[found[2]]
 
 
 @click.command()

@@ -1,10 +1,11 @@
 """The options before the verb, and the service that they open."""
 
 import os
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,15 +42,30 @@ class Invocation:
 
     def sources(self) -> "Sources":
         """Return where settings are read from."""
-        from okr_tui.settings.layers import Sources, default_global_file
+        from okr_tui.settings.layers import Sources
 
-        environment = os.environ if self.environment is None else self.environment
         return Sources(
-            global_file=self.settings or default_global_file(environment),
+            global_file=self._global_file,
             project_dir=self.project,
-            environment=environment,
+            environment=self._variables,
             options={"cloud_url": self.cloud_url, "store": self.store},
         )
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return os.environ if self.environment is None else self.environment
+
+    @property
+    def _global_file(self) -> Path:
+        from okr_tui.settings.locations import default_global_file
+
+        return self.settings or default_global_file(self._variables)
+
+    def store_address(self) -> str | None:
+        """Return the address of the log, None for the default, without resolving keys where it can."""
+        from okr_tui.settings.locations import store_address
+
+        return store_address(self.store, self._variables, self._global_file, self.project, self.sources)
 
     def open_service(
         self,
@@ -70,11 +86,35 @@ class Invocation:
         )
 
 
+class LocalZone(tzinfo):
+    """The time zone of this machine, with the offset that it has at each moment: in winter and in summer."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        """Return the offset of a local time."""
+        return None if dt is None else _with_offset(dt).utcoffset()
+
+    def dst(self, dt: datetime | None) -> timedelta | None:  # noqa: ARG002 tzinfo's signature
+        """Return None: the system gives the whole offset only."""
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        """Return the zone's name at a local time."""
+        return None if dt is None else _with_offset(dt).tzname()
+
+    def fromutc(self, dt: datetime) -> datetime:
+        """Return the local time of a moment."""
+        seconds = dt.replace(tzinfo=UTC, microsecond=0).timestamp()
+        local = datetime.fromtimestamp(seconds)  # noqa: DTZ006 the zone is the question
+        return local.replace(microsecond=dt.microsecond, tzinfo=self)
+
+
+def _with_offset(local: datetime) -> datetime:
+    return local.replace(tzinfo=None).astimezone()
+
+
 def local_zone() -> tzinfo:
     """Return the time zone of this machine."""
-    zone = datetime.now().astimezone().tzinfo
-    assert zone is not None
-    return zone
+    return LocalZone()
 
 
 T = TypeVar("T")
@@ -82,6 +122,18 @@ T = TypeVar("T")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # A negative number is a wrong number and not an option of another name.
 NUMBERED: dict[str, Any] = {"ignore_unknown_options": True}
+
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+
+
+def age(text: str) -> int:
+    """Parse an age such as 90s, 15m, 2h, 3d or 1w into seconds. Raises BadParameter."""
+    found = AGE.fullmatch(text.strip())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not an age such as 90s, 15m, 2h, 3d or 1w")
+    return int(found[1]) * SECONDS[found[2]]
 
 
 def key_number(text: str) -> int:

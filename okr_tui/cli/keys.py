@@ -284,7 +284,7 @@ def remove_key(invocation: Invocation, number: int, *, forget: bool, as_json: bo
 @click.pass_obj
 def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
     """Add the keys that pi holds for Ollama in its auth.json."""
-    from okr_tui.settings.layers import agent_folder
+    from okr_tui.settings.locations import agent_folder
     from okr_tui.settings.pi import auth_file, stored_keys
 
     environment = invocation.sources().environment

@@ -28,6 +28,7 @@ VERBS = {
     "conversations": ("conversations", "List, search, show, export or delete saved conversations."),
     "explain": ("explain", "Explain which key the next request takes, and why."),
     "events": ("events", "Show the log of requests, faults and changes."),
+    "usage": ("usage", "Show what was spent: requests, faults and tokens."),
     "rotate": ("keys", "Prefer the next key that is not blocked."),
     "use-key": ("keys", "Prefer key N."),
     "add-key": ("keys", "Add a key, typed at a hidden prompt or piped in."),

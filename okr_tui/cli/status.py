@@ -1,31 +1,41 @@
 """`okr-tui status`: the pool at a glance."""
 
-import asyncio
+import time
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
-from okr_tui.cli.keys import active_words
 from okr_tui.cli.output import show, show_document, table
-from okr_tui.domain.words import moment
-from okr_tui.services.service import Snapshot
 
 if TYPE_CHECKING:
+    from okr_tui.domain.status_line import Format, PoolStatus, StatusLine
     from okr_tui.services.gateway_registry import Presence
     from okr_tui.services.pool_service import PoolService
+    from okr_tui.services.service import Snapshot
+
+LINE_FORMATS = ("plain", "tmux", "waybar", "starship")
 
 
 @click.command()
+@click.option("--line", "as_line", is_flag=True, help="One line for a status bar, from the log alone.")
+@click.option(
+    "--format", "line_format", type=click.Choice(LINE_FORMATS), help="Whose status bar; this means --line."
+)
 @json_option
 @click.pass_obj
-def status(invocation: Invocation, *, as_json: bool) -> None:
+def status(invocation: Invocation, *, as_line: bool, line_format: "Format | None", as_json: bool) -> None:
     """Show the cloud, the active key and the pool at a glance.
 
     It asks the cloud nothing.
     """
+    if as_line or line_format:
+        _show_line(_line(invocation), line_format or "plain", as_json=as_json)
+        return
+    import asyncio
+
+    from okr_tui.cli.documents import status_document
     from okr_tui.services.gateway_registry import running_gateway
 
     async def work(service: "PoolService") -> None:
@@ -41,7 +51,40 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
     run(invocation, work, with_problems=False)
 
 
-def _rows(snapshot: Snapshot, store: str, gateway: "Presence | None", zone: tzinfo) -> list[tuple[str, str]]:
+def _line(invocation: Invocation) -> "StatusLine":
+    """Make the line from what the log has; only where no process has written it yet is the log folded."""
+    from okr_tui.cli.usage import look_at_log
+    from okr_tui.domain.status_line import STATUS, PoolStatus, status_line
+    from okr_tui.domain.usage import midnight, spent_on_day
+
+    zone, now = local_zone(), time.time()
+    seen = look_at_log(invocation, midnight(now, zone), now, "hours", STATUS)
+    pool = PoolStatus.read(seen.documents.get(STATUS)) or run(invocation, _pool_status, with_problems=False)
+    return status_line(pool, spent_on_day(seen.usage.usage, now, zone), now, zone)
+
+
+async def _pool_status(service: "PoolService") -> "PoolStatus":
+    from okr_tui.services.status_writer import pool_status
+
+    return pool_status(service.pool)
+
+
+def _show_line(line: "StatusLine", line_format: "Format", *, as_json: bool) -> None:
+    from okr_tui.domain.status_line import FORMATS
+
+    if as_json:
+        fields = {"text": line.text, "level": line.level, "tooltip": line.tooltip, "percent": line.percent}
+        show_document({"schema": 1, **fields})
+    else:
+        show(FORMATS[line_format](line))
+
+
+def _rows(
+    snapshot: "Snapshot", store: str, gateway: "Presence | None", zone: tzinfo
+) -> list[tuple[str, str]]:
+    from okr_tui.cli.keys import active_words
+    from okr_tui.domain.words import moment
+
     pool, models, settings, now = snapshot.pool, snapshot.models, snapshot.settings, snapshot.at
     counts = ", ".join(f"{count} {state.value}" for state, count in pool.counts.items())
     listed = sum(row.model.status == "listed" for row in models.rows)

@@ -8,7 +8,7 @@ The account of a key is no part of a cell: it is learned from other records, oft
 what the key did before as well.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
@@ -173,10 +173,10 @@ def grouped(
     included = _included(by, since, until, naming)
     cells = [(cell, added) for cell, added in usage.items() if included(cell)]
     name_of = _namer(by, naming, accounts or {})
-    sums: dict[str, UsageSum] = {}
+    members: dict[str, list[UsageSum]] = {}
     for cell, added in cells:
-        name = name_of(cell)
-        sums[name] = sums.get(name, NOTHING).plus(added)
+        members.setdefault(name_of(cell), []).append(added)
+    sums = {name: summed(group) for name, group in members.items()}
     if by == "day":
         first = min(sums, default=None)
         names = _dates(first, naming.day_at(until)) if first else ()
@@ -256,12 +256,24 @@ def _hours(
     return [Row(name, sums.get(name, NOTHING)) for name in names]
 
 
+def summed(sums: Collection[UsageSum]) -> UsageSum:
+    """Return the sum of any number of sums; of many much faster than one `plus` after the other."""
+    if not sums:
+        return NOTHING
+    *added, longest, latest = zip(*sums, strict=True)
+    return UsageSum._make([*map(sum, added), max(longest), max(latest)])
+
+
 def total(usage: Mapping[Cell, UsageSum]) -> UsageSum:
     """Return the sum of everything."""
-    result = NOTHING
-    for each in usage.values():
-        result = result.plus(each)
-    return result
+    return summed(usage.values())
+
+
+def spent_on_day(usage: Mapping[Cell, UsageSum], at: float, zone: tzinfo = UTC) -> UsageSum:
+    """Return the sum of the day that a moment belongs to in a zone."""
+    naming = Naming(zone)
+    today = naming.day_at(at)
+    return summed([added for cell, added in usage.items() if naming.day(cell) == today])
 
 
 class Budget(NamedTuple):

@@ -15,7 +15,7 @@ from okr_tui.services.configuration import Configuration
 from okr_tui.services.setting_lines import store_address, trust_question
 from okr_tui.settings import pi
 from okr_tui.settings.file import read
-from okr_tui.settings.layers import agent_folder
+from okr_tui.settings.locations import agent_folder
 from okr_tui.settings.lock import STALE
 from okr_tui.settings.schema import Settings
 from okr_tui.settings.table import ORIGINAL, SHORT

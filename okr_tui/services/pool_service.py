@@ -26,6 +26,7 @@ from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
 from okr_tui.services.quota_poller import QuotaPoller
 from okr_tui.services.service import KeepIn, Snapshot
+from okr_tui.services.status_writer import StatusWriter
 from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
@@ -54,6 +55,7 @@ class PoolService:
         self.client: Client = client
         self._applied = configuration.effective
         self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone)
+        self._status_writer = StatusWriter(self.pool)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
         self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks)
@@ -106,6 +108,7 @@ class PoolService:
             )
             # Closed in the reverse order; one that fails does not keep the others open.
             for close in (
+                service._status_writer.close,
                 service.pool.settled,
                 service.quota_poller.close,
                 service.cloud.aclose,
@@ -115,6 +118,7 @@ class PoolService:
             ):
                 stack.push_async_callback(close)
             await service.pool.open()
+            service._status_writer.knows = True
             await service.pool.compact()
             await service.catalog.load()
             if watching:
@@ -339,6 +343,7 @@ class PoolService:
         start("watching for the end of blocks", self.pool.watch_time)
         start("compacting the log", self.pool.keep_small)
         start("summing up usage", self.pool.keep_summed)
+        start("writing the status for status bars", self._status_writer.run)
         start("reading quota", self.quota_poller.run)
         start("refreshing the model list", self.catalog.keep_fresh)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
-from okr_tui.settings import trust
+from okr_tui.settings import locations, trust
 from okr_tui.settings.checks import LONGEST_NAME, UnusableError
 from okr_tui.settings.keys import followed
 from okr_tui.settings.origin import Origin, Problem, Valued
@@ -65,19 +65,7 @@ class Sources:
     @property
     def project_file(self) -> Path:
         """The project's settings file: in the directory itself, never in one above it."""
-        return Path(os.path.abspath(self.project_dir)) / ".pi" / "settings.json"
-
-
-def default_global_file(environment: Mapping[str, str]) -> Path:
-    """Return the user's settings file: OKR_TUI_SETTINGS, else in pi's folder."""
-    if own := environment.get("OKR_TUI_SETTINGS", "").strip():
-        return _expanded(own, environment)
-    return agent_folder(environment) / "settings.json"
-
-
-def agent_folder(environment: Mapping[str, str]) -> Path:
-    """Return where pi keeps its files: PI_CODING_AGENT_DIR, else ~/.pi/agent."""
-    return _expanded(environment.get("PI_CODING_AGENT_DIR", "").strip() or "~/.pi/agent", environment)
+        return locations.project_file(self.project_dir)
 
 
 def load(sources: Sources, previous: Settings | None = None) -> Settings:
@@ -157,13 +145,6 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         kept=_kept(user, project, pool.commands),
         **_fields(values, ""),
     )
-
-
-def _expanded(path: str, environment: Mapping[str, str]) -> Path:
-    home = environment.get("HOME") or str(Path.home())
-    if path == "~" or path.startswith("~/"):
-        path = home + path[1:]
-    return Path(os.path.abspath(path))
 
 
 @dataclass(frozen=True, slots=True)

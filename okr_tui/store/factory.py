@@ -1,11 +1,14 @@
 """From a store's address to the store."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from okr_tui.domain.errors import StoreError
-from okr_tui.store.base import Store
+
+if TYPE_CHECKING:
+    from okr_tui.store.base import Store
 
 
 def state_folder() -> Path:
@@ -13,14 +16,19 @@ def state_folder() -> Path:
     return platformdirs.user_state_path("okr-tui", appauthor=False)
 
 
+def default_log() -> Path:
+    """Return the log of a user who configured none."""
+    return state_folder() / "log.db"
+
+
 def _path(place: str) -> Path:
     return Path(place).expanduser()
 
 
-async def open_store(url: str | None) -> Store:
+async def open_store(url: str | None) -> "Store":
     """Open `sqlite:PATH` (the default, in the state folder), `redis://`, `rediss://` or `memory:`."""
     if url is None:
-        url = f"sqlite:{state_folder() / 'log.db'}"
+        url = f"sqlite:{default_log()}"
     scheme, _, place = url.partition(":")
     if scheme == "memory":
         from okr_tui.store.memory import MemoryStore
@@ -35,7 +43,7 @@ async def open_store(url: str | None) -> Store:
     raise StoreError(f"unknown store {scheme}: use sqlite:PATH, redis://HOST, rediss://HOST or memory:")
 
 
-async def _open_redis(url: str) -> Store:
+async def _open_redis(url: str) -> "Store":
     try:
         from okr_tui.store.redis import RedisStore
     except ModuleNotFoundError as error:

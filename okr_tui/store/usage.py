@@ -1,4 +1,7 @@
-"""Sums of the log's attempts that outlive the log: one document a day, and one that says how far they go.
+"""Sums of the log's attempts that outlive the log: documents of each day, and one that says how far they go.
+
+A day has three documents: its cells, the sums of its series over the hours, and the sums of its hours over
+the series. The latter two are for readers who need no more, and are a tenth as long.
 
 Each attempt is counted exactly once, whoever sums and whatever is killed. The argument:
 
@@ -16,8 +19,9 @@ Each attempt is counted exactly once, whoever sums and whatever is killed. The a
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from okr_tui.domain.usage import (
     DAY,
@@ -37,6 +41,9 @@ if TYPE_CHECKING:
     from okr_tui.store.base import LogEntry, Store
 
 HEAD: Final = "usage"
+Detail = Literal["all", "series", "hours"]
+EVERYONE: Final = Series("", None, "")
+"""In place of a series where the sum is over all of them."""
 HOURS_KEPT: Final = 200
 """Days whose hours are kept; older ones are whole days. A pool that is always busy needs 30 kB a day for
 hours and 1.5 kB for a day."""
@@ -71,12 +78,17 @@ class Head(NamedTuple):
         """Return it as text."""
         return json.dumps(self._asdict(), separators=(",", ":"), ensure_ascii=False)
 
-    def names(self, since: float, until: float) -> list[str]:
-        """Return the names of the documents of the days between two moments, in all zones."""
+    def names(self, detail: Detail, since: float, until: float) -> list[str]:
+        """Return the names of the documents that tell so much of the time between two moments.
+
+        Old days, which are kept whole, are read where any zone's date of them may be meant.
+        """
         if self.first is None:
             return []
         first = max(self.first, int(since // DAY) - 1)
-        return [day_name(day) for day in range(first, int(until // DAY) + 2)]
+        days = range(first, int(until // DAY) + 2)
+        # Of a day that is not meant whole, the hours of each series are needed.
+        return [day_name("all" if detail == "series" and day * DAY < since else detail, day) for day in days]
 
     def with_identities(self, records: "Iterable[Record]") -> "Head":
         """Return it with what records say of the accounts of keys; what was learned last holds."""
@@ -93,13 +105,23 @@ class Head(NamedTuple):
         return {key: account for key, (_, account) in self.accounts.items()}
 
 
-def day_name(day: int) -> str:
-    """Return the name of the document of a day, counted from 1970."""
-    return f"usage:{day}"
+def day_name(detail: Detail, day: int) -> str:
+    """Return the name of a document of a day, counted from 1970."""
+    return f"usage-{detail}:{day}"
+
+
+def day_documents(day: int, usage: Usage) -> dict[str, str]:
+    """Return the documents of a day's cells, by name."""
+    details: dict[Detail, Usage] = {
+        "all": usage,
+        "series": rolled_up(usage, math.inf),
+        "hours": merged((cell._replace(series=EVERYONE), added) for cell, added in usage.items()),
+    }
+    return {day_name(detail, day): encode_day(cells) for detail, cells in details.items()}
 
 
 def encode_day(usage: Mapping[Cell, UsageSum]) -> str:
-    """Write the sums of one day: its series once; of each cell hour (-1: whole day), series and counts."""
+    """Write cells of one day: their series once; of each cell hour (-1: whole day), series and counts."""
     series = {each: place for place, each in enumerate(dict.fromkeys(cell.series for cell in usage))}
     cells = [
         [cell.start % DAY // HOUR if cell.seconds == HOUR else -1, series[cell.series], *added]
@@ -112,10 +134,10 @@ def decode_day(day: int, text: str) -> Iterable[tuple[Cell, UsageSum]]:
     """Read what `encode_day` wrote."""
     document = json.loads(text)
     series = [Series(*each) for each in document["series"]]
+    begin = day * DAY
     for hour, place, *counts in document["cells"]:
-        whole = hour < 0
-        start = day * DAY + (0 if whole else hour * HOUR)
-        yield Cell(start, DAY if whole else HOUR, series[place]), UsageSum._make(counts)
+        start, seconds = (begin, DAY) if hour < 0 else (begin + hour * HOUR, HOUR)
+        yield Cell(start, seconds, series[place]), UsageSum._make(counts)
 
 
 async def summed_through(store: "Store") -> int:
@@ -151,15 +173,14 @@ async def _step(store: "Store", text: str | None, head: Head, logged: "list[LogE
     days = set(added)
     if first is not None:
         days |= set(range(max(first, head.rolled or first), kept_from))  # grown old since the last step
-    known = await store.load_all([day_name(day) for day in sorted(days)])
+    known = await store.load_all([day_name("all", day) for day in sorted(days)])
     changed: dict[str, str] = {}
     for day in days:
-        name = day_name(day)
-        parts = [*decode_day(day, known[name])] if name in known else []
-        usage = rolled_up(merged([*parts, *added.get(day, ())]), kept_from * DAY)
-        text_now = encode_day(usage)
-        if usage and text_now != known.get(name):
-            changed[name] = text_now
+        text_before = known.get(day_name("all", day))
+        before = dict(decode_day(day, text_before)) if text_before else {}
+        usage = rolled_up(merged([*before.items(), *added.get(day, ())]), kept_from * DAY)
+        if usage != before:
+            changed |= day_documents(day, usage)
     head = head.with_identities(records)
     head = head._replace(through=logged[-1].sequence, first=first, rolled=max(kept_from, head.rolled or 0))
     await store.save_if(HEAD, text, {**changed, HEAD: head.write()})
@@ -172,12 +193,15 @@ class UsageReading(NamedTuple):
     accounts: Accounts
 
 
-async def read_usage(store: "Store", since: float, until: float) -> UsageReading:
-    """Return what was spent between two moments, to whole days at least."""
+async def read_usage(store: "Store", since: float, until: float, detail: Detail = "all") -> UsageReading:
+    """Return what was spent between two moments, and perhaps some of before, in as much detail as needed.
+
+    detail: "all"; "series", with whole days where those are meant; or "hours", of all series together.
+    """
     text = await store.load(HEAD)
     while True:
         head = Head.read(text)
-        days = await store.load_all(head.names(since, until))
+        days = await store.load_all(head.names(detail, since, until))
         records = [item.record for item in await store.read(head.through)]
         before, text = text, await store.load(HEAD)
         if text == before:

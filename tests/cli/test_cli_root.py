@@ -53,6 +53,8 @@ def everything() -> list[list[str]]:
     """A good run of every verb."""
     return [
         ["status"],
+        ["status", "--line"],
+        ["usage"],
         ["keys", "--check"],
         ["models"],
         ["refresh"],

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from okr_tui.domain.policy import Policy
-from okr_tui.settings.layers import Sources, default_global_file, load
+from okr_tui.settings.layers import Sources, load
+from okr_tui.settings.locations import default_global_file
 from okr_tui.settings.table import GatewayOptions
 from tests.settings.settings_home import Home, messages
 

@@ -13,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okr_tui.domain.records import Attempt, Record
-from okr_tui.domain.usage import DAY, HOUR, Usage, UsageSum, addition, merged, rolled_up, total
+from okr_tui.domain.usage import (
+    DAY,
+    GROUPINGS,
+    HOUR,
+    By,
+    Usage,
+    UsageSum,
+    addition,
+    grouped,
+    merged,
+    rolled_up,
+    total,
+)
 from okr_tui.store import usage as usage_module
 from okr_tui.store.base import LogEntry, Store
 from okr_tui.store.factory import open_store
@@ -21,6 +33,7 @@ from okr_tui.store.memory import MemoryStore
 from okr_tui.store.usage import (
     HEAD,
     HOURS_KEPT,
+    Detail,
     Head,
     combine,
     day_name,
@@ -72,7 +85,7 @@ async def test_documents_are_saved_together_if_one_is_as_it_was(store: Store) ->
 
 
 async def test_many_documents_are_saved_and_loaded_at_once(store: Store) -> None:
-    texts = {day_name(day): "x" for day in range(2001)}
+    texts = {day_name("all", day): "x" for day in range(2001)}
     assert await store.save_if(HEAD, None, texts)
     assert await store.load_all(list(texts)) == texts
 
@@ -289,7 +302,19 @@ async def test_two_processes_that_sum_at_once_count_each_record_once(
     store = await open_store(url)
     assert total(await everything(store)).requests == 240
     head = Head.read(await store.load(HEAD))
-    days = await store.load_all(head.names(0, time.time()))
+    days = await store.load_all(head.names("all", 0, time.time()))
     in_documents = total(combine(head, days, []).usage).requests
     assert in_documents + len(await store.read(head.through)) == 240
     await store.close()
+
+
+@given(st.lists(attempts(), max_size=12), st.integers(-2, 12), st.sampled_from(GROUPINGS))
+@settings(max_examples=60)
+async def test_less_detail_gives_the_same_rows(records: list[Attempt], days: int, by: By) -> None:
+    store = MemoryStore()
+    await store.append(records) if records else None
+    await sum_up(store, NOW, behind=0)
+    since, until = (NOW + days * DAY) // HOUR * HOUR, NOW + 20 * DAY
+    detail: Detail = "hours" if by in ("day", "hour") else "series"
+    less, everything = [(await read_usage(store, since, until, each)).usage for each in (detail, "all")]
+    assert grouped(less, by, since, until) == grouped(everything, by, since, until)

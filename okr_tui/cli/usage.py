@@ -1,0 +1,182 @@
+"""`okr-tui usage`: what was spent, from the log and the sums that outlive it. It asks the cloud nothing."""
+
+import sys
+import time
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from okr_tui.cli.invocation import Invocation, age, json_option, local_zone
+from okr_tui.cli.output import show, show_document, table
+from okr_tui.domain.status_line import STATUS, PoolStatus
+from okr_tui.domain.usage import DAY, GROUPINGS, HOUR, By, Row, UsageSum, grouped, midnight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from okr_tui.store.direct import Look
+    from okr_tui.store.usage import Detail
+
+CLOUD_USAGE: Final = "cloud-usage"
+SINCE: Final = {"hour": DAY}
+DEFAULT_SINCE: Final = 30 * DAY
+COLUMNS: Final = ("name", "requests", "faults", "input_tokens", "cached_tokens", "output_tokens")
+MORE: Final = ("hops", "first_byte_ms", "tokens_per_second")
+Document = dict[str, object]
+
+
+@click.command()
+@click.option(
+    "--by", type=click.Choice(GROUPINGS), default="day", show_default=True, help="How the sums are grouped."
+)
+@click.option(
+    "--since", type=age, metavar="AGE", help="How far back: 12h, 30d, 8w  [default: 30d; by hour: 24h]"
+)
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with the columns of the JSON rows.")
+@click.pass_obj
+def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, as_csv: bool) -> None:
+    """Show what was spent: requests, faults and tokens.
+
+    Days are those of this machine's time zone. Cached tokens are a part of the input tokens.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    zone, now = local_zone(), time.time()
+    start = _start(by, now - (since or SINCE.get(by, DEFAULT_SINCE)), zone)
+    detail: Detail = "hours" if by in ("day", "hour") else "series"
+    seen = look_at_log(invocation, start, now, detail, STATUS, CLOUD_USAGE)
+    rows = grouped(seen.usage.usage, by, start, now, zone=zone, accounts=seen.usage.accounts)
+    if as_csv:
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(COLUMNS + MORE)
+        writer.writerows(row_document(row).values() for row in rows)
+    elif as_json:
+        show_document(
+            {
+                "schema": 1,
+                "by": by,
+                "since": _stamp(start),
+                "until": _stamp(now),
+                "rows": [row_document(row) for row in rows],
+                "cloud": None,
+            }
+        )
+    else:
+        for line in _lines(rows, by, start, PoolStatus.read(seen.documents.get(STATUS)), zone):
+            show(line)
+
+
+def look_at_log(
+    invocation: Invocation, since: float, now: float, detail: "Detail", *documents: str
+) -> "Look":
+    """Read usage between two moments and documents from the log, by the shortest way that its store has."""
+    from okr_tui.store import direct
+
+    address = invocation.store_address()
+    scheme, _, place = (address or "").partition(":")
+    if address is None:
+        from okr_tui.store.factory import default_log
+
+        return direct.look(default_log(), since, now, detail, *documents)
+    if scheme == "sqlite":
+        return direct.look(Path(place).expanduser(), since, now, detail, *documents)
+    import asyncio
+
+    return asyncio.run(_look_through_store(address, since, now, detail, *documents))
+
+
+async def _look_through_store(
+    address: str, since: float, now: float, detail: "Detail", *documents: str
+) -> "Look":
+    from okr_tui.store.direct import Look
+    from okr_tui.store.factory import open_store
+    from okr_tui.store.usage import read_usage
+
+    store = await open_store(address)
+    try:
+        return Look(await read_usage(store, since, now, detail), await store.load_all(documents))
+    finally:
+        await store.close()
+
+
+def _start(by: By, since: float, zone: tzinfo) -> float:
+    """Return where the first whole day or hour begins."""
+    return midnight(since, zone) if by == "day" else since // HOUR * HOUR
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
+
+
+def row_document(row: Row) -> Document:
+    """Return a row of `usage`."""
+    added = row.sum
+    return {
+        "name": row.name,
+        "requests": added.requests,
+        "faults": added.faults,
+        "input_tokens": added.input_tokens,
+        "cached_tokens": added.cached_tokens,
+        "output_tokens": added.output_tokens,
+        "hops": added.hops,
+        "first_byte_ms": added.mean_first_byte_ms,
+        "tokens_per_second": added.tokens_per_second,
+    }
+
+
+HEADS: Final = ("requests", "faults", "tokens in", "cached", "tokens out", "hops", "first byte", "tok/s")
+
+
+def _lines(rows: list[Row], by: By, start: float, pool: PoolStatus | None, zone: tzinfo) -> list[str]:
+    since = datetime.fromtimestamp(start, zone)
+    if not rows:
+        return [f"Nothing was spent since {since:%Y-%m-%d %H:%M}."]
+    names = _names(by, pool)
+    total = UsageSum()
+    for row in rows:
+        total = total.plus(row.sum)
+    body = [(names(row.name), _cells(row.sum)) for row in rows]
+    lines = [(by, HEADS), *body]
+    if len(body) > 1:
+        lines.append(("total", _cells(total)))
+    widths = [max(len(cells[place]) for _, cells in lines) for place in range(len(HEADS))]
+    aligned = [
+        (name, *(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
+        for name, cells in lines
+    ]
+    return [f"Usage since {since:%Y-%m-%d %H:%M}", *table(aligned)]
+
+
+def _cells(added: UsageSum) -> tuple[str, ...]:
+    first, speed = added.mean_first_byte_ms, added.tokens_per_second
+    return (
+        f"{added.requests:,}",
+        f"{added.faults:,}",
+        f"{added.input_tokens:,}",
+        f"{added.cached_tokens:,}",
+        f"{added.output_tokens:,}",
+        f"{added.hops:,}",
+        "-" if first is None else f"{first / 1000:.2f} s",
+        "-" if speed is None else f"{speed:.0f}",
+    )
+
+
+def _names(by: By, pool: PoolStatus | None) -> "Callable[[str], str]":
+    """Return how a row's name is written for people: keys and accounts by what the pool calls them."""
+    keys = pool.keys if pool else ()
+    if by == "hour":
+        return lambda name: f"{name[:10]} {name[11:16]}{name[19:]}" if len(name) > 10 else name
+    if by == "key":
+        known = {key.fingerprint: f"#{key.number} {key.name}" for key in keys}
+        return lambda name: known.get(name, name)
+    if by == "account":
+        labels: dict[str, str] = {}
+        for key in keys:
+            labels.setdefault(key.account or key.fingerprint, f"{key.name} (#{key.number})")
+        return lambda name: labels.get(name, name)
+    return lambda name: name

@@ -1,0 +1,98 @@
+"""Where the settings files are, and the address of the log without reading all settings.
+
+Commands that show what is in the log need no other setting, and must not wait until keys are resolved.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from okr_tui.settings.layers import Sources
+
+STORE_VARIABLE: Final = "OKR_TUI_STORE"
+PLAIN: Final = re.compile(r"sqlite:[!-~]+|memory:|rediss?://[!-~]+")
+
+
+def default_global_file(environment: Mapping[str, str]) -> Path:
+    """Return the user's settings file: OKR_TUI_SETTINGS, else in pi's folder."""
+    if own := environment.get("OKR_TUI_SETTINGS", "").strip():
+        return _expanded(own, environment)
+    return agent_folder(environment) / "settings.json"
+
+
+def agent_folder(environment: Mapping[str, str]) -> Path:
+    """Return where pi keeps its files: PI_CODING_AGENT_DIR, else ~/.pi/agent."""
+    return _expanded(environment.get("PI_CODING_AGENT_DIR", "").strip() or "~/.pi/agent", environment)
+
+
+def project_file(project_dir: Path) -> Path:
+    """Return the project's settings file: in the directory itself, never in one above it."""
+    return Path(os.path.abspath(project_dir)) / ".pi" / "settings.json"
+
+
+def _expanded(path: str, environment: Mapping[str, str]) -> Path:
+    home = environment.get("HOME") or str(Path.home())
+    if path == "~" or path.startswith("~/"):
+        path = home + path[1:]
+    return Path(os.path.abspath(path))
+
+
+class _DoubtError(Exception):
+    """The files alone do not tell."""
+
+
+def store_address(
+    option: str | None,
+    environment: Mapping[str, str],
+    global_file: Path,
+    project_dir: Path,
+    sources: "Callable[[], Sources]",
+) -> str | None:
+    """Return the address of the log that the settings have, None for the default.
+
+    Whatever is more than a plain address in the global file is left to layers.py, which reads `sources`.
+    """
+    try:
+        return _plain_address(option, environment, global_file, project_file(project_dir))
+    except (_DoubtError, OSError, ValueError):
+        from okr_tui.settings.layers import load
+
+        return load(sources()).store.value
+
+
+def _plain_address(
+    option: str | None, environment: Mapping[str, str], global_file: Path, project: Path
+) -> str | None:
+    for given in (option, environment.get(STORE_VARIABLE)):
+        if given is not None and given.strip():
+            return _checked(given.strip())
+    if _mentions_store(_text(project)):
+        raise _DoubtError
+    text = _text(global_file)
+    if not _mentions_store(text):
+        return None
+    section = json.loads(text).get("okr-tui")
+    if not isinstance(section, dict) or text.count(b'"store"') != 1:
+        raise _DoubtError
+    return _checked(section.get("store"))
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _mentions_store(text: bytes) -> bool:
+    return b"store" in text or b"\\u" in text
+
+
+def _checked(address: object) -> str:
+    if not isinstance(address, str) or not PLAIN.fullmatch(address):
+        raise _DoubtError
+    return address

@@ -1,0 +1,75 @@
+"""The address of the log is found without the rest of the settings, and is the one that they have."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from okr_tui.settings.layers import Sources, load
+from okr_tui.settings.locations import store_address
+
+PLAIN = "sqlite:/somewhere/log.db"
+GLOBAL = [
+    None,
+    {},
+    {"okr-tui": {"store": PLAIN}},
+    {"okr-tui": {"store": " memory: "}},
+    {"okr-tui": {"store": "sqlite:/with a blank/log.db"}},
+    {"okr-tui": {"store": None}},
+    {"okr-tui": {"store": 7}},
+    {"okr-tui": {"store": ""}},
+    {"okr-tui": ["store"]},
+    {"okr-tui": {}, "another": {"store": "sqlite:/not/ours"}},
+    {"okr-tui": {"store": PLAIN}, "another": {"store": "sqlite:/not/ours"}},
+    '{"okr-tui": {"\\u0073tore": "sqlite:/written/oddly"}}',
+    '// a comment\n{"okr-tui": {"store": "sqlite:/behind/a/comment",}}',
+    '{"okr-tui": {"store": "memory:", "store": "sqlite:/the/second"}}',
+    '{"okr-tui": {"store": ',
+    "[1]",
+]
+
+
+def write(path: Path, content: object) -> None:
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+@pytest.mark.parametrize("content", GLOBAL, ids=str)
+@pytest.mark.parametrize(
+    "project", [None, {"okr-tui": {"store": "sqlite:/of/a/project"}}, {"other": 1}], ids=str
+)
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize(
+    "environment", [{}, {"OKR_TUI_STORE": "sqlite:/from/environment"}, {"OKR_TUI_STORE": " "}]
+)
+@pytest.mark.parametrize("option", [None, "memory:", "sqlite:/from an/option"])
+def test_it_is_the_address_that_the_settings_have(
+    tmp_path: Path,
+    content: object,
+    project: object,
+    trusted: bool,
+    environment: Mapping[str, str],
+    option: str | None,
+) -> None:
+    folder, settings = tmp_path / "project", tmp_path / "settings.json"
+    if trusted and isinstance(content, dict) and isinstance(content.get("okr-tui"), dict):
+        content = {**content, "okr-tui": {**content["okr-tui"], "trustedProjects": [str(folder)]}}
+    write(settings, content)
+    write(folder / ".pi" / "settings.json", project)
+    sources = Sources(settings, folder, environment, {"store": option})
+    assert store_address(option, environment, settings, folder, lambda: sources) == load(sources).store.value
+
+
+def test_a_plain_address_is_found_without_resolving_a_key(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    write(settings, {"pi-ollama": {"apiKeys": ["!touch asked"]}, "okr-tui": {"store": PLAIN}})
+
+    def refuse() -> Sources:
+        raise AssertionError("all settings were read")
+
+    assert store_address(None, {}, settings, tmp_path, refuse) == PLAIN
+    assert store_address("memory:", {}, settings, tmp_path, refuse) == "memory:"
+    write(settings, {"pi-ollama": {"apiKeys": ["!touch asked"]}})
+    assert store_address(None, {}, settings, tmp_path, refuse) is None
