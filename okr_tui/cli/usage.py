@@ -10,6 +10,7 @@ import click
 
 from okr_tui.cli.invocation import Invocation, age, json_option, local_zone
 from okr_tui.cli.output import show, show_document, table
+from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, read_readings
 from okr_tui.domain.status_line import STATUS, PoolStatus
 from okr_tui.domain.usage import DAY, GROUPINGS, HOUR, By, Row, UsageSum, grouped, midnight
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from okr_tui.store.direct import Look
     from okr_tui.store.usage import Detail
 
-CLOUD_USAGE: Final = "cloud-usage"
 SINCE: Final = {"hour": DAY}
 DEFAULT_SINCE: Final = 30 * DAY
 COLUMNS: Final = ("name", "requests", "faults", "input_tokens", "cached_tokens", "output_tokens")
@@ -63,11 +63,14 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
                 "since": _stamp(start),
                 "until": _stamp(now),
                 "rows": [row_document(row) for row in rows],
-                "cloud": None,
+                "cloud": _cloud_document(seen.documents.get(CLOUD_USAGE), start, now),
             }
         )
     else:
-        for line in _lines(rows, by, start, PoolStatus.read(seen.documents.get(STATUS)), zone):
+        pool = PoolStatus.read(seen.documents.get(STATUS))
+        for line in _lines(rows, by, start, pool, zone):
+            show(line)
+        for line in _cloud_lines(seen.documents.get(CLOUD_USAGE), start, now, pool):
             show(line)
 
 
@@ -180,3 +183,48 @@ def _names(by: By, pool: PoolStatus | None) -> "Callable[[str], str]":
             labels.setdefault(key.account or key.fingerprint, f"{key.name} (#{key.number})")
         return lambda name: labels.get(name, name)
     return lambda name: name
+
+
+def _cloud_counts(text: str | None, since: float, until: float) -> list[tuple[str, float, CloudBucket]]:
+    """Return what the cloud counted for each account, with when it was read, by account."""
+    found = [
+        (account, reading.at, days)
+        for account, reading in read_readings(text).items()
+        if (days := reading.between(since, until))
+    ]
+    return sorted(found)
+
+
+def _cloud_document(text: str | None, since: float, until: float) -> Document | None:
+    accounts = [
+        {
+            "account": account,
+            "read_at": _stamp(at),
+            "since": _stamp(days.since),
+            "until": _stamp(days.until),
+            **days.counts._asdict(),
+        }
+        for account, at, days in _cloud_counts(text, since, until)
+    ]
+    return {"accounts": accounts} if accounts else None
+
+
+def _cloud_lines(text: str | None, since: float, until: float, pool: PoolStatus | None) -> list[str]:
+    names = _names("account", pool)
+    lines = []
+    for account, _, days in _cloud_counts(text, since, until):
+        counts = days.counts
+        parts = [
+            f"{value:,} {word}"
+            for value, word in (
+                (counts.requests, "requests"),
+                (counts.input_tokens, "tokens in"),
+                (counts.output_tokens, "tokens out"),
+            )
+            if value is not None
+        ]
+        if counts.usage_usd is not None:
+            parts.append(f"${counts.usage_usd:.2f}")
+        first = datetime.fromtimestamp(days.since, UTC)
+        lines.append(f"{names(account)}: {', '.join(parts) or 'nothing reported'} since {first:%Y-%m-%d} UTC")
+    return ["", "The cloud's own count, of all programs and machines:", *lines] if lines else []

@@ -9,10 +9,18 @@ from typing import Self
 
 import httpx
 
-from okr_tui.cloud.documents import Identity, read_balance, read_identity, read_models, with_details
-from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, Endpoint
+from okr_tui.cloud.documents import (
+    Identity,
+    read_balance,
+    read_identity,
+    read_models,
+    read_usage,
+    with_details,
+)
+from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, USAGE, Endpoint
 from okr_tui.cloud.errors import no_response, response_fault
 from okr_tui.cloud.http_policy import DOCUMENT_LONGEST, HEADERS, exchange_timeout, failure_text, new_client
+from okr_tui.domain.cloud_usage import CloudBucket
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
@@ -87,6 +95,13 @@ class Cloud:
         """Read `GET /api/balance`: the quota of the key's account. Raises CloudError."""
         return read_balance(await self._document(BALANCE, key=key))
 
+    async def usage(self, key: Key) -> tuple[CloudBucket, ...]:
+        """Read `GET /api/usage`: what the key's account used, by day over 30 days. Raises CloudError."""
+        found = read_usage(await self._document(USAGE, key=key, query="?range=30d"))
+        if found is None:
+            raise _error(USAGE, no_response("the answer is not a usage history"))
+        return found
+
     async def identity(self, key: Key) -> Identity:
         """Read `POST /api/me`: the account and plan of a key. Raises CloudError."""
         identity = read_identity(await self._document(IDENTITY, key=key))
@@ -131,12 +146,14 @@ class Cloud:
         except httpx.HTTPError as error:
             raise _error(f"{call.method} {call.path}", no_response(failure_text(error))) from None
 
-    async def _document(self, endpoint: Endpoint, body: object = None, *, key: Key | None = None) -> object:
+    async def _document(
+        self, endpoint: Endpoint, body: object = None, *, key: Key | None = None, query: str = ""
+    ) -> object:
         headers = {"authorization": f"Bearer {key.secret.get_secret_value()}"} if key else {}
         content = bytearray()
         try:
             async with self._client.stream(
-                endpoint.method, endpoint.path, json=body, headers=headers
+                endpoint.method, endpoint.path + query, json=body, headers=headers
             ) as response:
                 async for chunk in response.aiter_bytes():
                     content += chunk

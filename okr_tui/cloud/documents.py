@@ -1,6 +1,7 @@
 """The cloud's JSON documents read into domain values. Nothing here raises on an unknown shape.
 
-Sources: docs.ollama.com/api (tags, show), docs.ollama.com/api/balance.
+Sources: docs.ollama.com/api (tags, show), docs.ollama.com/api/balance,
+docs.ollama.com/cloud/usage.
 """
 
 import math
@@ -11,10 +12,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from okr_tui.domain.clocks import has_date
+from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts
 from okr_tui.domain.models import Model
 from okr_tui.domain.quota import Balance, Credits, Window, percent
 
 WINDOWS: Final = ("session", "weekly")
+BUCKETS_MOST: Final = 100
 FRACTION = re.compile(r"(\.\d{6})\d+")
 
 NO_ACCOUNT = "00000000-0000-0000-0000-000000000000"
@@ -168,6 +171,36 @@ def _number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def read_usage(document: object) -> tuple[CloudBucket, ...] | None:
+    """Read `GET /api/usage`, by day or hour; None for what is no usage history.
+
+    Legacy plans only count requests: what they leave out is None.
+    """
+    buckets = document.get("buckets") if isinstance(document, dict) else None
+    if not isinstance(buckets, list):
+        return None
+    found = []
+    for bucket in buckets[:BUCKETS_MOST]:
+        since = parse_time(bucket.get("from")) if isinstance(bucket, dict) else None
+        until = parse_time(bucket.get("until")) if isinstance(bucket, dict) else None
+        if since is None or until is None:
+            return None
+        counts = CloudCounts(
+            _whole(bucket.get("request_count")),
+            _whole(bucket.get("input_tokens")),
+            _whole(bucket.get("cached_input_tokens")),
+            _whole(bucket.get("output_tokens")),
+            _number(bucket.get("usage_usd")),
+        )
+        found.append(CloudBucket(since, until, counts))
+    return tuple(found)
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number >= 0 else None
 
 
 def parse_time(text: object) -> float | None:

@@ -50,6 +50,7 @@ SHOW: Final = Endpoint("/api/show", public=True)
 VERSION: Final = Endpoint("/api/version", method="GET", public=True)
 IDENTITY: Final = Endpoint("/api/me")
 BALANCE: Final = Endpoint("/api/balance", method="GET")
+USAGE: Final = Endpoint("/api/usage", method="GET")
 MODELS: Final = Endpoint("/v1/models", "openai", method="GET", public=True)
 CHAT_COMPLETIONS: Final = Endpoint(
     "/v1/chat/completions", "openai", reader=read_completions, forwarded=True, runs_model=True
@@ -80,6 +81,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
         VERSION,
         IDENTITY,
         BALANCE,
+        USAGE,
         MODELS,
         CHAT_COMPLETIONS,
         COMPLETIONS,

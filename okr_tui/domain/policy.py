@@ -91,6 +91,7 @@ class Policy:
     poll_jitter: Annotated[float, Limits(ge=0, lt=1)] = 0.1
     poll_gap: Positive = 10
     identity_every: Positive = 24 * 3600
+    usage_every: Positive = 15 * 60
 
 
 def step(steps: tuple[float, ...], count: int) -> float:

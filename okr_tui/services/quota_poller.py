@@ -9,6 +9,7 @@ import random
 from collections.abc import Coroutine
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
+from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudReading, read_readings, write_readings
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault, Rule
 from okr_tui.domain.keys import Key
@@ -36,6 +37,7 @@ class QuotaPoller:
         self._lease_until = 0.0
         self._not_before: dict[str, float] = {}
         self._last_read: dict[str, float] = {}
+        self._usage_due: dict[str, float] = {}
         self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -67,6 +69,7 @@ class QuotaPoller:
         if old.settings.cloud_url.value != new.settings.cloud_url.value:
             self._not_before.clear()
             self._last_read.clear()
+            self._usage_due.clear()
 
     async def settle(self, seconds: float) -> None:
         """Wait up to some seconds for the checks under way, before a process ends."""
@@ -120,6 +123,30 @@ class QuotaPoller:
                 min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
             )
         self._not_before[reading.name] = self._pool.clock.time() + wait
+        if not (reading.identity or fault):
+            await self._usage_if_due(reading.key)
+
+    async def _usage_if_due(self, key: Key) -> None:
+        """Read what the cloud counted for an account, behind a balance reading and far less often.
+
+        Both draw on one allowance of ten readings a minute. An account whose plan reports nothing is asked as
+        seldom.
+        """
+        account, now = self._pool.state.account_of(key.fingerprint), self._pool.clock.time()
+        if now < self._usage_due.get(account, 0.0):
+            return
+        readings = read_readings(await self._pool.store.load(CLOUD_USAGE))
+        last = readings[account].at if account in readings else 0.0
+        if now >= last + self._pool.policy.usage_every:
+            last = now
+            try:
+                with self._use_cloud() as cloud:
+                    readings[account] = CloudReading(now, await cloud.usage(key))
+            except CloudError:  # the balance, read just now, tells how the account is
+                pass
+            else:
+                await self._pool.store.save(CLOUD_USAGE, write_readings(readings))
+        self._usage_due[account] = last + self._pool.policy.usage_every
 
     async def balance(self, key: Key) -> Fault | None:
         """Read the balance of a key's account into the log; return the fault if it cannot be read."""

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from okr_tui.cli.invocation import LocalZone
+from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, write_readings
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, IdentityRead
 from okr_tui.store.factory import open_store
@@ -253,3 +254,40 @@ def test_the_line_is_json_that_waybar_reads(cli: CliHarness) -> None:
     cli.run_ok("status")
     bar = json.loads(cli.run_ok("status", "--format", "waybar").out)
     assert "&lt;b&gt;&amp;" in bar["tooltip"]
+
+
+def test_the_clouds_own_count_stands_next_to_the_logs(cli: CliHarness) -> None:
+    at, day = NOW - 600, NOW // 86400 * 86400
+    days = tuple(
+        CloudBucket(day - ago * 86400, day - (ago - 1) * 86400, counts)
+        for ago, counts in (
+            (40, CloudCounts(7)),
+            (1, CloudCounts(5, 1000, 10, 200, 0.5)),
+            (0, CloudCounts(1)),
+        )
+    )
+    known = {
+        "amber": CloudReading(at, days),
+        "birch": CloudReading(at, days[1:2]),
+        "old": CloudReading(at, ()),
+    }
+
+    async def work() -> None:
+        store = await open_store(f"sqlite:{cli.folder / 'log.db'}")
+        await store.save(CLOUD_USAGE, write_readings(known))
+        await store.close()
+
+    asyncio.run(work())
+    unknown = {"input_tokens": None, "cached_tokens": None, "output_tokens": None, "usage_usd": None}
+    read = {"read_at": "2026-10-08T15:50:00Z", "since": "2026-10-07T00:00:00Z"}
+    counts = {"input_tokens": 1000, "cached_tokens": 10, "output_tokens": 200, "usage_usd": 0.5}
+    assert cli.run_ok("usage", "--json").json["cloud"] == {
+        "accounts": [
+            {"account": "amber", **read, "until": "2026-10-09T00:00:00Z", "requests": 6, **unknown},
+            {"account": "birch", **read, "until": "2026-10-08T00:00:00Z", "requests": 5, **counts},
+        ]
+    }
+    assert cli.run_ok("usage").out.splitlines()[-2:] == [
+        "amber: 6 requests since 2026-10-07 UTC",
+        "birch: 5 requests, 1,000 tokens in, 200 tokens out, $0.50 since 2026-10-07 UTC",
+    ]

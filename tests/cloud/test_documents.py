@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.cloud.documents import parse_time, read_balance
+from okr_tui.cloud.documents import parse_time, read_balance, read_usage
+from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts, CloudReading, read_readings, write_readings
 from okr_tui.domain.quota import Credits, Window
 from okr_tui.domain.words import moment
 from tests.domain.facts import NOW, SESSION_END, dollars, fixture, utc
@@ -187,3 +188,55 @@ def test_a_time_that_not_every_calendar_has_is_none(text: str) -> None:
     assert last is not None
     for hours in (-12, 0, 14):
         assert moment(last, NOW, timezone(timedelta(hours=hours))).startswith("9999-12-")
+
+
+def test_a_usage_history_is_read_day_by_day_and_adds_up_to_its_total() -> None:
+    document = fixture("usage-history-7d.json")
+    days = read_usage(document)
+    assert days is not None
+    assert len(days) == len(document["buckets"])
+    assert days[1] == CloudBucket(
+        utc("2026-09-25T00:00:00"), utc("2026-09-26T00:00:00"), CloudCounts(12, 88000, 20000, 9100, 0.0141)
+    )
+    whole = CloudReading(NOW, days).between(0, NOW)
+    assert whole is not None
+    assert whole.counts == CloudCounts(*(document["totals"][name] for name in USAGE_FIELDS))
+
+
+USAGE_FIELDS = ("request_count", "input_tokens", "cached_input_tokens", "output_tokens", "usage_usd")
+
+
+def test_a_plan_that_only_counts_requests_leaves_the_rest_unknown() -> None:
+    days = read_usage(fixture("usage-history-7d-legacy-plan.json"))
+    assert days
+    whole = CloudReading(NOW, days).between(0, NOW)
+    assert whole
+    assert whole.counts == CloudCounts(78, None, None, None, None)
+
+
+def test_a_part_of_a_usage_history_is_cut_at_whole_days() -> None:
+    days = read_usage(fixture("usage-history-7d.json")) or ()
+    noon = utc("2026-09-25T12:00:00")
+    some = CloudReading(NOW, days).between(noon, noon + 1)
+    assert some
+    assert (some.since, some.until, some.counts.requests) == (noon - 43200, noon + 43200, 12)
+    assert CloudReading(NOW, days).between(NOW, NOW + 9) is None
+
+
+@given(JSON)
+def test_no_document_is_taken_for_a_usage_history_by_chance(document: object) -> None:
+    assert read_usage(document) is None
+
+
+@pytest.mark.parametrize("name", ["usage-session-weekly.json", "usage-monthly.json", "usage-no-limits.json"])
+def test_an_older_usage_document_has_no_history(name: str) -> None:
+    assert read_usage(fixture(name)) is None
+
+
+def test_readings_survive_being_written_down_and_odd_texts_are_none() -> None:
+    days = read_usage(fixture("usage-history-24h.json"))
+    assert days
+    readings = {"amber": CloudReading(NOW, days), "birch": CloudReading(0.0, ())}
+    assert read_readings(write_readings(readings)) == readings
+    for text in (None, "", "[]", "7", '{"a": 1}', '{"a": [1, [[1]]]}', "{"):
+        assert read_readings(text) == {}

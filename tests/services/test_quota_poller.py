@@ -11,6 +11,7 @@ import pytest
 from okr_tui.cloud.client import Cloud
 from okr_tui.cloud.documents import Identity
 from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, read_readings
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
@@ -25,6 +26,9 @@ from tests.harness import ManualClock
 KEY = Key.of("a synthetic key of the meter", "global")
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
 REFUSED = Fault(FaultKind.UNAUTHORIZED, Scope.KEY, "unauthorized", 401)
+
+
+DAY_BEFORE = CloudBucket(0.0, 86400.0, CloudCounts(3))
 
 
 class Lost(MemoryStore):
@@ -48,6 +52,8 @@ class Answering:
 
     def __init__(self, fault: Fault | None = None) -> None:
         self._fault = fault
+        self.usage_fault: Fault | None = None
+        self.usage_reads = 0
         self.may = asyncio.Event()
         self.may.set()
 
@@ -56,6 +62,12 @@ class Answering:
         if self._fault:
             raise CloudError(self._fault.text, self._fault)
         return Balance()
+
+    async def usage(self, _: Key) -> tuple[CloudBucket, ...]:
+        self.usage_reads += 1
+        if self.usage_fault:
+            raise CloudError("no", self.usage_fault)
+        return (DAY_BEFORE,)
 
 
 def metered(store: Lost, cloud: Answering) -> tuple[LivePool, QuotaPoller]:
@@ -118,6 +130,9 @@ async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_w
         async def identity(self, _: Key) -> Identity:
             return Identity("amber", "pro")
 
+        async def usage(self, _: Key) -> tuple[CloudBucket, ...]:
+            return ()
+
     policy = Policy(poll_shown=(1, 1), poll_idle=(1, 1), poll_gap=10)
     pool = LivePool(MemoryStore(), PoolConfig((KEY,), KEY.fingerprint), policy, clock)
     polling = asyncio.create_task(
@@ -129,3 +144,46 @@ async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_w
     polling.cancel()
     assert len(read) > 2
     assert all(later - earlier >= 10 for earlier, later in pairwise(read))
+
+
+BALANCE_READING = Reading(0.0, KEY, identity=False, name="balance")
+
+
+async def test_what_the_cloud_counts_is_read_behind_a_balance_and_seldom() -> None:
+    store, cloud = Lost(), Answering()
+    pool, quota_poller = metered(store, cloud)
+    await quota_poller._read(BALANCE_READING)
+    account = pool.state.account_of(KEY.fingerprint)
+    readings = read_readings(await store.load(CLOUD_USAGE))
+    assert readings == {account: CloudReading(pool.clock.time(), (DAY_BEFORE,))}
+    await quota_poller._read(BALANCE_READING)
+    assert cloud.usage_reads == 1
+    await cast(ManualClock, pool.clock).advance(pool.policy.usage_every)
+    await quota_poller._read(BALANCE_READING)
+    assert cloud.usage_reads == 2
+
+
+async def test_another_process_need_not_read_again_what_the_cloud_counts() -> None:
+    store, cloud = Lost(), Answering()
+    for _ in range(2):
+        await metered(store, cloud)[1]._read(BALANCE_READING)
+    assert cloud.usage_reads == 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.REQUEST, FaultKind.SLOWED, FaultKind.UNAUTHORIZED])
+async def test_a_plan_that_reports_nothing_is_asked_as_seldom_and_spoils_nothing(kind: FaultKind) -> None:
+    store, cloud = Lost(), Answering()
+    cloud.usage_fault = Fault(kind, Scope.ACCOUNT, "no", 403)
+    pool, quota_poller = metered(store, cloud)
+    for _ in range(2):
+        await quota_poller._read(BALANCE_READING)
+    assert cloud.usage_reads == 1
+    assert await store.load(CLOUD_USAGE) is None
+    assert {item.record.kind for item in await store.read()} == {"balance"}
+    assert pool.trouble is None
+
+
+async def test_a_balance_that_cannot_be_read_asks_for_nothing_more() -> None:
+    cloud = Answering(REFUSED)
+    await metered(Lost(), cloud)[1]._read(BALANCE_READING)
+    assert cloud.usage_reads == 0
