@@ -18,16 +18,23 @@ _WORD: Final = re.compile(r"[^\s'\"]{10,}")
 """What could be a key, a token, an address or a path in the text of an exception."""
 
 
-def describe_crash(error: BaseException, folder: Path) -> str:
-    """Write a report of an unexpected error into `folder`; return the line that a person gets.
+def describe_crash(error: BaseException, folder: Path | None = None) -> str:
+    """Write a report of an unexpected error; return the line that a person gets.
+
+    `folder` is the state folder where none is given.
 
     Never raises: where no report can be written, the line says so.
     """
     what = f"unexpected {type(error).__name__}"
     try:
+        if folder is None:
+            from okr_tui.store.factory import state_folder
+
+            folder = state_folder()
         path = write_report(error, folder)
-    except OSError as problem:
-        return f"{what}; no report could be written to {folder}: {problem.strerror}"
+    except (OSError, RuntimeError) as problem:  # the latter where the system knows no home
+        reason = problem.strerror if isinstance(problem, OSError) else "there is no home folder"
+        return f"{what}; no report could be written to {folder or 'the state folder'}: {reason}"
     return f"{what}; {path} says where; please report it with that file"
 
 

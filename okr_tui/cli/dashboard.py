@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 import click
 
+from okr_tui.cli.crash import describe_crash
 from okr_tui.cli.invocation import Invocation, local_zone
 
 if TYPE_CHECKING:
@@ -51,6 +53,13 @@ def require_terminal() -> None:
 
 def run(open_service: "OpenService", *, demo: bool) -> object:
     """Show the dashboard over a service until the user leaves. Returns "demo" when they ask for the demo."""
+    if os.environ.get("LC_TERMINAL") == "iTerm2" or os.environ.get("TERM_PROGRAM") == "iTerm.app":
+        # It loses what input methods commit under the kitty protocol; Textual reads this when imported.
+        os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
     from okr_tui.ui.app import OkrApp
 
-    return OkrApp(open_service, zone=local_zone(), demo=demo).run()
+    app = OkrApp(open_service, zone=local_zone(), demo=demo, describe_crash=describe_crash)
+    result = app.run()
+    if app.return_code:
+        raise click.exceptions.Exit(app.return_code)
+    return result

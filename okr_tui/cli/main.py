@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from okr_tui import __version__
+from okr_tui.cli.crash import describe_crash
 from okr_tui.cli.invocation import Invocation, local_zone
 from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
 
@@ -176,4 +177,4 @@ def _words(error: Exception) -> str:
         return f"{error}; okr-tui models lists the known ones"
     if isinstance(error, OkrError):
         return str(error)
-    return f"unexpected {type(error).__name__}: {error}; okr-tui --debug shows where"
+    return describe_crash(error)

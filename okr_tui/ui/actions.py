@@ -401,6 +401,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         PROGRAM, footer=(*EVERYWHERE, "prompt", "cut", "compare", "first", "settings"),
     ),
     Action(
+        "suspend", ("ctrl+z",), "^z", "suspend", "suspend to the shell, also while typing",
+        PROGRAM, run="suspend_process", title="program: suspend",
+    ),
+    Action(
         "quit", ("q", "ctrl+q"), "q", "quit", "quit (ctrl+q also while typing)",
         PROGRAM, footer=("first", "broken"), title="program: quit",
     ),
@@ -426,7 +430,7 @@ def bindings(owner: Owner) -> list[Binding]:
             show=False,
             tooltip=action.tooltip,
             id=_binding_id(action, key),
-            priority=key == "ctrl+q",
+            priority=key in ("ctrl+q", "ctrl+z"),
         )
         for action in ACTIONS
         if action.owner == owner

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.reactive import var
 from textual.screen import Screen
@@ -38,6 +38,7 @@ from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatAsked, FavourAsked
 from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.text import TextScreen, help_text
+from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
 from okr_tui.ui.themes import DEFAULT, THEMES, theme_names
 from okr_tui.ui.widgets.feed_list import FeedList
 
@@ -66,7 +67,7 @@ def counts_down(snapshot: Snapshot) -> bool:
     return ages or pool.outage is not None or any(row.verdict.until for row in pool.keys)
 
 
-class OkrApp(App[str]):
+class OkrApp(TerminalApp):
     """The dashboard. Its result is "demo" when the person wants to look around without a key."""
 
     CSS_PATH = "okr.tcss"
@@ -86,8 +87,9 @@ class OkrApp(App[str]):
         demo: bool = False,
         edit_file: EditFile = edit_file,
         clock: Callable[[], float] = time.time,
+        describe_crash: DescribeCrash = describe_briefly,
     ) -> None:
-        super().__init__()
+        super().__init__(describe_crash)
         self.zone: tzinfo = zone or datetime.now(UTC).astimezone().tzinfo or UTC
         self.clock = clock
         self.keymap = ActiveKeymap()
@@ -114,8 +116,8 @@ class OkrApp(App[str]):
 
     def get_default_screen(self) -> Screen[None]:
         """Return the dashboard, fed with the newest snapshot."""
-        dashboard = Dashboard(self.zone, self.clock, self.keymap, self.copy, demo=self._demo)
-        return dashboard.data_bind(OkrApp.snapshot, OkrApp.now, OkrApp.failure)
+        self._dashboard = Dashboard(self.zone, self.clock, self.keymap, self.copy, demo=self._demo)
+        return self._dashboard.data_bind(OkrApp.snapshot, OkrApp.now, OkrApp.failure)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yield what the palette offers."""
@@ -134,10 +136,7 @@ class OkrApp(App[str]):
     @property
     def dashboard(self) -> Dashboard:
         """The screen at the bottom."""
-        screen = self.screen_stack[0]
-        if not isinstance(screen, Dashboard):
-            raise TypeError("the dashboard is always the first screen")
-        return screen
+        return self._dashboard
 
     @property
     def pane(self) -> ChatPane:

@@ -12,13 +12,20 @@ import re
 import selectors
 import signal
 from codecs import getincrementaldecoder
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from typing import IO, Any, Final, cast
 
 from textual import constants, events, messages
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
-from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, FOCUSIN, FOCUSOUT, XTermParser
+from textual._xterm_parser import (
+    BRACKETED_PASTE_END,
+    BRACKETED_PASTE_START,
+    FOCUSIN,
+    FOCUSOUT,
+    IS_ITERM,
+    XTermParser,
+)
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
@@ -163,7 +170,7 @@ class TerminalParser(XTermParser):
     def _mode_report(self, mode: str, setting: int) -> Iterable[Message]:
         if mode == "2026" and setting > 0:
             yield messages.TerminalSupportsSynchronizedOutput()
-        elif mode == "2048" and constants.SMOOTH_SCROLL and not is_iterm(os.environ):
+        elif mode == "2048" and constants.SMOOTH_SCROLL and not IS_ITERM:
             yield messages.InBandWindowResize.from_setting_parameter(setting)
 
     def _resized(self, height: int, width: int, pixel_height: int, pixel_width: int) -> Iterable[Message]:
@@ -258,8 +265,3 @@ class TerminalDriver(LinuxDriver):
                         self.process_message(message)
                 for message in parser.tick():
                     self.process_message(message)
-
-
-def is_iterm(environment: Mapping[str, str]) -> bool:
-    """Return whether this is iTerm2, which loses commits of input methods under the kitty protocol."""
-    return environment.get("LC_TERMINAL") == "iTerm2" or environment.get("TERM_PROGRAM") == "iTerm.app"

@@ -8,6 +8,7 @@ from textual import events, on
 from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import Static, TextArea
 
 from okr_tui.chat.conversation import joined
@@ -17,6 +18,8 @@ from okr_tui.ui.lines import QUIET, Line, content, fit
 
 PASTE_LONGEST: Final = 100_000
 """Characters of one paste that are taken; more would make typing slow."""
+
+LEAST_WIDTH: Final = 4
 
 
 class Prompt(TextArea):
@@ -51,6 +54,11 @@ class Prompt(TextArea):
     @dataclass
     class Emptied(Message):
         """Backspace where there is nothing left to take away."""
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line as drawn; nothing where there is no room, which Textual cannot wrap a text in."""
+        width = self.content_size.width
+        return super().render_line(y) if width >= LEAST_WIDTH else Strip.blank(width)
 
     def __init__(self) -> None:
         super().__init__(

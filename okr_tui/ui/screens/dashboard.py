@@ -26,7 +26,7 @@ from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavourAsked, ModelScreen
 from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.banner import Banner
-from okr_tui.ui.widgets.empty_states import LEAST, Broken, FirstRun, TooSmall
+from okr_tui.ui.widgets.empty_states import Broken, FirstRun
 from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import Header
@@ -36,14 +36,13 @@ from okr_tui.ui.widgets.models import ModelsPane, ModelTable
 from okr_tui.ui.widgets.rows import RowList
 
 WIDTHS = [
-    (0, "-tiny"),
-    (LEAST[0], "-narrow"),
+    (0, "-narrow"),
     (100, "-medium"),
     (140, "-wide"),
     (160, "-large"),
     (220, "-huge"),
 ]
-HEIGHTS = [(0, "-low"), (LEAST[1], "-short"), (22, "-high")]
+HEIGHTS = [(0, "-short"), (22, "-high")]
 STOPS: Final = ("#keys", "#feed", "#model-table", "#turns", "#prompt")
 PLACES: Final[dict[str, Place]] = {
     "keys": "keys",
@@ -116,7 +115,7 @@ class Dashboard(Screen[None]):
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
     ESCAPE_TO_MINIMIZE = False
-    ALLOW_IN_MAXIMIZED_VIEW = "#footer, #too-small"
+    ALLOW_IN_MAXIMIZED_VIEW = "#footer"
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
@@ -155,7 +154,6 @@ class Dashboard(Screen[None]):
                 yield ChatPane(key_of).data_bind(Dashboard.snapshot)
         yield FirstRun(key_of).data_bind(Dashboard.snapshot)
         yield Broken(key_of).data_bind(Dashboard.failure)
-        yield TooSmall()
         yield FootLine(self.keymap).data_bind(Dashboard.snapshot)
 
     def on_mount(self) -> None:

@@ -12,7 +12,6 @@ from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, content, one_line
 
-LEAST = (60, 16)
 KEY = "bold $text-accent"
 EXAMPLE = '{"pi-ollama": {"apiKeys": ["first", "second"]}}'
 
@@ -83,16 +82,3 @@ class Broken(Static, can_focus=True):
                     )
                 )
             )
-
-
-class TooSmall(Static):
-    """Says how large the terminal has to be."""
-
-    def __init__(self) -> None:
-        super().__init__(id="too-small")
-
-    def on_resize(self) -> None:
-        """Say the present size."""
-        width, height = self.app.size
-        words = f"{width}x{height} is too small.\nokr-tui needs {LEAST[0]}x{LEAST[1]}."
-        self.update(content(((words, STRONG),)))

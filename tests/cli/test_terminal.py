@@ -1,0 +1,164 @@
+"""The dashboard on a real pseudo-terminal: what ends it, and that it leaves the terminal as it was."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+LEFT = (b"\x1b[?1049l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?25h")
+"""Alternate screen, mouse, bracketed paste, kitty keys and the hidden cursor, switched off."""
+
+
+class Terminal:
+    """A dashboard on a pseudo-terminal of 100 by 30, without keys."""
+
+    def __init__(self, home: Path) -> None:
+        self.output = b""
+        self.home = home
+        self._master, slave = pty.openpty()
+        self.resize(100, 30)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join([str(home), *filter(None, sys.path)]),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "okr_tui", "--store", "memory:"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=home,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def send(self, data: bytes) -> None:
+        """Type bytes, reading what is drawn meanwhile."""
+        for start in range(0, len(data), 512):
+            os.write(self._master, data[start : start + 512])
+            self.read(0.01)
+
+    def read(self, seconds: float) -> bool:
+        """Read what is drawn for so long; false when the terminal was closed."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._master in select.select([self._master], [], [], left)[0]:
+                try:
+                    self.output += os.read(self._master, 65536)
+                except OSError:
+                    return False
+        return True
+
+    def wait_for(self, text: bytes, seconds: float = 30) -> None:
+        """Read until a text was drawn."""
+        until = time.monotonic() + seconds
+        while text not in self.output:
+            assert time.monotonic() < until, self.output[-2000:]
+            assert self.read(0.05), self.output[-2000:]
+
+    def end(self, seconds: float = 20) -> int:
+        """Read until the process has ended; returns its exit code."""
+        until = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < until, self.output[-2000:]
+            self.read(0.05)
+        self.read(0.1)
+        return self.process.returncode
+
+    def close(self) -> None:
+        """Close the terminal, and kill the process if it is still there."""
+        os.close(self._master)
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    opened = Terminal(tmp_path)
+    try:
+        opened.wait_for(b"No Ollama Cloud key")
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_the_key_to_quit_restores_the_terminal(terminal: Terminal) -> None:
+    terminal.send(b"q")
+    assert terminal.end() == 0
+    assert all(sequence in terminal.output for sequence in LEFT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_as_the_key_does(terminal: Terminal, number: signal.Signals) -> None:
+    terminal.process.send_signal(number)
+    assert terminal.end() == 0
+    assert all(sequence in terminal.output for sequence in LEFT)
+
+
+def test_ctrl_z_suspends_and_it_comes_back(terminal: Terminal) -> None:
+    terminal.send(b"\x1a")
+    terminal.wait_for(b"\x1b[?1049l")
+    status = Path(f"/proc/{terminal.process.pid}/stat")
+    until = time.monotonic() + 10
+    while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < until
+        terminal.read(0.05)
+    terminal.output = b""
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.wait_for(b"\x1b[?1049h")
+    terminal.read(0.3)
+    terminal.send(b"q")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xe4x", b"\xc4\xe3\xba\xc3", b"\x1b[M \xf0\xf0", b"\x1b[1073::44;;1073u", b"\x1b[97;1:3u", b"\xd0"],
+    ids=repr,
+)
+def test_odd_input_is_lived_through(terminal: Terminal, data: bytes) -> None:
+    terminal.send(data)
+    terminal.read(0.3)
+    assert terminal.process.poll() is None
+    terminal.send(b"\x1b[1081;5u")
+    assert terminal.end() == 0
+
+
+def test_a_crash_is_one_line_a_report_and_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import textual.widget\n"
+        "def broken(self, *_, secret='4f2a' * 8): raise LookupError(secret)\n"
+        "import okr_tui.ui.widgets.header as header\n"
+        "header.Header.on_click = broken\n"
+        "header.Header.on_mount = broken\n"
+    )
+    opened = Terminal(tmp_path)
+    try:
+        code = opened.end()
+    finally:
+        opened.close()
+    assert code == 1
+    assert b"unexpected LookupError" in opened.output
+    assert b"Traceback" not in opened.output
+    assert b"4f2a4f2a" not in opened.output
+    assert all(sequence in opened.output for sequence in LEFT)
+    (report,) = (tmp_path / ".local" / "state" / "okr-tui").glob("crash-*.txt")
+    assert "4f2a4f2a" not in report.read_text()
