@@ -65,7 +65,12 @@ class Invocation:
         """Return the address of the log, None for the default, without resolving keys where it can."""
         from okr_tui.settings.locations import store_address
 
-        return store_address(self.store, self._variables, self._global_file, self.project, self.sources)
+        def read_all() -> str | None:
+            from okr_tui.settings.layers import load
+
+            return load(self.sources()).store.value
+
+        return store_address(self.store, self._variables, self._global_file, self.project, read_all)
 
     def open_service(
         self,

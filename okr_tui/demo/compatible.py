@@ -30,27 +30,30 @@ def anthropic_error(text: str, status: int, request_id: str) -> Body:
     return {"type": "error", "error": error, "request_id": request_id}
 
 
-class OpenAIChat(Dialect):
-    """POST /v1/chat/completions."""
+class OpenAI(Dialect):
+    """POST /v1/chat/completions, or /v1/completions: bare text, without thinking or tools."""
 
     media_type = "text/event-stream"
     streams_by_default = False
-    identity = "chatcmpl-730"
-    chunk_kind = "chat.completion.chunk"
 
-    def __init__(self, model: str, clock: Callable[[], float], include_usage: bool = False) -> None:
+    def __init__(self, model: str, clock: Callable[[], float], *, chat: bool = True) -> None:
         super().__init__(model, clock)
-        self.include_usage = include_usage
+        self.chat = chat
+        self.include_usage = False
         self._first = True
         self._tools = 0
 
     def piece(self, kind: Kind, text: str) -> bytes:
-        """Return a chunk; reasoning has a field of its own beside empty content."""
+        """Return a chunk; reasoning has a field of its own, and a completion only empty text for it."""
+        if not self.chat:
+            return self._chunk({"text": text if kind == "content" else ""})
         delta: Body = {"content": text} if kind == "content" else {"content": "", "reasoning": text}
         return self._chunk(delta)
 
     def tool(self, call: ToolCall) -> bytes:
-        """Return a chunk with the tool call; its arguments are a string."""
+        """Return a chunk with the tool call, whose arguments are a string; a completion has none."""
+        if not self.chat:
+            return b""
         self._tools += 1
         return self._chunk({"content": "", "tool_calls": [{"index": self._tools - 1, **self._tool(call)}]})
 
@@ -62,7 +65,10 @@ class OpenAIChat(Dialect):
         return closing + b"data: [DONE]\n\n"
 
     def whole(self, answer: Answer, ending: Ending) -> Body:
-        """Return a chat.completion."""
+        """Return a chat.completion or a text_completion."""
+        if not self.chat:
+            choice: Body = {"index": 0, "text": answer.text, "finish_reason": ending.reason}
+            return self._envelope("text_completion") | {"choices": [choice], "usage": self._usage(ending)}
         message: Body = {"role": "assistant", "content": answer.text}
         if answer.thinking:
             message["reasoning"] = answer.thinking
@@ -76,17 +82,20 @@ class OpenAIChat(Dialect):
         return b"data: " + encode(openai_error(text, 500)) + b"\n\n"
 
     def _chunk(self, delta: Body, reason: str | None = None) -> bytes:
+        if not self.chat:
+            return self._event({"choices": [{"index": 0, "text": "", **delta, "finish_reason": reason}]})
         if self._first:
             self._first = False
             delta = {"role": "assistant", **delta}
         return self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
 
     def _event(self, body: Body) -> bytes:
-        return b"data: " + encode(self._envelope(self.chunk_kind) | body) + b"\n\n"
+        kind = "chat.completion.chunk" if self.chat else "text_completion"
+        return b"data: " + encode(self._envelope(kind) | body) + b"\n\n"
 
     def _envelope(self, kind: str) -> Body:
         return {
-            "id": self.identity,
+            "id": "chatcmpl-730" if self.chat else "cmpl-730",
             "object": kind,
             "created": int(self.clock()),
             "model": self.model,
@@ -104,29 +113,6 @@ class OpenAIChat(Dialect):
             "completion_tokens": ending.output_tokens,
             "total_tokens": total,
         }
-
-
-class OpenAICompletions(OpenAIChat):
-    """POST /v1/completions: text in place of a message; it knows neither thinking nor tools."""
-
-    identity = "cmpl-730"
-    chunk_kind = "text_completion"
-
-    def piece(self, kind: Kind, text: str) -> bytes:
-        """Return a chunk; while thinking its text is empty."""
-        return self._chunk({"text": text if kind == "content" else ""})
-
-    def tool(self, call: ToolCall) -> bytes:  # noqa: ARG002
-        """Nothing."""
-        return b""
-
-    def whole(self, answer: Answer, ending: Ending) -> Body:
-        """Return a text_completion."""
-        choice = {"index": 0, "text": answer.text, "finish_reason": ending.reason}
-        return self._envelope(self.chunk_kind) | {"choices": [choice], "usage": self._usage(ending)}
-
-    def _chunk(self, delta: Body, reason: str | None = None) -> bytes:
-        return self._event({"choices": [{"index": 0, "text": "", **delta, "finish_reason": reason}]})
 
 
 class AnthropicMessages(Dialect):

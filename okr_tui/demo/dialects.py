@@ -68,8 +68,12 @@ class Dialect(ABC):
         """Return an error after the stream has begun."""
 
 
-class NativeChat(Dialect):
-    """POST /api/chat."""
+class Native(Dialect):
+    """POST /api/chat, or /api/generate: `response` in place of a message, and no tools."""
+
+    def __init__(self, model: str, clock: Callable[[], float], *, chat: bool = True) -> None:
+        super().__init__(model, clock)
+        self.chat = chat
 
     def piece(self, kind: Kind, text: str) -> bytes:
         """Return a line with a message; while thinking its content is empty."""
@@ -93,6 +97,8 @@ class NativeChat(Dialect):
 
     def message(self, text: str, thinking: str, tools: tuple[ToolCall, ...] = ()) -> Body:
         """Return the part of a record that carries output."""
+        if not self.chat:
+            return {"response": text, "thinking": thinking} if thinking else {"response": text}
         message: Body = {"role": "assistant", "content": text}
         if thinking:
             message["thinking"] = thinking
@@ -123,11 +129,3 @@ class NativeChat(Dialect):
                 "eval_count": ending.output_tokens,
             }
         return record
-
-
-class NativeGenerate(NativeChat):
-    """POST /api/generate: the same with `response` in place of a message."""
-
-    def message(self, text: str, thinking: str, tools: tuple[ToolCall, ...] = ()) -> Body:  # noqa: ARG002
-        """Return the part of a record that carries output; this endpoint knows no tools."""
-        return {"response": text, "thinking": thinking} if thinking else {"response": text}

@@ -1,15 +1,16 @@
 """The endpoints that spend quota: chat, generate and their compatible forms."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 
 from starlette.responses import Response, StreamingResponse
 
 from okr_tui.demo.answers import Answer, compose, pieces
 from okr_tui.demo.calls import Call, Hangup
 from okr_tui.demo.catalogue import FAULTS
-from okr_tui.demo.compatible import AnthropicMessages, OpenAIChat, OpenAICompletions
-from okr_tui.demo.dialects import Dialect, Ending, Kind, NativeChat, NativeGenerate, encode
+from okr_tui.demo.compatible import AnthropicMessages, OpenAI
+from okr_tui.demo.dialects import Dialect, Ending, Kind, Native, encode
 from okr_tui.demo.models import MODELS, RETIRED, Model
 from okr_tui.demo.responses import OpenAIResponses
 
@@ -21,22 +22,22 @@ CHARACTERS_PER_TOKEN = 4
 
 async def chat(call: Call) -> Response:
     """POST /api/chat."""
-    return await _infer(call, NativeChat)
+    return await _infer(call, Native)
 
 
 async def generate(call: Call) -> Response:
     """POST /api/generate."""
-    return await _infer(call, NativeGenerate)
+    return await _infer(call, partial(Native, chat=False))
 
 
 async def chat_completions(call: Call) -> Response:
     """POST /v1/chat/completions."""
-    return await _infer(call, OpenAIChat)
+    return await _infer(call, OpenAI)
 
 
 async def completions(call: Call) -> Response:
     """POST /v1/completions."""
-    return await _infer(call, OpenAICompletions)
+    return await _infer(call, partial(OpenAI, chat=False))
 
 
 async def responses(call: Call) -> Response:
@@ -49,18 +50,18 @@ async def messages(call: Call) -> Response:
     return await _infer(call, AnthropicMessages)
 
 
-async def _infer(call: Call, kind: type[Dialect]) -> Response:
+async def _infer(call: Call, make_dialect: Callable[[str, Callable[[], float]], Dialect]) -> Response:
     model = find_model(call)
     conversation = _messages(call.body)
     _check(call, model, conversation)
     call.occupy()
-    dialect = kind(model.name, call.state.clock)
+    dialect = make_dialect(model.name, call.state.clock)
     options = call.body.get("stream_options")
-    if isinstance(dialect, OpenAIChat) and isinstance(options, Mapping):
+    if isinstance(dialect, OpenAI) and isinstance(options, Mapping):
         dialect.include_usage = bool(options.get("include_usage"))
     answer = _answer(call, model, conversation)
-    if call.body.get("stream", kind.streams_by_default):
-        return StreamingResponse(_stream(call, dialect, answer), media_type=kind.media_type)
+    if call.body.get("stream", dialect.streams_by_default):
+        return StreamingResponse(_stream(call, dialect, answer), media_type=dialect.media_type)
     return await _whole(call, dialect, answer)
 
 

@@ -8,10 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from okr_tui.settings.layers import Sources
+from typing import Final
 
 STORE_VARIABLE: Final = "OKR_TUI_STORE"
 PLAIN: Final = re.compile(r"sqlite:[!-~]+|memory:|rediss?://[!-~]+")
@@ -50,18 +47,16 @@ def store_address(
     environment: Mapping[str, str],
     global_file: Path,
     project_dir: Path,
-    sources: "Callable[[], Sources]",
+    read_all: Callable[[], str | None],
 ) -> str | None:
     """Return the address of the log that the settings have, None for the default.
 
-    Whatever is more than a plain address in the global file is left to layers.py, which reads `sources`.
+    Whatever is more than a plain address in the global file is left to `read_all`, which reads all layers.
     """
     try:
         return _plain_address(option, environment, global_file, project_file(project_dir))
     except (_DoubtError, OSError, ValueError):
-        from okr_tui.settings.layers import load
-
-        return load(sources()).store.value
+        return read_all()
 
 
 def _plain_address(

@@ -59,14 +59,15 @@ def test_it_is_the_address_that_the_settings_have(
     write(settings, content)
     write(folder / ".pi" / "settings.json", project)
     sources = Sources(settings, folder, environment, {"store": option})
-    assert store_address(option, environment, settings, folder, lambda: sources) == load(sources).store.value
+    expected = load(sources).store.value
+    assert store_address(option, environment, settings, folder, lambda: load(sources).store.value) == expected
 
 
 def test_a_plain_address_is_found_without_resolving_a_key(tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     write(settings, {"pi-ollama": {"apiKeys": ["!touch asked"]}, "okr-tui": {"store": PLAIN}})
 
-    def refuse() -> Sources:
+    def refuse() -> str | None:
         raise AssertionError("all settings were read")
 
     assert store_address(None, {}, settings, tmp_path, refuse) == PLAIN
