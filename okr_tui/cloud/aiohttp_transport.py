@@ -8,6 +8,7 @@ some of aiohttp's errors through and copies large bodies.
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
@@ -15,7 +16,8 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from okr_tui.cloud.http_policy import FOLLOW_REDIRECTS, proxy_for, tls_context
+from okr_tui.cloud.http_policy import HttpxTransport, proxy_for
+from okr_tui.cloud.network import DIRECT, Network, Proxy
 
 PIECE: Final = 256 * 1024
 ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
@@ -28,6 +30,7 @@ ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
     (OSError, httpx.ReadError),
 )
 """aiohttp's errors as httpx's; the first that fits decides."""
+DISCONNECTED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 
 
 @contextmanager
@@ -36,7 +39,8 @@ def _translated() -> Iterator[None]:
         yield
     except (aiohttp.ClientError, OSError) as error:
         kind = next(kind for known, kind in ERRORS if isinstance(error, known))
-        raise kind(type(error).__name__) from error
+        status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
+        raise kind(f"{type(error).__name__}{status}") from error
 
 
 @lru_cache(maxsize=64)
@@ -75,49 +79,81 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Carries httpx's requests, each over a connection of its own, by the rules of http_policy."""
+    """Carries httpx's requests by the rules of http_policy; through a SOCKS proxy httpx itself does."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network = DIRECT) -> None:
+        self._network = network
         self._session: aiohttp.ClientSession | None = None
-        self._proxies: dict[tuple[str, str], str | None] = {}
+        self._proxies: dict[tuple[str, str, int | None], Proxy | None] = {}
+        self._socks = HttpxTransport(network)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response, open and unread; raise httpx's errors."""
+        """Send a request and return its response, open and unread.
+
+        Raises httpx's errors, and UnusableNetworkError for a proxy or certificates that cannot be used.
+        """
+        proxy = self._proxy(request.url)
+        if proxy and proxy.scheme == "socks5":
+            return await self._socks.handle_async_request(request)
         body = await request.aread()
         timeout = request.extensions.get("timeout", {})
-        proxy = self._proxy(request.url)
-        with _translated():
-            response = await self._opened().request(
-                request.method,
-                _parsed(str(request.url)),
-                headers=CIMultiDict(
-                    (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
-                ),
-                data=_pieces(body) if len(body) > PIECE else body or None,
-                allow_redirects=FOLLOW_REDIRECTS,
-                timeout=_limits(timeout.get("connect"), timeout.get("read")),
-                proxy=proxy,
-            )
+        reused = _Reused()
+        for last in (False, True):
+            try:
+                with _translated():
+                    response = await self._opened().request(
+                        request.method,
+                        _parsed(str(request.url)),
+                        headers=CIMultiDict(
+                            (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
+                        ),
+                        data=_pieces(body) if len(body) > PIECE else body or None,
+                        allow_redirects=False,
+                        timeout=_limits(timeout.get("connect"), timeout.get("read")),
+                        proxy=proxy.url if proxy else None,
+                        ssl=self._network.certificates.context if request.url.scheme == "https" else True,
+                        trace_request_ctx=reused,
+                    )
+                break
+            except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+                # The other side had closed a kept connection before this request; nothing was answered.
+                if last or not reused or not isinstance(error.__cause__, DISCONNECTED):
+                    raise
+                reused.clear()
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
 
     async def aclose(self) -> None:
         """Close all connections."""
         session, self._session = self._session, None
-        if session:
-            await session.close()
+        try:
+            if session:
+                await session.close()
+        finally:
+            await self._socks.aclose()
 
-    def _proxy(self, url: httpx.URL) -> str | None:
-        place = (url.scheme, url.host)
+    def _proxy(self, url: httpx.URL) -> Proxy | None:
+        place = (url.scheme, url.host, url.port)
         if place not in self._proxies:
-            self._proxies[place] = proxy_for(url)
+            self._proxies[place] = proxy_for(self._network, url)
         return self._proxies[place]
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=tls_context()),
+                connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
+                trace_configs=[tracing],
             )
         return self._session
+
+
+class _Reused(list[bool]):
+    """Not empty once a request went over a connection that an earlier one had opened."""
+
+
+async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _details: object) -> None:
+    context.trace_request_ctx.append(True)

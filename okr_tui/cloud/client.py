@@ -1,5 +1,6 @@
 """The client of Ollama Cloud: the only code that sends a key."""
 
+import asyncio
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from okr_tui.cloud.compression import decoded
 from okr_tui.cloud.documents import (
     Identity,
     read_balance,
@@ -19,7 +21,16 @@ from okr_tui.cloud.documents import (
 )
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, USAGE, Endpoint
 from okr_tui.cloud.errors import no_response, response_fault
-from okr_tui.cloud.http_policy import DOCUMENT_LONGEST, HEADERS, exchange_timeout, failure_text, new_client
+from okr_tui.cloud.failures import failure
+from okr_tui.cloud.http_policy import (
+    DOCUMENT_SECONDS,
+    HEADERS,
+    HttpxTransport,
+    document_timeout,
+    exchange_timeout,
+    proxy_for,
+)
+from okr_tui.cloud.network import DIRECT, Network, Proxy, UnusableNetworkError
 from okr_tui.domain.cloud_usage import CloudBucket
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault
@@ -32,7 +43,10 @@ CALL_HEADERS = [
     (name.encode(), value.encode())
     for name, value in {**HEADERS, "accept": "*/*", "content-type": "application/json"}.items()
 ]
-TOO_LONG = f"the answer is longer than {DOCUMENT_LONGEST // 1024 // 1024} MB"
+
+
+FAILURES = (httpx.HTTPError, UnusableNetworkError)
+"""What a transport raises where there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,8 @@ class Call:
 class Cloud:
     """The cloud at one address. Failures are CloudErrors with a fault.
 
-    `transport` replaces the network. `heard` is called with the headers of each document that arrives.
+    `transport` replaces the way to the network, which otherwise follows `network`. `heard` is called with the
+    headers of each document that arrives.
     """
 
     def __init__(
@@ -64,13 +79,15 @@ class Cloud:
         policy: Policy,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        network: Network = DIRECT,
         heard: Callable[[Mapping[str, str]], None] = lambda _: None,
     ) -> None:
         self.url = url
         self._heard = heard
+        self._network = network
         self._extensions = {"timeout": exchange_timeout(policy).as_dict()}
-        self._transport = transport
-        self._client = new_client(url, transport)
+        self._document_extensions = {"timeout": document_timeout(policy).as_dict()}
+        self._transport = transport or HttpxTransport(network)
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,7 +95,7 @@ class Cloud:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def models(self) -> tuple[Model, ...]:
         """Read `GET /api/tags`: the models that the cloud serves. No key is sent. Raises CloudError."""
@@ -110,65 +127,99 @@ class Cloud:
         return identity
 
     async def show(self, body: bytes) -> httpx.Response:
-        """Pass on `POST /api/show` and return the answer, whatever its status. No key is sent.
+        """Pass on `POST /api/show` and return the answer, read, whatever its status. No key is sent.
 
         Raises CloudError when there is no answer.
         """
-        headers = {"content-type": "application/json"}
-        try:
-            return await self._client.post(SHOW.path, content=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise _error(SHOW, no_response(failure_text(error))) from None
+        return await self._whole(SHOW, body)
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
-        """Send a call with a key; return the response, open and unread. Raises CloudError without one.
-
-        A transport is called directly where there is one: httpx's handling of cookies, redirects and
-        authentication has no use here and costs as much as all the rest.
-        """
+        """Send a call with a key; return the response, open and unread. Raises CloudError without one."""
         address = self.url.rstrip("/") + call.path
         url = httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address)
         named = {name for name, _ in call.headers}
-        # Complete, and a stream for a body: then httpx takes them as they are.
         headers = [
-            (b"host", url.netloc),
             *((name, value) for name, value in CALL_HEADERS if name not in named),
             *call.headers,
             (b"authorization", b"Bearer " + key.secret.get_secret_value().encode()),
-            (b"content-length", b"%d" % len(call.body)),
         ]
-        stream = httpx.ByteStream(call.body)
-        request = httpx.Request(call.method, url, headers=headers, stream=stream, extensions=self._extensions)
         try:
-            if self._transport:
-                return await self._transport.handle_async_request(request)
-            return await self._client.send(request, stream=True)
-        except httpx.HTTPError as error:
-            raise _error(f"{call.method} {call.path}", no_response(failure_text(error))) from None
+            return await self._open(call.method, url, headers, call.body, self._extensions)
+        except FAILURES as error:
+            raise _error(f"{call.method} {call.path}", self.failure(error)) from None
+
+    def failure(self, error: BaseException) -> Fault:
+        """Return the fault of an exchange that ended with an error of the connection."""
+        return failure(error, _parsed(self.url), self._proxy())
+
+    async def _open(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        extensions: Mapping[str, object],
+    ) -> httpx.Response:
+        """Send a request; return the response, open and plain. Raises one of FAILURES.
+
+        The transport is called directly: a client of httpx would keep cookies and take passwords from
+        elsewhere, and costs as much as all the rest.
+        """
+        # Complete, and a stream for a body: then httpx takes them as they are.
+        whole = [(b"host", url.netloc), *headers, (b"content-length", b"%d" % len(body))]
+        stream = httpx.ByteStream(body)
+        request = httpx.Request(method, url, headers=whole, stream=stream, extensions=dict(extensions))
+        response = await self._transport.handle_async_request(request)
+        try:
+            return decoded(response)
+        except httpx.DecodingError:
+            await response.aclose()
+            raise
+
+    async def _whole(
+        self, endpoint: Endpoint, body: bytes, key: Key | None = None, query: str = ""
+    ) -> httpx.Response:
+        """Send a request for a document and return the response, read within the endpoint's bounds."""
+        headers = CALL_HEADERS
+        if key:
+            headers = [*headers, (b"authorization", b"Bearer " + key.secret.get_secret_value().encode())]
+        content = bytearray()
+        url = _parsed(self.url.rstrip("/") + endpoint.path + query)
+        try:
+            async with asyncio.timeout(DOCUMENT_SECONDS):
+                response = await self._open(endpoint.method, url, headers, body, self._document_extensions)
+                try:
+                    assert isinstance(response.stream, httpx.AsyncByteStream)
+                    async for chunk in response.stream:
+                        content += chunk
+                        if len(content) > endpoint.longest:
+                            megabytes = endpoint.longest // 1024 // 1024
+                            raise _error(endpoint, no_response(f"the answer is longer than {megabytes} MB"))
+                finally:
+                    await response.aclose()
+        except (*FAILURES, TimeoutError) as error:
+            raise _error(endpoint, self.failure(error)) from None
+        return httpx.Response(response.status_code, headers=response.headers, content=bytes(content))
 
     async def _document(
         self, endpoint: Endpoint, body: object = None, *, key: Key | None = None, query: str = ""
     ) -> object:
-        headers = {"authorization": f"Bearer {key.secret.get_secret_value()}"} if key else {}
-        content = bytearray()
-        try:
-            async with self._client.stream(
-                endpoint.method, endpoint.path + query, json=body, headers=headers
-            ) as response:
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > DOCUMENT_LONGEST:
-                        raise _error(endpoint, no_response(TOO_LONG))
-        except httpx.HTTPError as error:
-            raise _error(endpoint, no_response(failure_text(error))) from None
+        sent = b"" if body is None else json.dumps(body).encode()
+        response = await self._whole(endpoint, sent, key, query)
         self._heard(response.headers)
-        fault = response_fault(response.status_code, response.headers, bytes(content), endpoint.path)
+        fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
         if fault:
             raise _error(endpoint, fault)
         try:
-            return json.loads(content)
+            return json.loads(response.content)
         except (ValueError, RecursionError):
             raise _error(endpoint, no_response("the answer is not JSON")) from None
+
+    def _proxy(self) -> Proxy | None:
+        try:
+            return proxy_for(self._network, _parsed(self.url))
+        except UnusableNetworkError:
+            return None
 
 
 @functools.lru_cache(maxsize=64)

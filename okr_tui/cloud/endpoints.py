@@ -21,7 +21,8 @@ class Endpoint:
     that the answer comes record by record unless the request asks for one document. `public` endpoints answer
     anybody, so no key is sent there. `forwarded` ones are passed on by the gateway with a key of the pool.
     `runs_model` says that a refusal may be about the model that the request names. `offered` is false where
-    the cloud refuses every request with 401, whatever the key.
+    the cloud refuses every request with 401, whatever the key. `longest` is how many bytes of an answer are
+    read where it is read whole, as a document.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Endpoint:
     forwarded: bool = False
     runs_model: bool = False
     offered: bool = True
+    longest: int = 1024 * 1024
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -45,7 +47,7 @@ EMBEDDINGS: Final = Endpoint("/api/embeddings", forwarded=True, runs_model=True,
 PROCESSES: Final = Endpoint("/api/ps", method="GET", offered=False)
 WEB_SEARCH: Final = Endpoint("/api/web_search", forwarded=True)
 WEB_FETCH: Final = Endpoint("/api/web_fetch", forwarded=True)
-TAGS: Final = Endpoint("/api/tags", method="GET", public=True)
+TAGS: Final = Endpoint("/api/tags", method="GET", public=True, longest=8 * 1024 * 1024)
 SHOW: Final = Endpoint("/api/show", public=True)
 VERSION: Final = Endpoint("/api/version", method="GET", public=True)
 IDENTITY: Final = Endpoint("/api/me")

@@ -1,27 +1,25 @@
 """The rules for every byte that leaves for the cloud, whichever library carries it.
 
-- One proxy rule: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`; this machine is reached directly.
-- One trust: the system's certificates and certifi's, or those that `SSL_CERT_FILE` or `SSL_CERT_DIR` names.
+- One proxy rule and one trust, from the environment (`network`); this machine is reached directly.
 - No cookies: a cookie would tie the accounts of one person together.
 - No `~/.netrc`: its passwords are not meant for the cloud.
 - No redirects: a key goes to the address that was set and nowhere else.
+- No compression is asked for; an answer that comes compressed is unpacked in bounded pieces (`compression`).
 - Bounds on time, on connections and on what is read of a document.
+- A kept connection that the other side had closed is no failure: the request is sent once more.
 
-`new_client` applies them to httpx; `aiohttp_transport` takes them from here.
+`HttpxTransport` applies them to httpx, `aiohttp_transport.Transport` to aiohttp. Requests go to a transport
+directly: httpx's client, with its cookies, redirects and passwords, is not used.
 """
 
-import functools
-import os
 import platform
 import ssl
-import urllib.request
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 from okr_tui import __version__
-from okr_tui.domain.addresses import is_loopback
+from okr_tui.cloud.network import Network, Proxy
 from okr_tui.domain.policy import Policy
 
 HEADERS: Final = {
@@ -29,17 +27,10 @@ HEADERS: Final = {
     "accept-encoding": "identity",
 }
 DOCUMENT_SECONDS: Final = 20.0
-"""The patience for a document (balance, identity, models): to connect, and between two pieces of it."""
-DOCUMENT_LONGEST: Final = 16 * 1024 * 1024
-"""How many bytes of a document are read."""
-FOLLOW_REDIRECTS: Final = False
+"""The patience for a whole document (balance, identity, models)."""
 MOST_CONNECTIONS: Final = 64
 KEPT_CONNECTIONS: Final = 16
-PROXY_SCHEMES: Final = ("http", "https")
-
-
-class UnusableProxyError(httpx.ProxyError):
-    """The environment names a proxy of a kind that cannot be used; the text holds no address."""
+CONNECTING: Final = "connect_tcp.started"
 
 
 def exchange_timeout(policy: Policy) -> httpx.Timeout:
@@ -47,85 +38,80 @@ def exchange_timeout(policy: Policy) -> httpx.Timeout:
     return httpx.Timeout(policy.idle, connect=policy.connect)
 
 
-def proxy_for(url: httpx.URL) -> str | None:
-    """Return the address of the proxy before a server, None where it is reached directly.
+def document_timeout(policy: Policy) -> httpx.Timeout:
+    """Return the limits of a document, besides DOCUMENT_SECONDS for all of it."""
+    return httpx.Timeout(DOCUMENT_SECONDS, connect=min(policy.connect, DOCUMENT_SECONDS))
 
-    Raises UnusableProxyError for a proxy that is not HTTP, or has no valid address.
+
+def proxy_for(network: Network, url: httpx.URL) -> Proxy | None:
+    """Return the proxy before a server. Raises UnusableNetworkError for one that cannot be used."""
+    return network.proxies.find(url.scheme, url.host, url.port)
+
+
+def client_options(network: Network, url: str) -> dict[str, Any]:
+    """Return the arguments that make a client of httpx, or of its successor httpx2, keep these rules.
+
+    Raises UnusableNetworkError for a proxy or certificates that cannot be used.
     """
-    if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
-        return None
-    known = urllib.request.getproxies()
-    proxy = known.get(url.scheme) or known.get("all")
-    if not proxy:
-        return None
-    scheme, separator, _ = proxy.partition("://")
-    if separator and scheme.lower() not in PROXY_SCHEMES:
-        raise UnusableProxyError(
-            f"{scheme[:16]} proxies are not supported: set HTTPS_PROXY to one that starts with http://"
-        )
-    proxy = proxy if separator else f"http://{proxy}"
-    try:
-        return str(httpx.URL(proxy))
-    except httpx.InvalidURL:
-        raise UnusableProxyError("the proxy's address in the environment is not valid") from None
+    address = httpx.URL(url)
+    proxy = proxy_for(network, address)
+    secure = address.scheme == "https" or (proxy is not None and proxy.scheme == "https")
+    return {
+        "trust_env": False,
+        "follow_redirects": False,
+        "proxy": proxy.url if proxy else None,
+        "verify": network.certificates.context if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    }
 
 
-@functools.lru_cache(maxsize=1)
-def tls_context() -> ssl.SSLContext:
-    """Return the certificates that are trusted, for every connection."""
-    context = ssl.create_default_context()
-    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        import certifi
+class HttpxTransport(httpx.AsyncBaseTransport):
+    """Carries requests over httpx's pool, which is light to load: for commands and the dashboard."""
 
-        context.load_verify_locations(certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._pools: dict[tuple[str, Proxy | None], httpx.AsyncHTTPTransport] = {}
 
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its response, open and unread.
 
-def new_client(url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """Return a client of one server. A transport replaces the network; it has to keep the rules itself."""
-    proxy = None
-    if transport is None:
+        Raises httpx's errors, and UnusableNetworkError for a proxy or certificates that cannot be used.
+        """
+        pool = self._pool(request.url)
+        connected = False
+
+        async def trace(event: str, _details: object) -> None:
+            nonlocal connected
+            connected = connected or event.endswith(CONNECTING)
+
+        request.extensions = {**request.extensions, "trace": trace}
         try:
-            proxy = proxy_for(httpx.URL(url))
-        except UnusableProxyError as error:
-            transport = _Unreachable(error)
-    return httpx.AsyncClient(
-        base_url=url,
-        transport=transport,
-        headers=HEADERS,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=FOLLOW_REDIRECTS,
-        trust_env=False,
-        proxy=proxy,
-        verify=True if transport else tls_context(),
-        timeout=DOCUMENT_SECONDS,
-        limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
-    )
+            return await pool.handle_async_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if connected:
+                raise
+            return await pool.handle_async_request(request)
 
+    async def aclose(self) -> None:
+        """Close all connections."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.aclose()
 
-class _Unreachable(httpx.AsyncBaseTransport):
-    """Fails every request: what is wrong with the way out is told where it is needed, not at the start."""
-
-    def __init__(self, error: UnusableProxyError) -> None:
-        self._error = error
-
-    async def handle_async_request(self, _request: httpx.Request) -> httpx.Response:
-        raise self._error
-
-
-FAILURES: Final[dict[type[httpx.HTTPError], str]] = {
-    httpx.ConnectTimeout: "no connection in time",
-    httpx.ReadTimeout: "no answer in time",
-    httpx.ConnectError: "no connection",
-    httpx.RemoteProtocolError: "connection cut",
-    httpx.ReadError: "connection cut",
-    httpx.ProxyError: "the proxy refuses the connection",
-}
-
-
-def failure_text(error: httpx.HTTPError) -> str:
-    """Return what went wrong on the way, in words; httpx's own text may carry addresses."""
-    if isinstance(error, UnusableProxyError):
-        return str(error)
-    return FAILURES.get(type(error), type(error).__name__)
+    def _pool(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+        proxy = proxy_for(self._network, url)
+        known = (url.scheme, proxy)
+        if known not in self._pools:
+            # A context that trusts nobody, where nothing is encrypted.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if url.scheme == "https" or (proxy and proxy.scheme == "https"):
+                context = self._network.certificates.context
+            inner = context if proxy and proxy.scheme == "https" else None
+            self._pools[known] = httpx.AsyncHTTPTransport(
+                verify=context,
+                trust_env=False,
+                limits=httpx.Limits(
+                    max_connections=MOST_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS
+                ),
+                proxy=httpx.Proxy(proxy.url, ssl_context=inner) if proxy else None,
+            )
+        return self._pools[known]

@@ -34,6 +34,20 @@ class FaultKind(StrEnum):
     REQUEST = "request"
 
 
+class ConnectionFailure(StrEnum):
+    """Why a request got no answer."""
+
+    NAME = "name-not-found"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    CERTIFICATE = "certificate"
+    TLS = "tls"
+    PROXY = "proxy"
+    TIMEOUT = "timeout"
+    CUT = "cut"
+    UNREADABLE = "unreadable"
+
+
 class Scope(StrEnum):
     """What a fault concerns, and so what it blocks."""
 
@@ -267,7 +281,7 @@ class Fault:
     """A failure and its scope. `retry_after` is in seconds; `text` is bounded and names no account.
 
     `max_concurrent` is the account's slot count where the cloud told it, `max_output` the model's
-    longest answer in tokens where the request asked for more.
+    longest answer in tokens where the request asked for more. `connection` says why there was no answer.
     """
 
     kind: FaultKind
@@ -278,6 +292,7 @@ class Fault:
     retry_after: float | None = None
     max_concurrent: int | None = None
     max_output: int | None = None
+    connection: ConnectionFailure | None = None
 
     @property
     def traits(self) -> FaultTraits:

@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 import httpx
 
 from okr_tui.cloud.client import Cloud
+from okr_tui.cloud.network import Network
 from okr_tui.services.configuration import EffectiveSettings
 
 UseCloud = Callable[[], AbstractContextManager[Cloud]]
 """Gives the client in force; it stays open until the block is left."""
-MakeTransport = Callable[[], httpx.AsyncBaseTransport]
-"""Makes a way to the network. Each client has one of its own, which it closes."""
+MakeTransport = Callable[[Network], httpx.AsyncBaseTransport]
+"""Makes a way to the network by its rules. Each client has one of its own, which it closes."""
 
 
 class CurrentCloud:
@@ -24,10 +25,12 @@ class CurrentCloud:
         settings: EffectiveSettings,
         make_transport: MakeTransport | None,
         heard: Callable[[Mapping[str, str]], None],
+        network: Network,
     ) -> None:
         self._settings = settings
         self._make_transport = make_transport
         self._heard = heard
+        self._network = network
         self._users: Counter[Cloud] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self._cloud = self._made()
@@ -82,8 +85,11 @@ class CurrentCloud:
             task.add_done_callback(self._closing.discard)
 
     def _made(self) -> Cloud:
-        transport = self._make_transport() if self._make_transport else None
-        settings = self._settings
+        make, settings = self._make_transport, self._settings
         return Cloud(
-            settings.settings.cloud_url.value, settings.policy, transport=transport, heard=self._heard
+            settings.settings.cloud_url.value,
+            settings.policy,
+            transport=make(self._network) if make else None,
+            network=self._network,
+            heard=self._heard,
         )

@@ -12,10 +12,9 @@ from okr_tui.cloud.client import Call, Cloud
 from okr_tui.cloud.dialects import StreamRecord
 from okr_tui.cloud.endpoints import find
 from okr_tui.cloud.errors import BODY_LIMIT, classify_record, no_response, response_fault
-from okr_tui.cloud.http_policy import failure_text
 from okr_tui.cloud.streams import RecordReader
 from okr_tui.domain.errors import CloudError
-from okr_tui.domain.faults import Fault, Hop
+from okr_tui.domain.faults import ConnectionFailure, Fault, Hop
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.services.clock import Clock
@@ -88,11 +87,12 @@ class Exchange:
             async with asyncio.timeout(self._policy.first_byte):
                 await self._open()
         except TimeoutError:
-            self._fail(no_response(f"no answer within {self._policy.first_byte:g} s"))
+            late = no_response(f"no answer within {self._policy.first_byte:g} s")
+            self._fail(replace(late, connection=ConnectionFailure.TIMEOUT))
         except CloudError as error:
             self._fail(error.fault)
         except httpx.HTTPError as error:
-            self._fail(no_response(failure_text(error)))
+            self._fail(self._cloud.failure(error))
         except asyncio.CancelledError:
             await self._hang_up()
             raise
@@ -182,7 +182,7 @@ class Exchange:
                 yield piece
         except httpx.HTTPError as error:
             if not self._done:
-                self._fail(no_response(failure_text(error)))
+                self._fail(self._cloud.failure(error))
         if self.fault:
             raise CloudError(f"the answer was cut off: {self.fault.text}", self.fault)
         self._heard_all = True

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
 
+from okr_tui.cloud.network import Network
 from okr_tui.domain.choice import SelectionRequest
 from okr_tui.domain.clocks import ahead_of, is_far
 from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError
@@ -58,7 +59,8 @@ class PoolService:
         self._status_writer = StatusWriter(self.pool)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
-        self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks)
+        self.network = Network(configuration.environment)
+        self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks, self.network)
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.quota_poller = QuotaPoller(self.pool, self.cloud.use, owner, shown=client == "dashboard")
         self.catalog = ModelCatalog(self.pool, self.cloud.use, self.cloud.url)
@@ -139,14 +141,19 @@ class PoolService:
             settings=self.configuration.view(self.configuration.problems, self._key_settings.removable),
             entries=tuple(self.pool.entries),
             gateway=self.gateway.view,
-            log=self._log_problems,
+            log=(*self.network_problems, *self._log_problems),
             clock_ahead=self._clock_ahead,
         )
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Return what is wrong with settings, log and background work, a line each."""
-        return (*self.configuration.problems, *self._log_problems)
+        """Return what is wrong with settings, network, log and background work, a line each."""
+        return (*self.configuration.problems, *self.network_problems, *self._log_problems)
+
+    @property
+    def network_problems(self) -> tuple[str, ...]:
+        """What in the environment keeps requests from the cloud, a line each."""
+        return self.network.problems_before(self.cloud.url)
 
     @property
     def _log_problems(self) -> tuple[str, ...]:

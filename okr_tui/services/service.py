@@ -106,8 +106,8 @@ class GatewayView:
 class Snapshot:
     """Everything a user interface shows, at one moment (epoch seconds). Entries run from oldest to newest.
 
-    `log`: what is wrong with the log and the work in the background, a line each. `clock_ahead`: seconds by
-    which this machine's clock is ahead of the cloud's; 0 while they agree.
+    `log`: what is wrong with the log, the way to the cloud and the work in the background, a line each.
+    `clock_ahead`: seconds by which this machine's clock is ahead of the cloud's; 0 while they agree.
     """
 
     at: float

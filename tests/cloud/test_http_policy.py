@@ -1,80 +1,91 @@
-"""One rule for every outgoing byte, on both stacks: proxies, passwords, cookies, redirects, sizes."""
+"""One rule for every outgoing byte, on both stacks: proxies, certificates, cookies, causes, sizes."""
 
 import asyncio
-import os
-import ssl
+import gzip
+import importlib.util
+import json
+import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from okr_tui.cloud import client as client_module
 from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.cloud.client import Call, Cloud
-from okr_tui.cloud.http_policy import DOCUMENT_LONGEST, UnusableProxyError, proxy_for, tls_context
+from okr_tui.cloud.http_policy import HttpxTransport, client_options
+from okr_tui.cloud.network import Network
 from okr_tui.domain.errors import CloudError
+from okr_tui.domain.faults import ConnectionFailure, Fault, FaultKind
 from okr_tui.domain.keys import Key
+from okr_tui.domain.models import Model
 from okr_tui.domain.policy import Policy
+from tests.cloud.network_servers import (
+    Reader,
+    Writer,
+    answering,
+    certificate,
+    connect_proxy,
+    http,
+    listening,
+    socks_proxy,
+)
 
 KEY = Key.of("a synthetic key text", "global")
 OTHER = Key.of("another synthetic key text", "global")
 BEARER = f"Bearer {KEY.secret.get_secret_value()}"
-STACKS: dict[str, Callable[[], Transport | None]] = {"httpx": lambda: None, "aiohttp": Transport}
+ME = http("200 OK", "set-cookie: visitor=1; Path=/", body=b'{"id": "1"}')
+Stack = Callable[[Network], httpx.AsyncBaseTransport]
+STACKS: dict[str, Stack] = {"httpx": HttpxTransport, "aiohttp": Transport}
 BOTH = pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 
 
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
+def cloud(url: str, stack: Stack, **environment: str) -> Cloud:
+    network = Network(environment)
+    return Cloud(url, Policy(), transport=stack(network), network=network)
 
 
-@asynccontextmanager
-async def recorder(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that gives one answer to everything; its address, and the heads it was sent."""
-    heads: list[bytes] = []
-
-    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answered, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
-
-
-def http(status: str, *headers: str, body: str = "{}") -> bytes:
-    fields = "".join(f"{header}\r\n" for header in (*headers, "connection: close"))
-    return f"HTTP/1.1 {status}\r\n{fields}content-length: {len(body)}\r\n\r\n{body}".encode()
-
-
-async def exchanged(url: str, transport: Transport | None) -> int:
-    """The status of a call and of a document, sent with a key."""
-    async with Cloud(url, Policy(), transport=transport) as cloud:
-        response = await cloud.send(Call("/api/chat", b"{}"), KEY)
-        await response.aread()
+async def exchanged(client: Cloud) -> bytes:
+    """The body of a call, sent with a key after a document was."""
+    async with client:
+        await client.identity(KEY)
+        response = await client.send(Call("/api/chat", b"{}"), KEY)
+        assert response.status_code == 200
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        body = b"".join([chunk async for chunk in response.stream])
         await response.aclose()
-        await cloud.balance(KEY)
-    return response.status_code
+    return body
+
+
+async def fault_of(client: Cloud) -> Fault:
+    """The fault of a call and of a document, which agree."""
+    async with client:
+        with pytest.raises(CloudError) as document:
+            await client.identity(KEY)
+        with pytest.raises(CloudError) as call:
+            await client.send(Call("/api/chat", b"{}"), KEY)
+    assert call.value.fault == document.value.fault
+    assert call.value.fault.text in str(call.value)
+    return call.value.fault
 
 
 @BOTH
 async def test_the_way_leads_through_the_proxy_and_takes_no_password_of_netrc(
-    stack: Callable[[], Transport | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login someone password something\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    async with recorder(http("200 OK")) as (proxy, heads):
-        monkeypatch.setenv("ALL_PROXY", proxy)
-        assert await exchanged("http://cloud.example", stack()) == 200
+    heads: list[bytes] = []
+    async with listening(answering(ME, heads)) as port:
+        await exchanged(cloud("http://cloud.example", stack, ALL_PROXY=f"http://127.0.0.1:{port}"))
     assert [head.split()[1] for head in heads] == [
+        b"http://cloud.example/api/me",
         b"http://cloud.example/api/chat",
-        b"http://cloud.example/api/balance",
     ]
     for head in heads:
         fields = [line for line in head.decode().split("\r\n") if "authorization" in line.lower()]
@@ -82,88 +93,250 @@ async def test_the_way_leads_through_the_proxy_and_takes_no_password_of_netrc(
 
 
 @BOTH
-async def test_no_redirect_is_followed(stack: Callable[[], Transport | None]) -> None:
-    async with recorder(http("200 OK")) as (thief, stolen):
-        async with recorder(http("307 Temporary Redirect", f"location: {thief}")) as (url, _):
-            with pytest.raises(CloudError, match="redirects"):
-                await exchanged(url, stack())
-        assert stolen == []
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+async def test_a_proxy_leads_to_an_encrypted_cloud_whose_certificate_is_checked(
+    kind: str, stack: Stack, tmp_path: Path
+) -> None:
+    file, context = certificate(tmp_path, "cloud.example")
+    asked: list[str] = []
+    make = connect_proxy if kind == "http" else socks_proxy
+    if kind == "socks5":
+        assert importlib.util.find_spec("socksio"), "pip install 'okr-tui[socks]'"
+    async with listening(answering(ME), context) as port, listening(make(asked, port)) as proxy:
+        address = f"{kind}://127.0.0.1:{proxy}"
+        way = {"ALL_PROXY": address, "SSL_CERT_FILE": str(file)}
+        await exchanged(cloud("https://cloud.example", stack, **way))
+        assert asked
+        assert all("cloud.example:443" in line for line in asked)
+        fault = await fault_of(cloud("https://other.example", stack, **way))
+        assert fault.connection is ConnectionFailure.CERTIFICATE
+        fault = await fault_of(cloud("https://cloud.example", stack, ALL_PROXY=address))
+    assert fault.connection is ConnectionFailure.CERTIFICATE
+    assert fault.text.startswith("certificate not trusted: ")
+    assert "set SSL_CERT_FILE" in fault.text
 
 
 @BOTH
-async def test_a_proxy_of_another_kind_is_said_when_something_is_sent(
-    stack: Callable[[], Transport | None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("days", "words"), [(1, None), (-1, "expired; check the date of this machine")])
+async def test_a_certificate_of_ones_own_is_trusted_on_this_machine_too(
+    days: int, words: str | None, stack: Stack, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5://user:password@127.0.0.1:1")
-    with pytest.raises(CloudError, match="socks5 proxies are not supported: set HTTPS_PROXY") as caught:
-        await exchanged("http://cloud.example", stack())
-    assert "password" not in str(caught.value)
+    file, context = certificate(tmp_path, "localhost", "127.0.0.1", days=days)
+    async with listening(answering(ME), context) as port:
+        client = cloud(f"https://127.0.0.1:{port}", stack, SSL_CERT_FILE=str(file))
+        if words is None:
+            await exchanged(client)
+        else:
+            assert words in (await fault_of(client)).text
 
 
 @BOTH
-async def test_what_one_key_is_answered_is_not_told_with_another(
-    stack: Callable[[], Transport | None],
+@pytest.mark.parametrize(
+    ("environment", "cause", "words"),
+    [
+        ({"ALL_PROXY": "socks4://user:secret@127.0.0.1:1"}, "proxy", "ALL_PROXY cannot be used: socks4"),
+        ({"SSL_CERT_FILE": "/missing/ca.pem"}, "certificate", "SSL_CERT_FILE=/missing/ca.pem cannot be used"),
+        (
+            {"HTTPS_PROXY": "http://amber:secret@127.0.0.1:1"},
+            "proxy",
+            "refused by the proxy http://127.0.0.1:1",
+        ),
+    ],
+)
+async def test_an_environment_that_leads_nowhere_is_the_cause(
+    environment: dict[str, str], cause: str, words: str, stack: Stack
 ) -> None:
-    answer = http("200 OK", "set-cookie: visitor=1; Path=/", body='{"id": "1"}')
-    async with recorder(answer) as (url, heads), Cloud(url, Policy(), transport=stack()) as cloud:
-        await cloud.identity(KEY)
-        await cloud.identity(OTHER)
+    fault = await fault_of(cloud("https://cloud.example", stack, **environment))
+    assert fault.kind is FaultKind.TRANSIENT
+    assert (fault.connection, "secret" in fault.text) == (cause, False)
+    assert words in fault.text
+
+
+@BOTH
+async def test_a_proxy_that_refuses_is_the_cause(stack: Stack) -> None:
+    for status, words in (
+        ("407 No", "asks for a user name"),
+        ("403 Forbidden", "refused to connect: HTTP 403"),
+    ):
+        refusal = http(status, "connection: close", body=b"")
+        async with listening(connect_proxy([], 0, refusal)) as port:
+            address = f"http://amber:secret@127.0.0.1:{port}"
+            fault = await fault_of(cloud("https://cloud.example", stack, HTTPS_PROXY=address))
+        assert fault.connection is ConnectionFailure.PROXY
+        assert fault.text.startswith(f"the proxy http://127.0.0.1:{port} (HTTPS_PROXY) ")
+        assert words in fault.text
+
+
+@BOTH
+async def test_a_refused_connection_names_the_address(stack: Stack) -> None:
+    async with listening(answering(ME)) as port:
+        pass
+    fault = await fault_of(cloud(f"http://127.0.0.1:{port}", stack))
+    assert fault.connection is ConnectionFailure.REFUSED
+    assert fault.text == f"connection refused by 127.0.0.1:{port}; nothing listens there"
+
+
+@BOTH
+async def test_a_name_that_is_not_found_names_the_host(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    async def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    fault = await fault_of(cloud("https://cloud.example", stack))
+    assert fault.connection is ConnectionFailure.NAME
+    assert fault.text == "name not found: cloud.example; check the address and the network"
+
+
+@BOTH
+async def test_a_server_that_speaks_no_tls_is_the_cause(stack: Stack) -> None:
+    async def plain(_reader: Reader, writer: Writer) -> None:
+        writer.write(http("400 Bad Request"))
+        await writer.drain()
+
+    async with listening(plain) as port:
+        fault = await fault_of(cloud(f"https://127.0.0.1:{port}", stack))
+    assert fault.connection is ConnectionFailure.TLS
+    assert "is that an https server?" in fault.text
+
+
+@BOTH
+async def test_a_cut_connection_is_the_cause_and_is_not_tried_again(stack: Stack) -> None:
+    heads: list[bytes] = []
+
+    async def cut(reader: Reader, _writer: Writer) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with listening(cut) as port:
+        fault = await fault_of(cloud(f"http://127.0.0.1:{port}", stack))
+    assert fault.connection is ConnectionFailure.CUT
     assert len(heads) == 2
+
+
+@BOTH
+async def test_a_document_that_takes_too_long_is_given_up_however_steadily_it_comes(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "DOCUMENT_SECONDS", 0.2)
+
+    async def dripping(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with listening(dripping) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
+        with pytest.raises(CloudError, match=r"no answer from 127\.0\.0\.1 in time") as caught:
+            await client.identity(KEY)
+    assert caught.value.fault.connection is ConnectionFailure.TIMEOUT
+
+
+@BOTH
+async def test_no_redirect_is_followed(stack: Stack) -> None:
+    stolen: list[bytes] = []
+    async with AsyncExitStack() as servers:
+        thief = await servers.enter_async_context(listening(answering(ME, stolen)))
+        answer = http("307 Temporary Redirect", f"location: http://127.0.0.1:{thief}")
+        port = await servers.enter_async_context(listening(answering(answer)))
+        async with cloud(f"http://127.0.0.1:{port}", stack) as client:
+            with pytest.raises(CloudError, match="redirects"):
+                await client.identity(KEY)
+            assert (await client.send(Call("/api/chat", b"{}"), KEY)).status_code == 307
+    assert stolen == []
+
+
+@BOTH
+async def test_what_one_key_is_answered_is_not_told_with_another(stack: Stack) -> None:
+    heads: list[bytes] = []
+    async with listening(answering(ME, heads)) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
+        await client.identity(KEY)
+        await client.identity(OTHER)
+        await client.send(Call("/api/chat", b"{}"), OTHER)
+    assert len(heads) == 3
     assert not any(b"cookie" in head.lower() for head in heads)
 
 
-async def test_a_document_is_read_up_to_a_bound() -> None:
+@BOTH
+async def test_a_kept_connection_that_was_closed_costs_no_fault(stack: Stack) -> None:
+    """The server closes each connection after the second request arrived, without a word."""
+    served = 0
+
+    async def forgetful(reader: Reader, writer: Writer) -> None:
+        nonlocal served
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2 if b"/api/chat" in head else 0)
+        served += 1
+        writer.write(ME)
+        await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with listening(forgetful) as port:
+        await exchanged(cloud(f"http://127.0.0.1:{port}", stack))
+        assert served == 2
+
+
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "deflate, gzip": lambda data: gzip.compress(zlib.compress(data)),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("encoding", COMPRESSED)
+async def test_an_answer_that_comes_compressed_all_the_same_is_read(encoding: str, stack: Stack) -> None:
+    heads: list[bytes] = []
+    pack = COMPRESSED[encoding]
+    answer = http("200 OK", f"content-encoding: {encoding}", body=pack(b'{"id": "1"}'))
+    async with listening(answering(answer, heads)) as port:
+        assert await exchanged(cloud(f"http://127.0.0.1:{port}", stack)) == b'{"id": "1"}'
+    assert all(b"accept-encoding: identity" in head.lower() for head in heads)
+    limit = json.dumps({"error": "you have reached your weekly usage limit"}).encode()
+    answer = http("429 Too Many", f"content-encoding: {encoding}", body=pack(limit))
+    async with listening(answering(answer)) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
+        with pytest.raises(CloudError) as caught:
+            await client.identity(KEY)
+    assert (caught.value.fault.kind, caught.value.fault.window) == (FaultKind.SPENT, "weekly")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("endpoint", "most"), [(Cloud.models, 8), (lambda c: c.identity(KEY), 1), (lambda c: c.show(b"{}"), 1)]
+)
+@pytest.mark.parametrize("packed", [True, False])
+async def test_a_document_is_read_up_to_a_bound(
+    endpoint: Callable[[Cloud], Any], most: int, packed: bool, stack: Stack
+) -> None:
+    body = b" " * (64 if packed else 9) * 1024 * 1024
+    headers = ["content-encoding: gzip"] if packed else []
+    answer = http("200 OK", *headers, body=gzip.compress(body) if packed else body)
+    async with listening(answering(answer)) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
+        with pytest.raises(CloudError, match=f"longer than {most} MB"):
+            await endpoint(client)
+
+
+async def test_an_endless_document_is_left_at_its_bound() -> None:
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(DOCUMENT_LONGEST // 65536 + 2):
+        for _ in range(1024 * 1024 // 65536 + 2):
             yield b" " * 65536
         raise AssertionError
 
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
-    async with Cloud("https://cloud.example", Policy(), transport=transport) as cloud:
-        with pytest.raises(CloudError, match="longer than 16 MB"):
-            await cloud.balance(KEY)
+    async with Cloud("https://cloud.example", Policy(), transport=transport) as client:
+        with pytest.raises(CloudError, match="longer than 1 MB"):
+            await client.details(Model("a"))
 
 
-@pytest.mark.parametrize(
-    ("variables", "url", "proxy"),
-    [
-        ({}, "https://cloud.example", None),
-        ({"HTTPS_PROXY": "http://p:1"}, "https://cloud.example", "http://p:1"),
-        ({"HTTPS_PROXY": "p:1"}, "https://cloud.example", "http://p:1"),
-        ({"HTTPS_PROXY": "http://p:1"}, "http://cloud.example", None),
-        ({"HTTP_PROXY": "http://p:1", "ALL_PROXY": "http://q:1"}, "http://cloud.example", "http://p:1"),
-        ({"ALL_PROXY": "http://q:1"}, "https://cloud.example", "http://q:1"),
-        ({"ALL_PROXY": "http://q:1"}, "http://127.0.0.1:11434", None),
-        ({"ALL_PROXY": "http://q:1"}, "http://[::1]:11434", None),
-        ({"ALL_PROXY": "http://q:1", "NO_PROXY": "cloud.example"}, "https://cloud.example", None),
-        ({"ALL_PROXY": "http://q:1", "NO_PROXY": "*"}, "https://cloud.example", None),
-        ({"ALL_PROXY": "http://q:1", "NO_PROXY": "[::1],fd00::/8"}, "https://cloud.example", "http://q:1"),
-    ],
-)
-def test_the_proxy_of_an_address(
-    variables: dict[str, str], url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert proxy_for(httpx.URL(url)) == proxy
-
-
-@pytest.mark.parametrize("proxy", ["socks5h://p:1", "http://p:port"])
-def test_a_proxy_that_cannot_be_used_is_an_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(UnusableProxyError):
-        proxy_for(httpx.URL("https://cloud.example"))
-
-
-def test_certificates_are_checked_and_a_missing_file_of_them_stops_no_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    tls_context.cache_clear()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    context = tls_context()
-    tls_context.cache_clear()
-    assert context.check_hostname
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.cert_store_stats()["x509"] == 0
-    monkeypatch.delenv("SSL_CERT_FILE")
-    assert tls_context().cert_store_stats()["x509"] > 0
+def test_other_clients_get_the_same_rules() -> None:
+    network = Network({"HTTPS_PROXY": "http://p:1", "ALL_PROXY": "http://q:1"})
+    options = client_options(network, "https://tools.example/mcp")
+    assert (options["proxy"], options["trust_env"], options["follow_redirects"]) == (
+        "http://p:1",
+        False,
+        False,
+    )
+    assert options["verify"] is network.certificates.context
+    assert client_options(network, "http://127.0.0.1:1/mcp")["proxy"] is None

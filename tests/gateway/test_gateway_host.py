@@ -18,6 +18,7 @@ from okr_tui.cli.invocation import Invocation
 from okr_tui.cli.serve import hosting
 from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.cloud.dialects import Delta
+from okr_tui.cloud.http_policy import HttpxTransport
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.server import _Server, listen, serving
 from okr_tui.services.gateway_registry import running_gateway
@@ -128,7 +129,8 @@ async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: Harne
         following.set()
         assert isinstance([event async for event in events][-1], Finished)
         await service.switch_gateway()
-        assert before._client.is_closed
+        assert isinstance(before._transport, HttpxTransport)
+        assert before._transport._pools == {}
         await service.switch_gateway()
         with service.cloud.use() as still:
             assert still is faster

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from okr_tui.cloud.network import Network
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.health import State
 from okr_tui.services.pool_service import PoolService
@@ -75,7 +76,7 @@ def no_network(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("no route", request=request)
 
 
-def no_transport() -> httpx.MockTransport:
+def no_transport(_network: Network) -> httpx.MockTransport:
     return httpx.MockTransport(no_network)
 
 

@@ -202,7 +202,9 @@ async def test_a_client_that_does_not_close_leaves_neither_lease_nor_log_open(ha
 
     sources = Sources(harness.settings_file, harness.home / "project", {})
     with pytest.raises(OSError, match="the connection is gone"):  # noqa: PT012 the end of the block raises
-        async with PoolService.open(sources, clock=harness.clock, make_transport=Unclosable) as service:
+        async with PoolService.open(
+            sources, clock=harness.clock, make_transport=lambda _: Unclosable()
+        ) as service:
             await wait_for(service, lambda snapshot: all(row.read_at for row in snapshot.pool.keys))
             store = service.pool.store
     with pytest.raises((StoreError, ValueError)):

@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 
+from okr_tui.cloud.network import Network
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
@@ -42,7 +43,7 @@ async def failed_then_later(harness: Harness, service: PoolService) -> None:
 async def test_changed_timeouts_hold_for_the_next_request(harness: Harness) -> None:
     made: list[RecordingTransport] = []
 
-    def make_transport() -> RecordingTransport:
+    def make_transport(_network: Network) -> RecordingTransport:
         made.append(RecordingTransport())
         return made[-1]
 
