@@ -1,7 +1,8 @@
 """Sums of the log's attempts that outlive the log: documents of each day, and one that says how far they go.
 
 A day has three documents: its cells, the sums of its series over the hours, and the sums of its hours over
-the series. The latter two are for readers who need no more, and are a tenth as long.
+the series. The latter two are for readers who need no more, and are a tenth as long; old days, whose hours
+were joined, have no second one.
 
 Each attempt is counted exactly once, whoever sums and whatever is killed. The argument:
 
@@ -45,8 +46,8 @@ Detail = Literal["all", "series", "hours"]
 EVERYONE: Final = Series("", None, "")
 """In place of a series where the sum is over all of them."""
 HOURS_KEPT: Final = 200
-"""Days whose hours are kept; older ones are whole days. A pool that is always busy needs 30 kB a day for
-hours and 1.5 kB for a day."""
+"""Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 50 kB a
+day for hours, and 4 kB for a day."""
 PAGE: Final = 2000
 BEHIND: Final = 500
 """Records that may be behind the sums: reading them costs little, and summing writes."""
@@ -87,8 +88,11 @@ class Head(NamedTuple):
             return []
         first = max(self.first, int(since // DAY) - 1)
         days = range(first, int(until // DAY) + 2)
-        # Of a day that is not meant whole, the hours of each series are needed.
-        return [day_name("all" if detail == "series" and day * DAY < since else detail, day) for day in days]
+        if detail != "series":
+            return [day_name(detail, day) for day in days]
+        # Of a day that is not meant whole the hours of each series are needed; an old day has no others.
+        old = self.rolled or 0
+        return [day_name("all" if day * DAY < since or day < old else "series", day) for day in days]
 
     def with_identities(self, records: "Iterable[Record]") -> "Head":
         """Return it with what records say of the accounts of keys; what was learned last holds."""
@@ -117,7 +121,10 @@ def day_documents(day: int, usage: Usage) -> dict[str, str]:
         "series": rolled_up(usage, math.inf),
         "hours": merged((cell._replace(series=EVERYONE), added) for cell, added in usage.items()),
     }
-    return {day_name(detail, day): encode_day(cells) for detail, cells in details.items()}
+    texts = {day_name(detail, day): encode_day(cells) for detail, cells in details.items()}
+    if all(cell.seconds == DAY for cell in usage):
+        texts[day_name("series", day)] = ""  # of an old day it would be the first document once more
+    return texts
 
 
 def encode_day(usage: Mapping[Cell, UsageSum]) -> str:
@@ -210,7 +217,9 @@ async def read_usage(store: "Store", since: float, until: float, detail: Detail 
 
 def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:
     """Return the sums of the days' documents and of the records behind them."""
-    parts = [part for name, text in days.items() for part in decode_day(int(name.partition(":")[2]), text)]
+    parts = [
+        part for name, text in days.items() if text for part in decode_day(int(name.partition(":")[2]), text)
+    ]
     records = list(records)
     parts += [part for record in records if record.kind == "attempt" and (part := addition(record))]
     return UsageReading(merged(parts), head.with_identities(records).account_of)

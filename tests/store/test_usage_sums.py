@@ -36,6 +36,7 @@ from okr_tui.store.usage import (
     Detail,
     Head,
     combine,
+    day_documents,
     day_name,
     decode_day,
     encode_day,
@@ -248,8 +249,11 @@ def test_years_of_a_busy_pool_take_a_few_megabytes() -> None:
                     )
                 )
     usage = direct(day)
-    by_hours, whole = len(encode_day(usage)), len(encode_day(rolled_up(usage, 3e9)))
-    assert by_hours * HOURS_KEPT + whole * 3 * 365 < 4_000_000
+    recent, old = (
+        sum(len(name) + len(text) for name, text in day_documents(int(NOW // DAY), each).items())
+        for each in (usage, rolled_up(usage, 3e9))
+    )
+    assert recent * HOURS_KEPT + old * 3 * 365 < 6_000_000
 
 
 async def spawn(url: str, most: int) -> asyncio.subprocess.Process:
@@ -308,12 +312,17 @@ async def test_two_processes_that_sum_at_once_count_each_record_once(
     await store.close()
 
 
-@given(st.lists(attempts(), max_size=12), st.integers(-2, 12), st.sampled_from(GROUPINGS))
+@given(
+    st.lists(attempts(), max_size=12),
+    st.integers(-2, 12),
+    st.sampled_from(GROUPINGS),
+    st.sampled_from([0, HOURS_KEPT + 3, HOURS_KEPT + 20]),
+)
 @settings(max_examples=60)
-async def test_less_detail_gives_the_same_rows(records: list[Attempt], days: int, by: By) -> None:
+async def test_less_detail_gives_the_same_rows(records: list[Attempt], days: int, by: By, age: int) -> None:
     store = MemoryStore()
     await store.append(records) if records else None
-    await sum_up(store, NOW, behind=0)
+    await sum_up(store, NOW + age * DAY, behind=0)
     since, until = (NOW + days * DAY) // HOUR * HOUR, NOW + 20 * DAY
     detail: Detail = "hours" if by in ("day", "hour") else "series"
     less, everything = [(await read_usage(store, since, until, each)).usage for each in (detail, "all")]
