@@ -46,8 +46,6 @@ POLICY: dict[str, object] = {
     "confirm_after": [0.05, 0.1],
     "spent_jitter": [0.05, 0.2],
     "balance_lag": 0.5,
-    "poll_shown": [1, 2],
-    "poll_gap": 0.3,
     "invalid_steps": [0.5, 1.0],
     "shaky": 0.5,
     "outage_window": 0.2,

@@ -56,7 +56,7 @@ async def _check(service: "PoolService") -> None:
     A refused key is looked at once more before it is called invalid.
     """
     pool, quota_poller = service.pool, service.quota_poller
-    used = [key for key in pool.config.keys if not pool.state.key(key.fingerprint).disabled]
+    used = pool.config.in_use(pool.state)
     refusals = await asyncio.gather(*map(quota_poller.identity, used))
     accepted = [key for key, fault in zip(used, refusals, strict=True) if fault is None]
     speakers = _speakers(pool.state, accepted)

@@ -1,4 +1,4 @@
-"""`okr-tui trust`: whether the project's settings file may choose where keys go."""
+"""`okr-tui trust`: whether the project's settings file decides anything."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def trust(invocation: Invocation, *, revoke: bool, as_json: bool) -> None:
     """Trust the project's settings file, or refuse to.
 
-    A trusted file may choose where keys go and how they are found, until its content changes.
+    The keys of a trusted file join the pool, and it may choose where keys go, how they are found and used,
+    and which programs the chat starts, until its content changes. Any other file brings favourites, theme
+    and keymap alone.
     """
 
     async def work(service: "PoolService") -> None:

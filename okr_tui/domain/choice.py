@@ -17,6 +17,10 @@ class PoolConfig:
     preferred: str | None = None
     strategy: Strategy = "sticky"
 
+    def in_use(self, state: PoolState) -> tuple[Key, ...]:
+        """Return the keys that requests and readings may be sent with: trusted, and not switched off."""
+        return tuple(key for key in self.keys if key.trusted and not state.key(key.fingerprint).disabled)
+
     def index(self, fingerprint: str | None) -> int | None:
         """Return the 1-based place of a key, or None when it is not in the pool."""
         for place, key in enumerate(self.keys, 1):
@@ -75,8 +79,7 @@ def _judging(
     state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
 ) -> Callable[[Key], Verdict]:
     """Return what tells a key's verdict for this request."""
-    known = [(key.fingerprint, state.key(key.fingerprint)) for key in config.keys]
-    alone = len({key.account or fingerprint for fingerprint, key in known if not key.disabled}) <= 1
+    alone = len({state.account_of(key.fingerprint) for key in config.in_use(state)}) <= 1
 
     def judge(key: Key) -> Verdict:
         return verdict(
@@ -87,6 +90,7 @@ def _judging(
             model=request.model,
             in_flight=request.in_flight.get(state.account_of(key.fingerprint), 0),
             alone=alone,
+            trusted=key.trusted,
         )
 
     return judge

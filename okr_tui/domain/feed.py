@@ -130,7 +130,7 @@ def returns(
     """Return the lines for keys whose block ends after `since`, by `until` (epoch seconds), oldest first."""
     found: list[Entry] = []
     for index, key in enumerate(config.keys, 1):
-        was = verdict(state, key.fingerprint, now=since, policy=policy)
+        was = verdict(state, key.fingerprint, now=since, policy=policy, trusted=key.trusted)
         if not was.state.traits.blocked or was.until is None or not since < was.until <= until:
             continue
         if verdict(state, key.fingerprint, now=was.until, policy=policy).eligible:

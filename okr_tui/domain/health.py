@@ -167,6 +167,7 @@ class Verdict:
 
 
 READY: Final = Verdict(State.READY, eligible=True)
+NOT_TRUSTED: Final = Verdict(State.OFF, eligible=False, reason="not trusted")
 UNVERIFIED: Final = Verdict(State.UNVERIFIED, eligible=True, reason="not tried yet")
 BACK: Final = Verdict(State.READY, eligible=True, reason="back, to be tried", trial=True)
 
@@ -180,11 +181,14 @@ def verdict(
     model: str | None = None,
     in_flight: int = 0,
     alone: bool = False,
+    trusted: bool = True,
 ) -> Verdict:
     """Return a key's state for a request of `model`; `alone` says that no other account could take it.
 
-    `in_flight` is what this process has under way on the key's account.
+    `in_flight` is what this process has under way on the key's account; `trusted` is the key's own.
     """
+    if not trusted:
+        return NOT_TRUSTED
     key = state.key(fingerprint)
     if key.disabled:
         return Verdict(State.OFF, eligible=False, reason="switched off by you")

@@ -31,18 +31,23 @@ class SecretStr:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the pool. Its place in the pool says nothing of its identity; the fingerprint does."""
+    """One key of the pool. Its place in the pool says nothing of its identity; the fingerprint does.
+
+    `trusted` is False for a key that only the file of a project brings which the user has not vouched for:
+    it is shown, and nothing is sent with it.
+    """
 
     secret: SecretStr
     fingerprint: str
     masked: str
     origin: str
     label: str | None = None
+    trusted: bool = True
 
     @classmethod
-    def of(cls, text: str, origin: str, label: str | None = None) -> "Key":
+    def of(cls, text: str, origin: str, label: str | None = None, *, trusted: bool = True) -> "Key":
         """Make a key from its text; `origin` names the layer it was read from ("global", "project", ...)."""
-        return cls(SecretStr(text), fingerprint(text), mask(text), origin, label)
+        return cls(SecretStr(text), fingerprint(text), mask(text), origin, label, trusted)
 
     def hide(self, text: str) -> str:
         """Outside text with this key, should it repeat it, replaced by its mask."""

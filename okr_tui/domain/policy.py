@@ -15,15 +15,25 @@ class Limits:
 
     gt: float | None = None
     ge: float | None = None
+    le: float | None = None
     lt: float | None = None
     min_length: int | None = None
+    max_length: int | None = None
 
 
-Positive = Annotated[float, Limits(gt=0)]
-NotNegative = Annotated[float, Limits(ge=0)]
-Count = Annotated[int, Limits(gt=0)]
-Steps = Annotated[tuple[Positive, ...], Limits(min_length=1)]
+DAY = 86400
+LONGEST = 100 * DAY
+Positive = Annotated[float, Limits(gt=0, le=LONGEST)]
+NotNegative = Annotated[float, Limits(ge=0, le=LONGEST)]
+Wait = Annotated[float, Limits(gt=0, le=3600)]
+"""How long one request may be held up by one thing."""
+Count = Annotated[int, Limits(gt=0, le=1000)]
+Steps = Annotated[tuple[Positive, ...], Limits(min_length=1, max_length=50)]
 Bounds = tuple[NotNegative, NotNegative]
+# Ollama allows ten readings of a balance a minute and user (docs.ollama.com/api/balance). Whoever sets these,
+# there is room for second looks after faults.
+Pace = Annotated[float, Limits(ge=30, le=DAY)]
+Gap = Annotated[float, Limits(ge=10, le=DAY)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class Policy:
     # A spent window comes back at the server's own time; without one, by the calendar or by these steps.
     spent_steps: Steps = (6 * 3600, 12 * 3600, 24 * 3600)
     spent_jitter: Bounds = (20, 60)
-    spent_free_percent: Positive = 98
+    spent_free_percent: Annotated[float, Limits(gt=0, le=100)] = 98
     spent_rechecks: Steps = (600, 900, 1800, 3600)
     spent_trial: Positive = 3600
     balance_lag: NotNegative = 90
@@ -41,16 +51,18 @@ class Policy:
 
     slowed_steps: Steps = (15, 30, 60, 120, 300)
     slowed_longest: Positive = 300
-    slowed_wait: NotNegative = 10
+    slowed_wait: Annotated[float, Limits(ge=0, le=3600)] = 10
 
     busy_rest: Positive = 10
     busy_longest: Positive = 30
     busy_lowered: Positive = 600
     busy_clean_requests: Count = 20
-    slots: Mapping[str, Count] = field(default_factory=lambda: {"free": 1, "pro": 3, "max": 10, "team": 10})
+    slots: Annotated[Mapping[str, Count], Limits(max_length=50)] = field(
+        default_factory=lambda: {"free": 1, "pro": 3, "max": 10, "team": 10}
+    )
     slots_unknown: Count = 1
-    queue_longest: Count = 64
-    queue_wait: Positive = 60
+    queue_longest: Annotated[int, Limits(gt=0, le=10_000)] = 64
+    queue_wait: Wait = 60
 
     invalid_steps: Steps = (300, 3600, 6 * 3600, 24 * 3600)
     confirm_after: Bounds = (1, 2)
@@ -61,7 +73,7 @@ class Policy:
     gone: Positive = 3600
 
     retry_same: Bounds = (0.5, 1)
-    transient_sends: Count = 3
+    transient_sends: Annotated[int, Limits(gt=0, le=10)] = 3
     shaky_after: Count = 2
     shaky: Positive = 30
     outage_window: Positive = 30
@@ -72,26 +84,26 @@ class Policy:
 
     trial_lapses: Positive = 120
     """A trial whose end was never recorded (its process died) stops holding others back after this."""
-    sends: Count = 5
-    request_longest: Positive = 120
-    connect: Positive = 10
-    first_byte: Positive = 120
-    idle: Positive = 180
-    held_back: Count = 65536
+    sends: Annotated[int, Limits(gt=0, le=50)] = 5
+    request_longest: Wait = 120
+    connect: Wait = 10
+    first_byte: Wait = 120
+    idle: Wait = 180
+    held_back: Annotated[int, Limits(gt=0, le=4 * 1024 * 1024)] = 65536
     conversation_idle: Positive = 3600
     ramp_step: NotNegative = 0.25
-    unknown_headroom: float = 0.5
-    longest_block: Positive = 8 * 86400
-    longest_period: Positive = 35 * 86400
+    unknown_headroom: Annotated[float, Limits(ge=0, le=1)] = 0.5
+    longest_block: Annotated[float, Limits(ge=3600, le=LONGEST)] = 8 * DAY
+    longest_period: Annotated[float, Limits(ge=DAY, le=LONGEST)] = 35 * DAY
 
     forecast_least: Positive = 60
     """A pace is told from readings that are at least so far apart."""
-    poll_shown: tuple[Positive, Positive] = (60, 120)
-    poll_idle: tuple[Positive, Positive] = (300, 600)
+    poll_shown: tuple[Pace, Pace] = (60, 120)
+    poll_idle: tuple[Pace, Pace] = (300, 600)
     poll_jitter: Annotated[float, Limits(ge=0, lt=1)] = 0.1
-    poll_gap: Positive = 10
-    identity_every: Positive = 24 * 3600
-    usage_every: Positive = 15 * 60
+    poll_gap: Gap = 10
+    identity_every: Annotated[float, Limits(ge=3600, le=LONGEST)] = DAY
+    usage_every: Annotated[float, Limits(ge=60, le=DAY)] = 15 * 60
 
 
 def step(steps: tuple[float, ...], count: int) -> float:

@@ -46,10 +46,10 @@ def due(
 
 
 def _identities(state: PoolState, config: PoolConfig, policy: Policy) -> Iterator[Reading]:
-    for key in config.keys:
+    for key in config.in_use(state):
         known = state.key(key.fingerprint)
         suspended = BlockCause.SUSPENDED in state.account(state.account_of(key.fingerprint)).blocks
-        if known.disabled or suspended or BlockCause.INVALID in known.blocks:
+        if suspended or BlockCause.INVALID in known.blocks:
             continue  # a balance tells first that it is accepted again
         at = 0.0 if known.identity_at is None else known.identity_at + policy.identity_every
         yield Reading(at, key, identity=True, name=f"identity {key.fingerprint}")
@@ -60,12 +60,10 @@ def _balances(
 ) -> Iterator[Reading]:
     """Yield one reading an account; a refused key has its own, when its doubt is due to be looked at."""
     spoken: set[str] = set()
-    for key in config.keys:
+    for key in config.in_use(state):
         known = state.key(key.fingerprint)
         account = state.account_of(key.fingerprint)
         name = f"balance {key.fingerprint}"
-        if known.disabled:
-            continue
         if refused := known.blocks.get(BlockCause.INVALID):
             if refused.recheck is not None:
                 yield Reading(refused.recheck, key, identity=False, name=name)

@@ -151,7 +151,8 @@ class Configuration:
         if trusted:
             allowed = "; ".join(settings.project_wants) or "nothing more than before"
             return f"Trusted {settings.project_file} until its content changes: {allowed}"
-        return f"Refused {settings.project_file} until its content changes: only keys themselves are taken"
+        left = "its keys stay off, and it decides nothing"
+        return f"Refused {settings.project_file} until its content changes: {left}"
 
     async def close_file(self) -> str:
         """Make the file that others can read its owner's alone; answers which it was.

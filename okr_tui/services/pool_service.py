@@ -213,7 +213,7 @@ class PoolService:
 
     async def use_key(self, index: int) -> str:
         """Prefer the key at a 1-based index, write the choice to the settings and log it."""
-        self.key(index)
+        self._usable(index)
         return f"Active Ollama cloud key → {await self._prefer(index)}"
 
     async def rotate(self) -> str:
@@ -254,7 +254,7 @@ class PoolService:
 
     async def test_key(self, index: int) -> str:
         """Read identity and balance of a key now, at no cost. Raises OkrError when one cannot be read."""
-        key = self.key(index)
+        key = self._usable(index)
         fault = await self.quota_poller.identity(key) or await self.quota_poller.balance(key)
         if fault:
             self.quota_poller.faulted(key, fault)
@@ -273,7 +273,7 @@ class PoolService:
 
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Put a key into use or take it out of use."""
-        key = self.key(index)
+        key = self._usable(index)
         fact = Enabled if enabled else Disabled
         await self.pool.append(fact(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
         return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
@@ -334,6 +334,17 @@ class PoolService:
         if not 1 <= index <= len(keys):
             raise OkrError(f"Invalid key index: {index}; the pool has {len(keys)}")
         return keys[index - 1]
+
+    def _usable(self, index: int) -> Key:
+        """Return the key at a 1-based index as `key` does; raise SettingsError for one not to be used yet."""
+        key = self.key(index)
+        if not key.trusted:
+            project = self.configuration.settings.project_file
+            raise SettingsError(
+                f"#{index} {key.masked} comes from {project}, which is not trusted; "
+                f"if you know that project, run okr-tui trust in {project.parent.parent}"
+            )
+        return key
 
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:
         """Note a wrong clock of this machine, since every time that the cloud names would be shown wrong."""

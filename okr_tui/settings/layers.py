@@ -1,7 +1,8 @@
 """All layers into one Settings: option, environment, runtime, project, global, default, highest first.
 
-A project's file comes with a checkout, so it cannot choose where keys or the log go, nor run commands, unless
-the user trusts it (trust.py). The keys of a project that names a cloud of its own go to no other.
+A project's file comes with a checkout. Unless the user trusts it (trust.py), it brings favourites, theme and
+keymap, and keys that are shown and not used; it decides nothing. The keys of a project that names a cloud of
+its own go to no other.
 """
 
 import os
@@ -18,7 +19,7 @@ from okr_tui.settings.checks import LONGEST_NAME, UnusableError
 from okr_tui.settings.keys import followed
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.pi import enabled_models
-from okr_tui.settings.pool import collect, holds_literal, key_places
+from okr_tui.settings.pool import added_by, collect, holds_literal, key_places
 from okr_tui.settings.schema import Kept, Settings
 from okr_tui.settings.sections import (
     MISSING,
@@ -103,6 +104,9 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     welcome = [layer for layer in pool_order if layer is not project or _may_join(project, cloud, problems)]
     pool = collect(welcome, sources.environment, kept.commands)
     problems += pool.problems
+    added = added_by(project, pool)
+    if added and answer is None and project in welcome:
+        problems.append(Problem.at(key_places(project)[0], f"{trust.keys_words(added)} off: {remedy}"))
     favourites = enabled_models((project, user), problems)
     for layer in (user, project):
         problems += _unknown(layer, pool.keys)
@@ -135,7 +139,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         project_trusted=answer == "trusted",
         project_refused=answer == "refused",
         project_digest=project_digest,
-        project_wants=trust.wants(project, cloud),
+        project_wants=trust.wants(project, cloud, added),
         open_to_others=loose,
         problems=tuple(problems),
         index_target=decided_by.file or global_file,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from okr_tui.domain.keys import Key, SecretStr
+from okr_tui.domain.keys import Key, SecretStr, fingerprint
 from okr_tui.settings.key_references import COMMAND, resolve
 from okr_tui.settings.keys import NAMES, entries, is_joined, kind, reference
 from okr_tui.settings.origin import Origin, Problem
@@ -57,11 +57,13 @@ def collect(
             secret = _resolved(entry, layer, written, environment, commands, pool)
             if secret is None:
                 continue
-            key = Key.of(secret.get_secret_value(), layer.name, _label(entry, pool))
-            if key.fingerprint in known:
-                first = pool.places[known[key.fingerprint]]
-                again = replace(first, also=(*first.also, entry.place.origin))
-                pool.places[known[key.fingerprint]] = again
+            text = secret.get_secret_value()
+            key = Key.of(text, layer.name, _label(entry, pool), trusted=layer.trusted)
+            if (at := known.get(key.fingerprint)) is not None:
+                first = pool.places[at]
+                pool.places[at] = replace(first, also=(*first.also, entry.place.origin))
+                if key.trusted:
+                    pool.keys[at] = replace(pool.keys[at], trusted=True)
                 dropped["repeated"] += 1
                 continue
             known[key.fingerprint] = len(pool.keys)
@@ -86,6 +88,16 @@ def _entries(layer: Layer) -> Iterator[_Entry]:
                 yield _Entry(found, item.get("label") if isinstance(item, dict) else None, place)
 
 
+def added_by(layer: Layer, pool: Pool) -> int:
+    """Return how many keys stand in the layer itself and in no other, whether they joined the pool or not."""
+    elsewhere = {
+        key.fingerprint
+        for key, place in zip(pool.keys, pool.places, strict=True)
+        if any(origin.layer != layer.name for origin in (place.origin, *place.also))
+    }
+    return len({fingerprint(text) for text in _literals(layer)} - elsewhere)
+
+
 def key_places(layer: Layer) -> list[Origin]:
     """Return where the layer has entries for keys, usable or not."""
     return [entry.place.origin for entry in _entries(layer)]
@@ -93,10 +105,14 @@ def key_places(layer: Layer) -> list[Origin]:
 
 def holds_literal(layer: Layer) -> bool:
     """Return whether the text of a key stands in the layer itself."""
-    return any(
-        entry.reference and entry.reference.get_secret_value().strip() and kind(entry.reference) == "literal"
-        for entry in _entries(layer)
-    )
+    return any(_literals(layer))
+
+
+def _literals(layer: Layer) -> Iterator[str]:
+    for entry in _entries(layer):
+        text = entry.reference.get_secret_value().strip() if entry.reference else ""
+        if entry.reference and text and kind(entry.reference) == "literal":
+            yield text
 
 
 def _resolved(

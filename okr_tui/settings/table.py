@@ -101,6 +101,7 @@ class Scalars:
         "the preferred key, counted from 0",
         section=ORIGINAL,
         variable="OLLAMA_ACTIVE_KEY_INDEX",
+        needs_trust=True,
     )
     base_url: Valued[str] = _scalar(
         "baseUrl",
@@ -109,12 +110,14 @@ class Scalars:
         "the address of the local Ollama daemon",
         section=ORIGINAL,
         variable="OLLAMA_HOST",
+        needs_trust=True,
     )
     strategy: Valued[str] = _scalar(
         "strategy",
         one_of(STRATEGIES),
         "sticky",
         "`sticky`, `drain`, `headroom`, `round-robin` or `pinned`",
+        needs_trust=True,
         editable=True,
     )
     store: Valued[str | None] = _scalar(
@@ -259,7 +262,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     Setting(name=f"keymap.{ANY}", check=checks.KEYS_OF_ACTION, editable=True),
     *_grouped("gateway", _rows(GatewayOptions), needs_trust=True, editable=True),
     *_grouped("chat", _rows(ChatSettings), needs_trust=True),
-    *_grouped("policy", _policy_rows(), editable=True),
+    *_grouped("policy", _policy_rows(), needs_trust=True, editable=True),
 )
 BY_NAME: Final[Mapping[str, Setting]] = {row.name: row for row in TABLE}
 

@@ -6,25 +6,39 @@ The answers are in the user's own file, in `okr-tui.trustedProjects`: `{"path": 
 """
 
 import os
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import printable
 from okr_tui.settings.checks import UnusableError, cloud_url, without_password
 from okr_tui.settings.json_edit import SURROGATE
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
 from okr_tui.settings.keys import NAMES, entries, kind, reference
-from okr_tui.settings.sections import Layer
-from okr_tui.settings.table import ORIGINAL, OURS, SHORT
+from okr_tui.settings.sections import MISSING, Layer
+from okr_tui.settings.table import ANY, ORIGINAL, OURS, SHORT, TABLE, Setting
 
 Answer = Literal["trusted", "refused"]
 
 SETTING = "trustedProjects"
 SECTIONS = (SHORT, ORIGINAL)
 LONGEST = 100
+IN_FULL, HEAD, TAIL = 400, 240, 120
+"""Letters of a command that are shown in full; of a longer one, how many of its beginning and its end."""
 MOST = 20
+SERVERS = ("chat", "mcpServers")
+SAID = frozenset({"cloudUrl", "store", "gateway", "chat"})
+"""Settings and groups that have words of their own."""
+STEERING = re.compile(
+    r"PATH$|IFS$|ENV$|SHELL$|HOME$|BASH|LD_|DYLD_|PYTHON|NODE_|NPM_|PERL|RUBY|GEM_|JAVA|JDK_|GIT_|GCONV|LUA|PHP|"
+    r"DOTNET|CORECLR|DENO_|BUN_|UV_|PIP_|.*_PROXY$|SSL_",
+    re.IGNORECASE,
+)
+"""Variables that choose what code a program runs, or to whom it talks."""
 
 
 def content(project: Layer) -> str:
@@ -78,52 +92,122 @@ def keeps_its_keys(project: Layer, url: str) -> bool:
     return not named or named[0] == url
 
 
-def wants(project: Layer, url: str) -> tuple[str, ...]:
-    """Return what the file asks for that only a trusted one gets, in words; `url` is the cloud without it."""
+def keys_words(count: int) -> str:
+    """Return the beginning of a sentence about keys that the project adds, up to what they are."""
+    return "the project adds a key, which is" if count == 1 else f"the project adds {count} keys, which are"
+
+
+def wants(project: Layer, url: str, keys: int) -> tuple[str, ...]:
+    """Return what the file asks for that only a trusted one gets, in words, programs it would start first.
+
+    url: of the cloud in force. keys: how many it adds to the pool.
+    """
+    runs = _server_words(project.find(OURS, SERVERS))
     asked = [
         f"send requests, with your own keys too, to {_bounded(cloud)}"
         for cloud in _clouds(project)
         if cloud not in ("", url)
     ]
-    ours = project.values(OURS)
-    if isinstance(ours.get("store"), str):
-        asked.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
-    if isinstance(ours.get("gateway"), Mapping):
-        asked.append("change how this machine's gateway listens")
-    asked += _chat_words(ours.get("chat"))
+    if keys:
+        asked.append(f"add {'a key' if keys == 1 else f'{keys} keys'} of its own to the pool")
+    asked += _setting_words(project)
     for name in NAMES:
         for section in (ORIGINAL, SHORT):
             for _, entry in entries(name, project.values(section).get(name)):
                 if words := _reference_words(entry):
-                    asked.append(words)
-    asked = list(dict.fromkeys(asked))
-    more = len(asked) - MOST
-    return (*asked[:MOST], f"and {more} more, which only the file shows") if more > 0 else tuple(asked)
+                    found = reference(entry)
+                    (runs if found and kind(found) == "command" else asked).append(words)
+    runs = list(dict.fromkeys(runs))
+    asked = [*runs, *dict.fromkeys(asked)]
+    if len(asked) <= MOST:
+        return tuple(asked)
+    more = f"and {len(asked) - MOST} more, which only the file shows"
+    if len(runs) > MOST:
+        more += f"; {len(runs) - MOST} of them start programs or call servers"
+    return (*asked[:MOST], more)
 
 
-def _chat_words(chat: object) -> list[str]:
-    """Return what the chat section asks for: programs to start, servers to call, tools to let loose."""
-    if not isinstance(chat, Mapping):
-        return []
-    asked = ["change which tools models may call in the chat, and which of them unasked"]
-    servers = chat.get("mcpServers")
-    for name, server in servers.items() if isinstance(servers, Mapping) else ():
+def _setting_words(project: Layer) -> list[str]:
+    """Return which settings it would change, one line each, one for all of a group."""
+    ours = project.values(OURS)
+    asked: list[str] = []
+    numbers: list[str] = []
+    if isinstance(ours.get("store"), str):
+        asked.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
+    if isinstance(ours.get("gateway"), Mapping):
+        asked.append("change how this machine's gateway listens")
+    if isinstance(ours.get("chat"), Mapping):
+        asked.append("change which tools models may call in the chat, and which of them unasked")
+    for row in TABLE:
+        if not row.needs_trust or row.name in SAID or row.group in SAID:
+            continue
+        for section in (SHORT, ORIGINAL) if row.section == ORIGINAL else (row.section,):
+            for name, value in _values(project, section, row):
+                text = f"{name} to {_ends(row.check.shown(value))}"
+                if row.group == "policy":
+                    numbers.append(text.removeprefix("policy."))
+                else:
+                    asked.append(f"set {text}")
+    if numbers:
+        asked.append(f"change how keys are judged and chosen: {_ends(', '.join(numbers))}")
+    return asked
+
+
+def _values(project: Layer, section: str, row: Setting) -> Iterator[tuple[str, object]]:
+    """Yield the usable values of a row in a section, other than the default, by their whole names."""
+    members = project.find(section, row.path[:1]) if row.path[-1] == ANY else None
+    names = [*members] if isinstance(members, Mapping) else [row.path[-1]]
+    for name in names:
+        written = project.find(section, (*row.path[:-1], name))
+        if written is MISSING:
+            continue
+        try:
+            value = row.check.parse(written)
+        except UnusableError:
+            continue
+        if value is not None and value != row.default:
+            yield ".".join((*row.path[:-1], _bounded(name))), value
+
+
+def _server_words(servers: object) -> list[str]:
+    """Return the tool servers that it would start or call, with all that decides what they do."""
+    asked: list[str] = []
+    for label, server in servers.items() if isinstance(servers, Mapping) else ():
         if not isinstance(server, Mapping):
             continue
+        name = _bounded(label)
         if isinstance(server.get("url"), str):
             place = _bounded(without_password(server["url"]))
-            asked.append(f"connect the chat to the tool server {_bounded(name)} at {place}")
+            asked.append(f"connect the chat to the tool server {name} at {place}")
         else:
             listed = server.get("args")
             parts = [server.get("command"), *(listed if isinstance(listed, list) else ())]
-            command = " ".join(str(part) for part in parts)
-            asked.append(f"start the tool server {_bounded(name)}: `{_bounded(command)}`")
+            words = f"start the tool server {name}: {_command(shlex.join(map(str, parts)))}"
+            if server.get("cwd") is not None:
+                words += f", in the folder {_bounded(str(server['cwd']))}"
+            asked.append(words + _environment_words(server.get("env")))
         for group in ("env", "headers"):
             values = server.get(group)
             for value in values.values() if isinstance(values, Mapping) else ():
-                if words := _reference_words(value):
-                    asked.append(f"{words.removesuffix(' as a key')} for the tool server {_bounded(name)}")
+                if words_of := _reference_words(value):
+                    asked.append(f"{words_of.removesuffix(' as a key')} for the tool server {name}")
     return asked
+
+
+def _environment_words(env: object) -> str:
+    """Return which variables a program would get, with the values of those that choose what code it runs."""
+    if not isinstance(env, Mapping) or not env:
+        return ""
+    steering = {name: value for name, value in env.items() if STEERING.match(name)}
+    shown = []
+    for name in [*steering, *(name for name in env if name not in steering)]:
+        value = steering.get(name)
+        if isinstance(value, str) and kind(SecretStr(value)) == "literal":
+            shown.append(f"{_bounded(name)}={_ends(value)}")
+        else:
+            shown.append(_bounded(name))
+    more = f" and {len(shown) - MOST} more" if len(shown) > MOST else ""
+    return f", with the environment {', '.join(shown[:MOST])}{more}"
 
 
 def _reference_words(entry: object) -> str | None:
@@ -133,9 +217,7 @@ def _reference_words(entry: object) -> str | None:
     text = found.get_secret_value().strip()
     match kind(found):
         case "command":
-            command = text.removeprefix(COMMAND)
-            size = f" (of {len(command)} characters)" if len(command) > LONGEST else ""
-            return f"run the command `{_bounded(command)}`{size}"
+            return f"run the command {_command(text.removeprefix(COMMAND))}"
         case "variable":
             # What is no plain name may be a key in the wrong place.
             name = text.removeprefix(VARIABLE)
@@ -159,6 +241,18 @@ def _clouds(project: Layer) -> list[str]:
         if url is not None:
             found.append(url)
     return found
+
+
+def _command(text: str) -> str:
+    """Return a command line for people: in full, or the beginning and the end of a very long one."""
+    size = f" (of {len(text)} characters)" if len(text) > IN_FULL else ""
+    return f"`{_ends(text)}`{size}"
+
+
+def _ends(text: str) -> str:
+    if len(text) > IN_FULL:
+        return f"{printable(text[:HEAD])} … {printable(text[-TAIL:])}"
+    return printable(text)
 
 
 def _bounded(text: str) -> str:

@@ -148,7 +148,7 @@ def test_a_project_is_trusted_and_trust_is_taken_back(cli: CliHarness) -> None:
     )
     assert cli.run_ok("status", "--json").json["cloud_url"] == CLOUD
     assert cli.run_ok("trust", "--revoke", "--json").json == {
-        "message": f"Refused {path} until its content changes: only keys themselves are taken",
+        "message": f"Refused {path} until its content changes: its keys stay off, and it decides nothing",
         "project_file": str(path),
         "trusted": False,
         "wants": [],

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import mask
+from okr_tui.cloud.client import Call
+from okr_tui.domain.errors import PoolBlockedError, SettingsError
+from okr_tui.domain.health import State
+from okr_tui.domain.keys import fingerprint, mask
+from okr_tui.domain.schedule import due
 from tests.harness import Harness
 
 
@@ -20,17 +23,21 @@ async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the
         question = service.snapshot.settings.trust
         assert question
         assert question.project_file == project
-        assert question.wants == (f"send requests, with your own keys too, to {harness.url}/other",)
+        assert question.wants == (
+            f"send requests, with your own keys too, to {harness.url}/other",
+            "set activeKeyIndex to 1",
+        )
         assert "Refused" in await service.trust_project(trusted=False)
         assert service.snapshot.settings.trust is None
         assert service.cloud.url == harness.url
         assert "before" in await service.trust_project(trusted=False)
         said = await service.use_key(3)
-        assert f"to {project}, which decides over global {harness.settings_file}" in said
+        assert f"to {harness.settings_file}" in said
         assert service.snapshot.settings.trust is None
         await service.trust_project(trusted=True)
         assert service.cloud.url == f"{harness.url}/other"
-        await service.use_key(4)
+        said = await service.use_key(4)
+        assert f"to {project}, which decides over global {harness.settings_file}" in said
         assert service.cloud.url == f"{harness.url}/other"
         project.write_text(project.read_text().replace("other", "third"))
         await service.reload()
@@ -38,6 +45,53 @@ async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the
         assert service.snapshot.settings.trust
     (answer,) = json.loads(harness.settings_file.read_text())["okr-tui"]["trustedProjects"]
     assert answer["path"] == str(harness.home / "project")
+
+
+@pytest.mark.parametrize("answer", [None, False])
+async def test_a_projects_key_is_off_until_the_project_is_trusted(
+    harness: Harness, answer: bool | None
+) -> None:
+    project = harness.home / "project" / ".pi" / "settings.json"
+    project.parent.mkdir(parents=True)
+    theirs = harness.cloud.keys[0][0]
+    own = [text for text, _ in harness.cloud.keys[1:]]
+    harness.write_settings(apiKeys=own)
+    project.write_text(json.dumps({"pi-ollama": {"apiKeys": [theirs]}}))
+    place = len(own) + 1
+    async with harness.open() as service:
+        if answer is not None:
+            await service.trust_project(trusted=answer)
+        row = service.snapshot.pool.keys[-1]
+        assert (row.state, row.verdict.eligible, row.verdict.reason) == (State.OFF, False, "not trusted")
+        readings, _ = due(service.pool.state, service.pool.config, service.pool.policy, 1e12, {})
+        assert {reading.key.secret.get_secret_value() for reading in readings} == set(own)
+        for refused in (
+            service.use_key(place),
+            service.test_key(place),
+            service.set_enabled(place, enabled=True),
+        ):
+            with pytest.raises(SettingsError, match=f"#{place} .* which is not trusted; .* okr-tui trust"):
+                await refused
+        for _ in range(len(own)):
+            await service.rotate()
+            assert service.pool.config.preferred != fingerprint(theirs)
+        await service.trust_project(trusted=True)
+        assert service.snapshot.pool.keys[-1].verdict.eligible
+        assert str(place) in await service.use_key(place)
+
+
+async def test_a_pool_of_untrusted_keys_alone_sends_nothing(harness: Harness) -> None:
+    project = harness.home / "project" / ".pi" / "settings.json"
+    project.parent.mkdir(parents=True)
+    harness.write_settings(apiKeys=[])
+    project.write_text(json.dumps({"pi-ollama": {"apiKeys": [harness.cloud.keys[0][0]]}}))
+    before = len(harness.cloud.state.requests)
+    async with harness.open() as service:
+        call = Call("/api/chat", b'{"model": "m"}', "m")
+        with pytest.raises(PoolBlockedError, match="#1 not trusted"):
+            async with service.dispatcher.send(call, "cli"):
+                pass
+    assert not [request for request in list(harness.cloud.state.requests)[before:] if request.key]
 
 
 async def test_without_a_project_there_is_nothing_to_trust(harness: Harness) -> None:

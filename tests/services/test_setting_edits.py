@@ -164,6 +164,7 @@ async def test_a_wrong_value_is_refused_in_one_line(
 async def test_what_a_project_decides_is_changed_there(harness: Harness) -> None:
     add(project(harness), **{"okr-tui": {"strategy": "drain", "policy": {"sends": 4}}})
     async with harness.open() as service:
+        await service.trust_project(trusted=True)
         assert str(project(harness)) in await service.change_setting("strategy", "pinned")
         assert str(project(harness)) in await service.change_setting("policy.sends", "6")
         assert service.configuration.policy.sends == 6

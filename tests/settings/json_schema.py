@@ -15,7 +15,7 @@ TYPES = {
 ANNOTATIONS = {"$schema", "title", "description"}
 HANDLED = {
     "type", "enum", "anyOf", "oneOf", "$ref", "properties", "additionalProperties", "required",
-    "items", "prefixItems", "minItems", "maxItems", "minLength",
+    "items", "prefixItems", "minItems", "maxItems", "minLength", "maxProperties",
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
 }  # fmt: skip
 
@@ -42,6 +42,7 @@ def _holds(schema: Mapping[str, Any], value: object, root: Mapping[str, Any]) ->
             yield sum(accepts(each, value, root) for each in schema[name]) in wanted
     if isinstance(value, dict):
         yield set(schema.get("required", [])) <= value.keys()
+        yield len(value) <= schema.get("maxProperties", len(value))
         known = schema.get("properties", {})
         other = schema.get("additionalProperties", True)
         for name, item in value.items():

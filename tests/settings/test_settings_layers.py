@@ -78,7 +78,9 @@ def test_a_project_cannot_trust_itself_and_only_absolute_paths_count(home: Home)
 
 
 def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
-    home.user(ours={"keymap": {"quit": "q", "help": 1}, "policy": {"sends": 3, "gone": 1}})
+    trusted = [str(home.project)]
+    policy = {"sends": 3, "gone": 1}
+    home.user(ours={"keymap": {"quit": "q", "help": 1}, "policy": policy, "trustedProjects": trusted})
     home.checkout(ours={"keymap": {"quit": "x"}, "policy": {"gone": 2}})
     settings = home.load()
     assert settings.keymap == {"quit": "x"}
@@ -86,7 +88,7 @@ def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
     assert [problem.describe().partition(":")[2] for problem in settings.problems] == [
         '5:15: keymap.help is ignored: it must be text, such as "ctrl+r" or "r,f5"'
     ]
-    home.user(ours={"keymap": []})
+    home.user(ours={"keymap": [], "trustedProjects": trusted})
     assert messages(home.load()) == ["keymap is ignored: it must be an object {...}"]
 
 

@@ -32,10 +32,13 @@ def test_the_order_of_the_pool(home: Home) -> None:
         "runtime",
         *["environment"] * 2,
     ]
+    assert [key.trusted for key in settings.keys] == [True, True, True, False, True, True, True]
     assert messages(settings) == [
         "global keys: 1 entry ignored (1 repeated)",
         "project keys: 1 entry ignored (1 repeated)",
         "environment keys: 1 entry ignored (1 repeated)",
+        "the project adds a key, which is off: the project is not trusted; if you know it, "
+        f"run okr-tui trust in {home.project}",
     ]
 
 

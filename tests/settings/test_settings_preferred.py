@@ -38,7 +38,8 @@ def test_a_key_added_to_another_layer_does_not_move_the_choice(home: Home) -> No
     found = home.load()
     assert found.active_index.value == 4
     assert found.active_index.note == "chosen as key 3, key 5 now"
-    assert found.problems == ()
+    (problem,) = found.problems
+    assert "the project adds 2 keys, which are off" in problem.message
     home.environment["OLLAMA_API_KEYS"] = "e2"
     home.checkout()
     assert preferred(home) == "e2"

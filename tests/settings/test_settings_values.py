@@ -136,6 +136,8 @@ def test_a_new_index_goes_where_it_takes_effect(home: Home) -> None:
     home.user({"apiKeys": THREE, "activeKeyIndex": 1})
     assert home.load().index_target == home.file
     home.checkout({"activeKeyIndex": 2})
+    assert home.load().index_target == home.file
+    home.trust({"apiKeys": THREE, "activeKeyIndex": 1})
     assert home.load().index_target == home.project_file
     home.environment["OLLAMA_ACTIVE_KEY_INDEX"] = "0"
     settings = home.load()

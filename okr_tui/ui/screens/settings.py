@@ -252,7 +252,7 @@ class ChangeSetting(Dialog):
         return self.send(text.strip() or None)
 
 
-WANTS, LETTERS = 20, 160
+WANTS, LETTERS = 21, 4000
 LATER: Final = "later"
 
 
@@ -287,7 +287,7 @@ class AskTrust(Dialog):
         yield Choice(
             (LATER, "decide later: asked again at the next start"),
             ("trust", "trust it, as long as the file stays as it is"),
-            ("distrust", "do not trust it: the rest of the file is used"),
+            ("distrust", "do not trust it: its keys stay off, it decides nothing"),
         )
 
     def answer(self) -> Awaitable[str] | None:
