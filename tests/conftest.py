@@ -28,11 +28,12 @@ Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need real clients, by their folder, and a Redis server, by their fixtures."""
+    """Mark the tests that need real clients, by their folder, and a Redis server, by fixture or parameter."""
     for item in items:
         if CLIENTS in item.path.parents:
             item.add_marker(pytest.mark.clients)
-        if "redis_server" in getattr(item, "fixturenames", ()):
+        chosen = getattr(item, "callspec", None)
+        if "redis_server" in getattr(item, "fixturenames", ()) or (chosen and chosen._idlist == ["redis"]):
             item.add_marker(pytest.mark.redis)
 
 

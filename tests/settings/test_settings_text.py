@@ -1,6 +1,7 @@
 """Changing one value in JSON text changes nothing else, however the text is laid out."""
 
 import json
+import sys
 from itertools import takewhile
 
 import pytest
@@ -114,7 +115,8 @@ def test_a_value_is_located_by_names_and_list_positions() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column"),
     [
-        ('{"a": 1,}', 1, 9),
+        # From Python 3.13 on the place is the comma, not what stands after it.
+        ('{"a": 1,}', 1, 8 if sys.version_info >= (3, 13) else 9),
         ('{\n  "a": 1\n  "b": 2\n}', 3, 3),
         ("{\r\n  // note\r\n}", 2, 3),
         ('{"a": "NaN", "b":\n NaN}', 2, 2),
