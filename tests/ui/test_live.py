@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, date
 
 import pytest
 from textual.pilot import Pilot
 
 from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.domain.feed import Entry
+from okr_tui.domain.feed import Entry, Group
 from okr_tui.domain.records import Attempt
+from okr_tui.ui.widgets.feed_list import entry_lines
 from okr_tui.ui.widgets.live import LivePane
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
@@ -237,3 +239,17 @@ def test_filtered_and_paused(
 ) -> None:
     keys = ("tab", "m", "slash", *"gpt", "enter", "space")
     assert snap_compare(make_app(service), terminal_size=size, run_before=pressed(*keys))
+
+
+def test_lines_are_kept_by_what_they_show_and_not_by_their_records() -> None:
+    one, other = (replace(line(1), record=attempt(NOW + number)) for number in range(2))
+    first, second = (entry_lines(Group((entry,)), 80, date.min, UTC) for entry in (one, other))
+    assert first is second
+
+
+async def test_a_line_that_stays_is_drawn_once() -> None:
+    async with run_app(ScriptedService(snapshot())) as driver:
+        keys = driver.app.dashboard.keys
+        drawn = keys.render_line(1)
+        keys.refresh()
+        assert keys.render_line(1) is drawn

@@ -10,31 +10,39 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.message import Message
 
+from okr_tui.domain.faults import Tone
 from okr_tui.domain.feed import Entry, FeedFilter, Group, Page, Window, grouped
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import QUIET, TONES, Line, length, one_line
 from okr_tui.ui.widgets.rows import RowList
 
 
-@lru_cache(maxsize=4096)
 def entry_lines(group: Group, width: int, today: date, zone: tzinfo) -> tuple[Line, ...]:
-    """One line of the feed; its detail stands beside the text where it fits, else below if it matters."""
-    glyph, style = TONES[group.tone]
-    moment = datetime.fromtimestamp(group.at, zone)
+    """Return the lines of a group; its detail follows the text, or stands below if it matters."""
+    return _lines(group.tone, group.at, group.text, group.detail, width, today, zone)
+
+
+# What is drawn and not the group: a run of a hundred requests would keep each of their records.
+@lru_cache(maxsize=512)
+def _lines(
+    tone: Tone, at: float, text: str, detail: str, width: int, today: date, zone: tzinfo
+) -> tuple[Line, ...]:
+    glyph, style = TONES[tone]
+    moment = datetime.fromtimestamp(at, zone)
     day = "" if moment.date() == today else f"{moment:%d %b} "
     lead: Line = ((f"{day}{moment:%H:%M:%S} ", QUIET), (f"{glyph} ", style))
     indent = (" " * length(lead), "")
     room = max(10, width - length(lead))
-    calm = group.tone in ("quiet", "info")
-    text_style = QUIET if group.tone == "quiet" else "" if calm else style
-    first, *more = textwrap.wrap(group.text, room) or [""]
+    calm = tone in ("quiet", "info")
+    text_style = QUIET if tone == "quiet" else "" if calm else style
+    first, *more = textwrap.wrap(text, room) or [""]
     lines: list[Line] = [(*lead, (first, text_style))]
     lines += [(indent, (line, text_style)) for line in more]
-    detail = f"  {one_line(group.detail)}" if group.detail else ""
-    if length(lines[-1]) + len(detail) <= width:
-        lines[-1] = (*lines[-1], (detail, QUIET))
+    beside = f"  {one_line(detail)}" if detail else ""
+    if length(lines[-1]) + len(beside) <= width:
+        lines[-1] = (*lines[-1], (beside, QUIET))
     elif not calm:
-        wrapped = textwrap.wrap(group.detail, room, max_lines=2, placeholder=" …")
+        wrapped = textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
         lines += [(indent, (line, QUIET)) for line in wrapped]
     return tuple(lines)
 

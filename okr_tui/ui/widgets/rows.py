@@ -6,7 +6,7 @@ compares plain values instead.
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from textual import events
 from textual.binding import BindingType
@@ -22,6 +22,8 @@ from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import QUIET, Line, content, fit_line
 
 Row = TypeVar("Row", bound=Hashable)
+STRIPS_KEPT: Final = 500
+"""Drawn lines kept; a key press draws most of them again as they were."""
 
 
 class RowList(ScrollView, Generic[Row], can_focus=True):
@@ -56,6 +58,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self._owners: list[int] = []
         self.following = self.FOLLOWS_END
         self._placing = False
+        self._strips: dict[tuple[Line, int, Style], Strip] = {}
 
     def header(self, width: int) -> Line | None:  # noqa: ARG002
         """Return the header in exactly `width` cells; None for no header."""
@@ -139,7 +142,13 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             number = y + self.scroll_offset.y - bool(self._header)
             line = self._lines[number] if number < len(self._lines) else ()
             style = self._style_of(self._owners[number] if number < len(self._lines) else -1)
-        return Visual.to_strips(self, content(fit_line(line, width)), width, 1, style, pad=True)[0]
+        key = (line, width, style)
+        if (strip := self._strips.get(key)) is None:
+            if len(self._strips) >= STRIPS_KEPT:
+                self._strips.clear()
+            strip = Visual.to_strips(self, content(fit_line(line, width)), width, 1, style, pad=True)[0]
+            self._strips[key] = strip
+        return strip
 
     def _style_of(self, owner: int) -> Style:
         if owner != self.cursor or owner < 0:
