@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from okr_tui.settings.json_edit import BLANK, failure, locate, parse, plain, position
+from okr_tui.settings.json_edit import BLANK, KnownSpans, failure, locate, parse, plain, position
 
 Position = tuple[int | None, int | None]
 
@@ -36,6 +36,7 @@ class Document:
     text: str = field(repr=False)
     strict: str = field(repr=False)
     root: Mapping[str, object] = field(repr=False)
+    _known: KnownSpans = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, path: Path, raw: bytes | None, *, commented: bool = False) -> "Document":
@@ -58,7 +59,7 @@ class Document:
 
     def position(self, *path: str | int) -> Position:
         """Line and column of the value at `path`, or (None, None)."""
-        span = locate(self.strict, path)
+        span = locate(self.strict, path, self._known)
         return position(self.text, span.start) if span else (None, None)
 
     def section(self, name: str) -> Section:

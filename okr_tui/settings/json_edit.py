@@ -52,6 +52,10 @@ class Span(NamedTuple):
     end: int
 
 
+KnownSpans = dict[int, dict[str | int, Span]]
+"""The spans of the members of objects and lists, by where each of these begins."""
+
+
 class Member(NamedTuple):
     """A member of an object by its name, or an item of a list by its position; an item's key is empty."""
 
@@ -93,20 +97,23 @@ def parse(text: str, path: str = "") -> object:
     raise failure(f"not valid JSON: {what}", path, *position(text, offset))
 
 
-def locate(text: str, path: Sequence[str | int]) -> Span | None:
+def locate(text: str, path: Sequence[str | int], known: KnownSpans | None = None) -> Span | None:
     """Return where the value at `path` (names and list positions, outermost first) stands, or None.
 
-    Of members with the same name the last counts, as in every JSON reader here.
+    Of members with the same name the last counts, as in every JSON reader here. `known` keeps the spans that
+    were found, for the next value of the same text: else each item of a list walks the list again.
     """
+    known = {} if known is None else known
     start = _skip(text, 0)
     if start == len(text):
         return None
     span = Span(start, len(text.rstrip(BLANK)))
     for name in path:
-        found = [member for member in members_of(text, span.start) if member.name == name]
-        if not found:
+        if span.start not in known:
+            known[span.start] = {member.name: member.value for member in members_of(text, span.start)}
+        if name not in known[span.start]:
             return None
-        span = found[-1].value
+        span = known[span.start][name]
     return span
 
 

@@ -3,13 +3,16 @@
 import json
 import sys
 from itertools import takewhile
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.json_edit import locate, parse, position, put
+from okr_tui.settings import json_edit
+from okr_tui.settings.document import Document
+from okr_tui.settings.json_edit import locate, members_of, parse, position, put
 
 NAMES = st.text(max_size=6)
 VALUES = st.recursive(
@@ -139,3 +142,19 @@ def test_an_error_carries_no_text_of_the_file() -> None:
         parse('{"apiKey": "hidden" "x"}', "f.json")
     assert caught.value.__context__ is None
     assert "hidden" not in repr(caught.value)
+
+
+def test_the_items_of_a_list_are_located_in_one_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[int] = []
+
+    def counted(text: str, start: int) -> list[json_edit.Member]:
+        walks.append(start)
+        return members_of(text, start)
+
+    monkeypatch.setattr(json_edit, "members_of", counted)
+    document = Document.of(
+        Path("settings.json"), b'{"a": {"keys": ["x", "y", "z"]}, "a": {"keys": [1, 2, 3]}}'
+    )
+    places = [document.position("a", "keys", at) for at in range(3)]
+    assert places == [(1, 49), (1, 52), (1, 55)]
+    assert len(walks) == 3
