@@ -4,7 +4,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -38,6 +38,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.models import Model
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
+from okr_tui.domain.scrubber import Scrubber
 
 CALL_HEADERS = [
     (name.encode(), value.encode())
@@ -70,7 +71,8 @@ class Cloud:
     """The cloud at one address. Failures are CloudErrors with a fault.
 
     `transport` replaces the way to the network, which otherwise follows `network`. `heard` is called with the
-    headers of each document that arrives.
+    headers of each document that arrives. `scrubber` hides secrets in what the cloud says of a failure; every
+    key that is sent becomes known to it.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class Cloud:
         transport: httpx.AsyncBaseTransport | None = None,
         network: Network = DIRECT,
         heard: Callable[[Mapping[str, str]], None] = lambda _: None,
+        scrubber: Scrubber | None = None,
     ) -> None:
         self.url = url
+        self.scrubber = scrubber or Scrubber()
         self._heard = heard
         self._network = network
         self._extensions = {"timeout": exchange_timeout(policy).as_dict()}
@@ -101,7 +105,7 @@ class Cloud:
         """Read `GET /api/tags`: the models that the cloud serves. No key is sent. Raises CloudError."""
         found = read_models(await self._document(TAGS))
         if found is None:
-            raise _error(TAGS, no_response("the answer is not a model list"))
+            raise self._error(TAGS, no_response("the answer is not a model list"))
         return found
 
     async def details(self, model: Model) -> Model:
@@ -116,14 +120,14 @@ class Cloud:
         """Read `GET /api/usage`: what the key's account used, by day over 30 days. Raises CloudError."""
         found = read_usage(await self._document(USAGE, key=key, query="?range=30d"))
         if found is None:
-            raise _error(USAGE, no_response("the answer is not a usage history"))
+            raise self._error(USAGE, no_response("the answer is not a usage history"))
         return found
 
     async def identity(self, key: Key) -> Identity:
         """Read `POST /api/me`: the account and plan of a key. Raises CloudError."""
         identity = read_identity(await self._document(IDENTITY, key=key))
         if identity is None:
-            raise _error(IDENTITY, no_response("the answer names no account"))
+            raise self._error(IDENTITY, no_response("the answer names no account"))
         return identity
 
     async def show(self, body: bytes) -> httpx.Response:
@@ -141,16 +145,26 @@ class Cloud:
         headers = [
             *((name, value) for name, value in CALL_HEADERS if name not in named),
             *call.headers,
-            (b"authorization", b"Bearer " + key.secret.get_secret_value().encode()),
+            (b"authorization", self._sent(key)),
         ]
         try:
             return await self._open(call.method, url, headers, call.body, self._extensions)
         except FAILURES as error:
-            raise _error(f"{call.method} {call.path}", self.failure(error)) from None
+            raise self._error(f"{call.method} {call.path}", self.failure(error)) from None
 
     def failure(self, error: BaseException) -> Fault:
         """Return the fault of an exchange that ended with an error of the connection."""
         return failure(error, _parsed(self.url), self._proxy())
+
+    def _sent(self, key: Key) -> bytes:
+        """Return the header of a key, which the cloud may repeat from now on."""
+        text = key.secret.get_secret_value()
+        self.scrubber.add(text)
+        return b"Bearer " + text.encode()
+
+    def _error(self, what: object, fault: Fault) -> CloudError:
+        fault = replace(fault, text=self.scrubber.scrub(fault.text))
+        return CloudError(f"{what}: {fault.text}", fault)
 
     async def _open(
         self,
@@ -182,7 +196,7 @@ class Cloud:
         """Send a request for a document and return the response, read within the endpoint's bounds."""
         headers = CALL_HEADERS
         if key:
-            headers = [*headers, (b"authorization", b"Bearer " + key.secret.get_secret_value().encode())]
+            headers = [*headers, (b"authorization", self._sent(key))]
         content = bytearray()
         url = _parsed(self.url.rstrip("/") + endpoint.path + query)
         try:
@@ -194,11 +208,13 @@ class Cloud:
                         content += chunk
                         if len(content) > endpoint.longest:
                             megabytes = endpoint.longest // 1024 // 1024
-                            raise _error(endpoint, no_response(f"the answer is longer than {megabytes} MB"))
+                            raise self._error(
+                                endpoint, no_response(f"the answer is longer than {megabytes} MB")
+                            )
                 finally:
                     await response.aclose()
         except (*FAILURES, TimeoutError) as error:
-            raise _error(endpoint, self.failure(error)) from None
+            raise self._error(endpoint, self.failure(error)) from None
         return httpx.Response(response.status_code, headers=response.headers, content=bytes(content))
 
     async def _document(
@@ -209,11 +225,11 @@ class Cloud:
         self._heard(response.headers)
         fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
         if fault:
-            raise _error(endpoint, fault)
+            raise self._error(endpoint, fault)
         try:
             return json.loads(response.content)
         except (ValueError, RecursionError):
-            raise _error(endpoint, no_response("the answer is not JSON")) from None
+            raise self._error(endpoint, no_response("the answer is not JSON")) from None
 
     def _proxy(self) -> Proxy | None:
         try:
@@ -225,7 +241,3 @@ class Cloud:
 @functools.lru_cache(maxsize=64)
 def _parsed(address: str) -> httpx.URL:
     return httpx.URL(address)
-
-
-def _error(what: object, fault: Fault) -> CloudError:
-    return CloudError(f"{what}: {fault.text}", fault)

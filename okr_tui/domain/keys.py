@@ -48,7 +48,3 @@ class Key:
     def of(cls, text: str, origin: str, label: str | None = None, *, trusted: bool = True) -> "Key":
         """Make a key from its text; `origin` names the layer it was read from ("global", "project", ...)."""
         return cls(SecretStr(text), fingerprint(text), mask(text), origin, label, trusted)
-
-    def hide(self, text: str) -> str:
-        """Outside text with this key, should it repeat it, replaced by its mask."""
-        return text.replace(self.secret.get_secret_value(), self.masked)

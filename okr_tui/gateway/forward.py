@@ -39,7 +39,7 @@ async def show(service: PoolService, request: GatewayRequest) -> None:
     async def passed() -> None:
         with service.cloud.use() as cloud:
             answer = await cloud.show(parsed.body)
-        await _whole(request, answer.status_code, answer.headers, answer.content)
+        await _whole(service, request, answer.status_code, answer.headers, answer.content)
 
     await request.run_until_gone(passed())
 
@@ -56,7 +56,7 @@ async def _receive(request: GatewayRequest) -> ParsedRequest:
 async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
     try:
         async with service.dispatcher.send(call, "gateway", conversation) as exchange:
-            request.begin(exchange.status, response_headers(exchange.headers.raw))
+            request.begin(exchange.status, response_headers(exchange.headers.raw, service.scrubber))
             exchange.skim()
             whole_line = True
             try:
@@ -74,10 +74,13 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
     except RefusedError as error:
         if error.refusal is None or error.fault.traits.cause not in PASSED_ON:
             raise
-        await _whole(request, error.refusal.status, error.refusal.headers, error.refusal.body)
+        await _whole(service, request, error.refusal.status, error.refusal.headers, error.refusal.body)
 
 
-async def _whole(request: GatewayRequest, status: int, headers: httpx.Headers, body: bytes) -> None:
-    response = Response(body, status)
-    response.raw_headers += response_headers(headers.raw)
+async def _whole(
+    service: PoolService, request: GatewayRequest, status: int, headers: httpx.Headers, body: bytes
+) -> None:
+    """Pass on a whole answer; one that refuses could repeat what was sent, the key with it."""
+    response = Response(service.scrubber.scrub_bytes(body) if status >= 300 else body, status)
+    response.raw_headers += response_headers(headers.raw, service.scrubber)
     await request.answer(response)

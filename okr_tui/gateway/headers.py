@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from okr_tui.domain.scrubber import Scrubber
+
 RawHeaders = Iterable[tuple[bytes, bytes]]
 CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 HOP_BY_HOP: Final = frozenset(
@@ -92,10 +94,14 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def response_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """Return the cloud's headers that are sent to the caller, none with a control character."""
+def response_headers(headers: RawHeaders, scrubber: Scrubber) -> list[tuple[bytes, bytes]]:
+    """Return the cloud's headers that are sent to the caller, none with a control character or a secret."""
     found = [(name.lower(), value) for name, value in headers]
-    return [(name, value) for name, value in found if _is_returned(name) and not CONTROLS.search(value)]
+    return [
+        (name, value)
+        for name, value in found
+        if _is_returned(name) and not CONTROLS.search(value) and scrubber.scrub_bytes(value) == value
+    ]
 
 
 def request_query(query: bytes) -> str:

@@ -61,9 +61,11 @@ class Host:
                 daemon = stack.enter_context(listen(DAEMON_HOST, options.daemon_port, DAEMON_CHOOSING))
                 daemon_address = url(DAEMON_HOST, _port(daemon))
             service.cloud.use_transport(Transport)
+            token = await asyncio.to_thread(load_token, state)
+            service.scrubber.add(token.get_secret_value())
             gateway = Gateway(
                 service,
-                await asyncio.to_thread(load_token, state),
+                token,
                 options.host,
                 status=lambda: status(address),
                 access=access,

@@ -9,6 +9,7 @@ import httpx
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.cloud.network import Network
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.configuration import EffectiveSettings
 
 UseCloud = Callable[[], AbstractContextManager[Cloud]]
@@ -26,11 +27,13 @@ class CurrentCloud:
         make_transport: MakeTransport | None,
         heard: Callable[[Mapping[str, str]], None],
         network: Network,
+        scrubber: Scrubber,
     ) -> None:
         self._settings = settings
         self._make_transport = make_transport
         self._heard = heard
         self._network = network
+        self._scrubber = scrubber
         self._users: Counter[Cloud] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
         self._cloud = self._made()
@@ -92,4 +95,5 @@ class CurrentCloud:
             transport=make(self._network) if make else None,
             network=self._network,
             heard=self._heard,
+            scrubber=self._scrubber,
         )

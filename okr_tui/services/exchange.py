@@ -12,7 +12,7 @@ from okr_tui.cloud.client import Call, Cloud
 from okr_tui.cloud.dialects import StreamRecord
 from okr_tui.cloud.endpoints import find
 from okr_tui.cloud.errors import BODY_LIMIT, classify_record, no_response, response_fault
-from okr_tui.cloud.streams import RecordReader
+from okr_tui.cloud.streams import LINE_LIMIT, RecordReader
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import ConnectionFailure, Fault, Hop
 from okr_tui.domain.keys import Key
@@ -72,6 +72,8 @@ class Exchange:
         self._clock = clock
         self._reader: RecordReader | None = None
         self._held: list[Piece] = []
+        self._tail = b""
+        """The line of a stream that has not ended yet: only whole ones are passed on."""
         self._done = False
         self._heard_all = False
         self._response: httpx.Response | None = None
@@ -147,23 +149,39 @@ class Exchange:
             if self.first_byte_ms is None:
                 self.first_byte_ms = round(1000 * (self._clock.time() - self.started))
             records = reader.feed(chunk) if reader else ()
-            return self._piece(chunk, records) if records else Piece(chunk, ())
+            before = len(self._tail)
+            data = self._whole_lines(chunk) if self.streams else chunk
+            return self._piece(data, records, before) if records else Piece(data, ())
         if reader is None:
             return None
         self._reader = None
-        ending = reader.finish()
-        piece = self._piece(b"", (ending,)) if ending else None
+        ending, rest, self._tail = reader.finish(), self._tail, b""
+        piece = self._piece(rest, (ending,), len(rest)) if ending else None
+        if piece is None and rest and self._done:
+            return Piece(rest, ())
         if not self._done and self.fault is None:
             self._fail(no_response("the answer ended before it was complete"))
         return piece
 
-    def _piece(self, data: bytes, records: tuple[StreamRecord, ...]) -> Piece:
-        """Make a piece, without the cloud's error record where that is whole: it is in the fault."""
+    def _whole_lines(self, chunk: bytes) -> bytes:
+        """Return what has come up to the last end of a line, and keep the rest.
+
+        Half an error record may hold half a key, and no client can read half a line.
+        """
+        data = self._tail + chunk if self._tail else chunk
+        end = len(data) if len(data) > LINE_LIMIT else data.rfind(b"\n") + 1
+        self._tail = data[end:]
+        return data[:end]
+
+    def _piece(self, data: bytes, records: tuple[StreamRecord, ...], before: int) -> Piece:
+        """Make a piece without the cloud's error record: that is in the fault.
+
+        `before` is how many bytes of the data came before the chunk that completed the records.
+        """
         for record in records:
             if record.error is not None and self.fault is None and not self._done:
                 self._fail(classify_record(record.error, self._call.path))
-                if record.start >= 0:
-                    data = data[: record.start]
+                data = data[: max(0, before + record.start)]
             self._done = self._done or record.done
             self.input_tokens = record.input_tokens or self.input_tokens
             if record.cached_tokens is not None:
@@ -188,4 +206,4 @@ class Exchange:
         self._heard_all = True
 
     def _fail(self, fault: Fault) -> None:
-        self.fault = replace(fault, text=self.key.hide(fault.text))
+        self.fault = replace(fault, text=self._cloud.scrubber.scrub(fault.text))

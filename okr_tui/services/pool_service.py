@@ -14,6 +14,7 @@ from okr_tui.domain.feed import FeedFilter, Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.words import sentence
 from okr_tui.services.background import Background, run_uncancelled
 from okr_tui.services.clock import Clock, SystemClock
@@ -49,6 +50,7 @@ class PoolService:
         clock: Clock,
         zone: tzinfo,
         make_transport: MakeTransport | None,
+        scrubber: Scrubber,
     ) -> None:
         self.configuration = configuration
         self.clock = clock
@@ -60,7 +62,9 @@ class PoolService:
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
         self.network = Network(configuration.environment)
-        self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks, self.network)
+        self.scrubber = scrubber
+        self._hide_keys()
+        self.cloud = CurrentCloud(self._applied, make_transport, self._compare_clocks, self.network, scrubber)
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.quota_poller = QuotaPoller(self.pool, self.cloud.use, owner, shown=client == "dashboard")
         self.catalog = ModelCatalog(self.pool, self.cloud.use, self.cloud.url)
@@ -88,12 +92,13 @@ class PoolService:
         clock: Clock | None = None,
         zone: tzinfo = UTC,
         make_transport: MakeTransport | None = None,
+        scrubber: Scrubber | None = None,
     ) -> AsyncGenerator["PoolService", None]:
         """Open the service and close all of it at the end of the block, whatever part of that fails.
 
         `watching` keeps settings, log, quota and models fresh in the background. `make_transport` replaces
-        the way to the network. Raises StoreError when the log cannot be opened; wrong settings become
-        problems instead.
+        the way to the network. `scrubber` learns the keys of the pool. Raises StoreError when the log cannot
+        be opened; wrong settings become problems instead.
         """
         configuration = await Configuration.read(sources)
         stack = contextlib.AsyncExitStack()
@@ -107,6 +112,7 @@ class PoolService:
                 clock=clock or SystemClock(),
                 zone=zone,
                 make_transport=make_transport,
+                scrubber=scrubber or Scrubber(),
             )
             # Closed in the reverse order; one that fails does not keep the others open.
             for close in (
@@ -160,9 +166,7 @@ class PoolService:
         trouble = self.pool.trouble
         lines = [line for line in (self._store.notice, trouble) if line]
         lines += [line for line in self._background.problems if trouble is None or line not in trouble]
-        for key in self.pool.config.keys:
-            lines = [key.hide(line) for line in lines]
-        return tuple(lines)
+        return tuple(map(self.scrubber.mask_keys, lines))
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """Yield the present state, then a new one after each change; quick changes are joined."""
@@ -185,6 +189,7 @@ class PoolService:
         if not await self.configuration.reload():
             return
         settings = self.configuration.settings
+        self._hide_keys()
         old, self._applied = self._applied, self.configuration.effective
         for part in tuple(self._subscribers):
             part.apply(old, self._applied)
@@ -353,6 +358,10 @@ class PoolService:
         if abs(far - self._clock_ahead) > 1:  # a second is lost on the way
             self._clock_ahead = far
             self.pool.announce()
+
+    def _hide_keys(self) -> None:
+        """Hide all keys of the pool in what the cloud and others say; those that leave it stay hidden."""
+        self.scrubber.add(*(key.secret.get_secret_value() for key in self.configuration.config.keys))
 
     def _start(self) -> None:
         start = self._background.start

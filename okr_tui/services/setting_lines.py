@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.service import SettingLine, TrustQuestion
 from okr_tui.settings.checks import UnusableError, as_text
 from okr_tui.settings.keys import kind
@@ -41,7 +42,8 @@ def setting_lines(settings: Settings) -> tuple[SettingLine, ...]:
     pool = zip(settings.keys, settings.places, strict=True)
     keys = [_key_line(at, key, place) for at, (key, place) in enumerate(pool, 1)]
     rows = [row for row in map(find, settings.values) if row]
-    return (*keys, *(_line(row, settings) for row in sorted(rows, key=lambda row: row.group)))
+    scrubber = Scrubber(key.secret.get_secret_value() for key in settings.keys)
+    return (*keys, *(_line(row, settings, scrubber) for row in sorted(rows, key=lambda row: row.group)))
 
 
 def configured(lines: Iterable[SettingLine]) -> tuple[SettingLine, ...]:
@@ -86,12 +88,12 @@ def _editable(name: str) -> Setting:
     return row
 
 
-def _line(row: Setting, settings: Settings) -> SettingLine:
+def _line(row: Setting, settings: Settings, scrubber: Scrubber) -> SettingLine:
     valued = settings.values[row.name]
     origin = valued.origin.describe() + (f" ({valued.note})" if valued.note else "")
     return SettingLine(
         row.name,
-        _value(row, valued, settings),
+        _value(row, valued, settings, scrubber),
         origin,
         tuple(other.describe() for other in valued.shadowed),
         editable=row.editable,
@@ -99,16 +101,14 @@ def _line(row: Setting, settings: Settings) -> SettingLine:
     )
 
 
-def _value(row: Setting, valued: Valued[Any], settings: Settings) -> str:
+def _value(row: Setting, valued: Valued[Any], settings: Settings, scrubber: Scrubber) -> str:
     if row.name == "store":
         return store_address(settings)
     if row.name == "activeKeyIndex":
         at = valued.value
         return f"{at}, key {at + 1} {settings.keys[at].masked}" if settings.keys else ""
-    text = _shown(row.name, valued.value)
-    for key in settings.keys:
-        # Some settings take any text, so a key in the wrong place could be in it.
-        text = key.hide(text)
+    # Some settings take any text, so a key in the wrong place could be in it.
+    text = scrubber.mask_keys(_shown(row.name, valued.value))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.settings import locations, trust
 from okr_tui.settings.checks import LONGEST_NAME, UnusableError
 from okr_tui.settings.keys import followed
@@ -243,10 +244,9 @@ def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
 def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
     """Yield what is no setting in the section that is ours, each with its place."""
     found = list(unknown_names(layer.values(OURS)))
+    scrubber = Scrubber(key.secret.get_secret_value() for key in keys)
     for path, why in found[:MOST_UNKNOWN]:
-        name = ".".join(part[:LONGEST_NAME] for part in path)
-        for key in keys:
-            name = key.hide(name)
+        name = scrubber.mask_keys(".".join(part[:LONGEST_NAME] for part in path))
         yield Problem.at(layer.origin(OURS, *path), f"{name} is ignored: {why}")
     if len(found) > MOST_UNKNOWN:
         origin = layer.origin(OURS, *found[MOST_UNKNOWN][0])

@@ -8,6 +8,7 @@ import pytest
 
 from okr_tui.cloud.network import DIRECT
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.configuration import Configuration, EffectiveSettings
 from okr_tui.services.current_cloud import CurrentCloud
 from okr_tui.settings.layers import Sources
@@ -37,7 +38,7 @@ async def settings(harness: Harness) -> EffectiveSettings:
 
 def holder(settings: EffectiveSettings, *ways: Way) -> CurrentCloud:
     following = iter(ways)
-    return CurrentCloud(settings, lambda _: next(following), lambda _: None, DIRECT)
+    return CurrentCloud(settings, lambda _: next(following), lambda _: None, DIRECT, Scrubber())
 
 
 async def test_a_client_that_is_replaced_lives_until_its_last_user_ends(settings: EffectiveSettings) -> None:

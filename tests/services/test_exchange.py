@@ -11,11 +11,13 @@ from okr_tui.cloud.errors import BODY_LIMIT
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.clock import SystemClock
 from okr_tui.services.exchange import Exchange
 from tests.harness import MODEL
 
-KEY = Key.of("a synthetic key", "global")
+KEY = Key.of("synthetic.0123456789abcdef01234567", "global")
+SECRET = KEY.secret.get_secret_value()
 EMPTY = b'{"message":{"role":"assistant","content":""},"done":false}\n'
 WORD = b'{"message":{"role":"assistant","content":"sky"},"done":false}\n'
 ERROR = b'{"error":"an internal error"}\n'
@@ -43,15 +45,16 @@ class ScriptedCloud:
     """As much of the cloud as an exchange uses."""
 
     def __init__(self, status: int, body: Chunks) -> None:
+        self.scrubber = Scrubber([KEY.secret.get_secret_value()])
         self.response = httpx.Response(status, headers={"content-type": "application/x-ndjson"}, stream=body)
 
     async def send(self, call: Call, key: Key) -> httpx.Response:  # noqa: ARG002 the client's signature
         return self.response
 
 
-def exchange(status: int, *chunks: bytes, endless: bool = False) -> Exchange:
+def exchange(status: int, *chunks: bytes, endless: bool = False, path: str = "/api/chat") -> Exchange:
     cloud = cast(Cloud, ScriptedCloud(status, Chunks(chunks, endless=endless)))
-    call = Call("/api/chat", b"{}", MODEL)
+    call = Call(path, b"{}", MODEL)
     return Exchange(cloud, call, KEY, Policy(held_back=10_000), SystemClock())
 
 
@@ -75,6 +78,39 @@ async def test_the_clouds_error_record_is_cut_off_the_answer() -> None:
         with pytest.raises(CloudError, match="internal error"):
             await collect(opened, read)
     assert b"".join(read) == WORD
+
+
+@pytest.mark.parametrize("dialect", ["native", "openai"])
+async def test_no_part_of_an_error_record_is_passed_on_however_it_is_cut(dialect: str) -> None:
+    path, word, error = "/api/chat", WORD, f'{{"error":"no such key as {SECRET}, it is wrong"}}\n'.encode()
+    if dialect == "openai":
+        path, word = "/v1/chat/completions", b'data: {"choices":[{"delta":{"content":"sky"}}]}\n\n'
+        error = b"event: error\ndata: " + error + b"\n"
+    for cut in range(1, len(error)):
+        read: list[bytes] = []
+        async with exchange(200, word + error[:cut], error[cut:], path=path) as opened:
+            with pytest.raises(CloudError, match="no such key as synt…4567, it is wrong"):
+                await collect(opened, read)
+        assert b"".join(read).startswith(word)
+        assert b"no such" not in b"".join(read)
+
+
+async def test_a_line_that_is_cut_off_is_not_passed_on() -> None:
+    read: list[bytes] = []
+    async with exchange(200, WORD, WORD[:20]) as opened:
+        with pytest.raises(CloudError, match="before it was complete"):
+            await collect(opened, read)
+    assert b"".join(read) == WORD
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+async def test_lines_in_pieces_of_any_size_are_passed_on_whole(size: int) -> None:
+    whole = WORD * 5 + END + b"after the end, without a line feed"
+    read: list[bytes] = []
+    async with exchange(200, *(whole[at : at + size] for at in range(0, len(whole), size))) as opened:
+        await collect(opened, read)
+    assert b"".join(read) == whole
+    assert all(piece.endswith(b"\n") for piece in read[:-1] if piece)
 
 
 async def test_an_error_after_the_end_mark_is_none() -> None:

@@ -1,0 +1,130 @@
+"""Secrets taken out of text from outside: keys and tokens, plain or encoded, and e-mail addresses.
+
+A server that echoes a request may repeat its key anywhere: cut short, in base64, URL-encoded, in JSON
+escapes. So no secret is looked for as a whole: every run of RUN characters of one counts, in each of these
+forms, and what is shorter tells too little. Where a text was cut before does not matter for the same reason.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from okr_tui.domain.keys import mask
+
+RUN: Final = 10
+"""Characters of a secret in a row that are never shown."""
+EMAIL: Final = "[e-mail]"
+"""Stands where an e-mail address was."""
+
+# Keys are printable ASCII without blanks, and so are all their encodings.
+_WORD: Final = re.compile(rf"[!-~]{{{RUN},}}")
+_ESCAPE: Final = re.compile(
+    r"%(?:25)*([0-9a-f]{2})|\\{1,8}u00([0-9a-f]{2})|\\{1,8}x([0-9a-f]{2})|&#x0*([0-9a-f]{1,2});|&#0*(\d{1,3});"
+    r"|\\{1,8}([!-/:-@])",
+    re.IGNORECASE,
+)
+_DECIMAL: Final = 5
+_LITERAL: Final = 6
+_ESCAPED: Final = re.compile(r"[%\\&]")
+_PART: Final = r"[\w.%+\x80-\xff-]"
+_EMAIL: Final = re.compile(
+    rf"{_PART}{{1,64}}(?:@|%40|\\u0040|&#64;|&#x40;)[\w\x80-\xff-]{{1,63}}(?:\.[\w\x80-\xff-]{{1,63}}){{1,8}}",
+    re.IGNORECASE,
+)
+_AT: Final = re.compile(r"@|40")
+"""Without one of these a text has no address."""
+
+
+class Scrubber:
+    """Hides the secrets it knows. One that was added stays known, also after its key has left the pool."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._known: set[str] = set()
+        self._runs: dict[str, str] = {}
+        """Every run of every form of a secret, in lower case, with what is shown instead."""
+        self.add(*secrets)
+
+    def add(self, *secrets: str) -> None:
+        """Hide these texts from now on. Those shorter than RUN are taken for words."""
+        for secret in secrets:
+            if secret not in self._known:
+                self._known.add(secret)
+                shown = mask(secret)
+                for form in _forms(secret):
+                    for start in range(len(form) - RUN + 1):
+                        self._runs.setdefault(form[start : start + RUN], shown)
+
+    def scrub(self, text: str) -> str:
+        """Return a text without secrets and e-mail addresses."""
+        text = self.mask_keys(text)
+        return _EMAIL.sub(EMAIL, text) if _AT.search(text) else text
+
+    def mask_keys(self, text: str) -> str:
+        """Return a text with the secrets in it masked; e-mail addresses stay."""
+        return _WORD.sub(self._masked, text) if self._runs else text
+
+    def scrub_bytes(self, raw: bytes) -> bytes:
+        """Return bytes, of any encoding that extends ASCII, without secrets and e-mail addresses."""
+        # The masks are the only letters beyond ASCII that are added.
+        text = raw.decode("latin-1")
+        scrubbed = self.scrub(text)
+        return raw if scrubbed == text else b"".join(map(_encoded, scrubbed))
+
+    def _masked(self, word: re.Match[str]) -> str:
+        text = word[0]
+        plain, places = _plain(text)
+        parts: list[str] = []
+        end = 0
+        for start, stop, shown in self._found(plain):
+            parts += (text[end : places[start]], shown)
+            end = places[stop]
+        return "".join((*parts, text[end:])) if parts else text
+
+    def _found(self, plain: str) -> Iterator[tuple[int, int, str]]:
+        """Yield where parts of secrets begin and end, and what is shown instead."""
+        place, runs = 0, self._runs
+        while place + RUN <= len(plain):
+            shown = runs.get(plain[place : place + RUN])
+            if shown is None:
+                place += 1
+                continue
+            last = place
+            while plain[last + 1 : last + 1 + RUN] in runs:
+                last += 1
+            yield place, last + RUN, shown
+            place = last + RUN
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is and in base64, behind any other bytes, in lower case."""
+    yield secret.lower()
+    raw = secret.encode(errors="replace")
+    for before in range(3):
+        # Of a character that also holds bits of what stands before, nothing is known.
+        text = base64.b64encode(bytes(before) + raw).decode().rstrip("=")[(0, 2, 3)[before] :].lower()
+        yield text
+        yield text.replace("+", "-").replace("/", "_")
+
+
+def _plain(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text in lower case without escapes, and where in the text each of its characters begins."""
+    if not _ESCAPED.search(text):
+        return text.lower(), range(len(text) + 1)
+    characters: list[str] = []
+    places: list[int] = []
+    end = 0
+    for found in _ESCAPE.finditer(text):
+        group = found.lastindex or 0
+        value = found[group]
+        character = value if group == _LITERAL else chr(int(value, 10 if group == _DECIMAL else 16) & 0xFF)
+        characters += (*text[end : found.start()], character)
+        places += range(end, found.start() + 1)
+        end = found.end()
+    characters += text[end:]
+    places += range(end, len(text) + 1)
+    return "".join(characters).lower(), places
+
+
+def _encoded(character: str) -> bytes:
+    return character.encode("latin-1" if character <= "\xff" else "utf-8")
