@@ -14,8 +14,7 @@ from typing import Any, Final, Self
 import aiosqlite
 from pydantic import TypeAdapter, ValidationError
 
-from okr_tui.chat.conversation import Conversation, Draft, Found, Turn
-from okr_tui.chat.export import turn_adapter
+from okr_tui.chat.conversation import Conversation, Draft, Found, Turn, turn_adapter
 from okr_tui.chat.options import ChatOptions
 from okr_tui.domain.errors import ChatError, StoreError
 from okr_tui.store.file_locks import exclusive_create, make_private

@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from okr_tui.chat.answer import ChatPool
-from okr_tui.chat.conversation import Conversation, Draft, Found, Gauge, gauge, title
+from okr_tui.chat.conversation import (
+    Conversation,
+    Draft,
+    Found,
+    Gauge,
+    from_json,
+    gauge,
+    title,
+    to_json,
+    to_markdown,
+)
 from okr_tui.chat.drafts import Drafts
 from okr_tui.chat.events import Answering, Form
-from okr_tui.chat.export import from_json, to_json, to_markdown
 from okr_tui.chat.options import ChatOptions
 from okr_tui.chat.repository import ConversationRepository
 from okr_tui.chat.session import ChatSession, Request

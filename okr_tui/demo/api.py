@@ -1,19 +1,166 @@
-"""The public face: reads a request, applies the faults ordered for it, checks the key, calls the endpoint."""
+"""The public face of the simulated cloud: one request through ordered faults and the key to its endpoint."""
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from itertools import pairwise
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from okr_tui.demo import endpoints, inference
-from okr_tui.demo.calls import Call, Hangup, Refusal
+from okr_tui.demo import inference
 from okr_tui.demo.catalogue import BEHAVIOURS
-from okr_tui.demo.state import Credential, Received, State, fingerprint
+from okr_tui.demo.inference import Call, Hangup, Refusal, find_model
+from okr_tui.demo.models import MODELS
+from okr_tui.demo.state import DOLLARS_PER_UNIT, Credential, Received, State, Use, fingerprint, timestamp
+
+RANGES = {"24h": ("hour", 3600, 25), "7d": ("day", 86400, 8), "30d": ("day", 86400, 31)}
+MAXIMUM_RESULTS = 10
+
+
+async def tags(_call: Call) -> Response:
+    """GET /api/tags."""
+    return JSONResponse({"models": [model.tag() for model in MODELS.values()]})
+
+
+async def show(call: Call) -> Response:
+    """POST /api/show."""
+    return JSONResponse(find_model(call).show())
+
+
+async def version(_call: Call) -> Response:
+    """GET /api/version."""
+    return JSONResponse({"version": "0.0.0"})
+
+
+async def models(_call: Call) -> Response:
+    """GET /v1/models."""
+    return JSONResponse({"object": "list", "data": [model.entry() for model in MODELS.values()]})
+
+
+async def one_model(call: Call) -> Response:
+    """GET /v1/models/{id}."""
+    call.received.model = call.received.path.removeprefix("/v1/models/")
+    return JSONResponse(find_model(call).entry())
+
+
+async def never(call: Call) -> Response:
+    """Embeddings and the process list: refused by the cloud even with a good key."""
+    raise call.refuse("endpoint-unauthorized")
+
+
+async def embeddings(call: Call) -> Response:
+    """POST /v1/embeddings: answered by the cloud, with nothing in it."""
+    model = find_model(call).name
+    usage = {"prompt_tokens": 0, "total_tokens": 0}
+    return JSONResponse({"object": "list", "data": [], "model": model, "usage": usage})
+
+
+async def identity(call: Call) -> Response:
+    """POST /api/me."""
+    return JSONResponse(call.account.identity())
+
+
+async def balance(call: Call) -> Response:
+    """GET /api/balance."""
+    if call.request.query_params:
+        raise call.refuse("bad-query")
+    _limit_reads(call)
+    return JSONResponse(call.account.balance())
+
+
+async def usage(call: Call) -> Response:
+    """GET /api/usage: the account's history in even buckets."""
+    asked = call.request.query_params
+    span = asked.get("range", "7d")
+    scope = asked.get("scope", "self")
+    repeated = len(asked.multi_items()) != len(asked)
+    if set(asked) - {"range", "scope"} or repeated or span not in RANGES or scope not in ("self", "team"):
+        raise call.refuse("bad-query")
+    if scope == "team":
+        raise call.refuse("team-scope")
+    _limit_reads(call)
+    granularity, length, count = RANGES[span]
+    now = call.state.clock()
+    first = (now // length - count + 1) * length
+    edges = [first + index * length for index in range(count)] + [now]
+    history = [use for use in call.account.history if use.time >= first]
+    legacy = call.account.allowance is None
+    buckets: list[dict[str, object]] = [
+        {
+            "from": timestamp(start),
+            "until": timestamp(end),
+            **_totals([use for use in history if start <= use.time < end or use.time == end == now], legacy),
+        }
+        for start, end in pairwise(edges)
+    ]
+    buckets[-1]["partial"] = True
+    return JSONResponse(
+        {
+            "range": span,
+            "scope": scope,
+            "granularity": granularity,
+            "from": timestamp(first),
+            "until": timestamp(now),
+            "totals": _totals(history, legacy),
+            "buckets": buckets,
+        }
+    )
+
+
+async def web_search(call: Call) -> Response:
+    """POST /api/web_search."""
+    query = str(call.body.get("query") or "").strip()
+    if not query:
+        raise call.refuse("bad-request", detail="query is required")
+    asked = call.body.get("max_results", 5)
+    count = min(asked, MAXIMUM_RESULTS) if isinstance(asked, int) else 5
+    results = [
+        {
+            "title": f"{query}, part {number}",
+            "url": f"https://example.com/{number}",
+            "content": f"Snippet {number} about {query}.",
+        }
+        for number in range(1, count + 1)
+    ]
+    return JSONResponse({"results": results})
+
+
+async def web_fetch(call: Call) -> Response:
+    """POST /api/web_fetch."""
+    url = str(call.body.get("url") or "").strip()
+    if not url:
+        raise call.refuse("bad-request", detail="url is required")
+    content = "This domain is for use in **examples**."
+    return JSONResponse({"title": "Example Domain", "content": content, "links": ["https://example.com/"]})
+
+
+def _limit_reads(call: Call) -> None:
+    scenario, now = call.state.scenario, call.state.clock()
+    span = scenario.balance_seconds / call.state.speed
+    reads = call.account.reads
+    while reads and reads[0] <= now - span:
+        reads.popleft()
+    if len(reads) >= scenario.balance_reads:
+        raise call.refuse("rate-limit", {"retry-after": str(math.ceil(reads[0] + span - now))})
+    reads.append(now)
+
+
+def _totals(uses: list[Use], legacy: bool) -> dict[str, object]:
+    if legacy:
+        return {"request_count": len(uses)}
+    return {
+        "request_count": len(uses),
+        "usage_usd": round(sum(use.units for use in uses) * DOLLARS_PER_UNIT, 5),
+        "input_tokens": sum(use.input_tokens for use in uses),
+        "cached_input_tokens": 0,
+        "output_tokens": sum(use.output_tokens for use in uses),
+    }
+
 
 FRONT_HEADERS = {
     "server": "Google Frontend",
@@ -38,25 +185,25 @@ class Endpoint:
 
 
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "/api/tags": Endpoint("GET", endpoints.tags),
-    "/api/show": Endpoint("POST", endpoints.show),
-    "/api/version": Endpoint("GET", endpoints.version),
-    "/api/ps": Endpoint("GET", endpoints.never),
-    "/api/embed": Endpoint("POST", endpoints.never),
-    "/api/embeddings": Endpoint("POST", endpoints.never),
-    "/api/me": Endpoint("POST", endpoints.identity, "invalid-credentials"),
-    "/api/balance": Endpoint("GET", endpoints.balance, "invalid-credentials"),
-    "/api/usage": Endpoint("GET", endpoints.usage, "invalid-credentials"),
+    "/api/tags": Endpoint("GET", tags),
+    "/api/show": Endpoint("POST", show),
+    "/api/version": Endpoint("GET", version),
+    "/api/ps": Endpoint("GET", never),
+    "/api/embed": Endpoint("POST", never),
+    "/api/embeddings": Endpoint("POST", never),
+    "/api/me": Endpoint("POST", identity, "invalid-credentials"),
+    "/api/balance": Endpoint("GET", balance, "invalid-credentials"),
+    "/api/usage": Endpoint("GET", usage, "invalid-credentials"),
     "/api/chat": Endpoint("POST", inference.chat, "unauthorized"),
     "/api/generate": Endpoint("POST", inference.generate, "unauthorized"),
-    "/api/web_search": Endpoint("POST", endpoints.web_search, "unauthorized"),
-    "/api/web_fetch": Endpoint("POST", endpoints.web_fetch, "unauthorized"),
-    "/v1/models": Endpoint("GET", endpoints.models),
-    MODEL_PREFIX: Endpoint("GET", endpoints.one_model),
+    "/api/web_search": Endpoint("POST", web_search, "unauthorized"),
+    "/api/web_fetch": Endpoint("POST", web_fetch, "unauthorized"),
+    "/v1/models": Endpoint("GET", models),
+    MODEL_PREFIX: Endpoint("GET", one_model),
     "/v1/chat/completions": Endpoint("POST", inference.chat_completions, "unauthorized"),
     "/v1/completions": Endpoint("POST", inference.completions, "unauthorized"),
     "/v1/responses": Endpoint("POST", inference.responses, "unauthorized"),
-    "/v1/embeddings": Endpoint("POST", endpoints.embeddings, "unauthorized"),
+    "/v1/embeddings": Endpoint("POST", embeddings, "unauthorized"),
     "/v1/messages": Endpoint("POST", inference.messages, "unauthorized"),
 }
 

@@ -22,11 +22,9 @@ from okr_tui.ui.actions import Action, bindings
 from okr_tui.ui.chat import messages
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.transcript import Transcript
-from okr_tui.ui.controllers.application import LONG
-from okr_tui.ui.controllers.availability import available
+from okr_tui.ui.controllers.application import LONG, available
 from okr_tui.ui.controllers.chat import ChatController
-from okr_tui.ui.controllers.conversations import ConversationsController
-from okr_tui.ui.controllers.drafts import DraftController
+from okr_tui.ui.controllers.conversations import ConversationsController, DraftController
 from okr_tui.ui.controllers.pool import PoolController
 from okr_tui.ui.controllers.settings import SettingsController
 from okr_tui.ui.controllers.slash import SlashController

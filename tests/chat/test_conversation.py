@@ -15,10 +15,12 @@ from okr_tui.chat.conversation import (
     Conversation,
     Turn,
     code_blocks,
+    from_json,
     gauge,
     title,
+    to_json,
+    to_markdown,
 )
-from okr_tui.chat.export import from_json, to_json, to_markdown
 from okr_tui.chat.messages import Message
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_levels, think_refusal
 from okr_tui.cloud.dialects import ToolCall

@@ -17,7 +17,7 @@ from okr_tui.ui.screens.dashboard import PLACES, Dashboard
 from okr_tui.ui.screens.dialog import Dialog
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.widgets.empty_states import Broken
+from okr_tui.ui.widgets.banner import Broken
 from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import MOST, chosen
 from okr_tui.ui.widgets.keys import KeysPane

@@ -18,10 +18,9 @@ from okr_tui.services.service import ModelList, ModelRow, SettingLine, Snapshot
 from okr_tui.ui.chat.dialogs import ExportConversation, RenameConversation
 from okr_tui.ui.chat.messages import CommandEntered, ConversationConfigured, DraftChanged, PicturePasted
 from okr_tui.ui.chat.pane import ChatPane
-from okr_tui.ui.controllers.availability import available
+from okr_tui.ui.controllers.application import available
 from okr_tui.ui.controllers.chat import ChatController
-from okr_tui.ui.controllers.conversations import ConversationsController
-from okr_tui.ui.controllers.drafts import KEEP_WITHIN, DraftController
+from okr_tui.ui.controllers.conversations import KEEP_WITHIN, ConversationsController, DraftController
 from okr_tui.ui.controllers.pool import PoolController
 from okr_tui.ui.controllers.settings import SettingsController
 from okr_tui.ui.controllers.slash import SlashController

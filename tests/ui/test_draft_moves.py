@@ -8,7 +8,7 @@ import pytest
 from okr_tui.chat.conversation import Draft
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
-from okr_tui.ui.controllers import drafts
+from okr_tui.ui.controllers import conversations
 from tests.ui.chat_driver import ROUTED, ask, ask_and_wait, pane, send, settled, turns
 from tests.ui.draft_driver import open_saved_conversation, service_in, wait_until_kept
 from tests.ui.driver import run_app
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a second."""
-    monkeypatch.setattr(drafts, "KEEP_WITHIN", 0.05)
+    monkeypatch.setattr(conversations, "KEEP_WITHIN", 0.05)
 
 
 async def test_every_conversation_has_its_own(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from textual import events
 
 from okr_tui.chat.conversation import Draft
 from okr_tui.ui.chat.messages import DraftChanged
-from okr_tui.ui.controllers import drafts
+from okr_tui.ui.controllers import conversations
 from tests.ui.chat_driver import ask, ask_and_wait, pane, settled, turns
 from tests.ui.draft_driver import service_in, wait_until_kept
 from tests.ui.driver import run_app
@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a second."""
-    monkeypatch.setattr(drafts, "KEEP_WITHIN", 0.05)
+    monkeypatch.setattr(conversations, "KEEP_WITHIN", 0.05)
 
 
 async def test_it_is_kept_while_the_program_runs_and_stands_there_again(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_it_is_kept_while_the_program_runs_and_stands_there_again(tmp_path
 async def test_the_last_letters_before_leaving_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drafts, "KEEP_WITHIN", 60.0)
+    monkeypatch.setattr(conversations, "KEEP_WITHIN", 60.0)
     async with run_app(service_in(tmp_path)) as driver:
         await driver.press("c")
         await driver.type("half a thought")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.ui.chat.markdown_blocks import LIMIT, LONG_LIMIT, Block, Blocks
+from okr_tui.ui.chat.markdown import LIMIT, LONG_LIMIT, Block, Blocks
 
 LINES = (
     "words", "# heading", "#no heading", "- item", "  - nested", "1. first", "2. second", "   more", "",

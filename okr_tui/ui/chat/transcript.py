@@ -298,8 +298,7 @@ def warm_up() -> None:
 
     Until now nearly all objects are code and widgets that stay; drawn lines refer to themselves.
     """
-    from okr_tui.ui.chat.markdown import parts_of
-    from okr_tui.ui.chat.markdown_blocks import Blocks
+    from okr_tui.ui.chat.markdown import Blocks, parts_of
 
     blocks = Blocks()
     for block in (*blocks.feed("*a* https://example.org\n\n```python\na = 1\n```\n"), *blocks.close()):

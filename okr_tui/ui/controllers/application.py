@@ -1,4 +1,4 @@
-"""What every controller shares: its view of the application, and how a command's result is reported."""
+"""What every controller shares: its view of the application, and what can be done in it now."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import tzinfo
@@ -10,11 +10,13 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.services.service import Service, Snapshot
+from okr_tui.services.service import Service, SettingsView, Snapshot
+from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import ActiveKeymap
 
 if TYPE_CHECKING:
     from okr_tui.chat.service import ConversationService
+
 
 NOT_READY: Final = "the service is still being opened; try again"
 SHORT: Final = 3.0
@@ -98,3 +100,34 @@ def open_conversations(app: Application) -> "ConversationService":
     if app.conversations is None:
         raise OkrError(NOT_READY)
     return app.conversations
+
+
+ON_A_KEY: Final = frozenset(action.name for action in ACTIONS if action.needs == "key")
+NEEDS_SERVICE: Final = frozenset(action.name for action in ACTIONS if action.needs)
+NOT_OVER_SETTINGS: Final = ON_A_KEY | {"refresh_models", "demo", "show_settings"}
+"""What means the dashboard, while the settings hide it."""
+NEEDS_SETTINGS: Final[dict[str, Callable[[SettingsView], bool]]] = {
+    "show_settings": lambda settings: True,  # noqa: ARG005
+    "restore_key": lambda settings: bool(settings.removable),
+    "close_file": lambda settings: settings.open_to_others is not None,
+    "answer_trust": lambda settings: settings.trust is not None,
+}
+"""What only means something while the settings say that there is something to do."""
+
+
+def available(
+    action: str, snapshot: Snapshot | None, *, service: bool, over_settings: bool = False
+) -> bool | None:
+    """Say whether an action of the application can run: None greys it out, False hides it, as in Textual.
+
+    action: its Textual name. service: whether the service is open. over_settings: whether the settings hide
+    the dashboard.
+    """
+    if over_settings and action in NOT_OVER_SETTINGS:
+        return False
+    if (needed := NEEDS_SETTINGS.get(action)) and not (snapshot and needed(snapshot.settings)):
+        return False
+    without_keys = snapshot is not None and not snapshot.pool.keys
+    if (action == "demo" and not without_keys) or (action in ON_A_KEY and without_keys):
+        return False
+    return None if action in NEEDS_SERVICE and not service else True

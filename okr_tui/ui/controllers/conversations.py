@@ -1,19 +1,152 @@
-"""What a person does with stored conversations: find, open, rename, delete and bring back, export."""
+"""Stored conversations (find, open, rename, delete, export) and what was typed and not sent."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from okr_tui.chat.conversation import Draft
+from okr_tui.chat.images import check_sight, read_image
 from okr_tui.domain.errors import ChatError
 from okr_tui.ui.chat.conversations_screen import ConversationsScreen
 from okr_tui.ui.chat.dialogs import ExportConversation
-from okr_tui.ui.controllers.application import Application, open_conversations
+from okr_tui.ui.chat.labels import Picture, model_named
+from okr_tui.ui.chat.messages import DraftChanged, PicturePasted, PicturesRestored
+from okr_tui.ui.controllers.application import LONG, Application, open_conversations
 from okr_tui.ui.controllers.chat import ChatController
-from okr_tui.ui.controllers.drafts import DraftController
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from okr_tui.chat.conversation import Found
     from okr_tui.ui.chat.pane import ChatPane
+
+
+KEEP_WITHIN: Final = 0.9
+"""Seconds from a change until it is kept; what is typed meanwhile goes along."""
+
+
+class DraftController:
+    """Keeps drafts and reads pictures. No timer runs while nothing is typed.
+
+    `pane` returns the chat pane; `show_notice` says in it why nothing is saved, if so.
+    """
+
+    def __init__(
+        self, app: Application, pane: "Callable[[], ChatPane]", show_notice: Callable[[], None]
+    ) -> None:
+        self.app = app
+        self._pane = pane
+        self._show_notice = show_notice
+        self._prompt_ready = False
+        self._restored = False
+        self._unkept: dict[str, Draft] = {}
+        self._timer: Timer | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def pane(self) -> "ChatPane":
+        """The chat pane."""
+        return self._pane()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a change waits for its moment to be kept."""
+        return self._timer is not None
+
+    def note(self, event: DraftChanged) -> None:
+        """Keep a draft soon; at once when it was sent, so that it does not come back."""
+        self._unkept[event.conversation] = event.draft
+        if not event.draft:
+            self._keep_now()
+        elif self._timer is None:
+            self._timer = self.app.set_timer(KEEP_WITHIN, self._keep_now)
+
+    def _keep_now(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self.app.start(self.keep())
+
+    async def keep(self) -> None:
+        """Have every draft kept that changed. What cannot be kept is tried again with the next change."""
+        async with self._lock:
+            conversations = self.app.conversations
+            if conversations is None or not self._restored:
+                return
+            while self._unkept:
+                name, draft = next(iter(self._unkept.items()))
+                await conversations.keep_draft(name, draft)
+                if self._unkept[name] is draft:
+                    del self._unkept[name]
+
+    def note_last(self) -> None:
+        """Take along what was typed last, before the application ends."""
+        if self.app.conversations is not None and (changed := self.pane.composer.unposted_draft()):
+            self._unkept[changed.conversation] = changed.draft
+
+    def prompt_ready(self) -> None:
+        """Fill in the draft as soon as the conversations are open too."""
+        self._prompt_ready = True
+        self.restore()
+
+    def restore(self) -> None:
+        """Fill in what was typed for the new conversation, once both prompt and conversations are there."""
+        if self._prompt_ready and self.app.conversations is not None:
+            self.app.start(self._restore())
+
+    async def _restore(self) -> None:
+        async with self._lock:
+            try:
+                if draft := await open_conversations(self.app).draft(""):
+                    self.pane.composer.restore_new(draft)
+            finally:
+                # Before, what is typed now would have taken its place.
+                self._restored = True
+        self._show_notice()
+        await self.keep()
+
+    async def attach(self, path: Path) -> None:
+        """Send a picture along with the next question; raises ChatError when that cannot be done."""
+        pane = self.pane
+        check_sight(model_named(pane.model, pane.models), len(pane.composer.pictures) + 1)
+        home = pane.composer.conversation_id
+        picture = await asyncio.to_thread(_read, path)
+        if pane.composer.conversation_id == home:
+            pane.composer.attach(picture)
+
+    def attach_named(self, event: PicturePasted) -> None:
+        """Attach a picture whose path was pasted; where that fails, put the text itself into the prompt."""
+
+        async def attach() -> None:
+            try:
+                await self.attach(event.path)
+            except ChatError:
+                # What was pasted is not lost: it may have been meant as words.
+                self.pane.prompt.put_in(event.text or "")
+                raise
+
+        self.app.start(attach())
+
+    def attach_again(self, event: PicturesRestored) -> None:
+        """Attach the pictures of a draft that came back; say of each one why it is gone."""
+
+        async def attach() -> None:
+            for path in event.paths:
+                try:
+                    if self.pane.composer.conversation_id == event.conversation:
+                        await self.attach(Path(path))
+                except ChatError as error:
+                    self.app.notify(
+                        str(error), title="Not done", severity="error", timeout=LONG, markup=False
+                    )
+
+        self.app.start(attach())
+
+
+def _read(path: Path) -> Picture:
+    return Picture(path.absolute(), read_image(path))
 
 
 class ConversationsController:

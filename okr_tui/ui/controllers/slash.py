@@ -16,8 +16,7 @@ from okr_tui.ui.chat.labels import model_named
 from okr_tui.ui.chat.messages import CommandEntered
 from okr_tui.ui.controllers.application import Application, open_conversations, open_service
 from okr_tui.ui.controllers.chat import ChatController
-from okr_tui.ui.controllers.conversations import ConversationsController
-from okr_tui.ui.controllers.drafts import DraftController
+from okr_tui.ui.controllers.conversations import ConversationsController, DraftController
 from okr_tui.ui.lines import FAULT, QUIET
 
 if TYPE_CHECKING:

@@ -25,8 +25,7 @@ from okr_tui.ui.lines import QUIET, Line, content
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavourAsked, ModelScreen
 from okr_tui.ui.screens.text import record_screen
-from okr_tui.ui.widgets.banner import Banner
-from okr_tui.ui.widgets.empty_states import Broken, FirstRun
+from okr_tui.ui.widgets.banner import Banner, Broken, FirstRun
 from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import Header

@@ -1,17 +1,21 @@
-"""What concerns the whole pool and will not go away by itself, each on one line."""
+"""What stands above or in place of the panes: troubles of the whole pool, the first run, a failed start."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
+from typing import ClassVar
 
+from textual.binding import BindingType
+from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Static
 
 from okr_tui.domain.clocks import from_the_future
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
+from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import KeyOf
-from okr_tui.ui.lines import FAULT, WARNING, Line, content
+from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, one_line
 from okr_tui.ui.screens.settings import notices
 
 PROBLEMS = 2
@@ -132,3 +136,75 @@ class Banner(Static):
             parts = [part for line in lines for part in (*line, ("\n", ""))][:-1]
             self.update(content(tuple(parts)))
             self.display = bool(lines)
+
+
+KEY = "bold $text-accent"
+EXAMPLE = '{"pi-ollama": {"apiKeys": ["first", "second"]}}'
+
+
+class FirstRun(Static, can_focus=True):
+    """Says what to do while no key is configured."""
+
+    snapshot: var[Snapshot | None] = var(None)
+
+    def __init__(self, key_of: KeyOf) -> None:
+        super().__init__(id="first")
+        self._key_of = key_of
+
+    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
+        """Name the file that is really read."""
+        if snapshot is None or snapshot.pool.keys:
+            return
+        add, demo, edit = map(self._key_of, ("add-key", "demo", "edit-settings"))
+        width = max(map(len, (add, demo, edit)))
+        self.update(
+            Content.assemble(
+                ("No Ollama Cloud key is configured.\n\n", STRONG),
+                (f"{add:<{width}}", KEY),
+                "  add one here\n",
+                (f"{demo:<{width}}", KEY),
+                "  look around on a simulated cloud\n",
+                (f"{edit:<{width}}", KEY),
+                "  edit the settings file yourself:\n\n",
+                (f"{snapshot.settings.global_file}\n", KEY),
+                (f"{EXAMPLE}\n\n", QUIET),
+                "or set ",
+                ("OLLAMA_API_KEYS", KEY),
+                ("=first,second in the environment.\n", QUIET),
+                ("Keys are made at ollama.com/settings/keys.", QUIET),
+            )
+        )
+
+
+class Broken(Static, can_focus=True):
+    """Says why the service cannot be opened."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("broken")]
+
+    failure: var[str | None] = var(None)
+
+    def __init__(self, key_of: KeyOf) -> None:
+        super().__init__(id="broken")
+        self._key_of = key_of
+
+    def watch_failure(self, failure: str | None) -> None:
+        """Show the reason and the ways out."""
+        if failure is not None:
+            again, leave = map(self._key_of, ("open-again", "quit"))
+            width = max(len(again), len(leave))
+            self.update(
+                content(
+                    (
+                        ("✖ okr-tui cannot open its keys and its log.\n\n", f"bold {FAULT}"),
+                        (f"{one_line(failure)}\n\n", ""),
+                        (f"{again:<{width}}", KEY),
+                        ("  try again, once that is put right\n", ""),
+                        (f"{leave:<{width}}", KEY),
+                        ("  quit\n\n", ""),
+                        ("okr-tui --store memory:", KEY),
+                        ("  goes on without a log, and remembers nothing\n", QUIET),
+                        ("okr-tui doctor", KEY),
+                        ("           says what is configured, and from where\n", QUIET),
+                    )
+                )
+            )
