@@ -1,10 +1,12 @@
-"""A conversation: its turns, how each was answered, and what follows from them. Pure values."""
+"""A conversation: its turns, how each was answered, and what follows from them; and as a document."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +18,7 @@ from okr_tui.domain.clocks import has_date
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.faults import Hop
 from okr_tui.domain.models import Model, short_context
+from okr_tui.domain.text import clean_line
 
 TITLE_LONGEST: Final = 60
 UNTITLED: Final = "New conversation"
@@ -174,8 +177,7 @@ def gauge(conversation: Conversation, model: Model | None) -> Gauge:
 
 def title(question: str) -> str:
     """Return a title of at most TITLE_LONGEST characters from the first question, cut at a word."""
-    letters = (letter if letter.isprintable() else " " for letter in question[: 20 * TITLE_LONGEST])
-    words = " ".join("".join(letters).split())
+    words = clean_line(question, 20 * TITLE_LONGEST)
     if len(words) <= TITLE_LONGEST:
         return words or UNTITLED
     cut = words[: TITLE_LONGEST - 1]
@@ -260,6 +262,20 @@ def conversation_adapter() -> TypeAdapter[Conversation]:
 def turn_adapter() -> TypeAdapter[Turn]:
     """Return what reads and writes single turns."""
     return TypeAdapter(Turn)
+
+
+def write_file(path: Path, text: str, *, over: bool = False) -> Path:
+    """Write an exported conversation to a file that its user alone can read; return its absolute path.
+
+    Raises FileExistsError for a file that is there already unless it may be written over, OSError, and
+    RuntimeError or ValueError for what is no path.
+    """
+    whole = path.expanduser().absolute()
+    create = os.O_TRUNC if over else os.O_EXCL
+    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | create, 0o600), "w", encoding="utf-8") as file:
+        os.chmod(whole, 0o600)  # one that was there already keeps its mode otherwise
+        file.write(text)
+    return whole
 
 
 def to_json(conversation: Conversation) -> str:

@@ -16,7 +16,8 @@ from okr_tui.chat.messages import ToolResult
 from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
-from okr_tui.domain.words import printable
+from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.text import clean_line
 from okr_tui.settings.key_references import resolve
 from okr_tui.settings.origin import Problem
 from okr_tui.settings.table import ChatSettings
@@ -44,14 +45,13 @@ class McpServer:
         self._ready: asyncio.Future[Listed] | None = None
         self._ended = asyncio.Event()
         self._printed = bytearray()
-        self._secrets: list[SecretStr] = []
+        self._scrubber = Scrubber()
 
     async def tools(self, settings: ChatSettings) -> Sequence[Tool]:
         """Return its tools, starting it if it is not running. Raises ChatError when it cannot be reached."""
         if self._task is None or self._task.done() or self._ready is None:
             self._ended = asyncio.Event()
             self._printed.clear()
-            self._secrets.clear()
             self._ready = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._live(self._ready, self._ended))
         client, items = await asyncio.shield(self._ready)
@@ -131,7 +131,7 @@ class McpServer:
             value = await asyncio.to_thread(resolve, reference, self._environment, trusted=True)
             if isinstance(value, Problem):
                 raise self._error(f"{name[:40]}: {value.message}")
-            self._secrets.append(value)
+            self._scrubber.add(value.get_secret_value())
             found[name] = value.get_secret_value()
         return found
 
@@ -194,9 +194,7 @@ class McpServer:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         printed = f"; it printed: {last}" if last else ""
         line = f"tool server {self._server.name}: {reason}{printed}"
-        for secret in self._secrets:
-            line = line.replace(secret.get_secret_value(), "…")
-        return ChatError(printable(line, LONGEST_ERROR))
+        return ChatError(clean_line(self._scrubber.scrub(line), LONGEST_ERROR))
 
 
 def _text(content: Any) -> str:

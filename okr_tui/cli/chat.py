@@ -17,7 +17,7 @@ from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
 from okr_tui.cli.documents import Document, hop_document
 from okr_tui.cli.invocation import Invocation, json_option, run
-from okr_tui.cli.output import note, safe, show_record
+from okr_tui.cli.output import note, show_piece, show_record
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError, OkrError
 from okr_tui.domain.models import bare_name
@@ -111,13 +111,11 @@ class PlainAnswer(Answer):
 
     def _write(self, delta: Delta) -> None:
         if delta.thinking:
-            click.echo(safe(delta.thinking), nl=False, err=True)
+            show_piece(delta.thinking, err=True)
         if delta.content:
             if not any(self.content):
                 _end_line(self.thinking, err=True)
-            # A file gets the text as it is; what a terminal would act on is removed.
-            text = safe(delta.content) if sys.stdout.isatty() else delta.content
-            click.echo(text, nl=False)
+            show_piece(delta.content)
         for call in delta.tool_calls:
             note(f"the model asks for {call.name}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.output import note, show
+from okr_tui.cli.output import note, note_text, show, show_text
 from okr_tui.domain.errors import OkrError, SettingsError
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
         _pi(invocation, pi_provider(reach.url, state / NAME, models), write=write)
     else:
         lines = CLIENTS[client](reach, f"$(cat {shlex.quote(str(state / NAME))})", models)
-        note(advice(client, reach))
+        note_text(advice(client, reach))
         for line in lines:
             show(line)
     if not reach.runs:
@@ -225,7 +225,7 @@ def _pi(invocation: Invocation, provider: dict[str, object], *, write: bool) -> 
         _write(path, provider, invocation.state_folder, document)
     else:
         note(f"Add this to {path}, or use --write:")
-        show(document)
+        show_text(document)
     for warning in _warnings(sources, path.parent):
         note(f"okr-tui: {warning}")
 
@@ -239,7 +239,7 @@ def _write(path: Path, provider: dict[str, object], state: Path, document: str) 
         done = pi_models.write(path, provider, state)
     except SettingsError:
         note(f"Not written; add this to {path}:")
-        show(document)
+        show_text(document)
         raise
     if not done.changed:
         show(f"{path} is up to date; nothing was written")

@@ -1,5 +1,6 @@
 """`okr-tui conversations`: list, search, show, export and delete what the chat keeps."""
 
+import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
-from okr_tui.chat.conversation import Found
+from okr_tui.chat.conversation import Found, write_file
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
-from okr_tui.cli.output import note, show, show_document, table
+from okr_tui.cli.output import note, show, show_document, show_text, table
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.words import moment, rfc3339
 
@@ -71,7 +72,10 @@ def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_jso
 @click.pass_obj
 def show_(invocation: Invocation, identifier: str, *, as_json: bool) -> None:
     """Show a conversation as Markdown, or everything about it as JSON."""
-    show(_exported(invocation, identifier, "json" if as_json else "markdown").rstrip("\n"))
+    if as_json:
+        show_document(json.loads(_exported(invocation, identifier, "json")))
+    else:
+        show_text(_exported(invocation, identifier, "markdown").rstrip("\n"))
 
 
 @conversations.command()
@@ -83,8 +87,7 @@ def export(invocation: Invocation, identifier: str, path: Path, *, as_json: bool
     """Write a conversation to a new file, as Markdown or JSON."""
     text = _exported(invocation, identifier, "json" if as_json else "markdown")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_file(path, text)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error
     note(f"Written to {path}")

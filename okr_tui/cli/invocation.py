@@ -13,6 +13,7 @@ import click
 
 from okr_tui.cli.output import note
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.scrubber import Scrubber
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Client
@@ -88,6 +89,7 @@ class Invocation:
             watching=watching,
             zone=local_zone(),
             make_transport=make_transport,
+            scrubber=SCRUBBER,
         )
 
 
@@ -121,6 +123,9 @@ def local_zone() -> tzinfo:
     """Return the time zone of this machine."""
     return LocalZone()
 
+
+SCRUBBER = Scrubber()
+"""Knows every secret that this process has read, for what is printed of an unexpected error."""
 
 T = TypeVar("T")
 

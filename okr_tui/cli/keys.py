@@ -10,7 +10,7 @@ import click
 
 from okr_tui.cli.documents import key_document, keys_document
 from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
-from okr_tui.cli.output import cut, note, show, show_document, table
+from okr_tui.cli.output import cut, note, show, show_document, show_text, table
 from okr_tui.domain.errors import NO_KEY, OkrError, SettingsError
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.keys import Key
@@ -142,7 +142,7 @@ def _command(
         if as_json:
             show_document({"message": message, "key": place and key_document(pool.keys[place - 1])})
         else:
-            show(message)
+            show_text(message)
 
     run(invocation, work)
 
@@ -245,7 +245,7 @@ def add_key(
         if as_json:
             show_document({"message": message, "key": key_document(added[0])})
         else:
-            show(message)
+            show_text(message)
 
     run(invocation, work)
 
@@ -273,7 +273,7 @@ def remove_key(invocation: Invocation, number: int, *, forget: bool, as_json: bo
         if as_json:
             show_document({"message": message, "key": key_document(gone)})
         else:
-            show(message)
+            show_text(message)
 
     run(invocation, work)
 
@@ -306,7 +306,7 @@ def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
                 {"message": f"{sum(ok for ok, _ in done)} added", "keys": [message for _, message in done]}
             )
         for _, message in () if as_json else done:
-            show(message)
+            show_text(message)
         if not any(ok for ok, _ in done):
             raise OkrError(f"no key of {path} was added")
 

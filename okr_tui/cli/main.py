@@ -12,7 +12,8 @@ import click
 
 from okr_tui import __version__
 from okr_tui.cli.crash import describe_crash
-from okr_tui.cli.invocation import Invocation, local_zone
+from okr_tui.cli.invocation import SCRUBBER, Invocation, local_zone
+from okr_tui.cli.output import note, note_text
 from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
 
 INTERRUPTED = 130
@@ -150,7 +151,9 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        words = io.StringIO()
+        error.show(words)
+        note_text(words.getvalue().rstrip())
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -159,8 +162,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = 1
     except Exception as error:
         if "--debug" in (arguments or sys.argv):
-            traceback.print_exc()
-        click.echo(f"okr-tui: {_words(error)}", err=True)
+            note_text(SCRUBBER.scrub("".join(traceback.format_exception(error)).rstrip()))
+        note(f"okr-tui: {_words(error)}")
         code = error.exit_code if isinstance(error, OkrError) else 1
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -42,6 +42,8 @@ def models(invocation: Invocation, words: str, *, anew: bool, as_json: bool) -> 
             return
         for line in _list_lines(rows, snapshot):
             show(line)
+        if left_out := snapshot.models.skipped_words:
+            note(f"okr-tui: {left_out}")
 
     run(invocation, work)
 

@@ -1,7 +1,10 @@
-"""Output of commands: text, tables and JSON on standard output, notes on standard error."""
+"""Output of commands: text, tables and JSON on standard output, notes on standard error.
+
+This is the door by which text leaves for the terminal: nothing in it steers the terminal, and what is one
+line stays one. No other module of the commands writes to either stream.
+"""
 
 import json
-import re
 import shutil
 import sys
 import unicodedata
@@ -9,38 +12,60 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-# A terminal acts on these; a line feed and a tab are all that text needs of them.
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+from okr_tui.domain.text import drawable, drawable_lines
 
 
-def safe(text: str) -> str:
-    """Remove from a text what a terminal would act on."""
-    return CONTROLS.sub("", text)
+def one_line(text: str) -> str:
+    """Return a text on one line, without what a terminal would act on."""
+    if text.isascii() and text.isprintable():
+        return text
+    return drawable(" ".join(text.splitlines()).replace("\t", " "))
 
 
 def show(text: str) -> None:
     """Print a line of the result."""
-    click.echo(safe(text))
+    click.echo(one_line(text))
+
+
+def show_text(text: str) -> None:
+    """Print a result of several lines."""
+    click.echo(drawable_lines(text))
+
+
+def show_piece(text: str, *, err: bool = False) -> None:
+    """Print a piece of an answer, without ending the line. Only a terminal is spared what it would act on."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(drawable_lines(text) if stream.isatty() else text, nl=False, err=err)
 
 
 def note(text: str) -> None:
     """Print a line to standard error."""
-    click.echo(safe(text), err=True)
+    click.echo(one_line(text), err=True)
+
+
+def note_text(text: str) -> None:
+    """Print several lines to standard error."""
+    click.echo(drawable_lines(text), err=True)
 
 
 def show_fitted(text: str) -> None:
     """Print a line of the result, cut to the width of the terminal if there is one."""
-    show(cut(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
+    show(cut(one_line(text), shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
 
 
 def show_document(document: object) -> None:
     """Print the result as one JSON document."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    click.echo(_json(document, indent=2))
 
 
 def show_record(document: object) -> None:
     """Print one line of a result that is a stream of JSON documents."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    click.echo(_json(document))
+
+
+def _json(document: object, indent: int | None = None) -> str:
+    """Return a document as JSON; for a terminal in ASCII, since JSON escapes no direction marks by itself."""
+    return json.dumps(document, ensure_ascii=sys.stdout.isatty(), indent=indent)
 
 
 def cells(text: str) -> int:
@@ -50,6 +75,7 @@ def cells(text: str) -> int:
 
 def cut(text: str, width: int) -> str:
     """Cut a text to at most `width` cells."""
+    text = text[: 4 * width + 64]  # more is never shown, and each step below counts all cells
     if cells(text) <= width:
         return text
     while cells(text) >= width:
@@ -59,7 +85,7 @@ def cut(text: str, width: int) -> str:
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Align the columns of rows, two blanks apart."""
-    lines = [[safe(cell) for cell in row] for row in rows]
+    lines = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(cells, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

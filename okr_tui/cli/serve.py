@@ -13,8 +13,9 @@ import click
 
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.output import note
+from okr_tui.cli.output import note, show
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.text import clean_line
 from okr_tui.services.gateway_switch import Hosting, Running
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ async def _serve(
             trouble=lambda line: note(f"okr-tui: {line}"),
         ) as running:
             with _stop_signal() as ended:
-                click.echo(f"listening on {running.url}")
+                show(f"listening on {running.url}")
                 if running.daemon_url:
-                    click.echo(f"listening on {running.daemon_url} for the ollama daemon")
+                    show(f"listening on {running.daemon_url} for the ollama daemon")
                 await _until(ended, service, running, chosen)
 
 
@@ -120,7 +121,9 @@ async def _until(
         for each in (reporting, failing):
             if each.done() and not waiting.done():
                 error = each.exception() or each.result()
-                words = str(error) if isinstance(error, OkrError) else f"{type(error).__name__}: {error}"
+                words = clean_line(
+                    str(error) if isinstance(error, OkrError) else f"{type(error).__name__}: {error}"
+                )
                 raise OkrError(f"the gateway stopped: {words}; start it again")
     finally:
         for task in (waiting, reporting, failing):

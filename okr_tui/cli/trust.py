@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.invocation import Invocation, json_option, run
-from okr_tui.cli.output import show, show_document
+from okr_tui.cli.output import show_document, show_text
 
 if TYPE_CHECKING:
     from okr_tui.services.pool_service import PoolService
@@ -36,6 +36,6 @@ def trust(invocation: Invocation, *, revoke: bool, as_json: bool) -> None:
                 }
             )
         else:
-            show(message)
+            show_text(message)
 
     run(invocation, work, with_problems=False)

@@ -13,6 +13,8 @@ import httpx
 from okr_tui.cloud.compression import decoded
 from okr_tui.cloud.documents import (
     Identity,
+    Listing,
+    parse,
     read_balance,
     read_identity,
     read_models,
@@ -101,7 +103,7 @@ class Cloud:
     ) -> None:
         await self._transport.aclose()
 
-    async def models(self) -> tuple[Model, ...]:
+    async def models(self) -> Listing:
         """Read `GET /api/tags`: the models that the cloud serves. No key is sent. Raises CloudError."""
         found = read_models(await self._document(TAGS))
         if found is None:
@@ -227,8 +229,8 @@ class Cloud:
         if fault:
             raise self._error(endpoint, fault)
         try:
-            return json.loads(response.content)
-        except (ValueError, RecursionError):
+            return parse(response.content)
+        except ValueError:
             raise self._error(endpoint, no_response("the answer is not JSON")) from None
 
     def _proxy(self) -> Proxy | None:

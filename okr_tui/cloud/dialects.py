@@ -31,6 +31,8 @@ class Delta:
 
 
 NOTHING: Final = Delta()
+MOST: Final = 10**15
+"""The largest number that is taken for a count of tokens."""
 REASONING: Final = ("reasoning", "reasoning_content")
 RESPONSE_ENDS: Final = ("response.completed", "response.incomplete")
 Document = Mapping[str, object]
@@ -216,4 +218,4 @@ def _text(value: object) -> str:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None

@@ -1,12 +1,16 @@
 """The cloud's JSON documents read into domain values. Nothing here raises on an unknown shape.
 
+Texts are made safe to show and numbers are bounded here, once: a value that cannot be kept is absent, and
+spoils neither its document nor its neighbours.
+
 Sources: docs.ollama.com/api (tags, show), docs.ollama.com/api/balance,
 docs.ollama.com/cloud/usage.
 """
 
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -15,12 +19,46 @@ from okr_tui.domain.clocks import has_date
 from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts
 from okr_tui.domain.models import Model
 from okr_tui.domain.quota import Balance, Credits, Window, percent
+from okr_tui.domain.text import LINE_LIMIT, clean_line, has_hidden
 
 WINDOWS: Final = ("session", "weekly")
 BUCKETS_MOST: Final = 100
 FRACTION = re.compile(r"(\.\d{6})\d+")
+MOST: Final = 10**15
+"""The largest count, size and sum that is taken for one; floats are exact up to there."""
+MOST_DIGITS: Final = 18
+MODELS_MOST: Final = 5000
+DETAILS_MOST: Final = 256
+"""How many entries of a model's information are kept, and capabilities."""
+UNDECODED: Final = "\ufffd"
 
 NO_ACCOUNT = "00000000-0000-0000-0000-000000000000"
+
+
+def parse(raw: bytes | bytearray) -> object:
+    """Return a JSON document. What is no text in it becomes U+FFFD, a number beyond all bounds infinite.
+
+    Raises ValueError for what is no JSON, or nested too deeply.
+    """
+    try:
+        try:
+            return json.loads(raw)
+        except ValueError:
+            return json.loads(raw.decode("utf-8-sig", "replace"), parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The models that the cloud lists. `skipped` counts those whose names cannot be shown as they are."""
+
+    models: tuple[Model, ...]
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +77,33 @@ def read_identity(document: object) -> Identity | None:
     account, plan = folded.get("id"), folded.get("plan")
     if not isinstance(account, str) or not account or account == NO_ACCOUNT:
         return None
-    return Identity(account[:64], (plan[:32].lower() or "free") if isinstance(plan, str) else None)
+    if not (account := clean_line(account, 64)):
+        return None
+    return Identity(account, (clean_line(plan, 32).lower() or "free") if isinstance(plan, str) else None)
 
 
-def read_models(document: object) -> tuple[Model, ...] | None:
-    """Read `GET /api/tags`; None when it is not a model list."""
+def read_models(document: object) -> Listing | None:
+    """Read `GET /api/tags`; None when it is not a model list.
+
+    A name is what requests are sent with, so one that cannot be shown as it is is left out, never changed.
+    """
     models = document.get("models") if isinstance(document, dict) else None
     if not isinstance(models, list):
         return None
-    return tuple(_listed(models))
-
-
-def _listed(models: list[object]) -> Iterator[Model]:
-    seen = set()
-    for item in models:
+    found: dict[str, Model] = {}
+    skipped = 0
+    for item in models[:MODELS_MOST]:
         if not isinstance(item, dict):
             continue
-        name = _word(item.get("model")) or _word(item.get("name"))
-        if name and name not in seen:
-            seen.add(name)
-            size = _positive(item.get("size"))
-            yield Model(name, _word(item.get("digest")), _word(item.get("modified_at")), size)
+        name = item.get("model") or item.get("name")
+        if not isinstance(name, str) or name in found:
+            continue
+        if len(name) > LINE_LIMIT or has_hidden(name) or UNDECODED in name or not name.strip():
+            skipped += 1
+            continue
+        size = _positive(item.get("size"))
+        found[name] = Model(name, _word(item.get("digest")), _word(item.get("modified_at")), size)
+    return Listing(tuple(found.values()), skipped)
 
 
 def with_details(model: Model, document: object) -> Model:
@@ -72,16 +116,27 @@ def with_details(model: Model, document: object) -> Model:
     info = info if isinstance(info, dict) else {}
     capabilities = document.get("capabilities")
     if isinstance(capabilities, list):
-        words = tuple(word[:32] for word in capabilities if isinstance(word, str))
-        model = replace(model, capabilities=words)
+        words = (clean_line(word, 32) for word in capabilities[:DETAILS_MOST] if isinstance(word, str))
+        model = replace(model, capabilities=tuple(filter(None, words)))
     return replace(
         model,
         parameters=_positive(info.get("general.parameter_count")) or _positive(details.get("parameter_size")),
         context_length=_context(info),
         family=_word(details.get("family")),
         quantization=_word(details.get("quantization_level")),
-        model_info={key[:128]: value for key, value in info.items() if isinstance(value, (str, int, float))},
+        model_info=_information(info),
     )
+
+
+def _information(info: Mapping[str, object]) -> dict[str, object]:
+    """Return the entries that are one text, number, or yes and no; of the first ones only."""
+    found: dict[str, object] = {}
+    for key, value in tuple(info.items())[:DETAILS_MOST]:
+        if isinstance(value, str):
+            found[clean_line(key, 128)] = clean_line(value)
+        elif isinstance(value, bool) or (isinstance(value, int | float) and _number(value) is not None):
+            found[clean_line(key, 128)] = value
+    return found
 
 
 def _context(info: Mapping[str, object]) -> int | None:
@@ -92,7 +147,7 @@ def _context(info: Mapping[str, object]) -> int | None:
 
 
 def _word(value: object) -> str | None:
-    return value[:256] if isinstance(value, str) and value else None
+    return clean_line(value) or None if isinstance(value, str) else None
 
 
 def _positive(value: object) -> int | None:
@@ -101,7 +156,7 @@ def _positive(value: object) -> int | None:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST else None
 
 
 def read_balance(document: object) -> Balance:
@@ -170,7 +225,7 @@ def _number(value: object) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and abs(number) <= MOST else None
 
 
 def read_usage(document: object) -> tuple[CloudBucket, ...] | None:
@@ -186,7 +241,7 @@ def read_usage(document: object) -> tuple[CloudBucket, ...] | None:
         since = parse_time(bucket.get("from")) if isinstance(bucket, dict) else None
         until = parse_time(bucket.get("until")) if isinstance(bucket, dict) else None
         if since is None or until is None:
-            return None
+            continue
         counts = CloudCounts(
             _whole(bucket.get("request_count")),
             _whole(bucket.get("input_tokens")),
@@ -195,7 +250,7 @@ def read_usage(document: object) -> tuple[CloudBucket, ...] | None:
             _number(bucket.get("usage_usd")),
         )
         found.append(CloudBucket(since, until, counts))
-    return tuple(found)
+    return tuple(found) if found or not buckets else None
 
 
 def _whole(value: object) -> int | None:

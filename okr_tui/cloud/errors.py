@@ -13,10 +13,10 @@ from typing import Final
 from okr_tui.cloud.dialects import error_message
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.text import clean_line
 
 TEXT_LIMIT: Final = 240
 BODY_LIMIT: Final = 65536
-UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 # Both end at the text's end where the bracket is missing: they always match, so a long text stays cheap.
 REFERENCE = re.compile(r" ?\(ref: [^)]*(?:\)|\Z)", re.IGNORECASE)
 ACCOUNT_NAME = re.compile(r"\byou \([^)]*(?:\)|\Z)", re.IGNORECASE)
@@ -29,12 +29,11 @@ IN_STREAM: Final = 200
 
 def clean(text: str) -> str:
     """Make a text of the cloud safe to keep and show: one line, bounded, without account and reference."""
-    text = _normal(text)
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+    return clean_line(_normal(text), TEXT_LIMIT)
 
 
 def _normal(text: str) -> str:
-    line = UNPRINTABLE.sub(" ", text[:BODY_LIMIT])
+    line = clean_line(text, BODY_LIMIT)
     return ACCOUNT_NAME.sub("you", REFERENCE.sub("", line)).strip()
 
 

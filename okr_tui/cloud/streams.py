@@ -4,12 +4,12 @@ Native streams are one JSON object a line; the compatible ones are server-sent e
 an error record after a status of 200 (docs.ollama.com/api/errors).
 """
 
-import json
 import re
 from dataclasses import replace
 from typing import Final
 
 from okr_tui.cloud.dialects import Reader, StreamRecord, read_native
+from okr_tui.cloud.documents import parse
 from okr_tui.cloud.endpoints import CHAT, find
 
 LINE_LIMIT: Final = 8 * 1024 * 1024
@@ -97,8 +97,8 @@ class RecordReader:
 
     def _document(self, text: bytearray, start: int) -> StreamRecord | None:
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
+            document = parse(text)
+        except ValueError:
             return None
         if not isinstance(document, dict):
             return None

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from okr_tui.cloud.endpoints import ENDPOINTS, IDENTITY, MODELS, PROCESSES, SHOW, TAGS, VERSION
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
+from okr_tui.domain.text import clean_line
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
 from okr_tui.gateway.errors import Failure, FailureError, GatewayCause, failure_error, failure_of
@@ -118,7 +119,8 @@ class Gateway:
         except CallerGoneError:
             raise
         except Exception as error:
-            self._trouble(f"unexpected {type(error).__name__} at {request.method} {request.path}: {error}")
+            text = f"unexpected {type(error).__name__} at {request.method} {request.path}: {error}"
+            self._trouble(clean_line(self._service.scrubber.scrub(text)))
             await request.fail(Failure.of(GatewayCause.UNEXPECTED, "the gateway failed unexpectedly"))
 
     def _route(self, request: GatewayRequest) -> Route:

@@ -1,9 +1,9 @@
 """Endpoints that are answered without the cloud: model lists, identity, version."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from okr_tui import __version__
+from okr_tui.cloud.documents import parse_time
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
@@ -99,7 +99,4 @@ def _entry(model: Model) -> Document:
 
 
 def _epoch(time: str | None) -> int:
-    try:
-        return int(datetime.fromisoformat(time).timestamp()) if time else 0
-    except ValueError:
-        return 0
+    return int(parse_time(time) or 0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final
 
 from okr_tui.domain.errors import StoreError
+from okr_tui.domain.text import clean_line
 from okr_tui.services.clock import Clock
 
 TRY_AGAIN: Final = 5.0
@@ -61,8 +62,8 @@ class Background:
             except Exception as error:
                 if self._clock.time() - began > wait:
                     wait = TRY_AGAIN
-                text = " ".join(str(error).split())
-                problem = f"{name} failed: unexpected {type(error).__name__}: {text}; it is tried again"
+                text = clean_line(f"unexpected {type(error).__name__}: {error}")
+                problem = f"{name} failed: {text}; it is tried again"
             self._tell(name, problem)
             await self._clock.sleep(wait)
             self._tell(name, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.text import clean_line
 from okr_tui.services import gateway_registry
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.gateway_registry import Presence
@@ -127,7 +128,7 @@ class GatewaySwitch:
         except OkrError as error:
             self._error = str(error)
         except Exception as error:
-            self._error = f"unexpected {type(error).__name__}: {error}"
+            self._error = clean_line(f"unexpected {type(error).__name__}: {error}")
         finally:
             self._running = self._task = None
             ready.set()

@@ -8,6 +8,7 @@ from pathlib import Path
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
+from okr_tui.domain.text import LINE_LIMIT, has_hidden
 from okr_tui.services.configuration import Configuration
 from okr_tui.services.service import KeepIn
 from okr_tui.services.setting_lines import checked, setting_path, target
@@ -232,8 +233,8 @@ class KeySettings:
 def _checked(label: str | None, *keys: Key) -> str | None:
     """Return a label without blanks around it, None for a blank one. Raises SettingsError if unfit."""
     label = (label or "").strip()
-    if not label.isprintable():
-        raise SettingsError("a label is printable text; nothing was changed")
+    if has_hidden(label) or len(label) > LINE_LIMIT:
+        raise SettingsError("a label is a line of printable text; nothing was changed")
     texts = (key.secret.get_secret_value() for key in keys)
     if any(text in label for text in texts if len(text) >= SHORTEST):
         raise SettingsError("a label is shown, so it must not hold a key; nothing was changed")

@@ -33,6 +33,8 @@ class KeptModels:
     cloud_url: str = ""
     refreshed_at: float | None = None
     models: tuple[Model, ...] = ()
+    skipped: int = 0
+    """How many models the cloud listed under names that cannot be shown."""
 
 
 _adapter: TypeAdapter[KeptModels] = TypeAdapter(KeptModels)
@@ -84,6 +86,7 @@ class ModelCatalog:
             refreshed_at=self._known.refreshed_at,
             refreshing=self._refreshing is not None,
             error=self._error,
+            skipped=self._known.skipped,
         )
 
     async def keep_fresh(self) -> None:
@@ -178,14 +181,14 @@ class ModelCatalog:
                     return replace(known, status="listed") if known else model
 
         listing = await cloud.models()
-        models = tuple(await asyncio.gather(*(detailed(model) for model in listing)))
+        models = tuple(await asyncio.gather(*(detailed(model) for model in listing.models)))
         if self._known.cloud_url != before.cloud_url:
             return
         now = self._pool.clock.time()
         names = {model.id for model in models}
         gone = tuple(replace(m, status="gone") for m in before.models if m.id not in names)[:GONE_KEPT]
         was = {model.id for model in before.models if model.status == "listed"}
-        self._known = KeptModels(before.cloud_url, now, (*models, *gone))
+        self._known = KeptModels(before.cloud_url, now, (*models, *gone), listing.skipped)
         self._failures = 0
         self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
         await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())

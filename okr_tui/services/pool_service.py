@@ -255,7 +255,8 @@ class PoolService:
             kept = "the last list is kept" if self.catalog.models else "no list was read before, try again"
             raise OkrError(f"models not refreshed: {self.catalog.error}; {kept}")
         count = sum(model.status == "listed" for model in self.catalog.models)
-        return f"Loaded {count} cloud Ollama models"
+        left_out = self.snapshot.models.skipped_words
+        return f"Loaded {count} cloud Ollama models{f'; {left_out}' if left_out else ''}"
 
     async def test_key(self, index: int) -> str:
         """Read identity and balance of a key now, at no cost. Raises OkrError when one cannot be read."""

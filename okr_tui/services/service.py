@@ -32,13 +32,23 @@ class ModelRow:
 class ModelList:
     """The model list as last known. `refreshed_at` in epoch seconds, None before the first success.
 
-    `error` says why the last refresh failed; the rows are then the last good ones.
+    `error` says why the last refresh failed; the rows are then the last good ones. `skipped` counts models
+    that are left out because their names cannot be shown.
     """
 
     rows: tuple[ModelRow, ...] = ()
     refreshed_at: float | None = None
     refreshing: bool = False
     error: str | None = None
+    skipped: int = 0
+
+    @property
+    def skipped_words(self) -> str:
+        """Say how many models are left out; empty without any."""
+        if not self.skipped:
+            return ""
+        have = "model has a name" if self.skipped == 1 else "models have names"
+        return f"{self.skipped} {have} that cannot be shown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from okr_tui.domain.keys import Key, SecretStr, fingerprint
+from okr_tui.domain.text import LINE_LIMIT, has_hidden
 from okr_tui.settings.key_references import COMMAND, resolve
 from okr_tui.settings.keys import NAMES, entries, is_joined, kind, reference
 from okr_tui.settings.origin import Origin, Problem
@@ -145,7 +146,7 @@ def _label(entry: _Entry, pool: Pool) -> str | None:
     label = entry.label
     if label is None:
         return None
-    if not isinstance(label, str) or not label.isprintable() or not label.strip():
+    if not isinstance(label, str) or has_hidden(label) or not 0 < len(label.strip()) <= LINE_LIMIT:
         pool.problems.append(
             replace(_about(entry, ""), message="a label is ignored: it must be printable text")
         )

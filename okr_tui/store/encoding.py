@@ -1,8 +1,10 @@
 """How a record is written down: one line of JSON, the same in every store."""
 
+import json
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from okr_tui.domain.records import Record
 
@@ -11,7 +13,11 @@ _adapter: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminato
 
 def encode(record: Record) -> str:
     """Return the record as one line of JSON; what is None is left out."""
-    return _adapter.dump_json(record, exclude_none=True).decode()
+    try:
+        return _adapter.dump_json(record, exclude_none=True).decode()
+    except PydanticSerializationError:  # for halves of characters, as in a name that a client sent
+        document = _adapter.dump_python(record, mode="json", exclude_none=True)
+        return json.dumps(document, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def decode(text: str) -> Record:

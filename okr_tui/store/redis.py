@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
+from okr_tui.domain.text import clean_line
 from okr_tui.store.base import LogEntry
 from okr_tui.store.encoding import decode, encode
 
@@ -132,8 +133,9 @@ class RedisStore:
                 await store.close()
                 raise
         except (TypeError, ValueError) as error:
+            reason = clean_line(str(error))
             raise StoreError(
-                f"cannot open the log at {name}: {error}; correct the options behind the address's '?'"
+                f"cannot open the log at {name}: {reason}; correct the options behind the address's '?'"
             ) from error
         return store
 
@@ -293,7 +295,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or "no answer"
+    return clean_line(str(error)).rstrip(".") or "no answer"
 
 
 def _remedy(error: Exception) -> str:

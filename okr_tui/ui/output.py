@@ -3,6 +3,7 @@
 from typing import IO
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
 
@@ -14,9 +15,20 @@ class DrawableFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
         """Return the segments with only drawable text; their widths in cells stay."""
-        if all(text.isascii() and text.isprintable() for text, _, _ in segments):
+        if all(
+            text.isascii() and text.isprintable() and (style is None or style.link is None)
+            for text, style, _ in segments
+        ):
             return segments
-        return [Segment(drawable(text), style, control) for text, style, control in segments]
+        return [Segment(drawable(text), _safe(style), control) for text, style, control in segments]
+
+
+def _safe(style: Style | None) -> Style | None:
+    """Return a style whose link ends no sequence: of the address, which is written as it is, ASCII stays."""
+    if style is None or style.link is None:
+        return style
+    link = "".join(letter for letter in style.link if "!" <= letter <= "~")
+    return style if link == style.link else style.update_link(link or None)
 
 
 class TerminalFile:

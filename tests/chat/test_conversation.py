@@ -27,6 +27,7 @@ from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.faults import Fault, FaultKind, Hop, Scope
 from okr_tui.domain.models import Model
+from okr_tui.domain.text import drawable
 
 ALL = ("completion", "tools", "thinking")
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "spent", 429, "session")
@@ -145,7 +146,7 @@ def test_markdown_of_tools_and_thoughts() -> None:
 def test_a_title_is_one_short_line(text: str) -> None:
     made = title(text)
     assert 0 < len(made) <= TITLE_LONGEST
-    assert made.isprintable()
+    assert drawable(made) == made == " ".join(made.split())
 
 
 def test_titles() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from okr_tui import __version__
 from okr_tui.cli.main import VERBS, root
-from okr_tui.cli.output import cells, cut, safe, table
+from okr_tui.cli.output import cells, cut, one_line, table
 from tests.cli.harness import MODEL, CliHarness
 
 HEAVY = ("httpx", "pydantic", "watchfiles", "textual", "rich", "starlette", "uvicorn", "asyncio")
@@ -210,4 +210,5 @@ def test_text_in_cells() -> None:
     assert table([("a", "b"), ("日本", "c")]) == ["a     b", "日本  c"]
     assert cut("日本語", 5) == "日本…"
     assert cells(cut("日本語", 4)) <= 4
-    assert safe("a\x1b[2Jb\x9bc\u202ed\te\n") == "a[2Jbcd\te\n"
+    assert one_line("a\x1b[2Jb\x9bc\u202ed\te\n") == "a[2Jbcd e"
+    assert one_line("one\nforged\u2028row") == "one forged row"

@@ -83,7 +83,7 @@ async def test_a_list_of_odd_entries_keeps_what_can_be_read() -> None:
     odd = [{"name": "a"}, {"model": "b", "size": "7"}, {"name": 3}, None, {"name": "a"}, {"name": ""}]
     async with cloud(httpx.Response(200, json={"models": odd})) as client:
         found = await client.models()
-    assert [(model.id, model.size) for model in found] == [("a", None), ("b", 7)]
+    assert [(model.id, model.size) for model in found.models] == [("a", None), ("b", 7)]
 
 
 async def test_what_the_cloud_does_not_say_stays_unknown() -> None:

@@ -1,5 +1,6 @@
 """What a balance document says, in every generation, and what it must not be made to say."""
 
+import json
 import math
 from datetime import timedelta, timezone
 
@@ -7,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.cloud.documents import parse_time, read_balance, read_usage
+from okr_tui.cloud.documents import (
+    Listing,
+    parse,
+    parse_time,
+    read_balance,
+    read_identity,
+    read_models,
+    read_usage,
+    with_details,
+)
 from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts, CloudReading, read_readings, write_readings
+from okr_tui.domain.models import Model
 from okr_tui.domain.quota import Credits, Window
+from okr_tui.domain.text import has_hidden
 from okr_tui.domain.words import moment
 from tests.domain.facts import NOW, SESSION_END, dollars, fixture, utc
 
@@ -240,3 +252,86 @@ def test_readings_survive_being_written_down_and_odd_texts_are_none() -> None:
     assert read_readings(write_readings(readings)) == readings
     for text in (None, "", "[]", "7", '{"a": 1}', '{"a": [1, [[1]]]}', "{"):
         assert read_readings(text) == {}
+
+
+HOSTILE = {
+    "a clipboard sequence": "\x1b]52;c;cm0gfg==\x1b\\",
+    "a title": "\x1b]0;x\x07",
+    "a reset": "\x1bc",
+    "CSI of one byte": "\x9b31m",
+    "a surrogate": "\ud800",
+    "an override": "\u202e",
+    "an isolate": "\u2066",
+    "an Arabic letter mark": "\u061c",
+    "nothing wide": "\u200b",
+    "a tag": "\U000e0041",
+    "NUL": "\0",
+    "a line feed": "\n",
+    "a line separator": "\u2028",
+    "a soft hyphen": "\u00ad",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_model_whose_name_hides_something_is_left_out_and_counted(kind: str) -> None:
+    document = {"models": [{"model": f"gpt{HOSTILE[kind]}oss"}, {"model": "kimi-k3"}]}
+    assert read_models(document) == Listing((Model("kimi-k3"),), 1)
+
+
+def test_a_name_that_is_too_long_or_was_no_text_is_left_out_too() -> None:
+    raw = b'{"models": [{"model": "%s"}, {"name": "gl\xffm"}, {"name": "  "}, {"name": "qwen"}]}' % (
+        b"x" * 300
+    )
+    assert read_models(parse(raw)) == Listing((Model("qwen"),), 3)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_every_other_word_of_a_document_is_made_safe(kind: str) -> None:
+    word = f"a{HOSTILE[kind]}b" + "c" * 1000
+    listed = read_models({"models": [{"model": "m", "digest": word, "modified_at": word}]})
+    assert listed is not None
+    shown = {
+        "details": {"family": word, "quantization_level": word},
+        "capabilities": [word, HOSTILE[kind]],
+        "model_info": {word: word, "general.architecture": word},
+    }
+    model = with_details(listed.models[0], shown)
+    identity = read_identity({"ID": word, "Plan": word})
+    assert identity is not None
+    texts = (model.digest, model.modified_at, model.family, model.quantization, *(model.capabilities or ()))
+    texts += (*model.model_info, *map(str, model.model_info.values()), identity.account, identity.plan)
+    for text in texts:
+        assert text
+        assert not has_hidden(text)
+        assert len(text) <= 240
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "9" * 5000, "-5", "NaN", "Infinity", "1e999", "true"])
+def test_a_number_beyond_all_bounds_spoils_its_own_field_only(number: str) -> None:
+    raw = f'{{"models": [{{"model": "a", "size": {number}}}, {{"model": "b", "size": 7}}]}}'
+    assert read_models(parse(raw.encode())) == Listing((Model("a"), Model("b", size=7)))
+    info = f'{{"general.parameter_count": {number}, "a.context_length": {number}, "rope": 1.5}}'
+    model = with_details(
+        Model("a"), parse(f'{{"details": {{"family": "f"}}, "model_info": {info}}}'.encode())
+    )
+    assert (model.parameters, model.context_length, model.family) == (None, None, "f")
+    assert model.model_info["rope"] == 1.5
+    assert json.dumps(dict(model.model_info), allow_nan=False)
+    windows = f'{{"session": {{"remaining_percent": 40}}, "weekly": {{"remaining_percent": {number}}}}}'
+    session, _ = read_balance(parse(f'{{"included": {windows}}}'.encode())).windows
+    assert session.used_percent == 60
+
+
+def test_an_odd_day_of_a_usage_history_is_left_out() -> None:
+    document = fixture("usage-history-7d.json")
+    assert isinstance(document, dict)
+    days = read_usage(document) or ()
+    odd = {"from": "\ud800", "until": 10**400, "input_tokens": 10**400}
+    assert read_usage({**document, "buckets": [*document["buckets"], odd, 7]}) == days
+    assert read_usage({"buckets": [odd]}) is None
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b"nonsense", b'{"a": 1} 2'])
+def test_what_is_no_json_is_a_value_error(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse(raw)

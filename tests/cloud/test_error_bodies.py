@@ -184,7 +184,7 @@ def test_text_after_a_long_preamble_still_counts() -> None:
         ("You (ann) have reached it", "you have reached it"),
         ("you (ann smith) have\n\treached it (ref: 1-2)", "you have reached it"),
         ("you (never closed", "you"),
-        ("bad\x1b[31m line\u2028end\u202e!", "bad [31m line end !"),
+        ("bad\x1b[31m line\u2028end\u202e!", "bad [31m line end!"),
         ("half \ud800 a character", "half a character"),
     ],
 )

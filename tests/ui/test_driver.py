@@ -6,10 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.color import ColorSystem
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.color import Color
 from textual.message import Message
+from textual.strip import Strip
 
 from okr_tui.ui.driver import PASTE_LIMIT, SEQUENCE_LIMIT, TerminalParser
 from okr_tui.ui.output import DrawableFilter, TerminalFile
@@ -186,3 +189,14 @@ def test_a_terminal_that_is_gone_stops_nobody() -> None:
     file = TerminalFile(Gone())  # type: ignore[arg-type]
     assert file.write("abc") == 3
     file.flush()
+
+
+@pytest.mark.parametrize(
+    "address", ["https://a.example/\x1b\\\x1b]52;c;eA==\x07", "https://a.example/\x9b\u202e\n"]
+)
+def test_no_address_of_a_link_ends_its_own_sequence(address: str) -> None:
+    (drawn,) = DrawableFilter().apply([Segment("a link", Style(link=address, bold=True))], Color(0, 0, 0))
+    assert drawn.style is not None
+    assert (drawn.style.link or "").isprintable()
+    assert drawn.style.bold
+    assert Strip.render_style(drawn.style, drawn.text, ColorSystem.TRUECOLOR).count("\x1b]") == 2

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from okr_tui.chat.conversation import CodeBlock
+from okr_tui.chat.conversation import CodeBlock, write_file
 from okr_tui.chat.events import ConsentRequested
 from okr_tui.domain.errors import ChatError
 from okr_tui.ui.actions import COPY_OR_QUIT, bindings
@@ -137,7 +136,7 @@ class ExportConversation(Dialog):
     async def _write(self, path: Path, form: Form) -> str:
         text = await self.read(form)
         try:
-            whole = await asyncio.to_thread(_write_file, path, text, over=self._over == path)
+            whole = await asyncio.to_thread(write_file, path, text, over=self._over == path)
         except FileExistsError:
             self._over = path
             raise ChatError(f"{path.name} already exists: press enter again to overwrite it") from None
@@ -145,15 +144,6 @@ class ExportConversation(Dialog):
             reason = getattr(error, "strerror", None) or "it is not a path"
             raise ChatError(f"{path} cannot be written: {reason}") from error
         return f"Wrote {whole}"
-
-
-def _write_file(path: Path, text: str, *, over: bool) -> Path:
-    """Write a file for its user alone; raises FileExistsError unless it may be written over."""
-    whole = path.expanduser().absolute()
-    create = os.O_TRUNC if over else os.O_EXCL
-    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | create, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    return whole
 
 
 DEAF: Final = 0.5

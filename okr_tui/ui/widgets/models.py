@@ -327,4 +327,4 @@ class ModelsPane(Vertical):
             return " · reading …"
         if models.error and models.refreshed_at is not None:
             return f" · as of {span(self.now - models.refreshed_at)} ago"
-        return ""
+        return f" · {models.skipped} not shown" if models.skipped else ""
