@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from okr_tui.chat.messages import ToolResult
 from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool
+from okr_tui.cloud.http_policy import client_options
+from okr_tui.cloud.network import Network, UnusableNetworkError
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.scrubber import Scrubber
@@ -107,8 +109,12 @@ class McpServer:
         if server.url:
             headers = await self._resolved(server.headers)
             timeout = httpx2.Timeout(START_SECONDS, read=TOOL_SECONDS)
+            try:
+                options = client_options(Network(self._environment), server.url)
+            except UnusableNetworkError as error:
+                raise self._error(str(error)) from None
             async with (
-                httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+                httpx2.AsyncClient(headers=headers, timeout=timeout, **options) as http,
                 Client(streamable_http_client(server.url, http_client=http)) as client,
             ):
                 yield client

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from okr_tui import __version__
+from okr_tui.domain.errors import StoreError
 from okr_tui.domain.text import clean_line
 
 KEPT: Final = 5
@@ -32,7 +33,7 @@ def describe_crash(error: BaseException, folder: Path | None = None) -> str:
 
             folder = state_folder()
         path = write_report(error, folder)
-    except (OSError, RuntimeError) as problem:  # the latter where the system knows no home
+    except (OSError, StoreError) as problem:  # the latter where the system knows no home
         reason = problem.strerror if isinstance(problem, OSError) else "there is no home folder"
         return f"{what}; no report could be written to {folder or 'the state folder'}: {reason}"
     return f"{what}; {path} says where; please report it with that file"
@@ -45,7 +46,9 @@ def write_report(error: BaseException, folder: Path) -> Path:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(
+        os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write("\n".join(_lines(error)) + "\n")
     for old in sorted(folder.glob("crash-*.txt"))[:-KEPT]:
         old.unlink(missing_ok=True)

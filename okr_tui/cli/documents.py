@@ -134,6 +134,7 @@ def fault_document(fault: Fault) -> Document:
         "window": fault.window,
         "status": fault.status,
         "text": fault.text,
+        **({"cause": fault.connection.value} if fault.connection else {}),
     }
 
 

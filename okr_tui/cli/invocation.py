@@ -166,13 +166,16 @@ def run(
     """Open the service, do the work and close it.
 
     A fault that the work met is confirmed before the end, so that the next command knows of it. Problems of
-    the settings go to standard error first, unless the work shows them itself.
+    the settings go to standard error first, unless the work shows them itself. Raises OkrError at once where
+    the environment names certificates that cannot be used.
     """
 
     import asyncio
 
     async def once() -> T:
         async with invocation.open_service("cli", watching=False) as service:
+            if unusable := service.network.certificate_problems(service.cloud.url):
+                raise OkrError(unusable[0])
             for problem in service.problems if with_problems else ():
                 note(f"okr-tui: {problem}")
             longest = service.pool.policy.confirm_at_exit

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 import click
@@ -14,9 +15,21 @@ from okr_tui import __version__
 from okr_tui.cli.crash import describe_crash
 from okr_tui.cli.invocation import SCRUBBER, Invocation, local_zone
 from okr_tui.cli.output import note, note_text
+from okr_tui.domain.environment import variable
 from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
+from okr_tui.domain.text import clean_line
 
 INTERRUPTED = 130
+FOLDERS = (
+    "HOME",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "PI_CODING_AGENT_DIR",
+    "OKR_TUI_SETTINGS",
+    "OKR_TUI_STORE",
+)
 
 # Each verb: the module with a command of that name, and its help; one without help is hidden. The help stands
 # here so that `--help` imports no module; it is the first line of the command's own help.
@@ -142,6 +155,7 @@ def _check(url: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
+    _prepare_environment(debug="--debug" in (arguments or sys.argv))
     for stream in (sys.stdout, sys.stderr):
         # Text from outside may hold what the terminal's encoding does not.
         if isinstance(stream, io.TextIOWrapper):
@@ -168,6 +182,19 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _prepare_environment(*, debug: bool) -> None:
+    """Take quotes off the variables that name folders, and let no warning of a library end the program."""
+    if not debug:
+        warnings.simplefilter("ignore")
+    for name in FOLDERS:
+        if name not in os.environ:
+            continue
+        if value := variable(os.environ, name):
+            os.environ[name] = value
+        else:
+            del os.environ[name]  # an empty HOME would be the root folder
+
+
 def _words(error: Exception) -> str:
     """One line: what happened, to what, what to do."""
     if isinstance(error, PoolBlockedError) and error.earliest is not None:
@@ -180,4 +207,6 @@ def _words(error: Exception) -> str:
         return f"{error}; okr-tui models lists the known ones"
     if isinstance(error, OkrError):
         return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{clean_line(os.fsdecode(error.filename))} cannot be used: {error.strerror.lower()}"
     return describe_crash(error)

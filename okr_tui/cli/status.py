@@ -8,6 +8,7 @@ import click
 
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
 from okr_tui.cli.output import show, show_document, table
+from okr_tui.domain.errors import StoreError
 
 if TYPE_CHECKING:
     from okr_tui.domain.status_line import Format, PoolStatus, StatusLine
@@ -36,11 +37,10 @@ def status(invocation: Invocation, *, as_line: bool, line_format: "Format | None
     import asyncio
 
     from okr_tui.cli.documents import status_document
-    from okr_tui.services.gateway_registry import running_gateway
 
     async def work(service: "PoolService") -> None:
         snapshot, store = service.snapshot, service.pool.store.name
-        gateway = await asyncio.to_thread(running_gateway, invocation.state_folder)
+        gateway = await asyncio.to_thread(_running_gateway, invocation)
         if as_json:
             show_document(status_document(snapshot, store, gateway.url if gateway else None))
             return
@@ -49,6 +49,15 @@ def status(invocation: Invocation, *, as_line: bool, line_format: "Format | None
             show(line)
 
     run(invocation, work, with_problems=False)
+
+
+def _running_gateway(invocation: Invocation) -> "Presence | None":
+    from okr_tui.services.gateway_registry import running_gateway
+
+    try:
+        return running_gateway(invocation.state_folder)
+    except StoreError:
+        return None  # without a state folder none can run
 
 
 def _line(invocation: Invocation) -> "StatusLine":

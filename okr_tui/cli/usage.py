@@ -1,5 +1,6 @@
 """`okr-tui usage`: what was spent, from the log and the sums that outlive it. It asks the cloud nothing."""
 
+import os
 import sys
 import time
 from datetime import UTC, datetime, tzinfo
@@ -87,7 +88,7 @@ def look_at_log(
 
         return direct.look(default_log(), since, now, detail, *documents)
     if scheme == "sqlite":
-        return direct.look(Path(place).expanduser(), since, now, detail, *documents)
+        return direct.look(Path(os.path.expanduser(place)), since, now, detail, *documents)
     import asyncio
 
     return asyncio.run(_look_through_store(address, since, now, detail, *documents))

@@ -281,10 +281,13 @@ class Network:
         """What is wrong in the environment, a line each, whether it matters for an address or not."""
         return (*self.proxies.problems, *self.certificates.problems)
 
+    def certificate_problems(self, url: str) -> tuple[str, ...]:
+        """Return what is wrong with the certificates that an address needs, a line each."""
+        return self.certificates.problems if urlsplit(url).scheme == "https" else ()
+
     def problems_before(self, url: str) -> tuple[str, ...]:
         """Return what keeps requests from an address, a line each."""
-        parts = urlsplit(url)
-        lines = list(self.certificates.problems) if parts.scheme == "https" else []
+        parts, lines = urlsplit(url), list(self.certificate_problems(url))
         try:
             self.proxies.find(parts.scheme, parts.hostname or "", parts.port)
         except UnusableNetworkError as error:

@@ -10,9 +10,9 @@ QUOTES: Final = "\"'"
 
 
 def unquoted(text: str) -> str:
-    """Return a text without surrounding blanks and one pair of matching quotes."""
+    """Return a text without surrounding blanks and one pair of quotes around all of it."""
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES and text[0] not in text[1:-1]:
         return text[1:-1].strip()
     return text
 

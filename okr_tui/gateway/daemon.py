@@ -18,6 +18,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
 from okr_tui.services.clock import Clock
+from okr_tui.settings.locations import home_folder
 
 HOST: Final = "127.0.0.1"
 """Where this port listens, always: a signature covers no body, so it means something on this machine only."""
@@ -43,7 +44,7 @@ Verify = Callable[[bytes, bytes], bool]
 
 def identity_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Where a daemon of this machine has its public key: the user's own first, then the service's."""
-    return Path(environment.get("HOME") or Path.home()) / IDENTITY, SERVICE_HOME / IDENTITY
+    return home_folder(environment) / IDENTITY, SERVICE_HOME / IDENTITY
 
 
 class DaemonGuard:

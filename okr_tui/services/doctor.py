@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
+from okr_tui.cloud.network import Network
 from okr_tui.domain.errors import ADD_A_KEY, SettingsError
 from okr_tui.services.configuration import Configuration
 from okr_tui.services.setting_lines import store_address, trust_question
 from okr_tui.settings import pi
 from okr_tui.settings.file import read
-from okr_tui.settings.locations import agent_folder
+from okr_tui.settings.locations import NO_SETTINGS, agent_folder
 from okr_tui.settings.lock import STALE
 from okr_tui.settings.schema import Settings
 from okr_tui.settings.table import ORIGINAL, SHORT
-from okr_tui.store.factory import state_folder
+from okr_tui.store.factory import NO_FOLDER, default_address
+
+WRITABLE: Final = "make its folder writable, or name another place in okr-tui.store or with --store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ def examine(configuration: Configuration) -> Report:
     writable = _is_writable(settings)
     findings = [
         *_problems(configuration),
+        *_network(configuration),
         *_loose(settings),
         *_keys(settings),
         *_sections(settings),
@@ -64,8 +68,10 @@ def examine(configuration: Configuration) -> Report:
         *_beside(settings, agent, configuration),
     ]
     if writable is False:
-        remedy = "make its folder writable, or name another place in okr-tui.store or with --store"
-        findings.append(Finding("error", f"the log {store_address(settings)} cannot be written", remedy))
+        what, remedy = f"the log {store_address(settings)} cannot be written", WRITABLE
+        if store_address(settings) == "-":
+            what, _, remedy = NO_FOLDER.partition(": ")
+        findings.append(Finding("error", what, remedy))
     files = tuple(FileState(path, _mode(path)) for path in (*settings.files, pi.auth_file(agent)))
     versions = {"python": platform.python_version()}
     versions |= {name: _version(name) for name in ("okr-tui", "textual", "httpx", "keyring")}
@@ -74,8 +80,17 @@ def examine(configuration: Configuration) -> Report:
 
 def _problems(configuration: Configuration) -> Iterator[Finding]:
     for problem in configuration.settings.problems:
+        what = problem.describe()
         remedy = "put the file right" if problem.severity == "error" else "change it there, or leave it out"
-        yield Finding(problem.severity, problem.describe(), remedy)
+        if what == NO_SETTINGS:
+            what, _, remedy = what.partition(": ")
+        yield Finding(problem.severity, what, remedy)
+
+
+def _network(configuration: Configuration) -> Iterator[Finding]:
+    for problem in Network(configuration.environment).problems:
+        what, _, remedy = problem.rpartition("; ")
+        yield Finding("error", what, remedy)
 
 
 def _loose(settings: Settings) -> Iterator[Finding]:
@@ -154,10 +169,12 @@ def _root(path: Path) -> dict[str, object]:
 
 def _is_writable(settings: Settings) -> bool | None:
     """Whether the log can be written, as far as the files tell; None for a log that is no file."""
-    scheme, _, place = (settings.store.value or f"sqlite:{state_folder() / 'log.db'}").partition(":")
+    scheme, _, place = (settings.store.value or default_address()).partition(":")
+    if scheme == "-":
+        return False
     if scheme != "sqlite":
         return None
-    path = Path(place).expanduser()
+    path = Path(os.path.expanduser(place))
     folder = next(each for each in path.parents if each.exists() or each == each.parent)
     return os.access(folder, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
 

@@ -17,7 +17,7 @@ from okr_tui.settings.keys import kind
 from okr_tui.settings.origin import Origin, Valued
 from okr_tui.settings.schema import Place, Settings
 from okr_tui.settings.table import Setting, find
-from okr_tui.store.factory import state_folder
+from okr_tui.store.factory import default_address
 
 LONGEST: Final = 80
 KEPT: Final = {
@@ -54,7 +54,7 @@ def configured(lines: Iterable[SettingLine]) -> tuple[SettingLine, ...]:
 
 def store_address(settings: Settings) -> str:
     """Return where the log is, without a password."""
-    return _shown("store", settings.store.value or f"sqlite:{state_folder() / 'log.db'}")
+    return _shown("store", settings.store.value or default_address())
 
 
 def setting_path(name: str) -> tuple[str, ...]:

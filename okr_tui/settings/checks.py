@@ -5,6 +5,7 @@ that never quote the value, since it may be a key or a password in the wrong pla
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +14,11 @@ from urllib.parse import urlsplit
 
 from okr_tui.domain.addresses import is_loopback
 
+ENDPOINTS: Final = re.compile(
+    r"(?:/+(?:api|v1))+(?:/+(?:chat(?:/completions)?|completions|generate|tags|models|messages|responses))?$",
+    re.IGNORECASE,
+)
+"""The endings of addresses as clients of Ollama, OpenAI and Anthropic want them."""
 DAEMON_PORT: Final = 11434
 LONGEST_NAME: Final = 40
 
@@ -36,12 +42,14 @@ class Check:
     schema: the JSON Schema (draft 2020-12) of the same.
     member: the check of each member of a value that is an object, by name and value. An unusable member is
         left out, or replaced by `instead`; the others stay.
+    remark: what to tell about a usable value, "" for nothing.
     shown: a usable value as text for people, without secrets.
     """
 
     parse: Callable[[object], Any]
     schema: Mapping[str, object]
     member: Callable[[str, object], Any] | None = None
+    remark: Callable[[object], str] = lambda _: ""
     instead: object = None
     shown: Callable[[Any], str] = as_text
 
@@ -77,14 +85,30 @@ def some_text(value: object) -> str:
 
 
 def cloud_url(value: object) -> str | None:
-    """Return where keys are sent: https, or http on this machine; no user name, no slash at the end."""
+    """Return where keys are sent: https, or http on this machine; no user name, no ending of ENDPOINTS."""
     address = text(value)
     if address is None:
         return None
     scheme, host = _parts(address)
     if scheme != "https" and not (scheme == "http" and is_loopback(host)):
         raise UnusableError("it must be https://HOST, or http:// on this machine")
-    return address.rstrip("/")
+    return _without_path(address)[0]
+
+
+def cloud_url_remark(value: object) -> str:
+    """Return what is left out of an address whose path is of the requests themselves, "" for nothing."""
+    ending = _without_path(text(value) or "")[1]
+    return f"its ending {ending} is left out: each request adds its own" if ending else ""
+
+
+def _without_path(address: str) -> tuple[str, str]:
+    """Return an address without the ending that other programs want, and that ending."""
+    host = address[: len(address) - len(urlsplit(address).path)]
+    path = address[len(host) :].rstrip("/")
+    found = ENDPOINTS.search(path)
+    if found is None:
+        return host + path, ""
+    return host + path[: found.start()], found[0]
 
 
 def base_url(value: object) -> str | None:
@@ -253,7 +277,7 @@ STORE: Final = Check(text, _TEXT, shown=without_password)
 HOST: Final = Check(some_text, {"type": "string", "minLength": 1})
 BOOLEAN: Final = Check(true_or_false, {"type": "boolean"})
 PORT: Final = whole_number(0, 65535)
-CLOUD_URL: Final = Check(cloud_url, _TEXT)
+CLOUD_URL: Final = Check(cloud_url, _TEXT, remark=cloud_url_remark)
 BASE_URL: Final = Check(base_url, _TEXT, shown=without_token)
 KEYS_OF_ACTION: Final = Check(key_text, {"type": "string"})
 TOOL_NAMES: Final = Check(

@@ -16,6 +16,7 @@ from pathlib import Path
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.document import Document
 from okr_tui.settings.json_edit import BLANK, failure, put
+from okr_tui.settings.locations import NO_HOME, NO_SETTINGS
 from okr_tui.settings.lock import locked
 
 LARGEST = 4 * 1024 * 1024
@@ -87,6 +88,8 @@ def rewrite(
     Without a text, the file is removed. commented: as in `read`.
     """
     task = _Change(Path(os.path.abspath(path)), touched, function, commented)
+    if NO_HOME in task.path.parents:
+        raise failure(f"{NO_SETTINGS}; nothing was changed", str(task.path))
     before = read(task.path, commented=commented)
     after = task.applied(before)
     if _is_as_before(before, after):

@@ -1,4 +1,6 @@
-"""A key may be written as a reference: the key itself, `$NAME`, `!command`, or `keyring:NAME`.
+"""A key may be written as a reference: the key itself, `$NAME`, `${NAME}`, `!command`, or `keyring:NAME`.
+
+Quotes around it, or around what it stands for, are taken off.
 
 No message here quotes a reference: what looks like one may be a key in the wrong place.
 """
@@ -10,6 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from okr_tui.domain.environment import unquoted, variable
 from okr_tui.domain.keys import SecretStr
 from okr_tui.settings.origin import Problem
 
@@ -31,7 +34,7 @@ def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool)
         elsewhere only a key itself is taken.
     Blocks up to 10 seconds for a command, and as long as the keyring asks the user.
     """
-    text = reference.get_secret_value().strip()
+    text = unquoted(reference.get_secret_value())
     if not text.startswith((COMMAND, VARIABLE, KEYRING)):
         return SecretStr(text)
     if not trusted:
@@ -44,7 +47,9 @@ def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool)
 
 
 def _from_variable(name: str, environment: Mapping[str, str]) -> SecretStr | Problem:
-    value = environment.get(name, "").strip()
+    if name.startswith("{") and name.endswith("}"):
+        name = name[1:-1].strip()
+    value = variable(environment, name)
     if value:
         return SecretStr(value)
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else ""
@@ -73,6 +78,7 @@ def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | P
         return Problem("its command is not a valid command line")
     if result.returncode:
         return Problem(f"its command ended with exit code {result.returncode}")
+    printed = unquoted(printed)
     return SecretStr(printed) if printed else Problem("its command printed nothing")
 
 
@@ -86,7 +92,7 @@ def _from_keyring(name: str) -> SecretStr | Problem:
         return Problem(f"the system keyring failed: {type(error).__name__}")
     if not value or not value.strip():
         return Problem(f'the system keyring has no such entry of the service "{SERVICE}"')
-    return SecretStr(value.strip())
+    return SecretStr(unquoted(value))
 
 
 def keep(secret: SecretStr, name: str) -> Problem | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from okr_tui.domain.environment import unquoted
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.settings.document import Document
@@ -45,7 +46,7 @@ def reference(entry: object) -> SecretStr | None:
 
 def kind(found: SecretStr) -> Kind:
     """Return what a reference is: the key itself, or the place that holds it."""
-    text = found.get_secret_value().strip()
+    text = unquoted(found.get_secret_value())
     if text.startswith(VARIABLE):
         return "variable"
     if text.startswith(COMMAND):
@@ -56,13 +57,24 @@ def kind(found: SecretStr) -> Kind:
 LIST = "apiKeys"
 
 
+def malformed(text: str) -> str | None:
+    """Return what in a text no key has, in words that do not repeat it; None for nothing."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return "a key is printable ASCII without blanks"
+    if "," in text or ";" in text:
+        return "a key has no comma or semicolon in it: commas separate keys in a text, entries in a list"
+    if '"' in text or "'" in text:
+        return "a quote stands in it or on one side of it only"
+    return None
+
+
 def refusal(secret: SecretStr) -> str | None:
     """Return why a text cannot be a key, in words that do not repeat it; None when it can."""
     text = secret.get_secret_value()
     if not text:
         return "the key is empty"
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return "a key is printable ASCII without blanks"
+    if wrong := malformed(text):
+        return wrong
     if kind(secret) != "literal":
         return "a key does not begin with $, ! or keyring:, which stand for a place that holds one"
     return None

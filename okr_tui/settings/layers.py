@@ -87,6 +87,8 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         project, more = file_layer("project", project_file, kept)
         problems += more
     listed = user.values(OURS).get(trust.SETTING)
+    if locations.NO_HOME in global_file.parents:
+        problems.append(Problem(locations.NO_SETTINGS, severity="error"))
     if listed is not None and not trust.is_understood(listed):
         message = f"{trust.SETTING} must be a list of absolute paths; the rest is ignored"
         problems.append(Problem.at(user.origin(OURS, trust.SETTING), message))
@@ -192,6 +194,8 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
                 continue
             if value is None:
                 continue
+            if remark := row.check.remark(written):
+                problems.append(Problem.at(origin, f"{_shown(row.name)}: {remark}"))
             if row.check.member:
                 value = _members(layer, section, row, value, problems)
             if row.needs_trust and not layer.trusted:

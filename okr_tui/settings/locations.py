@@ -10,20 +10,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from okr_tui.domain.environment import variable
+
+NO_HOME: Final = Path("/nonexistent")
+"""What stands for the home folder of a user who has none, such as a container's with a number and no name."""
+NO_SETTINGS: Final = (
+    "there is no home folder, and so no settings file: set HOME, or name a file with --settings"
+)
 STORE_VARIABLE: Final = "OKR_TUI_STORE"
 PLAIN: Final = re.compile(r"sqlite:[!-~]+|memory:|rediss?://[!-~]+")
 
 
 def default_global_file(environment: Mapping[str, str]) -> Path:
     """Return the user's settings file: OKR_TUI_SETTINGS, else in pi's folder."""
-    if own := environment.get("OKR_TUI_SETTINGS", "").strip():
+    if own := variable(environment, "OKR_TUI_SETTINGS"):
         return _expanded(own, environment)
     return agent_folder(environment) / "settings.json"
 
 
 def agent_folder(environment: Mapping[str, str]) -> Path:
     """Return where pi keeps its files: PI_CODING_AGENT_DIR, else ~/.pi/agent."""
-    return _expanded(environment.get("PI_CODING_AGENT_DIR", "").strip() or "~/.pi/agent", environment)
+    return _expanded(variable(environment, "PI_CODING_AGENT_DIR") or "~/.pi/agent", environment)
 
 
 def project_file(project_dir: Path) -> Path:
@@ -31,10 +38,15 @@ def project_file(project_dir: Path) -> Path:
     return Path(os.path.abspath(project_dir)) / ".pi" / "settings.json"
 
 
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Return the home folder, NO_HOME where neither HOME nor the system names one."""
+    home = variable(environment, "HOME") or os.path.expanduser("~")
+    return Path(home) if os.path.isabs(home) else NO_HOME
+
+
 def _expanded(path: str, environment: Mapping[str, str]) -> Path:
-    home = environment.get("HOME") or str(Path.home())
     if path == "~" or path.startswith("~/"):
-        path = home + path[1:]
+        path = str(home_folder(environment)) + path[1:]
     return Path(os.path.abspath(path))
 
 

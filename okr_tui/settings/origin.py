@@ -1,5 +1,6 @@
 """Where a value of the settings stands, and what was wrong with one."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -81,5 +82,5 @@ class Valued(Generic[T]):
 
 
 def _short(path: Path) -> str:
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

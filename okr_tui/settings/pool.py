@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from okr_tui.domain.environment import unquoted
 from okr_tui.domain.keys import Key, SecretStr, fingerprint
 from okr_tui.domain.text import LINE_LIMIT, has_hidden
 from okr_tui.settings.key_references import COMMAND, resolve
-from okr_tui.settings.keys import NAMES, entries, is_joined, kind, reference
+from okr_tui.settings.keys import NAMES, entries, is_joined, kind, malformed, reference
 from okr_tui.settings.origin import Origin, Problem
 from okr_tui.settings.schema import Place
 from okr_tui.settings.sections import Layer, digest
@@ -52,7 +53,7 @@ def collect(
             if entry.reference is None:
                 dropped["not text"] += 1
                 continue
-            if not entry.reference.get_secret_value().strip():
+            if not unquoted(entry.reference.get_secret_value()):
                 dropped["blank"] += 1
                 continue
             secret = _resolved(entry, layer, written, environment, commands, pool)
@@ -125,7 +126,7 @@ def _resolved(
     pool: Pool,
 ) -> SecretStr | None:
     reference = entry.reference or SecretStr("")
-    text = reference.get_secret_value().strip()
+    text = unquoted(reference.get_secret_value())
     is_command = text.startswith(COMMAND) and layer.trusted
     known = (written, digest(text))
     secret = commands.get(known) if is_command else None
@@ -136,8 +137,8 @@ def _resolved(
     if is_command:
         pool.commands[known] = resolved
     key = resolved.get_secret_value()
-    if not key.isascii() or not key.isprintable() or " " in key:
-        pool.problems.append(_about(entry, "a key is printable ASCII without blanks"))
+    if wrong := malformed(key):
+        pool.problems.append(_about(entry, wrong))
         return None
     return resolved
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from okr_tui.domain.environment import variable
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.document import Document, Section
 from okr_tui.settings.file import read
@@ -87,7 +88,7 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
     """Return the layer of the environment; blank counts as not set, digits as a number where one is due."""
-    texts = {row.name: environment.get(row.variable, "").strip() for row in TABLE if row.variable}
+    texts = {row.name: variable(environment, row.variable) for row in TABLE if row.variable}
     values: dict[str, object] = {name: text for name, text in texts.items() if text}
     index = texts["activeKeyIndex"]
     if DIGITS.fullmatch(index):

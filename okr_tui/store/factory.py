@@ -1,7 +1,8 @@
 """From a store's address to the store."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
@@ -11,9 +12,24 @@ if TYPE_CHECKING:
     from okr_tui.store.base import Store
 
 
+NO_FOLDER: Final = (
+    "there is no home folder, and so no place for the log and the gateway's token: "
+    "set HOME or XDG_STATE_HOME, or name a log with --store"
+)
+
+
 def state_folder() -> Path:
-    """Where the program keeps what it remembers, by the platform's custom."""
-    return platformdirs.user_state_path("okr-tui", appauthor=False)
+    """Return where the program keeps what it remembers, by the platform's custom.
+
+    Raises StoreError for a user without a home folder.
+    """
+    try:
+        folder = platformdirs.user_state_path("okr-tui", appauthor=False)
+    except RuntimeError:
+        raise StoreError(NO_FOLDER) from None
+    if not folder.is_absolute():  # what older releases of platformdirs return then
+        raise StoreError(NO_FOLDER)
+    return folder
 
 
 def default_log() -> Path:
@@ -21,8 +37,16 @@ def default_log() -> Path:
     return state_folder() / "log.db"
 
 
+def default_address() -> str:
+    """Return the address of that log for people; "-" where it has no place."""
+    try:
+        return f"sqlite:{default_log()}"
+    except StoreError:
+        return "-"
+
+
 def _path(place: str) -> Path:
-    return Path(place).expanduser()
+    return Path(os.path.expanduser(place))
 
 
 async def open_store(url: str | None) -> "Store":

@@ -52,12 +52,12 @@ class SqliteStore:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             async with exclusive_create(path.parent):
                 try:
-                    return cls(path, await _connect(path))
+                    return await cls._connected(path)
                 except sqlite3.DatabaseError as error:
                     if isinstance(error, sqlite3.OperationalError):
                         raise
                     spare = _set_aside(path)
-                    store = cls(path, await _connect(path))
+                    store = await cls._connected(path)
                     store.notice = (
                         f"{path} was not a readable log; it is kept as {spare.name}, a fresh one is begun"
                     )
@@ -66,6 +66,15 @@ class SqliteStore:
             raise StoreError(
                 f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
             ) from error
+
+    @classmethod
+    async def _connected(cls, path: Path) -> Self:
+        database = await _connect(path)
+        try:
+            return cls(path, database)
+        except BaseException:
+            await database.close()  # its thread would keep the process alive
+            raise
 
     async def append(self, records: Sequence[Record]) -> int:
         """Append records at the end of the log, in one statement: all or none."""

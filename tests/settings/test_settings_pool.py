@@ -101,15 +101,15 @@ def test_a_label_that_cannot_be_shown_is_dropped(home: Home) -> None:
 
 def test_references(home: Home) -> None:
     home.environment["WORK"] = SECRET
-    home.user(original={"apiKeys": ["$WORK", "!printf b,c", "$MISSING"]})
+    home.user(original={"apiKeys": ["$WORK", "!printf b", "$MISSING"]})
     settings = home.load()
-    assert texts(settings) == [SECRET, "b,c"]
+    assert texts(settings) == [SECRET, "b"]
     assert messages(settings) == [
         "apiKeys entry 3 is ignored: the environment variable MISSING it names is not set"
     ]
     assert SECRET not in repr(settings)
-    home.user(original={"apiKeys": "!printf b,c"})
-    assert texts(home.load()) == ["b,c"]
+    home.user(original={"apiKeys": "!printf %.1s b,c"})
+    assert texts(home.load()) == ["b"]
 
 
 def test_an_untrusted_project_runs_no_command(home: Home, tmp_path: Path) -> None:
