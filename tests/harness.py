@@ -32,12 +32,18 @@ class ManualClock:
 
     def __init__(self, now: float = START) -> None:
         self._now = now
+        self.wrong_by = 0.0
+        """How far somebody has set the clock on, in seconds."""
         self._order = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def time(self) -> float:
         """Return the epoch seconds it stands at."""
-        return self._now
+        return self._now + self.wrong_by
+
+    def monotonic(self) -> float:
+        """Return the seconds that have passed, whatever the clock was set to."""
+        return self._now - START
 
     async def sleep(self, seconds: float) -> None:
         """Wait until the clock was advanced that far; no seconds only let others run."""

@@ -22,7 +22,7 @@ from okr_tui.cloud.documents import (
     with_details,
 )
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, USAGE, Endpoint
-from okr_tui.cloud.errors import no_response, response_fault
+from okr_tui.cloud.errors import no_answer_of_ollama, no_response, response_fault
 from okr_tui.cloud.failures import failure
 from okr_tui.cloud.http_policy import (
     DOCUMENT_SECONDS,
@@ -73,7 +73,7 @@ class Cloud:
     """The cloud at one address. Failures are CloudErrors with a fault.
 
     `transport` replaces the way to the network, which otherwise follows `network`. `heard` is called with the
-    headers of each document that arrives. `scrubber` hides secrets in what the cloud says of a failure; every
+    headers of each response. `scrubber` hides secrets in what the cloud says of a failure; every
     key that is sent becomes known to it.
     """
 
@@ -93,6 +93,7 @@ class Cloud:
         self._network = network
         self._extensions = {"timeout": exchange_timeout(policy).as_dict()}
         self._document_extensions = {"timeout": document_timeout(policy).as_dict()}
+        self._whole_extensions = {"timeout": exchange_timeout(policy, document=True).as_dict()}
         self._transport = transport or HttpxTransport(network)
 
     async def __aenter__(self) -> Self:
@@ -149,10 +150,13 @@ class Cloud:
             *call.headers,
             (b"authorization", self._sent(key)),
         ]
+        extensions = self._extensions if call.streams else self._whole_extensions
         try:
-            return await self._open(call.method, url, headers, call.body, self._extensions)
+            response = await self._open(call.method, url, headers, call.body, extensions)
         except FAILURES as error:
             raise self._error(f"{call.method} {call.path}", self.failure(error)) from None
+        self._heard(response.headers)
+        return response
 
     def failure(self, error: BaseException) -> Fault:
         """Return the fault of an exchange that ended with an error of the connection."""
@@ -231,7 +235,7 @@ class Cloud:
         try:
             return parse(response.content)
         except ValueError:
-            raise self._error(endpoint, no_response("the answer is not JSON")) from None
+            raise self._error(endpoint, no_answer_of_ollama(response.headers, response.status_code)) from None
 
     def _proxy(self) -> Proxy | None:
         try:

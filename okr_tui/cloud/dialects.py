@@ -65,10 +65,14 @@ Reader = Callable[[Document], StreamRecord]
 
 
 def error_message(document: object) -> str | None:
-    """Return the message of a parsed error document: `{"error": text}` or `{"error": {"message": text}}`."""
+    """Return the message of a parsed error document: `{"error": text}` or `{"error": {"message": text}}`.
+
+    An error within the error is read too: gateways wrap what they pass on once more.
+    """
     error = document.get("error") if isinstance(document, dict) else None
     if isinstance(error, dict):
-        error = error.get("message")
+        inner = error.get("error")
+        error = error.get("message", inner.get("message") if isinstance(inner, dict) else inner)
     return error if isinstance(error, str) else None
 
 

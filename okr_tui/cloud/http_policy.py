@@ -33,9 +33,13 @@ KEPT_CONNECTIONS: Final = 16
 CONNECTING: Final = "connect_tcp.started"
 
 
-def exchange_timeout(policy: Policy) -> httpx.Timeout:
-    """Return the limits of a model's answer: to connect, and between two pieces; there is no total."""
-    return httpx.Timeout(policy.idle, connect=policy.connect)
+def exchange_timeout(policy: Policy, *, document: bool = False) -> httpx.Timeout:
+    """Return the limits of a model's answer: to connect, and between two pieces; there is no total.
+
+    Of a `document` nothing arrives before the whole answer is there.
+    """
+    idle = max(policy.idle, policy.document) if document else policy.idle
+    return httpx.Timeout(idle, connect=policy.connect)
 
 
 def document_timeout(policy: Policy) -> httpx.Timeout:

@@ -1,12 +1,16 @@
 """Which key takes a request, and why. Pure: equal state, configuration and request give an equal answer."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from okr_tui.domain.faults import BlockCause
 from okr_tui.domain.health import Verdict, verdict
 from okr_tui.domain.keys import Key
-from okr_tui.domain.policy import Policy, Strategy
-from okr_tui.domain.state import PoolState
+from okr_tui.domain.policy import Policy, Strategy, step
+from okr_tui.domain.state import Block, PoolState
+
+FULL: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class SelectionRequest:
     conversation: str | None = None
     in_flight: Mapping[str, int] = field(default_factory=dict)
     tried: frozenset[str] = frozenset()
+    past_busy: bool = False
+    """Look at accounts again whose slots the cloud called taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,9 @@ def _judging(
     state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
 ) -> Callable[[Key], Verdict]:
     """Return what tells a key's verdict for this request."""
-    alone = len({state.account_of(key.fingerprint) for key in config.in_use(state)}) <= 1
+    accounts = {state.account_of(key.fingerprint) for key in config.in_use(state)}
+    alone = len(accounts) <= 1
+    wall = _wall(state, config, accounts, policy)
 
     def judge(key: Key) -> Verdict:
         return verdict(
@@ -91,9 +99,40 @@ def _judging(
             in_flight=request.in_flight.get(state.account_of(key.fingerprint), 0),
             alone=alone,
             trusted=key.trusted,
+            wall=wall,
+            past_busy=request.past_busy,
         )
 
     return judge
+
+
+def _wall(state: PoolState, config: PoolConfig, accounts: set[str], policy: Policy) -> Block | None:
+    """Return what refuses all accounts alike; None where a refusal is about its account.
+
+    Accounts that are blocked for a reason of their own do not speak against it. The waits grow with every
+    request that met it since.
+    """
+    refused, others = [], set()
+    for identifier in accounts:
+        blocks = state.account(identifier).blocks
+        if found := blocks.get(BlockCause.SUSPENDED):
+            refused.append(found)
+        elif BlockCause.SPENT not in blocks:
+            others.add(identifier)
+    if (
+        len(refused) < 2
+        or max(b.since for b in refused) - min(b.since for b in refused) > policy.alike_within
+    ):
+        return None
+    for key in config.keys:
+        invalid = BlockCause.INVALID in state.key(key.fingerprint).blocks
+        if not invalid and state.account_of(key.fingerprint) in others:
+            return None
+    newest = max(refused, key=lambda block: block.looked_at or block.since)
+    since = newest.looked_at or newest.since
+    looks = sum(block.looks for block in refused)
+    until = since + step(policy.outage_steps, looks)
+    return replace(newest, cause=BlockCause.OUTAGE, since=since, until=until, recheck=None)
 
 
 def verdicts(
@@ -110,6 +149,8 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
         for key, why in _wanted(state, config, request):
             judged = judge(key)
             if judged.eligible and not was_tried(key, state, request):
+                if spends_bought(state, key, request.now) and not _may_spend(key, config, policy):
+                    break  # whoever has included quota goes first
                 return Selection(key, why, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
     found = tuple(map(judge, config.keys))
     usable = {
@@ -123,7 +164,17 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     if not usable:
         why = "no key is eligible" if config.keys else "no key is configured"
         return Selection(None, why, lambda: found, only=only)
-    key, why = _pick(list(usable), state, config, request, policy)
+    included = [
+        key for key in usable if not spends_bought(state, key, request.now) or _may_spend(key, config, policy)
+    ]
+    left_out = 0 < len(included) < len(usable)
+    key, why = _pick(included or list(usable), state, config, request, policy)
+    if spends_bought(state, key, request.now):
+        why = f"{why}; spends bought credit"
+        if not included and config.strategy != "pinned":
+            why = f"{why}: no key has included quota left"
+    elif left_out:
+        why = f"{why}; included quota goes before bought credit"
     return Selection(key, why, lambda: found, trial=usable[key].trial, only=only)
 
 
@@ -135,6 +186,29 @@ def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> 
                 yield key, "has served this conversation"
     if place := config.index(config.preferred):
         yield config.keys[place - 1], "preferred"
+    served = [(state.key(key.fingerprint).last_ok, -place, key) for place, key in enumerate(config.keys)]
+    for last_ok, _, key in sorted(served, key=lambda item: item[:2], reverse=True):
+        if not last_ok:
+            return
+        yield key, "has taken over" if place else "served last"
+
+
+def _may_spend(key: Key, config: PoolConfig, policy: Policy) -> bool:
+    """Return whether a key may spend bought credit while others have included quota."""
+    if config.strategy == "pinned":
+        return True
+    return policy.spend_bought == "preferred" and key.fingerprint == config.preferred
+
+
+def spends_bought(state: PoolState, key: Key, now: float) -> bool:
+    """Return whether a request with this key would be paid with bought credit, as nothing else is left."""
+    account = state.account(state.account_of(key.fingerprint))
+    balance = account.balance
+    if balance is None or balance.purchased_usd <= 0:
+        return False
+    spent = account.blocks.get(BlockCause.SPENT)
+    used = balance.included_percent
+    return (spent is not None and spent.holds(now)) or (used is not None and used >= FULL)
 
 
 def was_tried(key: Key, state: PoolState, request: SelectionRequest) -> bool:
@@ -173,9 +247,12 @@ def _longest_unused(usable: list[Key], state: PoolState, request: SelectionReque
 
 
 def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
-    """Return the free part of the key's tightest window, 0 to 1; an unknown one counts by policy."""
+    """Return the free part of the key's tightest included window, 0 to 1; an unknown one counts by policy.
+
+    What was bought is no headroom: it costs money.
+    """
     balance = state.account(state.account_of(fingerprint)).balance
-    used = balance.used_percent if balance else None
+    used = balance.included_percent if balance else None
     return policy.unknown_headroom if used is None else 1 - used / 100
 
 

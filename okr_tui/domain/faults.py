@@ -5,7 +5,7 @@ blocked key are in `health`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Final, Literal
 
@@ -31,6 +31,7 @@ class FaultKind(StrEnum):
     NO_PLAN = "no-plan"
     FORBIDDEN = "forbidden"
     GONE = "gone"
+    PATH = "path"
     REQUEST = "request"
 
 
@@ -98,6 +99,7 @@ class Retry(Enum):
 
     NEXT_KEY = "go on with the next key at once"
     SAME_KEY_FIRST = "try the same key once more, then others, up to policy.transient_sends"
+    SAME_KEY_ONLY = "try the same key once more: another one takes the same way"
     NEVER = "give the error to the caller: no key can mend it"
 
 
@@ -263,6 +265,19 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         cause=ClientCause.NO_MODEL,
         blames_key=False,
     ),
+    FaultKind.PATH: FaultTraits(
+        scope=Scope.SERVICE,
+        word="in the way",
+        glyph="▲",
+        tone="warning",
+        retry=Retry.SAME_KEY_ONLY,
+        block=BlockCause.OUTAGE,
+        rule=Rule.BREAKER,
+        waits=lambda policy: policy.outage_steps,
+        words="something between here and the cloud refused the request",
+        cause=ClientCause.OUTAGE,
+        blames_key=False,
+    ),
     FaultKind.REQUEST: FaultTraits(
         scope=Scope.REQUEST,
         word="rejected",
@@ -274,6 +289,11 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         blames_key=False,
     ),
 }
+
+
+PAYMENT_REQUIRED: Final = 402
+CREDITS: Final = "credits"
+"""The window of an account that pays by the dollar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +320,28 @@ class Fault:
         return FAULTS[self.kind]
 
     @property
+    def passes(self) -> bool:
+        """Whether the same send may succeed a moment later."""
+        return self.traits.retry in (Retry.SAME_KEY_FIRST, Retry.SAME_KEY_ONLY)
+
+    @property
+    def may_be_empty_balance(self) -> bool:
+        """Whether it is a 402 without the cloud's words: the account's balance tells what it means."""
+        wordless = self.kind is FaultKind.PATH or self.text == f"HTTP {PAYMENT_REQUIRED}"
+        return self.status == PAYMENT_REQUIRED and wordless
+
+    def as_empty_balance(self) -> "Fault":
+        """Return the same failure as that of an account whose dollars are all spent."""
+        return replace(self, kind=FaultKind.SPENT, scope=Scope.ACCOUNT, window=CREDITS)
+
+    @property
+    def sentence(self) -> str:
+        """The status and what was said, the status once."""
+        if self.status is None or self.status < 400 or f"HTTP {self.status}" in self.text:
+            return self.text
+        return f"{self.status} {self.text}"
+
+    @property
     def word(self) -> str:
         """The fault in one word: its status, or its kind's word where the status says nothing."""
         return str(self.status) if self.status and self.status >= 400 else self.traits.word
@@ -324,6 +366,11 @@ def next_step(fault: Fault, passing: int, *, clamped: bool, policy: Policy) -> S
         return Step.NEXT_KEY
     if retry is Retry.SAME_KEY_FIRST and passing < policy.transient_sends:
         return Step.SAME_KEY if passing == 1 else Step.NEXT_KEY
+    if retry is Retry.SAME_KEY_ONLY:
+        if fault.may_be_empty_balance:
+            return Step.NEXT_KEY
+        if passing == 1 and fault.scope is not Scope.REQUEST:
+            return Step.SAME_KEY
     if fault.max_output and not clamped:
         return Step.SAME_KEY
     return Step.GIVE_UP

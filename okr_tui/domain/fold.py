@@ -8,18 +8,27 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from okr_tui.domain.faults import BlockCause, Fault, Rule, Scope
+from okr_tui.domain.faults import CREDITS, BlockCause, Fault, Rule, Scope
 from okr_tui.domain.policy import Policy, jitter, step
 from okr_tui.domain.quota import Balance, Sample, next_reset
 from okr_tui.domain.records import Attempt, BalanceRead, Disabled, Enabled, IdentityRead, Record, Reset, Trial
-from okr_tui.domain.state import AccountState, Block, KeyState, ModelState, PoolState, ServiceState
+from okr_tui.domain.state import (
+    AccountState,
+    Block,
+    Failure,
+    KeyState,
+    ModelState,
+    PoolState,
+    ServiceState,
+)
 
 SAMPLES: Final = 120
 """Readings of an account that are kept for its pace."""
 SAMPLE_AGE: Final = 7200
 """Seconds after which a reading no longer counts for the pace."""
-Failures = tuple[tuple[float, str], ...]
-"""Recent failures: when (epoch seconds), and on which account."""
+REMEMBERED: Final = 32
+"""Requests that are known to have failed in the outage under way."""
+Failures = tuple[Failure, ...]
 Name = TypeVar("Name")
 
 
@@ -75,7 +84,18 @@ def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
         )
     if record.client == "probe" and fault.traits.rule is not Rule.DOUBT:
         return state
+    if fault.may_be_empty_balance and _has_no_money(state, record):
+        fault = fault.as_empty_balance()
     return RULES[fault.traits.rule](state, record, fault, policy)
+
+
+def _has_no_money(state: PoolState, record: Attempt) -> bool:
+    """Return whether the account lives on dollars, and its newest reading shows that none are left."""
+    balance = state.account(state.account_of(record.fingerprint)).balance
+    dollars = balance.credits if balance else None
+    if dollars is None or not dollars.allowance_usd or dollars.allowance_usd <= 0:
+        return False
+    return dollars.balance_usd <= 0 and (dollars.purchased_usd or 0) <= 0
 
 
 def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
@@ -96,7 +116,7 @@ def _reset(state: PoolState, record: Reset) -> PoolState:
         if fingerprint == record.fingerprint or key.account == identifier:
             reset_at = max(state.key(fingerprint).reset_at, record.at)
             state = state.with_key(fingerprint, reset_at=reset_at, trial_at=None)
-    others = tuple(failure for failure in state.service.failures if failure[1] != identifier)
+    others = tuple(failure for failure in state.service.failures if failure.account != identifier)
     state = replace(state, service=ServiceState(None, others))
     return state.with_account(identifier, blocks={}, models={}, slots=None, slots_until=None, clean=0)
 
@@ -115,6 +135,7 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
         streak=0,
     )
     identifier = state.account_of(record.fingerprint)
+    state = _wall_gone(state, identifier, record.started, policy)
     account = state.account(identifier)
     models = dict(account.models)
     if record.model in models and models[record.model].since < record.started:
@@ -127,8 +148,28 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
         block = known.block if known.block and known.block.since >= record.started else None
         state = state.with_model(record.model, block=block, failures=())
     outage = state.service.outage
-    kept = outage if outage and outage.since >= record.started else None
-    return state if state.service == ServiceState(kept) else replace(state, service=ServiceState(kept))
+    kept = ServiceState(outage, (), state.service.requests)
+    if outage is None or outage.since < record.started:
+        kept = ServiceState()
+    return state if state.service == kept else replace(state, service=kept)
+
+
+def _wall_gone(state: PoolState, identifier: str, started: float, policy: Policy) -> PoolState:
+    """Lift the refusals of other accounts that came with one of this account, which is accepted again.
+
+    What refused them all alike was not about any of them.
+    """
+    mine = state.account(identifier).blocks.get(BlockCause.SUSPENDED)
+    if mine is None or mine.since >= started:
+        return state
+    for name, account in state.accounts.items():
+        other = account.blocks.get(BlockCause.SUSPENDED)
+        if name == identifier or other is None or abs(other.since - mine.since) > policy.alike_within:
+            continue
+        if (other.looked_at or other.since) < started:
+            blocks = {cause: block for cause, block in account.blocks.items() if block is not other}
+            state = state.with_account(name, blocks=blocks)
+    return state
 
 
 def _begun_since(blocks: Mapping[Name, Block], at: float) -> dict[Name, Block]:
@@ -188,7 +229,10 @@ def _doubt(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
     existing = blocks.get(cause)
     block = _block_of(record, fault, record.at + fault.traits.waits(policy)[0])
     if record.client != "probe" and existing and existing.confirmed:
-        return state
+        if of_key or record.started < existing.since:
+            return state
+        seen = replace(existing, looks=existing.looks + 1, looked_at=record.at)
+        return state.with_account(identifier, blocks={**blocks, cause: seen})
     if record.client != "probe" or existing is None:
         recheck = record.at + policy.confirm_after[1]
         block = _longer(replace(block, confirmed=False, recheck=recheck), existing)
@@ -197,7 +241,15 @@ def _doubt(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
         if existing.confirmed and existing.recheck is not None and record.started >= existing.recheck:
             count += 1
         recheck = record.at + step(fault.traits.rechecks(policy), count)
-        block = replace(block, since=existing.since, until=None, step=count, recheck=recheck)
+        block = replace(
+            block,
+            since=existing.since,
+            until=None,
+            step=count,
+            recheck=recheck,
+            looks=existing.looks,
+            looked_at=existing.looked_at,
+        )
     changed = {**blocks, cause: block}
     if of_key:
         return state.with_key(record.fingerprint, blocks=changed)
@@ -209,24 +261,47 @@ def _for_a_while(state: PoolState, record: Attempt, fault: Fault, policy: Policy
 
 
 def _breaker(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
-    """Take failures of two accounts, or several of one that is alone, for an outage of the cloud."""
+    """Take failures of two requests on two accounts, or of several on one, for an outage of the cloud.
+
+    A request that failed before says nothing new, however often it is sent: it may be what breaks the cloud.
+    """
+    if fault.scope is Scope.REQUEST:
+        return state
     account = state.account_of(record.fingerprint)
     if fault.scope is Scope.MODEL and record.model:
         return _overloaded(state, record, fault, account, policy)
-    state = _shaky(state, record, fault, policy)
-    outage = state.service.outage
+    if fault.traits.blames_key:
+        state = _shaky(state, record, fault, policy)
+    outage, known = state.service.outage, state.service.requests
+    if outage and (_asked(record) in known or record.started <= outage.since):
+        return state
+    requests = (*known, _asked(record))[-REMEMBERED:]
     if outage and outage.until is not None and record.started < outage.until:
-        if record.started <= outage.since:
-            return state
         until = max(outage.until, record.at + policy.alone_longest)
-        return replace(state, service=ServiceState(replace(outage, since=record.at, until=until)))
+        extended = replace(outage, since=record.at, until=until)
+        return replace(state, service=ServiceState(extended, (), requests))
     failures = _recent(state.service.failures, record, account, policy)
-    alone = sum(who == account for _, who in failures) >= policy.outage_alone_after
-    if outage or alone or len({who for _, who in failures}) > 1:
+    alone = {failure.request for failure in failures if failure.account == account}
+    if outage or len(alone) >= policy.outage_alone_after or _is_common(failures):
         count = _escalated(outage, record.started)
         until = record.at + step(fault.traits.waits(policy), count)
         outage = replace(_block_of(record, fault, until), step=count)
-    return replace(state, service=ServiceState(outage, failures))
+        requests = (*known, *dict.fromkeys(failure.request for failure in failures))[-REMEMBERED:]
+    return replace(state, service=ServiceState(outage, failures, requests if outage else ()))
+
+
+def _asked(record: Attempt) -> str:
+    """Return the name of what a request asked; older logs have none, and every send counts."""
+    return record.request or f"{record.fingerprint} {record.started}"
+
+
+def _is_common(failures: Failures) -> bool:
+    """Return whether two different requests have failed on two different accounts."""
+    return any(
+        one.account != other.account and one.request != other.request
+        for one in failures
+        for other in failures
+    )
 
 
 def _overloaded(state: PoolState, record: Attempt, fault: Fault, account: str, policy: Policy) -> PoolState:
@@ -235,7 +310,7 @@ def _overloaded(state: PoolState, record: Attempt, fault: Fault, account: str, p
     failures = _recent(model.failures, record, account, policy)
     block = model.block
     gone = block is not None and block.cause is BlockCause.GONE and block.holds(record.at)
-    if not gone and len({who for _, who in failures}) > 1:
+    if not gone and _is_common(failures):
         block = _block_of(record, fault, record.at + policy.overloaded, BlockCause.OVERLOADED)
     return state.with_model(record.model or "", failures=failures, block=block)
 
@@ -243,6 +318,8 @@ def _overloaded(state: PoolState, record: Attempt, fault: Fault, account: str, p
 def _shaky(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
     """Let a key rest that fails again and again while others succeed."""
     key = state.key(record.fingerprint)
+    if key.streak and key.streak_request == _asked(record):
+        return state
     since = key.streak_since if key.streak else record.at
     blocks = key.blocks
     others = any(
@@ -253,12 +330,18 @@ def _shaky(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
     if key.streak + 1 >= policy.shaky_after and others:
         block = _block_of(record, fault, record.at + policy.shaky, BlockCause.SHAKY)
         blocks = {**blocks, BlockCause.SHAKY: _longer(block, blocks.get(BlockCause.SHAKY))}
-    return state.with_key(record.fingerprint, streak=key.streak + 1, streak_since=since, blocks=blocks)
+    return state.with_key(
+        record.fingerprint,
+        streak=key.streak + 1,
+        streak_since=since,
+        streak_request=_asked(record),
+        blocks=blocks,
+    )
 
 
 def _recent(failures: Failures, record: Attempt, account: str, policy: Policy) -> Failures:
-    kept = tuple(item for item in failures if record.at - item[0] <= policy.outage_window)
-    return (*kept, (record.at, account))
+    kept = tuple(failure for failure in failures if record.at - failure.at <= policy.outage_window)
+    return (*kept, Failure(record.at, account, _asked(record)))
 
 
 def _blocks_nothing(state: PoolState, record: Attempt, fault: Fault, _: Policy) -> PoolState:
@@ -355,11 +438,12 @@ def _balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> Pool
     if used is not None:
         recent = [sample for sample in samples if record.at - sample.at <= SAMPLE_AGE]
         samples = (*recent[-SAMPLES + 1 :], Sample(record.at, used))
-    before = account.balance.purchased_usd if account.balance else 0.0
-    bought = record.balance.purchased_usd > before
+    before = account.balance or Balance()
+    bought = record.balance.purchased_usd > before.purchased_usd
     blocks = dict(account.blocks)
     if spent := blocks.get(BlockCause.SPENT):
-        blocks[BlockCause.SPENT] = _spent_after(spent, record, policy, identifier, bought=bought)
+        more = bought or (spent.window == CREDITS and record.balance.dollars_left > before.dollars_left)
+        blocks[BlockCause.SPENT] = _spent_after(spent, record, policy, identifier, more=more)
     models = _without_plan_blocks(account.models, record.started) if bought else account.models
     return state.with_account(
         identifier,
@@ -371,17 +455,20 @@ def _balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> Pool
     )
 
 
-def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *, bought: bool) -> Block:
+def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *, more: bool) -> Block:
     """Return a spent block after a reading: over, moved to the server's own time, or as it was.
 
-    New usage shows late, so only a reading begun a while after the block may say that there is room.
+    New usage shows late, so only a reading begun a while after the block may say that there is room, unless
+    there is `more` money than before.
     """
     balance = record.balance
     if record.started < block.since or not balance.understood or not block.holds(record.at):
         return block
     used = balance.included_percent
     room = used is not None and used < policy.spent_free_percent
-    if bought or (room and record.started - block.since >= policy.balance_lag):
+    if block.window == CREDITS and balance.dollars_left > 0:
+        room = True
+    if more or (room and record.started - block.since >= policy.balance_lag):
         return replace(block, until=record.at)
     if balance.resets_at(block.window) is None:
         return block
@@ -420,7 +507,10 @@ def _renamed(state: PoolState, provisional: str, identifier: str) -> PoolState:
     """Return the state with a key's provisional account under its own name, in recent failures too."""
 
     def renamed(failures: Failures) -> Failures:
-        return tuple((at, identifier if who == provisional else who) for at, who in failures)
+        return tuple(
+            replace(failure, account=identifier) if failure.account == provisional else failure
+            for failure in failures
+        )
 
     def model(known: ModelState) -> ModelState:
         return replace(known, failures=renamed(known.failures)) if known.failures else known

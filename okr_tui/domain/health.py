@@ -182,10 +182,14 @@ def verdict(
     in_flight: int = 0,
     alone: bool = False,
     trusted: bool = True,
+    wall: Block | None = None,
+    past_busy: bool = False,
 ) -> Verdict:
     """Return a key's state for a request of `model`; `alone` says that no other account could take it.
 
-    `in_flight` is what this process has under way on the key's account; `trusted` is the key's own.
+    `in_flight` is what this process has under way on the key's account; `trusted` is the key's own. `wall` is
+    what refuses all accounts alike and so stands for their own refusals. `past_busy`: what the cloud said of
+    taken slots is ignored.
     """
     if not trusted:
         return NOT_TRUSTED
@@ -201,6 +205,10 @@ def verdict(
     ]
     if state.service.outage:
         blocks.append(state.service.outage)
+    if wall:
+        blocks = [wall if block.cause is BlockCause.SUSPENDED else block for block in blocks]
+    if past_busy:
+        blocks = [block for block in blocks if block.cause is not BlockCause.BUSY]
     if blocks:
         bought = bool(account.balance and account.balance.purchased_usd > 0)
         eased = (_eased(block, policy, alone=alone, bought=bought) for block in blocks)
@@ -226,6 +234,8 @@ def blocked(block: Block) -> Verdict:
     reason = traits.words
     if block.cause is BlockCause.SPENT:
         reason = spent_words(block.window)
+    elif block.cause is BlockCause.OUTAGE and block.status and block.status < 500:
+        reason = block.text or reason  # an answer came, though not one of use
     elif traits.quotes:
         doubt = "" if block.confirmed else ", being confirmed"
         reason = f"{block.status or ''} {block.text or reason}{doubt}".strip()

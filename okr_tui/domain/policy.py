@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from zlib import crc32
 
 Strategy = Literal["sticky", "drain", "headroom", "round-robin", "pinned"]
+SpendBought = Literal["last", "preferred"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 
@@ -53,6 +54,9 @@ class Policy:
     slowed_longest: Positive = 300
     slowed_wait: Annotated[float, Limits(ge=0, le=3600)] = 10
 
+    busy_gaps: Steps = (1, 2, 4, 8)
+    """A request that found all slots taken asks again after these, else when one of ours becomes free."""
+    busy_resends: Count = 6
     busy_rest: Positive = 10
     busy_longest: Positive = 30
     busy_lowered: Positive = 600
@@ -68,6 +72,8 @@ class Policy:
     confirm_after: Bounds = (1, 2)
     confirm_at_exit: Positive = 3
     suspended_recheck: Positive = 24 * 3600
+    alike_within: Positive = 60
+    """Refusals of all accounts within this time are not about the accounts, but about the way."""
     forbidden_model: Positive = 300
     no_plan: Positive = 24 * 3600
     gone: Positive = 3600
@@ -85,11 +91,16 @@ class Policy:
     trial_lapses: Positive = 120
     """A trial whose end was never recorded (its process died) stops holding others back after this."""
     sends: Annotated[int, Limits(gt=0, le=50)] = 5
+    """Sends after which a request that is asked to slow down, again and again, gives up."""
     request_longest: Wait = 120
     connect: Wait = 10
     first_byte: Wait = 120
+    document: Wait = 600
+    """The patience for an answer that comes as one document: nothing of it arrives before all is there."""
     idle: Wait = 180
     held_back: Annotated[int, Limits(gt=0, le=4 * 1024 * 1024)] = 65536
+    spend_bought: SpendBought = "last"
+    """When bought credit is spent: once no key has included quota left, or as the preferred key has to."""
     conversation_idle: Positive = 3600
     ramp_step: NotNegative = 0.25
     unknown_headroom: Annotated[float, Limits(ge=0, le=1)] = 0.5

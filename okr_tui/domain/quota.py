@@ -71,6 +71,11 @@ class Balance:
         return (self.credits.purchased_usd if self.credits else None) or 0.0
 
     @property
+    def dollars_left(self) -> float:
+        """The dollars that are left, included and bought; 0 on a plan that is not measured in dollars."""
+        return max(0.0, self.credits.balance_usd) + max(0.0, self.purchased_usd) if self.credits else 0.0
+
+    @property
     def included_percent(self) -> float | None:
         """How full the tightest limit of the plan itself is, 0 to 100, whatever was bought beside it."""
         known = [window.used_percent for window in self.windows if window.used_percent is not None]

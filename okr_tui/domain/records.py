@@ -57,6 +57,11 @@ class Attempt:
     output_tokens: int | None = None
     in_flight: int = 1
     """Requests this process had under way on the account, this one included."""
+    request: str | None = None
+    """Names what was asked, alike for all sends of one request and for its repeats; None where it went well.
+
+    Only the process that wrote it can tell what it stands for.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,9 @@ class Block:
     step: int = 0
     confirmed: bool = True
     recheck: float | None = None
+    looks: int = 0
+    looked_at: float | None = None
+    """How many requests met a confirmed refusal again, and when the last of them did."""
 
     def holds(self, now: float) -> bool:
         """Return whether the block's time is not over."""
@@ -34,6 +37,15 @@ class Block:
 
 
 Blocks = Mapping[BlockCause, Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recent passing failure: when (epoch seconds), on which account, and what had been asked."""
+
+    at: float
+    account: str
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +66,15 @@ class KeyState:
     """An authenticated request succeeded."""
     streak: int = 0
     streak_since: float = 0
+    streak_request: str | None = None
     trial_at: float | None = None
     trial_owner: str | None = None
     reset_at: float = 0
 
     def tries(self, now: float, policy: Policy) -> bool:
         """Return whether a trial of this key is under way."""
-        return self.trial_at is not None and now - self.trial_at < policy.trial_lapses
+        # A clock that was set back must not make a trial last until it has caught up.
+        return self.trial_at is not None and abs(now - self.trial_at) < policy.trial_lapses
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +103,20 @@ class ModelState:
     """What the log says of one model, whichever key asked."""
 
     block: Block | None = None
-    failures: tuple[tuple[float, str], ...] = ()
+    failures: tuple[Failure, ...] = ()
     max_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """The cloud as a whole: its outage, and the recent failures (time, account) that may become one."""
+    """The cloud as a whole: its outage, and the recent failures that may become one.
+
+    `requests` are those whose failures made the outage: one of them failing again says nothing new.
+    """
 
     outage: Block | None = None
-    failures: tuple[tuple[float, str], ...] = ()
+    failures: tuple[Failure, ...] = ()
+    requests: tuple[str, ...] = ()
 
 
 FRESH_KEY: Final = KeyState()

@@ -12,13 +12,18 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
-    """Return a time of day, with seconds when it is near, with a day or date when it is far."""
+    """Return a time of day, with seconds when it is near, with a day or date when it is far.
+
+    Behind a change of the clocks it is the time as it will be there, with the name that the zone has then.
+    """
     there, here = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
     if abs(at - now) < 600:
-        return f"{there:%H:%M:%S}"
-    if there.date() == here.date() or 0 <= at - now < 12 * 3600:
-        return f"{there:%H:%M}"
-    return f"{there:%a %H:%M}" if abs(at - now) < 6 * 86400 else f"{there:%Y-%m-%d %H:%M}"
+        shown = f"{there:%H:%M:%S}"
+    elif there.date() == here.date() or 0 <= at - now < 12 * 3600:
+        shown = f"{there:%H:%M}"
+    else:
+        shown = f"{there:%a %H:%M}" if abs(at - now) < 6 * 86400 else f"{there:%Y-%m-%d %H:%M}"
+    return shown if there.utcoffset() == here.utcoffset() else f"{shown} {there:%Z}"
 
 
 def span(seconds: float) -> str:

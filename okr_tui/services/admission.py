@@ -1,16 +1,20 @@
 """Which request gets which key, and in which order the others wait.
 
 Requests wait in one line; the first that a key can take is served first. After an account is spent, requests
-move to the next one gradually instead of all at once.
+move to the next one gradually instead of all at once. All waits are counted on a clock that never goes back.
 """
 
 import asyncio
+import math
+from bisect import insort
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, was_tried
 from okr_tui.domain.health import Wait
 from okr_tui.domain.keys import Key
+from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import PoolState
 from okr_tui.services.live_pool import LivePool
 
@@ -34,13 +38,66 @@ class Ticket:
 
 
 @dataclass(slots=True, eq=False)
+class SlotWait:
+    """A request that found no slot at the cloud: on which accounts, how often, and when it asks again.
+
+    `since` and `due` are monotonic seconds. It asks again when a request of ours ends, and a few times as
+    time passes: others may use the account too. `refusals` are its sends that found no slot, `most` how
+    many there may be.
+    """
+
+    since: float
+    most: int
+    accounts: set[str] = field(default_factory=set)
+    refusals: int = 0
+    due: float = math.inf
+    _looks: int = 0
+    _looked_at: set[str] = field(default_factory=set)
+
+    def refused(self, account: str, now: float, policy: Policy) -> None:
+        """Note that an account had no slot."""
+        self.accounts.add(account)
+        self._looked_at.add(account)
+        self.refusals += 1
+        self._rest(now, policy)
+
+    def looked(self, now: float, policy: Policy) -> None:
+        """Note that it asks again because its time has come."""
+        self._looks += 1
+        self._rest(now, policy)
+
+    def _rest(self, now: float, policy: Policy) -> None:
+        gaps = policy.busy_gaps
+        self.due = now + gaps[self._looks] if self._looks < len(gaps) else math.inf
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no send is left."""
+        return self.refusals >= self.most
+
+    def requests(self, request: SelectionRequest, freed: str | None) -> tuple[SelectionRequest, ...]:
+        """Return what to ask for, best first: the account of the slot that became free, or each in turn."""
+        tried = request.tried - self.accounts
+        if freed is not None:
+            return (replace(request, tried=tried | (self.accounts - {freed}), past_busy=True),)
+        if self._looked_at >= self.accounts:
+            self._looked_at.clear()
+        turns = (tried | self._looked_at, tried)
+        return tuple(replace(request, tried=frozenset(left_out), past_busy=True) for left_out in turns)
+
+
+@dataclass(slots=True, eq=False)
 class Waiter:
-    """A request in line. `request` is made anew each time; `refuse` makes the error to raise."""
+    """A request in line. `request` is made anew each time; `refuse` makes the error to raise.
+
+    `entered` is monotonic seconds; `slots` is set once the cloud had no slot for it.
+    """
 
     request: Callable[[], SelectionRequest]
     refuse: Callable[[Selection], Exception]
     entered: float
     ticket: asyncio.Future[Ticket]
+    slots: SlotWait | None = None
     patience: float = 0.0
 
 
@@ -53,6 +110,8 @@ class Admission:
         self._serving = False
         self._switched: float | None = None
         self._admitted = 0
+        self._freed: deque[str] = deque(maxlen=pool.policy.queue_longest)
+        """The accounts of requests of ours that have ended while others wait for a slot at the cloud."""
         pool.listeners.append(self.serve)
 
     async def enter(
@@ -61,6 +120,7 @@ class Admission:
         refuse: Callable[[Selection], Exception],
         *,
         same: Key | None,
+        slots: SlotWait | None = None,
     ) -> Ticket:
         """Return a ticket, after a wait where every key is only busy.
 
@@ -68,11 +128,13 @@ class Admission:
             request: what is wanted now; called again each time the request is considered.
             refuse: makes the error to raise when no key can take the request in time.
             same: a key to use again, if it is still eligible.
+            slots: what it met at the cloud before, where that had no slot for it; it keeps its place in line.
         """
         if same and (ticket := self._same(same, request())):
             return ticket
-        waiter = Waiter(request, refuse, self._pool.clock.time(), asyncio.get_running_loop().create_future())
-        self._line.append(waiter)
+        entered = slots.since if slots else self._pool.clock.monotonic()
+        waiter = Waiter(request, refuse, entered, asyncio.get_running_loop().create_future(), slots)
+        insort(self._line, waiter, key=lambda other: other.entered)
         try:
             self.serve()
             while not waiter.ticket.done():
@@ -92,14 +154,18 @@ class Admission:
         """Return how many requests are in line."""
         return len(self._line)
 
-    def leave(self, ticket: Ticket) -> None:
-        """Give back the slot of a ticket."""
+    def leave(self, ticket: Ticket, *, had_slot: bool = True) -> None:
+        """Give back the slot of a ticket; `had_slot` says that the cloud had one for it too."""
         self._pool.in_flight[ticket.account] -= 1
+        if not any(waiter.slots for waiter in self._line):
+            self._freed.clear()
+        elif had_slot:
+            self._freed.append(ticket.account)
         self._pool.announce()
 
     def switched(self) -> None:
         """Let requests move on gradually, since an account was just found spent."""
-        self._switched = self._pool.clock.time()
+        self._switched = self._pool.clock.monotonic()
         self._admitted = 0
 
     def serve(self) -> None:
@@ -127,16 +193,51 @@ class Admission:
         request = waiter.request()
         constraints = (request.model, request.conversation, request.tried)
         selection = blocked.get(constraints) or self._pool.choose(request)
+        if selection.key is None and waiter.slots:
+            selection = self._asked_again(waiter, waiter.slots, request, selection)
+        if waiter.ticket.done():
+            return
         if selection.key:
             self._line.remove(waiter)
             self._admitted += 1
             waiter.ticket.set_result(self._give(selection.key, trial=selection.trial))
             return
-        blocked[constraints] = selection
-        waiter.patience = self._patience(selection, request, waiter.entered)
+        if waiter.slots:
+            now = self._pool.clock.monotonic()
+            last = waiter.entered + self._pool.policy.queue_wait
+            waiter.patience = min(last, math.inf if waiter.slots.exhausted else waiter.slots.due) - now
+        else:
+            blocked[constraints] = selection
+            waiter.patience = self._patience(selection, request, waiter.entered)
         if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
-            self._line.remove(waiter)
-            waiter.ticket.set_exception(waiter.refuse(selection))
+            self._refuse(waiter, selection)
+
+    def _asked_again(
+        self, waiter: Waiter, slots: SlotWait, request: SelectionRequest, blocked: Selection
+    ) -> Selection:
+        """Return the choice for a request whose accounts had no slot: one of them, once it may ask again."""
+        now, policy = self._pool.clock.monotonic(), self._pool.policy
+        freed = self._freed.popleft() if self._freed and self._freed[0] in slots.accounts else None
+        if freed is None and now < slots.due:
+            return blocked
+        if slots.exhausted:
+            if freed is not None:
+                self._refuse(waiter, blocked)
+            return blocked
+        if freed is None:
+            slots.looked(now, policy)
+        looked = blocked
+        for again in slots.requests(request, freed):
+            looked = self._pool.choose(again)
+            if looked.key:
+                return looked
+        if freed is None and all(judged.state.traits.wait is not Wait.SLOT for judged in looked.verdicts):
+            self._refuse(waiter, looked)  # the accounts have been found blocked meanwhile
+        return looked
+
+    def _refuse(self, waiter: Waiter, selection: Selection) -> None:
+        self._line.remove(waiter)
+        waiter.ticket.set_exception(waiter.refuse(selection))
 
     def _same(self, key: Key, request: SelectionRequest) -> Ticket | None:
         place = self._pool.config.index(key.fingerprint)
@@ -156,7 +257,7 @@ class Admission:
         policy = self._pool.policy
         if self._switched is None or policy.ramp_step <= 0:
             return 0.0
-        since = self._pool.clock.time() - self._switched
+        since = self._pool.clock.monotonic() - self._switched
         if since > policy.ramp_step * policy.queue_longest:
             self._switched = None
             return 0.0
@@ -165,6 +266,7 @@ class Admission:
     def _patience(self, selection: Selection, request: SelectionRequest, entered: float) -> float:
         """Return how long to wait for a key that is only busy or slowed; 0 when waiting is no use."""
         now, policy, config = self._pool.clock.time(), self._pool.policy, self._pool.config
+        began = now - (self._pool.clock.monotonic() - entered)
         ends = []
         for key, judged in zip(config.keys, selection.verdicts, strict=True):
             if config.strategy == "pinned" and key.fingerprint != config.preferred:
@@ -173,11 +275,11 @@ class Admission:
                 continue
             wait = judged.state.traits.wait
             if wait is Wait.SLOT:
-                last = entered + policy.queue_wait
+                last = began + policy.queue_wait
                 ends.append(min(last, last if judged.until is None else max(judged.until, now + SOON)))
             elif (
                 judged.state.traits.wait is Wait.PASSING
-                and (judged.until or now) <= entered + policy.slowed_wait
+                and (judged.until or now) <= began + policy.slowed_wait
             ):
                 ends.append(max(judged.until or now, now + SOON))
         return min((end - now for end in ends if end > now), default=0.0)

@@ -4,8 +4,10 @@ This is the only code that spends a key.
 """
 
 import contextlib
+import hashlib
 import json
 import random
+import secrets
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
@@ -14,12 +16,12 @@ from dataclasses import dataclass, replace
 from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Selection, SelectionRequest
 from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
-from okr_tui.domain.faults import Fault, Hop, Retry, Rule, Step, next_step
+from okr_tui.domain.faults import Fault, Hop, Rule, Scope, Step, next_step
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.words import sentence
-from okr_tui.services.admission import Admission, Ticket
+from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
 from okr_tui.services.live_pool import LivePool
@@ -49,7 +51,10 @@ def clamped(call: Call, most: int) -> Call:
 
 @dataclass(slots=True)
 class Progress:
-    """What a request has been through so far. `passing` counts its transient faults."""
+    """What a request has been through so far. `passing` counts its transient faults.
+
+    `began` is monotonic seconds; `slots` is set once the cloud had no slot for it.
+    """
 
     call: Call
     client: Client
@@ -61,6 +66,12 @@ class Progress:
     clamped: bool = False
     same: Key | None = None
     refusal: Refusal | None = None
+    slots: SlotWait | None = None
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The accounts and fingerprints that are not to be used now."""
+        return frozenset(self.tried | self.slots.accounts if self.slots else self.tried)
 
 
 class Dispatcher:
@@ -71,6 +82,7 @@ class Dispatcher:
         self._use_cloud = use_cloud
         self._faulted = faulted
         self._conversations: dict[str, tuple[str, float]] = {}
+        self._salt = secrets.token_bytes(16)
         self.admission = Admission(pool)
 
     @property
@@ -94,7 +106,7 @@ class Dispatcher:
         """
         most = self._pool.state.model(call.model).max_output if call.model else None
         call = clamped(call, most) if most else call
-        progress = Progress(call, client, self._pool.clock.time(), conversation, [], set(avoid))
+        progress = Progress(call, client, self._pool.clock.monotonic(), conversation, [], set(avoid))
         while True:
             same, progress.same = progress.same, None
             await self._pool.catch_up()
@@ -102,6 +114,7 @@ class Dispatcher:
                 lambda: self._request(progress),
                 lambda selection: self._blocked(selection, progress),
                 same=same,
+                slots=progress.slots,
             )
             if not await self._still_good(progress, ticket):
                 continue
@@ -120,7 +133,10 @@ class Dispatcher:
             if self._pool.state is not ticket.state or self._pool.config is not ticket.config:
                 flights = Counter(self._pool.in_flight)
                 flights[ticket.account] -= 1
-                selection = self._pool.choose(replace(self._request(progress), in_flight=flights))
+                request = replace(self._request(progress), in_flight=flights)
+                if progress.slots and ticket.account in progress.slots.accounts:
+                    request = replace(request, past_busy=True)
+                selection = self._pool.choose(request)
                 place = self._pool.config.index(ticket.key.fingerprint)
                 judged = selection.verdicts[place - 1] if place is not None else None
                 good = judged is not None and judged.eligible
@@ -160,7 +176,8 @@ class Dispatcher:
     async def _end_flight(
         self, progress: Progress, ticket: Ticket, exchange: Exchange, in_flight: int
     ) -> None:
-        self.admission.leave(ticket)
+        taken = exchange.fault is not None and exchange.fault.traits.rule is Rule.SLOTS
+        self.admission.leave(ticket, had_slot=not taken)
         await self._record(progress, exchange, in_flight)
         if exchange.fault:
             if exchange.fault.traits.rule is Rule.WINDOW:
@@ -170,21 +187,19 @@ class Dispatcher:
             self._faulted(ticket.key, exchange.fault)
 
     def _request(self, progress: Progress) -> SelectionRequest:
-        now = self._pool.clock.time()
         account = None
         if progress.conversation:
             account, used = self._conversations.get(progress.conversation, (None, 0.0))
-            if now - used > self._policy.conversation_idle:
+            if self._pool.clock.monotonic() - used > self._policy.conversation_idle:
                 account = None
-        return SelectionRequest(
-            now, progress.call.model, account, self._pool.in_flight, frozenset(progress.tried)
-        )
+        now = self._pool.clock.time()
+        return SelectionRequest(now, progress.call.model, account, self._pool.in_flight, progress.left_out)
 
     def _blocked(self, selection: Selection, progress: Progress) -> Exception:
         config = self._pool.config
         if not config.keys:
             return NoKeyError(NO_KEY)
-        if progress.hops and any(judged.eligible for judged in selection.verdicts):
+        if progress.slots or (progress.hops and any(judged.eligible for judged in selection.verdicts)):
             return _refused(progress, progress.hops[-1].fault)
         now = self._pool.clock.time()
         reasons = "; ".join(
@@ -197,7 +212,7 @@ class Dispatcher:
     def _remember(self, progress: Progress, account: str) -> None:
         if not progress.conversation:
             return
-        now = self._pool.clock.time()
+        now = self._pool.clock.monotonic()
         known = self._conversations
         known.pop(progress.conversation, None)
         known[progress.conversation] = (account, now)
@@ -206,18 +221,26 @@ class Dispatcher:
             del known[first]
 
     async def _next(self, progress: Progress, key: Key, fault: Fault) -> None:
-        """Prepare the next send after a fault, or raise when there is none to be made."""
-        if fault.traits.retry is Retry.SAME_KEY_FIRST:
+        """Prepare the next send after a fault, or raise when there is none to be made.
+
+        A definite verdict on a key costs one send, so that a request passes many dead keys and reaches a good
+        one. A key that is only slowed may be used again, so those sends are bounded.
+        """
+        if fault.passes:
             progress.passing += 1
         step = self._step(progress, fault)
-        late = self._pool.clock.time() - progress.began > self._policy.request_longest
-        sends = sum(hop.fault.traits.rule is not Rule.SLOTS for hop in progress.hops)
-        if step is Step.GIVE_UP or sends >= self._policy.sends or late:
+        late = self._pool.clock.monotonic() - progress.began > self._policy.request_longest
+        slowed = sum(hop.fault.traits.rule is Rule.RETRY_AFTER for hop in progress.hops)
+        if step is Step.GIVE_UP or slowed >= self._policy.sends or late:
             raise _refused(progress, fault)
         if step is Step.NEXT_KEY:
-            # Every other fault blocks the key, for as long as it should.
-            if fault.traits.retry is Retry.SAME_KEY_FIRST:
-                progress.tried |= {key.fingerprint, self._pool.state.account_of(key.fingerprint)}
+            account = self._pool.state.account_of(key.fingerprint)
+            if fault.traits.rule is Rule.SLOTS:
+                self._wait_for_slot(progress, account)
+            elif fault.traits.rule is not Rule.RETRY_AFTER:
+                progress.tried.add(key.fingerprint)
+                if fault.scope is not Scope.KEY:
+                    progress.tried.add(account)
             return
         progress.same = key
         if fault.max_output:
@@ -225,6 +248,14 @@ class Dispatcher:
             progress.call = clamped(progress.call, fault.max_output)
         else:
             await self._pool.clock.sleep(random.uniform(*self._policy.retry_same))  # noqa: S311 a wait
+
+    def _wait_for_slot(self, progress: Progress, account: str) -> None:
+        now = self._pool.clock.monotonic()
+        if progress.slots is None:
+            keys = self._pool.config.keys
+            accounts = {self._pool.state.account_of(key.fingerprint) for key in keys}
+            progress.slots = SlotWait(now, len(accounts) + self._policy.busy_resends)
+        progress.slots.refused(account, now, self._policy)
 
     def _step(self, progress: Progress, fault: Fault) -> Step:
         return next_step(fault, progress.passing, clamped=progress.clamped, policy=self._policy)
@@ -242,22 +273,27 @@ class Dispatcher:
             outcome=outcome,
             fault=exchange.fault,
             first_byte_ms=exchange.first_byte_ms,
-            duration_ms=round(1000 * (now - exchange.started)),
+            duration_ms=exchange.duration_ms,
             input_tokens=exchange.input_tokens,
             cached_tokens=exchange.cached_tokens,
             output_tokens=exchange.output_tokens,
             in_flight=in_flight,
+            request=self._name(progress.call) if exchange.fault else None,
         )
         if exchange.fault and not exchange.committed:
             record = replace(record, next_fingerprint=self._following(progress, record))
         await self._pool.note(record, hurried=record.fault is not None)
+
+    def _name(self, call: Call) -> str:
+        """Return a name for what a call asks, the same for its repeats; it cannot be traced to the text."""
+        return hashlib.blake2s(call.path.encode() + call.body, key=self._salt, digest_size=8).hexdigest()
 
     def _following(self, progress: Progress, record: Attempt) -> str | None:
         """Return the fingerprint of the key that the request moves to, for the log."""
         fault = record.fault
         if fault is None:
             return None
-        passing = progress.passing + (fault.traits.retry is Retry.SAME_KEY_FIRST)
+        passing = progress.passing + fault.passes
         step = next_step(fault, passing, clamped=progress.clamped, policy=self._policy)
         if step is not Step.NEXT_KEY:
             return record.fingerprint if step is Step.SAME_KEY else None
@@ -269,9 +305,8 @@ class Dispatcher:
 
 
 def _refused(progress: Progress, fault: Fault) -> RefusedError:
+    """Return the error of a request that failed on every key it was sent with; each is named once."""
     what = progress.call.model or progress.call.path
-    tried = "; ".join(
-        f"#{hop.index or '?'} {f'{hop.fault.status} ' if hop.fault.status else ''}{hop.fault.text}"
-        for hop in progress.hops
-    )
+    last = {hop.fingerprint: hop for hop in progress.hops}
+    tried = "; ".join(f"#{hop.index or '?'} {hop.fault.sentence}" for hop in last.values())
     return RefusedError(f"{what} failed on {tried}", fault, progress.refusal)

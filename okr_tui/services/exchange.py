@@ -11,7 +11,14 @@ import httpx
 from okr_tui.cloud.client import Call, Cloud
 from okr_tui.cloud.dialects import StreamRecord
 from okr_tui.cloud.endpoints import find
-from okr_tui.cloud.errors import BODY_LIMIT, classify_record, no_response, response_fault
+from okr_tui.cloud.errors import (
+    BODY_LIMIT,
+    classify_record,
+    may_be_answer,
+    no_answer_of_ollama,
+    no_response,
+    response_fault,
+)
 from okr_tui.cloud.streams import LINE_LIMIT, RecordReader
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import ConnectionFailure, Fault, Hop
@@ -59,7 +66,7 @@ class Exchange:
         self.committed = False
         self.streams = False
         """Whether the answer comes record by record, so that an error can follow what has arrived."""
-        self.started = clock.time()
+        self._began = clock.monotonic()
         self.status = 0
         self.headers = NO_HEADERS
         self.first_byte_ms: int | None = None
@@ -75,9 +82,21 @@ class Exchange:
         self._tail = b""
         """The line of a stream that has not ended yet: only whole ones are passed on."""
         self._done = False
+        self._understood = False
+        """Whether any record could be read."""
         self._heard_all = False
         self._response: httpx.Response | None = None
         self._chunks: AsyncIterator[bytes]
+
+    @property
+    def started(self) -> float:
+        """When it began, in epoch seconds, as the clock has it now: it may have been put right meanwhile."""
+        return self._clock.time() - (self._clock.monotonic() - self._began)
+
+    @property
+    def duration_ms(self) -> int:
+        """How long it has taken so far."""
+        return round(1000 * (self._clock.monotonic() - self._began))
 
     @property
     def complete(self) -> bool:
@@ -85,11 +104,12 @@ class Exchange:
         return self.fault is None and (self._done or self._heard_all)
 
     async def __aenter__(self) -> Self:
+        longest = self._policy.first_byte if self._call.streams else self._policy.document
         try:
-            async with asyncio.timeout(self._policy.first_byte):
+            async with asyncio.timeout(longest):
                 await self._open()
         except TimeoutError:
-            late = no_response(f"no answer within {self._policy.first_byte:g} s")
+            late = no_response(f"no answer within {longest:g} s")
             self._fail(replace(late, connection=ConnectionFailure.TIMEOUT))
         except CloudError as error:
             self._fail(error.fault)
@@ -122,10 +142,14 @@ class Exchange:
                 if len(body) >= BODY_LIMIT:
                     break
             self.refusal = Refusal(response.status_code, response.headers, bytes(body))
-            fault = response_fault(response.status_code, response.headers, bytes(body), self._call.path)
+            now = self._clock.time()
+            fault = response_fault(response.status_code, response.headers, bytes(body), self._call.path, now)
             self._fail(fault or no_response(f"HTTP {response.status_code}"))
             return
         if find(self._call.path).reader:
+            if not may_be_answer(self.headers):
+                self._fail(no_answer_of_ollama(self.headers, self.status))
+                return
             document = self.headers.get("content-type", "").startswith("application/json")
             self.streams = self._call.streams and not document
             self._reader = RecordReader(self._call.path, whole=not self.streams)
@@ -147,7 +171,7 @@ class Exchange:
         reader = self._reader
         if (chunk := await anext(self._chunks, None)) is not None:
             if self.first_byte_ms is None:
-                self.first_byte_ms = round(1000 * (self._clock.time() - self.started))
+                self.first_byte_ms = self.duration_ms
             records = reader.feed(chunk) if reader else ()
             before = len(self._tail)
             data = self._whole_lines(chunk) if self.streams else chunk
@@ -160,7 +184,10 @@ class Exchange:
         if piece is None and rest and self._done:
             return Piece(rest, ())
         if not self._done and self.fault is None:
-            self._fail(no_response("the answer ended before it was complete"))
+            if self._understood or piece or self.first_byte_ms is None:
+                self._fail(no_response("the answer ended before it was complete"))
+            else:
+                self._fail(no_answer_of_ollama(self.headers, self.status))
         return piece
 
     def _whole_lines(self, chunk: bytes) -> bytes:
@@ -178,6 +205,7 @@ class Exchange:
 
         `before` is how many bytes of the data came before the chunk that completed the records.
         """
+        self._understood = self._understood or bool(records)
         for record in records:
             if record.error is not None and self.fault is None and not self._done:
                 self._fail(classify_record(record.error, self._call.path))

@@ -354,7 +354,8 @@ class PoolService:
 
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:
         """Note a wrong clock of this machine, since every time that the cloud names would be shown wrong."""
-        ahead = ahead_of(headers, self.clock.time())
+        clock = self.clock
+        ahead = clock.hear(headers) if isinstance(clock, SystemClock) else ahead_of(headers, clock.time())
         far = ahead if ahead is not None and is_far(ahead) else 0.0
         if abs(far - self._clock_ahead) > 1:  # a second is lost on the way
             self._clock_ahead = far

@@ -88,7 +88,7 @@ class QuotaPoller:
 
     def faulted(self, key: Key, fault: Fault) -> None:
         """Start a free reading that can explain a fault."""
-        if fault.traits.rule is Rule.WINDOW:
+        if fault.traits.rule is Rule.WINDOW or fault.may_be_empty_balance:
             self._check("balance", key, self._after_spent(key))
         elif fault.traits.rule is Rule.DOUBT:
             self._check("confirm", key, self._confirm(key))

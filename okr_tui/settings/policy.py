@@ -1,7 +1,7 @@
 """Checks of the pool's numbers, made from their types and limits in domain/policy.py."""
 
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -9,13 +9,15 @@ from okr_tui.domain.policy import Limits, Policy
 from okr_tui.settings.checks import Check, UnusableError
 
 NAMES: Final = tuple(member.name for member in fields(Policy))
+WRITTEN: Final = {"spend_bought": "spendBought"}
+"""How settings write a name that is a choice of a person rather than a number."""
 
 
 def number(name: str) -> Check:
     """Return the check of one number of the policy; its schema is among `schemas`."""
 
     def parse(value: object) -> object:
-        if not _has_numbers_alone(value):
+        if get_origin(_hints[name]) is not Literal and not _has_numbers_alone(value):
             raise UnusableError("it must be a number, or numbers")
         try:
             return getattr(_checks.model_validate({name: value}), name)
@@ -51,7 +53,7 @@ def _checked(hint: Any) -> Any:
             if limit is not None
         }
         return Annotated[_checked(inner), Field(**limits)]
-    if origin := get_origin(hint):
+    if (origin := get_origin(hint)) and origin is not Literal:
         return origin[tuple(map(_checked, get_args(hint)))]
     return hint
 

@@ -215,7 +215,8 @@ class ChatSettings:
 def _policy_rows() -> Iterator[Setting]:
     defaults = Policy()
     for name in policy.NAMES:
-        yield Setting(name=name, check=policy.number(name), default=getattr(defaults, name), field=name)
+        written = policy.WRITTEN.get(name, name)
+        yield Setting(name=written, check=policy.number(name), default=getattr(defaults, name), field=name)
 
 
 def _rows(of: type[Any]) -> Iterator[Setting]:

@@ -50,7 +50,7 @@ async def test_a_redirect_is_a_fault_and_is_not_followed() -> None:
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (httpx.Response(200, text="<html>"), FaultKind.TRANSIENT),
+        (httpx.Response(200, html="<html>"), FaultKind.PATH),
         (httpx.Response(200, json=[]), FaultKind.TRANSIENT),
         (httpx.Response(200, json={"ID": "", "Plan": ""}), FaultKind.TRANSIENT),
         (httpx.Response(401, json={"error": "invalid credentials"}), FaultKind.UNAUTHORIZED),

@@ -2,12 +2,20 @@
 
 import json
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.cloud.errors import classify, classify_record, clean, error_text, response_fault
+from okr_tui.cloud.errors import (
+    classify,
+    classify_record,
+    clean,
+    error_text,
+    no_answer_of_ollama,
+    response_fault,
+)
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.store.encoding import decode, encode
 from tests.domain.facts import failed
@@ -27,7 +35,7 @@ BODIES = {
     "deep": b"[" * 100_000,
     "deep error": b'{"error": ' * 100_000,
     "a number as error": b'{"error": 429}',
-    "a list as error": b'{"error": ["weekly usage limit"]}',
+    "a list as error": b'{"error": ["a busy week"]}',
     "an empty envelope": b'{"error": {}}',
     "a huge number": b'{"error": ' + b"9" * 10_000 + b"}",
 }
@@ -59,12 +67,108 @@ def fault_of(status: int, error: str, path: str = "/api/chat", **headers: str) -
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_status_alone_decides_without_an_error_text(body: bytes) -> None:
+def test_what_the_cloud_did_not_say_is_no_verdict_on_a_key(body: bytes) -> None:
+    """ollama/ollama issue 16641: a front end refuses whole countries with a page and a status of 403."""
     for status, kind in STATUSES.items():
         fault = classify(status, {}, body, "/api/chat")
         assert fault is not None
-        assert (fault.kind, fault.window, fault.text) == (kind, None, f"HTTP {status}")
+        passing = kind is FaultKind.TRANSIENT
+        assert fault.kind is (FaultKind.TRANSIENT if passing else FaultKind.PATH)
+        assert fault.scope is (Scope.REQUEST if kind is FaultKind.REQUEST else Scope.SERVICE)
+        assert fault.window is None
+        assert f"HTTP {status}" in fault.text
     assert classify(200, {}, body, "/api/chat") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "form"),
+    [
+        ({"content-type": "text/html; charset=utf-8"}, b"blocked", "HTML"),
+        ({}, b"\n<!doctype html>", "HTML"),
+        ({"content-type": "text/plain"}, b"RBAC: access denied", "text"),
+        ({}, b"", "empty"),
+        ({}, b'{"message": "Forbidden"}', "JSON"),
+        ({}, b'{"error": {"code": 403, "message": "denied", "status": "PERMISSION_DENIED"}}', "JSON"),
+        ({}, b'{"timestamp": 1, "status": 403, "error": "Forbidden", "path": "/api/chat"}', "JSON"),
+        ({}, b'{"success": false, "errors": [{"code": 1020, "message": "Access denied"}]}', "JSON"),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 410, 429, 451])
+def test_a_refusal_on_the_way_is_shown_as_what_it_is(
+    status: int, headers: dict[str, str], body: bytes, form: str
+) -> None:
+    fault = classify(status, headers, body, "/api/chat")
+    assert fault is not None
+    text = f"something between here and the cloud refuses: HTTP {status}, {form}"
+    assert (fault.kind, fault.scope, fault.text) == (FaultKind.PATH, Scope.SERVICE, text)
+
+
+@pytest.mark.parametrize("status", [407, 451])
+def test_a_proxy_and_a_law_say_nothing_of_a_key_even_in_json(status: int) -> None:
+    assert fault_of(status, "not available in your region").kind is FaultKind.PATH
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "you (ann) have reached your weekly usage limit"},
+        {"error": {"message": "you (ann) have reached your weekly usage limit"}},
+        {"error": {"error": "you (ann) have reached your weekly usage limit"}},
+        {"error": {"error": {"message": "you (ann) have reached your weekly usage limit"}}},
+        {"message": "you (ann) have reached your weekly usage limit"},
+        {"detail": "weekly usage limit"},
+        {"error": ["weekly usage limit"]},
+        {"detail": [{"msg": "you have reached your weekly usage limit"}]},
+        {"code": 7, "detail": {"error": {"message": "reached your weekly usage limit"}}},
+    ],
+)
+def test_quota_words_count_in_whichever_field_they_are(body: object) -> None:
+    fault = classify(429, {}, json.dumps(body).encode(), "/api/chat")
+    assert fault is not None
+    assert (fault.kind, fault.window) == (FaultKind.SPENT, "weekly")
+
+
+def test_slots_are_recognised_in_whichever_field() -> None:
+    fault = classify(429, {}, b'{"message": "too many concurrent requests"}', "/api/chat")
+    assert fault is not None
+    assert fault.kind is FaultKind.BUSY
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "gone"),
+    [
+        ("/api/chat", "model 'x' not found", True),
+        ("/v1/chat/completions", 'model "x" not found', True),
+        ("/api/chat", "page not found", False),
+        ("/api/web_search", "model 'x' not found", False),
+        ("/api/embed", "model 'x' not found", False),
+        ("/v1/messages/count_tokens", "model 'x' not found", False),
+    ],
+)
+def test_a_model_is_gone_by_the_clouds_word_only(path: str, text: str, gone: bool) -> None:
+    assert fault_of(404, text, path).kind is (FaultKind.GONE if gone else FaultKind.REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("your usage credits balance is empty, add usage credits: https://ollama.com", FaultKind.SPENT),
+        ("Insufficient credits, top up your balance", FaultKind.SPENT),
+        ("payment required", FaultKind.SPENT),
+        ("this model requires a subscription or extra usage", FaultKind.NO_PLAN),
+        ("this model requires a subscription or usage credits, upgrade for access", FaultKind.NO_PLAN),
+        ("this model uses extra usage only and your extra usage balance is empty", FaultKind.NO_PLAN),
+    ],
+)
+def test_402_is_an_empty_balance_unless_it_names_the_models_plan(text: str, kind: FaultKind) -> None:
+    fault = fault_of(402, text)
+    assert fault.kind is kind
+    assert fault.window == ("credits" if kind is FaultKind.SPENT else None)
+
+
+def test_answer_of_another_server_is_named_by_its_type() -> None:
+    fault = no_answer_of_ollama({"content-type": "text/html; charset=utf-8"})
+    assert (fault.kind, fault.text) == (FaultKind.PATH, "not an Ollama answer (text/html)")
 
 
 @pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings", "/api/ps", "/v1/embeddings"])
@@ -83,7 +187,7 @@ def test_refusal_elsewhere_is_about_the_key(path: str) -> None:
 def test_loose_words_decide_nothing(text: str) -> None:
     assert fault_of(400, f"bad {text} given").kind is FaultKind.REQUEST
     assert fault_of(500, f"bad {text} given").kind is FaultKind.TRANSIENT
-    assert fault_of(404, f"bad {text} given").kind is FaultKind.GONE
+    assert fault_of(404, f"bad {text} given").kind is FaultKind.REQUEST
 
 
 def test_only_a_bad_request_may_be_an_inner_failure() -> None:
@@ -131,13 +235,17 @@ def test_too_many_requests_with_a_known_word_is_spent(text: str, window: str) ->
         ("nan", None),
         ("1e999", None),
         ("", None),
-        ("Wed, 07 Oct 2026 22:43:05 GMT", None),
+        ("Wed, 07 Oct 2026 22:43:05 GMT", 125.0),
+        ("Wed, 07 Oct 2026 22:40:00 GMT", 0.0),
+        ("Wed, 77 Oct 2026 22:40:00 GMT", None),
     ],
 )
-def test_retry_after_is_seconds_or_nothing(value: str, seconds: float | None) -> None:
-    fault = classify(429, {"retry-after": value}, b"", "/api/chat")
-    assert fault is not None
-    assert fault.retry_after == seconds
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    body, date = b'{"error": "slow down"}', "Wed, 07 Oct 2026 22:41:00 GMT"
+    for headers, now in (({"date": date}, None), ({}, parsedate_to_datetime(date).timestamp())):
+        fault = classify(429, {"retry-after": value, **headers}, body, "/api/chat", now)
+        assert fault is not None
+        assert (fault.kind, fault.retry_after) == (FaultKind.SLOWED, seconds)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 """Which key takes a request: every strategy, and what holds for all of them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.choice import PoolConfig, headroom
+from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, headroom
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.policy import STRATEGIES, Strategy
-from okr_tui.domain.quota import Balance
+from okr_tui.domain.quota import Balance, Credits
 from okr_tui.domain.records import Disabled, Record
 from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
     KEYS,
+    MODEL,
     NOW,
     OTHER_MODEL,
     POLICY,
@@ -94,16 +97,64 @@ def test_unknown_headroom_counts_half() -> None:
     assert headroom(after(reading(NOW, Balance(understood=False))), A, POLICY) == 0.5
 
 
-def test_bought_credit_is_headroom() -> None:
-    assert headroom(after(reading(NOW, dollars(0, bought=5))), A, POLICY) == 1
+def test_bought_credit_is_no_headroom() -> None:
+    assert headroom(after(reading(NOW, dollars(0, bought=5))), A, POLICY) == 0
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "pinned"])
+def test_included_quota_goes_before_bought_credit(strategy: Strategy) -> None:
+    """Not even the preferred key, nor the one that served the conversation, spends money without need."""
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), reading(NOW, windows(95, 90), B), went_well(NOW - 1, A))
+    pool = config(2, preferred=A, strategy=strategy)
+    for choice in (chosen(state, pool), chosen(state, pool, conversation=A)):
+        assert choice.key is KEYS[1]
+        assert choice.why.endswith("included quota goes before bought credit")
+
+
+def test_bought_credit_is_spent_when_nothing_else_is_left_and_said() -> None:
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), failed(SPENT, key=B, window="weekly"))
+    choice = chosen(state, config(2, preferred=B))
+    assert choice.key is KEYS[0]
+    assert choice.why.endswith("spends bought credit: no key has included quota left")
+
+
+def test_preferred_key_may_spend_bought_credit_if_a_person_says_so() -> None:
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), reading(NOW, windows(5, 5), B))
+    policy = replace(POLICY, spend_bought="preferred")
+    request = SelectionRequest(NOW, MODEL)
+    assert choose(state, config(2, preferred=A), request, policy).key is KEYS[0]
+    assert choose(state, config(2, preferred=B), request, policy).key is KEYS[1]
+
+
+def test_pinned_key_spends_what_it_has() -> None:
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), reading(NOW, windows(5, 5), B))
+    assert chosen_key(state, config(2, preferred=A, strategy="pinned")) == A
+
+
+def test_the_key_that_took_over_stays() -> None:
+    """A pool that hops with every request loses the cloud's cache, and confuses its owner."""
+    state = after(
+        reading(NOW - 9, windows(40), B),
+        reading(NOW - 9, windows(10), C),
+        failed(SPENT, NOW - 5, window="weekly"),
+        went_well(NOW - 4, B),
+    )
+    choice = chosen(state, config(3, preferred=A))
+    assert (choice.key, choice.why) == (KEYS[1], "has taken over")
+    assert chosen_key(state, config(3, preferred=A), in_flight={B: 1}) == C
 
 
 def test_equal_headroom_goes_to_the_fewest_in_flight_then_the_longest_unused() -> None:
     plans = [belongs(key, name, plan="max") for key, name in ((A, "amber"), (B, "birch"), (C, "cedar"))]
     state = after(*plans, went_well(NOW - 3, A), went_well(NOW - 5, B), went_well(NOW - 4, C))
-    assert chosen_key(state, config(3)) == B
-    assert chosen_key(state, config(3), in_flight={"birch": 1}) == C
-    assert chosen_key(state, config(3), in_flight={"amber": 1, "birch": 2, "cedar": 3}) == A
+    pool = config(3, strategy="headroom")
+    assert chosen_key(state, pool) == B
+    assert chosen_key(state, pool, in_flight={"birch": 1}) == C
+    assert chosen_key(state, pool, in_flight={"amber": 1, "birch": 2, "cedar": 3}) == A
 
 
 def test_drain_walks_the_pool_from_the_preferred_key() -> None:

@@ -14,13 +14,17 @@ from tests.domain.facts import (
     POLICY,
     A,
     B,
+    C,
     after,
     belongs,
+    chosen,
+    config,
     dollars,
     failed,
     judged,
     reading,
     refused_reading,
+    trial,
     went_well,
     windows,
 )
@@ -131,6 +135,50 @@ def test_forbidden_with_a_readable_balance_blocks_only_the_model_and_briefly() -
     assert judged(state, NOW + 2, model=OTHER_MODEL).eligible
     assert not judged(state, NOW + 299).eligible
     assert judged(state, NOW + 300).eligible
+
+
+def refused_alike(*keys: str, gap: float = 20) -> list[Record]:
+    """Every account is refused in its turn, and so is the reading that looks into it."""
+    records: list[Record] = []
+    for place, key in enumerate(keys):
+        at = NOW + place * gap
+        records += [failed(FORBIDDEN, at, key), refused_reading(FORBIDDEN, at + 2, key)]
+    return records
+
+
+def test_what_refuses_all_accounts_alike_is_not_about_any_of_them() -> None:
+    state = after(*refused_alike(A, B, C))
+    found = chosen(state, config(3), NOW + 43).verdicts
+    assert [(judged.state, judged.until) for judged in found] == [(State.OUTAGE, NOW + 50)] * 3
+    at = NOW + 50
+    for wait in (20, 40, 60, 60):
+        choice = chosen(state, config(3), at)
+        assert choice.trial
+        state = fold([trial(at)], POLICY, state)
+        assert chosen(state, config(3), at + 0.1).key is None, "one request is the look"
+        state = fold([failed(FORBIDDEN, at + 1, started=at)], POLICY, state)
+        assert chosen(state, config(3), at + wait).key is None
+        at += 1 + wait
+    state = fold([went_well(at, B, started=at - 0.5)], POLICY, state)
+    assert all(judged.eligible for judged in chosen(state, config(3), at).verdicts)
+
+
+def test_one_account_that_is_not_refused_makes_it_a_matter_of_the_others() -> None:
+    state = after(*refused_alike(A, B))
+    verdicts = chosen(state, config(3), NOW + 60).verdicts
+    assert [judged.state for judged in verdicts] == [State.SUSPENDED, State.SUSPENDED, State.UNVERIFIED]
+
+
+def test_accounts_refused_at_different_times_are_each_suspended() -> None:
+    state = after(*refused_alike(A, B, gap=61))
+    verdicts = chosen(state, config(2), NOW + 70).verdicts
+    assert [judged.state for judged in verdicts] == [State.SUSPENDED] * 2
+
+
+def test_accounts_that_are_spent_do_not_speak_against_a_common_cause() -> None:
+    spent = failed(FaultKind.SPENT, NOW - 9, C, window="weekly")
+    verdicts = chosen(after(spent, *refused_alike(A, B)), config(3), NOW + 25).verdicts
+    assert [judged.state for judged in verdicts] == [State.OUTAGE, State.OUTAGE, State.SPENT]
 
 
 def test_narrower_block_never_shortens_a_missing_plan() -> None:

@@ -161,6 +161,51 @@ def test_credit_bought_after_the_block_brings_the_account_back_at_once() -> None
     assert judged(state, NOW + 30).trial
 
 
+@pytest.mark.parametrize("refilled", [dollars(60), dollars(0, bought=5), dollars(0.01)])
+def test_empty_balance_ends_with_the_first_reading_that_shows_money(refilled: Balance) -> None:
+    state = after(reading(NOW - 60, dollars(0)), failed(SPENT, window="credits", status=402))
+    state = fold([reading(NOW + 5, dollars(0))], POLICY, state)
+    assert judged(state, NOW + 5, model=OTHER_MODEL).state is State.SPENT
+    assert judged(fold([reading(NOW + 9, refilled)], POLICY, state), NOW + 9).trial
+
+
+def test_money_that_was_there_before_is_believed_once_usage_must_have_shown() -> None:
+    """A retry before the cloud has booked the money must not block the account for a day."""
+    state = after(reading(NOW - 60, dollars(0, bought=5)), failed(SPENT, window="credits", status=402))
+    assert not judged(fold([reading(NOW + 5, dollars(0, bought=5))], POLICY, state), NOW + 5).eligible
+    assert judged(fold([reading(NOW + 100, dollars(0, bought=5))], POLICY, state), NOW + 100).trial
+
+
+@pytest.mark.parametrize(
+    ("balance", "spent"),
+    [
+        (dollars(0), True),
+        (dollars(0, bought=None), True),
+        (dollars(0, bought=2), False),
+        (dollars(3), False),
+        (dollars(0, allowance=0), False),
+        (dollars(0, allowance=None), False),
+        (windows(100, 100), False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "text"), [(FaultKind.NO_PLAN, "HTTP 402"), (FaultKind.PATH, "something refuses: HTTP 402, HTML")]
+)
+def test_the_balance_tells_what_a_402_without_words_means(
+    balance: Balance, spent: bool, kind: FaultKind, text: str
+) -> None:
+    state = after(reading(NOW - 60, balance), failed(kind, status=402, text=text))
+    found = judged(state, NOW, model=OTHER_MODEL)
+    assert (found.state is State.SPENT) is spent
+    assert found.window == ("credits" if spent else None)
+
+
+def test_402_with_the_clouds_words_keeps_its_meaning() -> None:
+    words = "this model requires a subscription"
+    state = after(reading(NOW - 60, dollars(0)), failed(FaultKind.NO_PLAN, text=words, status=402))
+    assert judged(state, NOW, model=OTHER_MODEL).eligible
+
+
 def test_credit_that_was_there_before_allows_one_request_an_hour() -> None:
     bought = dollars(0, bought=10)
     state = after(reading(NOW - 60, bought), failed(SPENT, window="weekly"))

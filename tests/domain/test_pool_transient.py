@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from okr_tui.domain.faults import FaultKind, Scope
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
+from okr_tui.domain.records import Attempt
 from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
     NOW,
@@ -84,6 +85,53 @@ def test_only_account_makes_an_outage_with_its_third_fault() -> None:
 def test_keys_of_one_account_do_not_make_an_outage_together() -> None:
     state = after(belongs(A, "amber"), belongs(B, "amber"), failed(TRANSIENT), failed(TRANSIENT, NOW + 1, B))
     assert outage_until(state) is None
+
+
+def named(records: list[Attempt], request: str) -> list[Attempt]:
+    """Return the sends of one request."""
+    return [replace(record, request=request) for record in records]
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_what_one_request_met_is_one_observation(repeats: int) -> None:
+    """A prompt that breaks the cloud must not block the pool, however often it is sent."""
+    sends = [failed(TRANSIENT, NOW + at, key) for at, key in enumerate((A, A, B) * repeats)]
+    state = after(went_well(NOW - 5, C), *named(sends, "bad prompt"))
+    assert outage_until(state) is None
+    assert all(judged(state, NOW + len(sends), key).eligible for key in (A, B, C))
+    other = named([failed(TRANSIENT, NOW + 10, C)], "another prompt")
+    assert outage_until(fold(other, POLICY, state)) == NOW + 20
+
+
+def test_one_prompt_is_no_outage_of_the_only_account_and_no_overload() -> None:
+    for scope in (Scope.SERVICE, Scope.MODEL):
+        keys = (A,) * 5 if scope is Scope.SERVICE else (A, B, C)
+        sends = [failed(TRANSIENT, NOW + at, key, scope=scope) for at, key in enumerate(keys)]
+        state = after(*named(sends, "bad prompt"))
+        assert judged(state, NOW + 5).eligible
+
+
+def test_the_request_that_made_an_outage_does_not_prolong_it() -> None:
+    state = after(
+        *named([failed(TRANSIENT)], "one"),
+        *named([failed(TRANSIENT, NOW + 1, B)], "two"),
+    )
+    for request, until in (("one", NOW + 11), ("two", NOW + 11), ("three", NOW + 33)):
+        again = named([failed(TRANSIENT, NOW + 13, C, started=NOW + 12)], request)
+        assert outage_until(fold(again, POLICY, state)) == until
+
+
+def test_a_refusal_on_the_way_blocks_no_key_and_soon_makes_an_outage() -> None:
+    words = "something between here and the cloud refuses: HTTP 403, HTML"
+    pages = [failed(FaultKind.PATH, NOW + at, text=words, status=403) for at in range(3)]
+    state = after(went_well(NOW - 6, A), went_well(NOW - 5, B), *pages[:2])
+    assert judged(state, NOW + 1).state is State.READY
+    assert state.key(A).faults == 0
+    state = fold(pages[2:], POLICY, state)
+    found = judged(state, NOW + 2, B)
+    assert (found.state, found.reason, found.until) == (State.OUTAGE, words, NOW + 12)
+    about_one = [failed(FaultKind.PATH, NOW + at, scope=Scope.REQUEST, status=413) for at in range(5)]
+    assert outage_until(after(*about_one)) is None
 
 
 def test_account_that_gets_its_name_between_two_faults_stays_one_account() -> None:

@@ -74,8 +74,8 @@ def test_a_window_that_was_reset_since_says_nothing() -> None:
 
 
 def test_dollars_are_shown_where_there_is_no_window() -> None:
-    dollars = Balance((), Credits(12.5, 60.0, 1.0, None))
-    assert line(reading(NOW, dollars)).text == "2/2 · #1 $13.50 · 182k today"
+    dollars = Balance((), Credits(45.5, 60.0, 1.0, None))
+    assert line(reading(NOW, dollars)).text == "2/2 · #1 $46.50 · 182k today"
 
 
 def test_a_blocked_pool_says_when_it_is_back_and_is_back_then() -> None:

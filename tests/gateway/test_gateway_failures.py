@@ -1,5 +1,6 @@
 """What a caller is told when it cannot be served, in its own dialect, and what passes as it came."""
 
+import asyncio
 import json
 
 import httpx
@@ -56,8 +57,12 @@ async def test_an_outage_is_503(harness: Harness, gateway: RunningGateway, path:
     await harness.fault("unavailable", times=None)
     first = await gateway.post(path)
     assert first.status_code == 503
+    second = asyncio.create_task(gateway.post(path, user="second"))
+    while not harness.clock.sleeping:  # noqa: ASYNC110 the loop has to run
+        await asyncio.sleep(0)
     await harness.clock.advance(11)
-    await gateway.post(path)
+    await second
+    await gateway.post(path, user="third")
     response = await gateway.post(path)
     assert response.status_code == 503
     assert "does not answer" in message(path, response)

@@ -32,6 +32,10 @@ class TickingClock:
         self._now += 0.001
         return self._now
 
+    def monotonic(self) -> float:
+        """See Clock."""
+        return self.time()
+
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
         await asyncio.sleep(seconds)
