@@ -9,12 +9,14 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import httpx
 
+from okr_tui.cloud.errors import no_response
 from okr_tui.cloud.network import Proxy, UnusableNetworkError
-from okr_tui.domain.faults import ConnectionFailure, Fault, FaultKind, Scope
+from okr_tui.domain.faults import ConnectionFailure, Fault
 from okr_tui.domain.text import clean_line
 
 E = TypeVar("E", bound=BaseException)
@@ -38,7 +40,7 @@ OWN_CERTIFICATES: Final = "set SSL_CERT_FILE to the certificates of your organis
 def failure(error: BaseException, url: httpx.URL, proxy: Proxy | None = None) -> Fault:
     """Return the fault of a request to `url` that got no answer, or only a part of one."""
     cause, text = _explained(error, url, proxy)
-    return Fault(FaultKind.TRANSIENT, Scope.SERVICE, clean_line(text), connection=cause)
+    return replace(no_response(text), connection=cause)
 
 
 def _explained(error: BaseException, url: httpx.URL, proxy: Proxy | None) -> tuple[ConnectionFailure, str]:
