@@ -260,7 +260,8 @@ class OkrApp(TerminalApp):
     def _worker_changed(self, event: Worker.StateChanged) -> None:
         """See the end of every worker, so that no failure goes unseen."""
         worker, state = event.worker, event.state
-        if self.chat.answer_ended(worker, failure_line(worker.error)):
+        # While the screen is taken down there is no pane any more to show an answer's end.
+        if self.dashboard.query(ChatPane) and self.chat.answer_ended(worker, failure_line(worker.error)):
             return
         if worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
             self.service = self.conversations = None

@@ -80,3 +80,9 @@ async def test_a_question_stopped_while_it_is_stored_returns(service: ScriptedSe
         await driver.until(lambda: turns(driver) and not chat.running)
         await driver.until(lambda: chat.prompt.text == "hello")
         assert driver.words(".offers").startswith("enter sends it again")
+
+
+async def test_an_answer_that_ends_while_the_program_quits_breaks_nothing(service: ScriptedService) -> None:
+    async with run_app(service) as driver:
+        gate = await coming(driver, service)
+        gate.set()
