@@ -268,9 +268,9 @@ def write_file(path: Path, text: str, *, over: bool = False) -> Path:
     """Write an exported conversation to a file that its user alone can read; return its absolute path.
 
     Raises FileExistsError for a file that is there already unless it may be written over, OSError, and
-    RuntimeError or ValueError for what is no path.
+    ValueError for what is no path.
     """
-    whole = path.expanduser().absolute()
+    whole = Path(os.path.expanduser(path)).absolute()
     create = os.O_TRUNC if over else os.O_EXCL
     with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | create, 0o600), "w", encoding="utf-8") as file:
         os.chmod(whole, 0o600)  # one that was there already keeps its mode otherwise

@@ -236,6 +236,9 @@ def blocked(block: Block) -> Verdict:
         reason = spent_words(block.window)
     elif block.cause is BlockCause.OUTAGE and block.status and block.status < 500:
         reason = block.text or reason  # an answer came, though not one of use
+    elif block.cause is BlockCause.OUTAGE and block.text and block.status is None:
+        # Why there was no answer; what to do about it stands with the request that failed.
+        reason = f"{reason}: {block.text.partition('; ')[0]}"
     elif traits.quotes:
         doubt = "" if block.confirmed else ", being confirmed"
         reason = f"{block.status or ''} {block.text or reason}{doubt}".strip()

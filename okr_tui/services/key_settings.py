@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from okr_tui.domain.environment import unquoted
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
@@ -63,6 +64,7 @@ class KeySettings:
 
     async def add(self, secret: SecretStr, label: str | None, keep: KeepIn) -> str:
         """Add a key by its text, or by a reference to the system keyring, which then holds the text."""
+        secret = SecretStr(unquoted(secret.get_secret_value()))
         key = self._new_key(secret, label)
         if keep == "file":
             return await self._add(key, secret)

@@ -13,6 +13,7 @@ LONGEST_MS = 200
 # A change that raced with the start of a watch, or on a disk that reports none, is seen at the next look.
 LOOK_AGAIN_MS = 1_000
 RETRY_SECONDS = 0.1
+RETRY_LONGEST = 1.0
 
 Snapshot = tuple[tuple[int, ...], ...]
 
@@ -38,6 +39,7 @@ async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> A
     files = _absolute(paths)
     ended = _Stop(stop)
     seen = _snapshot(files)
+    pause = RETRY_SECONDS
     yield
     while not ended.is_set():
         watched, names = _directories(files), _names(files)
@@ -55,6 +57,7 @@ async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> A
         try:
             async with aclosing(events):
                 async for batch in events:
+                    pause = RETRY_SECONDS
                     now = _snapshot(files)
                     if now != seen or any(path in names for _, path in batch):
                         seen = now
@@ -63,8 +66,9 @@ async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> A
                         break
         except (OSError, RuntimeError):
             # The directory just vanished, or the system has no watches left, for which watchfiles raises a
-            # RuntimeError: look again in a moment.
-            await asyncio.sleep(RETRY_SECONDS)
+            # RuntimeError: look again in a moment, and seldom if that goes on.
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RETRY_LONGEST)
         now = _snapshot(files)
         if now != seen:
             seen = now

@@ -55,6 +55,14 @@ def test_a_key_is_piped_in(cli: CliHarness) -> None:
     assert in_file(cli)[4] == NEW
 
 
+def test_quotes_around_a_key_are_taken_off(cli: CliHarness) -> None:
+    cli.run_ok("add-key", stdin=f'"{NEW}"\n')
+    assert in_file(cli)[4] == NEW
+    result = cli.run("add-key", stdin=f"{NEW};{NEW}")
+    assert result.code == 1
+    assert "no comma or semicolon" in result.err
+
+
 def test_a_key_is_typed_at_a_hidden_prompt(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
-from okr_tui.domain.health import State
+from okr_tui.domain.health import State, blocked
 from okr_tui.domain.records import Disabled
 from okr_tui.domain.state import Block, PoolState, ServiceState
 from tests.domain.facts import (
@@ -63,6 +63,17 @@ def test_a_request_begun_when_the_block_began_says_nothing_of_it() -> None:
     out = replace(PoolState(), service=OUTAGE)
     assert judged(after_in(out, NOW), NOW + 6, B).state is State.OUTAGE
     assert judged(after_in(out, NOW + 0.001), NOW + 6, B).eligible
+
+
+def test_an_outage_says_why_there_was_no_answer() -> None:
+    def reason(text: str, status: int | None) -> str:
+        block = Block(BlockCause.OUTAGE, NOW, NOW + 60, text=text, status=status)
+        return blocked(block).reason
+
+    refused = "connection refused by cloud.example; nothing listens there"
+    assert reason(refused, None) == "the cloud does not answer: connection refused by cloud.example"
+    assert reason("internal server error", 500) == "the cloud does not answer"
+    assert reason("", None) == "the cloud does not answer"
 
 
 def after_in(state: PoolState, started: float) -> PoolState:
