@@ -9,6 +9,8 @@ from okr_tui.chat.conversation import Conversation, Gauge, Turn
 from okr_tui.chat.messages import Finished, Routed, ToolResult
 from okr_tui.cloud.dialects import Delta, ToolCall
 
+Decision = Literal["allow", "refuse", "refuse-all"]
+
 
 @dataclass(frozen=True, slots=True)
 class Began:
@@ -29,20 +31,26 @@ class Noted:
 class ConsentRequested:
     """The model calls a tool that needs consent; nothing goes on until `decide` was called.
 
-    `server` is the tool server it is of, None for a built-in tool.
+    `server` is the tool server it is of, None for a built-in tool. `address` is one that the model made up: a
+    tool that otherwise runs unasked is asked about then, each time.
     """
 
     call: ToolCall
     server: str | None
-    decision: asyncio.Future[bool] = field(repr=False, compare=False)
+    decision: asyncio.Future[Decision] = field(repr=False, compare=False)
     always: set[str] = field(repr=False, compare=False)
+    address: str | None = None
 
-    def decide(self, *, allow: bool, always: bool = False) -> None:
-        """Allow or refuse the call; `always` allows the tool for the rest of this conversation's run."""
-        if allow and always:
+    def decide(self, *, allow: bool, always: bool = False, rest: bool = False) -> None:
+        """Allow or refuse the call.
+
+        `always` allows the tool for the rest of this conversation's run; `rest` refuses also what else the
+        model calls at once.
+        """
+        if allow and always and self.address is None:
             self.always.add(self.call.name)
         if not self.decision.done():
-            self.decision.set_result(allow)
+            self.decision.set_result("allow" if allow else "refuse-all" if rest else "refuse")
 
 
 @dataclass(frozen=True, slots=True)

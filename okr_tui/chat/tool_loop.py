@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from okr_tui.chat.events import ConsentRequested, Noted, RoundEvent, ToolRan
+from okr_tui.chat.addresses import addresses, is_known
+from okr_tui.chat.events import ConsentRequested, Decision, Noted, RoundEvent, ToolRan
 from okr_tui.chat.messages import ChatEvent, Message, ToolResult
 from okr_tui.chat.tools import Tool, Toolbox, run
 from okr_tui.cloud.dialects import Delta, ToolCall
@@ -17,6 +18,13 @@ MOST_CALLS = 32
 """Calls of one round that are run."""
 UNKNOWN = "There is no such tool, or these were too many calls at once."
 REFUSED = "The person refused this call. Go on without it."
+MADE_UP = (
+    "This address stands neither in the person's words nor in an earlier result, so the person has to be "
+    "asked first. Go on without it, or name it in your answer."
+)
+MOST_ASKED = 4
+"""Calls of one round that a person is asked about; further ones are refused."""
+TOO_MANY_QUESTIONS = "the model called more tools at once than you are asked about; the others were refused"
 
 
 @dataclass(slots=True)
@@ -57,14 +65,28 @@ async def run_tool_loop(
         if not answer.tool_calls or not left:
             return
         history.append(answer)
+        questions, too_many = (MOST_ASKED, False) if consent.asks else (0, False)
+        before = tuple(history[:-1])  # what the model named at once makes no address known
         for place, call in enumerate(answer.tool_calls):
             tool = known.get(call.name) if place < MOST_CALLS else None
+            made_up = _made_up(tool, call, before) if tool else None
             allowed = tool is not None and (tool.confirm == "always" or tool.name in consent.allowed)
-            if tool is not None and not allowed and consent.asks:
-                decision = asyncio.get_running_loop().create_future()
-                yield ConsentRequested(call, tool.server, decision, consent.allowed)
-                allowed = await decision
-            ran = await _run(tool, call, clock) if tool is not None and allowed else _not_run(tool, call)
+            allowed = allowed and made_up is None
+            if tool is not None and not allowed and questions:
+                decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+                yield ConsentRequested(call, tool.server, decision, consent.allowed, made_up)
+                decided = await decision
+                allowed = decided == "allow"
+                questions = 0 if decided == "refuse-all" else questions - 1
+                too_many = not questions and decided != "refuse-all"
+            elif tool is not None and not allowed and too_many:
+                too_many = False
+                yield Noted(TOO_MANY_QUESTIONS)
+            if tool is not None and allowed:
+                ran = await _run(tool, call, clock)
+            else:
+                refusal = MADE_UP if made_up and not consent.asks else REFUSED
+                ran = ToolRan(call, ToolResult.of(refusal if tool else UNKNOWN, failed=True))
             history.append(result_message(ran))
             yield ran
         if left == 1:
@@ -92,5 +114,7 @@ async def _run(tool: Tool, call: ToolCall, clock: Clock) -> ToolRan:
     return ToolRan(call, result, clock.time() - began)
 
 
-def _not_run(tool: Tool | None, call: ToolCall) -> ToolRan:
-    return ToolRan(call, ToolResult.of(REFUSED if tool else UNKNOWN, failed=True))
+def _made_up(tool: Tool, call: ToolCall, before: Sequence[Message]) -> str | None:
+    """Return an address of a call that the model has from nowhere; None without one."""
+    named = addresses(call.arguments, tool.fetches)
+    return next((address for address in named if not is_known(address, before)), None)

@@ -27,7 +27,8 @@ Post = Callable[[str, Mapping[str, object]], Awaitable[object]]
 class Tool:
     """A tool: its name for the model, what it does, a JSON schema of its arguments, and who confirms a call.
 
-    `run` raises an OkrError of one line when it cannot do its work. `server` is the tool server it is of.
+    `run` raises an OkrError of one line when it cannot do its work. `server` is the tool server it is of;
+    `fetches` names the argument that is an address.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Tool:
     confirm: Confirm
     run: Callable[[Mapping[str, object]], Awaitable[ToolResult]] = field(repr=False)
     server: str | None = None
+    fetches: str | None = None
 
     def wire(self) -> dict[str, object]:
         """Return the tool as the native API takes it."""
@@ -179,6 +181,7 @@ class Toolbox:
                 _schema({"url": ("string", "The address of the page.")}),
                 self.settings.confirms(fetch),
                 self._fetch,
+                fetches="url",
             ),
         )
 

@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass, field
 
 SHORT_KEY = 20
+SHORTEST_KEY = 16
+"""Characters of the shortest text that is taken for a key: no part of a shorter one is told from a word."""
 
 
 def fingerprint(text: str) -> str:

@@ -9,6 +9,7 @@ from okr_tui.domain.environment import unquoted
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden
 from okr_tui.services.configuration import Configuration
 from okr_tui.services.service import KeepIn
@@ -22,8 +23,6 @@ from okr_tui.settings.pi import NAME, favouring
 from okr_tui.settings.schema import Place
 from okr_tui.settings.table import ORIGINAL, OURS
 
-SHORTEST = 8
-"""Letters; a shorter text in a label is taken for a word, even if it is a key."""
 ELSEWHERE = {
     "environment": "take it out of the variable where you set that, and start again",
     "project": "take it out of the project's file",
@@ -237,8 +236,7 @@ def _checked(label: str | None, *keys: Key) -> str | None:
     label = (label or "").strip()
     if has_hidden(label) or len(label) > LINE_LIMIT:
         raise SettingsError("a label is a line of printable text; nothing was changed")
-    texts = (key.secret.get_secret_value() for key in keys)
-    if any(text in label for text in texts if len(text) >= SHORTEST):
+    if Scrubber(key.secret.get_secret_value() for key in keys).mask_keys(label) != label:
         raise SettingsError("a label is shown, so it must not hold a key; nothing was changed")
     return label or None
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from okr_tui.domain.environment import unquoted
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import Key, SecretStr
+from okr_tui.domain.keys import SHORTEST_KEY, Key, SecretStr
 from okr_tui.settings.document import Document
 from okr_tui.settings.json_edit import exchange, failure, locate, put, put_in, take_out
 from okr_tui.settings.key_references import COMMAND, KEYRING, VARIABLE
@@ -65,6 +65,8 @@ def malformed(text: str) -> str | None:
         return "a key has no comma or semicolon in it: commas separate keys in a text, entries in a list"
     if '"' in text or "'" in text:
         return "a quote stands in it or on one side of it only"
+    if len(text) < SHORTEST_KEY:
+        return f"a key has at least {SHORTEST_KEY} characters"
     return None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from okr_tui.domain.environment import unquoted
 from okr_tui.domain.keys import Key, SecretStr, fingerprint
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden
 from okr_tui.settings.key_references import COMMAND, resolve
 from okr_tui.settings.keys import NAMES, entries, is_joined, kind, malformed, reference
@@ -73,7 +74,17 @@ def collect(
             pool.places.append(entry.place)
         if dropped:
             pool.problems.append(_dropped(layer, dropped))
+    _drop_telling_labels(pool)
     return pool
+
+
+def _drop_telling_labels(pool: Pool) -> None:
+    scrubber = Scrubber(key.secret.get_secret_value() for key in pool.keys)
+    for at, (key, place) in enumerate(zip(pool.keys, pool.places, strict=True)):
+        if key.label and scrubber.mask_keys(key.label) != key.label:
+            pool.keys[at] = replace(key, label=None)
+            message = "a label is ignored: it holds a part of a key, and labels are shown"
+            pool.problems.append(Problem.at(place.origin, message))
 
 
 def _entries(layer: Layer) -> Iterator[_Entry]:

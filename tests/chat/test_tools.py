@@ -97,7 +97,7 @@ async def test_a_model_searches_the_web_with_the_pool(chat: ConversationService,
 async def test_a_page_is_fetched_and_calls_are_answered_in_order(
     chat: ConversationService, harness: Harness
 ) -> None:
-    person = Person()
+    person = Person(True)
     texts = await person.ask(chat, "use web_fetch and web_search now")
     assert [ran.call.name for ran in person.ran] == ["web_search", "web_fetch"]
     assert "Example Domain" in texts[3]

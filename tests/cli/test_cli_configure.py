@@ -86,7 +86,7 @@ def test_a_key_is_no_argument_and_is_not_repeated(cli: CliHarness, arguments: li
     assert len(in_file(cli)) == 4
 
 
-@pytest.mark.parametrize("text", ["", f"{NEW} {NEW}", f"{NEW}\n{NEW}", f"{NEW}é", f"!{NEW}"])
+@pytest.mark.parametrize("text", ["", f"{NEW} {NEW}", f"{NEW}\n{NEW}", f"{NEW}é", f"!{NEW}", "k" * 15])
 def test_what_is_no_key_is_refused(cli: CliHarness, text: str) -> None:
     result = cli.run("add-key", stdin=text)
     assert (result.code, result.out) == (1, "")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from okr_tui.domain.keys import SHORTEST_KEY
+from okr_tui.settings import keys
 from okr_tui.settings.schema import Settings
 from tests.settings.settings_home import Home, messages
 
@@ -90,6 +92,25 @@ def test_a_key_no_header_can_carry_is_dropped_and_never_shown(home: Home, bad: s
     assert messages(settings) == ["apiKeys entry 2 is ignored: a key is printable ASCII without blanks"]
     assert settings.problems[0].describe().startswith(f"{home.file}:5:7: ")
     assert SECRET not in repr(settings)
+
+
+def test_a_key_as_short_as_a_word_is_dropped(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "SHORTEST_KEY", SHORTEST_KEY)
+    short, whole = "k" * (SHORTEST_KEY - 1), "w" * SHORTEST_KEY
+    home.user(original={"apiKeys": [short, whole, "$OTHER"]})
+    home.environment |= {"OLLAMA_API_KEYS": "ab", "OTHER": short}
+    settings = home.load()
+    assert texts(settings) == [whole]
+    words = f"is ignored: a key has at least {SHORTEST_KEY} characters"
+    assert [message.endswith(words) for message in messages(settings)] == [True] * 3
+
+
+def test_a_label_with_a_part_of_any_key_is_dropped(home: Home) -> None:
+    entries = [{"key": "a" * 20, "label": f"not {SECRET[3:15]}"}, {"key": SECRET, "label": "mine"}]
+    home.user(original={"apiKeys": entries})
+    settings = home.load()
+    assert [key.label for key in settings.keys] == [None, "mine"]
+    assert messages(settings) == ["a label is ignored: it holds a part of a key, and labels are shown"]
 
 
 def test_a_label_that_cannot_be_shown_is_dropped(home: Home) -> None:

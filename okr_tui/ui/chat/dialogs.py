@@ -154,7 +154,13 @@ ANSWERS: Final = (
     ("once", "allow once                          y"),
     ("always", "allow always in this conversation   a"),
     ("refuse", "refuse                              n"),
+    ("refuse-all", "refuse all that it calls at once    x"),
 )
+MADE_UP: Final = (
+    "This address stands neither in your words nor in an earlier result. Whoever it belongs to can read what "
+    "is in it."
+)
+"""Said of an address that the model made up, for which no tool is allowed always."""
 
 
 def arguments_words(arguments: Mapping[str, object]) -> str:
@@ -173,6 +179,7 @@ class ConfirmTool(ModalScreen[None]):
         Binding("y", "decide('once')", "allow once", show=False),
         Binding("a", "decide('always')", "allow always", show=False),
         Binding("n", "decide('refuse')", "refuse", show=False),
+        Binding("x", "decide('refuse-all')", "refuse all", show=False),
     ]
 
     def __init__(self, request: ConsentRequested) -> None:
@@ -194,7 +201,10 @@ class ConfirmTool(ModalScreen[None]):
             yield Static(content(((one_line(safe(call.name))[:80], STRONG), (where, QUIET))), classes="key")
             with VerticalScroll(classes="arguments", can_focus=False):
                 yield Static(content(((arguments_words(call.arguments), QUIET),)))
-            yield Choice(*ANSWERS)
+            if self.request.address is not None:
+                yield Static(Content(MADE_UP))
+            answers = [ANSWERS[0], *ANSWERS[2:]] if self.request.address is not None else ANSWERS
+            yield Choice(*answers)
             yield Static(Content("enter answers · esc refuses"), classes="box-foot")
 
     def on_mount(self) -> None:
@@ -219,5 +229,7 @@ class ConfirmTool(ModalScreen[None]):
         if self.deaf:
             return
         if not self.gone:
-            self.request.decide(allow=answer != "refuse", always=answer == "always")
+            self.request.decide(
+                allow=answer in ("once", "always"), always=answer == "always", rest=answer == "refuse-all"
+            )
         self.dismiss()
