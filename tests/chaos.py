@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from okr_tui.demo import Scenario, SimulatedCloud, serve
-from okr_tui.demo.scenarios import Action, Change, Holder, Rule, legacy
+from okr_tui.demo.scenarios import Action, Change, FaultRule, Holder, legacy
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, verdicts
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.fold import apply, fold
@@ -162,11 +162,11 @@ def mishap(name: str, dice: random.Random) -> Action:
     mishaps: list[Action] = [
         Change(name, session=100),
         Change(name, revoke=1),
-        Rule("slow-first-byte", times=3, account=name, path="/api/chat", seconds=0.2),
-        Rule("connection-dropped", times=1, account=name, path="/api/chat"),
-        Rule("internal-error", times=1, account=name, path="/api/chat"),
-        Rule("hang", times=1, account=name, path="/api/chat"),
-        Rule("concurrency", times=2, account=name, path="/api/chat"),
+        FaultRule("slow-first-byte", times=3, account=name, path="/api/chat", seconds=0.2),
+        FaultRule("connection-dropped", times=1, account=name, path="/api/chat"),
+        FaultRule("internal-error", times=1, account=name, path="/api/chat"),
+        FaultRule("hang", times=1, account=name, path="/api/chat"),
+        FaultRule("concurrency", times=2, account=name, path="/api/chat"),
     ]
     return dice.choice(mishaps)
 

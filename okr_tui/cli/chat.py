@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Answer:
+class StreamedAnswer:
     """An answer as far as it has arrived."""
 
     model: str
@@ -55,7 +55,7 @@ class Answer:
         """End the answer; `error` is what cut it off."""
 
 
-class JsonAnswer(Answer):
+class JsonAnswer(StreamedAnswer):
     """The answer as lines of JSON: one per event and a summary at the end, also of one that was cut off."""
 
     def take(self, event: RoundEvent) -> None:
@@ -92,7 +92,7 @@ class JsonAnswer(Answer):
         show_record(summary if error is None else {**summary, "error": error})
 
 
-class PlainAnswer(Answer):
+class PlainAnswer(StreamedAnswer):
     """The answer as text: content on standard output, thinking and key changes on standard error."""
 
     def take(self, event: RoundEvent) -> None:
@@ -206,7 +206,7 @@ def chat(
         raise click.UsageError(str(error)) from error
     messages = [Message("system", system)] if system else []
     messages.append(Message("user", text, images=pictures))
-    answer: Answer = JsonAnswer(bare_name(model)) if as_json else PlainAnswer(bare_name(model))
+    answer: StreamedAnswer = JsonAnswer(bare_name(model)) if as_json else PlainAnswer(bare_name(model))
 
     async def work(service: "PoolService") -> None:
         client = PoolClient(service)

@@ -13,7 +13,7 @@ from okr_tui.cli.invocation import Invocation, age, json_option, local_zone
 from okr_tui.cli.output import show, show_document, table
 from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, read_readings
 from okr_tui.domain.status_line import STATUS, PoolStatus
-from okr_tui.domain.usage import DAY, GROUPINGS, HOUR, By, Row, UsageSum, grouped, midnight
+from okr_tui.domain.usage import DAY, GROUPINGS, HOUR, By, UsageRow, UsageSum, grouped, midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ def _stamp(at: float) -> str:
     return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
 
 
-def row_document(row: Row) -> Document:
+def row_document(row: UsageRow) -> Document:
     """Return a row of `usage`."""
     added = row.sum
     return {
@@ -136,7 +136,7 @@ def row_document(row: Row) -> Document:
 HEADS: Final = ("requests", "faults", "tokens in", "cached", "tokens out", "hops", "first byte", "tok/s")
 
 
-def _lines(rows: list[Row], by: By, start: float, pool: PoolStatus | None, zone: tzinfo) -> list[str]:
+def _lines(rows: list[UsageRow], by: By, start: float, pool: PoolStatus | None, zone: tzinfo) -> list[str]:
     since = datetime.fromtimestamp(start, zone)
     if not rows:
         return [f"Nothing was spent since {since:%Y-%m-%d %H:%M}."]

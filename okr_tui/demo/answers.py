@@ -9,7 +9,7 @@ Record = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class ScriptedToolCall:
     """A request of the model to run one of the caller's tools."""
 
     name: str
@@ -18,12 +18,12 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScriptedAnswer:
     """A whole answer before it is cut into pieces."""
 
     thinking: str
     text: str
-    tools: tuple[ToolCall, ...] = field(default=())
+    tools: tuple[ScriptedToolCall, ...] = field(default=())
 
 
 SKY = """\
@@ -89,18 +89,18 @@ TOPICS: Sequence[tuple[str, str]] = (
 OTHERS = (PARAGRAPH, STEPS, COMPARISON)
 
 
-def compose(prompt: str, tools: Sequence[Record] = (), result: str | None = None) -> Answer:
+def compose(prompt: str, tools: Sequence[Record] = (), result: str | None = None) -> ScriptedAnswer:
     """Answer a prompt: call the tools it names, or sum up the `result` of one.
 
     The weather asks for the first tool, a search for web_search; "without end" calls after every result.
     """
     if result is not None and "without end" not in prompt:
-        return Answer("The tool answered; sum it up.", f"The tool reports: **{result.strip()}**\n")
+        return ScriptedAnswer("The tool answered; sum it up.", f"The tool reports: **{result.strip()}**\n")
     if wanted := _wanted(tools, prompt):
         calls = tuple(_call(tool, prompt) for tool in wanted)
-        return Answer(f"Need the {calls[0].name} tool.", "", calls)
+        return ScriptedAnswer(f"Need the {calls[0].name} tool.", "", calls)
     topic = " ".join(prompt.split()[:8]) or "nothing"
-    return Answer(f"The user asks: {topic}. Give a short, clear answer.", _text(prompt))
+    return ScriptedAnswer(f"The user asks: {topic}. Give a short, clear answer.", _text(prompt))
 
 
 def pieces(text: str) -> list[str]:
@@ -128,13 +128,13 @@ def _name(tool: Record) -> str:
     return str((_record(tool.get("function")) or tool).get("name", "tool"))
 
 
-def _call(tool: Record, prompt: str) -> ToolCall:
+def _call(tool: Record, prompt: str) -> ScriptedToolCall:
     function = _record(tool.get("function")) or tool
     schema = _record(function.get("parameters")) or _record(function.get("input_schema"))
     properties = _record(schema.get("properties"))
     arguments = {name: _argument(_record(described), prompt) for name, described in properties.items()}
     digest = hashlib.sha256(f"{_name(tool)} {prompt}".encode()).hexdigest()
-    return ToolCall(_name(tool), arguments, f"call_{digest[:8]}")
+    return ScriptedToolCall(_name(tool), arguments, f"call_{digest[:8]}")
 
 
 def _argument(described: Record, prompt: str) -> object:

@@ -14,58 +14,66 @@ from starlette.types import Receive, Scope, Send
 
 from okr_tui.demo import inference
 from okr_tui.demo.catalogue import BEHAVIOURS
-from okr_tui.demo.inference import Call, Hangup, Refusal, find_model
+from okr_tui.demo.inference import Hangup, RequestFailed, SimulatedCall, find_model
 from okr_tui.demo.models import MODELS
-from okr_tui.demo.state import DOLLARS_PER_UNIT, Credential, Received, State, Use, fingerprint, timestamp
+from okr_tui.demo.state import (
+    DOLLARS_PER_UNIT,
+    CloudState,
+    Credential,
+    Received,
+    UsageRecord,
+    fingerprint,
+    timestamp,
+)
 
 RANGES = {"24h": ("hour", 3600, 25), "7d": ("day", 86400, 8), "30d": ("day", 86400, 31)}
 MAXIMUM_RESULTS = 10
 
 
-async def tags(_call: Call) -> Response:
+async def tags(_call: SimulatedCall) -> Response:
     """GET /api/tags."""
     return JSONResponse({"models": [model.tag() for model in MODELS.values()]})
 
 
-async def show(call: Call) -> Response:
+async def show(call: SimulatedCall) -> Response:
     """POST /api/show."""
     return JSONResponse(find_model(call).show())
 
 
-async def version(_call: Call) -> Response:
+async def version(_call: SimulatedCall) -> Response:
     """GET /api/version."""
     return JSONResponse({"version": "0.0.0"})
 
 
-async def models(_call: Call) -> Response:
+async def models(_call: SimulatedCall) -> Response:
     """GET /v1/models."""
     return JSONResponse({"object": "list", "data": [model.entry() for model in MODELS.values()]})
 
 
-async def one_model(call: Call) -> Response:
+async def one_model(call: SimulatedCall) -> Response:
     """GET /v1/models/{id}."""
     call.received.model = call.received.path.removeprefix("/v1/models/")
     return JSONResponse(find_model(call).entry())
 
 
-async def never(call: Call) -> Response:
+async def never(call: SimulatedCall) -> Response:
     """Embeddings and the process list: refused by the cloud even with a good key."""
     raise call.refuse("endpoint-unauthorized")
 
 
-async def embeddings(call: Call) -> Response:
+async def embeddings(call: SimulatedCall) -> Response:
     """POST /v1/embeddings: answered by the cloud, with nothing in it."""
     model = find_model(call).name
     usage = {"prompt_tokens": 0, "total_tokens": 0}
     return JSONResponse({"object": "list", "data": [], "model": model, "usage": usage})
 
 
-async def identity(call: Call) -> Response:
+async def identity(call: SimulatedCall) -> Response:
     """POST /api/me."""
     return JSONResponse(call.account.identity())
 
 
-async def balance(call: Call) -> Response:
+async def balance(call: SimulatedCall) -> Response:
     """GET /api/balance."""
     if call.request.query_params:
         raise call.refuse("bad-query")
@@ -73,7 +81,7 @@ async def balance(call: Call) -> Response:
     return JSONResponse(call.account.balance())
 
 
-async def usage(call: Call) -> Response:
+async def usage(call: SimulatedCall) -> Response:
     """GET /api/usage: the account's history in even buckets."""
     asked = call.request.query_params
     span = asked.get("range", "7d")
@@ -112,7 +120,7 @@ async def usage(call: Call) -> Response:
     )
 
 
-async def web_search(call: Call) -> Response:
+async def web_search(call: SimulatedCall) -> Response:
     """POST /api/web_search."""
     query = str(call.body.get("query") or "").strip()
     if not query:
@@ -130,7 +138,7 @@ async def web_search(call: Call) -> Response:
     return JSONResponse({"results": results})
 
 
-async def web_fetch(call: Call) -> Response:
+async def web_fetch(call: SimulatedCall) -> Response:
     """POST /api/web_fetch."""
     url = str(call.body.get("url") or "").strip()
     if not url:
@@ -139,7 +147,7 @@ async def web_fetch(call: Call) -> Response:
     return JSONResponse({"title": "Example Domain", "content": content, "links": ["https://example.com/"]})
 
 
-def _limit_reads(call: Call) -> None:
+def _limit_reads(call: SimulatedCall) -> None:
     scenario, now = call.state.scenario, call.state.clock()
     span = scenario.balance_seconds / call.state.speed
     reads = call.account.reads
@@ -150,7 +158,7 @@ def _limit_reads(call: Call) -> None:
     reads.append(now)
 
 
-def _totals(uses: list[Use], legacy: bool) -> dict[str, object]:
+def _totals(uses: list[UsageRecord], legacy: bool) -> dict[str, object]:
     if legacy:
         return {"request_count": len(uses)}
     return {
@@ -176,42 +184,42 @@ MODEL_PREFIX = "/v1/models/"
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class SimulatedEndpoint:
     """A handler and the text a bad key meets there; None where no key is looked at."""
 
     method: str
-    handler: Callable[[Call], Awaitable[Response]]
+    handler: Callable[[SimulatedCall], Awaitable[Response]]
     unauthorized: str | None = None
 
 
-ENDPOINTS: Mapping[str, Endpoint] = {
-    "/api/tags": Endpoint("GET", tags),
-    "/api/show": Endpoint("POST", show),
-    "/api/version": Endpoint("GET", version),
-    "/api/ps": Endpoint("GET", never),
-    "/api/embed": Endpoint("POST", never),
-    "/api/embeddings": Endpoint("POST", never),
-    "/api/me": Endpoint("POST", identity, "invalid-credentials"),
-    "/api/balance": Endpoint("GET", balance, "invalid-credentials"),
-    "/api/usage": Endpoint("GET", usage, "invalid-credentials"),
-    "/api/chat": Endpoint("POST", inference.chat, "unauthorized"),
-    "/api/generate": Endpoint("POST", inference.generate, "unauthorized"),
-    "/api/web_search": Endpoint("POST", web_search, "unauthorized"),
-    "/api/web_fetch": Endpoint("POST", web_fetch, "unauthorized"),
-    "/v1/models": Endpoint("GET", models),
-    MODEL_PREFIX: Endpoint("GET", one_model),
-    "/v1/chat/completions": Endpoint("POST", inference.chat_completions, "unauthorized"),
-    "/v1/completions": Endpoint("POST", inference.completions, "unauthorized"),
-    "/v1/responses": Endpoint("POST", inference.responses, "unauthorized"),
-    "/v1/embeddings": Endpoint("POST", embeddings, "unauthorized"),
-    "/v1/messages": Endpoint("POST", inference.messages, "unauthorized"),
+ENDPOINTS: Mapping[str, SimulatedEndpoint] = {
+    "/api/tags": SimulatedEndpoint("GET", tags),
+    "/api/show": SimulatedEndpoint("POST", show),
+    "/api/version": SimulatedEndpoint("GET", version),
+    "/api/ps": SimulatedEndpoint("GET", never),
+    "/api/embed": SimulatedEndpoint("POST", never),
+    "/api/embeddings": SimulatedEndpoint("POST", never),
+    "/api/me": SimulatedEndpoint("POST", identity, "invalid-credentials"),
+    "/api/balance": SimulatedEndpoint("GET", balance, "invalid-credentials"),
+    "/api/usage": SimulatedEndpoint("GET", usage, "invalid-credentials"),
+    "/api/chat": SimulatedEndpoint("POST", inference.chat, "unauthorized"),
+    "/api/generate": SimulatedEndpoint("POST", inference.generate, "unauthorized"),
+    "/api/web_search": SimulatedEndpoint("POST", web_search, "unauthorized"),
+    "/api/web_fetch": SimulatedEndpoint("POST", web_fetch, "unauthorized"),
+    "/v1/models": SimulatedEndpoint("GET", models),
+    MODEL_PREFIX: SimulatedEndpoint("GET", one_model),
+    "/v1/chat/completions": SimulatedEndpoint("POST", inference.chat_completions, "unauthorized"),
+    "/v1/completions": SimulatedEndpoint("POST", inference.completions, "unauthorized"),
+    "/v1/responses": SimulatedEndpoint("POST", inference.responses, "unauthorized"),
+    "/v1/embeddings": SimulatedEndpoint("POST", embeddings, "unauthorized"),
+    "/v1/messages": SimulatedEndpoint("POST", inference.messages, "unauthorized"),
 }
 
 
 class Api:
     """The ASGI application under everything but /_demo."""
 
-    def __init__(self, state: State, pace: float) -> None:
+    def __init__(self, state: CloudState, pace: float) -> None:
         self.state = state
         self.pace = pace
 
@@ -220,11 +228,11 @@ class Api:
         now = self.state.advance()
         received = Received(now, request.method, scope["path"])
         self.state.requests.append(received)
-        call = Call(self.state, request, received, self.pace)
+        call = SimulatedCall(self.state, request, received, self.pace)
         try:
             try:
                 response = await self._answer(call)
-            except Refusal as refusal:
+            except RequestFailed as refusal:
                 response = refusal.response(received.path)
             received.status = response.status_code
             response.headers.update(FRONT_HEADERS)
@@ -236,7 +244,7 @@ class Api:
         finally:
             call.release()
 
-    async def _answer(self, call: Call) -> Response:
+    async def _answer(self, call: SimulatedCall) -> Response:
         call.body = _parse(await call.request.body())
         call.received.model = str(call.body["model"]) if "model" in call.body else None
         credential = self._credential(call)
@@ -249,7 +257,7 @@ class Api:
                 raise call.refuse("suspended")
         return await endpoint.handler(call)
 
-    def _credential(self, call: Call) -> Credential | None:
+    def _credential(self, call: SimulatedCall) -> Credential | None:
         scheme, _, text = call.request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not text:
             return None
@@ -259,7 +267,7 @@ class Api:
             call.received.account = credential.account.name
         return credential
 
-    async def _misbehave(self, call: Call, credential: Credential | None) -> None:
+    async def _misbehave(self, call: SimulatedCall, credential: Credential | None) -> None:
         rule = self.state.take_fault(call.received, credential)
         if rule is None:
             return
@@ -279,13 +287,13 @@ def _parse(content: bytes) -> Mapping[str, object]:
     try:
         body = json.loads(content or b"{}")
     except ValueError:
-        raise Refusal("bad-request", {"detail": "invalid JSON"}) from None
+        raise RequestFailed("bad-request", {"detail": "invalid JSON"}) from None
     if not isinstance(body, dict):
-        raise Refusal("bad-request", {"detail": "a JSON object is required"})
+        raise RequestFailed("bad-request", {"detail": "a JSON object is required"})
     return body
 
 
-def _find(call: Call) -> Endpoint:
+def _find(call: SimulatedCall) -> SimulatedEndpoint:
     path = call.received.path
     endpoint = ENDPOINTS.get(MODEL_PREFIX if path.startswith(MODEL_PREFIX) else path)
     if endpoint is None:

@@ -27,7 +27,7 @@ PAGE_503 = (
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SimulatedFault:
     """One HTTP error. `text` goes into the error envelope of the path; a `page` is sent as it stands."""
 
     status: int
@@ -67,78 +67,86 @@ def _slots(retry: int, active: int, queue: int) -> dict[str, str]:
     }
 
 
-FAULTS: Mapping[str, Fault] = {
-    "bad-request": Fault(400, "{detail}"),
-    "bad-query": Fault(400, "unsupported query parameter"),
-    "context-too-long": Fault(
+FAULTS: Mapping[str, SimulatedFault] = {
+    "bad-request": SimulatedFault(400, "{detail}"),
+    "bad-query": SimulatedFault(400, "unsupported query parameter"),
+    "context-too-long": SimulatedFault(
         400, f"prompt too long; exceeded max context length by {{excess}} tokens{REFERENCE}"
     ),
-    "image-not-supported": Fault(400, "this model does not support image input"),
-    "image-url": Fault(400, "image URLs are not currently supported, please use base64 encoded data instead"),
-    "max-tokens": Fault(
+    "image-not-supported": SimulatedFault(400, "this model does not support image input"),
+    "image-url": SimulatedFault(
+        400, "image URLs are not currently supported, please use base64 encoded data instead"
+    ),
+    "max-tokens": SimulatedFault(
         400,
         MAXIMUM_TOKENS + REFERENCE,
         compatible_text=MAXIMUM_TOKENS,
     ),
-    "unauthorized": Fault(401, "Unauthorized"),
-    "invalid-credentials": Fault(401, "invalid credentials"),
-    "endpoint-unauthorized": Fault(401, "unauthorized"),
-    "daemon-signin": Fault(
+    "unauthorized": SimulatedFault(401, "Unauthorized"),
+    "invalid-credentials": SimulatedFault(401, "invalid credentials"),
+    "endpoint-unauthorized": SimulatedFault(401, "unauthorized"),
+    "daemon-signin": SimulatedFault(
         401,
         "unauthorized",
         DAEMON,
         extra={"signin_url": "https://ollama.com/connect?name=example-host&key=example"},
     ),
-    "extra-usage-only": Fault(
+    "extra-usage-only": SimulatedFault(
         402,
         "this model uses extra usage only (not included plan usage) and your extra usage balance is empty, "
         f"add extra usage or turn on auto reload at https://ollama.com/settings{REFERENCE}",
     ),
-    "subscription-or-extra-usage": Fault(
+    "subscription-or-extra-usage": SimulatedFault(
         402,
         "this model requires a subscription or extra usage, upgrade for access at https://ollama.com/upgrade "
         f"or add extra usage at https://ollama.com/settings{REFERENCE}",
     ),
-    "subscription-or-usage-credits": Fault(
+    "subscription-or-usage-credits": SimulatedFault(
         402,
         "this model requires a subscription or usage credits, upgrade for access at "
         f"https://ollama.com/upgrade or add usage credits at https://ollama.com/settings{REFERENCE}",
     ),
-    "subscription": Fault(
+    "subscription": SimulatedFault(
         403, f"this model requires a subscription, upgrade for access: https://ollama.com/upgrade{REFERENCE}"
     ),
-    "suspended": Fault(403, "account suspended"),
-    "team-scope": Fault(403, "team usage requires admin access"),
-    "daemon-cloud-disabled": Fault(403, "ollama cloud is disabled: remote model is unavailable", DAEMON),
-    "not-found": Fault(404, "not found"),
-    "model-not-found": Fault(404, "model '{model}' not found", compatible_text='model "{model}" not found'),
-    "method-not-allowed": Fault(405, "method not allowed"),
-    "retired": Fault(410, f"model '{{model}}' has been retired{REFERENCE}"),
-    "too-large": Fault(413, f"Request Entity Too Large{REFERENCE}"),
-    "session": Fault(429, _reached("session", EXTRA_USAGE)),
-    "session-short": Fault(429, _reached("session", UPGRADE)),
-    "session-wait": Fault(429, _reached("session", "please wait or upgrade to continue")),
-    "weekly": Fault(429, _reached("weekly", EXTRA_USAGE)),
-    "hourly": Fault(429, "you've reached your hourly usage limit, please wait or upgrade to continue"),
-    "monthly": Fault(429, _reached("monthly", f"{UPGRADE}{REFERENCE}")),
-    "concurrency": Fault(429, "too many concurrent requests", _slots(14, 1, 5)),
-    "concurrency-paid": Fault(429, "too many concurrent requests", _slots(10, 4, 15)),
-    "slot-timeout": Fault(429, "timed out waiting for a concurrent request slot"),
-    "rate-limit": Fault(429, "rate limit exceeded", {"retry-after": "27"}),
-    "internal-error": Fault(500, f"Internal Server Error{REFERENCE}"),
-    "bad-gateway": Fault(502, "Bad Gateway"),
-    "bad-gateway-page": Fault(502, page=PAGE_502),
-    "daemon-dial": Fault(
+    "suspended": SimulatedFault(403, "account suspended"),
+    "team-scope": SimulatedFault(403, "team usage requires admin access"),
+    "daemon-cloud-disabled": SimulatedFault(
+        403, "ollama cloud is disabled: remote model is unavailable", DAEMON
+    ),
+    "not-found": SimulatedFault(404, "not found"),
+    "model-not-found": SimulatedFault(
+        404, "model '{model}' not found", compatible_text='model "{model}" not found'
+    ),
+    "method-not-allowed": SimulatedFault(405, "method not allowed"),
+    "retired": SimulatedFault(410, f"model '{{model}}' has been retired{REFERENCE}"),
+    "too-large": SimulatedFault(413, f"Request Entity Too Large{REFERENCE}"),
+    "session": SimulatedFault(429, _reached("session", EXTRA_USAGE)),
+    "session-short": SimulatedFault(429, _reached("session", UPGRADE)),
+    "session-wait": SimulatedFault(429, _reached("session", "please wait or upgrade to continue")),
+    "weekly": SimulatedFault(429, _reached("weekly", EXTRA_USAGE)),
+    "hourly": SimulatedFault(
+        429, "you've reached your hourly usage limit, please wait or upgrade to continue"
+    ),
+    "monthly": SimulatedFault(429, _reached("monthly", f"{UPGRADE}{REFERENCE}")),
+    "concurrency": SimulatedFault(429, "too many concurrent requests", _slots(14, 1, 5)),
+    "concurrency-paid": SimulatedFault(429, "too many concurrent requests", _slots(10, 4, 15)),
+    "slot-timeout": SimulatedFault(429, "timed out waiting for a concurrent request slot"),
+    "rate-limit": SimulatedFault(429, "rate limit exceeded", {"retry-after": "27"}),
+    "internal-error": SimulatedFault(500, f"Internal Server Error{REFERENCE}"),
+    "bad-gateway": SimulatedFault(502, "Bad Gateway"),
+    "bad-gateway-page": SimulatedFault(502, page=PAGE_502),
+    "daemon-dial": SimulatedFault(
         502, 'Post "https://ollama.com:443/v1/chat/completions?ts=1775218167": unexpected EOF', DAEMON
     ),
-    "overloaded": Fault(503, f"Server overloaded, please retry shortly{REFERENCE}"),
-    "unavailable": Fault(503, "Service Temporarily Unavailable"),
-    "unavailable-page": Fault(503, page=PAGE_503),
-    "daemon-account": Fault(503, "account unavailable", DAEMON),
-    "daemon-queue-full": Fault(
+    "overloaded": SimulatedFault(503, f"Server overloaded, please retry shortly{REFERENCE}"),
+    "unavailable": SimulatedFault(503, "Service Temporarily Unavailable"),
+    "unavailable-page": SimulatedFault(503, page=PAGE_503),
+    "daemon-account": SimulatedFault(503, "account unavailable", DAEMON),
+    "daemon-queue-full": SimulatedFault(
         503, "server busy, please try again.  maximum pending requests exceeded", DAEMON
     ),
-    "edge-timeout": Fault(524, page=""),
+    "edge-timeout": SimulatedFault(524, page=""),
 }
 
 BEHAVIOURS: Mapping[str, str] = {

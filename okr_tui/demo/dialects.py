@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from okr_tui.demo.answers import Answer, ToolCall
+from okr_tui.demo.answers import ScriptedAnswer, ScriptedToolCall
 
 Kind = Literal["thinking", "content"]
 Body = dict[str, object]
@@ -52,7 +52,7 @@ class Dialect(ABC):
         """Return a piece of thinking or of the answer."""
 
     @abstractmethod
-    def tool(self, call: ToolCall) -> bytes:
+    def tool(self, call: ScriptedToolCall) -> bytes:
         """Return a tool call, always whole."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Dialect(ABC):
         """Return what follows the last piece."""
 
     @abstractmethod
-    def whole(self, answer: Answer, ending: Ending) -> Body:
+    def whole(self, answer: ScriptedAnswer, ending: Ending) -> Body:
         """Return the answer as one object."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Native(Dialect):
         """Return a line with a message; while thinking its content is empty."""
         return self._line(self.message(text if kind == "content" else "", text if kind == "thinking" else ""))
 
-    def tool(self, call: ToolCall) -> bytes:
+    def tool(self, call: ScriptedToolCall) -> bytes:
         """Return a line with the tool call; its arguments are an object."""
         return self._line(self.message("", "", (call,)))
 
@@ -87,7 +87,7 @@ class Native(Dialect):
         """Return the last line, with the cloud's short set of metrics."""
         return encode(self._record(self.message("", ""), ending)) + b"\n"
 
-    def whole(self, answer: Answer, ending: Ending) -> Body:
+    def whole(self, answer: ScriptedAnswer, ending: Ending) -> Body:
         """One record that is also the last."""
         return self._record(self.message(answer.text, answer.thinking, answer.tools), ending)
 
@@ -95,7 +95,7 @@ class Native(Dialect):
         """One more line."""
         return encode(native_error(text)) + b"\n"
 
-    def message(self, text: str, thinking: str, tools: tuple[ToolCall, ...] = ()) -> Body:
+    def message(self, text: str, thinking: str, tools: tuple[ScriptedToolCall, ...] = ()) -> Body:
         """Return the part of a record that carries output."""
         if not self.chat:
             return {"response": text, "thinking": thinking} if thinking else {"response": text}
@@ -164,7 +164,7 @@ class OpenAIResponses(Dialect):
         self._text += text
         return events + self._event(f"{DELTAS[kind]}.delta", **self._place(kind), delta=text)
 
-    def tool(self, call: ToolCall) -> bytes:
+    def tool(self, call: ScriptedToolCall) -> bytes:
         """Return an item of its own; its arguments are a string."""
         events = self._close()
         item = self._call(call)
@@ -182,7 +182,7 @@ class OpenAIResponses(Dialect):
         response = self._response(status, self._output, ending)
         return events + self._event(f"response.{status}", response=response)
 
-    def whole(self, answer: Answer, ending: Ending) -> Body:
+    def whole(self, answer: ScriptedAnswer, ending: Ending) -> Body:
         """Return a response with its items."""
         if answer.thinking:
             self._output.append(self._item("thinking", answer.thinking))
@@ -227,7 +227,7 @@ class OpenAIResponses(Dialect):
         message: Body = {"type": "message", "id": _identity(kind), "status": status, "role": "assistant"}
         return {**message, "content": parts}
 
-    def _call(self, call: ToolCall) -> Body:
+    def _call(self, call: ScriptedToolCall) -> Body:
         return {
             "type": "function_call",
             "id": f"fc_{call.id}",
@@ -334,7 +334,7 @@ class OpenAI(Dialect):
         delta: Body = {"content": text} if kind == "content" else {"content": "", "reasoning": text}
         return self._chunk(delta)
 
-    def tool(self, call: ToolCall) -> bytes:
+    def tool(self, call: ScriptedToolCall) -> bytes:
         """Return a chunk with the tool call, whose arguments are a string; a completion has none."""
         if not self.chat:
             return b""
@@ -348,7 +348,7 @@ class OpenAI(Dialect):
             closing += self._event({"choices": [], "usage": self._usage(ending)})
         return closing + b"data: [DONE]\n\n"
 
-    def whole(self, answer: Answer, ending: Ending) -> Body:
+    def whole(self, answer: ScriptedAnswer, ending: Ending) -> Body:
         """Return a chat.completion or a text_completion."""
         if not self.chat:
             choice: Body = {"index": 0, "text": answer.text, "finish_reason": ending.reason}
@@ -386,7 +386,7 @@ class OpenAI(Dialect):
             "system_fingerprint": "fp_ollama",
         }
 
-    def _tool(self, call: ToolCall) -> Body:
+    def _tool(self, call: ScriptedToolCall) -> Body:
         function = {"name": call.name, "arguments": json.dumps(call.arguments)}
         return {"id": call.id, "type": "function", "function": function}
 
@@ -423,7 +423,7 @@ class AnthropicMessages(Dialect):
             )
         return self._delta({"type": "text", "text": ""}, {"type": "text_delta", "text": text})
 
-    def tool(self, call: ToolCall) -> bytes:
+    def tool(self, call: ScriptedToolCall) -> bytes:
         """Return a block of its own, also after another tool's."""
         before = self._stop() if self._open == "tool_use" else b""
         self._open = None if before else self._open
@@ -437,7 +437,7 @@ class AnthropicMessages(Dialect):
         body: Body = {"delta": delta, "usage": self._usage(ending)}
         return self._stop() + self._event("message_delta", body) + self._event("message_stop", {})
 
-    def whole(self, answer: Answer, ending: Ending) -> Body:
+    def whole(self, answer: ScriptedAnswer, ending: Ending) -> Body:
         """Return a message with its blocks."""
         blocks: list[Body] = []
         if answer.thinking:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from okr_tui.demo.answers import Answer, compose, pieces
+from okr_tui.demo.answers import ScriptedAnswer, compose, pieces
 from okr_tui.demo.catalogue import FAULTS
 from okr_tui.demo.dialects import (
     AnthropicMessages,
@@ -25,14 +25,14 @@ from okr_tui.demo.dialects import (
     native_error,
     openai_error,
 )
-from okr_tui.demo.models import MODELS, RETIRED, Model
-from okr_tui.demo.scenarios import Rule
-from okr_tui.demo.state import QUEUE_LIMITS, REQUEST_UNITS, Account, Received, State, Use
+from okr_tui.demo.models import MODELS, RETIRED, SimulatedModel
+from okr_tui.demo.scenarios import FaultRule
+from okr_tui.demo.state import QUEUE_LIMITS, REQUEST_UNITS, Account, CloudState, Received, UsageRecord
 
 CONCURRENCY_RETRY_SECONDS = 10
 
 
-class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a defect
+class RequestFailed(Exception):  # noqa: N818  a refusal is an answer, not a defect
     """The request is answered with a named fault."""
 
     def __init__(
@@ -64,15 +64,15 @@ class Hangup(Exception):  # noqa: N818  the caller is gone, nothing is wrong
 
 
 @dataclass(slots=True)
-class Call:
+class SimulatedCall:
     """A request with everything known of it. `fault` is a misbehaviour the answer must show."""
 
-    state: State
+    state: CloudState
     request: Request
     received: Received
     pace: float
     body: Mapping[str, object] = field(default_factory=dict)
-    fault: Rule | None = None
+    fault: FaultRule | None = None
     occupied: Account | None = None
     input_tokens: int = 0
     output_tokens: int = 0
@@ -83,16 +83,16 @@ class Call:
         return self.state.accounts[str(self.received.account)]
 
     @property
-    def breaking(self) -> Rule | None:
+    def breaking(self) -> FaultRule | None:
         """The fault, if it is one that breaks an answer in the middle."""
         fault = self.fault
         breaks = fault is not None and (fault.in_stream or fault.fault.startswith("stream-"))
         return fault if breaks else None
 
-    def refuse(self, name: str, headers: Mapping[str, str] | None = None, **values: object) -> Refusal:
+    def refuse(self, name: str, headers: Mapping[str, str] | None = None, **values: object) -> RequestFailed:
         """Return a refusal that speaks of this call's account and model."""
         known = {"name": self.received.account, "model": self.received.model}
-        return Refusal(name, {key: value for key, value in known.items() if value} | values, headers)
+        return RequestFailed(name, {key: value for key, value in known.items() if value} | values, headers)
 
     def occupy(self) -> None:
         """Take one of the account's slots until `release`, or refuse."""
@@ -118,7 +118,7 @@ class Call:
             return
         self.occupied.active -= 1
         units = REQUEST_UNITS + self.input_tokens + self.output_tokens
-        self.occupied.charge(Use(self.state.clock(), units, self.input_tokens, self.output_tokens))
+        self.occupied.charge(UsageRecord(self.state.clock(), units, self.input_tokens, self.output_tokens))
         self.occupied = None
 
     async def linger(self, seconds: float | None) -> None:
@@ -148,37 +148,39 @@ TEMPLATE_TOKENS = 12
 CHARACTERS_PER_TOKEN = 4
 
 
-async def chat(call: Call) -> Response:
+async def chat(call: SimulatedCall) -> Response:
     """POST /api/chat."""
     return await _infer(call, Native)
 
 
-async def generate(call: Call) -> Response:
+async def generate(call: SimulatedCall) -> Response:
     """POST /api/generate."""
     return await _infer(call, partial(Native, chat=False))
 
 
-async def chat_completions(call: Call) -> Response:
+async def chat_completions(call: SimulatedCall) -> Response:
     """POST /v1/chat/completions."""
     return await _infer(call, OpenAI)
 
 
-async def completions(call: Call) -> Response:
+async def completions(call: SimulatedCall) -> Response:
     """POST /v1/completions."""
     return await _infer(call, partial(OpenAI, chat=False))
 
 
-async def responses(call: Call) -> Response:
+async def responses(call: SimulatedCall) -> Response:
     """POST /v1/responses."""
     return await _infer(call, OpenAIResponses)
 
 
-async def messages(call: Call) -> Response:
+async def messages(call: SimulatedCall) -> Response:
     """POST /v1/messages."""
     return await _infer(call, AnthropicMessages)
 
 
-async def _infer(call: Call, make_dialect: Callable[[str, Callable[[], float]], Dialect]) -> Response:
+async def _infer(
+    call: SimulatedCall, make_dialect: Callable[[str, Callable[[], float]], Dialect]
+) -> Response:
     model = find_model(call)
     conversation = _messages(call.body)
     _check(call, model, conversation)
@@ -193,7 +195,7 @@ async def _infer(call: Call, make_dialect: Callable[[str, Callable[[], float]], 
     return await _whole(call, dialect, answer)
 
 
-def find_model(call: Call) -> Model:
+def find_model(call: SimulatedCall) -> SimulatedModel:
     """Return the model that the body names; raise the refusal of a missing, unknown or retired one."""
     name = call.received.model
     if not name:
@@ -205,7 +207,7 @@ def find_model(call: Call) -> Model:
     return MODELS[name]
 
 
-def _check(call: Call, model: Model, conversation: Sequence[Document]) -> None:
+def _check(call: SimulatedCall, model: SimulatedModel, conversation: Sequence[Document]) -> None:
     account = call.account
     if model.paid and account.plan == "free" and account.purchased <= 0:
         raise call.refuse("subscription-or-extra-usage")
@@ -225,7 +227,7 @@ def _check(call: Call, model: Model, conversation: Sequence[Document]) -> None:
         raise call.refuse(window)
 
 
-def _answer(call: Call, model: Model, conversation: Sequence[Document]) -> Answer:
+def _answer(call: SimulatedCall, model: SimulatedModel, conversation: Sequence[Document]) -> ScriptedAnswer:
     tools = _objects(call.body.get("tools")) if "tools" in model.capabilities else []
     last = conversation[-1] if conversation else {}
     asked = [_text(message) for message in conversation if message.get("role", "user") == "user"]
@@ -234,13 +236,13 @@ def _answer(call: Call, model: Model, conversation: Sequence[Document]) -> Answe
     # gpt-oss thinks whatever it is told.
     silent = call.body.get("think") is False and model.architecture != "gptoss"
     if silent or "thinking" not in model.capabilities:
-        answer = Answer("", answer.text, answer.tools)
+        answer = ScriptedAnswer("", answer.text, answer.tools)
     if call.fault is not None and call.fault.fault == "empty-content":
-        return Answer("", "")
+        return ScriptedAnswer("", "")
     return answer
 
 
-def _cut(call: Call, answer: Answer) -> tuple[list[tuple[Kind, str]], str]:
+def _cut(call: SimulatedCall, answer: ScriptedAnswer) -> tuple[list[tuple[Kind, str]], str]:
     parts: list[tuple[Kind, str]] = [("thinking", piece) for piece in pieces(answer.thinking)]
     parts += [("content", piece) for piece in pieces(answer.text)]
     asked = _asked(call)
@@ -249,7 +251,7 @@ def _cut(call: Call, answer: Answer) -> tuple[list[tuple[Kind, str]], str]:
     return parts, "tool_calls" if answer.tools else "stop"
 
 
-async def _stream(call: Call, dialect: Dialect, answer: Answer) -> AsyncIterator[bytes]:
+async def _stream(call: SimulatedCall, dialect: Dialect, answer: ScriptedAnswer) -> AsyncIterator[bytes]:
     started = call.state.clock()
     parts, reason = _cut(call, answer)
     broken = call.breaking
@@ -275,7 +277,7 @@ async def _stream(call: Call, dialect: Dialect, answer: Answer) -> AsyncIterator
         yield dialect.error(FAULTS[name].render(call.refuse(name).values))
 
 
-async def _whole(call: Call, dialect: Dialect, answer: Answer) -> Response:
+async def _whole(call: SimulatedCall, dialect: Dialect, answer: ScriptedAnswer) -> Response:
     started = call.state.clock()
     parts, reason = _cut(call, answer)
     if call.pace:
@@ -291,17 +293,17 @@ async def _whole(call: Call, dialect: Dialect, answer: Answer) -> Response:
             raise call.refuse(broken.fault if broken.in_stream else "internal-error")
     call.output_tokens = len(parts)
     kept = {kind: "".join(text for part, text in parts if part == kind) for kind in ("thinking", "content")}
-    shown = Answer(kept["thinking"], kept["content"], answer.tools)
+    shown = ScriptedAnswer(kept["thinking"], kept["content"], answer.tools)
     body = encode(dialect.whole(shown, _ending(call, reason, started)))
     return Response(body[: len(body) // 2] if broken else body, media_type="application/json")
 
 
-def _ending(call: Call, reason: str, started: float) -> Ending:
+def _ending(call: SimulatedCall, reason: str, started: float) -> Ending:
     nanoseconds = max(1, int((call.state.clock() - started) * 1e9))
     return Ending(reason, call.input_tokens, call.output_tokens, nanoseconds)
 
 
-def _asked(call: Call) -> int | None:
+def _asked(call: SimulatedCall) -> int | None:
     options = call.body.get("options")
     if call.received.path.startswith("/v1/"):
         names = ("max_tokens", "max_completion_tokens", "max_output_tokens")

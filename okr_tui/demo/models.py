@@ -13,7 +13,7 @@ RETIRED = frozenset({"qwen3.5:397b", "glm-5.1", "qwen3-vl:235b"})
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class SimulatedModel:
     """One model; `parameters` is 0 when undisclosed, a `paid` one needs a paid plan or purchased credit."""
 
     name: str
@@ -74,7 +74,7 @@ def _details(parent: str, family: str, parameters: str, quantization: str) -> di
 
 
 _CATALOGUE = (
-    Model(
+    SimulatedModel(
         "deepseek-v4-pro:0813",
         "deepseek4",
         1_600_000_000_000,
@@ -84,12 +84,16 @@ _CATALOGUE = (
         THINKING,
         "2026-08-13",
     ),
-    Model("gemma4:31b", "gemma4", 32_700_000_000, "BF16", 262_144, 262_144, EVERYTHING, "2026-04-02"),
-    Model("glm-5.2", "glm_dsa_moe", 756_200_000_000, "", 1_000_000, 131_072, THINKING, "2026-06-16"),
-    Model("glm-5.3", "glm_dsa_moe", 0, "", 1_048_576, 131_072, THINKING, "2026-08-26"),
-    Model("glm-5.3-flash", "glm5_next", 0, "", 1_048_576, 131_072, EVERYTHING, "2026-08-26"),
-    Model("gpt-oss:20b", "gptoss", 20_900_000_000, "MXFP4", 131_072, 131_072, THINKING, "2025-08-05"),
-    Model(
+    SimulatedModel(
+        "gemma4:31b", "gemma4", 32_700_000_000, "BF16", 262_144, 262_144, EVERYTHING, "2026-04-02"
+    ),
+    SimulatedModel("glm-5.2", "glm_dsa_moe", 756_200_000_000, "", 1_000_000, 131_072, THINKING, "2026-06-16"),
+    SimulatedModel("glm-5.3", "glm_dsa_moe", 0, "", 1_048_576, 131_072, THINKING, "2026-08-26"),
+    SimulatedModel("glm-5.3-flash", "glm5_next", 0, "", 1_048_576, 131_072, EVERYTHING, "2026-08-26"),
+    SimulatedModel(
+        "gpt-oss:20b", "gptoss", 20_900_000_000, "MXFP4", 131_072, 131_072, THINKING, "2025-08-05"
+    ),
+    SimulatedModel(
         "gpt-oss:120b",
         "gptoss",
         116_829_156_672,
@@ -100,9 +104,13 @@ _CATALOGUE = (
         "2025-08-05",
         size=65_290_180_781,
     ),
-    Model("kimi-k2.6", "kimi_k2", 1_000_000_000_000, "INT4", 262_144, 262_144, EVERYTHING, "2026-04-20"),
-    Model("kimi-k2.7-code", "kimi_k2", 1_000_000_000_000, "INT4", 262_144, 262_144, EVERYTHING, "2026-06-12"),
-    Model(
+    SimulatedModel(
+        "kimi-k2.6", "kimi_k2", 1_000_000_000_000, "INT4", 262_144, 262_144, EVERYTHING, "2026-04-20"
+    ),
+    SimulatedModel(
+        "kimi-k2.7-code", "kimi_k2", 1_000_000_000_000, "INT4", 262_144, 262_144, EVERYTHING, "2026-06-12"
+    ),
+    SimulatedModel(
         "kimi-k3",
         "kimi_k3",
         2_800_000_000_000,
@@ -113,10 +121,14 @@ _CATALOGUE = (
         "2026-07-27",
         paid=True,
     ),
-    Model("minimax-m2.7", "minimax-m2", 229_000_000_000, "", 196_608, 131_072, THINKING, "2026-03-18"),
-    Model("minimax-m3", "minimax-m3", 0, "", 512_000, 131_072, EVERYTHING, "2026-06-01"),
-    Model("mistral-large-3:675b", "mistral3", 675_000_000_000, "FP8", 262_144, 262_144, SEEING, "2025-12-02"),
-    Model(
+    SimulatedModel(
+        "minimax-m2.7", "minimax-m2", 229_000_000_000, "", 196_608, 131_072, THINKING, "2026-03-18"
+    ),
+    SimulatedModel("minimax-m3", "minimax-m3", 0, "", 512_000, 131_072, EVERYTHING, "2026-06-01"),
+    SimulatedModel(
+        "mistral-large-3:675b", "mistral3", 675_000_000_000, "FP8", 262_144, 262_144, SEEING, "2025-12-02"
+    ),
+    SimulatedModel(
         "nemotron-3-nano:30b",
         "nemotron_h_moe",
         32_000_000_000,
@@ -126,7 +138,7 @@ _CATALOGUE = (
         THINKING,
         "2025-12-15",
     ),
-    Model(
+    SimulatedModel(
         "nemotron-3-super",
         "nemotron_h_moe",
         120_000_000_000,
@@ -136,7 +148,9 @@ _CATALOGUE = (
         THINKING,
         "2026-03-11",
     ),
-    Model("nemotron-3-ultra", "nemotron_h_moe", 550_000_000_000, "", 262_144, 65_536, THINKING, "2026-06-04"),
+    SimulatedModel(
+        "nemotron-3-ultra", "nemotron_h_moe", 550_000_000_000, "", 262_144, 65_536, THINKING, "2026-06-04"
+    ),
 )
 
-MODELS: Mapping[str, Model] = {model.name: model for model in _CATALOGUE}
+MODELS: Mapping[str, SimulatedModel] = {model.name: model for model in _CATALOGUE}

@@ -31,7 +31,7 @@ class Outage:
 
 
 @dataclass(slots=True)
-class Rule:
+class FaultRule:
     """A fault for the next `times` requests (None: for all) that match every selector given.
 
     `key` is a label or a fingerprint. `seconds` is the wait of `slow-first-byte`. `after` is the number of
@@ -50,7 +50,7 @@ class Rule:
     in_stream: bool = False
 
 
-Action = Change | Outage | Rule
+Action = Change | Outage | FaultRule
 """What a timeline or the control interface may do to the cloud; seconds count at speed 1."""
 
 

@@ -17,11 +17,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from okr_tui.demo.api import Api
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
-from okr_tui.demo.scenarios import Action, Change, Outage, Rule, Scenario
-from okr_tui.demo.state import State
+from okr_tui.demo.scenarios import Action, Change, FaultRule, Outage, Scenario
+from okr_tui.demo.state import CloudState
 
 
-def routes(state: State) -> list[Route]:
+def routes(state: CloudState) -> list[Route]:
     """Return the routes below /_demo, bound to a state."""
 
     def order(make: Callable[..., Action]) -> Callable[[Request], Awaitable[Response]]:
@@ -60,14 +60,14 @@ def routes(state: State) -> list[Route]:
         Route("/requests", read_requests),
         Route("/requests", clear_requests, methods=["DELETE"]),
         Route("/faults", read_faults),
-        Route("/faults", order(Rule), methods=["POST"]),
+        Route("/faults", order(FaultRule), methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),
         Route("/accounts/{account}", order(Change), methods=["POST"]),
         Route("/outage", order(Outage), methods=["POST"]),
     ]
 
 
-def overview(state: State) -> dict[str, object]:
+def overview(state: CloudState) -> dict[str, object]:
     """Return the accounts and what is wrong with the service, now."""
     now = state.advance()
     return {
@@ -113,7 +113,7 @@ class SimulatedCloud:
         clock: Callable[[], float] = time.time,
         pace: float = PACE,
     ) -> None:
-        self.state = State(scenario, speed, clock)
+        self.state = CloudState(scenario, speed, clock)
         self.app: ASGIApp = Starlette(
             routes=[
                 Mount("/_demo", routes=routes(self.state)),
@@ -127,7 +127,7 @@ class SimulatedCloud:
         return tuple((text, credential.label) for text, credential in self.state.credentials.items())
 
 
-class _Server(uvicorn.Server):
+class _DemoServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the program around the server."""
@@ -168,7 +168,7 @@ async def serve(cloud: SimulatedCloud) -> AsyncIterator[str]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(BACKLOG)
-    server = _Server(config)
+    server = _DemoServer(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

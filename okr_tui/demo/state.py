@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
-from okr_tui.demo.scenarios import Action, Change, Holder, Outage, Rule, Scenario
+from okr_tui.demo.scenarios import Action, Change, FaultRule, Holder, Outage, Scenario
 
 REQUEST_UNITS = 100
 SHORT_CHAT_UNITS = 200
@@ -23,7 +23,7 @@ def timestamp(moment: float) -> str:
 
 
 @dataclass(slots=True)
-class Window:
+class SimulatedWindow:
     """A quota that fills with use and is empty again at every point of a grid of `length` seconds."""
 
     length: float
@@ -52,7 +52,7 @@ class Window:
 
 
 @dataclass(slots=True)
-class Use:
+class UsageRecord:
     """What one finished request cost, for the usage history."""
 
     time: float
@@ -68,7 +68,7 @@ class Account:
     name: str
     plan: str
     slots: int
-    windows: dict[str, Window]
+    windows: dict[str, SimulatedWindow]
     allowance: float | None = None
     purchased: float = 0.0
     suspended: bool = False
@@ -76,7 +76,7 @@ class Account:
     elsewhere: int = 0
     active: int = 0
     reads: deque[float] = field(default_factory=deque)
-    history: deque[Use] = field(default_factory=lambda: deque(maxlen=10_000))
+    history: deque[UsageRecord] = field(default_factory=lambda: deque(maxlen=10_000))
 
     def refresh(self, now: float) -> None:
         """Let every window that has ended start again."""
@@ -88,7 +88,7 @@ class Account:
         full = [name for name, window in self.windows.items() if window.used >= 100]
         return full[-1] if full and self.purchased <= 0 else None
 
-    def charge(self, use: Use) -> None:
+    def charge(self, use: UsageRecord) -> None:
         """Book a finished request on the windows, or on purchased credit once a window is full."""
         self.history.append(use)
         if any(window.used >= 100 for window in self.windows.values()):
@@ -168,7 +168,7 @@ class Received:
     status: int | None = None
 
 
-class State:
+class CloudState:
     """Accounts, keys, faults to come and requests seen."""
 
     def __init__(self, scenario: Scenario, speed: float, clock: Callable[[], float]) -> None:
@@ -182,8 +182,8 @@ class State:
             for holder in scenario.holders
             for credential in self._credentials(holder)
         }
-        self.rules: list[Rule] = []
-        self.outage: Rule | None = None
+        self.rules: list[FaultRule] = []
+        self.outage: FaultRule | None = None
         self.outage_ends = 0.0
         self.requests: deque[Received] = deque(maxlen=100_000)
         self._played = 0
@@ -206,12 +206,12 @@ class State:
             case Change():
                 self._change(action, moment)
             case Outage():
-                self.outage = self._known(Rule(action.fault, times=None))
+                self.outage = self._known(FaultRule(action.fault, times=None))
                 self.outage_ends = moment + action.seconds / self.speed
-            case Rule():
+            case FaultRule():
                 self.rules.append(self._known(replace(action)))
 
-    def take_fault(self, received: Received, credential: Credential | None) -> Rule | None:
+    def take_fault(self, received: Received, credential: Credential | None) -> FaultRule | None:
         """Return the fault this request must meet, if any; a rule with a count is used up by one."""
         if self.outage is not None:
             return self.outage
@@ -260,14 +260,14 @@ class State:
         if change.restore is not None:
             account.revoked.discard(change.restore)
 
-    def _known(self, rule: Rule) -> Rule:
+    def _known(self, rule: FaultRule) -> FaultRule:
         if rule.fault not in FAULTS and rule.fault not in BEHAVIOURS:
             raise ValueError(f"no fault {rule.fault!r}")
         return rule
 
     def _account(self, holder: Holder) -> Account:
         windows = {
-            allowance.window: Window(
+            allowance.window: SimulatedWindow(
                 self.scenario.length(allowance.window) / self.speed,
                 allowance.chats * SHORT_CHAT_UNITS,
                 allowance.used,

@@ -294,7 +294,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class FeedWindow:
     """Lines from oldest to newest. `latest`: it reaches the newest line; `whole`: it begins with the log.
 
     `left_out` counts the lines of older stretches that were read and not wanted.
@@ -307,7 +307,7 @@ class Window:
     last: int | None = None
     left_out: int = 0
 
-    def with_news(self, news: tuple[Entry, ...], most: int = MOST) -> "Window":
+    def with_news(self, news: tuple[Entry, ...], most: int = MOST) -> "FeedWindow":
         """Return the window with the newest lines after its own, if they join on and there is room."""
         if not self.latest or not news:
             return self
@@ -316,7 +316,7 @@ class Window:
             return replace(self, latest=False)
         return replace(self, entries=(*self.entries[:start], *news))
 
-    def with_older(self, page: Page, most: int = MOST) -> "Window":
+    def with_older(self, page: Page, most: int = MOST) -> "FeedWindow":
         """Return the window with an older stretch before it; what is too much leaves at the newer end."""
         entries = (*page.entries, *self.entries)
         cut = len(entries) > most
@@ -331,7 +331,7 @@ class Window:
             left_out=self.left_out + page.seen - len(page.entries),
         )
 
-    def with_newer(self, page: Page, news: tuple[Entry, ...], most: int = MOST) -> "Window":
+    def with_newer(self, page: Page, news: tuple[Entry, ...], most: int = MOST) -> "FeedWindow":
         """Return the window with a newer stretch after it, joined to the newest once it reaches them."""
         begin = next((entry.sequence for entry in news if entry.sequence is not None), None)
         reached = page.ends or (begin is not None and page.last is not None and page.last >= begin)

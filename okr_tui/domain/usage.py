@@ -146,7 +146,7 @@ def _rolled(cell: Cell, before: float) -> Cell:
     return Cell(start, DAY, cell.series) if start + DAY <= before else cell
 
 
-class Row(NamedTuple):
+class UsageRow(NamedTuple):
     """The sum of a group."""
 
     name: str
@@ -161,7 +161,7 @@ def grouped(
     *,
     zone: tzinfo = UTC,
     accounts: Accounts | None = None,
-) -> list[Row]:
+) -> list[UsageRow]:
     """Return the sums of each group between two moments in epoch seconds, as rows.
 
     Days ("2026-03-29") and hours ("2026-03-29T03:00:00+02:00") of the zone come in order, those without any
@@ -180,10 +180,10 @@ def grouped(
     if by == "day":
         first = min(sums, default=None)
         names = _dates(first, naming.day_at(until)) if first else ()
-        return [Row(name, sums.get(name, NOTHING)) for name in names]
+        return [UsageRow(name, sums.get(name, NOTHING)) for name in names]
     if by == "hour":
         return _hours(cells, sums, until, naming)
-    rows = [Row(name, each) for name, each in sums.items()]
+    rows = [UsageRow(name, each) for name, each in sums.items()]
     return sorted(rows, key=lambda row: (-row.sum.tokens, -row.sum.requests, row.name))
 
 
@@ -248,12 +248,12 @@ def _dates(first: str, last: str) -> Iterator[str]:
 
 def _hours(
     cells: list[tuple[Cell, UsageSum]], sums: Mapping[str, UsageSum], until: float, naming: Naming
-) -> list[Row]:
+) -> list[UsageRow]:
     days = sorted({naming.day(cell) for cell, _ in cells if cell.seconds == DAY})
     first = min((cell.start for cell, _ in cells if cell.seconds == HOUR), default=None)
     hours = () if first is None else range(first, int(until) + 1, HOUR)
     names = [*days, *map(naming.hour_at, hours)]
-    return [Row(name, sums.get(name, NOTHING)) for name in names]
+    return [UsageRow(name, sums.get(name, NOTHING)) for name in names]
 
 
 def summed(sums: Collection[UsageSum]) -> UsageSum:

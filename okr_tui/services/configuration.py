@@ -154,7 +154,7 @@ class Configuration:
         left = "its keys stay off, and it decides nothing"
         return f"Refused {settings.project_file} until its content changes: {left}"
 
-    async def close_file(self) -> str:
+    async def make_file_private(self) -> str:
         """Make the file that others can read its owner's alone; answers which it was.
 
         Raises SettingsError when there is none, or its mode cannot be changed.

@@ -39,7 +39,7 @@ class _Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class _KeyChange:
     """A change of one value of the global file, the pool that follows, and who is to be preferred in it."""
 
     place: tuple[str, str]
@@ -101,7 +101,7 @@ class KeySettings:
             raw = keys.written(document, place)
             return keys.removed(document, place)
 
-        await self._write(_Change((place.section, place.name), without, left, preferred))
+        await self._write(_KeyChange((place.section, place.name), without, left, preferred))
         said = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
         if again := self._found(key.fingerprint):
             return f"{said}; it stays in the pool, since it also stands in {again.origin.describe()}"
@@ -126,7 +126,7 @@ class KeySettings:
         pool.insert(gone.index, gone.key)
         preferred = gone.key.fingerprint if gone.preferred else self._configuration.config.preferred
         await self._write(
-            _Change(
+            _KeyChange(
                 (gone.place.section, gone.place.name),
                 lambda document: keys.restored(document, gone.place, gone.raw),
                 pool,
@@ -142,7 +142,7 @@ class KeySettings:
         settings = self._configuration.settings
         wanted = _checked(label, *settings.keys)
         await self._write(
-            _Change(
+            _KeyChange(
                 (place.section, place.name),
                 lambda document: keys.labelled(document, place, wanted),
                 list(settings.keys),
@@ -172,7 +172,7 @@ class KeySettings:
         pool.insert(len(before), key)
         item = keys.entry(reference, key.label)
         await self._write(
-            _Change(
+            _KeyChange(
                 (ORIGINAL, keys.LIST),
                 lambda document: keys.added(document, item),
                 pool,
@@ -181,7 +181,7 @@ class KeySettings:
         )
         return f"Added {self._named(key)} to {settings.global_file}"
 
-    async def _write(self, change: _Change) -> None:
+    async def _write(self, change: _KeyChange) -> None:
         """Make the change and, in the same write, set the index so that the preferred key stays that one."""
         settings, section = self._configuration.settings, self._configuration.settings.index_section
         shifting = self._configuration.shifting

@@ -319,9 +319,9 @@ class PoolService:
         """Remember whether the project's settings file is trusted as it is now."""
         return await self._reloaded(self.configuration.trust(trusted=trusted))
 
-    async def close_file(self) -> str:
+    async def make_file_private(self) -> str:
         """Make the settings file with keys that others can read readable by its owner only."""
-        return await self._reloaded(self.configuration.close_file())
+        return await self._reloaded(self.configuration.make_file_private())
 
     async def _reloaded(self, done: Awaitable[str]) -> str:
         said = await done

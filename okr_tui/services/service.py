@@ -195,7 +195,7 @@ class Service(Protocol):
     async def trust_project(self, *, trusted: bool) -> str:
         """Remember whether the project's settings file is trusted, by its path and content."""
 
-    async def close_file(self) -> str:
+    async def make_file_private(self) -> str:
         """Make the settings file with keys that others can read readable by its owner only."""
 
     async def switch_gateway(self) -> str:

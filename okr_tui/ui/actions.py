@@ -23,7 +23,7 @@ Owner = Literal[
     "saved",
     "broken",
 ]
-Place = Literal[
+FooterContext = Literal[
     "keys",
     "live",
     "models",
@@ -39,7 +39,7 @@ Place = Literal[
     "key",
 ]
 
-EVERYWHERE: Final[tuple[Place, ...]] = ("keys", "live", "models", "chat")
+EVERYWHERE: Final[tuple[FooterContext, ...]] = ("keys", "live", "models", "chat")
 KEYS, MODELS, LIVE, CHAT, SAVED = "Keys", "Models", "Live", "Chat", "Conversations"
 LISTS, VIEW, SETTINGS, GATEWAY, PROGRAM = "Lists", "View", "Settings", "Gateway", "Program"
 
@@ -52,7 +52,7 @@ class Action:
     """One thing a person can do.
 
     `keys` are as Textual names them, `shown` as people do. `label` is the footer's word, `tooltip` the help's
-    sentence, `group` its heading. `footer` lists the places where the footer offers it; `title` is the
+    sentence, `group` its heading. `footer` lists the contexts in which the footer offers it; `title` is the
     palette's line, None when it makes no sense there. In `run`, `{key}` stands for the pressed key. `needs`
     says what there has to be: the open service, or also a key in the pool.
     """
@@ -64,7 +64,7 @@ class Action:
     tooltip: str
     group: str
     owner: Owner = "app"
-    footer: tuple[Place, ...] = ()
+    footer: tuple[FooterContext, ...] = ()
     title: str | None = None
     run: str = ""
     needs: Literal["", "service", "key"] = ""
@@ -364,7 +364,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         SETTINGS, footer=("first", "settings"), title="settings: edit the file",
     ),
     Action(
-        "close-file", ("p",), "p", "private", "make the settings file readable to you alone",
+        "make-file-private", ("p",), "p", "private", "make the settings file readable to you alone",
         SETTINGS, footer=("settings",), title="settings: make the file readable to you alone",
         needs="service",
     ),
@@ -456,9 +456,9 @@ def _binding_id(action: Action, key: str) -> str:
     return f"{action.id}.{key}" if action.id == "use-key" or key in KEPT else action.id
 
 
-def offered(place: Place, actions: Sequence[Action] = ACTIONS) -> list[Action]:
-    """Return what the footer offers in a place, in the table's order."""
-    return [action for action in actions if place in action.footer]
+def offered(context: FooterContext, actions: Sequence[Action] = ACTIONS) -> list[Action]:
+    """Return the actions that the footer offers in a context, in the table's order."""
+    return [action for action in actions if context in action.footer]
 
 
 def groups(actions: Sequence[Action] = ACTIONS) -> dict[str, list[Action]]:

@@ -107,10 +107,10 @@ class OkrApp(TerminalApp):
         self.settings = SettingsController(self, self, lambda path: self.edit_file(self, path))
         self.chat = ChatController(self, lambda: self.pane)
         self.drafts = DraftController(self, lambda: self.pane, self.chat.show_notice)
-        self.saved = ConversationsController(
+        self.conversations_controller = ConversationsController(
             self, self.chat, self.drafts, lambda: self.dashboard.action_prompt()
         )
-        self.slash = SlashController(self, self.chat, self.drafts, self.saved)
+        self.slash = SlashController(self, self.chat, self.drafts, self.conversations_controller)
 
     def get_default_screen(self) -> Screen[None]:
         """Return the dashboard, fed with the newest snapshot."""
@@ -441,9 +441,9 @@ class OkrApp(TerminalApp):
         """Open the settings file in the person's editor."""
         self.settings.edit_file()
 
-    def action_close_file(self) -> None:
+    def action_make_file_private(self) -> None:
         """Make the settings file the person's own."""
-        self.settings.close_file()
+        self.settings.make_file_private()
 
     def action_answer_trust(self) -> None:
         """Ask whether to trust the project's settings file."""
@@ -487,4 +487,4 @@ class OkrApp(TerminalApp):
 
     def action_conversations(self) -> None:
         """Show earlier conversations."""
-        self.saved.list()
+        self.conversations_controller.list()

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.feed import Entry, FeedFilter, Group, Page, Window, entry, entry_fields, grouped, history
+from okr_tui.domain.feed import (
+    Entry,
+    FeedFilter,
+    FeedWindow,
+    Group,
+    Page,
+    entry,
+    entry_fields,
+    grouped,
+    history,
+)
 from okr_tui.domain.fold import apply
 from okr_tui.domain.records import ModelsRead, Record, SettingsRead, Use
 from okr_tui.domain.state import PoolState
@@ -95,15 +105,15 @@ def page(first: int, last: int, *, ends: bool = False) -> Page:
 
 
 def test_news_join_on_and_keep_what_was_read() -> None:
-    window = Window(lines(5, 9)).with_news(lines(7, 12))
+    window = FeedWindow(lines(5, 9)).with_news(lines(7, 12))
     assert window.entries == lines(5, 12)
     assert window.latest
     assert window.unseen(lines(7, 14)) == 2
 
 
 def test_news_that_do_not_join_on_or_do_not_fit_are_held_back() -> None:
-    assert not Window(lines(1, 3)).with_news(lines(5, 9)).latest
-    held = Window(lines(1, 9)).with_news(lines(8, 12), most=10)
+    assert not FeedWindow(lines(1, 3)).with_news(lines(5, 9)).latest
+    held = FeedWindow(lines(1, 9)).with_news(lines(8, 12), most=10)
     assert (held.entries, held.latest) == (lines(1, 9), False)
     assert held.with_news(lines(8, 20)) == held
     assert held.unseen(lines(8, 12)) == 3
@@ -113,7 +123,7 @@ def test_news_that_do_not_join_on_or_do_not_fit_are_held_back() -> None:
 def test_a_window_is_read_to_the_beginning_and_back_without_a_gap(most: int, size: int) -> None:
     log = 60
     news = lines(55, log)
-    window = Window(news)
+    window = FeedWindow(news)
     while not window.whole:
         before = window.before
         assert before is not None
@@ -131,7 +141,7 @@ def test_a_window_is_read_to_the_beginning_and_back_without_a_gap(most: int, siz
 
 
 def test_lines_that_are_not_wanted_are_counted() -> None:
-    window = Window(lines(9, 9)).with_older(Page(lines(2, 3), 2, 8, 7, ends=True))
+    window = FeedWindow(lines(9, 9)).with_older(Page(lines(2, 3), 2, 8, 7, ends=True))
     assert window.left_out == 5
     assert window.whole
 

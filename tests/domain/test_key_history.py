@@ -33,14 +33,14 @@ def test_readings_of_the_account_and_requests_of_the_key() -> None:
         went_well(NOW - 10, B),
         went_well(NOW - 9, client="probe"),
     ]
-    trail = extended(KeyHistory(), records, A, SAME, NOW)
-    assert [sample.used_percent for sample in trail.samples["session"]] == [10, 20]
-    assert tally_slots(trail, NOW)[-3:] == (Tally(2, 1), Tally(), Tally())
+    history = extended(KeyHistory(), records, A, SAME, NOW)
+    assert [sample.used_percent for sample in history.samples["session"]] == [10, 20]
+    assert tally_slots(history, NOW)[-3:] == (Tally(2, 1), Tally(), Tally())
 
 
 def test_dollars_count_as_used_of_the_allowance() -> None:
-    trail = extended(KeyHistory(), [reading(NOW, dollars(15))], A, SAME, NOW)
-    assert trail.samples["credits"] == (Sample(NOW, 75.0),)
+    history = extended(KeyHistory(), [reading(NOW, dollars(15))], A, SAME, NOW)
+    assert history.samples["credits"] == (Sample(NOW, 75.0),)
 
 
 def test_what_is_older_is_forgotten() -> None:

@@ -19,9 +19,9 @@ from okr_tui.domain.usage import (
     Budget,
     By,
     Cell,
-    Row,
     Series,
     Usage,
+    UsageRow,
     UsageSum,
     addition,
     budget_states,
@@ -51,11 +51,11 @@ def summed(records: Sequence[Attempt]) -> Usage:
     return merged(part for record in records if (part := addition(record)))
 
 
-def names(rows: Sequence[Row]) -> list[str]:
+def names(rows: Sequence[UsageRow]) -> list[str]:
     return [row.name for row in rows]
 
 
-def requests(rows: Sequence[Row]) -> dict[str, int]:
+def requests(rows: Sequence[UsageRow]) -> dict[str, int]:
     return {row.name: row.sum.requests for row in rows}
 
 

@@ -106,11 +106,11 @@ async def test_an_open_file_is_closed_on_order_only(harness: Harness) -> None:
         assert service.snapshot.settings.open_to_others == harness.settings_file
         await service.use_key(2)
         assert harness.settings_file.stat().st_mode & 0o777 == 0o644
-        assert str(harness.settings_file) in await service.close_file()
+        assert str(harness.settings_file) in await service.make_file_private()
         assert harness.settings_file.stat().st_mode & 0o777 == 0o600
         assert service.snapshot.settings.open_to_others is None
         with pytest.raises(SettingsError, match="no settings file"):
-            await service.close_file()
+            await service.make_file_private()
 
 
 async def test_what_is_not_used_of_a_section_is_told_with_its_place(harness: Harness) -> None:

@@ -77,23 +77,23 @@ async def test_orders_say_which_client_gave_them(harness: Harness) -> None:
         assert [line.client for line in service.snapshot.entries][-1] == "dashboard"
 
 
-async def test_a_trail_is_read_once_and_then_goes_on(harness: Harness) -> None:
+async def test_a_history_is_read_once_and_then_goes_on(harness: Harness) -> None:
     async with harness.open() as service:
         key = service.pool.config.keys[0]
         await service.test_key(1)
         await ask(service)
-        trail = await service.key_history(key.fingerprint)
-        assert sum(tally.requests for tally in trail.tallies.values()) == 1
-        assert trail.samples["session"]
+        history = await service.key_history(key.fingerprint)
+        assert sum(tally.requests for tally in history.tallies.values()) == 1
+        assert history.samples["session"]
         await harness.clock.advance(60)
         await service.test_key(2)
         later = await service.key_history(key.fingerprint)
-        assert len(later.samples["session"]) == len(trail.samples["session"]) + 1
+        assert len(later.samples["session"]) == len(history.samples["session"]) + 1
         other = await service.key_history(service.pool.config.keys[2].fingerprint)
         assert not other.tallies
 
 
-async def test_trails_asked_for_at_once_read_the_log_once(
+async def test_histories_asked_for_at_once_read_the_log_once(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with harness.open() as service:
@@ -106,8 +106,12 @@ async def test_trails_asked_for_at_once_read_the_log_once(
 
         monkeypatch.setattr(service.pool.store, "read", counted)
         first, second = (key.fingerprint for key in service.pool.config.keys[:2])
-        trails = await asyncio.gather(*(service.key_history(name) for name in (first, first, second)))
-        assert [sum(tally.requests for tally in trail.tallies.values()) for trail in trails] == [405, 405, 45]
+        histories = await asyncio.gather(*(service.key_history(name) for name in (first, first, second)))
+        assert [sum(tally.requests for tally in history.tallies.values()) for history in histories] == [
+            405,
+            405,
+            45,
+        ]
         assert 0 not in places
 
 

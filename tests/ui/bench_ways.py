@@ -13,10 +13,10 @@ from textual.widgets import Markdown, RichLog, Static
 
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
-from okr_tui.ui.chat.markdown import Document
+from okr_tui.ui.chat.markdown import MarkdownDocument
 from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import SHOWN, Transcript
-from okr_tui.ui.chat.turn_model import Exchange
+from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.themes import THEMES
 
 WAYS = ("ours", "static", "stream", "log")
@@ -104,13 +104,13 @@ class Bench(App[None]):
 
     async def _show_earlier(self) -> None:
         if self.way == "ours":
-            exchanges = []
+            states = []
             for _ in range(EARLIER):
-                exchange = Exchange("model", "why is the sky blue", [Document()])
-                exchange.document().append(SAMPLE)
-                exchange.take(Finished("stop"), 0.0)
-                exchanges.append(exchange)
-            await self.query_one(Transcript).show(exchanges)
+                state = TurnState("model", "why is the sky blue", [MarkdownDocument()])
+                state.document().append(SAMPLE)
+                state.take(Finished("stop"), 0.0)
+                states.append(state)
+            await self.query_one(Transcript).show(states)
         elif self.way == "log":
             for _ in range(EARLIER):
                 self.query_one(RichLog).write(SAMPLE)
@@ -138,7 +138,7 @@ class Bench(App[None]):
 
     async def _draw_ours(self) -> None:
         queue = await self._arriving()
-        turn = await self.query_one(Transcript).begin(Exchange("model", "and at night"))
+        turn = await self.query_one(Transcript).begin(TurnState("model", "and at night"))
         while (token := await queue.get()) is not None:
             turn.show_event(Delta(token), time.time())
         turn.show_event(Finished("stop", output_tokens=self.count), time.time())

@@ -3,7 +3,7 @@
 from okr_tui.chat.messages import Finished, Routed
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.pane import ChatPane
-from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn import TurnView
 from tests.ui.driver import Driver
 from tests.ui.examples import KEYS
 from tests.ui.scripted_pool import Step
@@ -37,9 +37,9 @@ async def send(driver: Driver, text: str) -> None:
     await driver.press("enter")
 
 
-def turns(driver: Driver) -> list[Turn]:
+def turns(driver: Driver) -> list[TurnView]:
     """Every turn that is drawn."""
-    return list(pane(driver).query(Turn))
+    return list(pane(driver).query(TurnView))
 
 
 def settled(driver: Driver) -> bool:
@@ -57,7 +57,7 @@ async def ask_and_wait(driver: Driver, text: str = "why is the sky blue") -> Non
     await driver.until(lambda: settled(driver))
 
 
-def words(turn: Turn, selector: str) -> str:
+def words(turn: TurnView, selector: str) -> str:
     """What a part of a turn says, while it is shown."""
     widget = turn.query_one(selector)
     return str(widget.render()) if widget.display else ""

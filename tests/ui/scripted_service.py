@@ -47,7 +47,7 @@ class ScriptedService:
         self.log: list[Entry] = []
         self.pages: list[tuple[int | None, int | None]] = []
         self.walked = KeyHistory()
-        self.trails: list[str] = []
+        self.histories: list[str] = []
 
     @property
     def snapshot(self) -> Snapshot:
@@ -88,7 +88,7 @@ class ScriptedService:
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
         """Record the call."""
-        self.trails.append(fingerprint)
+        self.histories.append(fingerprint)
         return self.walked
 
     async def use_key(self, index: int) -> str:
@@ -148,9 +148,9 @@ class ScriptedService:
         """Record the call."""
         return self._called("trust_project", trusted)
 
-    async def close_file(self) -> str:
+    async def make_file_private(self) -> str:
         """Record the call."""
-        return self._called("close_file")
+        return self._called("make_file_private")
 
     async def switch_gateway(self) -> str:
         """Record the call once the gate is open."""

@@ -6,14 +6,14 @@ import pytest
 from rich.cells import cell_len
 from textual.binding import Binding
 
-from okr_tui.ui.actions import ACTIONS, Owner, Place, bindings, offered
+from okr_tui.ui.actions import ACTIONS, FooterContext, Owner, bindings, offered
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.chat.conversations_screen import SearchInput
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.keymap import SHARED
-from okr_tui.ui.screens.dashboard import PLACES, Dashboard
+from okr_tui.ui.screens.dashboard import FOOTER_CONTEXTS, Dashboard
 from okr_tui.ui.screens.dialog import Dialog
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.settings import SettingsScreen
@@ -42,7 +42,7 @@ OWNERS = {
     "saved": SearchInput,
     "broken": Broken,
 }
-SOMETIMES = {"restore-key", "close-file", "answer-trust", "maximise"}
+SOMETIMES = {"restore-key", "make-file-private", "answer-trust", "maximise"}
 """What the footer offers only while there is something for it."""
 
 
@@ -68,14 +68,16 @@ def test_no_key_means_two_things_in_one_place() -> None:
         assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("place", sorted({*PLACES.values(), "settings", "key", "cut", "compare", "saved"}))
-def test_the_footer_fits_and_is_never_cut(place: Place) -> None:
-    always = [action for action in offered(place) if action.id not in SOMETIMES]
+@pytest.mark.parametrize(
+    "context", sorted({*FOOTER_CONTEXTS.values(), "settings", "key", "cut", "compare", "saved"})
+)
+def test_the_footer_fits_and_is_never_cut(context: FooterContext) -> None:
+    always = [action for action in offered(context) if action.id not in SOMETIMES]
     assert 0 < len(always) <= MOST
-    assert len(chosen(always, place, 78)) == len(always)
-    for actions in (always, offered(place)):
+    assert len(chosen(always, context, 78)) == len(always)
+    for actions in (always, offered(context)):
         for width in (78, 58, 40):
-            fitting = chosen(actions, place, width)
+            fitting = chosen(actions, context, width)
             line = "  ".join(f"{key} {action.label}" for key, action in fitting)
             assert cell_len(line) <= width
             assert len(fitting) <= MOST

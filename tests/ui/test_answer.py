@@ -6,7 +6,7 @@ from textual.selection import SELECT_ALL, Selection
 
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
-from okr_tui.ui.chat.answer import Answer
+from okr_tui.ui.chat.answer import AnswerView
 from tests.ui.transcript_driver import FENCE, run_transcript
 
 
@@ -51,7 +51,7 @@ async def test_resize_wraps_anew() -> None:
 async def test_a_theme_recolours_what_is_drawn() -> None:
     async with run_transcript() as talk:
         turn = await talk.answered("- item")
-        answer = turn.query_one(Answer)
+        answer = turn.query_one(AnswerView)
         before = answer.render_line(0)
         talk.host.theme = "okr-light"
         await talk.pilot.pause(0.1)
@@ -62,7 +62,7 @@ async def test_a_theme_recolours_what_is_drawn() -> None:
 async def test_a_copy_has_wrapped_lines_whole() -> None:
     async with run_transcript(size=(30, 20)) as talk:
         turn = await talk.answered("- a point of many words that wraps on the screen\n- b\n")
-        answer = turn.query_one(Answer)
+        answer = turn.query_one(AnswerView)
         assert answer.size.height > 2
         talk.host.screen.selections = {answer: SELECT_ALL}
         await talk.pilot.pause()
@@ -74,7 +74,7 @@ async def test_a_copy_has_wrapped_lines_whole() -> None:
 async def test_dragging_selects() -> None:
     async with run_transcript() as talk:
         turn = await talk.answered("one two three")
-        answer = turn.query_one(Answer)
+        answer = turn.query_one(AnswerView)
         await talk.pilot.mouse_down(answer, offset=(4, 0))
         await talk.pilot.hover(answer, offset=(7, 0))
         await talk.pilot.mouse_up(answer, offset=(7, 0))
@@ -87,7 +87,7 @@ async def test_only_addresses_of_the_web_open() -> None:
             "[good](https://a.example/x) [bad](file:///etc/passwd) [worse](javascript:x)"
         )
         for place in range(1, 18, 2):
-            await talk.pilot.click(turn.query_one(Answer), offset=(place, 0))
+            await talk.pilot.click(turn.query_one(AnswerView), offset=(place, 0))
         assert set(talk.host.opened) == {"https://a.example/x"}
 
 
@@ -96,7 +96,7 @@ async def test_wide_characters_stay_within_the_width() -> None:
         turn = await talk.answered(
             "日本語のとても長い一行の文章です。🙂🙂🙂🙂🙂🙂\n\n```\n" + "漢" * 40 + "\n```\n"
         )
-        answer = turn.query_one(Answer)
+        answer = turn.query_one(AnswerView)
         assert {answer.render_line(y).cell_length for y in range(answer.size.height)} == {answer.size.width}
         assert "".join(line.strip() for line in talk.lines(turn)).count("漢") == 40
 
@@ -115,4 +115,4 @@ async def test_a_megabyte_on_one_line_is_drawn_bit_by_bit() -> None:
 async def test_nothing_ticks_once_all_is_drawn() -> None:
     async with run_transcript() as talk:
         turn = await talk.answered("some text\n\nand more")
-        assert not any(widget._timers for widget in turn.walk_children(Answer))
+        assert not any(widget._timers for widget in turn.walk_children(AnswerView))

@@ -9,7 +9,7 @@ from okr_tui.chat.conversation import Conversation
 from okr_tui.chat.service import ConversationService
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
-from okr_tui.ui.chat.answer import Answer
+from okr_tui.ui.chat.answer import AnswerView
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, send, settled, turns, words
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import snapshot
@@ -38,7 +38,7 @@ async def test_enter_on_a_model_leads_to_its_prompt(service: ScriptedService) ->
 async def test_an_answer_is_drawn_whole_and_stored(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await ask_and_wait(driver)
-        drawn = driver.app.dashboard.query_one(Answer)
+        drawn = driver.app.dashboard.query_one(AnswerView)
         await driver.until(lambda: drawn.settled)
         assert drawn.source.endswith("```\n")
         assert "• Blue is scattered most" in driver.screen()

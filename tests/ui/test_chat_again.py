@@ -168,7 +168,7 @@ async def test_an_answer_without_end_says_that_it_has_none(service: ScriptedServ
         name = pane(driver).conversation.id
         await driver.press("ctrl+n")
         await driver.until(lambda: not turns(driver))
-        driver.app.saved.open(name)
+        driver.app.conversations_controller.open(name)
         await driver.until(lambda: turns(driver))
         await driver.until(lambda: words(turns(driver)[0], ".foot"))
         assert words(turns(driver)[0], ".foot") == shown == "stopped before its end"

@@ -49,7 +49,7 @@ async def test_a_question_is_edited_in_a_branch(service: ScriptedService) -> Non
         await driver.type(" again")
         await driver.press("enter")
         await driver.until(lambda: settled(driver) and pane(driver).conversation.id != before)
-        assert [turn.exchange.question for turn in turns(driver)] == ["one", "two again"]
+        assert [turn.state.question for turn in turns(driver)] == ["one", "two again"]
         assert pane(driver).prompt.text == "a draft"
         assert driver.app.conversations is not None
         assert len((await driver.app.conversations.get(before)).turns) == 6

@@ -316,10 +316,10 @@ class ChatFixture:
         self.chat = ChatController(self.app, pane)
         self.drafts = DraftController(self.app, pane, self.chat.show_notice)
         self.focused: list[bool] = []
-        self.saved = ConversationsController(
+        self.conversations_controller = ConversationsController(
             self.app, self.chat, self.drafts, lambda: self.focused.append(True)
         )
-        self.slash = SlashController(self.app, self.chat, self.drafts, self.saved)
+        self.slash = SlashController(self.app, self.chat, self.drafts, self.conversations_controller)
 
     async def type(self, text: str) -> None:
         """Run a slash command."""
@@ -403,21 +403,21 @@ class TestConversations:
 
     async def test_what_was_deleted_comes_back_once(self) -> None:
         parts = ChatFixture()
-        assert await parts.saved.delete("two") == "Deleted; /undo brings it back"
+        assert await parts.conversations_controller.delete("two") == "Deleted; /undo brings it back"
         assert parts.pane.calls == []
-        assert await parts.saved.undo_delete() == "Brought back back"
+        assert await parts.conversations_controller.undo_delete() == "Brought back back"
         with pytest.raises(ChatError):
-            await parts.saved.undo_delete()
+            await parts.conversations_controller.undo_delete()
         assert parts.stored.calls == [("delete", "two"), ("restore", "two")]
 
     async def test_the_shown_one_is_left_when_it_is_deleted(self) -> None:
         parts = ChatFixture()
-        await parts.saved.delete("one")
+        await parts.conversations_controller.delete("one")
         assert parts.pane.calls == [("begin_anew",)]
 
     async def test_export_asks_where_to(self) -> None:
         parts = ChatFixture()
-        parts.saved.export("one", "Sky", "json")
+        parts.conversations_controller.export("one", "Sky", "json")
         assert await parts.app.pushed(ExportConversation).read("json") == "one as json"
 
 
@@ -479,7 +479,7 @@ class TestAvailability:
             ("restore_key", snapshot(settings=settings(removable=("a",))), True, True, True),
             ("restore_key", snapshot(settings=settings(removable=("a",))), False, False, None),
             ("answer_trust", snapshot(settings=settings(trust=TRUST)), True, False, True),
-            ("close_file", snapshot(), True, False, False),
+            ("make_file_private", snapshot(), True, False, False),
             ("show_settings", None, True, False, False),
             ("show_settings", snapshot(), True, False, True),
             ("help", None, False, True, True),

@@ -100,7 +100,7 @@ async def test_an_edit_comes_back_as_one(tmp_path: Path) -> None:
         assert "in a branch" in driver.words("#chat-note")
         await driver.press("enter")
         await driver.until(lambda: settled(driver) and pane(driver).conversation.id != tides)
-        assert turns(driver)[0].exchange.question == "about tides?"
+        assert turns(driver)[0].state.question == "about tides?"
         assert pane(driver).prompt.text == "and then"
         await wait_until_kept(driver, "and then", pane(driver).conversation.id)
         await wait_until_kept(driver, "", tides)
@@ -154,7 +154,7 @@ async def test_one_that_is_opened_while_it_is_answered_shows_what_came(tmp_path:
         await ask(driver, "about tides")
         await driver.until(lambda: turns(driver) and turns(driver)[0].text == "half")
         shown = pane(driver).conversation.id
-        driver.app.saved.open(shown)
+        driver.app.conversations_controller.open(shown)
         await driver.until(lambda: not pane(driver).running and pane(driver).view.can_continue)
         assert [turn.text for turn in turns(driver)] == ["half"]
 

@@ -166,15 +166,15 @@ async def test_lines_come_live_and_scroll_and_cursor_stay(spent: ScriptedService
 async def test_history_is_asked_for_on_change_only(spent: ScriptedService) -> None:
     async with run_app(spent) as driver:
         await opened(driver)
-        await driver.until(lambda: spent.trails)
+        await driver.until(lambda: spent.histories)
         driver.app.now = NOW + 1
         spent.show(replace(spent.snapshot, at=NOW + 1))
         await driver.pilot.pause(0.1)
-        assert len(spent.trails) == 1
+        assert len(spent.histories) == 1
         read = replace(SPENT_KEY, read_at=NOW)
         keys = (*KEYS[:2], read, *KEYS[3:])
         spent.show(replace(spent.snapshot, pool=pool(*keys)))
-        await driver.until(lambda: len(spent.trails) == 2)
+        await driver.until(lambda: len(spent.histories) == 2)
 
 
 async def test_older_lines_of_the_key_come_from_the_log(spent: ScriptedService) -> None:

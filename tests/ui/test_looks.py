@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from okr_tui.services.service import GatewayView
-from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.screens.dashboard import Dashboard
 from tests.ui.examples import SETTINGS_FILE, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app
@@ -35,7 +35,7 @@ async def reached(pilot: Pilot[str], condition: Callable[[Dashboard], bool]) -> 
 
 def answered(dashboard: Dashboard) -> bool:
     """Whether the whole answer is drawn."""
-    return any(turn.exchange.ended and turn.settled for turn in dashboard.query(Turn))
+    return any(turn.state.ended and turn.settled for turn in dashboard.query(TurnView))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.ui.chat.markdown import LIMIT, LONG_LIMIT, Block, Blocks
+from okr_tui.ui.chat.markdown import LIMIT, LONG_LIMIT, Blocks, MarkdownBlock
 
 LINES = (
     "words", "# heading", "#no heading", "- item", "  - nested", "1. first", "2. second", "   more", "",
@@ -15,7 +15,7 @@ LINES = (
 TEXTS = st.lists(st.sampled_from(LINES), max_size=14).map("\n".join) | st.text(max_size=300)
 
 
-def cut(*pieces: str) -> list[Block]:
+def cut(*pieces: str) -> list[MarkdownBlock]:
     """The blocks of a text that came in these pieces."""
     blocks = Blocks()
     return [block for piece in pieces for block in blocks.feed(piece)] + blocks.close()

@@ -105,7 +105,7 @@ async def test_what_is_typed_behind_an_edit_stays_beside_the_draft(service: Scri
         prompt = pane(driver).prompt
         prompt.action_send()
         prompt.insert(" more", prompt.document.end)
-        await driver.until(lambda: settled(driver) and turns(driver)[0].exchange.question == "one!")
+        await driver.until(lambda: settled(driver) and turns(driver)[0].state.question == "one!")
         assert prompt.text == "draft\nmore"
 
 

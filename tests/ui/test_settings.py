@@ -126,8 +126,8 @@ async def test_a_file_open_to_others_is_closed(service: ScriptedService) -> None
         words = "▲ settings.json can be read by other users; p makes it yours alone"
         await driver.until(lambda: driver.words("#banner") == words)
         await driver.press("p")
-        await driver.toast("Done: close_file")
-    assert service.calls == [("close_file",)]
+        await driver.toast("Done: make_file_private")
+    assert service.calls == [("make_file_private",)]
 
 
 async def asked(driver: Driver) -> None:

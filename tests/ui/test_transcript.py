@@ -11,7 +11,7 @@ from okr_tui.chat.events import ToolRan
 from okr_tui.chat.messages import Finished, ToolResult
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.ui.chat.transcript import LoadEarlier, Notice
-from okr_tui.ui.chat.turn import ToolLine, Turn
+from okr_tui.ui.chat.turn import ToolLine, TurnView
 from tests.ui.transcript_driver import FENCE, run_transcript
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
         endings.get(ending, lambda: turn.show_event(Finished("stop"), 2.0))()
         await talk.drawn(turn)
         assert talk.lines(turn) == [" scatter = 1", " print(scatter)", " tail"]
-        assert turn.exchange.incomplete is (ending != "whole")
+        assert turn.state.incomplete is (ending != "whole")
 
 
 async def test_removal_in_the_midst_is_harmless() -> None:
@@ -35,7 +35,7 @@ async def test_removal_in_the_midst_is_harmless() -> None:
         turn.show_event(Delta("some text"), 1.0)
         await talk.transcript.show(())
         assert turn.text == "some text"
-        assert not talk.transcript.query(Turn)
+        assert not talk.transcript.query(TurnView)
 
 
 async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded() -> None:
@@ -93,9 +93,9 @@ async def test_a_scrollbar_comes_and_goes() -> None:
         await talk.answered("line\n\n" * 20)
         assert turn.size.width < wide
         await talk.transcript.cut(0)
-        await talk.transcript.show([turn.exchange])
+        await talk.transcript.show([turn.state])
         await talk.drawn(turn)
-        assert talk.transcript.query_one(Turn).size.width == wide
+        assert talk.transcript.query_one(TurnView).size.width == wide
 
 
 def test_the_screen_is_drawn_soon_after_a_key() -> None:
@@ -111,21 +111,25 @@ async def test_older_turns_leave_and_come_back() -> None:
     async with run_transcript(shown=3) as talk:
         for number in range(8):
             await talk.answered(f"answer {number}\n" * 6)
-        assert [turn.text[:8] for turn in talk.transcript.query(Turn)] == ["answer 5", "answer 6", "answer 7"]
+        assert [turn.text[:8] for turn in talk.transcript.query(TurnView)] == [
+            "answer 5",
+            "answer 6",
+            "answer 7",
+        ]
         assert str(talk.transcript.query_one(LoadEarlier).content) == "… 5 earlier turns, scroll up to show"
         talk.transcript.focus()
         await talk.pilot.press("home")
         await talk.pilot.pause(0.1)
-        turns = list(talk.transcript.query(Turn))
+        turns = list(talk.transcript.query(TurnView))
         assert [turn.text[7] for turn in turns] == list("234567")
         assert talk.transcript.hidden == 2
         assert talk.transcript.scroll_offset.y > 0
         assert talk.lines(turns[0])[0] == "answer 2"
         await talk.pilot.press("home")
         await talk.pilot.pause(0.1)
-        assert len(talk.transcript.query(Turn)) == 8
+        assert len(talk.transcript.query(TurnView)) == 8
         assert not talk.transcript.query(LoadEarlier)
-        assert len(talk.transcript.exchanges) == 8
+        assert len(talk.transcript.states) == 8
 
 
 async def test_text_from_outside_is_data() -> None:
@@ -155,7 +159,7 @@ async def test_thoughts_are_bounded() -> None:
         assert "▾ thought 2.1 s" in str(turn.query_one(".who").render())
         shown = str(turn.query_one(".thoughts").render())
         assert shown.startswith("… 8,000 earlier characters")
-        assert len(turn.exchange.thinking) == 14_000
+        assert len(turn.state.thinking) == 14_000
 
 
 async def test_a_tool_stands_between_the_texts_and_unfolds() -> None:

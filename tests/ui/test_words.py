@@ -52,7 +52,7 @@ async def test_banner_and_settings() -> None:
         assert f"and 1 more in the settings; {show} shows them, {edit} edits the file" in banner
         await press(driver, "show-settings")
         said = driver.screen()
-        assert f"{key_of('close-file')} makes it yours alone" in said
+        assert f"{key_of('make-file-private')} makes it yours alone" in said
         assert f"{key_of('answer-trust')} decides" in said
         assert f"{key_of('restore-key')} brings it back" in said
     one = replace(shown, log=(), clock_ahead=0.0, settings=replace(shown.settings, problems=("a",)))

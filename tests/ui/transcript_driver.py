@@ -12,10 +12,10 @@ from textual.pilot import Pilot
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui import app as app_module
-from okr_tui.ui.chat.answer import Answer
+from okr_tui.ui.chat.answer import AnswerView
 from okr_tui.ui.chat.transcript import Transcript
-from okr_tui.ui.chat.turn import Turn
-from okr_tui.ui.chat.turn_model import Exchange
+from okr_tui.ui.chat.turn import TurnView
+from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.themes import THEMES
 
 FENCE: Final = "```python\nscatter = 1\nprint(scatter)\n"
@@ -53,11 +53,11 @@ class TranscriptDriver:
         self.pilot = pilot
         self.transcript = host.query_one(Transcript)
 
-    async def ask(self, question: str = "why") -> Turn:
+    async def ask(self, question: str = "why") -> TurnView:
         """Begin a turn."""
-        return await self.transcript.begin(Exchange("model", question))
+        return await self.transcript.begin(TurnState("model", question))
 
-    async def answered(self, text: str) -> Turn:
+    async def answered(self, text: str) -> TurnView:
         """A turn whose answer came at once."""
         turn = await self.ask()
         turn.show_event(Delta(text), 1.0)
@@ -65,7 +65,7 @@ class TranscriptDriver:
         await self.drawn(turn)
         return turn
 
-    async def drawn(self, turn: Turn) -> None:
+    async def drawn(self, turn: TurnView) -> None:
         """Wait until all that came is drawn."""
         for _ in range(400):
             await self.pilot.pause(0.01)
@@ -77,9 +77,9 @@ class TranscriptDriver:
                 return
         raise AssertionError("the text was never drawn")
 
-    def lines(self, turn: Turn) -> list[str]:
+    def lines(self, turn: TurnView) -> list[str]:
         """The lines of a turn's answer, drawn or not in sight."""
-        answers = turn.query(Answer)
+        answers = turn.query(AnswerView)
         return [answer.render_line(y).text.rstrip() for answer in answers for y in range(answer.size.height)]
 
     @property

@@ -22,8 +22,8 @@ from textual.style import Style
 from textual.timer import Timer
 from textual.widget import Widget
 
-from okr_tui.ui.chat.layout import LINK, Row, copied
-from okr_tui.ui.chat.markdown import Document
+from okr_tui.ui.chat.layout import LINK, LayoutRow, copied
+from okr_tui.ui.chat.markdown import MarkdownDocument
 
 FLUSH: Final = 1 / 15
 """Seconds in which what arrives is gathered before it is drawn."""
@@ -33,16 +33,16 @@ HELPING: Final = 0.012
 """Seconds of work after which the keyboard has its turn."""
 
 
-class Answer(Widget):
+class AnswerView(Widget):
     """Draws a document. Nothing ticks: a timer is set when text arrives and is gone when it is drawn."""
 
     # Textual's own asks for a layout when it is set, which is in a layout: each growth would take two.
     virtual_size = var(Size(0, 0))
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: MarkdownDocument) -> None:
         super().__init__(classes="answer")
         self.document = document
-        self._rows: list[Row] = []
+        self._rows: list[LayoutRow] = []
         self._laid = 0
         self._steady = 0
         self._width = 0

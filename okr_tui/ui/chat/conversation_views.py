@@ -13,8 +13,8 @@ from okr_tui.chat.conversation import Conversation
 from okr_tui.chat.events import RoundEvent
 from okr_tui.ui.chat.layout import safe
 from okr_tui.ui.chat.transcript import Transcript
-from okr_tui.ui.chat.turn import Turn
-from okr_tui.ui.chat.turn_model import exchanges_of, reopened
+from okr_tui.ui.chat.turn import TurnView
+from okr_tui.ui.chat.turn_state import reopened, turn_states
 from okr_tui.ui.lines import NOTICE, QUIET, Line, content, one_line
 
 Rival = tuple[str, int | None]
@@ -37,7 +37,7 @@ class ConversationView(Vertical):
         self.conversation = conversation
         self.transcript = Transcript()
         self.only = only
-        self.running: Turn | None = None
+        self.running: TurnView | None = None
         self.pending = False
         self.via: int | None = None
 
@@ -78,24 +78,24 @@ class ConversationView(Vertical):
         """Show another conversation, under another number."""
         self.number = next(numbers)
         self.conversation, self.running, self.via, self.pending = conversation, None, None, False
-        await self.transcript.show(exchanges_of(conversation))
+        await self.transcript.show(turn_states(conversation))
 
     async def begin(self, conversation: Conversation) -> None:
         """Begin to answer the end of this conversation; a branch is shown as a whole."""
-        exchange = reopened(conversation)
+        state = reopened(conversation)
         if self.conversation.id in ("", conversation.id):
-            await self.transcript.cut(exchange.place or 1)
+            await self.transcript.cut(state.place or 1)
         else:
-            await self.transcript.show(exchanges_of(conversation)[:-1])
+            await self.transcript.show(turn_states(conversation)[:-1])
         self.conversation, self.pending = conversation, False
-        self.running = await self.transcript.begin(exchange)
+        self.running = await self.transcript.begin(state)
 
     def show_event(self, event: RoundEvent, at: float) -> bool:
         """Draw a part of the running answer; return whether it now comes by another key."""
         if self.running is None:
             return False
         self.running.show_event(event, at)
-        before, self.via = self.via, self.running.exchange.index or self.via
+        before, self.via = self.via, self.running.state.index or self.via
         return self.via != before
 
     def finish(self, conversation: Conversation) -> None:
@@ -123,11 +123,11 @@ class ConversationView(Vertical):
 
     def _question_without_answer(self) -> str:
         turn = self.running
-        return turn.exchange.question if turn and not turn.exchange.steps else ""
+        return turn.state.question if turn and not turn.state.steps else ""
 
     def offer(self, words: str) -> None:
         """Show under the last turn, and under no other, what can be done about it."""
-        for turn in self.query(Turn):
+        for turn in self.query(TurnView):
             turn.offer(words if turn is self.transcript.last else "")
 
 

@@ -24,7 +24,7 @@ def safe(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LayoutRow:
     """One line of the screen. `gap` is what a copy puts before it; None where it begins a line of its own.
 
     The first `lead` characters are ornament: they repeat or indent, and a copy of a wrapped line leaves them.
@@ -37,7 +37,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPart:
     """Lines that wrap at words, code anywhere; `first` stands before the first, `rest` before others."""
 
     body: Content
@@ -45,14 +45,14 @@ class Piece:
     rest: Content = EMPTY
     code: bool = False
 
-    def rows(self, width: int) -> Iterator[Row]:
+    def rows(self, width: int) -> Iterator[LayoutRow]:
         """Yield the lines of the piece, at most `width` cells each."""
         room = max(4, width - self.first.cell_length)
         fill, gap = (CODE, "") if self.code else ("", " ")
         lead = self.first
         for line in self.body.split("\n", allow_blank=True):
             for number, part in enumerate(line.fold(room) if self.code else line.wrap(room)):
-                yield Row(lead + part, gap if number else None, len(lead), fill)
+                yield LayoutRow(lead + part, gap if number else None, len(lead), fill)
                 lead = self.rest
 
 
@@ -64,13 +64,13 @@ class Table:
     first: Content = EMPTY
     rest: Content = EMPTY
 
-    def rows(self, width: int) -> Iterator[Row]:
+    def rows(self, width: int) -> Iterator[LayoutRow]:
         """Yield the lines of the table, at most `width` cells each; where no table fits, a line per row."""
         columns = max(map(len, self.cells))
         room = width - self.first.cell_length - len(_SEPARATOR) * (columns - 1)
         if room < _LEAST_COLUMN * columns:
             for cells in self.cells:
-                yield from Piece(Content(_SEPARATOR).join(cells), self.first, self.rest).rows(width)
+                yield from TextPart(Content(_SEPARATOR).join(cells), self.first, self.rest).rows(width)
             return
         widths = self._widths(columns, room)
         lead = self.first
@@ -83,11 +83,11 @@ class Table:
                     _padded(cell[line] if line < len(cell) else EMPTY, size)
                     for cell, size in zip(wrapped, widths, strict=False)
                 ]
-                yield Row(lead + Content.styled(_SEPARATOR, "$text-muted").join(parts))
+                yield LayoutRow(lead + Content.styled(_SEPARATOR, "$text-muted").join(parts))
                 lead = self.rest
             if number == 0:
                 rule = "─┼─".join("─" * size for size in widths)
-                yield Row(lead + Content.styled(rule, "$text-muted"))
+                yield LayoutRow(lead + Content.styled(rule, "$text-muted"))
 
     def _widths(self, columns: int, room: int) -> list[int]:
         widths = [_LEAST_COLUMN] * columns
@@ -108,16 +108,16 @@ def _padded(cell: Content, width: int) -> Content:
     return cell.pad_right(width - cell.cell_length)
 
 
-Part = Piece | Table
+Part = TextPart | Table
 
 
-def plain(text: str, *, code: bool = False, style: str = "") -> Piece:
+def plain(text: str, *, code: bool = False, style: str = "") -> TextPart:
     """Return text as it is, without Markdown."""
     body = Content.styled(safe(text), style) if style else Content(safe(text))
-    return Piece(body, Content(" "), Content(" "), code=True) if code else Piece(body)
+    return TextPart(body, Content(" "), Content(" "), code=True) if code else TextPart(body)
 
 
-def copied(rows: list[Row], texts: list[str]) -> str:
+def copied(rows: list[LayoutRow], texts: list[str]) -> str:
     """Return what a copy of rows says: `texts` are their selected parts; wrapped lines are whole again."""
     copy = []
     for number, (row, text) in enumerate(zip(rows, texts, strict=True)):

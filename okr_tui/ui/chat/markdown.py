@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from textual.content import Content, Span
 from textual.style import Style
 
-from okr_tui.ui.chat.layout import EMPTY, LINK, Part, Piece, Table, plain, safe
+from okr_tui.ui.chat.layout import EMPTY, LINK, Part, Table, TextPart, plain, safe
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -38,7 +38,7 @@ _NESTED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MarkdownBlock:
     """A part of a text that is drawn on its own.
 
     `begins` is False where it goes on from the block before, `ends` is False where the next one goes on.
@@ -70,7 +70,7 @@ class Blocks:
     """The state of the cut: the block that still grows, and the line that has not ended."""
 
     def __init__(self) -> None:
-        self._done: list[Block] = []
+        self._done: list[MarkdownBlock] = []
         self._line = ""
         self._within_line = False
         self._begins = True
@@ -86,11 +86,13 @@ class Blocks:
         self._blank = False
 
     @property
-    def open(self) -> Block:
+    def open(self) -> MarkdownBlock:
         """What is not finished yet; its text may be empty."""
-        return Block("".join(self._parts) + self._line, self._kind, self._language, self._begins, ends=False)
+        return MarkdownBlock(
+            "".join(self._parts) + self._line, self._kind, self._language, self._begins, ends=False
+        )
 
-    def feed(self, text: str) -> list[Block]:
+    def feed(self, text: str) -> list[MarkdownBlock]:
         """Take in a piece of text; return the blocks that it finished."""
         whole, place = self._line + text, 0
         while True:
@@ -104,7 +106,7 @@ class Blocks:
         self._line = whole[place:]
         return self._handed_over()
 
-    def close(self) -> list[Block]:
+    def close(self) -> list[MarkdownBlock]:
         """End the text; return the blocks that were left."""
         if self._line:
             self._take(self._line)
@@ -113,7 +115,7 @@ class Blocks:
         self._fence = self._language = ""
         return self._handed_over()
 
-    def _handed_over(self) -> list[Block]:
+    def _handed_over(self) -> list[MarkdownBlock]:
         done, self._done = self._done, []
         return done
 
@@ -187,7 +189,7 @@ class Blocks:
 
     def _finish(self, *, ends: bool = True) -> None:
         if self._parts:
-            block = Block("".join(self._parts), self._kind, self._language, self._begins, ends)
+            block = MarkdownBlock("".join(self._parts), self._kind, self._language, self._begins, ends)
             self._done.append(block)
         self._begins = ends
         self._start("fence" if self._fence else "text")
@@ -212,7 +214,7 @@ def _parser() -> "MarkdownIt":
     return parser
 
 
-def parts_of(block: Block) -> list[Part]:
+def parts_of(block: MarkdownBlock) -> list[Part]:
     """Return the parts of a finished block."""
     if block.kind == "fence":
         return [_code(block.code, block.language)]
@@ -220,11 +222,11 @@ def parts_of(block: Block) -> list[Part]:
     return _Reader().read(tokens)
 
 
-def _code(code: str, language: str) -> Piece:
+def _code(code: str, language: str) -> TextPart:
     from textual.highlight import highlight
 
     body = highlight(safe(code), language=language.lower() or "text")
-    return Piece(body, Content(" "), Content(" "), code=True)
+    return TextPart(body, Content(" "), Content(" "), code=True)
 
 
 class _Reader:
@@ -274,14 +276,14 @@ class _Reader:
                         style = "bold" if len(table) == 1 else ""
                         table[-1].append(body.stylize(style) if style else body)
                     else:
-                        self.parts.append(Piece(body.stylize(heading) if heading else body, *self._lead()))
+                        self.parts.append(TextPart(body.stylize(heading) if heading else body, *self._lead()))
                 case "fence" | "code_block":
                     self._part_from_last()
                     code = _code(token.content.rstrip("\n"), token.info.partition(" ")[0])
                     first, rest = self._lead()
-                    self.parts.append(Piece(code.body, first + " ", rest + " ", code=True))
+                    self.parts.append(TextPart(code.body, first + " ", rest + " ", code=True))
                 case "hr":
-                    self.parts.append(Piece(Content.styled("─" * 24, "$text-muted"), *self._lead()))
+                    self.parts.append(TextPart(Content.styled("─" * 24, "$text-muted"), *self._lead()))
         return self.parts
 
     def _begin_item(self, token: "Token") -> None:
@@ -303,7 +305,7 @@ class _Reader:
         """Add a blank line, unless a mark has just been set that waits for its line."""
         if self.parts and not self.fresh:
             rest = EMPTY.join([rest for _, rest in self.leads])
-            self.parts.append(Piece(EMPTY, rest, rest))
+            self.parts.append(TextPart(EMPTY, rest, rest))
 
 
 def inline(tokens: "list[Token]") -> Content:
@@ -345,7 +347,7 @@ def _link(address: str) -> str | Style:
     return Style.from_meta({LINK: address}) if address.startswith(("https://", "http://")) else "underline"
 
 
-def open_parts(block: Block) -> list[Part]:
+def open_parts(block: MarkdownBlock) -> list[Part]:
     """Return the parts of a block that still grows: plain text, which costs next to nothing."""
     if block.kind == "fence":
         return [plain(block.code, code=True)] if block.code else []
@@ -353,19 +355,19 @@ def open_parts(block: Block) -> list[Part]:
 
 
 SLICE: Final = 4096
-GAP: Final = Piece(EMPTY)
+GAP: Final = TextPart(EMPTY)
 
 
 @dataclass
-class Document:
+class MarkdownDocument:
     """A text with what was made of it; it outlives its widget, so an old answer comes back at once."""
 
     waiting: str = ""
     whole: bool = False
     blocks: Blocks = field(default_factory=Blocks)
-    finished: deque[Block] = field(default_factory=deque)
+    finished: deque[MarkdownBlock] = field(default_factory=deque)
     parts: list[Part] = field(default_factory=list)
-    last: Block | None = None
+    last: MarkdownBlock | None = None
     _texts: list[str] = field(default_factory=list)
 
     def append(self, text: str) -> None:
@@ -406,7 +408,7 @@ class Document:
         parts = [] if self.finished else open_parts(block)
         return [*self._gap(block), *parts] if parts else []
 
-    def _gap(self, block: Block) -> list[Part]:
+    def _gap(self, block: MarkdownBlock) -> list[Part]:
         last = self.last
         if last is None or not block.begins or not block.text.strip():
             return []

@@ -17,7 +17,7 @@ from okr_tui.chat.options import think_levels
 from okr_tui.chat.slash import complete, is_command, question_of
 from okr_tui.domain.models import Model
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.actions import Place, bindings
+from okr_tui.ui.actions import FooterContext, bindings
 from okr_tui.ui.chat.composer import Composer
 from okr_tui.ui.chat.conversation_views import ConversationView, ConversationViews, Rival
 from okr_tui.ui.chat.labels import (
@@ -42,7 +42,7 @@ from okr_tui.ui.chat.messages import (
 )
 from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import Transcript
-from okr_tui.ui.chat.turn import Turn
+from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle
 
@@ -119,7 +119,7 @@ class ChatPane(Vertical):
         """The models of the newest list."""
         return [row.model for row in self.snapshot.models.rows] if self.snapshot else []
 
-    def place(self, focused: Place) -> Place:
+    def footer_context(self, focused: FooterContext) -> FooterContext:
         """Return what the footer is to offer where the focus is."""
         if focused == "prompt" and self.views.rivals:
             return "compare"
@@ -269,10 +269,10 @@ class ChatPane(Vertical):
             view.conversation = conversation
             self._settle()
 
-    def edit(self, turn: Turn) -> None:
+    def edit(self, turn: TurnView) -> None:
         """Fill the prompt with a turn's question; sending it asks it in a branch."""
         if not self.views.rivals and turn.place is not None:
-            self.composer.edit(turn.place, turn.exchange.question)
+            self.composer.edit(turn.place, turn.state.question)
             self._settle()
 
     def _leave_editing(self) -> None:
@@ -347,7 +347,7 @@ class ChatPane(Vertical):
         for view in views:
             view.show_heading(shown=len(views) > 1)
             view.offer(self._offers(view))
-        self.prompt.earlier = [each.question for each in views[0].transcript.exchanges if each.question]
+        self.prompt.earlier = [each.question for each in views[0].transcript.states if each.question]
         if conversation.model:
             self.prompt.placeholder = content(
                 ((f"ask {short(' and '.join(rivals) or conversation.model, 60)}", QUIET),)

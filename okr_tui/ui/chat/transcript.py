@@ -19,9 +19,9 @@ from textual.widgets import Static
 
 from okr_tui.services.background import tune_gc
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.chat.layout import Piece, safe
-from okr_tui.ui.chat.turn import Turn
-from okr_tui.ui.chat.turn_model import Exchange
+from okr_tui.ui.chat.layout import TextPart, safe
+from okr_tui.ui.chat.turn import TurnView
+from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.lines import QUIET, content
 
 COLUMN: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
@@ -50,7 +50,7 @@ class Notice(Static):
             found = COLUMN.match(line)
             head = found[0] if found and 2 * len(found[0]) <= width else ""
             first = Content(head)
-            piece = Piece(Content(line[len(head) :]), first, Content(" " * first.cell_length))
+            piece = TextPart(Content(line[len(head) :]), first, Content(" " * first.cell_length))
             yield from (row.content for row in piece.rows(width))
 
 
@@ -82,7 +82,7 @@ class Transcript(VerticalScroll):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("turns")]
 
     unfolded: var[bool] = var(False)
-    selected: var[Turn | None] = var(None)
+    selected: var[TurnView | None] = var(None)
     # As in an answer, so that growing takes one layout; a scrollbar that comes or goes asks for its own.
     virtual_size = var(Size(0, 0))
 
@@ -90,11 +90,11 @@ class Transcript(VerticalScroll):
     class Chosen(Message):
         """Enter on a turn."""
 
-        turn: Turn
+        turn: TurnView
 
     def __init__(self, *, shown: int = SHOWN) -> None:
         super().__init__(id="turns")
-        self.exchanges: list[Exchange] = []
+        self.states: list[TurnState] = []
         self.shown = shown
         self._first = 0
         self._loading = False
@@ -108,29 +108,29 @@ class Transcript(VerticalScroll):
         """How many earlier turns are not drawn."""
         return self._first
 
-    async def begin(self, exchange: Exchange) -> Turn:
+    async def begin(self, state: TurnState) -> TurnView:
         """Draw a new turn at the end, in sight; the oldest that are drawn make room."""
         self.run_worker(asyncio.to_thread(warm_up), group="markdown", exit_on_error=False)
-        self.exchanges.append(exchange)
-        (turn,) = await self._mount([exchange])
-        turns = list(self.query_children(Turn))
+        self.states.append(state)
+        (turn,) = await self._mount([state])
+        turns = list(self.query_children(TurnView))
         for old in turns[: -self.shown]:
             old.remove()
-        self._first = len(self.exchanges) - min(len(turns), self.shown)
+        self._first = len(self.states) - min(len(turns), self.shown)
         await self._update_earlier()
         self.anchor()
         return turn
 
     async def cut(self, place: int) -> None:
         """Drop the turns whose question stands at a place or behind it; they are asked anew."""
-        kept = [each for each in self.exchanges if each.place is None or each.place < place]
-        if len(kept) == len(self.exchanges):
+        kept = [each for each in self.states if each.place is None or each.place < place]
+        if len(kept) == len(self.states):
             return
-        dropped = {id(each) for each in self.exchanges} - {id(each) for each in kept}
-        self.exchanges = kept
+        dropped = {id(each) for each in self.states} - {id(each) for each in kept}
+        self.states = kept
         self._first = min(self._first, len(kept))
-        for turn in list(self.query_children(Turn)):
-            if id(turn.exchange) in dropped:
+        for turn in list(self.query_children(TurnView)):
+            if id(turn.state) in dropped:
                 await turn.remove()
 
     async def show_notice(self, text: str, style: str = QUIET) -> None:
@@ -138,13 +138,13 @@ class Transcript(VerticalScroll):
         await self.mount(Notice(text, style))
         self.anchor()
 
-    async def show(self, exchanges: Sequence[Exchange]) -> None:
+    async def show(self, states: Sequence[TurnState]) -> None:
         """Show another conversation."""
         self.selected = None
         await self.remove_children()
-        self.exchanges = list(exchanges)
-        self._first = max(0, len(self.exchanges) - self.shown)
-        await self._mount(self.exchanges[self._first :])
+        self.states = list(states)
+        self._first = max(0, len(self.states) - self.shown)
+        await self._mount(self.states[self._first :])
         await self._update_earlier()
         self.anchor()
 
@@ -155,8 +155,8 @@ class Transcript(VerticalScroll):
         self._loading = True
         bottom = self.virtual_size.height - self.scroll_y
         first = max(0, self._first - self.shown)
-        before = self.query_children(Turn).first()
-        await self._mount(self.exchanges[first : self._first], before=before)
+        before = self.query_children(TurnView).first()
+        await self._mount(self.states[first : self._first], before=before)
         self._first = first
         await self._update_earlier()
 
@@ -166,8 +166,8 @@ class Transcript(VerticalScroll):
 
         self.call_after_refresh(stay)
 
-    async def _mount(self, exchanges: Sequence[Exchange], before: Turn | None = None) -> list[Turn]:
-        turns = [Turn(exchange) for exchange in exchanges]
+    async def _mount(self, states: Sequence[TurnState], before: TurnView | None = None) -> list[TurnView]:
+        turns = [TurnView(state) for state in states]
         for turn in turns:
             turn.unfolded = self.unfolded
         await self.mount(*turns, before=before)
@@ -184,7 +184,7 @@ class Transcript(VerticalScroll):
 
     def watch_unfolded(self) -> None:
         """Show or fold the thoughts of every turn."""
-        for turn in self.query_children(Turn):
+        for turn in self.query_children(TurnView):
             turn.unfolded = self.unfolded
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -204,17 +204,17 @@ class Transcript(VerticalScroll):
         if isinstance(widget, LoadEarlier):
             await self.show_earlier()
         elif widget is not None:
-            turn = next((node for node in widget.ancestors_with_self if isinstance(node, Turn)), None)
+            turn = next((node for node in widget.ancestors_with_self if isinstance(node, TurnView)), None)
             self.selected = turn or self.selected
 
     @property
-    def last(self) -> Turn | None:
+    def last(self) -> TurnView | None:
         """The newest turn."""
-        turns = self.query_children(Turn)
+        turns = self.query_children(TurnView)
         return turns.last() if turns else None
 
     @property
-    def chosen(self) -> Turn | None:
+    def chosen(self) -> TurnView | None:
         """The selected turn, or the last one while none is."""
         shown = self.selected is not None and self.selected.parent is self
         return self.selected if shown else self.last
@@ -223,7 +223,7 @@ class Transcript(VerticalScroll):
         """Select the last turn, where none is yet."""
         self.selected = self.chosen
 
-    def watch_selected(self, before: Turn | None, after: Turn | None) -> None:
+    def watch_selected(self, before: TurnView | None, after: TurnView | None) -> None:
         """Mark the selected turn."""
         if before is not None:
             before.remove_class("-selected")
@@ -232,7 +232,7 @@ class Transcript(VerticalScroll):
 
     def _step(self, direction: int) -> None:
         """Scroll through the selected turn, then on to the next one."""
-        turns, chosen = list(self.query_children(Turn)), self.chosen
+        turns, chosen = list(self.query_children(TurnView)), self.chosen
         if chosen is None:
             return
         region, top = chosen.virtual_region, self.scroll_offset.y
@@ -249,7 +249,7 @@ class Transcript(VerticalScroll):
             elif direction < 0:
                 self.call_later(self.show_earlier)
 
-    def _bring(self, turn: Turn, *, at_end: bool) -> None:
+    def _bring(self, turn: TurnView, *, at_end: bool) -> None:
         """Show the end of a turn reached from below, the beginning of one reached from above."""
         region, room = turn.virtual_region, self.scrollable_content_region.height
         top = self.scroll_offset.y
@@ -270,7 +270,7 @@ class Transcript(VerticalScroll):
 
     def action_cursor_first(self) -> None:
         """Go to the first turn that is drawn; earlier ones come back."""
-        turns = self.query_children(Turn)
+        turns = self.query_children(TurnView)
         self.selected = turns.first() if turns else None
         self.scroll_home(animate=False)
 

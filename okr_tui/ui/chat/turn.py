@@ -14,10 +14,10 @@ from textual.widgets import Static
 
 from okr_tui.chat.events import RoundEvent
 from okr_tui.cloud.dialects import Delta
-from okr_tui.ui.chat.answer import Answer
+from okr_tui.ui.chat.answer import AnswerView
 from okr_tui.ui.chat.layout import safe
-from okr_tui.ui.chat.markdown import Document
-from okr_tui.ui.chat.turn_model import Exchange, Tool, ToolState, key_name, remarks
+from okr_tui.ui.chat.markdown import MarkdownDocument
+from okr_tui.ui.chat.turn_state import ToolState, ToolStep, TurnState, key_name, remarks
 from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
 
 SHOWN_RESULT: Final = 4000
@@ -32,7 +32,7 @@ STATES: Final[dict[ToolState, tuple[str, str]]] = {
 }
 
 
-def tool_line(tool: Tool, *, unfolded: bool) -> Line:
+def tool_line(tool: ToolStep, *, unfolded: bool) -> Line:
     """Return a call on one line: `▸ ⚙ web_search "tides" … 1.2 s, 5 results`."""
     mark, style = STATES[tool.state]
     seconds = f"{tool.seconds:.1f} s" if tool.seconds is not None else ""
@@ -61,7 +61,7 @@ class ToolLine(Vertical, can_focus=True):
 
     unfolded: var[bool] = var(False)
 
-    def __init__(self, tool: Tool) -> None:
+    def __init__(self, tool: ToolStep) -> None:
         super().__init__(classes="tool")
         self.tool = tool
 
@@ -103,60 +103,62 @@ SHOWN_THOUGHTS: Final = 6000
 SHOWN_QUESTION: Final = 8000
 
 
-class Turn(Vertical):
-    """Draws an exchange. What arrives is noted at once and drawn at a pace the terminal can follow."""
+class TurnView(Vertical):
+    """Draws one turn. What arrives is noted at once and drawn at a pace that the terminal can follow."""
 
     unfolded: var[bool] = var(False)
     # As in an answer, so that growing takes one layout.
     virtual_size = var(Size(0, 0))
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, state: TurnState) -> None:
         super().__init__(classes="turn")
-        self.exchange = exchange
-        self._state = "waiting"
+        self.state = state
+        self._status = "waiting"
         self._timer: Timer | None = None
-        self._steps: list[Answer | ToolLine] = []
+        self._steps: list[AnswerView | ToolLine] = []
 
     def compose(self) -> ComposeResult:
         """Yield question, head, thoughts, fail-overs, steps of the answer, foot."""
-        exchange = self.exchange
+        state = self.state
         question = (("you  ", "bold $text-accent"), (self._question(), STRONG))
         yield Static(content(question), classes="question")
         yield Static(content(self._head()), classes="who")
         yield Static(classes="thoughts")
-        yield Static(content(((remarks(exchange), WARNING),)), classes="hops")
-        self._steps = [self._widget_of(step) for step in exchange.steps]
+        yield Static(content(((remarks(state), WARNING),)), classes="hops")
+        self._steps = [self._widget_of(step) for step in state.steps]
         yield from self._steps
-        yield Static(content(exchange.foot), classes="foot")
+        yield Static(content(state.foot), classes="foot")
         yield Static(classes="offers")
 
     def on_mount(self) -> None:
         """Show what there is."""
         self._show_remarks()
-        self.set_class(self.exchange.ended, "-ended")
+        self.set_class(self.state.ended, "-ended")
         self._show_head()
         self._show_thoughts()
 
     @property
     def text(self) -> str:
         """The answer so far."""
-        return self.exchange.text
+        return self.state.text
 
     @property
     def place(self) -> int | None:
         """The question's place in its conversation."""
-        return self.exchange.place
+        return self.state.place
 
     @property
     def settled(self) -> bool:
         """Whether all that came is drawn."""
-        return self._timer is None and all(step.settled for step in self._steps if isinstance(step, Answer))
+        return self._timer is None and all(
+            step.settled for step in self._steps if isinstance(step, AnswerView)
+        )
 
     def show_event(self, event: RoundEvent, at: float) -> None:
         """Take in one part of the answer, which came at `at` (epoch seconds)."""
-        exchange = self.exchange
-        answered = exchange.answered
-        exchange.take(event, at)
+        state = self.state
+        answered = state.answered
+        state.take(event, at)
         if isinstance(event, Delta):
             if event.thinking:
                 self._wait()
@@ -170,26 +172,26 @@ class Turn(Vertical):
         self._show_remarks()
         self._add_steps()
         self._draw_tools()
-        if exchange.routes:
-            self._state = f"via {key_name(exchange.index)}"
+        if state.routes:
+            self._status = f"via {key_name(state.index)}"
         self._show_head()
-        if exchange.ended:
+        if state.ended:
             self._end()
 
     def finish(self) -> None:
         """End the turn: nothing more comes, whether or not an end was announced."""
-        if not self.exchange.ended:
-            self.exchange.finish()
+        if not self.state.ended:
+            self.state.finish()
             self._end()
 
     def stop(self) -> None:
         """Keep what came and mark it as stopped."""
-        self.exchange.stop()
+        self.state.stop()
         self._end()
 
     def fail(self, reason: str) -> None:
         """Keep what came and say why no more does."""
-        self.exchange.fail(reason)
+        self.state.fail(reason)
         self._end()
 
     def offer(self, words: str) -> None:
@@ -200,14 +202,14 @@ class Turn(Vertical):
 
     def _end(self) -> None:
         self._show_head()
-        self.query_one(".foot", Static).update(content(self.exchange.foot))
+        self.query_one(".foot", Static).update(content(self.state.foot))
         self.add_class("-ended")
         self._draw_tools()
         for answer in self._answers():
             answer.close()
 
-    def _answers(self) -> list[Answer]:
-        return [step for step in self._steps if isinstance(step, Answer)]
+    def _answers(self) -> list[AnswerView]:
+        return [step for step in self._steps if isinstance(step, AnswerView)]
 
     def _draw_tools(self) -> None:
         for step in self._steps:
@@ -216,25 +218,25 @@ class Turn(Vertical):
 
     def _grow(self) -> None:
         """Draw the text that grows, in a widget of its own after each tool."""
-        document = self.exchange.document()
+        document = self.state.document()
         last = self._steps[-1] if self._steps else None
-        if isinstance(last, Answer) and last.document is document:
+        if isinstance(last, AnswerView) and last.document is document:
             last.grow()
         else:
             self._add_steps()
 
     def _add_steps(self) -> None:
         """Draw the steps that have no widget yet; what stands above a tool is finished."""
-        for step in self.exchange.steps[len(self._steps) :]:
-            if isinstance(step, Tool):
+        for step in self.state.steps[len(self._steps) :]:
+            if isinstance(step, ToolStep):
                 for answer in self._answers():
                     answer.close()
             widget = self._widget_of(step)
             self._steps.append(widget)
             self.mount(widget, before=self.query_one(".foot"))
 
-    def _widget_of(self, step: Document | Tool) -> Answer | ToolLine:
-        return Answer(step) if isinstance(step, Document) else ToolLine(step)
+    def _widget_of(self, step: MarkdownDocument | ToolStep) -> AnswerView | ToolLine:
+        return AnswerView(step) if isinstance(step, MarkdownDocument) else ToolLine(step)
 
     def _wait(self) -> None:
         if self._timer is None:
@@ -246,21 +248,21 @@ class Turn(Vertical):
         self._show_thoughts()
 
     def _question(self) -> str:
-        text = safe(self.exchange.question)
+        text = safe(self.state.question)
         left = len(text) - SHOWN_QUESTION
         shown = f"{text[:SHOWN_QUESTION]}\n… {left:,} more characters" if left > 0 else text
-        count = self.exchange.images
+        count = self.state.images
         return f"{shown}  ▣ {count} image{'' if count == 1 else 's'}".strip() if count else shown
 
     def _head(self) -> Line:
-        exchange = self.exchange
-        parts: list[tuple[str, str]] = [(one_line(safe(exchange.model)), f"bold {NOTICE}")]
-        if exchange.thought_for is not None:
-            verb = "thought" if exchange.answered or exchange.ended else "thinking"
+        state = self.state
+        parts: list[tuple[str, str]] = [(one_line(safe(state.model)), f"bold {NOTICE}")]
+        if state.thought_for is not None:
+            verb = "thought" if state.answered or state.ended else "thinking"
             fold = "▾" if self.unfolded else "▸"
-            parts.append((f"  {fold} {verb} {exchange.thought_for:.1f} s", QUIET))
-        elif not (exchange.answered or exchange.ended):
-            parts.append((f"  {self._state} …", QUIET))
+            parts.append((f"  {fold} {verb} {state.thought_for:.1f} s", QUIET))
+        elif not (state.answered or state.ended):
+            parts.append((f"  {self._status} …", QUIET))
         return tuple(parts)
 
     def _show_head(self) -> None:
@@ -268,7 +270,7 @@ class Turn(Vertical):
         self.query_one(".who", Static).update(content(self._head()), layout=False)
 
     def _show_remarks(self) -> None:
-        words = remarks(self.exchange)
+        words = remarks(self.state)
         widget = self.query_one(".hops", Static)
         if words and str(widget.content) != words:
             widget.update(content(((words, WARNING),)))
@@ -276,9 +278,9 @@ class Turn(Vertical):
 
     def _show_thoughts(self) -> None:
         thoughts = self.query_one(".thoughts", Static)
-        shown = self.unfolded and self.exchange.thought
+        shown = self.unfolded and self.state.thought
         if shown:
-            text = self.exchange.thinking
+            text = self.state.thinking
             left = len(text) - SHOWN_THOUGHTS
             before = f"… {left:,} earlier characters\n" if left > 0 else ""
             thoughts.update(content(((before + safe(text[-SHOWN_THOUGHTS:]), QUIET),)))
@@ -293,5 +295,5 @@ class Turn(Vertical):
     def on_click(self, event: events.Click) -> None:
         """Unfold or fold the thoughts on a click on the head; one on the text is for selecting."""
         widget: Widget | None = event.widget
-        if self.exchange.thought and widget is not None and widget.has_class("who"):
+        if self.state.thought and widget is not None and widget.has_class("who"):
             self.unfolded = not self.unfolded

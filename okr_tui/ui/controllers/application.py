@@ -109,7 +109,7 @@ NOT_OVER_SETTINGS: Final = ON_A_KEY | {"refresh_models", "demo", "show_settings"
 NEEDS_SETTINGS: Final[dict[str, Callable[[SettingsView], bool]]] = {
     "show_settings": lambda settings: True,  # noqa: ARG005
     "restore_key": lambda settings: bool(settings.removable),
-    "close_file": lambda settings: settings.open_to_others is not None,
+    "make_file_private": lambda settings: settings.open_to_others is not None,
     "answer_trust": lambda settings: settings.trust is not None,
 }
 """What only means something while the settings say that there is something to do."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from okr_tui.chat.events import Answering
     from okr_tui.ui.chat.conversation_views import ConversationView
     from okr_tui.ui.chat.pane import ChatPane
-    from okr_tui.ui.chat.turn import Turn
+    from okr_tui.ui.chat.turn import TurnView
 
 
 class ChatController:
@@ -207,7 +207,7 @@ class ChatController:
     def copy_turn(self) -> None:
         """Copy the selected answer, or the question that has none."""
         if turn := self._turn():
-            self.app.copy(turn.text or turn.exchange.question, "the answer" if turn.text else "the question")
+            self.app.copy(turn.text or turn.state.question, "the answer" if turn.text else "the question")
 
     def copy_code(self, number: int | None = None) -> None:
         """Copy a code block of the selected answer; ask which one where there are several."""
@@ -228,7 +228,7 @@ class ChatController:
         turn, conversation = self._turn(), self.pane.conversation
         if turn is None or turn.place is None or not conversation.id or self.pane.running:
             return
-        later = [each.place for each in self.pane.transcript.exchanges if (each.place or 0) > turn.place]
+        later = [each.place for each in self.pane.transcript.states if (each.place or 0) > turn.place]
         end = min((place for place in later if place), default=conversation.next_place)
 
         async def branch() -> None:
@@ -237,7 +237,7 @@ class ChatController:
 
         self.app.start(branch())
 
-    def _turn(self) -> "Turn | None":
+    def _turn(self) -> "TurnView | None":
         """Return the selected turn, else the last one."""
         turn = self.pane.transcript.chosen
         if turn is None:

@@ -103,10 +103,10 @@ class SettingsController:
             words = f"The editor failed: {error}. The file is {path}"
             self.app.notify(words, severity="error", markup=False)
 
-    def close_file(self) -> None:
+    def make_file_private(self) -> None:
         """Make the settings file the person's own."""
         if service := self.app.service:
-            send(self.app, service.close_file())
+            send(self.app, service.make_file_private())
 
     def answer_trust(self) -> None:
         """Ask whether to trust the project's settings file."""

@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from okr_tui.domain.models import following
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.actions import ACTIONS, Place, bindings
+from okr_tui.ui.actions import ACTIONS, FooterContext, bindings
 from okr_tui.ui.chat.messages import ChatChanged
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
@@ -43,7 +43,7 @@ WIDTHS = [
 ]
 HEIGHTS = [(0, "-short"), (22, "-high")]
 STOPS: Final = ("#keys", "#feed", "#model-table", "#turns", "#prompt")
-PLACES: Final[dict[str, Place]] = {
+FOOTER_CONTEXTS: Final[dict[str, FooterContext]] = {
     "keys": "keys",
     "feed": "live",
     "feed-words": "filter",
@@ -55,7 +55,7 @@ PLACES: Final[dict[str, Place]] = {
     "broken": "broken",
 }
 TAB_OF: Final = {"turns": "chat", "prompt": "chat", "filter": "models", "feed-words": "live"}
-"""The tab of a stop where it is not named like its place."""
+"""The tab of a stop where it is not named like its context."""
 ON_PANES: Final = frozenset(action.name for action in ACTIONS if action.owner == "screen")
 Tab = Literal["live", "models", "chat"]
 TABS: Final[tuple[Tab, ...]] = ("live", "models", "chat")
@@ -216,26 +216,26 @@ class Dashboard(Screen[None]):
 
     @on(events.DescendantFocus)
     def _focus_moved(self, event: events.DescendantFocus) -> None:
-        place = PLACES.get(event.widget.id or "")
-        if place is None:
+        context = FOOTER_CONTEXTS.get(event.widget.id or "")
+        if context is None:
             return
-        self.query_one(FootLine).place = self.chat.place(place)
+        self.query_one(FootLine).context = self.chat.footer_context(context)
         self.say_back()
-        tab = TAB_OF.get(event.widget.id or "", place)
+        tab = TAB_OF.get(event.widget.id or "", context)
         if tab in TABS:
             self.tab = tab
 
     @on(ChatChanged)
     def _chat_changed(self) -> None:
         foot = self.query_one(FootLine)
-        if foot.place in ("prompt", "cut", "compare"):
-            foot.place = self.chat.place("prompt")
+        if foot.context in ("prompt", "cut", "compare"):
+            foot.context = self.chat.footer_context("prompt")
         self.say_back()
 
     def say_back(self) -> None:
         """Say in the footer what escape does where the focus is."""
         foot, chat = self.query_one(FootLine), self.chat
-        last_step = foot.place in ("prompt", "cut") and chat.composer.editing is None
+        last_step = foot.context in ("prompt", "cut") and chat.composer.editing is None
         large = self.maximized is not None
         foot.back = "stop" if chat.running else "restore" if large and last_step else "back"
 
@@ -246,8 +246,8 @@ class Dashboard(Screen[None]):
     def go(self, stop: str) -> None:
         """Focus a stop, bringing its tab to the front and keeping a large pane large."""
         widget = self.query_one(stop)
-        place = PLACES[widget.id or ""]
-        tab = TAB_OF.get(widget.id or "", place)
+        context = FOOTER_CONTEXTS[widget.id or ""]
+        tab = TAB_OF.get(widget.id or "", context)
         if tab in TABS:
             self.tab = tab
         if self.maximized is not None:
@@ -261,8 +261,8 @@ class Dashboard(Screen[None]):
         stops = [stop for stop in STOPS if stop != "#turns" or self.chat.has_class("-talking")]
         focused = f"#{self.focused.id}" if self.focused else ""
         focused = {"#filter": "#model-table", "#feed-words": "#feed"}.get(focused, focused)
-        place = stops.index(focused) + direction if focused in stops else 0
-        self.go(stops[place % len(stops)])
+        following = stops.index(focused) + direction if focused in stops else 0
+        self.go(stops[following % len(stops)])
 
     def action_maximise(self) -> None:
         """Maximise the focused pane, or restore all panes."""

@@ -56,7 +56,7 @@ BLANK: Final = Remark("")
 def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
     """Yield what a person should decide on, each with the key that does it."""
     if settings.open_to_others:
-        name, key = settings.open_to_others.name, key_of("close-file")
+        name, key = settings.open_to_others.name, key_of("make-file-private")
         yield f"{name} can be read by other users; {key} makes it yours alone"
     if settings.trust:
         yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from okr_tui.domain.faults import Tone
-from okr_tui.domain.feed import Entry, FeedFilter, Group, Page, Window, grouped
+from okr_tui.domain.feed import Entry, FeedFilter, FeedWindow, Group, Page, grouped
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import QUIET, TONES, Line, length, one_line
 from okr_tui.ui.widgets.rows import RowList
@@ -73,7 +73,7 @@ class FeedList(RowList[Group]):
         self.zone = zone
         self.wanted = FeedFilter()
         self.paused = False
-        self.window = Window()
+        self.window = FeedWindow()
         self.today = date.min
         self.reading = False
         """Whether a page was asked for and has not come."""
@@ -106,7 +106,7 @@ class FeedList(RowList[Group]):
         """Show other lines, beginning with the newest."""
         if wanted != self.wanted:
             self.wanted = wanted
-            self.window = Window(self._news)
+            self.window = FeedWindow(self._news)
             self._show()
 
     def take(self, page: Page, *, older: bool) -> None:
@@ -141,7 +141,7 @@ class FeedList(RowList[Group]):
     def action_cursor_last(self) -> None:
         """To the newest line, and follow again."""
         self.following = True
-        self.window = Window(self._news) if not self.paused else self.window
+        self.window = FeedWindow(self._news) if not self.paused else self.window
         self._show()
 
     def _take_over(self) -> None:
@@ -149,11 +149,11 @@ class FeedList(RowList[Group]):
             self.post_message(self.Changed(self))
             return
         if self.following and self.window.first is None:
-            self.window = Window(self._news)
+            self.window = FeedWindow(self._news)
         else:
             self.window = self.window.with_news(self._news)
             if self.following and not self.window.latest:
-                self.window = Window(self._news)
+                self.window = FeedWindow(self._news)
         self._show()
 
     def _show(self) -> None:

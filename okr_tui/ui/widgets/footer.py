@@ -10,7 +10,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.actions import Action, Place, offered
+from okr_tui.ui.actions import Action, FooterContext, offered
 from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.lines import QUIET
 
@@ -30,16 +30,16 @@ LASTING = frozenset(
 """What leads to everything else, and what leads out, stays longest."""
 
 
-def shown_key(action: Action, place: Place) -> str:
+def shown_key(action: Action, context: FooterContext) -> str:
     """Return the key as people write it; where `?` would be typed, help is F1."""
-    return "F1" if action.id == "help" and place in ("prompt", "filter") else action.shown
+    return "F1" if action.id == "help" and context in ("prompt", "filter") else action.shown
 
 
-def chosen(actions: Sequence[Action], place: Place, width: int) -> list[tuple[str, Action]]:
-    """Return what fits, in the table's order."""
-    items = [(shown_key(action, place), action) for action in actions]
+def chosen(actions: Sequence[Action], context: FooterContext, width: int) -> list[tuple[str, Action]]:
+    """Return the actions that fit, with their keys, in the table's order."""
+    items = [(shown_key(action, context), action) for action in actions]
     while len(items) > MOST or (items and _length(items) > width):
-        spare = [place for place, (_, action) in enumerate(items) if action.id not in LASTING]
+        spare = [index for index, (_, action) in enumerate(items) if action.id not in LASTING]
         del items[spare[-1] if spare else 0]
     return items
 
@@ -51,16 +51,16 @@ def _length(items: Sequence[tuple[str, Action]]) -> int:
 class FootLine(Static):
     """Draws the keys; each can be clicked."""
 
-    place: var[Place] = var[Place]("keys")
+    context: var[FooterContext] = var[FooterContext]("keys")
     back: var[str] = var("back")
     """What escape does, in a word."""
     snapshot: var[Snapshot | None] = var(None)
 
-    def __init__(self, keymap: ActiveKeymap, place: Place = "keys") -> None:
+    def __init__(self, keymap: ActiveKeymap, context: FooterContext = "keys") -> None:
         super().__init__(id="footer")
         self._keymap = keymap
         self._drawn: list[tuple[str, Action]] = []
-        self.set_reactive(FootLine.place, place)
+        self.set_reactive(FootLine.context, context)
         self.auto_links = False
 
     def on_mount(self) -> None:
@@ -68,8 +68,8 @@ class FootLine(Static):
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.draw())
         self.watch(self.screen, "maximized", self.draw, init=False)
 
-    def watch_place(self) -> None:
-        """Draw the keys of the new place."""
+    def watch_context(self) -> None:
+        """Draw the keys of the new context."""
         self.draw()
 
     def watch_back(self) -> None:
@@ -89,10 +89,10 @@ class FootLine(Static):
         words = {"back": self.back, "maximise": "restore"}
         actions = [
             replace(each, label=words.get(each.id, each.label))
-            for each in offered(self.place, self._keymap.actions)
+            for each in offered(self.context, self._keymap.actions)
             if self._applies(each)
         ]
-        items = chosen(actions, self.place, self.content_size.width)
+        items = chosen(actions, self.context, self.content_size.width)
         if items == self._drawn:
             return
         self._drawn = items

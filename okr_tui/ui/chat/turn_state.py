@@ -12,14 +12,14 @@ from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.faults import Hop, Rule
 from okr_tui.domain.health import spent_words
 from okr_tui.ui.chat.layout import safe
-from okr_tui.ui.chat.markdown import Document
+from okr_tui.ui.chat.markdown import MarkdownDocument
 from okr_tui.ui.lines import FAULT, QUIET, WARNING, Line, one_line
 
 ToolState = Literal["running", "done", "failed", "stopped"]
 
 
 @dataclass
-class Tool:
+class ToolStep:
     """A call of a tool. `summary` is a few words such as "5 results"; `seconds` it took, where known."""
 
     name: str
@@ -36,7 +36,7 @@ class Tool:
 
 
 @dataclass
-class Route:
+class KeyRoute:
     """How one round of an answer found its key."""
 
     hops: tuple[Hop, ...]
@@ -44,7 +44,7 @@ class Route:
 
 
 @dataclass
-class Exchange:
+class TurnState:
     """A question, the steps of its answer in their order, and how it ended. Moments are epoch seconds.
 
     `place` is the question's in its conversation; `images` how many went along with it.
@@ -52,10 +52,10 @@ class Exchange:
 
     model: str
     question: str
-    steps: list[Document | Tool] = field(default_factory=list)
+    steps: list[MarkdownDocument | ToolStep] = field(default_factory=list)
     place: int | None = None
     images: int = 0
-    routes: list[Route] = field(default_factory=list)
+    routes: list[KeyRoute] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     thought_for: float | None = None
     foot: Line = ()
@@ -68,12 +68,12 @@ class Exchange:
     @property
     def text(self) -> str:
         """The answer so far."""
-        return "".join(step.text for step in self.steps if isinstance(step, Document))
+        return "".join(step.text for step in self.steps if isinstance(step, MarkdownDocument))
 
     @property
     def answered(self) -> bool:
         """Whether any text of an answer came."""
-        return any(isinstance(step, Document) for step in self.steps)
+        return any(isinstance(step, MarkdownDocument) for step in self.steps)
 
     @property
     def index(self) -> int | None:
@@ -106,11 +106,11 @@ class Exchange:
                 for call in event.tool_calls:
                     self._call(call)
             case Routed():
-                self.routes.append(Route(event.hops, event.index))
+                self.routes.append(KeyRoute(event.hops, event.index))
                 self._finished = None
             case Finished():
                 self._finished = event
-                self.routes[-1:] = [Route(event.hops, event.index)]
+                self.routes[-1:] = [KeyRoute(event.hops, event.index)]
                 if not self._calling:
                     self.finish()
                 self._calling = False
@@ -124,13 +124,13 @@ class Exchange:
             case Noted(text):
                 self.notes.append(text)
 
-    def _call(self, call: ToolCall) -> Tool:
+    def _call(self, call: ToolCall) -> ToolStep:
         """Add a call of a tool; text that follows stands below it."""
         self._calling = True
         for step in self.steps:
-            if isinstance(step, Document):
+            if isinstance(step, MarkdownDocument):
                 step.whole = True
-        tool = Tool(call.name, arguments_text(call.arguments))
+        tool = ToolStep(call.name, arguments_text(call.arguments))
         self.steps.append(tool)
         return tool
 
@@ -142,17 +142,17 @@ class Exchange:
         if self._thought_since is not None and not self.answered:
             self.thought_for = at - self._thought_since
 
-    def document(self) -> Document:
+    def document(self) -> MarkdownDocument:
         """Return the text that grows: the last step, or a new one after a tool."""
-        if not self.steps or isinstance(self.steps[-1], Tool):
-            self.steps.append(Document())
+        if not self.steps or isinstance(self.steps[-1], ToolStep):
+            self.steps.append(MarkdownDocument())
         last = self.steps[-1]
-        assert isinstance(last, Document)
+        assert isinstance(last, MarkdownDocument)
         return last
 
-    def running_tool(self, name: str) -> Tool | None:
+    def running_tool(self, name: str) -> ToolStep | None:
         """Return the first call of that name which has no result yet."""
-        tools = (step for step in self.steps if isinstance(step, Tool))
+        tools = (step for step in self.steps if isinstance(step, ToolStep))
         return next((tool for tool in tools if tool.name == name and tool.state == "running"), None)
 
     def finish_as(self, end: Finished) -> None:
@@ -174,14 +174,14 @@ class Exchange:
         """Let the answer go on: the last text is open again."""
         self.foot, self.incomplete, self._thought_since, self._finished = (), False, None, None
         for step in self.steps:
-            if isinstance(step, Document):
+            if isinstance(step, MarkdownDocument):
                 step.whole = step is not self.steps[-1]
 
     def end(self, foot: Line, *, incomplete: bool = False) -> None:
         """End the answer; `foot` says how it ended."""
         self.foot, self.incomplete = foot, incomplete
         for step in self.steps:
-            if isinstance(step, Document):
+            if isinstance(step, MarkdownDocument):
                 step.whole = True
             elif step.state == "running":
                 step.state = "stopped"
@@ -206,13 +206,13 @@ def hop_text(hop: Hop, following: int | None) -> str:
     return one_line(safe(f"{key_name(hop.index)} {reason} → {key_name(following)}"))
 
 
-def remarks(exchange: Exchange) -> str:
+def remarks(state: TurnState) -> str:
     """Return what the person should know of the answer: every fail-over and every note, one a line."""
     lines = []
-    for route in exchange.routes:
+    for route in state.routes:
         following = [*(hop.index for hop in route.hops), route.index][1:]
         lines += [hop_text(hop, after) for hop, after in zip(route.hops, following, strict=True)]
-    return "\n".join((*lines, *(one_line(safe(note)) for note in exchange.notes)))
+    return "\n".join((*lines, *(one_line(safe(note)) for note in state.notes)))
 
 
 def foot_text(finished: Finished, hops: int) -> str:
@@ -242,31 +242,31 @@ def key_name(index: int | None) -> str:
 SUMMARY_WORDS = 60
 
 
-def exchanges_of(conversation: Conversation) -> list[Exchange]:
+def turn_states(conversation: Conversation) -> list[TurnState]:
     """Return every question of a conversation with what came of it."""
-    found: list[Exchange] = []
+    found: list[TurnState] = []
     for turn in conversation.turns:
         message = turn.message
         if message.role == "user" or not found:
             question = message.content if message.role == "user" else ""
             found.append(
-                Exchange(conversation.model or "", question, place=turn.place, images=len(message.images))
+                TurnState(conversation.model or "", question, place=turn.place, images=len(message.images))
             )
         if message.role == "assistant":
             _answer(found[-1], turn)
         elif message.role == "tool":
             _result(found[-1], turn)
-    for exchange in found:
-        if not exchange.ended:
-            exchange.finish()
+    for state in found:
+        if not state.ended:
+            state.finish()
     return found
 
 
-def reopened(conversation: Conversation) -> Exchange:
+def reopened(conversation: Conversation) -> TurnState:
     """Return the last exchange as one that goes on. Raises IndexError without a question."""
-    exchange = exchanges_of(conversation)[-1]
-    exchange.reopen()
-    return exchange
+    state = turn_states(conversation)[-1]
+    state.reopen()
+    return state
 
 
 def arguments_text(arguments: Mapping[str, object]) -> str:
@@ -290,30 +290,30 @@ def result_summary(text: str, *, failed: bool) -> str:
     return f"{len(text):,} characters"
 
 
-def _answer(exchange: Exchange, turn: Turn) -> None:
+def _answer(state: TurnState, turn: Turn) -> None:
     message, answered = turn.message, turn.answered or Answered("")
-    exchange.model = answered.model or exchange.model
-    exchange.think(message.thinking, turn.at)
+    state.model = answered.model or state.model
+    state.think(message.thinking, turn.at)
     if answered.thinking_ms is not None:
-        exchange.thought_for = (exchange.thought_for or 0.0) + answered.thinking_ms / 1000
+        state.thought_for = (state.thought_for or 0.0) + answered.thinking_ms / 1000
     if turn.answered:
-        exchange.routes.append(Route(answered.hops, answered.index))
+        state.routes.append(KeyRoute(answered.hops, answered.index))
     if message.content:
-        exchange.document().append(message.content)
-    exchange.steps += [Tool(call.name, arguments_text(call.arguments)) for call in message.tool_calls]
+        state.document().append(message.content)
+    state.steps += [ToolStep(call.name, arguments_text(call.arguments)) for call in message.tool_calls]
     if message.tool_calls:
         return
     if not message.incomplete:
-        exchange.finish_as(_finished(answered))
+        state.finish_as(_finished(answered))
     elif answered.error == "stopped":
-        exchange.stop()
+        state.stop()
     elif answered.error:
-        exchange.fail(answered.error)
+        state.fail(answered.error)
 
 
-def _result(exchange: Exchange, turn: Turn) -> None:
+def _result(state: TurnState, turn: Turn) -> None:
     message = turn.message
-    tool = exchange.running_tool(message.tool_name or "")
+    tool = state.running_tool(message.tool_name or "")
     if tool is not None:
         tool.end(message.content, failed=message.failed)
 
