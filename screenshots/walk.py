@@ -28,11 +28,11 @@ from screenshots.motion import Frame
 
 SIZE: Final = (112, 32)
 POLICY: Final = {
-    "spent_jitter": [1, 3],
+    "spent_jitter": (1, 3),
     "balance_lag": 3,
-    "poll_shown": [8, 12],
+    "poll_shown": (8, 12),
     "poll_gap": 2,
-    "confirm_after": [0, 0],
+    "confirm_after": (0, 0),
 }
 MODEL: Final = "gpt-oss:20b"
 
@@ -82,7 +82,7 @@ async def beginning() -> AsyncGenerator[Walk, None]:
             # Messages name files under the home as "~".
             os.environ["HOME"] = folder
             settings = write_settings(Path(folder), simulated, url)
-            sources = Sources(settings, settings.parent / "project", {})
+            sources = Sources(settings, settings.parent / "project", {}, policy=POLICY)
 
             @asynccontextmanager
             async def opened() -> AsyncGenerator[Opened, None]:
@@ -106,7 +106,7 @@ def write_settings(folder: Path, cloud: SimulatedCloud, url: str) -> Path:
     keys = [{"key": text, "label": label} for text, label in cloud.keys]
     document = {
         "pi-ollama": {"cloudUrl": url, "apiKeys": keys},
-        "okr-tui": {"store": f"sqlite:{folder / 'log.db'}", "policy": POLICY},
+        "okr-tui": {"store": f"sqlite:{folder / 'log.db'}"},
     }
     path = folder / ".pi" / "agent" / "settings.json"
     path.parent.mkdir(parents=True)

@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,11 @@ def demo(scenario: str, speed: float) -> None:
 
 
 @click.command(hidden=True)
-@click.option("--every", type=float, default=CHAT_EVERY)
+@click.option("--speed", type=float, default=1.0)
 @click.pass_obj
-def traffic(invocation: Invocation, every: float) -> None:
+def traffic(invocation: Invocation, speed: float) -> None:
     """Ask the pool one short question after another until standard input ends."""
-    asyncio.run(_converse(invocation, every))
+    asyncio.run(_converse(replace(invocation, policy=_policy(speed)), CHAT_EVERY / speed))
 
 
 def run_demo(scenario: str, speed: float) -> None:
@@ -50,7 +51,11 @@ def run_demo(scenario: str, speed: float) -> None:
     with tempfile.TemporaryDirectory(prefix="okr-tui-demo-") as folder:
         place = Path(folder)
         invocation = Invocation(
-            settings=place / "settings.json", project=place / "project", environment={}, state=place / "state"
+            settings=place / "settings.json",
+            project=place / "project",
+            environment={},
+            state=place / "state",
+            policy=_policy(speed),
         )
 
         @contextlib.asynccontextmanager
@@ -59,7 +64,7 @@ def run_demo(scenario: str, speed: float) -> None:
                 assert cloud.stdout is not None
                 ready = json.loads(await cloud.stdout.readline())
                 assert invocation.settings is not None
-                await asyncio.to_thread(_write_settings, invocation.settings, ready, speed)
+                await asyncio.to_thread(_write_settings, invocation.settings, ready)
                 async with (
                     dashboard.opened(invocation) as services,
                     _child(*_traffic_arguments(invocation, speed)),
@@ -69,8 +74,20 @@ def run_demo(scenario: str, speed: float) -> None:
         dashboard.run(service, demo=True)
 
 
-def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
-    """Write settings like a user's own, with the slow numbers of the policy scaled by `speed`."""
+def _policy(speed: float) -> dict[str, object]:
+    """Return the slow numbers of the policy at the scenario's pace."""
+    return {
+        "spent_jitter": (0.5 / speed, 2 / speed),
+        "balance_lag": 3 / speed,
+        "poll_shown": (8 / speed, 12 / speed),
+        "poll_gap": 2 / speed,
+        "forecast_least": 8 / speed,
+        "invalid_steps": (15 / speed, 30 / speed),
+    }
+
+
+def _write_settings(path: Path, ready: dict[str, object]) -> None:
+    """Write settings like a user's own."""
     document = {
         "pi-ollama": {"cloudUrl": ready["url"], "apiKeys": ready["keys"], "activeKeyIndex": 0},
         "okr-tui": {
@@ -78,14 +95,6 @@ def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
             # The usual port may be a real gateway's.
             "gateway": {"port": 0},
             "chat": {"tools": True, "confirm": {"web_fetch": "ask"}},
-            "policy": {
-                "spent_jitter": [0.5 / speed, 2 / speed],
-                "balance_lag": 3 / speed,
-                "poll_shown": [8 / speed, 12 / speed],
-                "poll_gap": 2 / speed,
-                "forecast_least": 8 / speed,
-                "invalid_steps": [15 / speed, 30 / speed],
-            },
         },
     }
     path.touch(mode=0o600)
@@ -94,7 +103,7 @@ def _write_settings(path: Path, ready: dict[str, object], speed: float) -> None:
 
 def _traffic_arguments(invocation: Invocation, speed: float) -> tuple[str, ...]:
     where = ("--settings", str(invocation.settings), "--project", str(invocation.project))
-    return ("-m", "okr_tui", *where, "traffic", "--every", str(CHAT_EVERY / speed))
+    return ("-m", "okr_tui", *where, "traffic", "--speed", str(speed))
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +33,8 @@ class Invocation:
     debug: bool = False
     environment: Mapping[str, str] | None = None
     state: Path | None = None
+    policy: Mapping[str, object] = field(default_factory=dict)
+    """Numbers of the pool's policy in place of the settings', for a simulated cloud."""
 
     @property
     def state_folder(self) -> Path:
@@ -50,6 +52,7 @@ class Invocation:
             project_dir=self.project,
             environment=self._variables,
             options={"cloud_url": self.cloud_url, "store": self.store},
+            policy=self.policy,
         )
 
     @property

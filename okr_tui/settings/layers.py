@@ -56,6 +56,7 @@ class Sources:
     options: by the names of Settings' fields: cloud_url, active_index, base_url, strategy, store, theme;
         None means not given.
     runtime: settings the program makes while it runs, by their names in the files, of all sections.
+    policy: numbers in place of those that the layers have, without their limits; for a simulated cloud.
     """
 
     global_file: Path
@@ -63,6 +64,7 @@ class Sources:
     environment: Mapping[str, str] = field(repr=False)
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     runtime: Mapping[str, object] = field(default_factory=dict, repr=False)
+    policy: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def project_file(self) -> Path:
@@ -132,7 +134,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
             for name, at in values.items()
             if name.startswith(KEYMAP) and at.value is not None
         },
-        policy=Policy(**_fields(values, "policy")),
+        policy=Policy(**_fields(values, "policy") | dict(sources.policy)),
         gateway=GatewayOptions(**_fields(values, "gateway")),
         chat=ChatSettings(**_fields(values, "chat")),
         values=values,
