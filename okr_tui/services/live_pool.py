@@ -1,6 +1,7 @@
 """The pool as this process knows it: its fold of the shared log, kept up to date, and the feed's lines."""
 
 import asyncio
+import contextlib
 import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,11 +16,12 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
+from okr_tui.domain.words import moment
 from okr_tui.services.clock import Clock
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_compaction import APART, Checkpoints
-from okr_tui.services.log_writer import BatchingWriter
-from okr_tui.store.base import LogEntry, Store
+from okr_tui.services.log_writer import SHORT, LogWriter, Unsent
+from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
 from okr_tui.store.usage import sum_up
 
 ENTRIES: Final = APART
@@ -29,7 +31,7 @@ SUM_EVERY: Final = 60.0
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 JOINED: Final = 0.05
-ALONE: Final = "this process goes on alone, others do not see what it learns"
+ALONE: Final = "this process goes on alone since"
 
 
 class LivePool:
@@ -57,9 +59,15 @@ class LivePool:
         self.listeners: list[Callable[[], None]] = []
         self._changed: set[asyncio.Event] = set()
         self._learned: set[asyncio.Event] = set()
-        self._writer = BatchingWriter(self._write)
-        self.trouble: str | None = None
-        """Why the log cannot be used, in one line, until it takes records again."""
+        self._writer = LogWriter(
+            store, written=self._written, apply=self._count, failed=self._told, look=self._read
+        )
+        self._log_state = PoolState()
+        """The fold of the log as far as it was read: `state` without what is not in the log yet."""
+        self._identity: object = None
+        self._away: tuple[float, str] | None = None
+        """Since when the log cannot be used, in epoch seconds, and why."""
+        self._unsent_lines: dict[Unsent, Entry] = {}
         self._shown = PoolView()
 
     @property
@@ -67,50 +75,102 @@ class LivePool:
         """Return the place in the log of the last record that the state includes."""
         return self._sequence
 
+    @property
+    def trouble(self) -> str | None:
+        """Return why the log cannot be used, and since when, in one line; None while it can."""
+        if self._away is None:
+            return None
+        since, why = self._away
+        waiting, dropped = len(self._writer.unsent), self._writer.dropped
+        kept = f", records that wait for the log: {waiting}" if waiting else ""
+        lost = f", lost: {dropped}" if dropped else ""
+        return f"{why}; {ALONE} {moment(since, self.clock.time(), self._zone)}{kept}{lost}"
+
     async def open(self) -> None:
         """Fold the log from the last kept state on, and make the feed's lines for its last records.
 
-        Raises StoreError when the log cannot be read.
+        A log that cannot be reached is joined later; until then this process knows nothing of it. Raises
+        StoreError when only another address of the log helps.
         """
-        if kept := await self._checkpoints.load():
-            self.state, self._sequence = kept.state, kept.sequence
-        logged = await self.store.read(self._sequence)
+        try:
+            await self.store.ready()
+            try:
+                await self._start()
+            except ReplacedLogError:  # damaged, and set aside: a fresh one is begun
+                await self._start()
+            await self._writer.adopt()
+        except UnreachableLogError as error:
+            self._writer.lose(error)
+        self._shown = self.view()
+
+    async def _start(self) -> None:
+        """Take up the log from the last kept state on: at the start, and when it is another one.
+
+        A log that was emptied gets the state that was known, so that no process forgets it.
+        """
+        if self._log_state != PoolState():
+            await self._checkpoints.leave(self._log_state)
+        kept = await self._checkpoints.load()
+        logged = await self.store.read(kept.sequence)
+        self._log_state, self._sequence = kept.state, kept.sequence
+        self._identity = self.store.identity
         for item in logged[:-ENTRIES]:
-            self._apply(item)
+            self._writer.arrived(item)
+            self._step(item, fold(self._log_state, item.record, self.policy))
         recent = logged[-ENTRIES:]
         told = history(
             ((item.sequence, item.record) for item in recent),
-            self.state,
+            self._log_state,
             self.config,
             self.policy,
             self.clock.time(),
             self._zone,
         )
-        for item, (state, lines) in zip(recent, told, strict=True):
-            self._pass(item, state)
-            self.entries.extend(lines)
-        self._shown = self.view()
+        lines: list[Entry] = []
+        for item, (state, found) in zip(recent, told, strict=True):
+            self._writer.arrived(item)
+            self._step(item, state)
+            lines += found
+        if lines:
+            self.entries = deque((*lines, *self._unsent_lines.values()), maxlen=ENTRIES)
+        self.state = self._log_state
+        for unsent in self._writer.unsent:
+            if unsent.applied:
+                self.state = fold(self.state, unsent.record, self.policy)
+        self._announce_news()
 
     async def compact(self) -> None:
-        """Sum up usage, keep a state once the log has grown, and drop records too old or too many."""
-        await self.sum_usage()
-        await self._checkpoints.keep(self.clock.time())
+        """Sum up usage, keep a state once the log has grown, and drop records too old or too many.
 
-    def _apply(self, item: LogEntry) -> None:
-        self._pass(item, fold(self.state, item.record, self.policy))
+        A log that cannot be written stays as it is.
+        """
+        if self._writer.away:
+            return
+        with contextlib.suppress(UnreachableLogError):
+            await self.sum_usage()
+            await self._checkpoints.keep(self.clock.time())
+            await self._writer.adopt()
 
-    def _pass(self, item: LogEntry, state: PoolState) -> None:
+    def _step(self, item: LogEntry, state: PoolState) -> None:
         """Go on to the state after a record of the log."""
         self._sequence = item.sequence
-        self.state = state
+        self._log_state = state
         if isinstance(item.record, SettingsRead):
             self.settings_read = item.record
-        self._checkpoints.passed(item.sequence, self.state)
+        self._checkpoints.passed(item.sequence, self._log_state)
 
     async def follow(self) -> None:
         """Apply what any process appends, until cancelled."""
-        async for logged in self.store.tail(lambda: self._sequence):
-            self._take(logged)
+        while True:
+            try:
+                async for logged in self.store.tail(lambda: self._sequence):
+                    if self.store.identity == self._identity:
+                        self._take(logged)
+                    else:
+                        await self._read()
+            except UnreachableLogError as error:
+                self._writer.lose(error)
+            await self._writer.back.wait()
 
     async def catch_up(self) -> None:
         """Read what other processes have just appended, so that no request uses a key they found blocked.
@@ -121,77 +181,105 @@ class LivePool:
             return
         if self._change_token is not None and self.store.change_token() == self._change_token:
             return
+        if self._writer.away:
+            return
         if self._catching is None:
             self._catching = asyncio.create_task(self._look())
-        await asyncio.shield(self._catching)  # all go on together: a lock would let one pass at a time
+        # All go on together: a lock would let one pass at a time.
+        catching = self._catching
+        await asyncio.wait([catching], timeout=SHORT)
+        if not catching.done():
+            self._writer.lose(None)
 
     async def _look(self) -> None:
         try:
             await self._read()
         except StoreError as error:
-            self._tell(f"{error}; {ALONE}")
+            self._writer.lose(error)
         finally:
             self._catching = None
 
     async def _read(self) -> None:
         async with self._reading:  # so that each goes on where the one before ended
             began, token = asyncio.get_running_loop().time(), self.store.change_token()
-            self._take(await self.store.read(self._sequence))
+            try:
+                logged = await self.store.read(self._sequence)
+            except ReplacedLogError:
+                self._identity = None
+                raise
+            if self.store.identity == self._identity:
+                self._take(logged)
+            else:
+                await self._start()
             self._caught_up, self._change_token = began, token
 
     async def append(self, *records: Record) -> None:
         """Append records to the log, and apply them and all records before them to the state.
 
         Records that arrive while the log is busy are written together. Cancelling the caller does not take
-        its records back. Raises StoreError when the log does not take them.
+        its records back. While the log is away they apply to this process only, `trouble` says so, and they
+        are sent once it is back.
         """
         await self._writer.add(records)
 
     async def note(self, record: Record, *, hurried: bool = True) -> None:
-        """Append what a request learned. A log that takes no records stops no request.
+        """Append what a request learned; it is never held up by a log that is away.
 
-        The record then applies to this process only, and `trouble` says so. One that is not `hurried` waits
-        a moment for others, so that more are written together.
+        A record that is not `hurried` waits a moment for others, so that more are written together.
         """
-        try:
-            await self._writer.add((record,), hurried=hurried)
-        except StoreError as error:
-            self._tell(f"{error}; {ALONE}")
-            self.state = fold(self.state, record, self.policy)
-            if line := entry(record, self.state, self.config, self.policy, self._zone):
-                self.entries.append(line)
-            self._announce_news()
+        await self._writer.add((record,), hurried=hurried)
 
     async def settled(self) -> None:
-        """Wait until no record is on its way into the log."""
-        await self._writer.settled()
+        """Wait until no record is on its way into the log. Raises StoreError if some are lost."""
+        if not await self._writer.settled():
+            why = self.trouble or f"the log {self.store.name} did not answer in time"
+            raise StoreError(f"{why}; what was not written could not be kept either, and is lost")
 
-    async def _write(self, records: Sequence[Record]) -> None:
+    async def _written(self, last: int, sent: Sequence[Unsent]) -> None:
+        """Take up records that are in the log now, `last` being the place of the last of them."""
         began = asyncio.get_running_loop().time()
-        last = await self.store.append(records)
-        self.trouble = None
-        if self._sequence + len(records) == last:
+        if self._sequence + len(sent) == last and self.store.identity in (self._identity, None):
             self._caught_up = began  # no other process wrote before
-            self._take([LogEntry(place, record) for place, record in enumerate(records, self._sequence + 1)])
+            for place, unsent in enumerate(sent, self._sequence + 1):
+                self._writer.confirm(unsent)
+                self._pass(LogEntry(place, unsent.record), unsent)
+            self._announce_news()
             return
-        try:
-            await self._read()
-        except StoreError as error:  # the records are in the log, and will be seen once it can be read
-            self._tell(str(error))
+        await self._read()
 
-    def _tell(self, trouble: str) -> None:
-        self.trouble = trouble
+    def _count(self, unsent: Unsent) -> None:
+        """Apply a record that is not in the log yet."""
+        self.state = fold(self.state, unsent.record, self.policy)
+        if line := entry(unsent.record, self.state, self.config, self.policy, self._zone):
+            self.entries.append(line)
+            self._unsent_lines[unsent] = line
+        self._announce_news()
+
+    def _told(self, error: StoreError | None) -> None:
+        if error is None:
+            self._away = None
+        else:
+            self._away = (self._away[0] if self._away else self.clock.time(), str(error))
         self.announce()
 
     def _take(self, logged: Sequence[LogEntry]) -> None:
         for item in logged:
-            if item.sequence <= self._sequence:
-                continue
-            self._apply(item)
-            if line := entry(item.record, self.state, self.config, self.policy, self._zone, item.sequence):
-                self.entries.append(line)
+            if item.sequence > self._sequence:
+                self._pass(item, self._writer.arrived(item))
         if logged:
             self._announce_news()
+
+    def _pass(self, item: LogEntry, own: Unsent | None) -> None:
+        """Apply a record of the log, `own` if it was sent from here: then it may count already."""
+        self._step(item, fold(self._log_state, item.record, self.policy))
+        if not any(unsent.applied for unsent in self._writer.unsent):
+            self.state = self._log_state
+        elif own is None or not own.applied:
+            self.state = fold(self.state, item.record, self.policy)
+        if own and (line := self._unsent_lines.pop(own, None)) and line in self.entries:
+            self.entries.remove(line)  # it comes again with its place
+        if line := entry(item.record, self.state, self.config, self.policy, self._zone, item.sequence):
+            self.entries.append(line)
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
         """Take up other keys, another preference or policy, and wake every waiter for a change."""

@@ -36,13 +36,18 @@ class Checkpoints:
         self._kept = 0
         self._passed = deque([KeptState(0, PoolState())], maxlen=2)
 
-    async def load(self) -> KeptState | None:
-        """Return the state that was kept; None without one, or with one of another version of the program."""
-        kept = await self._stored()
-        if kept:
-            self._kept = kept.sequence
-            self._passed.append(kept)
+    async def load(self) -> KeptState:
+        """Return the state that was kept, that of an empty log without one or with one of another version."""
+        kept = await self._stored() or KeptState(0, PoolState())
+        self._kept = kept.sequence
+        self._passed = deque([KeptState(0, PoolState()), kept], maxlen=2)
         return kept
+
+    async def leave(self, state: PoolState) -> None:
+        """Keep a state as that of the empty log, for a log that begins anew; the first process does."""
+        kept = _snapshots.dump_json(KeptState(0, state)).decode()
+        if await self._stored() is None and not await self._store.read(0, 1):
+            await self._store.save_if(SNAPSHOT, None, {SNAPSHOT: kept})
 
     async def _stored(self) -> KeptState | None:
         text = await self._store.load(SNAPSHOT)

@@ -1,66 +1,268 @@
-"""Records on their way into the log, written together where they wait or the log is busy."""
+"""Records on their way into the log: sent together, kept while the log is away, and sent once for all."""
 
 import asyncio
+import contextlib
+import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
+from okr_tui.store.base import AppendToken, LogEntry, Store
+from okr_tui.store.unsent import UnsentFile
 
-PATIENCE: Final = 0.01
+GATHER: Final = 0.01
 """Seconds a record may wait for others: writes are expensive, and make other processes read."""
+SHORT: Final = 0.2
+"""Seconds a request waits for the log at most."""
+TELLING: Final = 1.0
+"""Seconds from which on a slow log is worth a line."""
+AT_ONCE: Final = 500
+MOST: Final = 10_000
+"""Records that are kept while the log is away; the oldest go first."""
+FIRST_PAUSE: Final = 0.05
+CLOSING: Final = 2.0
+"""Seconds that the end of a process waits for the log."""
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two tries to reach a log that is away."""
 
 
-class BatchingWriter:
-    """Passes records to `write` in the order they came, all that wait at a time."""
+@dataclass(eq=False, slots=True)
+class Unsent:
+    """A record that is not known to be in the log. `applied`: this process counts it already."""
 
-    def __init__(self, write: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
-        self._write = write
-        self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
-        self._writing: asyncio.Task[None] | None = None
+    number: int
+    record: Record
+    settled: asyncio.Future[None] = field(repr=False)
+    applied: bool = False
+
+
+class LogWriter:
+    """Sends records to the log in their order, each with a number, so that none is in it twice.
+
+    `written` is called with what an append returned and its records; `apply` with those that have to
+    count before they are in the log; `failed` with the error of a try, None after one that was quick.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        written: Callable[[int, Sequence[Unsent]], Awaitable[None]],
+        apply: Callable[[Unsent], None],
+        failed: Callable[[StoreError | None], None],
+        look: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._written = written
+        self._apply = apply
+        self._failed = failed
+        self._look = look
+        self.unsent: deque[Unsent] = deque()
+        self.dropped = 0
+        """Records that were given up, since too many waited."""
+        self.back = asyncio.Event()
+        """Set but while the log could not be used lately, or was slow: then nobody waits for it."""
+        self.back.set()
+        self._writer = uuid.uuid4().hex
+        self._next = 0
+        self._file = UnsentFile(store.name, self._writer)
+        self._running: asyncio.Task[None] | None = None
         self._gathering: asyncio.TimerHandle | None = None
 
+    @property
+    def away(self) -> bool:
+        """Whether nobody waits for the log, since it could not be used lately, or was slow."""
+        return not self.back.is_set()
+
     async def add(self, records: Sequence[Record], *, hurried: bool = True) -> None:
-        """Wait until records are written; raise what `write` raised. Cancelling does not take them back."""
+        """Have records written; return once they are in the log, or count without it after SHORT seconds."""
         loop = asyncio.get_running_loop()
-        written = loop.create_future()
-        self._waiting.append((records, written))
+        added = []
+        for record in records:
+            added.append(Unsent(self._next, record, loop.create_future()))
+            self._next += 1
+        self.unsent += added
+        if self.away:
+            self._count(added)
+            self._bound()
+            return
         if hurried:
             self._begin()
-        elif self._writing is None and self._gathering is None:
-            self._gathering = loop.call_later(PATIENCE, self._begin)
-        await written
+        elif self._running is None and self._gathering is None:
+            self._gathering = loop.call_later(GATHER, self._begin)
+        waiting = [each.settled for each in added]
+        await asyncio.wait(waiting, timeout=SHORT + GATHER)
+        if not all(each.done() for each in waiting):
+            self.lose(None)
 
-    async def settled(self) -> None:
-        """Wait until everything is written, or has failed."""
-        while self._waiting or self._writing:
-            await asyncio.wait([self._begin()])
+    def lose(self, error: StoreError | None) -> None:
+        """Let nobody wait for the log until a try was quick; `error`: why, None for a slow one."""
+        if error:
+            self._lost(error)
+        else:
+            self.back.clear()
+            self._count(self.unsent)
+        self._begin()
 
-    def _begin(self) -> asyncio.Task[None]:
+    def arrived(self, item: LogEntry) -> Unsent | None:
+        """Return the record of ours that was read back from the log, and forget it."""
+        token = item.token
+        if token is None or token.writer != self._writer:
+            return None
+        for unsent in self.unsent:
+            if unsent.number == token.number:
+                self.confirm(unsent)
+                return unsent
+        return None
+
+    def confirm(self, unsent: Unsent) -> None:
+        """Forget a record that is in the log."""
+        self.unsent.remove(unsent)
+        _settle(unsent)
+
+    async def settled(self) -> bool:
+        """Wait until everything is written, or cannot be now; return whether nothing is lost.
+
+        What could not be written is kept on disk, where that is possible, for the next process.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + CLOSING
+        while self._busy and not self.away and clock() < until:
+            self._begin()
+            assert self._running
+            await asyncio.wait([self._running], timeout=SHORT)
+        await self._stop()
+        kept = True
+        if self.unsent:
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(SHORT):
+                    while self.unsent:
+                        await self._send()
+        if self.unsent:
+            self._count(self.unsent)
+            items = [(each.number, each.record) for each in self.unsent]
+            kept = await asyncio.to_thread(self._file.keep, items)
+        await asyncio.to_thread(self._file.close, empty=not self.unsent)
+        return kept
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.unsent or self._running)
+
+    async def adopt(self) -> None:
+        """Send what processes that ended could not, from their files. Raises StoreError."""
+        adopted = False
+        for file in await asyncio.to_thread(UnsentFile.left_behind, self._store.name):
+            try:
+                items = file.items
+                for place in range(0, len(items), AT_ONCE):
+                    number = items[place][0]
+                    some = [record for _, record in items[place : place + AT_ONCE]]
+                    await self._store.append(some, AppendToken(file.writer, number))
+            except BaseException:
+                await asyncio.to_thread(file.close, empty=False)
+                raise
+            await asyncio.to_thread(file.close, empty=True)
+            adopted = True
+        if adopted:
+            await self._look()
+
+    async def _stop(self) -> None:
         if self._gathering:
             self._gathering.cancel()
             self._gathering = None
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._run())
-        return self._writing
+        if self._running:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    def _begin(self) -> None:
+        if self._gathering:
+            self._gathering.cancel()
+            self._gathering = None
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        clock = asyncio.get_running_loop().time
         try:
-            while self._waiting:
-                together, self._waiting = self._waiting, []
-                error = await self._written([record for records, _ in together for record in records])
-                for _, written in together:
-                    if written.done():
-                        continue
-                    if error:
-                        written.set_exception(error)
+            while self.unsent or self.away:
+                began = clock()
+                try:
+                    if self.away:
+                        await self._return()
                     else:
-                        written.set_result(None)
+                        await self._send()
+                except Exception as error:
+                    text = " ".join(str(error).split())
+                    unexpected = f"cannot write the log: unexpected {type(error).__name__}: {text}"
+                    self._lost(error if isinstance(error, StoreError) else StoreError(unexpected))
+                    kept = [(each.number, each.record) for each in self.unsent]
+                    await asyncio.to_thread(self._file.keep, kept)
+                else:
+                    took = clock() - began
+                    if not self.away or took < SHORT:
+                        self._found()
+                        pause = FIRST_PAUSE
+                        continue
+                    if took > TELLING:
+                        slow = f"the log {self._store.name} takes {took:.1f} s to answer"
+                        self._failed(StoreError(slow))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
         finally:
-            self._writing = None
+            self._running = None
 
-    async def _written(self, records: Sequence[Record]) -> Exception | None:
-        try:
-            await self._write(records)
-        except Exception as error:
-            return error  # to be raised where the records come from
-        return None
+    async def _return(self) -> None:
+        """Send what was kept to a log that may be back, and read what others wrote."""
+        await self._store.ready()
+        await self._look()  # the log may be another one, and be taken up first
+        while self.unsent:
+            await self._send()
+        await self.adopt()
+
+    def _lost(self, error: StoreError) -> None:
+        self.back.clear()
+        self._failed(error)
+        self._count(self.unsent)
+        self._bound()
+
+    def _found(self) -> None:
+        if self.away:
+            self.back.set()
+            self.dropped = 0
+            self._failed(None)
+            if not self.unsent:
+                self._file.close(empty=True)
+
+    async def _send(self) -> None:
+        """Send the records that wait, as many as go at once."""
+        together = list(self.unsent)[:AT_ONCE]
+        if not together:
+            return
+        records = [each.record for each in together]
+        last = await self._store.append(records, AppendToken(self._writer, together[0].number))
+        await self._written(last, together)
+        for each in together:
+            if each in self.unsent:  # the log has dropped it already
+                self.confirm(each)
+
+    def _count(self, unsent: Sequence[Unsent] | deque[Unsent]) -> None:
+        for each in unsent:
+            if not each.applied:
+                each.applied = True
+                self._apply(each)
+            _settle(each)
+
+    def _bound(self) -> None:
+        while len(self.unsent) > MOST:
+            self.unsent.popleft()
+            self.dropped += 1
+
+
+def _settle(unsent: Unsent) -> None:
+    if not unsent.settled.done():
+        unsent.settled.set_result(None)

@@ -1,6 +1,7 @@
 """The model list: the last known one at once, refreshed from the cloud, kept when a refresh fails."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,6 +17,7 @@ from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import ModelList, ModelRow
+from okr_tui.store.base import UnreachableLogError
 
 DOCUMENT: Final = "models"
 AT_ONCE: Final = 16
@@ -59,7 +61,10 @@ class ModelCatalog:
 
     async def load(self) -> None:
         """Take up the list that an earlier run or another process has kept."""
-        text = await self._pool.store.load(DOCUMENT)
+        text = None
+        if self._pool.trouble is None:
+            with contextlib.suppress(UnreachableLogError):
+                text = await self._pool.store.load(DOCUMENT)
         if text is None:
             return
         try:
@@ -191,7 +196,8 @@ class ModelCatalog:
         self._known = KeptModels(before.cloud_url, now, (*models, *gone), listing.skipped)
         self._failures = 0
         self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
-        await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())
+        with contextlib.suppress(UnreachableLogError):  # the next one is kept
+            await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())
         await self._pool.note(
             ModelsRead(
                 at=now,

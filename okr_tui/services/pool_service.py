@@ -32,7 +32,7 @@ from okr_tui.services.status_writer import StatusWriter
 from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
-from okr_tui.store.factory import open_store
+from okr_tui.store.factory import locate_store
 
 
 class PoolService:
@@ -97,13 +97,13 @@ class PoolService:
         """Open the service and close all of it at the end of the block, whatever part of that fails.
 
         `watching` keeps settings, log, quota and models fresh in the background. `make_transport` replaces
-        the way to the network. `scrubber` learns the keys of the pool. Raises StoreError when the log cannot
-        be opened; wrong settings become problems instead.
+        the way to the network. `scrubber` learns the keys of the pool. Raises StoreError when the log's
+        address is none; a log that cannot be reached and wrong settings become problems instead.
         """
         configuration = await Configuration.read(sources)
         stack = contextlib.AsyncExitStack()
         try:
-            store = await open_store(configuration.settings.store.value)
+            store = locate_store(configuration.settings.store.value)
             stack.push_async_callback(store.close)
             service = cls(
                 configuration,

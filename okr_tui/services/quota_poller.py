@@ -5,6 +5,7 @@ through one key each, and nothing here ever spends a request on a model.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Coroutine
 
@@ -18,6 +19,7 @@ from okr_tui.domain.schedule import Reading, due
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool
+from okr_tui.store.base import UnreachableLogError
 
 LEASE = "meter"
 LEASE_SECONDS = 15.0
@@ -60,7 +62,10 @@ class QuotaPoller:
     async def _leads(self, now: float) -> bool:
         """Return whether this process is the one that reads; renew the lease well before it ends."""
         if now > self._lease_until - LEASE_SECONDS / 2:
-            held = await self._pool.store.lease(LEASE, self._owner, now, LEASE_SECONDS)
+            try:
+                held = await self._pool.store.lease(LEASE, self._owner, now, LEASE_SECONDS)
+            except UnreachableLogError:
+                held = True  # alone: a spent key must be seen to be back all the same
             self._lease_until = now + LEASE_SECONDS if held else 0.0
         return now < self._lease_until
 
@@ -84,7 +89,8 @@ class QuotaPoller:
         await asyncio.gather(*tasks, return_exceptions=True)
         now = self._pool.clock.time()
         if now < self._lease_until:
-            await self._pool.store.lease(LEASE, self._owner, now, 0.0)
+            with contextlib.suppress(UnreachableLogError):
+                await self._pool.store.lease(LEASE, self._owner, now, 0.0)
 
     def faulted(self, key: Key, fault: Fault) -> None:
         """Start a free reading that can explain a fault."""

@@ -125,7 +125,8 @@ class Scalars:
         checks.STORE,
         None,
         "where the log lives: `sqlite:PATH`, `memory:`, or for several machines `redis://HOST` or "
-        "`rediss://HOST` of a Redis or Valkey server (`pip install 'okr-tui[redis]'`)",
+        "`rediss://HOST` of a Redis or Valkey server, also `valkey://`, `valkeys://` and `unix://SOCKET` "
+        "(`pip install 'okr-tui[redis]'`)",
         variable="OKR_TUI_STORE",
         needs_trust=True,
     )

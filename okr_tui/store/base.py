@@ -4,19 +4,42 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
+
+
+class UnreachableLogError(StoreError):
+    """The log cannot be reached, or takes no records, now; later it may."""
+
+
+class ReplacedLogError(UnreachableLogError):
+    """The log is not the one it was: removed, emptied, replaced, or damaged and set aside.
+
+    The next call uses the new one, where the places of the old mean nothing.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class AppendToken:
+    """The sender of records and the number of the first; a record sent twice under it is in the log once."""
+
+    writer: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A record with its place in the log; places only grow."""
+    """A record with its place in the log; places only grow. `token`: what it was sent under."""
 
     sequence: int
     record: Record
+    token: AppendToken | None = None
 
 
 class Store(Protocol):
     """An ordered log shared by processes, a few named documents, and leases. Failures are StoreErrors.
+
+    A write whose failure was an UnreachableLogError may have arrived all the same.
 
     Times are epoch seconds. A place is a record's `sequence`.
     """
@@ -29,10 +52,18 @@ class Store(Protocol):
     def notice(self) -> str | None:
         """What a person should know of how the store was opened."""
 
-    async def append(self, records: Sequence[Record]) -> int:
+    async def ready(self) -> None:
+        """Ask once whether the log can be used now, within two seconds. Raises StoreError if not."""
+
+    @property
+    def identity(self) -> object:
+        """Return what tells this log from another at the same address; None before it was read."""
+
+    async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
         """Append records at the end of the log, all or none, with no others between.
 
-        Return the place of the last of them.
+        Those that are in the log under `token` already are left out. Return the place of the last; 0 when
+        any was left out.
         """
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:

@@ -49,8 +49,12 @@ def _path(place: str) -> Path:
     return Path(os.path.expanduser(place))
 
 
-async def open_store(url: str | None) -> "Store":
-    """Open `sqlite:PATH` (the default, in the state folder), `redis://`, `rediss://` or `memory:`."""
+def locate_store(url: str | None) -> "Store":
+    """Return the store at an address, which its first call opens. Raises StoreError for no such address.
+
+    Addresses are `sqlite:PATH` (the default, in the state folder), `redis://`, `rediss://`, `valkey://`,
+    `valkeys://`, `unix://SOCKET` and `memory:`.
+    """
     if url is None:
         url = f"sqlite:{default_log()}"
     scheme, _, place = url.partition(":")
@@ -61,17 +65,34 @@ async def open_store(url: str | None) -> "Store":
     if scheme == "sqlite" and place:
         from okr_tui.store.sqlite import SqliteStore
 
-        return await SqliteStore.open(_path(place))
-    if scheme in ("redis", "rediss"):
-        return await _open_redis(url)
-    raise StoreError(f"unknown store {scheme}: use sqlite:PATH, redis://HOST, rediss://HOST or memory:")
+        return SqliteStore(_path(place))
+    if "sentinel" in scheme or "cluster" in scheme:
+        raise StoreError(
+            f"a log cannot be kept at {scheme}:// addresses: give the address of one server, redis://HOST"
+        )
+    if scheme in ("redis", "rediss", "valkey", "valkeys", "unix"):
+        return _redis(url)
+    raise StoreError(
+        f"unknown store {scheme}: use sqlite:PATH, redis://HOST, rediss://HOST, unix://SOCKET or memory:"
+    )
 
 
-async def _open_redis(url: str) -> "Store":
+async def open_store(url: str | None) -> "Store":
+    """Open the store at an address. Raises StoreError when it cannot be used now."""
+    store = locate_store(url)
+    try:
+        await store.ready()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def _redis(url: str) -> "Store":
     try:
         from okr_tui.store.redis import RedisStore
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
         raise StoreError("a log on a server needs the redis package: pip install 'okr-tui[redis]'") from error
-    return await RedisStore.open(url)
+    return RedisStore(url)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from operator import attrgetter
 
 from okr_tui.domain.records import Record
-from okr_tui.store.base import LogEntry
+from okr_tui.store.base import AppendToken, LogEntry
 from okr_tui.store.encoding import encode
 
 
@@ -14,6 +14,7 @@ class MemoryStore:
     """The store of `memory:`, and of tests that need no other process."""
 
     name = "memory:"
+    identity: object = "memory"
     notice: str | None = None
 
     def __init__(self) -> None:
@@ -22,14 +23,24 @@ class MemoryStore:
         self._documents: dict[str, str] = {}
         self._leases: dict[str, tuple[str, float]] = {}
         self._grown = asyncio.Condition()
+        self._appended: dict[str, int] = {}
+        """The number of the last record of each writer."""
 
-    async def append(self, records: Sequence[Record]) -> int:
-        """Append records at the end of the log."""
+    async def ready(self) -> None:
+        """Return at once: it always can be used."""
+
+    async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
+        """Append records at the end of the log, but those that are in it under the token."""
         async with self._grown:
-            self._log += [LogEntry(place, record) for place, record in enumerate(records, self._last + 1)]
-            self._last += len(records)
+            known = max(self._appended.get(token.writer, -1) - token.number + 1, 0) if token else 0
+            for place, record in enumerate(records[known:], known):
+                self._last += 1
+                own = AppendToken(token.writer, token.number + place) if token else None
+                self._log.append(LogEntry(self._last, record, own))
+                if own:
+                    self._appended[own.writer] = own.number
             self._grown.notify_all()
-            return self._last
+            return 0 if known else self._last
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """Return the records behind a place."""

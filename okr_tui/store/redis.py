@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -18,8 +17,18 @@ from redis.backoff import NoBackoff
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.text import clean_line
-from okr_tui.store.base import LogEntry
+from okr_tui.store.base import AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
 from okr_tui.store.encoding import decode, encode
+
+SCHEMES: Final = {
+    "redis": "redis",
+    "rediss": "rediss",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "unix": "unix",
+}
+"""The schemes of addresses, and what the redis package calls them."""
+CHECK_SERVER: Final = "check the server, or choose another log with --store"
 
 
 def public_name(url: str) -> str:
@@ -39,6 +48,8 @@ def public_name(url: str) -> str:
 
 
 def _usable(parts: SplitResult) -> bool:
+    if parts.scheme == "unix":
+        return bool(parts.path.strip("/")) and not parts.fragment
     number = parts.path.strip("/")
     return bool(
         parts.hostname and parts.port != 0 and not parts.fragment and (not number or number.isdecimal())
@@ -46,16 +57,29 @@ def _usable(parts: SplitResult) -> bool:
 
 
 APPEND = """
-local done = redis.call('GET', KEYS[3])
-if done then return tonumber(done) end
-local last = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or 0))
-for i = 2, #ARGV, 2 do
-    last = last + 1
-    redis.call('XADD', KEYS[1], last .. '-0', 'at', ARGV[i], 'body', ARGV[i + 1])
+local held = redis.call('GET', KEYS[4])
+if not held then
+    held = ARGV[2]
+    redis.call('SET', KEYS[4], held)
+end
+if ARGV[1] ~= '' and ARGV[1] ~= held then return {-1, 0, held} end
+local number = tonumber(ARGV[5])
+local done = tonumber(redis.call('GET', KEYS[3]) or -1)
+local last = math.max(tonumber(ARGV[3]), tonumber(redis.call('GET', KEYS[2]) or 0))
+local known = 0
+for i = 7, #ARGV, 2 do
+    if number <= done then
+        known = known + 1
+    else
+        last = last + 1
+        redis.call('XADD', KEYS[1], last .. '-0', 'at', ARGV[i], 'body', ARGV[i + 1],
+            'writer', ARGV[4], 'number', number)
+    end
+    number = number + 1
 end
 redis.call('SET', KEYS[2], last)
-redis.call('SET', KEYS[3], last, 'EX', 60)
-return last
+redis.call('SET', KEYS[3], math.max(number - 1, done), 'EX', ARGV[6])
+return {last, known, held}
 """
 TRIM = """
 local through, before, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -88,11 +112,17 @@ PREFIX: Final = "{okr-tui}:"
 """In front of every name; the braces keep all of them together on one server of a cluster."""
 LOG: Final = f"{PREFIX}log"
 LAST: Final = f"{PREFIX}last"
+IDENTITY: Final = f"{PREFIX}identity"
+"""What tells this log from another: an emptied server has none."""
 
 PAGE: Final = 1000
 BLOCK_MILLISECONDS: Final = 2000
-TIMEOUT: Final = 5.0
+TIMEOUT: Final = 4.5
 """Seconds until a server that says nothing counts as lost; longer than the server blocks."""
+OPENING: Final = 2.0
+"""Seconds within which a server answers at the start, or the start goes on without it."""
+REMEMBERED: Final = 86400.0
+"""Seconds after its last write for which a writer is known, so that what it sends again is not doubled."""
 PATIENCE: Final = 5.0
 """Seconds during which a lost connection is made anew before anyone hears of it."""
 FIRST_WAIT: Final = 0.02
@@ -104,53 +134,81 @@ Answer = TypeVar("Answer")
 class RedisStore:
     """A log on a server. The place of a record is its entry's identifier, so that both have one order."""
 
-    def __init__(self, name: str, client: Redis) -> None:
-        self.name = name
+    def __init__(self, url: str) -> None:
+        self.name = public_name(url)
         self.notice: str | None = None
-        self._client = client
-        self._seen = 0
-        self._append = client.register_script(APPEND)
-        self._trim = client.register_script(TRIM)
-        self._save_if = client.register_script(SAVE_IF)
-        self._lease = client.register_script(LEASE)
-
-    @classmethod
-    async def open(cls, url: str) -> Self:
-        """Open the log at `redis://` or, encrypted, `rediss://`. No server there is an error at once."""
-        name = public_name(url)
         try:
-            client = Redis.from_url(
-                url,
+            self._client = Redis.from_url(
+                _spoken(url),
                 decode_responses=True,
                 protocol=2,
                 retry=Retry(NoBackoff(), 0),  # `_ask` is the one that tries again
                 socket_timeout=None,  # `_bounded` is the one that watches the time
             )
-            store = cls(name, client)
-            try:
-                await store._ask("open", partial(client.execute_command, "PING"), patience=0)
-            except BaseException:
-                await store.close()
-                raise
+            self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call] # judges options
         except (TypeError, ValueError) as error:
             reason = clean_line(str(error))
             raise StoreError(
-                f"cannot open the log at {name}: {reason}; correct the options behind the address's '?'"
+                f"cannot open the log at {self.name}: {reason}; correct the options behind the address's '?'"
             ) from error
+        self._seen = 0
+        self._held: str | None = None
+        self._times_replaced = 0
+        self._append = self._client.register_script(APPEND)
+        self._trim = self._client.register_script(TRIM)
+        self._save_if = self._client.register_script(SAVE_IF)
+        self._lease = self._client.register_script(LEASE)
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Open the log at `redis://` or, encrypted, `rediss://`. No server there is an error at once."""
+        store = cls(url)
+        try:
+            await store.ready()
+        except BaseException:
+            await store.close()
+            raise
         return store
 
-    async def append(self, records: Sequence[Record]) -> int:
+    async def ready(self) -> None:
+        """Ask the server once for something of the log, within OPENING seconds."""
+        try:
+            async with asyncio.timeout(OPENING):
+                await self._ask("open", partial(self._client.get, LAST), patience=0)
+        except TimeoutError:
+            raise UnreachableLogError(
+                f"cannot open the log at {self.name}: no answer within {OPENING:.0f} s; {self._check_server}"
+            ) from None
+
+    @property
+    def _check_server(self) -> str:
+        if self.name.startswith(("rediss:", "valkeys:")):
+            return f"{CHECK_SERVER}; a server without TLS has an address that begins with redis://"
+        return CHECK_SERVER
+
+    @property
+    def identity(self) -> object:
+        """Return what tells this log from another; it differs once the server has lost some of it."""
+        return None if self._held is None else (self._held, self._times_replaced)
+
+    async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
         """Append records at the end of the log. One script, so that it is in the log whole or not at all.
 
-        Sent again when the answer was lost, it is known by its token and not written twice. Places go on
-        behind all that this process has seen, even when the server came back with less than it had.
+        Sent again when the answer was lost, they are known by their token and not written twice. Places go
+        on behind all that this process has seen, even when the server came back with less than it had.
         """
-        token = f"{PREFIX}append:{uuid.uuid4().hex}"
+        remembered = REMEMBERED if token else TIMEOUT + PATIENCE
+        token = token or AppendToken(uuid.uuid4().hex, 0)
         values = [value for record in records for value in (record.at, encode(record))]
-        keys, args = [LOG, LAST, token], [self._seen, *values]
-        last = int(await self._ask("write", lambda: self._append(keys=keys, args=args)))
-        self._seen = max(self._seen, last)
-        return last
+        keys = [LOG, LAST, f"{PREFIX}writer:{token.writer}", IDENTITY]
+        known: list[str | int] = [self._held or "", uuid.uuid4().hex, self._seen]
+        args: list[str | int | float] = [*known, token.writer, token.number, round(remembered), *values]
+        last, left_out, held = await self._ask("write", lambda: self._append(keys=keys, args=args))
+        if last < 0:
+            raise self._replaced("write", held)
+        self._held = held
+        self._seen = max(self._seen, int(last))
+        return 0 if left_out else int(last)
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """Return the records behind a place. Those of later versions are skipped."""
@@ -173,24 +231,42 @@ class RedisStore:
         found: list[LogEntry] = []
         size = PAGE
         while size == PAGE:
-            page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=PAGE)
-            entries = await self._ask("read", page, patience)
+            entries = await self._ask("read", partial(self._page, after), patience)
             size = len(entries)
             after = _place(entries[-1]) if entries else after
             found += _logged(entries)
-        self._seen = max(self._seen, after)
         return found, after
 
+    async def _page(self, after: int) -> Any:
+        """Return entries behind a place. Raises ReplacedLogError if the log has lost what was seen of it."""
+        seen = self._seen  # own appends may go on meanwhile
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.mget(IDENTITY, LAST)
+            pipeline.xrange(LOG, min=f"{after + 1}-0", count=PAGE)
+            (held, last), entries = await pipeline.execute()
+        if (self._held and held != self._held) or int(last or 0) < seen:
+            raise self._replaced("read", held)
+        self._held = held
+        self._seen = max(self._seen, int(last or 0))
+        return entries
+
+    def _replaced(self, action: str, held: str | None) -> ReplacedLogError:
+        self._held, self._seen = held, 0
+        self._times_replaced += 1
+        return ReplacedLogError(f"cannot {action} the log at {self.name}: the server has lost some of it")
+
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """Yield new records as they come. However long the server is away, reading goes on where it was."""
+        """Yield new records as they come."""
         after = 0
         while True:
-            after = max(after, seen())
+            replaced, after = self._times_replaced, max(after, seen())
             growth = partial(self._client.xread, {LOG: f"{after}-0"}, count=1, block=BLOCK_MILLISECONDS)
-            if await self._ask("read", growth, math.inf):
-                found, after = await self._read(after, math.inf)
-                if found:
-                    yield found
+            await self._ask("read", growth)
+            found, after = await self._read(after)
+            if replaced != self._times_replaced:
+                after = 0  # another call found it out; places are those of the new log
+            elif found:
+                yield found
 
     async def load(self, document: str) -> str | None:
         """Return the text kept under a name."""
@@ -202,7 +278,7 @@ class RedisStore:
         await self._ask("write", partial(self._client.set, _document(document), text))
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
-        """See Store."""
+        """Return the texts kept under names, by name."""
         found: dict[str, str] = {}
         for start in range(0, len(documents), PAGE):
             names = documents[start : start + PAGE]
@@ -211,7 +287,10 @@ class RedisStore:
         return found
 
     async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
-        """See Store. Sent again after it was done, it finds its own text and answers False."""
+        """Keep all texts if a document still holds a text.
+
+        Sent again after it was done, it finds its own text and answers False.
+        """
         keys = [_document(document), *map(_document, texts)]
         args = ["" if held is None else f"={held}", *texts.values()]
         return bool(await self._ask("write", partial(self._save_if, keys=keys, args=args)))
@@ -245,7 +324,8 @@ class RedisStore:
                 return await _bounded(command)
             except (exceptions.RedisError, OSError) as error:
                 if not _may_pass(error) or clock() + wait > until:
-                    raise StoreError(
+                    kind = StoreError if _refused(error) else UnreachableLogError
+                    raise kind(
                         f"cannot {action} the log at {self.name}: {_reason(error)}; {_remedy(error)}"
                     ) from error
             await asyncio.sleep(wait)
@@ -276,7 +356,9 @@ def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
     found = []
     for entry in entries:
         with contextlib.suppress(ValidationError):
-            found.append(LogEntry(_place(entry), decode(entry[1]["body"])))
+            fields = entry[1]
+            token = AppendToken(fields["writer"], int(fields["number"])) if "writer" in fields else None
+            found.append(LogEntry(_place(entry), decode(fields["body"]), token))
     return found
 
 
@@ -284,8 +366,17 @@ def _document(name: str) -> str:
     return f"{PREFIX}document:{name}"
 
 
+def _spoken(url: str) -> str:
+    """Return the address as the redis package reads it, which does not know the names of Valkey."""
+    scheme, _, rest = url.partition(":")
+    return f"{SCHEMES[scheme]}:{rest}"
+
+
 def _refused(error: Exception) -> bool:
-    return isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+    """Whether only another address helps: the server is there, and is none for us."""
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+        return True
+    return _mistaken(error) is not None
 
 
 def _may_pass(error: Exception) -> bool:
@@ -294,11 +385,41 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, lost) and not _refused(error)
 
 
+def _mistaken(error: Exception) -> tuple[str, str] | None:
+    """Return what answered instead of the server that keeps the log, and what to do."""
+    text = str(error)
+    lower = text.lower()
+    if isinstance(error, exceptions.MovedError):
+        there = f"{error.host}:{error.port}"
+        return f"a node of a cluster that keeps the log on {there}", f"give the address {there}"
+    if isinstance(error, exceptions.ClusterDownError | exceptions.ClusterError) or "hash slot" in lower:
+        return "a node of a cluster that does not serve the log", "give the address of the node that does"
+    if "unknown command" in lower and "'get'" in lower:
+        return "a Sentinel, which keeps no data", "give the address of the server it watches"
+    if "\\x15\\x03" in lower:
+        return "a server that speaks TLS there", "write rediss:// instead of redis://"
+    if "wrong version number" in lower or "record layer failure" in lower or "wrong_version" in lower:
+        return "a server that does not speak TLS there", "write redis:// instead of rediss://"
+    if "certificate verify failed" in lower:
+        what = text.partition("certificate verify failed:")[2].partition("(_ssl")[0].strip()
+        return (
+            f"a server whose certificate is not trusted ({what})",
+            "give its authority with ?ssl_ca_certs=FILE behind the address",
+        )
+    if isinstance(error, exceptions.InvalidResponse) or "protocol error" in lower:
+        return "something that is no Redis server", "give the address of a Redis or Valkey server"
+    return None
+
+
 def _reason(error: Exception) -> str:
+    if mistaken := _mistaken(error):
+        return f"{mistaken[0]} answered"
     return clean_line(str(error)).rstrip(".") or "no answer"
 
 
 def _remedy(error: Exception) -> str:
+    if mistaken := _mistaken(error):
+        return mistaken[1]
     if _refused(error):
         return "check the user and password in its address"
-    return "see to the server, or choose another log with --store"
+    return CHECK_SERVER

@@ -6,104 +6,113 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 import aiosqlite
 from pydantic import ValidationError
 
-from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
-from okr_tui.store.base import LogEntry
+from okr_tui.store.base import AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
 from okr_tui.store.encoding import decode, encode
 from okr_tui.store.file_locks import exclusive_create, make_private
 
 SCHEMA = """
 create table if not exists log
-    (sequence integer primary key autoincrement, at real not null, body text not null);
+    (sequence integer primary key autoincrement, at real not null, body text not null,
+    writer text, number integer);
 create table if not exists document (name text primary key, body text not null);
 create table if not exists lease (name text primary key, owner text not null, until real not null);
 pragma user_version = 1;
 """
-BUSY_MILLISECONDS = 5000
+SENT_ONCE: Final = "create unique index if not exists log_sent on log (writer, number)"
+IDENTITY: Final = "identity"
+"""The document whose text tells this log from another."""
+BUSY_SECONDS: Final = 0.1
+"""How long SQLite itself waits for another's lock: its thread takes nothing else meanwhile."""
+PATIENCE: Final = 5.0
+"""Seconds during which a locked log is tried again."""
+OPENING: Final = 1.5
+"""Seconds within which a locked log has to be opened."""
+PAUSE: Final = 0.02
 LOOK_EVERY = 0.2
 VALUES = 900
 """Values in one statement that every SQLite takes."""
 TIME_STEP = 50_000_000
 """Nanoseconds within which two writes may carry the same time."""
+DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class SqliteStore:
-    """A log file in write-ahead mode. The tail sees any process's records within a fifth of a second."""
+    """A log file in write-ahead mode. The tail sees any process's records within a fifth of a second.
 
-    def __init__(self, path: Path, database: aiosqlite.Connection) -> None:
+    The file is opened by the first call, and again by the next one after it was removed, replaced, or
+    damaged and set aside. One that cannot be written is opened for reading only.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.name = f"sqlite:{path}"
         self.notice: str | None = None
+        self.identity: object = None
         self._path = path
-        self._database = database
         self._journal = f"{path}-wal"
-        self._file = _identity(path)
+        self._database: aiosqlite.Connection | None = None
+        self._opening = asyncio.Lock()
+        self._file: tuple[int, int] | None = None
+        self._writable = True
+        self._closed = False
+        self._sent = "writer, number"
 
     @classmethod
     async def open(cls, path: Path) -> Self:
         """Open the log, made for its user alone. A file that is no log is set aside and a fresh one begun."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            async with exclusive_create(path.parent):
-                try:
-                    return await cls._connected(path)
-                except sqlite3.DatabaseError as error:
-                    if isinstance(error, sqlite3.OperationalError):
-                        raise
-                    spare = _set_aside(path)
-                    store = await cls._connected(path)
-                    store.notice = (
-                        f"{path} was not a readable log; it is kept as {spare.name}, a fresh one is begun"
-                    )
-                    return store
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
-            ) from error
+        store = cls(path)
+        await store.ready()
+        return store
 
-    @classmethod
-    async def _connected(cls, path: Path) -> Self:
-        database = await _connect(path)
-        try:
-            return cls(path, database)
-        except BaseException:
-            await database.close()  # its thread would keep the process alive
-            raise
+    async def ready(self) -> None:
+        """Open the file if it is not open, and see that it still is the log."""
+        await self._connected()
+        await self._check("read")
 
-    async def append(self, records: Sequence[Record]) -> int:
+    async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
         """Append records at the end of the log, in one statement: all or none."""
-        places = ", ".join(["(?, ?)"] * len(records))
-        values = [value for record in records for value in (record.at, encode(record))]
-        self._check("write")
-        with self._failures("write"):
-            cursor = await self._database.execute(f"insert into log (at, body) values {places}", values)  # noqa: S608
+        places = ", ".join(["(?, ?, ?, ?)"] * len(records))
+        writer, first = (token.writer, token.number) if token else (None, 0)
+        values = [
+            value
+            for place, record in enumerate(records, first)
+            for value in (record.at, encode(record), writer, place if token else None)
+        ]
+        query = f"""insert into log (at, body, writer, number) values {places}
+            on conflict (writer, number) do nothing"""  # noqa: S608
+        cursor = await self._write(query, values)
+        if cursor.rowcount < len(records):
+            return 0
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
         """Return the records behind a place. Those of later versions are skipped."""
-        query = "select sequence, body from log where sequence > ? order by sequence limit ?"
+        query = "select sequence, body, {} from log where sequence > ? order by sequence limit ?"
         return await self._logged(query, after, -1 if limit is None else limit)
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """Return the last records before a place. Those of later versions are skipped."""
-        query = """select * from (select sequence, body from log where ? is null or sequence < ?
+        query = """select * from (select sequence, body, {} from log where ? is null or sequence < ?
             order by sequence desc limit ?) order by sequence"""
         return await self._logged(query, before, before, limit)
 
     async def _logged(self, query: str, *values: int | None) -> list[LogEntry]:
-        with self._failures("read"):
-            rows = await self._database.execute_fetchall(query, values)
+        await self._connected()
         found = []
-        for sequence, body in rows:
+        for sequence, body, writer, number in await self._fetch(query.format(self._sent), values):
             with contextlib.suppress(ValidationError):
-                found.append(LogEntry(sequence, decode(body)))
+                token = None if writer is None else AppendToken(writer, number)
+                found.append(LogEntry(sequence, decode(body), token))
         return found
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
@@ -111,11 +120,14 @@ class SqliteStore:
         after = 0
         last: tuple[int, int] | None = None
         while True:
-            self._check("read")
-            token = self.change_token()
+            await self._check("read")
+            token, identity = self.change_token(), self.identity
             if token is None or token != last:
                 last = token
-                if found := await self.read(max(after, seen())):
+                found = await self.read(max(after, seen()))
+                if identity != self.identity:
+                    after, last = 0, None  # another call found it out; places are those of the new log
+                elif found:
                     after = found[-1].sequence
                     yield found
             await asyncio.sleep(LOOK_EVERY)
@@ -128,7 +140,7 @@ class SqliteStore:
         try:
             status = os.stat(self._journal)
         except FileNotFoundError:
-            return (0, 0)
+            return (0, 0) if _identity(self._path) == self._file else None
         except OSError:
             return None
         young = time.time_ns() - status.st_mtime_ns < TIME_STEP
@@ -136,39 +148,31 @@ class SqliteStore:
 
     async def load(self, document: str) -> str | None:
         """Return the text kept under a name."""
-        with self._failures("read"):
-            rows = list(
-                await self._database.execute_fetchall("select body from document where name = ?", (document,))
-            )
+        rows = await self._fetch("select body from document where name = ?", (document,))
         return str(rows[0][0]) if rows else None
 
     async def save(self, document: str, text: str) -> None:
         """Keep a text under a name."""
-        with self._failures("write"):
-            await self._database.execute("insert or replace into document values (?, ?)", (document, text))
+        await self._write("insert or replace into document values (?, ?)", (document, text))
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
-        """See Store."""
+        """Return the texts kept under names, by name."""
         found: dict[str, str] = {}
         for start in range(0, len(documents), VALUES):
             names = documents[start : start + VALUES]
             places = ", ".join("?" * len(names))
             query = f"select name, body from document where name in ({places})"  # noqa: S608
-            with self._failures("read"):
-                found |= dict(await self._database.execute_fetchall(query, names))  # type: ignore[arg-type]
+            found |= {str(name): str(body) for name, body in await self._fetch(query, names)}
         return found
 
     async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
-        """See Store. One statement, so that nothing of this or another process comes between."""
+        """Keep all texts if a document still holds a text, in one statement: nothing comes between."""
         rows = ", ".join(["(?, ?)"] * len(texts))
         query = f"""insert into document (name, body) select column1, column2 from (values {rows})
             where (select body from document where name = ?) is ?
             on conflict (name) do update set body = excluded.body"""  # noqa: S608
         values = [value for item in texts.items() for value in item]
-        self._check("write")
-        with self._failures("write"):
-            cursor = await self._database.execute(query, [*values, document, held])
-        return cursor.rowcount > 0
+        return (await self._write(query, [*values, document, held])).rowcount > 0
 
     async def trim(self, through: int, before: float, most: int) -> None:
         """Drop old records. Freed pages are used again, so the file stays near its bound."""
@@ -176,40 +180,192 @@ class SqliteStore:
             select max(sequence) from (
                 select sequence, sum(length(body)) over (order by sequence desc) as bytes from log
             ) where bytes > ?))"""
-        with self._failures("write"):
-            await self._database.execute(query, (through, before, most))
+        await self._write(query, (through, before, most))
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
         query = """insert into lease values (?, ?, ?) on conflict (name) do update
             set owner = excluded.owner, until = excluded.until where owner = excluded.owner or until <= ?"""
-        with self._failures("write"):
-            cursor = await self._database.execute(query, (name, owner, now + seconds, now))
-        return cursor.rowcount > 0
+        return (await self._write(query, (name, owner, now + seconds, now))).rowcount > 0
 
     async def close(self) -> None:
-        """Close the store."""
-        await self._database.close()
+        """Close the store; every later call raises UnreachableLogError."""
+        self._closed = True
+        await self._drop()
 
-    def _check(self, action: str) -> None:
+    async def _drop(self) -> None:
+        """Close the file, which the next call opens again."""
+        database, self._database = self._database, None
+        if database:
+            await database.close()
+
+    async def _fetch(self, query: str, values: Sequence[Any]) -> list[Any]:
+        async def fetched(database: aiosqlite.Connection) -> list[Any]:
+            return list(await database.execute_fetchall(query, values))
+
+        rows: list[Any] = await self._tried("read", fetched)
+        return rows
+
+    async def _write(self, query: str, values: Sequence[Any]) -> aiosqlite.Cursor:
+        await self._check("write")
+        cursor: aiosqlite.Cursor = await self._tried(
+            "write", lambda database: database.execute(query, values)
+        )
+        return cursor
+
+    async def _tried(self, action: str, work: Callable[[aiosqlite.Connection], Any]) -> Any:
+        """Do some work, again and again while another process holds the log, for PATIENCE seconds."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE
+        while True:
+            database = await self._connected()
+            try:
+                return await work(database)
+            except ValueError as error:  # closed meanwhile by another call, which found it replaced
+                raise UnreachableLogError(f"cannot {action} the log {self._path}: it was closed") from error
+            except sqlite3.Error as error:
+                code = _code(error)
+                if code not in BUSY or clock() > until:
+                    raise await self._failure(action, error) from error
+            await asyncio.sleep(PAUSE)
+
+    async def _failure(self, action: str, error: sqlite3.Error) -> UnreachableLogError:
+        """Return the error to raise, after setting a damaged log aside."""
+        what = f"cannot {action} the log {self._path}: {error}"
+        if _code(error) in DAMAGED:
+            try:
+                await self._drop()
+                async with exclusive_create(self._path.parent):
+                    if _identity(self._path) == self._file:  # else another process was first
+                        self._set_aside("was damaged")
+            except (OSError, sqlite3.Error) as failed:
+                return UnreachableLogError(f"{what}; it cannot be set aside: {failed}")
+            return ReplacedLogError(f"{what}; it was set aside")
+        if not self._writable and _code(error) == sqlite3.SQLITE_READONLY:
+            await self._drop()  # the next call finds out whether it can be written again
+        return UnreachableLogError(f"{what}; {_way_out(error)}")
+
+    async def _check(self, action: str) -> None:
         """SQLite goes on with a file that has lost its name, where no other process sees what it writes."""
-        if _identity(self._path) != self._file:
-            what = f"cannot {action} the log {self._path}: it was removed or replaced"
-            raise StoreError(f"{what}; start the program again")
+        if self._database and _identity(self._path) != self._file:
+            with contextlib.suppress(sqlite3.Error):
+                await self._drop()
+            raise ReplacedLogError(f"cannot {action} the log {self._path}: it was removed or replaced")
 
-    @contextlib.contextmanager
-    def _failures(self, action: str) -> Iterator[None]:
+    async def _connected(self) -> aiosqlite.Connection:
+        async with self._opening:
+            if self._closed:
+                raise UnreachableLogError(f"the log {self._path} is closed")
+            if self._database is None:
+                self._database = await self._opened()
+            return self._database
+
+    async def _opened(self) -> aiosqlite.Connection:
+        path = self._path
         try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot {action} the log {self._path}: {error}") from error
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            async with exclusive_create(path.parent):
+                make_private(path)
+                try:
+                    database = await _connect(str(path), self._prepare)
+                except sqlite3.DatabaseError as error:
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise
+                    self._set_aside("was not a readable log")
+                    make_private(path)
+                    database = await _connect(str(path), self._prepare)
+                return await self._known(database, writable=True)
+        except (OSError, sqlite3.Error) as error:
+            if _code(error) not in BUSY and (readable := await self._opened_to_read()):
+                return readable
+            raise UnreachableLogError(
+                f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
+            ) from error
+
+    async def _prepare(self, database: aiosqlite.Connection) -> None:
+        await database.execute("pragma journal_mode = wal")
+        await database.execute("pragma synchronous = normal")
+        await database.executescript(SCHEMA)
+        columns = {row[1] for row in await database.execute_fetchall("pragma table_info (log)")}
+        for column in ("writer text", "number integer"):
+            if column.split()[0] not in columns:  # a log of an earlier version
+                await database.execute(f"alter table log add column {column}")
+        await database.execute(SENT_ONCE)
+        if not list(await self._identified(database)):
+            query = "insert or ignore into document values (?, ?)"
+            await database.execute(query, (IDENTITY, uuid.uuid4().hex))
+        await self._identified(database)
+        self._sent = "writer, number"
+
+    async def _opened_to_read(self) -> aiosqlite.Connection | None:
+        """Open a log that cannot be written, as where its disk is full or its folder read-only."""
+        if not self._path.is_file():
+            return None
+        for way in ("mode=ro", "immutable=1"):  # the second needs no file beside the log
+            with contextlib.suppress(sqlite3.Error):
+                database = await _connect(f"{self._path.absolute().as_uri()}?{way}", self._prepare_to_read)
+                return await self._known(database, writable=False)
+        return None
+
+    async def _known(self, database: aiosqlite.Connection, *, writable: bool) -> aiosqlite.Connection:
+        try:
+            self._file, self._writable = _identity(self._path), writable
+        except BaseException:
+            await database.close()  # its thread would keep the process alive
+            raise
+        return database
+
+    async def _prepare_to_read(self, database: aiosqlite.Connection) -> None:
+        await self._identified(database)
+        columns = {row[1] for row in await database.execute_fetchall("pragma table_info (log)")}
+        self._sent = "writer, number" if "writer" in columns else "null, null"
+        await database.execute_fetchall("select max(sequence) from log")
+
+    async def _identified(self, database: aiosqlite.Connection) -> list[Any]:
+        rows = list(await database.execute_fetchall("select body from document where name = ?", (IDENTITY,)))
+        if rows:
+            self.identity = (rows[0][0], _identity(self._path))
+        return rows
+
+    def _set_aside(self, why: str) -> None:
+        """Rename the file for a person to look at, and remember to tell them."""
+        path = self._path
+        spare = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
+        path.replace(spare)
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        self.notice = f"{path} {why}; it is kept as {spare.name}, a fresh one is begun"
+
+
+async def _connect(database: str, prepare: Callable[[aiosqlite.Connection], Any]) -> aiosqlite.Connection:
+    uri = database.startswith("file:")
+    connection = await aiosqlite.connect(database, isolation_level=None, timeout=BUSY_SECONDS, uri=uri)
+    until = asyncio.get_running_loop().time() + OPENING
+    try:
+        while True:
+            try:
+                await prepare(connection)
+            except sqlite3.OperationalError as error:
+                if _code(error) not in BUSY or asyncio.get_running_loop().time() > until:
+                    raise
+            else:
+                return connection
+            await asyncio.sleep(PAUSE)
+    except BaseException:
+        await connection.close()
+        raise
+
+
+def _code(error: BaseException) -> int | None:
+    """Return SQLite's code without its details."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _way_out(error: OSError | sqlite3.Error) -> str:
-    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if _code(error) in BUSY:
         return "end the program that holds it"
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    if full or getattr(error, "errno", None) == errno.ENOSPC:
+    if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return "make room on its disk"
     return "make it writable"
 
@@ -221,24 +377,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-async def _connect(path: Path) -> aiosqlite.Connection:
-    make_private(path)
-    database = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
-    try:
-        await database.execute("pragma journal_mode = wal")
-        await database.execute("pragma synchronous = normal")
-        await database.executescript(SCHEMA)
-    except BaseException:
-        await database.close()
-        raise
-    return database
-
-
-def _set_aside(path: Path) -> Path:
-    spare = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
-    path.replace(spare)
-    for ending in ("-wal", "-shm"):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
-    return spare

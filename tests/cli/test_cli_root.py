@@ -165,11 +165,14 @@ def test_a_model_that_the_cloud_does_not_have(cli: CliHarness) -> None:
     assert result.err.endswith("404 model 'nonesuch' not found; okr-tui models lists the known ones\n")
 
 
-def test_a_store_that_cannot_be_used(cli: CliHarness) -> None:
-    result = cli.run("--store", f"sqlite:{cli.settings_file}/log.db", "keys")
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("okr-tui: cannot open the log ")
-    assert len(result.err.splitlines()) == 1
+@pytest.mark.parametrize("verb", ["status", "keys", "models", "explain"])
+def test_a_store_that_cannot_be_used_is_said_and_stops_no_reading_verb(cli: CliHarness, verb: str) -> None:
+    result = cli.run("--store", f"sqlite:{cli.settings_file}/log.db", verb)
+    assert result.code == 0
+    assert result.out
+    said = [line for line in (result.out + result.err).splitlines() if "cannot open the log " in line]
+    assert len(said) == 1
+    assert "this process goes on alone since" in said[0]
 
 
 def test_what_nobody_expected_is_one_line(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:

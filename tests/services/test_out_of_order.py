@@ -21,9 +21,9 @@ async def limit_pages(service: PoolService, pages: int | None = None) -> None:
     store = service.pool.store
     assert isinstance(store, SqliteStore)
     if pages is None:
-        (row,) = await store._database.execute_fetchall("pragma page_count")
+        (row,) = await (await store._connected()).execute_fetchall("pragma page_count")
         pages = row[0]
-    await store._database.execute(f"pragma max_page_count = {pages}")
+    await (await store._connected()).execute(f"pragma max_page_count = {pages}")
 
 
 async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(harness: Harness) -> None:
@@ -41,13 +41,13 @@ async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(harness:
         assert not {1, 2} & set((await harness.sent())[before:])
         await limit_pages(service, 10_000)
         await ask(service)
-        assert service.snapshot.log == ()
+        await wait_for(service, lambda snapshot: snapshot.log == ())
 
 
 async def test_a_log_that_another_program_holds_is_told_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_MILLISECONDS", 10)
+    monkeypatch.setattr(sqlite, "OPENING", 0.1)
     path = tmp_path / "log.db"
     await (await SqliteStore.open(path)).close()
     holder = sqlite3.connect(path, isolation_level=None)

@@ -36,10 +36,10 @@ class Lost(MemoryStore):
 
     lost = False
 
-    async def append(self, records: Any) -> int:
+    async def append(self, records: Any, token: Any = None) -> int:
         if self.lost:
             raise StoreError("the log is gone")
-        return await super().append(records)
+        return await super().append(records, token)
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         if self.lost:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, Reset, Use
-from okr_tui.store.base import Store
+from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError
+from okr_tui.store.encoding import encode
 from okr_tui.store.factory import open_store
 from okr_tui.store.sqlite import SqliteStore
 
@@ -43,6 +45,19 @@ async def test_records_come_back_in_order_and_behind_a_place(store: Store) -> No
 async def test_an_append_tells_where_it_ended(store: Store) -> None:
     ends = [await store.append(facts(count)) for count in (1, 3)]
     assert ends == [(await store.read())[place].sequence for place in (0, 3)]
+
+
+async def test_records_sent_again_under_their_token_are_in_the_log_once(store: Store) -> None:
+    first = await store.append(facts(2), AppendToken("a", 0))
+    assert await store.append(facts(2), AppendToken("a", 0)) == 0
+    assert await store.append(facts(3), AppendToken("a", 0)) == 0
+    assert await store.append(facts(2), AppendToken("b", 0)) > first
+    logged = await store.read()
+    assert [item.record for item in logged] == facts(3) + facts(2)
+    assert [item.token for item in logged] == [
+        *(AppendToken("a", number) for number in range(3)),
+        *(AppendToken("b", number) for number in range(2)),
+    ]
 
 
 async def test_the_tail_leaves_out_what_was_seen_by_another_way(store: Store) -> None:
@@ -158,7 +173,10 @@ async def test_of_many_that_begin_a_log_at_once_none_is_refused_or_loses_a_recor
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_a_log_taken_away_while_it_is_used_is_said(tmp_path: Path, replaced: bool) -> None:
+@pytest.mark.parametrize("writing", [False, True])
+async def test_a_log_taken_away_while_it_is_used_is_said_once_and_opened_again(
+    tmp_path: Path, replaced: bool, writing: bool
+) -> None:
     path = tmp_path / "log.db"
     store = await SqliteStore.open(path)
     await store.append(facts(1))
@@ -168,10 +186,71 @@ async def test_a_log_taken_away_while_it_is_used_is_said(tmp_path: Path, replace
         other = await SqliteStore.open(path)
         await other.append(facts(2))
         await other.close()
-    with pytest.raises(StoreError, match=r"log\.db: it was removed or replaced; .*start"):
+    before = store.identity
+    with pytest.raises(ReplacedLogError, match=r"log\.db: it was removed or replaced"):
+        await (store.append(facts(1)) if writing else anext(store.tail(lambda: 1)))
+    await store.append(facts(1))
+    assert len(await store.read()) == (3 if replaced else 1)
+    assert store.identity not in (before, None)
+    await store.close()
+
+
+@pytest.mark.parametrize("while_open", [False, True])
+async def test_a_damaged_page_sets_the_log_aside(tmp_path: Path, while_open: bool) -> None:
+    path = tmp_path / "log.db"
+    store = await SqliteStore.open(path)
+    await store.append(facts(2000))
+    await (await store._connected()).execute("pragma wal_checkpoint(truncate)")
+    if not while_open:
+        await store.close()
+        store = SqliteStore(path)
+    with path.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(os.urandom(path.stat().st_size - 3 * 4096))
+    if while_open:
+        await (await store._connected()).execute("pragma shrink_memory")
+    before = store.identity
+    if while_open:
+        with pytest.raises(ReplacedLogError, match="malformed; it was set aside"):
+            await store.read()
+    await store.append(facts(1))
+    assert [item.record for item in await store.read()] == facts(1)
+    assert store.identity != before
+    assert store.notice
+    assert "it is kept as log.db.broken-" in store.notice
+    await store.close()
+
+
+async def test_a_log_of_an_earlier_version_takes_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    old = sqlite3.connect(path)
+    old.execute("create table log (sequence integer primary key autoincrement, at real, body text)")
+    old.execute("insert into log (at, body) values (1, ?)", (encode(facts(1)[0]),))
+    old.commit()
+    old.close()
+    store = await SqliteStore.open(path)
+    await store.append(facts(1), AppendToken("a", 0))
+    assert [item.token for item in await store.read()] == [None, AppendToken("a", 0)]
+    await store.close()
+
+
+async def test_a_log_that_cannot_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.db"
+    store = await SqliteStore.open(path)
+    await store.append(facts(2))
+    await store.close()
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("okr_tui.store.sqlite.make_private", refuse)
+    store = await SqliteStore.open(path)
+    assert [item.record for item in await store.read()] == facts(2)
+    assert len(await store.read_back(None, 1)) == 1
+    with pytest.raises(UnreachableLogError, match="readonly database; make it writable"):
         await store.append(facts(1))
-    with pytest.raises(StoreError, match="it was removed or replaced"):
-        await anext(store.tail(lambda: 1))
+    monkeypatch.undo()
+    await store.append(facts(1))
     await store.close()
 
 
@@ -189,7 +268,8 @@ async def test_a_folder_that_is_none_any_more_ends_no_look(tmp_path: Path) -> No
 async def test_a_record_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "log.db")
     await store.append(facts(1))
-    await store._database.execute('insert into log (at, body) values (1, \'{"kind": "later", "at": 1}\')')
+    database = await store._connected()
+    await database.execute('insert into log (at, body) values (1, \'{"kind": "later", "at": 1}\')')
     await store.append(facts(1))
     assert [item.record for item in await store.read()] == facts(1) * 2
     await store.close()

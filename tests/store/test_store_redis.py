@@ -1,6 +1,7 @@
 """A log on a server: shared by machines, and none of it lost or doubled when the connection is."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Record, Use
-from okr_tui.store.base import LogEntry
+from okr_tui.store.base import LogEntry, UnreachableLogError
 from okr_tui.store.factory import open_store
 from okr_tui.store.redis import LAST, LOG, PAGE, RedisStore
 from tests.harness import Harness, ask, wait_for
@@ -209,6 +210,42 @@ async def test_an_address_that_cannot_be_is_refused_without_its_words(address: s
     with pytest.raises(StoreError, match=r"not usable: write redis://") as told:
         await open_store(address)
     assert "hu" not in str(told.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "redis-sentinel", "redis-cluster", "rediss+cluster"])
+async def test_addresses_of_sentinels_and_clusters_are_refused_by_name(scheme: str) -> None:
+    with pytest.raises(StoreError, match=rf"{re.escape(scheme)}:// addresses: give .* of one server"):
+        await open_store(f"{scheme}://user:hush@localhost:26379/mymaster")
+
+
+async def test_valkeys_names_of_addresses_are_those_of_redis(redis_url: str) -> None:
+    async with opened(redis_url.replace("redis://", "valkey://")) as store, opened(redis_url) as other:
+        await store.append([fact(1)])
+        assert places(await other.read()) == [1]
+    with pytest.raises(StoreError, match=r"valkeys://127.*a server without TLS has an address"):
+        await open_store(redis_url.replace("redis://", "valkeys://"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "something that is no Redis server answered; give the"),
+        (b"-ERR unknown command 'GET', with args beginning with: 'x'\r\n", "a Sentinel, which keeps no data"),
+        (b"-MOVED 1234 127.0.0.1:7001\r\n", r"keeps the log on 127\.0\.0\.1:7001 answered; give the address"),
+        (b"-CLUSTERDOWN Hash slot not served\r\n", "a node of a cluster that does not serve the log"),
+    ],
+)
+async def test_who_answers_instead_of_a_server_for_the_log_is_named(answer: bytes, words: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while asked := await reader.read(1000):
+            writer.write(answer * asked.count(b"*"))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(StoreError, match=words) as told:
+            await open_store(f"redis://127.0.0.1:{port}?lib_name=&lib_version=")
+        assert not isinstance(told.value, UnreachableLogError)
 
 
 async def test_an_unknown_option_of_an_address_is_said(redis_url: str) -> None:

@@ -1,0 +1,101 @@
+"""Records that could not be written to the log, kept in a file until some process can send them."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.records import Record
+from okr_tui.store.encoding import decode, encode
+from okr_tui.store.factory import state_folder
+from okr_tui.store.file_locks import try_lock
+
+MOST_LINES: Final = 20_000
+ENDING: Final = ".jsonl"
+
+
+class UnsentFile:
+    """The records of one writer for one log, each with its number, one a line.
+
+    It is locked as long as its writer lives. Where no file can be written, nothing is kept.
+    """
+
+    def __init__(self, log: str, writer: str) -> None:
+        self.writer = writer
+        folder = _folder(log)
+        self._path = folder and folder / f"{writer}{ENDING}"
+        self._descriptor: int | None = None
+        self._last = -1
+        self._lines = 0
+        self.items: Sequence[tuple[int, Record]] = ()
+
+    def keep(self, items: Sequence[tuple[int, Record]]) -> bool:
+        """Write down the records that are not in the file yet; return whether all are in it."""
+        fresh = [(number, record) for number, record in items if number > self._last]
+        if not fresh:
+            return True
+        if self._path is None or self._lines + len(fresh) > MOST_LINES:
+            return False
+        text = "".join(f"{number} {encode(record)}\n" for number, record in fresh)
+        try:
+            if self._descriptor is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+                try_lock(self._descriptor)
+            data = text.encode()
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            return False
+        self._last, self._lines = fresh[-1][0], self._lines + len(fresh)
+        return True
+
+    def close(self, *, empty: bool) -> None:
+        """Unlock the file; one that is `empty`, since all of it is in the log, is deleted."""
+        if self._descriptor is None or self._path is None:
+            return
+        if empty:
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    @classmethod
+    def left_behind(cls, log: str) -> "list[UnsentFile]":
+        """Return the files of writers that have ended, read and locked."""
+        folder, found = _folder(log), []
+        for path in sorted(folder.glob(f"*{ENDING}")) if folder else ():
+            file = cls(log, path.name.removesuffix(ENDING))
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDWR)
+                if not try_lock(descriptor):
+                    os.close(descriptor)
+                    continue
+                file._descriptor = descriptor
+                file.items = _read(path)
+                found.append(file)
+        return found
+
+
+def _read(path: Path) -> list[tuple[int, Record]]:
+    """Return the records of a file; a line that a killed process left unfinished is none."""
+    items = []
+    for line in path.read_text(errors="replace").splitlines():
+        number, _, body = line.partition(" ")
+        with contextlib.suppress(ValueError, ValidationError):
+            items.append((int(number), decode(body)))
+    return items
+
+
+def _folder(log: str) -> Path | None:
+    """Return where the files for a log are; None where there is no place for them."""
+    if log == "memory:":
+        return None
+    try:
+        return state_folder() / "unsent" / hashlib.sha256(log.encode()).hexdigest()[:16]
+    except StoreError:
+        return None

@@ -1,0 +1,311 @@
+"""The log cannot be used for a while: requests go on, and what was learned reaches it once, in order."""
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.errors import StoreError
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Record
+from okr_tui.services import log_writer
+from okr_tui.services.live_pool import LivePool
+from okr_tui.services.log_writer import SHORT
+from okr_tui.store.base import AppendToken, LogEntry, Store, UnreachableLogError
+from okr_tui.store.factory import locate_store
+from okr_tui.store.memory import MemoryStore
+from tests.harness import START, ManualClock
+from tests.redis_server import RedisServer
+from tests.services.test_live_pool import KEYS, attempt, returned
+
+JOINED = 5.0
+"""Seconds within which facts reach the log once it is back."""
+
+
+@asynccontextmanager
+async def process(store: Store, *, following: bool = True) -> AsyncIterator[LivePool]:
+    """A pool that follows the log, as each process has one."""
+    pool = LivePool(store, PoolConfig(KEYS, KEYS[0].fingerprint), Policy(), ManualClock())
+    await pool.open()
+    tail = asyncio.ensure_future(pool.follow() if following else asyncio.sleep(0))
+    try:
+        yield pool
+    finally:
+        tail.cancel()
+        await asyncio.wait([tail])
+        await pool.settled()
+        await store.close()
+
+
+async def eventually(condition: Callable[[], bool], *pools: LivePool) -> None:
+    """Wait until a condition holds that depends on these pools."""
+    changed = asyncio.Event()
+    for pool in pools:
+        pool.listeners.append(changed.set)
+    async with asyncio.timeout(JOINED):
+        while not condition():
+            changed.clear()
+            await changed.wait()
+
+
+def counts(pool: LivePool) -> list[int]:
+    return [pool.state.key(key.fingerprint).requests for key in KEYS]
+
+
+def remove(folder: Path) -> None:
+    for path in folder.glob("log.db*"):
+        path.unlink()
+
+
+async def timed(pool: LivePool, record: Record) -> float:
+    """Do what a request does with the log; return the seconds that it waited."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await pool.catch_up()
+    await pool.note(record)
+    return clock() - began
+
+
+class Flawed(MemoryStore):
+    """Fails, hangs, or takes records without saying so, as told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = self.silent = False
+        self.may = asyncio.Event()
+        self.may.set()
+
+    async def ready(self) -> None:
+        await self.may.wait()
+        if self.broken:
+            raise UnreachableLogError("the log is gone")
+
+    async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
+        if self.silent:
+            await super().append(records, token)
+        await self.ready()
+        return await super().append(records, token)
+
+    async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
+        await self.ready()
+        return await super().read(after, limit)
+
+
+async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_time() -> None:
+    store = Flawed()
+    async with process(store) as pool:
+        await pool.note(attempt(1, START))
+        store.broken = True
+        for place in range(2, 6):
+            await pool.note(attempt(place, START + place))
+        assert counts(pool) == [1, 2, 2]
+        assert pool.trouble
+        assert "since 07:33:20" in pool.trouble
+        assert "wait for the log: 4" in pool.trouble
+        store.broken = False
+        await returned(pool)
+        logged = await store.read()
+        assert [item.record.at for item in logged] == [START, *(START + place for place in range(2, 6))]
+        assert counts(pool) == [1, 2, 2]
+        assert [line.sequence for line in pool.entries] == sorted(
+            line.sequence for line in pool.entries if line.sequence
+        )
+        again = LivePool(store, pool.config, pool.policy, pool.clock)
+        await again.open()
+        assert again.state == pool.state
+
+
+async def test_no_request_waits_for_a_log_that_is_known_to_be_away() -> None:
+    store = Flawed()
+    async with process(store) as pool:
+        store.may.clear()
+        assert await timed(pool, attempt(1, START)) < 2 * SHORT + 0.2
+        assert max([await timed(pool, attempt(place, START)) for place in range(20)]) < SHORT / 2
+        assert counts(pool) == [7, 8, 6]
+        store.may.set()
+        await eventually(lambda: not pool._writer.unsent, pool)
+        assert counts(pool) == [7, 8, 6]
+
+
+async def test_a_write_that_had_arrived_after_all_counts_once() -> None:
+    store = Flawed()
+    async with process(store, following=False) as pool:
+        store.may.clear()
+        store.silent = True
+        await pool.note(attempt(0, START))
+        assert len(await MemoryStore.read(store)) == 1
+        assert counts(pool) == [1, 0, 0]
+        store.may.set()
+        await eventually(lambda: not pool._writer.unsent, pool)
+        assert len(await store.read()) == 1
+        assert pool.state.key(KEYS[0].fingerprint).faults == 1
+        assert len(pool.entries) == 1
+
+
+async def test_only_so_many_records_are_kept_and_the_loss_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_writer, "MOST", 5)
+    store = Flawed()
+    async with process(store) as pool:
+        store.broken = True
+        for place in range(8):
+            await pool.note(attempt(place, START + place))
+        assert pool.trouble
+        assert "wait for the log: 5, lost: 3" in pool.trouble
+        store.broken = False
+        await returned(pool)
+        assert [item.record.at - START for item in await store.read()] == [3, 4, 5, 6, 7]
+
+
+async def test_a_locked_file_gets_what_was_learned_and_the_other_process_with_it(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}"
+    async with process(locate_store(url)) as one, process(locate_store(url)) as two:
+        await one.note(attempt(1, START))
+        holder = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+        holder.execute("begin immediate")
+        assert await timed(one, attempt(0, START)) < 2 * SHORT + 0.2
+        assert await timed(one, attempt(2, START)) < SHORT
+        holder.close()
+        await eventually(lambda: counts(two) == [1, 1, 1], two)
+        await eventually(lambda: one.state == two.state, one, two)
+        assert counts(one) == [1, 1, 1]
+
+
+async def test_a_removed_log_is_begun_anew_with_what_was_known(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}"
+    async with process(locate_store(url)) as one, process(locate_store(url)) as two:
+        await one.note(attempt(0, START))
+        await eventually(lambda: counts(two) == [1, 0, 0], two)
+        remove(tmp_path)
+        await one.note(attempt(1, START))
+        await two.note(attempt(2, START))
+        await eventually(lambda: counts(one) == counts(two) == [1, 1, 1], one, two)
+        async with process(locate_store(url)) as three:
+            assert three.state == one.state == two.state
+
+
+async def test_a_log_that_others_replaced_is_taken_up(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}"
+    (tmp_path / "other").mkdir()
+    async with process(locate_store(f"sqlite:{tmp_path / 'other' / 'log.db'}")) as other:
+        await other.note(attempt(2, START))
+    async with process(locate_store(url)) as pool:
+        await pool.note(attempt(1, START))
+        remove(tmp_path)
+        (tmp_path / "other" / "log.db").rename(tmp_path / "log.db")
+        await pool.note(attempt(0, START))
+        await eventually(lambda: counts(pool) == [1, 0, 1], pool)
+
+
+async def test_a_process_that_starts_without_its_log_goes_on_alone_and_joins_later(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    async with process(locate_store(f"sqlite:{tmp_path / 'state' / 'log.db'}")) as pool:
+        assert pool.trouble
+        assert "cannot open the log" in pool.trouble
+        await pool.note(attempt(0, START))
+        (tmp_path / "state").unlink()
+        await returned(pool)
+        assert len(await pool.store.read()) == 1
+        assert counts(pool) == [1, 0, 0]
+
+
+async def test_what_a_process_could_not_write_until_its_end_is_written_by_the_next(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}"
+    holder = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    async with process(locate_store(url)) as pool:
+        holder.execute("begin immediate")
+        for place in range(3):
+            await pool.note(attempt(place, START))
+    holder.close()
+    async with process(locate_store(url)) as pool:
+        assert counts(pool) == [1, 1, 1]
+        assert len(await pool.store.read()) == 3
+    async with process(locate_store(url)) as pool:
+        assert len(await pool.store.read()) == 3
+
+
+async def test_what_is_lost_at_the_end_is_said() -> None:
+    store = Flawed()
+    pool = LivePool(store, PoolConfig(KEYS, KEYS[0].fingerprint), Policy(), ManualClock())
+    await pool.open()
+    store.broken = True
+    await pool.note(attempt(0, START))
+    with pytest.raises(StoreError, match=r"the log is gone.*and is lost"):
+        await pool.settled()
+
+
+@pytest.mark.redis
+async def test_a_server_that_was_away_gets_what_was_learned(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    try:
+        async with process(locate_store(server.url)) as one, process(locate_store(server.url)) as two:
+            await one.note(attempt(1, START))
+            await eventually(lambda: counts(two) == [0, 1, 0], two)
+            server.kill()
+            assert await timed(one, attempt(0, START)) < 2 * SHORT + 0.2
+            assert await timed(one, attempt(2, START)) < SHORT
+            async with process(locate_store(server.url)) as late:
+                assert late.trouble
+                assert await asyncio.to_thread(server.start)
+                await eventually(lambda: counts(late) == [1, 1, 1], late)
+            await eventually(lambda: counts(two) == [1, 1, 1], two)
+            await eventually(lambda: one.state == two.state and one.trouble is None, one, two)
+    finally:
+        server.kill()
+
+
+@pytest.mark.redis
+async def test_a_server_that_hung_has_each_record_once(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    assert server._process
+    try:
+        async with process(locate_store(server.url)) as one, process(locate_store(server.url)) as two:
+            await one.note(attempt(1, START))
+            server._process.send_signal(signal.SIGSTOP)
+            assert await timed(one, attempt(0, START)) < 2 * SHORT + 0.2
+            assert await timed(one, attempt(7, START)) < SHORT
+            server._process.send_signal(signal.SIGCONT)
+            await eventually(lambda: counts(two) == [1, 2, 0], two)
+            await eventually(lambda: one.state == two.state, one, two)
+            assert one.state.key(KEYS[0].fingerprint).faults == 1
+    finally:
+        server._process.send_signal(signal.SIGCONT)
+        server.kill()
+
+
+async def test_an_emptied_server_gets_back_what_was_known_and_places_of_all_agree(redis_url: str) -> None:
+    async with process(locate_store(redis_url)) as one, process(locate_store(redis_url)) as two:
+        await one.note(attempt(0, START))
+        await eventually(lambda: counts(two) == [1, 0, 0], two)
+        async with Redis.from_url(redis_url) as client:
+            await client.flushdb()
+        await two.note(attempt(1, START))
+        await one.note(attempt(2, START))
+        await eventually(lambda: counts(one) == [1, 1, 1], one)
+        await eventually(lambda: counts(two) == [1, 1, 1], two)
+        async with process(locate_store(redis_url)) as three:
+            assert three.state == one.state == two.state
+
+
+@pytest.mark.parametrize("refusing", [("maxmemory", "1"), ("min-replicas-to-write", "3")])
+@pytest.mark.redis
+async def test_a_server_that_takes_no_writes_gets_them_later(
+    tmp_path: Path, refusing: tuple[str, str]
+) -> None:
+    server = RedisServer(tmp_path)
+    try:
+        async with process(locate_store(server.url)) as one, process(locate_store(server.url)) as two:
+            async with Redis.from_url(server.url) as client:
+                await client.config_set(*refusing)
+                await timed(one, attempt(0, START))
+                await eventually(lambda: one.trouble is not None, one)
+                assert await timed(one, attempt(1, START)) < SHORT
+                await client.config_set(refusing[0], "0")
+            await eventually(lambda: counts(two) == [1, 1, 0], two)
+    finally:
+        server.kill()
