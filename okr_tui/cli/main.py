@@ -184,6 +184,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _prepare_environment(*, debug: bool) -> None:
     """Take quotes off the variables that name folders, and let no warning of a library end the program."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # started with that stream closed
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 as long as we live
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir("/")
+        note("okr-tui: the current folder is gone: no project's settings are read")
     if not debug:
         warnings.simplefilter("ignore")
     for name in FOLDERS:

@@ -141,9 +141,8 @@ class _Brotli:
         try:
             plain = self._decoder.process(data, output_buffer_limit=PIECE)
             while plain:
-                yield plain
-                if self._decoder.can_accept_more_data():
-                    return
+                for at in range(0, len(plain), PIECE):  # the limit is not exact
+                    yield plain[at : at + PIECE]
                 plain = self._decoder.process(b"", output_buffer_limit=PIECE)
         except (self._error, TypeError):  # releases before 1.2 know no limit
             raise _damaged("br") from None

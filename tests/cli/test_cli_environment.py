@@ -3,6 +3,7 @@
 import io
 import os
 import pwd
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -189,6 +190,31 @@ def test_variables_of_python_and_the_locale_end_nothing(variables: dict[str, str
     done = subprocess.run(command, env=environment, capture_output=True, timeout=60)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
     assert done.stdout.strip()
+
+
+def test_a_folder_that_is_gone_ends_nothing(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(SystemExit) as ended:
+        main(["--settings", str(cli.settings_file), "chat", MODEL, "Hello"])
+    out, err = cli.capture.readouterr()
+    assert (ended.value.code, bool(out.strip())) == (0, True)
+    assert err.startswith("okr-tui: the current folder is gone")
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_stream_ends_nothing(closed: int, cli: CliHarness) -> None:
+    command = [sys.executable, "-m", "okr_tui", *cli.where, "chat", MODEL, "Hello"]
+    shell = f"exec {shlex.join(command)} {closed}>&-"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cli.folder), "LANG": "C.UTF-8"}
+    done = subprocess.run(["/bin/sh", "-c", shell], env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, b"unexpected" in done.stderr) == (0, False), done.stderr
+    assert bool(done.stdout.strip()) == (closed != 1)
 
 
 @pytest.fixture

@@ -67,8 +67,7 @@ def connect_proxy(asked: list[str], port: int, refusal: bytes = b"") -> Serve:
     """Return an HTTP proxy that notes what it is asked for and leads every CONNECT to one port."""
 
     async def serve(reader: Reader, writer: Writer) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        asked.append(head.split(b"\r\n")[0].decode())
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
         if refusal:
             writer.write(refusal)
             await writer.drain()

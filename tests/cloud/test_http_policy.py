@@ -1,8 +1,8 @@
 """One rule for every outgoing byte, on both stacks: proxies, certificates, cookies, causes, sizes."""
 
 import asyncio
+import base64
 import gzip
-import importlib.util
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -101,7 +101,7 @@ async def test_a_proxy_leads_to_an_encrypted_cloud_whose_certificate_is_checked(
     asked: list[str] = []
     make = connect_proxy if kind == "http" else socks_proxy
     if kind == "socks5":
-        assert importlib.util.find_spec("socksio"), "pip install 'okr-tui[socks]'"
+        pytest.importorskip("socksio", reason="pip install 'okr-tui[socks]'")
     async with listening(answering(ME), context) as port, listening(make(asked, port)) as proxy:
         address = f"{kind}://127.0.0.1:{proxy}"
         way = {"ALL_PROXY": address, "SSL_CERT_FILE": str(file)}
@@ -165,6 +165,25 @@ async def test_a_proxy_that_refuses_is_the_cause(stack: Stack) -> None:
         assert fault.connection is ConnectionFailure.PROXY
         assert fault.text.startswith(f"the proxy http://127.0.0.1:{port} (HTTPS_PROXY) ")
         assert words in fault.text
+
+
+@BOTH
+async def test_a_proxys_password_goes_to_the_proxy_alone(stack: Stack, tmp_path: Path) -> None:
+    file, context = certificate(tmp_path, "cloud.example")
+    asked: list[str] = []
+    heads: list[bytes] = []
+    async with (
+        listening(answering(ME, heads), context) as port,
+        listening(connect_proxy(asked, port)) as proxy,
+    ):
+        address = f"http://amber:pass%40word@127.0.0.1:{proxy}"
+        await exchanged(cloud("https://cloud.example", stack, ALL_PROXY=address, SSL_CERT_FILE=str(file)))
+    basic = base64.b64encode(b"amber:pass@word").decode()
+    for head in asked:
+        assert f"proxy-authorization: basic {basic}".lower() in head.lower()
+        assert KEY.secret.get_secret_value() not in head
+    assert len(heads) == 2
+    assert not any(b"proxy-" in head.lower() for head in heads)
 
 
 @BOTH
