@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import random
 import select
 import signal
 import struct
@@ -162,3 +163,30 @@ def test_a_crash_is_one_line_a_report_and_exit_code_1(tmp_path: Path) -> None:
     assert all(sequence in opened.output for sequence in LEFT)
     (report,) = (tmp_path / ".local" / "state" / "okr-tui").glob("crash-*.txt")
     assert "4f2a4f2a" not in report.read_text()
+
+
+def test_a_flood_of_garbage_is_lived_through(terminal: Terminal) -> None:
+    randomly = random.Random(13)
+    # No letter of a plain key: what is sent means nothing, so nothing may come of it.
+    pieces = [
+        b"\x1b[",
+        b"\x1b]",
+        b"\x1b[<",
+        b";",
+        b":",
+        b"0",
+        b"9",
+        b"\x80",
+        b"\xff",
+        b"\xc3",
+        b"\x1bP",
+        b"\x1b\\",
+        b"?",
+    ]
+    for _ in range(300):
+        terminal.send(b"".join(randomly.choices(pieces, k=40)))
+        assert terminal.process.poll() is None
+    terminal.send(b"\x1b\\\x1b[201~")
+    terminal.read(0.5)
+    terminal.send(b"\x11")
+    assert terminal.end() == 0

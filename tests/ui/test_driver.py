@@ -1,5 +1,6 @@
 """What a terminal sends, as messages: anything may come, nothing raises, what is known arrives."""
 
+import random
 from codecs import getincrementaldecoder
 
 import pytest
@@ -200,3 +201,28 @@ def test_no_address_of_a_link_ends_its_own_sequence(address: str) -> None:
     assert (drawn.style.link or "").isprintable()
     assert drawn.style.bold
     assert Strip.render_style(drawn.style, drawn.text, ColorSystem.TRUECOLOR).count("\x1b]") == 2
+
+
+@pytest.mark.slow
+def test_fifty_thousand_random_strings_are_lived_through() -> None:
+    randomly = random.Random(8)
+    decode = getincrementaldecoder("utf-8")(errors="replace").decode
+    parser = TerminalParser()
+    starts = [
+        b"",
+        b"\x1b",
+        b"\x1b[",
+        b"\x1b[<",
+        b"\x1bO",
+        b"\x1b]",
+        b"\x1bP",
+        b"\x1b[200~",
+        b"\x1b[M",
+        b"\x9b",
+    ]
+    for _ in range(50_000):
+        ending = randomly.choice([b"", b"u", b"~", b"M", b"\x1b\\", b"\x1b[201~"])
+        data = randomly.choice(starts) + randomly.randbytes(randomly.randrange(12)) + ending
+        read(decode(data), parser)
+    read(f"{ESC}[201~", parser)
+    assert "q" in [each.key for each in read("qq", parser) if isinstance(each, events.Key)]
