@@ -3,17 +3,21 @@
 import asyncio
 import importlib
 import json
+import os
+import queue
 import signal
-from collections.abc import AsyncGenerator, Iterator, Mapping
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.output import note, show
+from okr_tui.cli.output import note, one_line, show
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.text import clean_line
 from okr_tui.services.gateway_switch import Hosting, Running
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 EXPOSED = "okr-tui: other machines can reach this gateway, and its traffic is not encrypted"
 ADVICE = "`okr-tui connect CLIENT` shows how to use it"
+MOST_NOTES = 1000
+"""Lines for standard error that wait to be read; more are dropped."""
+NOTES_SECONDS = 1.0
 PORT = click.IntRange(0, 65535)
 
 
@@ -64,29 +71,33 @@ async def _serve(
     from okr_tui.domain.addresses import is_loopback
     from okr_tui.gateway.host import Host
 
-    async with invocation.open_service("gateway", make_transport=Transport) as service:
+    async with (
+        invocation.open_service("gateway", make_transport=Transport) as service,
+        _notes() as notes,
+    ):
         options = _options(service, chosen)
         for problem in service.problems:
-            note(f"okr-tui: {problem}")
+            notes(f"okr-tui: {problem}")
         if not is_loopback(options.host):
             if not expose:
                 raise click.UsageError(
                     f"{options.host} can be reached by other machines; add --expose if you mean that"
                 )
-            note(EXPOSED)
-        async with Host.open(
-            service,
-            options,
-            invocation.state_folder,
-            status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
-            access=(lambda record: note(json.dumps(record))) if access_log else None,
-            trouble=lambda line: note(f"okr-tui: {line}"),
-        ) as running:
-            with _stop_signal() as ended:
+            notes(EXPOSED)
+        with _stop_signals() as signals:
+            async with Host.open(
+                service,
+                options,
+                invocation.state_folder,
+                status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
+                access=(lambda record: notes(json.dumps(record))) if access_log else None,
+                trouble=lambda line: notes(f"okr-tui: {line}"),
+                hurry=signals.second,
+            ) as running:
                 show(f"listening on {running.url}")
                 if running.daemon_url:
                     show(f"listening on {running.daemon_url} for the ollama daemon")
-                await _until(ended, service, running, chosen)
+                await _until(signals, service, running, chosen, notes)
 
 
 def _options(service: "PoolService", chosen: Mapping[str, object]) -> "GatewayOptions":
@@ -94,27 +105,80 @@ def _options(service: "PoolService", chosen: Mapping[str, object]) -> "GatewayOp
     return replace(service.configuration.settings.gateway, **chosen)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """Set by the first SIGINT or SIGTERM, and by the second; a third ends the process at once."""
+
+    first: asyncio.Event
+    second: asyncio.Event
+
+
 @contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
-    """Set an event at SIGINT or SIGTERM. A second signal ends the process at once."""
-    ended = asyncio.Event()
+def _stop_signals() -> Iterator[_Signals]:
+    """Wait for signals that end the gateway."""
+    signals = _Signals(asyncio.Event(), asyncio.Event())
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, ended.set)
-    try:
-        yield ended
-    finally:
-        for number in signals:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def restore() -> None:
+        for number in numbers:
             loop.remove_signal_handler(number)
+
+    def stop() -> None:
+        if signals.first.is_set():
+            signals.second.set()
+            restore()
+        signals.first.set()
+
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield signals
+    finally:
+        restore()
+
+
+@asynccontextmanager
+async def _notes() -> AsyncGenerator[Callable[[str], None], None]:
+    """Yield what writes a line to standard error without waiting for whoever reads it, if anybody does."""
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError):  # it is no file
+        yield note
+        return
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def write() -> None:
+        while line := lines.get():
+            try:
+                os.write(number, f"{one_line(line)}\n".encode(errors="replace"))
+            except OSError:
+                return  # it is closed
+
+    def noted(line: str) -> None:
+        if lines.qsize() < MOST_NOTES:
+            lines.put(line)
+
+    # A daemon: it may wait for ever, and must not hold up the end of the process.
+    writer = threading.Thread(target=write, daemon=True, name="notes")
+    writer.start()
+    try:
+        yield noted
+    finally:
+        lines.put("")
+        await asyncio.to_thread(writer.join, NOTES_SECONDS)
 
 
 async def _until(
-    ended: asyncio.Event, service: "PoolService", running: "Host", chosen: Mapping[str, object]
+    signals: _Signals,
+    service: "PoolService",
+    running: "Host",
+    chosen: Mapping[str, object],
+    notes: Callable[[str], None],
 ) -> None:
     """Wait for the stop signal. Raises OkrError when the server failed for good."""
-    reporting = asyncio.ensure_future(_report_problems(service, chosen))
-    waiting = asyncio.ensure_future(ended.wait())
+    reporting = asyncio.ensure_future(_report_problems(service, chosen, notes))
+    waiting = asyncio.ensure_future(signals.first.wait())
     failing = asyncio.ensure_future(running.failed())
     try:
         await asyncio.wait((waiting, reporting, failing), return_when=asyncio.FIRST_COMPLETED)
@@ -130,7 +194,9 @@ async def _until(
             task.cancel()
 
 
-async def _report_problems(service: "PoolService", chosen: Mapping[str, object]) -> None:
+async def _report_problems(
+    service: "PoolService", chosen: Mapping[str, object], notes: Callable[[str], None]
+) -> None:
     """Report new problems, and changed gateway settings that need a restart, for ever."""
     began, reported = _options(service, chosen), set(service.problems)
     async for _ in service.pool.changes():
@@ -139,7 +205,7 @@ async def _report_problems(service: "PoolService", chosen: Mapping[str, object])
             lines.append("the gateway's address changed in the settings; restart it to apply that")
         for line in lines:
             if line not in reported:
-                note(f"okr-tui: {line}")
+                notes(f"okr-tui: {line}")
         reported = set(lines)
 
 
@@ -151,7 +217,8 @@ def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
     async def opened() -> AsyncGenerator[Running, None]:
         from okr_tui.domain.addresses import is_loopback
 
-        options = service.configuration.settings.gateway
+        # Whoever ends the dashboard waits for it.
+        options = replace(service.configuration.settings.gateway, grace_seconds=0)
         if not is_loopback(options.host):
             raise OkrError(
                 f"{options.host} can be reached by other machines; use `okr-tui serve --expose` for that"

@@ -1,5 +1,6 @@
 """The gateway as an ASGI application: guard, routes, and errors in the caller's dialect."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.text import clean_line
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
-from okr_tui.gateway.errors import Failure, FailureError, GatewayCause, failure_error, failure_of
+from okr_tui.gateway.errors import Failure, FailureError, GatewayCause, ended, failure_error, failure_of
 from okr_tui.gateway.forward import forward, show
-from okr_tui.gateway.guard import Guard, TokenGuard, origin_form
+from okr_tui.gateway.guard import OPEN_PATHS, Guard, TokenGuard, origin_form
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
 from okr_tui.gateway.request import CallerGoneError, GatewayRequest
 from okr_tui.services.pool_service import PoolService
@@ -111,12 +112,17 @@ class Gateway:
     async def _answer(self, request: GatewayRequest, guard: Guard) -> None:
         try:
             request.path = guard.admit(request.scope, request.headers)
+            if request.path not in OPEN_PATHS:
+                request.admit()
             await self._route(request).handler(request)
         except FailureError as error:
             await request.fail(error.failure)
         except OkrError as error:
             await request.fail(failure_of(error, self._service.clock.time()))
         except CallerGoneError:
+            raise
+        except asyncio.CancelledError:
+            await request.cut(ended())
             raise
         except Exception as error:
             text = f"unexpected {type(error).__name__} at {request.method} {request.path}: {error}"

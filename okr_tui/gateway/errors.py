@@ -27,6 +27,7 @@ class GatewayCause(Enum):
     CLOUD = "cloud"
     CUT_OFF = "cut off"
     LOG = "log"
+    ENDING = "ending"
     UNEXPECTED = "unexpected"
 
 
@@ -69,6 +70,7 @@ CAUSES: Final[Mapping[Cause, Row]] = {
     GatewayCause.CLOUD: Row(502),
     GatewayCause.CUT_OFF: Row(502),
     GatewayCause.LOG: Row(503),
+    GatewayCause.ENDING: Row(503, "gateway_ended"),
     GatewayCause.UNEXPECTED: Row(500),
 }
 WAITS: Final = frozenset({ClientCause.QUOTA, ClientCause.SLOWED, ClientCause.BUSY})
@@ -148,6 +150,11 @@ def cut_off(fault: Fault) -> Failure:
     """Return the failure of an answer that has begun and cannot go on."""
     text = f"{fault.traits.words} in the middle of this answer; what has arrived is all there is of it"
     return Failure.of(GatewayCause.CUT_OFF, text)
+
+
+def ended() -> Failure:
+    """Return the failure of an answer that was in progress when the gateway ended."""
+    return Failure.of(GatewayCause.ENDING, "the gateway ended before this answer did; start it and ask again")
 
 
 def _blocked(error: PoolBlockedError, now: float) -> Failure:

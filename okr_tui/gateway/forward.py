@@ -8,9 +8,9 @@ from starlette.responses import Response
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.errors import CloudError
-from okr_tui.gateway.errors import PASSED_ON, cut_off, error_record
+from okr_tui.gateway.errors import PASSED_ON, cut_off
 from okr_tui.gateway.headers import request_headers, request_query, response_headers
-from okr_tui.gateway.parse import ParsedRequest, parse_request
+from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
 from okr_tui.services.exchange import RefusedError
 from okr_tui.services.pool_service import PoolService
@@ -48,7 +48,7 @@ async def _receive(request: GatewayRequest) -> ParsedRequest:
     body = await receive_body(request.receive)
     if encoding := request.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
-    parsed = parse_request(body, request.headers)
+    parsed = await parse_body(body, request.headers)
     request.model = parsed.model
     return parsed
 
@@ -57,19 +57,18 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
     try:
         async with service.dispatcher.send(call, "gateway", conversation) as exchange:
             request.begin(exchange.status, response_headers(exchange.headers.raw, service.scrubber))
+            request.streams = exchange.streams
             exchange.skim()
-            whole_line = True
             try:
                 async for piece in exchange:
                     if piece.data:
                         await request.write(piece.data)
-                        whole_line = piece.data.endswith(b"\n")
             except CloudError as error:
                 if request.status is None:
                     raise
                 if not exchange.streams:
                     return  # the server cuts the connection: half a document is no answer
-                await request.write(error_record(call.path, cut_off(error.fault), whole_line=whole_line))
+                await request.cut(cut_off(error.fault))
             await request.end()
     except RefusedError as error:
         if error.refusal is None or error.fault.traits.cause not in PASSED_ON:

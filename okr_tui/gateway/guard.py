@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 from urllib.parse import unquote
 
@@ -16,6 +16,8 @@ from okr_tui.gateway.headers import CONTROLS
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz"})
+OWN_SITES: Final = frozenset({b"same-origin", b"none"})
+"""Values of Sec-Fetch-Site for the own page, and for an address that a person typed."""
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
@@ -88,7 +90,7 @@ class TokenGuard:
         """Return the path without a token before it; raise FailureError without a valid token."""
         path: str = scope["path"]
         self._heads.check(scope, headers)
-        _refuse_web_pages(headers)
+        _refuse_web_pages(scope["headers"], headers["host"])
         first, slash, rest = path.removeprefix("/").partition("/")
         in_path = self._is_token(first)
         if in_path:
@@ -102,11 +104,15 @@ class TokenGuard:
         return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._token)
 
 
-def _refuse_web_pages(headers: Mapping[str, str]) -> None:
-    origin = headers.get("origin")
-    foreign = origin is not None and origin.lower().partition("://")[2] != headers["host"].lower()
-    if foreign or headers.get("sec-fetch-site", "").lower() == "cross-site":
-        raise failure_error(403, "requests from web pages are refused")
+def _refuse_web_pages(raw: Iterable[tuple[bytes, bytes]], host: str) -> None:
+    """Raise FailureError for a page of another origin, whichever of several such headers says so."""
+    own = f"http://{host}".lower().encode("latin-1")
+    for name, value in raw:
+        words = {word.strip() for word in value.lower().split(b",")}
+        if name == b"origin" and value.strip().lower() != own:
+            raise failure_error(403, "requests from web pages are refused")
+        if name == b"sec-fetch-site" and not words <= OWN_SITES:
+            raise failure_error(403, "requests from web pages are refused")
 
 
 def _credentials(headers: Mapping[str, str]) -> Iterator[str]:

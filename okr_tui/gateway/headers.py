@@ -1,70 +1,78 @@
 """Which headers are passed on, in both directions. Names and values are bytes, as sent."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
 from okr_tui.domain.scrubber import Scrubber
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
+SESSION_HEADERS: Final = (
+    "x-session-id",
+    "session-id",
+    "session_id",
+    "x-conversation-id",
+    "anthropic-session-id",
+    "x-claude-code-session-id",
+)
+"""Headers by which callers name a conversation, the one that counts first."""
 CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-HOP_BY_HOP: Final = frozenset(
+# What the cloud's endpoints act on, or what names a conversation. All else describes the caller, another
+# service's account, or the connection between the caller and this gateway, and stays here.
+FORWARDED: Final = frozenset(
     {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
+        b"accept",
+        b"content-type",
+        b"idempotency-key",
+        b"openai-beta",
+        b"x-client-request-id",
+        b"x-ollama-client-version",
+        *(name.encode() for name in SESSION_HEADERS),
     }
 )
-# They describe the caller, or the connection between the caller and this gateway.
-NOT_FORWARDED: Final = HOP_BY_HOP | {
-    b"accept-encoding",
-    b"content-encoding",
-    b"content-length",
-    b"expect",
-    b"forwarded",
-    b"host",
-    b"origin",
-    b"referer",
-    b"user-agent",
-    b"via",
-    b"x-real-ip",
-}
-SECRET_WORDS: Final = (b"auth", b"cookie", b"api-key", b"apikey", b"token", b"secret")
-NOT_FORWARDED_PREFIXES: Final = (b"x-okr-", b"x-forwarded", b"sec-", b"cf-", b"access-control-")
-# What would make a client act on this address as if it were the cloud's.
-NOT_RETURNED: Final = HOP_BY_HOP | {
-    b"alt-svc",
-    b"content-length",
-    b"date",
-    b"location",
-    b"server",
-    b"set-cookie",
-    b"strict-transport-security",
-    b"via",
-}
+FORWARDED_PREFIXES: Final = (b"anthropic-", b"x-stainless-")
+SECRET_WORDS: Final = (b"auth", b"cookie", b"key", b"token", b"secret", b"password")
+"""Parts of names that no prefix lets through; `idempotency-key` is named whole."""
+# What clients act on or quote in reports. All else would make a client take this address for the cloud's own,
+# or tells of the cloud's inside.
+RETURNED: Final = frozenset(
+    {
+        b"content-language",
+        b"content-type",
+        b"openai-processing-ms",
+        b"openai-version",
+        b"request-id",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-request-id",
+        b"x-should-retry",
+    }
+)
+RETURNED_PREFIXES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
 NAMES: Final = 512
 """How many names are cached; a client sends the same few in every request."""
 
 
 @lru_cache(maxsize=NAMES)
 def _is_forwarded(name: bytes) -> bool:
-    return (
-        name not in NOT_FORWARDED
-        and not name.startswith(NOT_FORWARDED_PREFIXES)
-        and not any(word in name for word in SECRET_WORDS)
+    return name in FORWARDED or (
+        name.startswith(FORWARDED_PREFIXES) and not any(word in name for word in SECRET_WORDS)
     )
 
 
 @lru_cache(maxsize=NAMES)
 def _is_returned(name: bytes) -> bool:
-    return name not in NOT_RETURNED and not name.startswith(b"access-control-")
+    return name in RETURNED or name.startswith(RETURNED_PREFIXES)
+
+
+def _passable(headers: RawHeaders, is_passed: Callable[[bytes], bool]) -> list[tuple[bytes, bytes]]:
+    """Return the headers on a list, without those that concern one connection alone; names in lower case."""
+    found = [(name.lower(), value) for name, value in headers]
+    hops = {
+        word.strip().lower() for name, value in found if name == b"connection" for word in value.split(b",")
+    }
+    return [(name, value) for name, value in found if is_passed(name) and name not in hops]
 
 
 def by_name(headers: RawHeaders) -> dict[str, str]:
@@ -74,15 +82,7 @@ def by_name(headers: RawHeaders) -> dict[str, str]:
 
 def request_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """Return the caller's headers that are sent to the cloud."""
-    found = [(name.lower(), value) for name, value in headers]
-    named = {
-        word.strip().lower() for name, value in found if name == b"connection" for word in value.split(b",")
-    }
-    return [
-        (name, value)
-        for name, value in found
-        if _is_forwarded(name) and name not in named and _is_text(value)
-    ]
+    return [(name, value) for name, value in _passable(headers, _is_forwarded) if _is_text(value)]
 
 
 def _is_text(value: bytes) -> bool:
@@ -96,11 +96,10 @@ def _is_text(value: bytes) -> bool:
 
 def response_headers(headers: RawHeaders, scrubber: Scrubber) -> list[tuple[bytes, bytes]]:
     """Return the cloud's headers that are sent to the caller, none with a control character or a secret."""
-    found = [(name.lower(), value) for name, value in headers]
     return [
         (name, value)
-        for name, value in found
-        if _is_returned(name) and not CONTROLS.search(value) and scrubber.scrub_bytes(value) == value
+        for name, value in _passable(headers, _is_returned)
+        if not CONTROLS.search(value) and scrubber.scrub_bytes(value) == value
     ]
 
 

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.app import Gateway, Record
 from okr_tui.gateway.daemon import HOST as DAEMON_HOST
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
-from okr_tui.gateway.server import listen, serving
+from okr_tui.gateway.server import Connections, listen, serving
 from okr_tui.gateway.tokens import load_token
 from okr_tui.services.gateway_registry import Presence, announced
 from okr_tui.services.pool_service import PoolService
@@ -44,8 +45,10 @@ class Host:
         status: Callable[[str], Record],
         access: Callable[[Record], None] | None = None,
         trouble: Callable[[str], None],
+        hurry: asyncio.Event | None = None,
     ) -> AsyncGenerator["Host", None]:
-        """Serve a pool until the block is left; answers in progress then have a few seconds to end.
+        """Serve a pool until the block is left; answers in progress then have `options.grace_seconds`, or
+        until `hurry` is set; those that are left get an error.
 
         `state` is the folder of the token. `status` makes the document of `/okr/status` from the address;
         `access` and `trouble` are as Gateway takes them. Raises OkrError when a port or the token cannot be
@@ -71,9 +74,11 @@ class Host:
                 access=access,
                 trouble=trouble,
             )
-            servers = [await stack.enter_async_context(serving(gateway, listener))]
+            connections = Connections(trouble)
+            serve = partial(serving, connections=connections, grace=options.grace_seconds, hurry=hurry)
+            servers = [await stack.enter_async_context(serve(gateway, listener))]
             if daemon:
-                servers.append(await stack.enter_async_context(serving(gateway.behind(guard), daemon)))
+                servers.append(await stack.enter_async_context(serve(gateway.behind(guard), daemon)))
             stack.enter_context(announced(state, Presence(address, daemon_address, os.getpid())))
             yield cls(address, daemon_address, servers)
 

@@ -1,9 +1,13 @@
 """What a request's body asks for; pictures, tools and options are not parsed."""
 
+import asyncio
+import contextlib
 import hashlib
 import itertools
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -12,20 +16,20 @@ from pydantic import Field, OnErrorOmit, StrictBool, TypeAdapter, ValidationErro
 from typing_extensions import TypedDict
 
 from okr_tui.domain.models import bare_name
-from okr_tui.gateway.errors import failure_error
+from okr_tui.gateway.errors import FailureError, failure_error
+from okr_tui.gateway.headers import SESSION_HEADERS
 
 MAX_MODEL_LENGTH: Final = 256
 MODEL_NAME: Final = f"the model's name must be a string of at most {MAX_MODEL_LENGTH} printable characters"
 MAX_MODEL_FIELDS: Final = 4
 """How many fields named "model" in a body are tried, to find the one that counts."""
-SESSION_HEADERS: Final = (
-    "x-session-id",
-    "session-id",
-    "session_id",
-    "x-conversation-id",
-    "anthropic-session-id",
-    "x-claude-code-session-id",
-)
+AT_ONCE: Final = 256 * 1024
+"""Bytes of a body that are parsed on the event loop; a larger one would hold up all streams."""
+MANY_CONTAINERS, MANY_VALUES = 20_000, 200_000
+"""Opening brackets and commas that are parsed in this process. Python runs nothing else meanwhile."""
+ELSEWHERE_SECONDS: Final = 30
+ELSEWHERE_BYTES: Final = 4 * 1024**3
+CHILD: Final = ("-P", "-c", "from okr_tui.gateway.parse import child; child()")
 
 
 class _Part(TypedDict, total=False):
@@ -84,6 +88,54 @@ def parse_request(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
         body = body if bare == name else _renamed(body, name, bare)
         name = bare
     return ParsedRequest(body, name, document.get("stream"), _conversation(document, headers))
+
+
+async def parse_body(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
+    """Parse as `parse_request` does, a large body where it holds up no stream."""
+    if len(body) <= AT_ONCE:
+        return parse_request(body, headers)
+    return await asyncio.to_thread(_parse_large, body, headers)
+
+
+def _parse_large(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
+    containers = body.count(b"[") + body.count(b"{")
+    if containers <= MANY_CONTAINERS and body.count(b",") <= MANY_VALUES:
+        return parse_request(body, headers)
+    named = {name: headers[name] for name in SESSION_HEADERS if name in headers}
+    try:
+        done = subprocess.run(  # noqa: S603 this program itself
+            (sys.executable, *CHILD),
+            input=json.dumps(named).encode() + b"\n" + body,
+            capture_output=True,
+            timeout=ELSEWHERE_SECONDS,
+            check=True,
+        )
+        told, _, renamed = done.stdout.partition(b"\n")
+        found = json.loads(told)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        raise failure_error(413, "the request holds more values than can be read") from None
+    if "status" in found:
+        raise failure_error(found["status"], found["text"])
+    return ParsedRequest(renamed or body, found["model"], found["streams"], found["opening"])
+
+
+def child() -> None:
+    """Parse a request of very many values, in a process of its own, from standard input to output."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # not everywhere
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (ELSEWHERE_BYTES, ELSEWHERE_BYTES))
+    headers = json.loads(sys.stdin.buffer.readline())
+    body = sys.stdin.buffer.read()
+    try:
+        parsed = parse_request(body, headers)
+    except FailureError as error:
+        found: dict[str, object] = {"status": error.failure.status, "text": error.failure.text}
+        changed = b""
+    else:
+        found = {"model": parsed.model, "streams": parsed.streams, "opening": parsed.opening}
+        changed = b"" if parsed.body is body else parsed.body
+    sys.stdout.buffer.write(json.dumps(found).encode() + b"\n" + changed)
 
 
 def _read(body: bytes) -> _Document:

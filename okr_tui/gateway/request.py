@@ -1,7 +1,6 @@
 """One request of a client and the answer to it, on the bare server interface."""
 
 import asyncio
-import gzip
 import io
 import zlib
 from collections.abc import Callable, Coroutine
@@ -16,12 +15,15 @@ from okr_tui.gateway.errors import (
     Failure,
     FailureError,
     error_document,
+    error_record,
     failure_error,
     for_client,
 )
 from okr_tui.gateway.headers import RawHeaders, by_name
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+MOST_MEMBERS: Final = 100
+"""How many gzip members a body may have: empty ones cost time and give nothing."""
 DRAINED_BODIES: Final = 4
 CHUNK_BYTES: Final = 256 * 1024
 BODY_SECONDS: Final = 120.0
@@ -72,7 +74,7 @@ def unpack(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
 
 def _plain(body: bytes, encoding: str, most: int) -> bytes:
     if encoding in ("gzip", "x-gzip"):
-        return gzip.GzipFile(fileobj=io.BytesIO(body)).read(most)
+        return _gunzipped(body, most)
     if encoding != "zstd":
         raise failure_error(
             415, f"content encoding {encoding[:32]!r} is not supported: send gzip or plain JSON"
@@ -91,6 +93,25 @@ def _plain(body: bytes, encoding: str, most: int) -> bytes:
     except zstandard.ZstdError as error:
         raise OSError(str(error)) from None
     return plain.getvalue()
+
+
+def _gunzipped(body: bytes, most: int) -> bytes:
+    """Decode gzip; raise OSError for what is damaged, cut off, or in too many members."""
+    plain: list[bytes] = []
+    for _ in range(MOST_MEMBERS):
+        decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        plain.append(decoder.decompress(body, most))
+        most -= len(plain[-1])
+        if most <= 0:
+            break
+        if not decoder.eof:
+            raise OSError("the end is missing")
+        body = decoder.unused_data.lstrip(b"\0")  # members may be padded
+        if not body:
+            break
+    else:
+        raise OSError(f"more than {MOST_MEMBERS} members")
+    return b"".join(plain)
 
 
 def _too_large(limit: int) -> FailureError:
@@ -113,6 +134,12 @@ class Connection(Protocol):
     async def write(self, data: bytes) -> None:
         """Send a further piece, as soon as the caller takes it."""
 
+    def write_now(self, data: bytes) -> None:
+        """Send a last piece without waiting until the caller takes it."""
+
+    def admit(self) -> None:
+        """Keep the connection before those of callers that have shown no credentials."""
+
     def watch(self, leave: Callable[[], None]) -> None:
         """Call `leave` once the caller is gone, at once if it already is."""
 
@@ -134,6 +161,9 @@ class GatewayRequest:
         self.path: str | None = None
         self.status: int | None = None
         self.model: str | None = None
+        self.streams = False
+        """Whether an error can follow what has been sent of the answer."""
+        self._whole_line = True
         self._send = send
         self._ended = False
         self._head: tuple[int, RawHeaders]
@@ -171,12 +201,27 @@ class GatewayRequest:
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the answer, as soon as the caller takes it."""
+        if data:
+            self._whole_line = data.endswith(b"\n")
         if self.status is None:
             status, headers = self._head
             await self._connection.begin(status, headers, data)
             self.status = status
         else:
             await self._connection.write(data)
+
+    def admit(self) -> None:
+        """Keep the connection before those of callers that have shown no credentials."""
+        if CONNECTION in self.scope.get("state", ()):  # not on another server than ours
+            self._connection.admit()
+
+    async def cut(self, failure: Failure) -> None:
+        """End an answer in progress with an error; half a document is no answer, and just ends."""
+        if self.status is None:
+            await self.fail(failure)
+        elif self.streams and not self._ended:
+            path = self.path or self.scope["path"]
+            self._connection.write_now(error_record(path, failure, whole_line=self._whole_line))
 
     async def end(self) -> None:
         """End the answer."""

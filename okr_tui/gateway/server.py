@@ -3,10 +3,12 @@
 import asyncio
 import errno
 import os
+import re
 import socket
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import h11
@@ -22,12 +24,33 @@ from okr_tui.gateway.headers import RawHeaders
 from okr_tui.gateway.request import CONNECTION
 from okr_tui.services.background import tune_gc
 
-HEAD_SECONDS: Final = 15.0
+try:
+    import resource
+except ModuleNotFoundError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+HEAD_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 60.0
-GRACE_SECONDS: Final = 3
+WRITE_LOOKS: Final = 10
+WRITE_LEAST: Final = 1024
+"""Bytes that a caller has to take within WRITE_SECONDS."""
+GRACE_SECONDS: Final = 30.0
+CUT_SECONDS: Final = 2.0
+"""How long answers that are cut at the end may take to say so and to be recorded."""
 IDLE_SECONDS: Final = 75
 BACKLOG: Final = 2048
+ACCEPTED_AT_ONCE: Final = 8
+"""Connections that are accepted before others are looked at: they may be too many."""
+MOST_CONNECTIONS: Final = 4096
+RESERVED_FILES: Final = 64
+"""Open files that are left for the log, settings and what the program has open anyway."""
+NO_FILES_LEFT: Final = (
+    "no open files are left for connections: idle ones are closed; `ulimit -n` is the limit"
+)
 CHUNKED: Final = b"\r\ntransfer-encoding: chunked\r\n"
+OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+END_OF_HEAD: Final = b"\r\n\r\n"
+AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]")
 
 
 def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gateway") -> socket.socket:
@@ -57,6 +80,77 @@ def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gat
     return listener
 
 
+def most_connections() -> int:
+    """Return how many connections there may be at once: each may need another open file, to the cloud."""
+    if resource is None:
+        return MOST_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(4, min(MOST_CONNECTIONS, (soft - RESERVED_FILES) // 2))
+
+
+class Connections:
+    """The connections of one gateway, each in the order it came, and the bound on their number.
+
+    Those that have shown no credentials give way first, then those on which nothing is under way. `trouble`
+    is called with a line when open files run out all the same.
+    """
+
+    def __init__(self, trouble: Callable[[str], None] = lambda _: None) -> None:
+        self._strangers: dict[_Protocol, None] = {}
+        self._known: dict[_Protocol, None] = {}
+        self._trouble: Callable[[str], None] | None = trouble
+
+    def add(self, connection: "_Protocol") -> None:
+        """Add a new connection; where there are too many, close the one that is missed least."""
+        self._strangers[connection] = None
+        if len(self._strangers) + len(self._known) > most_connections():
+            self._close_one(connection)
+
+    def admit(self, connection: "_Protocol") -> None:
+        """Note that valid credentials came on a connection."""
+        if self._strangers.pop(connection, connection) is None:
+            self._known[connection] = None
+
+    def remove(self, connection: "_Protocol") -> None:
+        """Forget a connection that has ended."""
+        self._strangers.pop(connection, None)
+        self._known.pop(connection, None)
+
+    def is_stranger(self, connection: "_Protocol") -> bool:
+        """Return whether a connection has shown no credentials."""
+        return connection in self._strangers
+
+    def files_ran_out(self) -> None:
+        """Make room after a connection could not be accepted."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            self._close_one()
+        if self._trouble:
+            self._trouble(NO_FILES_LEFT)
+            self._trouble = None  # once says it, and there may be very many
+
+    def _close_one(self, newest: "_Protocol | None" = None) -> None:
+        older = (stranger for stranger in self._strangers if stranger is not newest)
+        idle = (known for known in self._known if known.is_idle())
+        if connection := next(older, None) or next(idle, newest):
+            self.remove(connection)
+            connection.transport.abort()
+
+
+class _Heads(h11.Connection):
+    """HTTP as h11 reads it, without what proxies understand in several ways."""
+
+    def next_event(self) -> Any:
+        """Return what comes next; raise RemoteProtocolError for bare line feeds or folded lines in a head."""
+        if self.their_state is h11.IDLE:
+            received, _ = self.trailing_data
+            end = received.find(END_OF_HEAD)
+            if AMBIGUOUS.search(received, 0, len(received) if end < 0 else end + 2):
+                raise h11.RemoteProtocolError("ambiguous line ends")
+        return super().next_event()
+
+
 class _Protocol(H11Protocol):
     """A connection that is cut when the caller is too slow to send its request or to take the answer."""
 
@@ -67,6 +161,7 @@ class _Protocol(H11Protocol):
 
     def __init__(
         self,
+        connections: Connections,
         config: uvicorn.Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -74,6 +169,8 @@ class _Protocol(H11Protocol):
     ) -> None:
         # A reference to itself would keep it until the next, rare, garbage collection.
         super().__init__(config, server_state, {**app_state, CONNECTION: weakref.proxy(self)}, _loop)
+        self.conn = _Heads(h11.SERVER, MAX_HEAD_BYTES)
+        self._all = connections
 
     async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
         """Begin an answer; write its head and first piece together."""
@@ -100,6 +197,22 @@ class _Protocol(H11Protocol):
             return b"%x\r\n%b\r\n" % (len(data), data)
         return self.conn.send(h11.Data(data=data)) or b""
 
+    def write_now(self, data: bytes) -> None:
+        """Write a last piece, and the end, without waiting until the caller takes it."""
+        if not self.cycle.disconnected and not self.cycle.response_complete:
+            end = b"0\r\n\r\n" if self._chunked else b""
+            self.transport.write(self._framed(data) + end)
+            self.cycle.response_complete = True
+            self.transport.close()
+
+    def admit(self) -> None:
+        """Keep the connection before those of callers that have shown no credentials."""
+        self._all.admit(self)
+
+    def is_idle(self) -> bool:
+        """Return whether no request is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
     def watch(self, leave: Callable[[], None]) -> None:
         """Call `leave` once the caller is gone."""
         self._leave = leave
@@ -114,6 +227,7 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._watch()
+        self._all.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.MUST_CLOSE:
@@ -130,7 +244,8 @@ class _Protocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY:
+        # A caller without credentials may not keep a connection for long.
+        if self.conn.their_state is h11.SEND_BODY or (self._is_owed() and self._all.is_stranger(self)):
             self._watch()
 
     def send_400_response(self, msg: str) -> None:
@@ -142,6 +257,7 @@ class _Protocol(H11Protocol):
             self.cycle.disconnected = True  # what it still answers would come after the last word
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._all.remove(self)
         self._forget()
         self._unstick()
         self._unset_keepalive_if_required()
@@ -151,7 +267,7 @@ class _Protocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stuck = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._watch_taking()
 
     def resume_writing(self) -> None:
         self._unstick()
@@ -171,6 +287,20 @@ class _Protocol(H11Protocol):
             self._late.cancel()
             self._late = None
 
+    def _watch_taking(self, before: int | None = None, looks: int = 0) -> None:
+        """Cut the caller off once it has taken next to nothing of the answer for a time.
+
+        It is looked at several times, since a process that was busy itself has given it nothing to take.
+        """
+        left = self.transport.get_write_buffer_size()
+        if before is None or before - left >= WRITE_LEAST:
+            before, looks = left, 0
+        if looks == WRITE_LOOKS:
+            self.transport.abort()
+        else:
+            wait = WRITE_SECONDS / WRITE_LOOKS
+            self._stuck = self.loop.call_later(wait, self._watch_taking, before, looks + 1)
+
     def _unstick(self) -> None:
         if self._stuck is not None:
             self._stuck.cancel()
@@ -178,15 +308,46 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, ended by an event instead of a flag that is polled ten times a second."""
+    """uvicorn's server, ended by an event instead of a flag that is polled ten times a second.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    `grace` is for how many seconds answers in progress may go on at the end, `hurry` cuts that short.
+    """
+
+    def __init__(self, config: uvicorn.Config, grace: float, hurry: asyncio.Event) -> None:
         super().__init__(config)
         self.ended = asyncio.Event()
+        self._grace = grace
+        self._hurry = hurry
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio takes the number of connections to accept at once for it
 
     async def main_loop(self) -> None:
         """Wait until the server is to end."""
         await self.ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections; let answers end in time, then cut them, which lets them say so."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        tasks = set(self.server_state.tasks)
+        if tasks and self._grace > 0 and not self._hurry.is_set():
+            hurrying = asyncio.ensure_future(self._hurry.wait())
+            answered = asyncio.ensure_future(asyncio.wait(tasks))
+            await asyncio.wait({hurrying, answered}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
+            hurrying.cancel()
+            answered.cancel()
+        if tasks := set(self.server_state.tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=CUT_SECONDS)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -194,15 +355,47 @@ class _Server(uvicorn.Server):
         yield
 
 
-@asynccontextmanager
-async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve until the block is left; answers in progress then have a few seconds to end.
+@contextmanager
+def _accepting(connections: Connections) -> Iterator[None]:
+    """Handle the loop's complaint, thousands of times over, that no open file is left for a connection."""
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
 
-    The task is the server's: while the block lasts, it only ends by a failure.
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in OUT_OF_FILES and "socket" in context:
+            connections.files_ran_out()
+        elif before:
+            before(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        if loop.get_exception_handler() is handle:
+            loop.set_exception_handler(before)
+
+
+@asynccontextmanager
+async def serving(
+    application: ASGIApp,
+    listener: socket.socket,
+    connections: Connections | None = None,
+    *,
+    grace: float | None = None,
+    hurry: asyncio.Event | None = None,
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve until the block is left; answers in progress then have `grace` seconds to end, or until `hurry`.
+
+    The task is the server's: while the block lasts, it only ends by a failure. `connections` counts those of
+    all ports of one gateway.
     """
+    connections = connections or Connections()
     config = uvicorn.Config(
         application,
-        http=_Protocol,
+        http=partial(_Protocol, connections),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -214,18 +407,19 @@ async def serving(application: ASGIApp, listener: socket.socket) -> AsyncIterato
         proxy_headers=False,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=ACCEPTED_AT_ONCE,
     )
-    server = _Server(config)
+    server = _Server(config, GRACE_SECONDS if grace is None else grace, hurry or asyncio.Event())
     task = asyncio.create_task(server.serve(sockets=[listener]))
     tune_gc()
-    try:
-        yield task
-    finally:
-        server.ended.set()
-        await asyncio.wait([task])
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()  # what has not been taken in time would be waited for
-        # Those cut off have a record to write yet.
-        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+    with _accepting(connections):
+        try:
+            yield task
+        finally:
+            server.ended.set()
+            await asyncio.wait([task])
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()  # what has not been taken in time would be waited for
+            # Those cut off have a record to write yet.
+            await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
     task.result()

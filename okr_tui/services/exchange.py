@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +27,8 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.services.clock import Clock
 
+CALLER_SECONDS: Final = 5.0
+"""Once a caller takes longer for a piece, a connection that the cloud ends says nothing of the key."""
 NO_HEADERS: Final = httpx.Headers()
 
 
@@ -81,6 +84,8 @@ class Exchange:
         self._held: list[Piece] = []
         self._tail = b""
         """The line of a stream that has not ended yet: only whole ones are passed on."""
+        self._cut: Fault | None = None
+        self._waited = 0.0
         self._done = False
         self._understood = False
         """Whether any record could be read."""
@@ -101,7 +106,7 @@ class Exchange:
     @property
     def complete(self) -> bool:
         """Return whether the answer came to its end, whatever the caller did after its end mark."""
-        return self.fault is None and (self._done or self._heard_all)
+        return self.fault is None and self._cut is None and (self._done or self._heard_all)
 
     async def __aenter__(self) -> Self:
         longest = self._policy.first_byte if self._call.streams else self._policy.document
@@ -185,7 +190,7 @@ class Exchange:
             return Piece(rest, ())
         if not self._done and self.fault is None:
             if self._understood or piece or self.first_byte_ms is None:
-                self._fail(no_response("the answer ended before it was complete"))
+                self._lose(no_response("the answer ended before it was complete"))
             else:
                 self._fail(no_answer_of_ollama(self.headers, self.status))
         return piece
@@ -224,14 +229,23 @@ class Exchange:
             yield held
         self._held.clear()
         try:
-            while self.fault is None and (piece := await self._next()):
+            while self.fault is None and self._cut is None and (piece := await self._next()):
+                given = monotonic()
                 yield piece
+                self._waited = max(self._waited, monotonic() - given)
         except httpx.HTTPError as error:
             if not self._done:
-                self._fail(self._cloud.failure(error))
-        if self.fault:
-            raise CloudError(f"the answer was cut off: {self.fault.text}", self.fault)
+                self._lose(self._cloud.failure(error))
+        if fault := self.fault or self._cut:
+            raise CloudError(f"the answer was cut off: {fault.text}", fault)
         self._heard_all = True
+
+    def _lose(self, fault: Fault) -> None:
+        """Note that the cloud hung up: as a fault, unless a caller who takes nothing has made it wait."""
+        if self._waited < CALLER_SECONDS:
+            self._fail(fault)
+        else:
+            self._cut = fault
 
     def _fail(self, fault: Fault) -> None:
         self.fault = replace(fault, text=self._cloud.scrubber.scrub(fault.text))

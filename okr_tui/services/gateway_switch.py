@@ -96,7 +96,7 @@ class GatewaySwitch:
         if self._running is None:
             raise OkrError("the gateway is just being started")
         if self._stop.is_set():
-            raise OkrError("the gateway is ending: answers under way have a few seconds")
+            raise OkrError("the gateway is ending already")
         self._end()
         await asyncio.wait([self._task])
         return "Gateway stopped"
@@ -174,7 +174,7 @@ class GatewaySwitch:
             self._announce()
 
     async def close(self) -> None:
-        """End the gateway of this process; answers under way have a few seconds."""
+        """End the gateway of this process; answers under way are cut off with an error."""
         if self._task is not None:
             self._end()
             await asyncio.wait([self._task])

@@ -99,7 +99,7 @@ class SettingsView:
 class GatewayView:
     """The gateway: its addresses, None while none runs; what is wrong with it, or why it did not start.
 
-    `elsewhere`: another process runs it. `ending`: answers under way are given a few seconds. `outdated`: the
+    `elsewhere`: another process runs it. `ending`: answers under way are being cut off. `outdated`: the
     settings changed since it started. `autostart`: the settings ask for one when the dashboard opens.
     """
 

@@ -159,6 +159,13 @@ class GatewayOptions:
         "`true`: the dashboard starts the gateway unless another process runs one",
     )
 
+    grace_seconds: int = _member(
+        "graceSeconds",
+        whole_number(0, 600),
+        30,
+        "for how many seconds answers may go on when `serve` ends; what is left then gets an error",
+    )
+
     @property
     def url(self) -> str:
         """The address that clients on this machine use."""

@@ -30,7 +30,7 @@ class Case:
     """Whether a server may wait for more, which never comes."""
     query: bytes = b""
     odd: bytes | None = None
-    """The value that the header `x-odd` has to have, where it is passed on."""
+    """The value that the header `x-client-request-id` has to have, where it is passed on."""
 
 
 def question(word: str) -> bytes:

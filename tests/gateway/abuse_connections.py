@@ -28,7 +28,12 @@ CONNECTIONS = {
     "close and another after it": Case(sized(GOOD, b"connection: close") + NEXT, ("good",), 1, "ended"),
     "closing in capitals": Case(sized(GOOD, b"Connection: CLOSE") + NEXT, ("good",), 1, "ended"),
     "headers of the connection": taken(
-        sized(GOOD, b"connection: x-odd, content-type, host, keep-alive", b"x-odd: 1", b"keep-alive: 5")
+        sized(
+            GOOD,
+            b"connection: x-client-request-id, content-type, host, keep-alive",
+            b"x-client-request-id: 1",
+            b"keep-alive: 5",
+        )
     ),
     "framing as headers of the connection": taken(chunked(GOOD, b"connection: transfer-encoding")),
     "an upgrade to a web socket": either(sized(GOOD, *WEBSOCKET)),

@@ -66,6 +66,6 @@ def judge(passed: Request, case: Case) -> None:
     """Whether the cloud was asked what the caller meant, apart from the body."""
     assert (passed.method, passed.scope["raw_path"]) == ("POST", b"/api/chat")
     assert passed.scope["query_string"] == case.query
-    odd = b", ".join(value for name, value in passed.headers.raw if name == b"x-odd")
+    odd = b", ".join(value for name, value in passed.headers.raw if name == b"x-client-request-id")
     assert odd in (b"", case.odd, re.sub(rb"[\x00-\x1f\x7f]", b" ", case.odd or b""))
     assert not re.search(rb"[\x00\r\n]", odd)

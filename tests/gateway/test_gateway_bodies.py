@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from okr_tui.gateway.parse import parse_request
 from okr_tui.gateway.request import unpack
 from tests.gateway.running_gateway import (
     BODIES,
+    HELLO,
     TOKEN,
     RunningGateway,
     ScriptedCloud,
@@ -20,7 +22,7 @@ from tests.gateway.running_gateway import (
     stream,
 )
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
-from tests.harness import Harness
+from tests.harness import MODEL, Harness
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 
@@ -136,3 +138,25 @@ async def test_a_daemons_and_pis_name_of_a_model(gateway: RunningGateway, name: 
 
 def test_every_forwarded_stream_has_a_good_request() -> None:
     assert set(BODIES) >= set(DIALECTS)
+
+
+@pytest.mark.parametrize(("members", "status"), [(1, 200), (100, 200), (101, 400), (50_000, 400)])
+async def test_a_body_of_very_many_gzip_members_is_refused(
+    gateway: RunningGateway, members: int, status: int
+) -> None:
+    whole = json.dumps({"model": MODEL, "messages": HELLO}).encode()
+    packed = gzip.compress(b"") * (members - 1) + gzip.compress(whole)
+    headers = {"content-encoding": "gzip"}
+    answer = await gateway.client.post("/api/chat", content=packed, headers=headers)
+    assert answer.status_code == status
+
+
+def test_gzip_in_several_members_padded_or_cut_off() -> None:
+    packed = gzip.compress(b"a" * 70_000) + gzip.compress(b"b") + b"\0" * 512
+    assert unpack(packed, "gzip") == b"a" * 70_000 + b"b"
+    for damaged in (packed[:-520], packed.rstrip(b"\0")[:-3], packed + b"x"):
+        with pytest.raises(FailureError, match="damaged"):
+            unpack(damaged, "gzip")
+    with pytest.raises(FailureError, match="larger than"):
+        unpack(gzip.compress(b"x" * 1000) * 99, "gzip", limit=98_999)
+    assert len(unpack(gzip.compress(b"x" * 1000) * 99, "gzip", limit=99_000)) == 99_000

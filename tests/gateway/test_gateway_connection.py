@@ -175,18 +175,20 @@ async def blunt(harness: Harness, answer: bytes) -> AsyncGenerator[RunningGatewa
 
 @pytest.mark.parametrize("path", BODIES)
 async def test_a_header_that_cannot_be_sent_is_left_out_of_the_answer(harness: Harness, path: str) -> None:
-    answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-odd: a\x0bb\r\nx-even: c\r\n\r\n"
+    answer = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: a\x0bb\r\nrequest-id: c\r\n\r\n"
+    )
     pieces = joined([*PIECES[path], *CLOSINGS[path]])
     async with blunt(harness, answer + pieces) as gateway:
         told = await gateway.post(path)
     assert (told.status_code, told.content) == (200, pieces)
-    assert "x-odd" not in told.headers
-    assert told.headers["x-even"] == "c"
+    assert "x-request-id" not in told.headers
+    assert told.headers["request-id"] == "c"
     assert [line["status"] for line in gateway.access] == [200]
 
 
 async def test_a_refusal_with_a_header_that_cannot_be_sent_is_passed_on(harness: Harness) -> None:
-    refusal = b'HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\nx-odd: a\x0bb\r\n\r\n{"error": "no"}'
+    refusal = b'HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\nx-request-id: a\x0bb\r\n\r\n{"error": "no"}'
     async with blunt(harness, refusal) as gateway:
         told = await gateway.post(PATH)
     assert (told.status_code, told.json()) == (400, {"error": "no"})

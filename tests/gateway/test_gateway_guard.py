@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from okr_tui.domain.keys import SecretStr
+from okr_tui.domain.scrubber import Scrubber
 from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.guard import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, TokenGuard
-from okr_tui.gateway.headers import by_name, request_headers, request_query
+from okr_tui.gateway.headers import by_name, request_headers, request_query, response_headers
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
@@ -68,7 +69,10 @@ async def test_healthz_needs_no_token(gateway: RunningGateway) -> None:
         {"origin": "https://page.example"},
         {"origin": "null"},
         {"origin": "http://localhost:3000"},
+        {"origin": "https://127.0.0.1"},
         {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none, cross-site"},
     ],
 )
 async def test_web_pages_stay_outside(gateway: RunningGateway, headers: dict[str, str]) -> None:
@@ -118,6 +122,34 @@ def test_the_own_origin_is_compared_without_case() -> None:
         enter(guard, "localhost:1", (b"origin", b"HTTP://LocalHost:2"))
 
 
+OWN = (b"origin", b"http://localhost:1")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"origin", b"http://page.example"), OWN],
+        [OWN, (b"origin", b"http://page.example")],
+        [OWN, (b"origin", b"null")],
+        [(b"origin", b"https://localhost:1")],
+        [(b"origin", b"file://localhost:1")],
+        [(b"origin", b"localhost:1")],
+        [(b"sec-fetch-site", b"cross-site"), (b"sec-fetch-site", b"none")],
+        [(b"sec-fetch-site", b"none"), (b"sec-fetch-site", b"Cross-Site")],
+        [(b"sec-fetch-site", b"same-origin,cross-site")],
+    ],
+)
+def test_every_header_that_tells_of_a_page_is_judged(headers: list[tuple[bytes, bytes]]) -> None:
+    assert refusal(TokenGuard(SecretStr(TOKEN), "127.0.0.1"), *headers, host="localhost:1") == 403
+
+
+def test_the_own_page_may_say_so_twice() -> None:
+    site = (b"sec-fetch-site", b"same-origin")
+    assert (
+        refusal(TokenGuard(SecretStr(TOKEN), "127.0.0.1"), OWN, OWN, site, site, host="localhost:1") is None
+    )
+
+
 def test_a_head_may_be_as_large_as_the_bounds_and_no_larger() -> None:
     guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
     name = b"host" + b"localhost"
@@ -129,10 +161,12 @@ def test_a_head_may_be_as_large_as_the_bounds_and_no_larger() -> None:
         assert refusal(guard, target=b"/healthz?" + b"q" * size) == status
 
 
-def refusal(guard: TokenGuard, *more: tuple[bytes, bytes], target: bytes = b"/healthz") -> int | None:
+def refusal(
+    guard: TokenGuard, *more: tuple[bytes, bytes], target: bytes = b"/healthz", host: str = "localhost"
+) -> int | None:
     """The status that a head is refused with, None where it is not."""
     try:
-        enter(guard, "localhost", *more, target=target)
+        enter(guard, host, *more, target=target)
     except FailureError as error:
         return error.failure.status
     return None
@@ -207,6 +241,96 @@ async def test_the_cloud_sees_nothing_of_the_caller_but_its_request(harness: Har
     assert not set(sent) & (set(callers) - {"anthropic-version", "anthropic-beta", "connection"})
     assert TOKEN not in str(requests.headers)
     assert sent["accept-encoding"] == "identity"
+
+
+PRIVATE = (
+    *(
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "api-key",
+        "x-jwt",
+        "x-key",
+        "x-password",
+    ),
+    *(
+        "x-credential",
+        "x-litellm-key",
+        "x-portkey-config",
+        "remote-user",
+        "from",
+        "client-ip",
+        "true-client-ip",
+    ),
+    *("x-real-ip", "x-forwarded-for", "forwarded", "via", "x-hostname", "openai-organization", "baggage"),
+    *("openai-project", "range", "if-none-match", "x-http-method-override", "x-original-url", "traceparent"),
+    *("user-agent", "referer", "origin", "host", "content-length", "content-encoding", "accept-encoding"),
+    *("te", "upgrade", "expect", "sec-fetch-mode", "x-okr-tui-client", "anthropic-api-key", "anthropic-auth"),
+    *("x-stainless-token", "x-anything", "x-odd-session-id"),
+)
+FORWARDED = (
+    *("accept", "content-type", "openai-beta", "anthropic-version", "anthropic-beta", "x-stainless-lang"),
+    *("x-session-id", "session_id", "x-claude-code-session-id", "idempotency-key", "x-client-request-id"),
+)
+
+
+def test_only_headers_on_the_list_go_to_the_cloud() -> None:
+    raw = [(name.encode(), b"v") for name in (*PRIVATE, *FORWARDED)]
+    assert request_headers(raw) == [(name.encode(), b"v") for name in FORWARDED]
+    assert request_headers(
+        [(b"Accept", b"x"), (b"Openai-Beta", b"y"), (b"Connection", b"close, OpenAI-Beta")]
+    ) == [(b"accept", b"x")]
+
+
+INSIDE = (
+    *(
+        "x-internal-host",
+        "clear-site-data",
+        "refresh",
+        "link",
+        "set-cookie",
+        "location",
+        "server",
+        "via",
+        "alt-svc",
+    ),
+    *(
+        "strict-transport-security",
+        "access-control-allow-origin",
+        "content-encoding",
+        "content-length",
+        "date",
+    ),
+    *(
+        "www-authenticate",
+        "x-debug-authorization",
+        "content-disposition",
+        "cf-ray",
+        "x-envoy-upstream",
+        "etag",
+    ),
+    *("transfer-encoding", "keep-alive", "upgrade", "trailer"),
+)
+RETURNED = (
+    *(
+        "content-type",
+        "retry-after",
+        "x-request-id",
+        "request-id",
+        "x-should-retry",
+        "x-ratelimit-limit-requests",
+    ),
+    *("x-ratelimit-max-concurrent", "anthropic-ratelimit-tokens-reset", "openai-processing-ms"),
+)
+
+
+def test_only_headers_on_the_list_come_back() -> None:
+    none = Scrubber()
+    raw = [(name.encode(), b"v") for name in (*INSIDE, *RETURNED)]
+    assert response_headers(raw, none) == [(name.encode(), b"v") for name in RETURNED]
+    hop = [(b"Connection", b"keep-alive, X-Request-Id"), (b"X-Request-ID", b"1"), (b"Request-Id", b"2")]
+    assert response_headers(hop, none) == [(b"request-id", b"2")]
 
 
 def test_headers_and_query_of_the_forwarded_request() -> None:

@@ -20,6 +20,7 @@ from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.cloud.dialects import Delta
 from okr_tui.cloud.http_policy import HttpxTransport
 from okr_tui.domain.errors import OkrError
+from okr_tui.gateway.errors import ended
 from okr_tui.gateway.server import _Server, listen, serving
 from okr_tui.services.gateway_registry import running_gateway
 from okr_tui.services.pool_service import PoolService
@@ -136,8 +137,8 @@ async def test_what_is_under_way_ends_on_the_transport_it_began_with(free: Harne
             assert still is faster
 
 
-async def test_answers_under_way_get_time_to_end(free: Harness) -> None:
-    async with slow_cloud(free) as following, dashboard(free) as service:
+async def test_answers_under_way_are_cut_at_once_with_an_error(free: Harness) -> None:
+    async with slow_cloud(free), dashboard(free) as service:
         await service.switch_gateway()
         async with (
             client(free, service) as caller,
@@ -145,13 +146,9 @@ async def test_answers_under_way_get_time_to_end(free: Harness) -> None:
         ):
             chunks = response.aiter_raw()
             assert await anext(chunks) == PART
-            stopping = asyncio.ensure_future(service.switch_gateway())
-            await wait_for(service, lambda snapshot: snapshot.gateway.ending)
-            with pytest.raises(OkrError, match="is ending"):
-                await service.switch_gateway()
-            following.set()
-            assert b"".join([chunk async for chunk in chunks]) == END
-        assert await stopping == "Gateway stopped"
+            async with asyncio.timeout(10):
+                assert await service.switch_gateway() == "Gateway stopped"
+            assert json.loads(b"".join([chunk async for chunk in chunks])) == {"error": ended().text}
 
 
 async def test_closing_the_service_ends_it(free: Harness) -> None:
@@ -164,7 +161,7 @@ async def test_closing_the_service_ends_it(free: Harness) -> None:
 
 async def test_closing_is_finished_however_often_it_is_cancelled(free: Harness) -> None:
     before = set(threading.enumerate())
-    async with slow_cloud(free) as following:
+    async with slow_cloud(free):
         ready = asyncio.get_running_loop().create_future()
 
         async def screen() -> None:
@@ -184,8 +181,7 @@ async def test_closing_is_finished_however_often_it_is_cancelled(free: Harness) 
             shown.cancel()
             await wait_for(service, lambda snapshot: snapshot.gateway.ending)
             shown.cancel()
-            following.set()
-            assert b"".join([chunk async for chunk in chunks]) == END
+            assert json.loads(b"".join([chunk async for chunk in chunks])) == {"error": ended().text}
         with pytest.raises(asyncio.CancelledError):
             await shown
     assert running_gateway(state_of(free)) is None

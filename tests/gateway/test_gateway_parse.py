@@ -1,6 +1,8 @@
 """What a body asks for is found in any JSON, and every other byte of it stays as it was."""
 
+import asyncio
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as some
 
 from okr_tui.domain.models import bare_name
 from okr_tui.gateway.errors import FailureError
-from okr_tui.gateway.parse import parse_request
+from okr_tui.gateway.parse import AT_ONCE, MANY_CONTAINERS, parse_body, parse_request
 
 ANY = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(),
@@ -111,3 +113,40 @@ def test_a_conversation_is_known_by_its_words_and_not_by_its_pictures() -> None:
     text, other = {"type": "text", "text": "What is it?"}, {"type": "text", "text": "Why?"}
     assert opening(text) == opening(text, {"type": "image", "data": "QUJD"}) != opening(other)
     assert opening({"type": "image", "data": "QUJD"}) is None
+
+
+def crowded(count: int, **more: object) -> bytes:
+    """A body of very many small values."""
+    content = {"model": "gpt-oss:20b", "messages": [{"role": "user", "content": "Hello"}], **more}
+    return json.dumps({**content, "junk": [[]] * count}).encode().ljust(AT_ONCE + 1)
+
+
+@pytest.mark.parametrize("count", [10, MANY_CONTAINERS + 1])
+@pytest.mark.parametrize("name", ["gpt-oss:20b", "gpt-oss:20b-cloud"])
+async def test_a_large_body_means_the_same_wherever_it_is_parsed(count: int, name: str) -> None:
+    large = crowded(count, model=name, stream=False)
+    headers = {"x-session-id": "s", "x-api-key": "secret"}
+    assert await parse_body(large, headers) == parse_request(large, headers)
+    assert (await parse_body(large, {})).opening == parse_request(large, {}).opening
+
+
+@pytest.mark.parametrize("model", [5, "x" * 300])
+async def test_a_crowded_body_that_is_wrong_is_refused_alike(model: object) -> None:
+    large = crowded(MANY_CONTAINERS + 1, model=model)
+    with pytest.raises(FailureError, match="the model's name must be"):
+        await parse_body(large, {})
+    with pytest.raises(FailureError, match="not valid JSON"):
+        await parse_body(large[:-300_000] + b"]", {})
+
+
+async def test_no_stream_waits_for_a_large_body() -> None:
+    message = b'{"role":"user","content":"x"}'
+    large = b'{"model":"m","messages":[' + b",".join([message] * 400_000) + b"]}"
+    longest, before = 0.0, time.perf_counter()
+    parsing = asyncio.create_task(parse_body(large, {}))
+    while not parsing.done():
+        await asyncio.sleep(0)
+        longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+    began = time.perf_counter()
+    assert parse_request(large, {}) == parsing.result()
+    assert longest < (time.perf_counter() - began) / 2

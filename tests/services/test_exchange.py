@@ -13,7 +13,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.clock import SystemClock
-from okr_tui.services.exchange import Exchange
+from okr_tui.services.exchange import CALLER_SECONDS, Exchange
 from tests.harness import MODEL
 
 KEY = Key.of("synthetic.0123456789abcdef01234567", "global")
@@ -111,6 +111,25 @@ async def test_lines_in_pieces_of_any_size_are_passed_on_whole(size: int) -> Non
         await collect(opened, read)
     assert b"".join(read) == whole
     assert all(piece.endswith(b"\n") for piece in read[:-1] if piece)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 4.9, 5.0, 60.0])
+async def test_a_cloud_that_tires_of_a_caller_who_takes_nothing_says_nothing_of_the_key(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("okr_tui.services.exchange.monotonic", lambda: now)
+
+    async def taken() -> None:
+        nonlocal now
+        async for _ in opened:
+            now += seconds
+
+    async with exchange(200, WORD, WORD, WORD[:20]) as opened:
+        with pytest.raises(CloudError, match="before it was complete"):
+            await taken()
+    assert (opened.fault is None) is (seconds >= CALLER_SECONDS)
+    assert not opened.complete
 
 
 async def test_an_error_after_the_end_mark_is_none() -> None:
