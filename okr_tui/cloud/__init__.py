@@ -4,6 +4,9 @@
 - `errors`: what a response means for a key, as a fault of the domain.
 - `documents`: balance, identity and model documents, as values of the domain.
 - `dialects` and `streams`: the records of an answer, in each interface's form.
+- `network`: proxies and certificates, as the environment sets them.
+- `http_policy`: the rules for every byte that leaves; `aiohttp_transport` and `compression` keep them too.
+- `failures`: why a request got no answer, in words.
 - `client`: who is sent what, with which key.
 
 This is also where another provider would stand: a package with the same modules, of which the rest of the

@@ -50,7 +50,8 @@ def _parsed(address: str) -> URL:
 
 @lru_cache(maxsize=64)
 def _limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+    # sock_connect leaves out the look-up of the name and a proxy's consent; connections are never waited for.
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

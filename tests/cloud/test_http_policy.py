@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from okr_tui.cloud import client as client_module
+from okr_tui.cloud import http_policy
 from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.cloud.client import Call, Cloud
 from okr_tui.cloud.http_policy import HttpxTransport, client_options
@@ -206,6 +207,35 @@ async def test_a_name_that_is_not_found_names_the_host(stack: Stack, monkeypatch
     fault = await fault_of(cloud("https://cloud.example", stack))
     assert fault.connection is ConnectionFailure.NAME
     assert fault.text == "name not found: cloud.example; check the address and the network"
+
+
+@BOTH
+@pytest.mark.parametrize("hanging", ["name", "handshake", "proxy", "answer"])
+async def test_whatever_hangs_is_given_up_in_time(
+    hanging: str, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    policy = Policy(connect=0.2, idle=0.2)
+    monkeypatch.setattr(http_policy, "DOCUMENT_SECONDS", 0.5)
+    if hanging == "name":
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    async with listening(never) as port:
+        url = f"{'http' if hanging == 'answer' else 'https'}://127.0.0.1:{port}"
+        if hanging in ("name", "proxy"):
+            url = "https://cloud.example"
+        environment = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"} if hanging == "proxy" else {}
+        network = Network(environment)
+        fault = await fault_of(Cloud(url, policy, transport=stack(network), network=network))
+    if hanging == "proxy":
+        assert fault.text.startswith(("no connection to the proxy", "no answer from cloud.example in time, "))
+        assert f"the proxy http://127.0.0.1:{port} (HTTPS_PROXY)" in fault.text
+        assert fault.connection in (ConnectionFailure.PROXY, ConnectionFailure.TIMEOUT)
+    else:
+        start = "no answer from " if hanging == "answer" else "no connection to "
+        assert fault.text.startswith(start)
+        assert fault.connection is ConnectionFailure.TIMEOUT
 
 
 @BOTH
