@@ -12,7 +12,7 @@ from okr_tui.gateway.errors import PASSED_ON, cut_off
 from okr_tui.gateway.headers import request_headers, request_query, response_headers
 from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
-from okr_tui.services.exchange import RefusedError
+from okr_tui.services.exchange import ERROR, RefusedError
 from okr_tui.services.pool_service import PoolService
 
 
@@ -80,6 +80,7 @@ async def _whole(
     service: PoolService, request: GatewayRequest, status: int, headers: httpx.Headers, body: bytes
 ) -> None:
     """Pass on a whole answer; one that refuses could repeat what was sent, the key with it."""
-    response = Response(service.scrubber.scrub_bytes(body) if status >= 300 else body, status)
+    refuses = status >= 300 or ERROR.match(body)
+    response = Response(service.scrubber.scrub_bytes(body) if refuses else body, status)
     response.raw_headers += response_headers(headers.raw, service.scrubber)
     await request.answer(response)

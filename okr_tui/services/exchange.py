@@ -1,6 +1,7 @@
 """One send with one key: opened, read up to the first output, then passed on as it comes."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -30,6 +31,8 @@ from okr_tui.services.clock import Clock
 CALLER_SECONDS: Final = 5.0
 """Once a caller takes longer for a piece, a connection that the cloud ends says nothing of the key."""
 NO_HEADERS: Final = httpx.Headers()
+ERROR: Final = re.compile(rb'\s*\{\s*"error"')
+"""How a document begins that is an error whatever its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,7 @@ class Exchange:
                 body += chunk
                 if len(body) >= BODY_LIMIT:
                     break
-            self.refusal = Refusal(response.status_code, response.headers, bytes(body))
-            now = self._clock.time()
-            fault = response_fault(response.status_code, response.headers, bytes(body), self._call.path, now)
-            self._fail(fault or no_response(f"HTTP {response.status_code}"))
+            self._refuse(bytes(body))
             return
         if find(self._call.path).reader:
             if not may_be_answer(self.headers):
@@ -165,6 +165,16 @@ class Exchange:
             held += len(piece.data)
             if self.fault or held > self._policy.held_back or any(r.commits for r in piece.records):
                 return
+        whole = b"".join(piece.data for piece in self._held)
+        if not find(self._call.path).reader and ERROR.match(whole):
+            self._refuse(whole)
+
+    def _refuse(self, body: bytes) -> None:
+        """Take an answer for the cloud's refusal."""
+        self.refusal = Refusal(self.status, self.headers, body)
+        now = self._clock.time()
+        fault = response_fault(self.status, self.headers, body, self._call.path, now)
+        self._fail(fault or no_response(f"HTTP {self.status}"))
 
     def skim(self) -> None:
         """Read only ends, counts and errors of the answer from now on, not its text."""

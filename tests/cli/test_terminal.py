@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import random
+import re
 import select
 import signal
 import struct
@@ -13,8 +14,11 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
+
+from tests.hostile_cloud import hostile_cloud, settings
 
 pytestmark = pytest.mark.slow
 LEFT = (b"\x1b[?1049l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?25h")
@@ -22,9 +26,9 @@ LEFT = (b"\x1b[?1049l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?25h"
 
 
 class Terminal:
-    """A dashboard on a pseudo-terminal of 100 by 30, without keys."""
+    """A dashboard on a pseudo-terminal of 100 by 30; without `options` it has no keys."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.output = b""
         self.home = home
         self._master, slave = pty.openpty()
@@ -37,7 +41,7 @@ class Terminal:
             "PYTHONPATH": os.pathsep.join([str(home), *filter(None, sys.path)]),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "okr_tui", "--store", "memory:"],
+            [sys.executable, "-m", "okr_tui", *(options or ("--store", "memory:"))],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -190,3 +194,35 @@ def test_a_flood_of_garbage_is_lived_through(terminal: Terminal) -> None:
     terminal.read(0.5)
     terminal.send(b"\x11")
     assert terminal.end() == 0
+
+
+FORBIDDEN: Final = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e0fff]")
+OUTSIDE: Final = re.compile(rb"\x1b[\]PX^_][^\x07\x1b]*EVIL|\x1bc|\x1b\[201~|\x1b\]52|\x1b\]8|\x1b\]0")
+SCREENS: Final = (b"i", b"?", b",", b"\ti", b"\ti")
+"""Details of a key, help, settings, a line of the log, details of a model; each is left again."""
+
+
+def test_no_text_of_a_hostile_cloud_steers_the_terminal(tmp_path: Path) -> None:
+    with hostile_cloud() as cloud:
+        file = tmp_path / "settings.json"
+        file.write_text(settings(cloud.url, f"sqlite:{tmp_path / 'log.db'}"))
+        opened = Terminal(tmp_path, "--settings", str(file))
+        try:
+            opened.wait_for(b"gpt-oss:20b")
+            for keys in SCREENS:
+                for key in keys + b"\x1b":
+                    opened.send(bytes([key]))
+                    opened.read(0.3)
+            opened.send(b"\r")
+            opened.read(0.3)
+            opened.send(b"hello\r")
+            opened.wait_for(b"forged", 10)
+            cloud.status = 500
+            opened.send(b"again\r")
+            opened.read(1)
+            assert opened.process.poll() is None, opened.output[-2000:]
+        finally:
+            opened.close()
+    assert b"EVIL" in opened.output, "what is outside text was drawn"
+    assert OUTSIDE.findall(opened.output) == []
+    assert FORBIDDEN.findall(opened.output.decode()) == []
