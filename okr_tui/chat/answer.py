@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
-from okr_tui.chat.options import THINK_LEVELS
+from okr_tui.chat.options import think_value
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
@@ -64,7 +64,7 @@ class ChatPool(Protocol):
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield Routed, then Deltas, then Finished; closing the iterator stops the answer.
 
-        Raises what Dispatcher.send raises. `think` is a word of THINK_LEVELS, or None to leave it to the
+        Raises what Dispatcher.send raises. `think` is a level of the model, or None to leave it to the
         model; `sampling` goes into the request's `options`; `tools` are descriptions of functions;
         `avoid` as in Dispatcher.send.
         """
@@ -141,7 +141,7 @@ class PoolClient:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield Routed, then Deltas, then Finished; closing the iterator stops the answer.
 
-        Raises what Dispatcher.send raises. `think` is a word of THINK_LEVELS, or None to leave it to the
+        Raises what Dispatcher.send raises. `think` is a level of the model, or None to leave it to the
         model; `sampling` goes into the request's `options`; `tools` are descriptions of functions;
         `avoid` as in Dispatcher.send.
         """
@@ -152,7 +152,7 @@ class PoolClient:
             "stream": True,
         }
         if think is not None:
-            document["think"] = THINK_LEVELS[think]
+            document["think"] = think_value(think)
         if sampling:
             document["options"] = dict(sampling)
         if tools:

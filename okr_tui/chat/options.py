@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from okr_tui.domain.errors import ChatError
-from okr_tui.domain.models import Model
+from okr_tui.domain.models import LEVEL, Model
 
 THINK_LEVELS: Final[Mapping[str, bool | str]] = {
     "off": False,
@@ -16,16 +16,8 @@ THINK_LEVELS: Final[Mapping[str, bool | str]] = {
     "high": "high",
     "max": "max",
 }
+"""What `think` may be where a model does not say which levels it has, and what is sent for it."""
 SYSTEM_LONGEST: Final = 100_000
-
-# How much a model thinks is in no answer of the cloud; these are known by name (models.dev).
-LEVELS_BY_NAME: Final = (
-    ("gpt-oss", ("low", "medium", "high")),
-    ("deepseek-v4", ("off", "on", "high", "max")),
-    ("glm-5.2", ("off", "on", "high", "max")),
-    ("minimax-m3", ("off", "on", "low", "medium", "high", "max")),
-)
-ORDINARY_LEVELS: Final = ("off", "on")
 RESET: Final = frozenset({"", "default", "none"})
 
 
@@ -33,8 +25,8 @@ RESET: Final = frozenset({"", "default", "none"})
 class ChatOptions:
     """What a conversation asks for; None leaves it to the model.
 
-    `num_predict` is the longest answer in tokens; `think` a word of THINK_LEVELS; `tools` whether the model
-    may call tools, None for what the settings say.
+    `num_predict` is the longest answer in tokens; `think` a level of the model, as `think_levels` has them;
+    `tools` whether the model may call tools, None for what the settings say.
     """
 
     system: str = ""
@@ -76,15 +68,20 @@ class ChatOptions:
 
 
 def think_levels(model: Model | None) -> tuple[str, ...]:
-    """Return the words of THINK_LEVELS a model takes: none if it does not think, all if it is unknown."""
-    if model is None or model.capabilities is None:
+    """Return the levels of thinking that a model takes, in the cloud's order: none if it does not think.
+
+    A model that does not say which it has takes all of THINK_LEVELS.
+    """
+    if model is not None and model.thinking is not None:
+        return model.thinking if model.thinks else ()
+    if model is None or model.capabilities is None or model.thinks:
         return tuple(THINK_LEVELS)
-    if not model.can("thinking"):
-        return ()
-    for name, levels in LEVELS_BY_NAME:
-        if model.id.startswith(name):
-            return levels
-    return ORDINARY_LEVELS
+    return ()
+
+
+def think_value(level: str) -> bool | str:
+    """Return what is sent as `think` for a level."""
+    return THINK_LEVELS.get(level, level)
 
 
 def think_refusal(model: Model | None, level: str | None) -> str | None:
@@ -92,6 +89,8 @@ def think_refusal(model: Model | None, level: str | None) -> str | None:
     levels = think_levels(model)
     if level is None or level in levels:
         return None
+    if levels and (model is None or model.thinking is None):
+        return None  # it may have a level of that name
     name = model.id if model else "the model"
     if not levels:
         return f"{name} does not think; no think level is sent"
@@ -129,8 +128,8 @@ def _whole(name: str, least: int, most: int) -> Callable[[str], int]:
 
 
 def _level(text: str) -> str:
-    if text not in THINK_LEVELS:
-        raise ChatError(f"think must be one of {', '.join(THINK_LEVELS)}, not {text[:40]!r}")
+    if not LEVEL.fullmatch(text):
+        raise ChatError(f"think must be a level like {', '.join(THINK_LEVELS)}, not {text[:40]!r}")
     return text
 
 

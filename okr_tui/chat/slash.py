@@ -281,6 +281,7 @@ def _details(model: Model) -> list[tuple[str, str]]:
         ("Parameters", model.parameters_text or "unknown"),
         ("Context", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
         ("Vision", ("✅" if model.can("vision") else "❌") if known else "unknown"),
+        ("Thinking", model.thinking_text),
         ("Family", model.family or "unknown"),
         ("Capabilities", ", ".join(model.capabilities or ()) or "unknown"),
     ]

@@ -158,7 +158,11 @@ CONVERSATION = "cli"
 @click.argument("model")
 @click.argument("prompt", metavar="[PROMPT | -]", required=False)
 @click.option("--system", metavar="TEXT", default="", help="A system message before the prompt.")
-@click.option("--think", type=click.Choice(list(THINK_LEVELS)), help="How much the model thinks first.")
+@click.option(
+    "--think",
+    metavar="LEVEL",
+    help=f"How much the model thinks first: a level that `info` lists, or {', '.join(THINK_LEVELS)}.",
+)
 @click.option(
     "--set",
     "settings",
@@ -201,6 +205,7 @@ def chat(
     options = _options(settings)
     text = _prompt(prompt)
     try:
+        think = ChatOptions().changed("think", think or "").think
         pictures = tuple(map(read_image, images))
     except ChatError as error:
         raise click.UsageError(str(error)) from error

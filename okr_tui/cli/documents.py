@@ -88,6 +88,9 @@ def model_document(row: ModelRow) -> Document:
         "parameters": model.parameters_text,
         "context_length": model.context_length,
         "capabilities": None if model.capabilities is None else list(model.capabilities),
+        "thinking": None
+        if model.thinking is None
+        else {"values": list(model.thinking), "default": model.thinking_default},
         "status": model.status,
         "keys": list(row.keys),
         "favourite": row.favourite,

@@ -145,6 +145,7 @@ def _details(row: ModelRow, total: int) -> list[tuple[str, str]]:
         ("Parameters", model.parameters_text or "unknown"),
         ("Context", context),
         ("Vision", vision),
+        ("Thinking", model.thinking_text),
         ("Family", model.family or "unknown"),
         ("Quantization", model.quantization or "unknown"),
         ("Capabilities", able),

@@ -17,7 +17,7 @@ from typing import Final
 
 from okr_tui.domain.clocks import has_date
 from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts
-from okr_tui.domain.models import Model
+from okr_tui.domain.models import LEVEL, OFF, Model
 from okr_tui.domain.quota import Balance, Credits, Window, percent
 from okr_tui.domain.text import LINE_LIMIT, clean_line, has_hidden
 
@@ -118,8 +118,11 @@ def with_details(model: Model, document: object) -> Model:
     if isinstance(capabilities, list):
         words = (clean_line(word, 32) for word in capabilities[:DETAILS_MOST] if isinstance(word, str))
         model = replace(model, capabilities=tuple(filter(None, words)))
+    levels, default = _thinking(document.get("thinking"))
     return replace(
         model,
+        thinking=levels,
+        thinking_default=default,
         parameters=_positive(info.get("general.parameter_count")) or _positive(details.get("parameter_size")),
         context_length=_context(info),
         family=_word(details.get("family")),
@@ -137,6 +140,24 @@ def _information(info: Mapping[str, object]) -> dict[str, object]:
         elif isinstance(value, bool) or (isinstance(value, int | float) and _number(value) is not None):
             found[clean_line(key, 128)] = value
     return found
+
+
+def _thinking(value: object) -> tuple[tuple[str, ...] | None, str | None]:
+    """Read `thinking: {values, default}`: the levels of a model and the one it takes by itself.
+
+    Values are booleans and names that the model defines (ollama/ollama pull request 18473).
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
+        return None, None
+    words = dict.fromkeys(word for item in value["values"][:DETAILS_MOST] if (word := _level(item)))
+    default = _level(value.get("default"))
+    return tuple(words), default if default in words else None
+
+
+def _level(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "on" if value else OFF
+    return value if isinstance(value, str) and LEVEL.fullmatch(value) else None
 
 
 def _context(info: Mapping[str, object]) -> int | None:

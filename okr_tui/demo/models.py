@@ -42,6 +42,7 @@ class SimulatedModel:
     def show(self) -> dict[str, object]:
         """Return the answer of POST /api/show."""
         return {
+            "thinking": self._thinking(),
             "capabilities": list(self.capabilities),
             "details": self._details(self.name),
             "model_info": {
@@ -52,6 +53,13 @@ class SimulatedModel:
             },
             "modified_at": f"{self.released}T00:00:00Z",
         }
+
+    def _thinking(self) -> dict[str, object]:
+        if "thinking" not in self.capabilities:
+            return {"values": [False], "default": False}
+        if self.architecture == "gptoss":
+            return {"values": ["low", "medium", "high"], "default": "medium"}
+        return {"values": [False, True], "default": True}
 
     def entry(self) -> dict[str, object]:
         """Return the model's entry in GET /v1/models."""

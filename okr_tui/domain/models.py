@@ -7,6 +7,9 @@ from functools import lru_cache
 from typing import Final, Literal
 
 PROVIDER: Final = "ollama-cloud"
+OFF: Final = "off"
+LEVEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+"""The name of a level of thinking, as models define them."""
 BADGES: Final = (("vision", "👁️"), ("thinking", "🧠"))
 
 # docs.ollama.com/cloud/model-lifecycle
@@ -52,12 +55,31 @@ class Model:
     capabilities: tuple[str, ...] | None = None
     family: str | None = None
     quantization: str | None = None
+    thinking: tuple[str, ...] | None = None
+    """How it can think, in the cloud's order: "off", "on", or levels of its own; None: it does not say."""
+    thinking_default: str | None = None
     model_info: Mapping[str, object] = field(default_factory=dict)
     status: Literal["listed", "gone"] = "listed"
 
     def can(self, capability: str) -> bool:
         """Return whether the cloud lists this capability for the model."""
         return capability in (self.capabilities or ())
+
+    @property
+    def thinking_text(self) -> str:
+        """How it can think, for people: "low, high (default), xhigh"."""
+        if self.thinking is None:
+            return "unknown" if self.capabilities is None or self.can("thinking") else "no"
+        if not self.thinks:
+            return "no"
+        return ", ".join(
+            f"{word} (default)" if word == self.thinking_default else word for word in self.thinking
+        )
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the cloud lists a way of thinking other than none."""
+        return self.can("thinking") if self.thinking is None else any(word != OFF for word in self.thinking)
 
     def matches(self, words: str) -> bool:
         """Return whether every word is in the model's name, family or capabilities."""

@@ -19,7 +19,8 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.store.base import UnreachableLogError
 
-DOCUMENT: Final = "models"
+DOCUMENT: Final = "models with thinking"
+"""The list's name in the store; another one when what is read of a model changes."""
 AT_ONCE: Final = 16
 GONE_KEPT: Final = 20
 REFRESH_EVERY: Final = 1800

@@ -239,7 +239,7 @@ def test_options_are_set_by_name(name: str, text: str, value: object) -> None:
         ("num_predict", "1.5"),
         ("seed", "٣"),
         ("seed", "9" * 30),
-        ("think", "hard"),
+        ("think", "as hard as you can"),
         ("tools", "maybe"),
         ("heat", "1"),
         ("system", "x" * 200_000),
@@ -265,20 +265,26 @@ def test_options_in_words_and_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "capabilities", "levels"),
+    ("capabilities", "told", "levels"),
     [
-        ("gpt-oss:20b", ALL, ("low", "medium", "high")),
-        ("deepseek-v4-pro", ALL, ("off", "on", "high", "max")),
-        ("kimi-k2.6", ALL, ("off", "on")),
-        ("mistral-large-3:675b", ("completion",), ()),
-        ("anything", None, tuple(THINK_LEVELS)),
+        (ALL, ("low", "high", "xhigh"), ("low", "high", "xhigh")),
+        (ALL, ("off", "on"), ("off", "on")),
+        (None, ("max", "deep-2"), ("max", "deep-2")),
+        (ALL, ("off",), ()),
+        (ALL, (), ()),
+        (ALL, None, tuple(THINK_LEVELS)),
+        (("completion",), None, ()),
+        (None, None, tuple(THINK_LEVELS)),
     ],
 )
-def test_think_levels(model: str, capabilities: tuple[str, ...] | None, levels: tuple[str, ...]) -> None:
-    known = Model(model, capabilities=capabilities)
+def test_think_levels_are_those_that_the_cloud_tells(
+    capabilities: tuple[str, ...] | None, told: tuple[str, ...] | None, levels: tuple[str, ...]
+) -> None:
+    known = Model("gpt-oss:20b", capabilities=capabilities, thinking=told)
     assert think_levels(known) == levels
-    for level in THINK_LEVELS:
-        assert (think_refusal(known, level) is None) == (level in levels)
+    may_have_any = told is None and bool(levels)
+    for level in (*THINK_LEVELS, "xhigh", "deep-2"):
+        assert (think_refusal(known, level) is None) == (may_have_any or level in levels)
     assert think_refusal(known, None) is None
 
 

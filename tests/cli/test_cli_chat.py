@@ -74,7 +74,7 @@ def test_the_summary_in_full(cli: CliHarness) -> None:
 
 def test_thinking_can_be_left_out(cli: CliHarness) -> None:
     assert cli.run_ok("chat", OTHER, "hello", "--think", "off", "--json").lines[-1]["thinking"] == ""
-    assert cli.run("chat", MODEL, "hello", "--think", "hard").code == 2
+    assert cli.run("chat", MODEL, "hello", "--think", "as hard as you can").code == 2
 
 
 def test_a_think_level_the_model_does_not_take_is_said_and_left_out(cli: CliHarness) -> None:
@@ -90,12 +90,12 @@ def test_hops_are_told_beside_the_answer(cli: CliHarness) -> None:
     result = cli.run_ok("chat", MODEL, "hello")
     assert result.out == HELLO
     assert result.err.startswith("#1 429 you have reached your session usage limit")
-    assert "via #4" in result.err
+    assert "via #3" in result.err
     cli.run_ok("reset-key", "1")
     cli.clock.now += 1
     cli.fault("session", account="amber")
     summary = cli.run_ok("chat", MODEL, "hello", "--json").lines[-1]
-    assert (summary["key"], summary["hops"]) == (4, [{"key": 1, "fault": SESSION}])
+    assert (summary["key"], summary["hops"]) == (3, [{"key": 1, "fault": SESSION}])
 
 
 def test_every_key_blocked(make_cli: MakeCli) -> None:

@@ -306,6 +306,33 @@ def test_every_other_word_of_a_document_is_made_safe(kind: str) -> None:
         assert len(text) <= 240
 
 
+@pytest.mark.parametrize(
+    ("thinking", "levels", "default", "shown"),
+    [
+        ({"values": ["low", "high", "xhigh"], "default": "high"}, ("low", "high", "xhigh"), "high", None),
+        ({"values": [False, True], "default": True}, ("off", "on"), "on", "off, on (default)"),
+        ({"values": [False, "max"], "default": "max"}, ("off", "max"), "max", "off, max (default)"),
+        ({"values": [False]}, ("off",), None, "no"),
+        (
+            {"values": ["low", 3, None, "a b", "x" * 99, "\u202elow", "low"], "default": 3},
+            ("low",),
+            None,
+            "low",
+        ),
+        ({"values": ["low"], "default": "gone"}, ("low",), None, "low"),
+        ({"values": "low"}, None, None, "unknown"),
+        ([], None, None, "unknown"),
+        (None, None, None, "unknown"),
+    ],
+)
+def test_levels_of_thinking_are_those_that_the_cloud_tells(
+    thinking: object, levels: tuple[str, ...] | None, default: str | None, shown: str | None
+) -> None:
+    model = with_details(Model("m"), {"capabilities": ["thinking"], "thinking": thinking})
+    assert (model.thinking, model.thinking_default) == (levels, default)
+    assert model.thinking_text == (shown or "low, high (default), xhigh")
+
+
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "9" * 5000, "-5", "NaN", "Infinity", "1e999", "true"])
 def test_a_number_beyond_all_bounds_spoils_its_own_field_only(number: str) -> None:
     raw = f'{{"models": [{{"model": "a", "size": {number}}}, {{"model": "b", "size": 7}}]}}'

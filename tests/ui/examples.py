@@ -93,8 +93,14 @@ def model(name: str, billions: float, context: int, *capabilities: str) -> Model
     """One model."""
     listed = ("completion", *capabilities)
     family = name.partition(":")[0]
+    levels = {"gpt-oss": ("low", "medium", "high"), "deepseek-v4-flash": ("off", "on", "high", "max")}
     return Model(
-        name, parameters=int(billions * 1e9), context_length=context, capabilities=listed, family=family
+        name,
+        parameters=int(billions * 1e9),
+        context_length=context,
+        capabilities=listed,
+        family=family,
+        thinking=levels.get(family, ("off", "on")) if "thinking" in capabilities else None,
     )
 
 

@@ -165,7 +165,7 @@ def test_the_details_name_the_successor_and_never_guess() -> None:
     assert "Ollama names glm-5.3 as its successor" in model_text(RETIRING, pool(), NOW).plain
     assert "the cloud does not list it any more; use glm-5.2" in model_text(MODELS[-1], pool(), NOW).plain
     text = model_text(UNKNOWN, pool(), NOW).plain
-    assert text.count("unknown") == 7
+    assert text.count("unknown") == 8
     assert "none is configured" in text
     gone = ModelRow(MODELS[0].model, ())
     suspended = replace(KEYS[0], verdict=Verdict(State.READY, eligible=True))

@@ -49,7 +49,8 @@ def options_line(conversation: Conversation, model: Model | None) -> Line:
         f"{name} {value:g}" for name, value in options.sampling().items() if isinstance(value, (int, float))
     ]
     if conversation.model and think_levels(model):
-        shown.insert(0, f"think {options.think or 'auto'}")
+        default = f"auto ({model.thinking_default})" if model and model.thinking_default else "auto"
+        shown.insert(0, f"think {options.think or default}")
     if options.tools is not None:
         shown.append(f"tools {'on' if options.tools else 'off'}")
     if options.system:

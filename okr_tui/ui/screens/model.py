@@ -46,6 +46,7 @@ def _facts(row: ModelRow) -> list[tuple[str, str]]:
         ("Parameters", model.parameters_text or "unknown"),
         ("Context", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
         ("Vision", _vision(model)),
+        ("Thinking", model.thinking_text),
         ("Family", model.family or "unknown"),
         ("Quantization", model.quantization or "unknown"),
         ("Capabilities", "unknown" if able is None else ", ".join(able) or "none"),
