@@ -158,7 +158,7 @@ class PoolClient:
         if tools:
             document["tools"] = list(tools)
         call = Call(CHAT.path, _encoded(document), name)
-        began = self._service.clock.time()
+        began = self._service.clock.monotonic()
         first_token: int | None = None
         done_reason = ""
         sending = self._service.dispatcher.send(call, self._service.client, conversation, avoid=avoid)
@@ -168,7 +168,7 @@ class PoolClient:
                 for record in piece.records:
                     if record.delta:
                         if first_token is None:
-                            first_token = round(1000 * (self._service.clock.time() - began))
+                            first_token = round(1000 * (self._service.clock.monotonic() - began))
                         yield record.delta
                     done_reason = record.done_reason or done_reason
         yield Finished(
@@ -176,7 +176,7 @@ class PoolClient:
             input_tokens=exchange.input_tokens,
             output_tokens=exchange.output_tokens,
             first_token_ms=first_token,
-            duration_ms=round(1000 * (self._service.clock.time() - began)),
+            duration_ms=round(1000 * (self._service.clock.monotonic() - began)),
             hops=exchange.hops,
             fingerprint=exchange.key.fingerprint,
             index=exchange.index,

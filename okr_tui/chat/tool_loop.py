@@ -109,9 +109,9 @@ def result_message(ran: ToolRan) -> Message:
 
 
 async def _run(tool: Tool, call: ToolCall, clock: Clock) -> ToolRan:
-    began = clock.time()
+    began = clock.monotonic()
     result = await run(tool, call)
-    return ToolRan(call, result, clock.time() - began)
+    return ToolRan(call, result, clock.monotonic() - began)
 
 
 def _made_up(tool: Tool, call: ToolCall, before: Sequence[Message]) -> str | None:

@@ -11,6 +11,7 @@ from okr_tui.domain.policy import Policy, Strategy, step
 from okr_tui.domain.state import Block, PoolState
 
 FULL: Final = 100.0
+SAVED: Final = "; included quota goes before bought credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _judging(
     """Return what tells a key's verdict for this request."""
     accounts = {state.account_of(key.fingerprint) for key in config.in_use(state)}
     alone = len(accounts) <= 1
-    wall = _wall(state, config, accounts, policy)
+    wall = common_refusal(state, config, policy)
 
     def judge(key: Key) -> Verdict:
         return verdict(
@@ -106,14 +107,14 @@ def _judging(
     return judge
 
 
-def _wall(state: PoolState, config: PoolConfig, accounts: set[str], policy: Policy) -> Block | None:
+def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Block | None:
     """Return what refuses all accounts alike; None where a refusal is about its account.
 
     Accounts that are blocked for a reason of their own do not speak against it. The waits grow with every
     request that met it since.
     """
     refused, others = [], set()
-    for identifier in accounts:
+    for identifier in {state.account_of(key.fingerprint) for key in config.in_use(state)}:
         blocks = state.account(identifier).blocks
         if found := blocks.get(BlockCause.SUSPENDED):
             refused.append(found)
@@ -146,12 +147,15 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     """Return the key for this request by the pool's strategy, among those that are eligible and untried."""
     judge = _judging(state, config, request, policy)
     if config.strategy == "sticky":
+        saved = ""
         for key, why in _wanted(state, config, request):
             judged = judge(key)
-            if judged.eligible and not was_tried(key, state, request):
-                if spends_bought(state, key, request.now) and not _may_spend(key, config, policy):
-                    break  # whoever has included quota goes first
-                return Selection(key, why, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
+            if not judged.eligible or was_tried(key, state, request):
+                continue
+            if spends_bought(state, key, request.now) and not _may_spend(key, config, policy):
+                saved = SAVED  # whoever has included quota goes first
+                continue
+            return Selection(key, why + saved, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
     found = tuple(map(judge, config.keys))
     usable = {
         key: judged
@@ -174,7 +178,7 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
         if not included and config.strategy != "pinned":
             why = f"{why}: no key has included quota left"
     elif left_out:
-        why = f"{why}; included quota goes before bought credit"
+        why += SAVED
     return Selection(key, why, lambda: found, trial=usable[key].trial, only=only)
 
 
@@ -191,6 +195,12 @@ def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> 
         if not last_ok:
             return
         yield key, "has taken over" if place else "served last"
+
+
+def took_over(chosen: Key, state: PoolState, config: PoolConfig) -> bool:
+    """Return whether a key was the last that served."""
+    last = max((state.key(key.fingerprint).last_ok for key in config.keys), default=0.0)
+    return 0 < last == state.key(chosen.fingerprint).last_ok
 
 
 def _may_spend(key: Key, config: PoolConfig, policy: Policy) -> bool:
@@ -232,6 +242,9 @@ def _pick(
             return _roomiest(usable, state, request, policy), "most quota left"
         case "pinned":
             return usable[0], "pinned"
+    for key, why in _wanted(state, config, request):
+        if key in usable:
+            return key, why
     return _roomiest(usable, state, request, policy), "most quota left while the preferred key is blocked"
 
 

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose, headroom
+from okr_tui.domain.choice import (
+    PoolConfig,
+    Selection,
+    SelectionRequest,
+    choose,
+    headroom,
+    spends_bought,
+    took_over,
+)
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.fold import apply
 from okr_tui.domain.health import State, Verdict
@@ -115,8 +123,12 @@ def _passed_over(
         return f"shares the quota of {first}"
     if config.strategy == "sticky" and taken == request.conversation:
         return f"{first} has served this conversation"
+    if spends_bought(state, key, request.now) and not spends_bought(state, chosen, request.now):
+        return f"only bought credit is left; {first} has included quota"
     if config.strategy == "sticky" and chosen.fingerprint == config.preferred:
         return f"{first} is preferred"
+    if config.strategy == "sticky" and took_over(chosen, state, config):
+        return f"{first} served last"
     if config.strategy == "drain":
         return f"comes after {first} from the preferred key on"
     if config.strategy != "round-robin":

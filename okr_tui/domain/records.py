@@ -60,7 +60,7 @@ class Attempt:
     request: str | None = None
     """Names what was asked, alike for all sends of one request and for its repeats; None where it went well.
 
-    Only the process that wrote it can tell what it stands for.
+    It is made with a key of the pool, so that the log does not tell what it stands for.
     """
 
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose
+from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal
 from okr_tui.domain.explain import reasons
 from okr_tui.domain.faults import BlockCause, Fault
 from okr_tui.domain.forecast import pool_empty_at
-from okr_tui.domain.health import State, Verdict, blocked
+from okr_tui.domain.health import State, Verdict, Wait, blocked
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
@@ -47,6 +47,11 @@ class KeyView:
     samples: tuple[Sample, ...] = ()
 
     @property
+    def bought_usd(self) -> float:
+        """The bought credit that is left, in dollars; 0 where none is known."""
+        return self.balance.purchased_usd if self.balance else 0.0
+
+    @property
     def state(self) -> State:
         """The word for the key's state."""
         return self.verdict.state
@@ -75,6 +80,12 @@ class PoolView:
     counts: Mapping[State, int] = field(default_factory=dict)
     """Keys per state in use."""
 
+    @property
+    def waits_for_slot(self) -> bool:
+        """Whether no key is free but some are only in use: the next request waits for one of them."""
+        usable = any(row.verdict.eligible for row in self.keys)
+        return not usable and any(row.state.traits.wait is Wait.SLOT for row in self.keys)
+
 
 def view(
     state: PoolState,
@@ -96,6 +107,8 @@ def view(
         for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
     )
     outage = state.service.outage
+    if outage is None or not outage.holds(now):
+        outage = common_refusal(state, config, policy)
     return PoolView(
         keys=rows,
         active=config.index(selection.key.fingerprint) if selection.key else None,

@@ -54,13 +54,13 @@ class Background:
     async def _run(self, name: str, loop: Callable[[], Coroutine[None, None, None]]) -> None:
         wait = TRY_AGAIN
         while True:
-            began = self._clock.time()
+            began = self._clock.monotonic()
             try:
                 return await loop()
             except StoreError as error:
                 wait, problem = TRY_AGAIN, str(error)
             except Exception as error:
-                if self._clock.time() - began > wait:
+                if self._clock.monotonic() - began > wait:
                     wait = TRY_AGAIN
                 text = clean_line(f"unexpected {type(error).__name__}: {error}")
                 problem = f"{name} failed: {text}; it is tried again"

@@ -7,15 +7,16 @@ import contextlib
 import hashlib
 import json
 import random
-import secrets
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, replace
+from typing import Final
 
 from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Selection, SelectionRequest
-from okr_tui.domain.errors import NO_KEY, NoKeyError, PoolBlockedError
+from okr_tui.domain.clocks import from_the_future
+from okr_tui.domain.errors import NO_KEY, CloudError, NoKeyError, PoolBlockedError
 from okr_tui.domain.faults import Fault, Hop, Rule, Scope, Step, next_step
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
@@ -47,6 +48,10 @@ def clamped(call: Call, most: int) -> Call:
             place[name] = most
             lowered = True
     return replace(call, body=json.dumps(document).encode()) if lowered else call
+
+
+LATEST: Final = 20
+"""Records of the log that are looked at for times of the future."""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,7 @@ class Dispatcher:
         self._use_cloud = use_cloud
         self._faulted = faulted
         self._conversations: dict[str, tuple[str, float]] = {}
-        self._salt = secrets.token_bytes(16)
+        self._compared = False
         self.admission = Admission(pool)
 
     @property
@@ -106,6 +111,7 @@ class Dispatcher:
         """
         most = self._pool.state.model(call.model).max_output if call.model else None
         call = clamped(call, most) if most else call
+        await self._compare_clocks()
         progress = Progress(call, client, self._pool.clock.monotonic(), conversation, [], set(avoid))
         while True:
             same, progress.same = progress.same, None
@@ -123,6 +129,19 @@ class Dispatcher:
                     yield exchange
                     return
             await self._next(progress, ticket.key, exchange.fault)
+
+    async def _compare_clocks(self) -> None:
+        """Ask the cloud for the time, once, if the log holds records of the future.
+
+        This machine's clock may be behind, so that blocks seem to hold which are long over.
+        """
+        if self._compared:
+            return
+        self._compared = True
+        recent = [entry.at for entry in tuple(self._pool.entries)[-LATEST:]]
+        if from_the_future(recent, self._pool.clock.time()) is not None:
+            with contextlib.suppress(CloudError), self._use_cloud() as cloud:
+                await cloud.models()
 
     async def _still_good(self, progress: Progress, ticket: Ticket) -> bool:
         """Return whether the ticket still holds after what others did meanwhile; if not, give it back."""
@@ -285,8 +304,13 @@ class Dispatcher:
         await self._pool.note(record, hurried=record.fault is not None)
 
     def _name(self, call: Call) -> str:
-        """Return a name for what a call asks, the same for its repeats; it cannot be traced to the text."""
-        return hashlib.blake2s(call.path.encode() + call.body, key=self._salt, digest_size=8).hexdigest()
+        """Return a name for what a call asks, the same for its repeats in every process of this pool.
+
+        Without the pool's first key nobody can tell which text it stands for.
+        """
+        secret = next((key.secret.get_secret_value() for key in self._pool.config.keys), "")
+        salt = hashlib.sha256(secret.encode()).digest()
+        return hashlib.blake2s(call.path.encode() + call.body, key=salt, digest_size=8).hexdigest()
 
     def _following(self, progress: Progress, record: Attempt) -> str | None:
         """Return the fingerprint of the key that the request moves to, for the log."""

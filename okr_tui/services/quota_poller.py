@@ -6,6 +6,7 @@ through one key each, and nothing here ever spends a request on a model.
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Coroutine
 
@@ -36,7 +37,8 @@ class QuotaPoller:
         self._use_cloud = use_cloud
         self._owner = owner
         self.shown = shown
-        self._lease_until = 0.0
+        # All of these are monotonic seconds.
+        self._lease_until = -math.inf
         self._not_before: dict[str, float] = {}
         self._last_read: dict[str, float] = {}
         self._usage_due: dict[str, float] = {}
@@ -45,12 +47,13 @@ class QuotaPoller:
     async def run(self) -> None:
         """Read what is due while this process holds the lease, until cancelled."""
         while True:
-            now = self._pool.clock.time()
             wait = LEASE_SECONDS / 3
-            if await self._leads(now):
-                pool = self._pool
+            if await self._leads():
+                pool, now = self._pool, self._pool.clock.time()
+                ahead = now - pool.clock.monotonic()
+                not_before = {name: until + ahead for name, until in self._not_before.items()}
                 readings, following = due(
-                    pool.state, pool.config, pool.policy, now, self._not_before, shown=self.shown
+                    pool.state, pool.config, pool.policy, now, not_before, shown=self.shown
                 )
                 for reading in readings:
                     await self._read(reading)
@@ -59,14 +62,16 @@ class QuotaPoller:
                 wait = min(wait, max(0.05, following - self._pool.clock.time()))
             await self._pool.wait(wait)
 
-    async def _leads(self, now: float) -> bool:
+    async def _leads(self) -> bool:
         """Return whether this process is the one that reads; renew the lease well before it ends."""
+        now = self._pool.clock.monotonic()
         if now > self._lease_until - LEASE_SECONDS / 2:
             try:
-                held = await self._pool.store.lease(LEASE, self._owner, now, LEASE_SECONDS)
+                at = self._pool.clock.time()
+                held = await self._pool.store.lease(LEASE, self._owner, at, LEASE_SECONDS)
             except UnreachableLogError:
                 held = True  # alone: a spent key must be seen to be back all the same
-            self._lease_until = now + LEASE_SECONDS if held else 0.0
+            self._lease_until = now + LEASE_SECONDS if held else -math.inf
         return now < self._lease_until
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
@@ -87,10 +92,9 @@ class QuotaPoller:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        now = self._pool.clock.time()
-        if now < self._lease_until:
+        if self._pool.clock.monotonic() < self._lease_until:
             with contextlib.suppress(UnreachableLogError):
-                await self._pool.store.lease(LEASE, self._owner, now, 0.0)
+                await self._pool.store.lease(LEASE, self._owner, self._pool.clock.time(), 0.0)
 
     def faulted(self, key: Key, fault: Fault) -> None:
         """Start a free reading that can explain a fault."""
@@ -109,8 +113,8 @@ class QuotaPoller:
 
     async def _after_spent(self, key: Key) -> None:
         account = self._pool.state.account_of(key.fingerprint)
-        now = self._pool.clock.time()
-        if now - self._last_read.get(account, 0.0) >= self._pool.policy.poll_gap:
+        now = self._pool.clock.monotonic()
+        if now - self._last_read.get(account, -math.inf) >= self._pool.policy.poll_gap:
             await self.balance(key)
 
     async def _confirm(self, key: Key) -> None:
@@ -128,7 +132,7 @@ class QuotaPoller:
             wait = (
                 min(fault.retry_after, policy.slowed_longest) if fault.retry_after else policy.poll_shown[1]
             )
-        self._not_before[reading.name] = self._pool.clock.time() + wait
+        self._not_before[reading.name] = self._pool.clock.monotonic() + wait
         if not (reading.identity or fault):
             await self._usage_if_due(reading.key)
 
@@ -139,11 +143,11 @@ class QuotaPoller:
         seldom.
         """
         account, now = self._pool.state.account_of(key.fingerprint), self._pool.clock.time()
-        if now < self._usage_due.get(account, 0.0):
+        if self._pool.clock.monotonic() < self._usage_due.get(account, -math.inf):
             return
         readings = read_readings(await self._pool.store.load(CLOUD_USAGE))
         last = readings[account].at if account in readings else 0.0
-        if now >= last + self._pool.policy.usage_every:
+        if not last <= now < last + self._pool.policy.usage_every:
             last = now
             try:
                 with self._use_cloud() as cloud:
@@ -152,18 +156,18 @@ class QuotaPoller:
                 pass
             else:
                 await self._pool.store.save(CLOUD_USAGE, write_readings(readings))
-        self._usage_due[account] = last + self._pool.policy.usage_every
+        self._usage_due[account] = self._pool.clock.monotonic() + last - now + self._pool.policy.usage_every
 
     async def balance(self, key: Key) -> Fault | None:
         """Read the balance of a key's account into the log; return the fault if it cannot be read."""
-        started = self._pool.clock.time()
-        self._last_read[self._pool.state.account_of(key.fingerprint)] = started
+        began = self._pool.clock.monotonic()
+        self._last_read[self._pool.state.account_of(key.fingerprint)] = began
         try:
             with self._use_cloud() as cloud:
                 balance = await cloud.balance(key)
         except CloudError as error:
-            return await self._refused(key, BALANCE.path, started, error.fault)
-        now = self._pool.clock.time()
+            return await self._refused(key, BALANCE.path, began, error.fault)
+        now, started = self._times(began)
         await self._pool.note(
             BalanceRead(at=now, started=started, fingerprint=key.fingerprint, balance=balance)
         )
@@ -171,15 +175,16 @@ class QuotaPoller:
 
     async def identity(self, key: Key) -> Fault | None:
         """Read which account a key belongs to into the log; return the fault if it cannot be read."""
-        started = self._pool.clock.time()
+        began = self._pool.clock.monotonic()
         try:
             with self._use_cloud() as cloud:
                 identity = await cloud.identity(key)
         except CloudError as error:
-            return await self._refused(key, IDENTITY.path, started, error.fault)
+            return await self._refused(key, IDENTITY.path, began, error.fault)
+        now, started = self._times(began)
         await self._pool.note(
             IdentityRead(
-                at=self._pool.clock.time(),
+                at=now,
                 started=started,
                 fingerprint=key.fingerprint,
                 account=identity.account,
@@ -188,10 +193,15 @@ class QuotaPoller:
         )
         return None
 
-    async def _refused(self, key: Key, path: str, started: float, fault: Fault) -> Fault:
+    def _times(self, began: float) -> tuple[float, float]:
+        """Return the present moment and that of a monotonic time, as the clock has them now."""
+        now = self._pool.clock.time()
+        return now, now - (self._pool.clock.monotonic() - began)
+
+    async def _refused(self, key: Key, path: str, began: float, fault: Fault) -> Fault:
         """Log a refusal of the key itself; every other fault only delays reading."""
         if fault.traits.rule is Rule.DOUBT:
-            now = self._pool.clock.time()
+            now, started = self._times(began)
             await self._pool.note(
                 Attempt(
                     at=now,

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
+
+LEASE_LONGEST: Final = 600.0
+"""Seconds; a lease that seems to last longer was taken by a clock that was ahead, and holds nobody back."""
 
 
 class UnreachableLogError(StoreError):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from operator import attrgetter
 
 from okr_tui.domain.records import Record
-from okr_tui.store.base import AppendToken, LogEntry
+from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry
 from okr_tui.store.encoding import encode
 
 
@@ -96,7 +96,7 @@ class MemoryStore:
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
         holder, until = self._leases.get(name, (owner, 0.0))
-        if holder != owner and now < until:
+        if holder != owner and now < until <= now + LEASE_LONGEST:
             return False
         self._leases[name] = (owner, now + seconds)
         return True

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.text import clean_line
-from okr_tui.store.base import AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
+from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
 from okr_tui.store.encoding import decode, encode
 
 SCHEMES: Final = {
@@ -102,7 +102,8 @@ return 1
 """
 LEASE = """
 local held = redis.call('HMGET', KEYS[1], 'owner', 'until')
-if held[1] and held[1] ~= ARGV[1] and tonumber(held[2]) > tonumber(ARGV[2]) then return 0 end
+local left = tonumber(held[2] or 0) - tonumber(ARGV[2])
+if held[1] and held[1] ~= ARGV[1] and left > 0 and left <= tonumber(ARGV[4]) then return 0 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', ARGV[3])
 return 1
 """
@@ -305,7 +306,7 @@ class RedisStore:
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
-        args: list[str | float] = [owner, now, now + seconds]
+        args: list[str | float] = [owner, now, now + seconds, LEASE_LONGEST]
         held = await self._ask("write", partial(self._lease, keys=[f"{PREFIX}lease:{name}"], args=args))
         return bool(held)
 

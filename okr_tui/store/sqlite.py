@@ -15,7 +15,7 @@ import aiosqlite
 from pydantic import ValidationError
 
 from okr_tui.domain.records import Record
-from okr_tui.store.base import AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
+from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
 from okr_tui.store.encoding import decode, encode
 from okr_tui.store.file_locks import exclusive_create, make_private
 
@@ -185,8 +185,10 @@ class SqliteStore:
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
         query = """insert into lease values (?, ?, ?) on conflict (name) do update
-            set owner = excluded.owner, until = excluded.until where owner = excluded.owner or until <= ?"""
-        return (await self._write(query, (name, owner, now + seconds, now))).rowcount > 0
+            set owner = excluded.owner, until = excluded.until
+            where owner = excluded.owner or until <= ? or until > ?"""
+        values = (name, owner, now + seconds, now, now + LEASE_LONGEST)
+        return (await self._write(query, values)).rowcount > 0
 
     async def close(self) -> None:
         """Close the store; every later call raises UnreachableLogError."""

@@ -205,7 +205,8 @@ def open_cli(
     """A home on a cloud in that scenario."""
     clock = ManualTime()
     cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock, pace=pace)
-    patch.setattr("okr_tui.services.clock.SystemClock.time", lambda _: clock())
+    for name in ("time", "monotonic"):
+        patch.setattr(f"okr_tui.services.clock.SystemClock.{name}", lambda _: clock())
     with serve_in_thread(cloud) as url:
         cli = CliHarness(folder, url, cloud.keys, clock, capture, patch)
         cli.write_settings()

@@ -35,12 +35,12 @@ def test_explain_as_json_in_full(cli: CliHarness) -> None:
     why = "most quota left while the preferred key is blocked"
     assert after == {
         "model": MODEL,
-        "choice": {"key": 4, "fingerprint": prints[3], "why": why},
+        "choice": {"key": 3, "fingerprint": prints[2], "why": why},
         "keys": [
             standing(1, "week spent", "spent", back),
             standing(2, "week spent", "spent", back),
-            standing(3, "less quota left than #4"),
-            standing(4, why),
+            standing(3, why),
+            standing(4, "less quota left than #3"),
         ],
         "earliest": back,
     }

@@ -120,6 +120,20 @@ def test_bought_credit_is_spent_when_nothing_else_is_left_and_said() -> None:
     assert choice.why.endswith("spends bought credit: no key has included quota left")
 
 
+def test_money_is_saved_by_the_key_that_is_wanted_next() -> None:
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), reading(NOW, windows(95), B), reading(NOW, windows(5), C))
+    choice = chosen(state, config(3, preferred=B), conversation=A)
+    assert (choice.key, choice.why) == (KEYS[1], "preferred; included quota goes before bought credit")
+
+
+def test_of_keys_with_bought_credit_only_the_wanted_one_is_taken() -> None:
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), reading(NOW, bought, B))
+    assert chosen_key(state, config(2, preferred=B)) == B
+    assert chosen_key(state, config(2, preferred=B), conversation=A) == A
+
+
 def test_preferred_key_may_spend_bought_credit_if_a_person_says_so() -> None:
     bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
     state = after(reading(NOW, bought, A), reading(NOW, windows(5, 5), B))

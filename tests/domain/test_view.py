@@ -27,6 +27,7 @@ from tests.domain.facts import (
     belongs,
     chosen,
     config,
+    dollars,
     failed,
     judged,
     reading,
@@ -43,6 +44,30 @@ def shown(state: PoolState, pool: PoolConfig | None = None, now: float = NOW, **
 def test_empty_pool_shows_nothing() -> None:
     empty = shown(PoolState(), config(0))
     assert (empty.keys, empty.active, empty.preferred, empty.earliest) == ((), None, None, None)
+
+
+def test_a_pool_whose_only_good_key_is_answering_waits_for_it() -> None:
+    """It is not blocked: the answer under way ends in seconds, while the spent key is back in hours."""
+    known = [belongs(A, "amber"), belongs(B, "birch", plan="free")]
+    state = after(*known, failed(FaultKind.SPENT, window="weekly"))
+    busy = shown(state, config(2), birch=1)
+    assert busy.active is None
+    assert busy.waits_for_slot
+    assert not shown(state, config(2)).waits_for_slot
+    assert not shown(state, config(1)).waits_for_slot
+
+
+def test_bought_credit_is_in_the_row() -> None:
+    rows = shown(after(reading(NOW, dollars(0, bought=3.5)))).keys
+    assert [row.bought_usd for row in rows] == [3.5, 0, 0]
+
+
+def test_what_refuses_all_accounts_alike_is_shown_as_an_outage() -> None:
+    refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
+    outage = shown(after(*refused), config(2)).outage
+    assert outage is not None
+    assert (outage.reason, outage.until) == ("forbidden", NOW + 10)
+    assert shown(after(*refused), config(3)).outage is None
 
 
 def test_row_tells_what_is_known_of_a_key() -> None:

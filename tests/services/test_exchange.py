@@ -1,5 +1,6 @@
 """One send on a scripted response: what is held back, what is cut off, and how much of a refusal is read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
@@ -50,6 +51,43 @@ class ScriptedCloud:
 
     async def send(self, call: Call, key: Key) -> httpx.Response:  # noqa: ARG002 the client's signature
         return self.response
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        ("text/html; charset=utf-8", b"<html>sign in</html>\n", "not an Ollama answer (text/html)"),
+        ("image/png", b"\x89PNG", "not an Ollama answer (image/png)"),
+        ("text/plain", b"please sign in\n", "not an Ollama answer (text/plain)"),
+        ("application/x-ndjson", EMPTY, "the answer ended before it was complete"),
+        ("application/x-ndjson", b"", "the answer ended before it was complete"),
+    ],
+)
+async def test_a_sign_in_page_is_named_as_what_it_is(kind: str, body: bytes, text: str) -> None:
+    made = exchange(200, *([body] if body else []))
+    cloud = cast(ScriptedCloud, made._cloud)
+    cloud.response.headers["content-type"] = kind
+    async with made:
+        assert made.fault is not None
+        assert made.fault.text == text
+
+
+class SlowCloud(ScriptedCloud):
+    """A cloud that answers after some seconds."""
+
+    async def send(self, call: Call, key: Key) -> httpx.Response:
+        await asyncio.sleep(0.2)
+        return await super().send(call, key)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_document_has_longer_than_the_first_byte_of_a_stream(streams: bool) -> None:
+    """Nothing of a document arrives before the whole answer is there."""
+    cloud = cast(Cloud, SlowCloud(200, Chunks([WORD, END] if streams else [WORD.replace(b"false", b"true")])))
+    policy = Policy(first_byte=0.05, document=30)
+    call = Call("/api/chat", b"{}", MODEL, streams=streams)
+    async with Exchange(cloud, call, KEY, policy, SystemClock()) as made:
+        assert (made.fault is None) is not streams
 
 
 def exchange(status: int, *chunks: bytes, endless: bool = False, path: str = "/api/chat") -> Exchange:

@@ -98,7 +98,7 @@ async def test_no_answer_keeps_a_reading_off_for_long() -> None:
     pool, quota_poller = metered(Lost(), Answering(waits))
     reading = Reading(0.0, KEY, identity=False, name="balance")
     await quota_poller._read(reading)
-    assert quota_poller._not_before["balance"] == pool.clock.time() + pool.policy.slowed_longest
+    assert quota_poller._not_before["balance"] == pool.clock.monotonic() + pool.policy.slowed_longest
 
 
 async def test_closing_ends_the_looks_even_where_the_lease_cannot_be_given_back() -> None:

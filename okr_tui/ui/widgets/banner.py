@@ -36,6 +36,8 @@ def banner_lines(
     if pool.outage:
         again = f", next try in {span(pool.outage.until - now)}" if pool.outage.until else ""
         lines.append(((f"▲ {pool.outage.reason}{again}", FAULT),))
+    elif pool.waits_for_slot:
+        lines.append((("▲ every key is busy; the next request waits for the first that is free", WARNING),))
     elif pool.keys and not any(row.verdict.eligible for row in pool.keys):
         back = "no return is known"
         if pool.earliest is not None:
