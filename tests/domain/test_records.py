@@ -1,7 +1,7 @@
 """Records are written as one line of JSON and read back as they were."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import given
@@ -71,3 +71,8 @@ def test_an_attempt_of_an_earlier_version_is_read() -> None:
     text = encode(went_well())
     assert "cached_tokens" not in text
     assert decode(text) == went_well()
+
+
+def test_half_a_character_in_a_record_becomes_a_question_mark() -> None:
+    record = Use(at=1.0, fingerprint="half \ud800 a character")
+    assert decode(encode(record)) == replace(record, fingerprint="half ? a character")

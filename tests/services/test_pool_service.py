@@ -10,7 +10,7 @@ import pytest
 
 from okr_tui.domain.errors import NoKeyError, OkrError, StoreError
 from okr_tui.domain.health import State
-from okr_tui.domain.keys import fingerprint
+from okr_tui.domain.keys import fingerprint, mask
 from okr_tui.services.background import TRY_AGAIN
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.quota_poller import LEASE, QuotaPoller
@@ -68,6 +68,10 @@ async def test_an_outside_edit_of_keys_is_taken_up(harness: Harness) -> None:
         await wait_for(service, lambda snapshot: bool(snapshot.models.rows))
         harness.write_settings(apiKeys=[harness.cloud.keys[1][0]])
         snapshot = await wait_for(service, lambda snapshot: len(snapshot.pool.keys) == 1)
+        for text, _ in harness.cloud.keys:
+            assert service.scrubber.scrub(f"Bearer {text}") == f"Bearer {mask(text)}", (
+                "also keys that are gone"
+            )
     assert snapshot.pool.keys[0].masked.startswith(harness.cloud.keys[1][0][:4])
 
 
