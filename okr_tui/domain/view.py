@@ -118,7 +118,8 @@ def view(
         earliest=selection.earliest,
         empty_at=pool_empty_at(
             state,
-            (row.fingerprint for row in rows if row.verdict.eligible),
+            # A key that is answering is as usable as a free one, and other processes see it as free.
+            (row.fingerprint for row in rows if row.verdict.eligible or row.state.traits.wait is Wait.SLOT),
             now,
             least=policy.forecast_least,
         ),

@@ -48,16 +48,22 @@ class SlotWait:
 
     since: float
     most: int
-    accounts: set[str] = field(default_factory=set)
+    account_of: Callable[[str], str]
+    keys: set[str] = field(default_factory=set)
     refusals: int = 0
     due: float = math.inf
     _looks: int = 0
     _looked_at: set[str] = field(default_factory=set)
 
-    def refused(self, account: str, now: float, policy: Policy) -> None:
-        """Note that an account had no slot."""
-        self.accounts.add(account)
-        self._looked_at.add(account)
+    @property
+    def accounts(self) -> set[str]:
+        """The accounts that had no slot, by the names they have now."""
+        return set(map(self.account_of, self.keys))
+
+    def refused(self, fingerprint: str, now: float, policy: Policy) -> None:
+        """Note that the account of a key had no slot."""
+        self.keys.add(fingerprint)
+        self._looked_at.add(fingerprint)
         self.refusals += 1
         self._rest(now, policy)
 
@@ -77,12 +83,15 @@ class SlotWait:
 
     def requests(self, request: SelectionRequest, freed: str | None) -> tuple[SelectionRequest, ...]:
         """Return what to ask for, best first: the account of the slot that became free, or each in turn."""
-        tried = request.tried - self.accounts
+        accounts = self.accounts
+        tried = request.tried - accounts
         if freed is not None:
-            return (replace(request, tried=tried | (self.accounts - {freed}), past_busy=True),)
-        if self._looked_at >= self.accounts:
+            return (replace(request, tried=tried | (accounts - {freed}), past_busy=True),)
+        looked_at = set(map(self.account_of, self._looked_at))
+        if looked_at >= accounts:
             self._looked_at.clear()
-        turns = (tried | self._looked_at, tried)
+            looked_at = set()
+        turns = (tried | looked_at, tried)
         return tuple(replace(request, tried=frozenset(left_out), past_busy=True) for left_out in turns)
 
 

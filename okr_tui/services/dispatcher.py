@@ -255,7 +255,7 @@ class Dispatcher:
         if step is Step.NEXT_KEY:
             account = self._pool.state.account_of(key.fingerprint)
             if fault.traits.rule is Rule.SLOTS:
-                self._wait_for_slot(progress, account)
+                self._wait_for_slot(progress, key.fingerprint)
             elif fault.traits.rule is not Rule.RETRY_AFTER:
                 progress.tried.add(key.fingerprint)
                 if fault.scope is not Scope.KEY:
@@ -268,13 +268,14 @@ class Dispatcher:
         else:
             await self._pool.clock.sleep(random.uniform(*self._policy.retry_same))  # noqa: S311 a wait
 
-    def _wait_for_slot(self, progress: Progress, account: str) -> None:
+    def _wait_for_slot(self, progress: Progress, fingerprint: str) -> None:
         now = self._pool.clock.monotonic()
         if progress.slots is None:
             keys = self._pool.config.keys
             accounts = {self._pool.state.account_of(key.fingerprint) for key in keys}
-            progress.slots = SlotWait(now, len(accounts) + self._policy.busy_resends)
-        progress.slots.refused(account, now, self._policy)
+            most = len(accounts) + self._policy.busy_resends
+            progress.slots = SlotWait(now, most, lambda key: self._pool.state.account_of(key))
+        progress.slots.refused(fingerprint, now, self._policy)
 
     def _step(self, progress: Progress, fault: Fault) -> Step:
         return next_step(fault, progress.passing, clamped=progress.clamped, policy=self._policy)

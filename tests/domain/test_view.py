@@ -57,6 +57,17 @@ def test_a_pool_whose_only_good_key_is_answering_waits_for_it() -> None:
     assert not shown(state, config(1)).waits_for_slot
 
 
+def test_forecast_is_the_same_whether_a_key_answers_just_now_or_not() -> None:
+    """Header, details and JSON come from processes with different requests under way."""
+    readings = [reading(NOW + 600 * step, windows(10 + 10 * step)) for step in range(4)]
+    state = after(belongs(A, "amber", plan="free"), *readings)
+    now = NOW + 1800
+    free, busy = shown(state, config(1), now), shown(state, config(1), now, amber=1)
+    assert (free.keys[0].verdict.eligible, busy.keys[0].verdict.eligible) == (True, False)
+    assert free.empty_at is not None
+    assert free.empty_at == busy.empty_at
+
+
 def test_bought_credit_is_in_the_row() -> None:
     rows = shown(after(reading(NOW, dollars(0, bought=3.5)))).keys
     assert [row.bought_usd for row in rows] == [3.5, 0, 0]

@@ -12,7 +12,7 @@ from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt
-from okr_tui.services.admission import Admission, Ticket
+from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
@@ -169,3 +169,18 @@ async def test_a_pinned_pool_waits_for_no_other_key() -> None:
     await line.fault(FIRST, Fault(FaultKind.SPENT, Scope.ACCOUNT, "spent", 429, window="session"))
     with pytest.raises(PoolBlockedError):
         await asyncio.wait_for(line.admission.enter(line.request, refuse, same=None), 1)
+
+
+def test_an_account_without_a_slot_is_known_by_the_name_that_it_gets_later() -> None:
+    names = {"one": "one", "two": "two"}
+    slots = SlotWait(0, 8, lambda fingerprint: names[fingerprint])
+    slots.refused("one", 0, Policy())
+    slots.refused("two", 0, Policy())
+    names.update(one="amber", two="birch")
+    assert slots.accounts == {"amber", "birch"}
+    request = SelectionRequest(0, tried=frozenset({"amber", "birch", "cedar"}))
+    assert [each.tried for each in slots.requests(request, None)] == [{"cedar"}, {"cedar"}]
+    slots.refused("one", 3, Policy())
+    assert [each.tried for each in slots.requests(request, None)] == [{"cedar", "amber"}, {"cedar"}]
+    assert [each.tried for each in slots.requests(request, "amber")] == [{"cedar", "birch"}]
+    assert all(each.past_busy for each in slots.requests(request, "amber"))

@@ -344,6 +344,17 @@ async def test_after_a_spent_key_requests_move_to_the_next_one_by_one(harness: H
     assert len(await harness.sent()) == 4
 
 
+@pytest.mark.parametrize("jump", [-30 * 86400, -3600, -60, 60, 86400])
+async def test_a_clock_that_is_set_freezes_no_request(harness: Harness, jump: float) -> None:
+    await harness.fault("session", account="amber")
+    harness.write_settings(policy={"ramp_step": 0.25})
+    async with harness.open() as service:
+        assert (await ask(service)).index == 3
+        harness.clock.wrong_by = jump
+        await harness.clock.advance(1)
+        assert (await asyncio.wait_for(ask(service, conversation="two"), 5)).index in (1, 3)
+
+
 async def test_news_of_other_processes_does_not_cost_a_request_its_own_slot(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,14 @@ async def test_all_blocked_names_the_earliest_return() -> None:
         assert driver.words("#banner") == "▲ every key is blocked; the first is back in 4m 12s, at 08:18:12"
 
 
+async def test_a_pool_that_answers_is_busy_and_not_blocked() -> None:
+    busy = Verdict(State.BUSY, eligible=False, reason="all 1 request slots taken")
+    waiting = pool(key(1, SPENT), key(2, busy), active=None, earliest=NOW + 15660)
+    async with run_app(ScriptedService(snapshot(pool=waiting))) as driver:
+        words = driver.words("#banner")
+    assert words == "▲ every key is busy; the next request waits for the first that is free"
+
+
 async def test_an_outage_is_a_banner() -> None:
     verdict = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)
     async with run_app(ScriptedService(snapshot(pool=pool(key(1), outage=verdict)))) as driver:
