@@ -8,6 +8,7 @@ from typing import Protocol
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
 from okr_tui.chat.options import think_value
 from okr_tui.cloud.client import Call
+from okr_tui.cloud.dialects import Delta
 from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import Model, bare_name
@@ -161,6 +162,7 @@ class PoolClient:
         began = self._service.clock.monotonic()
         first_token: int | None = None
         done_reason = ""
+        came = Delta()
         sending = self._service.dispatcher.send(call, self._service.client, conversation, avoid=avoid)
         async with sending as exchange:
             yield Routed(exchange.key.fingerprint, exchange.index, exchange.hops)
@@ -169,6 +171,7 @@ class PoolClient:
                     if record.delta:
                         if first_token is None:
                             first_token = round(1000 * (self._service.clock.monotonic() - began))
+                        came = _first_of_each(came, record.delta)
                         yield record.delta
                     done_reason = record.done_reason or done_reason
         yield Finished(
@@ -180,6 +183,7 @@ class PoolClient:
             hops=exchange.hops,
             fingerprint=exchange.key.fingerprint,
             index=exchange.index,
+            lack=_lack(came, done_reason, exchange.unreadable),
         )
 
     async def post(self, path: str, document: Mapping[str, object], *, conversation: str) -> object:
@@ -198,6 +202,27 @@ class PoolClient:
             return json.loads(body)
         except ValueError:
             raise ChatError(f"{path} answered with something that is not JSON") from None
+
+
+def _first_of_each(came: Delta, delta: Delta) -> Delta:
+    """Return what kinds of output have come, without keeping all of it."""
+    return Delta(
+        came.content or delta.content.strip(),
+        came.thinking or delta.thinking.strip(),
+        came.tool_calls or delta.tool_calls,
+    )
+
+
+def _lack(came: Delta, done_reason: str, unreadable: int) -> str:
+    """Return what is missing of an answer, in one line; "" when it is whole."""
+    if unreadable:
+        pieces = "a piece" if unreadable == 1 else f"{unreadable} pieces"
+        return f"{pieces} of the answer could not be read and {'is' if unreadable == 1 else 'are'} missing"
+    if done_reason == "length":
+        return "the answer was cut off by its length: raise num_predict for more"
+    if came.content or came.tool_calls:
+        return ""
+    return "the model only thought, and gave no answer" if came.thinking else "the answer is empty"
 
 
 def _encoded(document: Mapping[str, object]) -> bytes:

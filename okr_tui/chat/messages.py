@@ -78,7 +78,10 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer ended. Durations are milliseconds of our own clock."""
+    """The answer ended. Durations are milliseconds of our own clock.
+
+    `lack` says what is missing of it, in one line; "" when it is whole.
+    """
 
     done_reason: str
     input_tokens: int | None = None
@@ -88,6 +91,7 @@ class Finished:
     hops: tuple[Hop, ...] = field(default=())
     fingerprint: str = ""
     index: int | None = None
+    lack: str = ""
 
     @property
     def tokens_per_second(self) -> float | None:

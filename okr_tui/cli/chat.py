@@ -88,6 +88,7 @@ class JsonAnswer(StreamedAnswer):
             "output_tokens": end.output_tokens if end else None,
             "first_token_ms": end.first_token_ms if end else None,
             "duration_ms": end.duration_ms if end else None,
+            **({"lack": end.lack} if end and end.lack else {}),
         }
         show_record(summary if error is None else {**summary, "error": error})
 
@@ -194,6 +195,8 @@ def chat(
 ) -> None:
     """Ask a model and stream its answer.
 
+    The exit code is 1 when something is missing of the answer, as when its length cut it off.
+
     Piped text is the prompt, or follows the given one. The answer goes to standard output as it arrives,
     everything else to standard error. In a shell loop that reads lines, add </dev/null.
     """
@@ -235,6 +238,8 @@ def chat(
             answer.close(str(error))
             raise
         answer.close()
+        if answer.finished and answer.finished.lack:
+            raise ChatError(answer.finished.lack)
 
     run(invocation, work)
 

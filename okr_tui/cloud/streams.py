@@ -4,11 +4,12 @@ Native streams are one JSON object a line; the compatible ones are server-sent e
 an error record after a status of 200 (docs.ollama.com/api/errors).
 """
 
+import codecs
 import re
 from dataclasses import replace
 from typing import Final
 
-from okr_tui.cloud.dialects import Reader, StreamRecord, read_native
+from okr_tui.cloud.dialects import NOTHING, Reader, StreamRecord, read_native
 from okr_tui.cloud.documents import parse
 from okr_tui.cloud.endpoints import CHAT, find
 
@@ -35,6 +36,9 @@ class RecordReader:
         self._event = 0
         """Where the server-sent event under way begins, relative to the next chunk."""
         self._in_event = False
+        self._ended = False
+        self.unreadable = 0
+        """Records that could not be read: what they said is missing."""
 
     def feed(self, chunk: bytes) -> tuple[StreamRecord, ...]:
         """Return the records that this chunk completes."""
@@ -49,8 +53,9 @@ class RecordReader:
             for line in lines:
                 if self._skipping:
                     self._skipping = False
+                    self.unreadable += 1
                 elif record := self._line(line, position):
-                    found.append(record)
+                    found.append(self._in_turn(record))
                 position += len(line) + 1
         if len(self._rest) > LINE_LIMIT:
             self._rest.clear()
@@ -67,14 +72,23 @@ class RecordReader:
         """Return the record in what is left after the last chunk, if it is whole."""
         rest, self._rest = self._rest, bytearray()
         if self._skipping:
+            self.unreadable += 1
             return StreamRecord(done=True) if self._whole else None
         if not self._whole:
-            return self._line(rest, -len(rest))
+            record = self._line(rest, -len(rest))
+            return record and self._in_turn(record)
         record = self._document(rest, 0)
         return record and replace(record, done=record.error is None)
 
+    def _in_turn(self, record: StreamRecord) -> StreamRecord:
+        """Return a record without output if the answer had ended before it."""
+        if self._ended and record.delta:
+            record = replace(record, delta=NOTHING)
+        self._ended = self._ended or record.done
+        return record
+
     def _line(self, line: bytearray, start: int) -> StreamRecord | None:
-        line = line.strip()
+        line = line.removeprefix(codecs.BOM_UTF8).strip()
         if not line:
             self._named_error = self._in_event = False
             return None
@@ -99,8 +113,9 @@ class RecordReader:
         try:
             document = parse(text)
         except ValueError:
-            return None
+            document = None
         if not isinstance(document, dict):
+            self.unreadable += bool(text)
             return None
         record = self._read(document)
         return replace(record, start=start) if start else record

@@ -106,6 +106,9 @@ class Gateway:
         except CallerGoneError:
             request.status = request.status or CALLER_LEFT
         finally:
+            if request.unreadable:
+                what = f"records of an answer at {request.path} that could not be read: {request.unreadable}"
+                self._trouble(f"{what}; they were passed on as they came")
             if self._access:
                 self._access(self._line(request, began))
 

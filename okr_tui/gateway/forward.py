@@ -63,12 +63,14 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
                 async for piece in exchange:
                     if piece.data:
                         await request.write(piece.data)
+                    request.unreadable = exchange.unreadable
             except CloudError as error:
                 if request.status is None:
                     raise
                 if not exchange.streams:
                     return  # the server cuts the connection: half a document is no answer
                 await request.cut(cut_off(error.fault))
+            request.unreadable = exchange.unreadable
             await request.end()
     except RefusedError as error:
         if error.refusal is None or error.fault.traits.cause not in PASSED_ON:

@@ -164,6 +164,8 @@ class GatewayRequest:
         self.streams = False
         """Whether an error can follow what has been sent of the answer."""
         self._whole_line = True
+        self.unreadable = 0
+        """Records of the answer that were passed on without being understood."""
         self._send = send
         self._ended = False
         self._head: tuple[int, RawHeaders]

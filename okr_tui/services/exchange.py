@@ -79,6 +79,8 @@ class Exchange:
         self.input_tokens: int | None = None
         self.cached_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.unreadable = 0
+        """Records of the answer that could not be read: what they said is missing."""
         self._cloud = cloud
         self._call = call
         self._policy = policy
@@ -184,6 +186,7 @@ class Exchange:
     async def _next(self) -> Piece | None:
         """Return the next piece, None after the last; an error record or a missing end becomes the fault."""
         reader = self._reader
+        self.unreadable = reader.unreadable if reader else self.unreadable
         if (chunk := await anext(self._chunks, None)) is not None:
             if self.first_byte_ms is None:
                 self.first_byte_ms = self.duration_ms
@@ -195,6 +198,7 @@ class Exchange:
             return None
         self._reader = None
         ending, rest, self._tail = reader.finish(), self._tail, b""
+        self.unreadable = reader.unreadable
         piece = self._piece(rest, (ending,), len(rest)) if ending else None
         if piece is None and rest and self._done:
             return Piece(rest, ())

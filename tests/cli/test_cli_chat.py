@@ -219,10 +219,11 @@ def test_no_tools_unless_asked_for(cli: CliHarness) -> None:
 
 
 def test_options_of_the_model(cli: CliHarness) -> None:
-    summary = cli.run_ok("chat", OTHER, "hello", "--think", "off", "--set", "num_predict=2", "--json").lines[
-        -1
-    ]
+    cut = cli.run("chat", OTHER, "hello", "--think", "off", "--set", "num_predict=2", "--json")
+    summary = cut.lines[-1]
     assert (summary["output_tokens"], summary["done_reason"]) == (2, "length")
+    words = "the answer was cut off by its length: raise num_predict for more"
+    assert (cut.code, cut.err, summary["lack"]) == (1, f"okr-tui: {words}\n", words)
     for setting, words in (
         ("temperature=9", "from 0 to 2"),
         ("heat=1", "there is no option"),

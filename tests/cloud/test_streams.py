@@ -1,5 +1,6 @@
 """A stream is cut into the same records however its bytes arrive."""
 
+import codecs
 import json
 
 import pytest
@@ -51,8 +52,45 @@ def test_an_error_record_and_a_half_line_are_told_apart() -> None:
 def test_a_line_beyond_all_measure_is_dropped_and_the_next_is_read() -> None:
     huge = b'{"message": {"content": "' + b"x" * LINE_LIMIT
     following = json.dumps({"message": {"content": "ok"}, "done": True}).encode()
-    found = records(huge, b'x"}}\n' + following + b"\n")
+    reader = RecordReader()
+    found = [*reader.feed(huge), *reader.feed(b'x"}}\n' + following + b"\n")]
     assert [record.delta.content for record in found] == ["ok"]
+    assert reader.unreadable == 1
+
+
+def line(content: str, *, done: bool = False) -> bytes:
+    return json.dumps({"message": {"content": content}, "done": done}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "unreadable"),
+    [
+        (codecs.BOM_UTF8 + line("Hello ") + line("world", done=True), "Hello world", 0),
+        (
+            line("He") + b'{"message": {"content": "l\xc3l\xff"}}\n' + line("o", done=True),
+            "Hel\ufffdl\ufffdo",
+            0,
+        ),
+        (line("Hello") + b'{"message": {"content": "cut\n' + line("!", done=True), "Hello!", 1),
+        (line("Hello") + b"[1, 2]\n{]\n" + line("!", done=True), "Hello!", 1),
+        (line("Hello", done=True) + line(" AGAIN", done=True), "Hello", 0),
+        (line("Hello", done=True) + line(" AGAIN")[:-1], "Hello", 0),
+        (line("Hello", done=True) + b'{"message": {"cont', "Hello", 1),
+    ],
+)
+def test_no_text_is_lost_silently(body: bytes, text: str, unreadable: int) -> None:
+    reader = RecordReader()
+    found = [*reader.feed(body), reader.finish()]
+    assert "".join(record.delta.content for record in found if record) == text
+    assert reader.unreadable == unreadable
+
+
+def test_a_document_beyond_all_measure_is_counted() -> None:
+    reader = RecordReader(whole=True)
+    reader.feed(b'{"message": {"content": "' + b"x" * LINE_LIMIT)
+    ending = reader.finish()
+    assert ending
+    assert (ending.done, reader.unreadable) == (True, 1)
 
 
 @given(st.binary(max_size=400))

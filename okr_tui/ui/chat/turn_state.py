@@ -168,7 +168,9 @@ class TurnState:
             self.end(((words, WARNING),), incomplete=True)
             return
         hops = sum(len(route.hops) for route in self.routes)
-        self.end(((foot_text(end, hops), QUIET),), incomplete=end.done_reason == "length")
+        style = WARNING if end.lack else QUIET
+        incomplete = end.done_reason == "length" or bool(end.lack)
+        self.end(((foot_text(end, hops), style),), incomplete=incomplete)
 
     def reopen(self) -> None:
         """Let the answer go on: the last text is open again."""
@@ -223,7 +225,7 @@ def foot_text(finished: Finished, hops: int) -> str:
         f"{finished.first_token_ms / 1000:.1f} s" if finished.first_token_ms is not None else "",
         f"via {key_name(finished.index)}" if finished.index else "",
         f"{hops} hop{'' if hops == 1 else 's'}" if hops else "",
-        _ending(finished.done_reason),
+        finished.lack or _ending(finished.done_reason),
     ]
     return " · ".join(part for part in parts if part) or "done"
 
