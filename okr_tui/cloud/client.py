@@ -33,6 +33,7 @@ from okr_tui.cloud.http_policy import (
     proxy_for,
 )
 from okr_tui.cloud.network import DIRECT, Network, Proxy, UnusableNetworkError
+from okr_tui.domain.addresses import NO_CLOUD, NO_KEY_IS_SENT
 from okr_tui.domain.cloud_usage import CloudBucket
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault
@@ -88,6 +89,8 @@ class Cloud:
         scrubber: Scrubber | None = None,
     ) -> None:
         self.url = url
+        self.refused = NO_KEY_IS_SENT if url == NO_CLOUD else ""
+        """Why nothing is sent at all; "" where there is a cloud."""
         self.scrubber = scrubber or Scrubber()
         self._heard = heard
         self._network = network
@@ -142,6 +145,7 @@ class Cloud:
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
         """Send a call with a key; return the response, open and unread. Raises CloudError without one."""
+        self._require(f"{call.method} {call.path}")
         address = self.url.rstrip("/") + call.path
         url = httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address)
         named = {name for name, _ in call.headers}
@@ -157,6 +161,10 @@ class Cloud:
             raise self._error(f"{call.method} {call.path}", self.failure(error)) from None
         self._heard(response.headers)
         return response
+
+    def _require(self, what: object) -> None:
+        if self.refused:
+            raise self._error(what, no_response(f"the settings' cloudUrl cannot be used; {self.refused}"))
 
     def failure(self, error: BaseException) -> Fault:
         """Return the fault of an exchange that ended with an error of the connection."""
@@ -200,6 +208,7 @@ class Cloud:
         self, endpoint: Endpoint, body: bytes, key: Key | None = None, query: str = ""
     ) -> httpx.Response:
         """Send a request for a document and return the response, read within the endpoint's bounds."""
+        self._require(endpoint)
         headers = CALL_HEADERS
         if key:
             headers = [*headers, (b"authorization", self._sent(key))]

@@ -1,6 +1,11 @@
 """Addresses of servers, and which of them only this machine reaches."""
 
 import ipaddress
+from typing import Final
+
+NO_CLOUD: Final = "https://refused.invalid"
+"""Stands for a cloud whose address was refused: nothing is ever sent there."""
+NO_KEY_IS_SENT: Final = "no key is sent anywhere until it is put right"
 
 
 def url(host: str, port: int) -> str:

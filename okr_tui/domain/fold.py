@@ -11,7 +11,17 @@ from typing import Final, TypeVar
 from okr_tui.domain.faults import CREDITS, BlockCause, Fault, Rule, Scope
 from okr_tui.domain.policy import Policy, jitter, step
 from okr_tui.domain.quota import Balance, Sample, next_reset
-from okr_tui.domain.records import Attempt, BalanceRead, Disabled, Enabled, IdentityRead, Record, Reset, Trial
+from okr_tui.domain.records import (
+    Attempt,
+    BalanceRead,
+    Disabled,
+    Enabled,
+    IdentityRead,
+    Record,
+    Reset,
+    SettingsRead,
+    Trial,
+)
 from okr_tui.domain.state import (
     AccountState,
     Block,
@@ -55,6 +65,8 @@ def apply(state: PoolState, record: Record, policy: Policy) -> PoolState:
             return state.with_key(record.fingerprint, disabled=isinstance(record, Disabled))
         case Reset():
             return _reset(state, record)
+        case SettingsRead() if record.cloud_url != state.cloud_url:
+            return replace(state, service=ServiceState(), cloud_url=record.cloud_url)
         case _:
             return state
 

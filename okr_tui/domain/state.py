@@ -132,6 +132,8 @@ class PoolState:
     accounts: Mapping[str, AccountState] = field(default_factory=dict)
     models: Mapping[str, ModelState] = field(default_factory=dict)
     service: ServiceState = ServiceState()
+    cloud_url: str = ""
+    """The address that the settings named last: an outage is one of that address."""
 
     def key(self, fingerprint: str) -> KeyState:
         """Return the state of a key; one that the log does not know is fresh."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import SettingsError
@@ -18,6 +19,10 @@ from okr_tui.settings.keys import INDEX, preferring
 from okr_tui.settings.layers import Sources
 from okr_tui.settings.schema import Settings
 from okr_tui.settings.table import OURS, ChatSettings
+
+TORN: Final = 2.0
+"""Seconds for which a file has to stay empty or missing until that is believed."""
+LOOK_AGAIN: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Configuration:
     def __init__(self, sources: Sources, settings: Settings) -> None:
         self._sources = sources
         self._reading = asyncio.Lock()
+        self._blank: set[Path] = set()
+        """The files that lost all their settings while this process ran."""
         self._take(settings)
 
     @classmethod
@@ -61,7 +68,8 @@ class Configuration:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a line each, with file, line and column where there is one."""
-        return tuple(problem.describe() for problem in self.settings.problems)
+        blank = (f"{path} is empty or missing, and had settings before" for path in sorted(self._blank))
+        return (*(problem.describe() for problem in self.settings.problems), *blank)
 
     @property
     def config(self) -> PoolConfig:
@@ -92,11 +100,24 @@ class Configuration:
         )
 
     async def reload(self) -> bool:
-        """Read again; what is broken keeps its last good content. Answers whether anything changed."""
+        """Read again; what is broken keeps its last good content. Answers whether anything changed.
+
+        A file that turns empty or missing is taken for one only after TORN seconds: many programs write by
+        emptying a file first.
+        """
         async with self._reading:
             before = self.settings.signature
+            until = time.monotonic() + TORN
+            while (blank := await asyncio.to_thread(self._turned_blank)) and time.monotonic() < until:  # noqa: ASYNC110 others write
+                await asyncio.sleep(LOOK_AGAIN)
             self._take(await asyncio.to_thread(layers.load, self._sources, self.settings))
+            self._blank = {path for path in {*self._blank, *blank} if file.is_blank(path)}
             return self.settings.signature != before
+
+    def _turned_blank(self) -> set[Path]:
+        """Return the files that had settings and have no content now."""
+        sections = self.settings.kept.sections
+        return {path for (path, _), section in sections.items() if section.values and file.is_blank(path)}
 
     async def prefer(self, index: int) -> str:
         """Write the preferred key (from 0) where it takes effect; answers where that is.

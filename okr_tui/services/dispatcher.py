@@ -16,7 +16,7 @@ from typing import Final
 from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Selection, SelectionRequest
 from okr_tui.domain.clocks import from_the_future
-from okr_tui.domain.errors import NO_KEY, CloudError, NoKeyError, PoolBlockedError
+from okr_tui.domain.errors import NO_KEY, CloudError, NoKeyError, PoolBlockedError, SettingsError
 from okr_tui.domain.faults import Fault, Hop, Rule, Scope, Step, next_step
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
@@ -109,6 +109,9 @@ class Dispatcher:
         Raises NoKeyError without keys, PoolBlockedError when no key is eligible, RefusedError when the
         request failed. A fault after the first output comes out of the exchange's iterator as CloudError.
         """
+        with self._use_cloud() as cloud:
+            if cloud.refused:
+                raise SettingsError(f"the settings' cloudUrl cannot be used; {cloud.refused}")
         most = self._pool.state.model(call.model).max_output if call.model else None
         call = clamped(call, most) if most else call
         await self._compare_clocks()

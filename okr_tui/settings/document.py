@@ -2,11 +2,12 @@
 
 import hashlib
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from okr_tui.settings.json_edit import BLANK, KnownSpans, failure, locate, parse, plain, position
+from okr_tui.settings.json_edit import BLANK, KnownSpans, failure, locate, members_of, parse, plain, position
 
 Position = tuple[int | None, int | None]
 
@@ -61,6 +62,17 @@ class Document:
         """Line and column of the value at `path`, or (None, None)."""
         span = locate(self.strict, path, self._known)
         return position(self.text, span.start) if span else (None, None)
+
+    def repeated(self, path: tuple[str, ...] = ()) -> list[tuple[str, Position]]:
+        """Return the names that an object has more than once, each with the place of its last value."""
+        span = locate(self.strict, path, self._known)
+        if span is None or not self.strict.startswith("{", span.start):
+            return []
+        members = members_of(self.strict, span.start)
+        counts = Counter(str(member.name) for member in members)
+        last = {str(member.name): member.value.start for member in members}
+        twice = (name for name, count in counts.items() if count > 1)
+        return [(name, position(self.text, last[name])) for name in twice]
 
     def section(self, name: str) -> Section:
         """Return the section, empty when absent. Raises SettingsError, with its place, if it is no object."""

@@ -7,6 +7,7 @@ import os
 import stat
 import tempfile
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from okr_tui.settings.locations import NO_HOME, NO_SETTINGS
 from okr_tui.settings.lock import locked
 
 LARGEST = 4 * 1024 * 1024
+BLANK_LONGEST = 65536
 ABANDONED = 60.0
 
 Touched = Sequence[tuple[str, str]]
@@ -40,6 +42,17 @@ class Written:
     kept: bool = True
     before: str = ""
     after: str = ""
+
+
+def is_blank(path: Path) -> bool:
+    """Return whether a file is missing or holds nothing but blanks; one that cannot be read is neither."""
+    try:
+        with path.open("rb") as file:
+            return not file.read(BLANK_LONGEST).removeprefix(BOM_UTF8).strip()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def read(path: Path, *, commented: bool = False) -> Document:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from okr_tui.domain.addresses import NO_CLOUD, NO_KEY_IS_SENT
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
@@ -35,6 +36,7 @@ from okr_tui.settings.table import (
     ANY,
     ORIGINAL,
     OURS,
+    SECTIONS,
     SHORT,
     TABLE,
     ChatSettings,
@@ -43,6 +45,7 @@ from okr_tui.settings.table import (
     unknown_names,
 )
 
+CLOUD_URL = "cloudUrl"
 OTHERS = 0o077
 KEYMAP = "keymap."
 MOST_UNKNOWN = 20
@@ -104,6 +107,8 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     in_files = (user, project, runtime)
 
     remedy = f"the project is not trusted; if you know it, run okr-tui trust in {project_file.parent.parent}"
+    for layer in (user, project):
+        problems += _repeated(layer)
     chosen = {row.name: _choose(highest_first, row, problems, remedy) for row in _rows(in_files)}
     cloud = chosen["cloudUrl"].valued.value
     welcome = [layer for layer in pool_order if layer is not project or _may_join(project, cloud, problems)]
@@ -192,6 +197,12 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
             try:
                 value = row.check.parse(written)
             except UnusableError as error:
+                if row.name == CLOUD_URL and not found and (layer.trusted or not row.needs_trust):
+                    # Another host must not get the keys that were meant for this one.
+                    found.append((NO_CLOUD, origin, section))
+                    message = f"{CLOUD_URL} cannot be used: {error}; {NO_KEY_IS_SENT}"
+                    problems.append(replace(Problem.at(origin, message), severity="error"))
+                    continue
                 problems.append(Problem.at(origin, f"{_shown(row.name)} is ignored: {error}"))
                 continue
             if value is None:
@@ -216,6 +227,18 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
         return _Choice(Valued(row.default, Origin("default")), ORIGINAL)
     value, origin, section = found[0]
     return _Choice(Valued(value, origin, tuple(other for _, other, _ in found[1:])), section)
+
+
+def _repeated(layer: Layer) -> Iterator[Problem]:
+    """Yield the names that stand twice in a file or in one of its sections, where only the last counts."""
+    document = layer.document
+    if document is None:
+        return
+    for path in ((), *((name,) for name in SECTIONS)):
+        for name, again in document.repeated(path):
+            within = f' in "{path[0]}"' if path else ""
+            message = f'"{name[:LONGEST_NAME]}" stands there twice{within}; only the last one counts'
+            yield Problem(message, document.path, *again)
 
 
 def _members(

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -19,6 +20,11 @@ def line(content: str = "", thinking: str = "", **fields: object) -> bytes:
     return json.dumps({"message": message, "done": False, **fields}).encode() + b"\n"
 
 
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 1 << 20):
+        yield body[start : start + (1 << 20)]
+
+
 END = line(done=True, done_reason="stop")
 
 
@@ -30,7 +36,7 @@ END = line(done=True, done_reason="stop")
         (line("Hello") + END + line(" AGAIN") + END, "Hello", ""),
         (line("a") + b'{"message": {"cont\n' + END, "a", "a piece of the answer could not be read and is "),
         (line("a") + b"{\n{\n" + END, "a", "2 pieces of the answer could not be read and are missing"),
-        (line("a") + line("b" * 9_000_000) + END, "a", "a piece of the answer could not be read"),
+        (line("a") + line("b" * 12_000_000) + END, "a", "a piece of the answer could not be read"),
         (line("a") + line(done=True, done_reason="length"), "a", "cut off by its length"),
         (line(thinking="hm") + END, "", "the model only thought, and gave no answer"),
         (line(" ") + END, " ", "the answer is empty"),
@@ -39,7 +45,7 @@ END = line(done=True, done_reason="stop")
 )
 async def test_what_an_answer_lacks_is_said(harness: Harness, body: bytes, text: str, lack: str) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={"content-type": "application/x-ndjson"}, content=body)
+        return httpx.Response(200, headers={"content-type": "application/x-ndjson"}, content=pieces(body))
 
     sources = Sources(harness.settings_file, harness.home / "project", {})
     opening = PoolService.open(

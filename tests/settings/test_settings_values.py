@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from okr_tui.domain.addresses import NO_CLOUD
 from okr_tui.settings.file import edit
 from tests.settings.settings_home import Home, messages
 
@@ -190,7 +191,7 @@ def test_cloud_addresses_that_are_refused(home: Home, address: object) -> None:
     home.environment["OTHER"] = ""
     home.runtime = {"cloudUrl": address}
     settings = home.load()
-    assert settings.cloud_url.value == "https://next.example"
+    assert settings.cloud_url.value == NO_CLOUD
     assert len(settings.problems) == 1
     assert SECRET not in settings.problems[0].describe()
 

@@ -1,0 +1,127 @@
+"""Settings that vanish or are refused: no pool moves for a torn write, and no key goes elsewhere."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.faults import BlockCause
+from okr_tui.domain.fold import apply
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import SettingsRead
+from okr_tui.domain.state import Block, PoolState, ServiceState
+from okr_tui.services import configuration
+from okr_tui.services.pool_service import PoolService
+from tests.harness import START, Harness, ask
+
+BLANKS = ["", " \n\t", "\ufeff", None]
+
+
+def leave(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize("text", BLANKS)
+async def test_a_file_that_is_empty_for_a_moment_changes_nothing(harness: Harness, text: str | None) -> None:
+    async with harness.open() as service:
+        before, content = service.snapshot.settings, harness.settings_file.read_text()
+        leave(harness.settings_file, text)
+        reload = asyncio.ensure_future(service.reload())
+        await asyncio.sleep(2 * configuration.LOOK_AGAIN)
+        assert not reload.done()
+        await ask(service)
+        harness.settings_file.write_text(content)
+        await reload
+        assert service.snapshot.settings == before
+        assert len(service.pool.config.keys) == 4
+
+
+@pytest.mark.parametrize("text", BLANKS)
+async def test_a_file_that_stays_empty_is_believed_and_said(
+    harness: Harness, text: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "TORN", 0.2)
+    async with harness.open() as service:
+        content = harness.settings_file.read_text()
+        leave(harness.settings_file, text)
+        await service.reload()
+        assert service.pool.config.keys == ()
+        assert f"{harness.settings_file} is empty or missing, and had settings before" in service.problems
+        harness.settings_file.write_text(content)
+        await service.reload()
+        assert len(service.pool.config.keys) == 4
+        assert service.problems == ()
+
+
+def write_cloud(harness: Harness, url: object) -> None:
+    document = json.loads(harness.settings_file.read_text())
+    document["pi-ollama"]["cloudUrl"] = url
+    harness.settings_file.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("url", ["http://192.168.7.9:11434", "nonsense", 5, "https://user:pass@a.example"])
+async def test_a_refused_address_sends_no_key_anywhere_until_it_is_put_right(
+    harness: Harness, url: object
+) -> None:
+    async with harness.open() as service:
+        write_cloud(harness, url)
+        await service.reload()
+        assert len(service.pool.config.keys) == 4
+        (problem,) = service.problems
+        assert "cloudUrl cannot be used: " in problem
+        assert "no key is sent anywhere until it is put right" in problem
+        await refused(service)
+    async with harness.open() as service:
+        await refused(service)
+        write_cloud(harness, harness.url)
+        await service.reload()
+        assert service.problems == ()
+        await ask(service)
+
+
+async def refused(service: PoolService) -> None:
+    with pytest.raises(SettingsError, match="no key is sent anywhere"):
+        await ask(service)
+    fault = await service.quota_poller.balance(service.pool.config.keys[0])
+    assert fault
+    assert "no key is sent anywhere" in fault.text
+    assert service.pool.state.service.outage is None
+
+
+async def test_a_refused_address_that_a_higher_layer_overrules_is_only_ignored(harness: Harness) -> None:
+    harness.environment["OLLAMA_HOST_CLOUD"] = harness.url
+    write_cloud(harness, "nonsense")
+    async with harness.open() as service:
+        assert "cloudUrl is ignored" in service.problems[0]
+        await ask(service)
+
+
+async def test_a_section_or_a_name_twice_in_a_file_is_said_with_its_place(harness: Harness) -> None:
+    text = harness.settings_file.read_text().rstrip().removesuffix("}")
+    harness.settings_file.write_text(
+        f'{text}, \n"pi-ollama": {{"cloudUrl": "{harness.url}", \n"apiKeys": [],\n "apiKeys": []}}}}'
+    )
+    lines = harness.settings_file.read_text().count("\n")
+    async with harness.open() as service:
+        section, name = service.problems
+    assert section == (
+        f'{harness.settings_file}:{lines - 1}:14: "pi-ollama" stands there twice; only the last one counts'
+    )
+    assert name == (
+        f'{harness.settings_file}:{lines + 1}:13: "apiKeys" stands there twice in "pi-ollama"; '
+        "only the last one counts"
+    )
+
+
+def test_an_outage_belongs_to_its_cloud() -> None:
+    outage = ServiceState(outage=Block(BlockCause.OUTAGE, START, START + 60))
+    state = PoolState(service=outage, cloud_url="https://one.example")
+    same = SettingsRead(at=START, keys=2, cloud_url="https://one.example")
+    assert apply(state, same, Policy()) == state
+    moved = apply(state, SettingsRead(at=START, keys=2, cloud_url="https://two.example"), Policy())
+    assert (moved.service.outage, moved.cloud_url) == (None, "https://two.example")
