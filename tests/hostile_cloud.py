@@ -81,6 +81,8 @@ class HostileCloud:
     def __init__(self) -> None:
         self.status: int | None = None
         self.form = 0
+        self.kind = "json"
+        """What errors look like: "json" as of Ollama, "html" or "plain" as of a proxy, "odd" JSON."""
         self.heard = ""
         """The authorization that came last: what needs no key repeats it too."""
         self.url = ""
@@ -94,6 +96,14 @@ class HostileCloud:
         document = {"error": {"message": error, "type": "x"} if path.startswith("/v1") else error}
         # Header values hold no line feed and no letter beyond Latin 1.
         headers = {"x-request-id": self.heard, "www-authenticate": f'Bearer error="{told[1]}"'}
+        if self.kind == "html":
+            page = f"<html><title>{error} {TEXT}</title><h1>{told[2]}</h1>{TEXT}</html>"
+            return self.status, page.encode(errors="replace"), {**headers, "content-type": "text/html"}
+        if self.kind == "plain":
+            return self.status, f"{TEXT} {error}".encode(errors="replace"), {"content-type": "text/plain"}
+        if self.kind == "odd":
+            odd = {"error": {"error": {"message": f"{TEXT} {error}"}}, "detail": error, "n": HUGE}
+            return self.status, json.dumps(odd).encode(), headers
         return self.status, json.dumps(document).encode(), headers
 
     def _documents(self, path: str) -> Iterator[object]:

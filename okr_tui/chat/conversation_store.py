@@ -307,7 +307,7 @@ class ConversationStore:
     async def starting(self, start: str) -> tuple[str, ...]:
         """Return the identifiers that begin so, at most two."""
         query = "select id from conversation where substr(id, 1, ?) = ? and deleted is null limit 2"
-        return tuple(row[0] for row in await self._rows(query, (len(start), start)))
+        return tuple(row[0] for row in await self._rows(query, (len(start), _text(start))))
 
     async def search(self, words: str, limit: int) -> tuple[Found, ...]:
         """Return conversations with every word in one turn or in the title, the one used last first."""

@@ -16,7 +16,7 @@ def fingerprint(text: str) -> str:
 def mask(text: str) -> str:
     """Return what may be shown of a key: its first and last four characters; of a short one the last two."""
     if len(text) < SHORT_KEY:
-        return f"…{text[-2:]}"
+        return f"…{text[-2:] if len(text) > 4 else ''}"  # what is no key at all is not shown whole
     return f"{text[:4]}…{text[-4:]}"
 
 

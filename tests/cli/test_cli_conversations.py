@@ -59,11 +59,13 @@ def test_written_to_a_new_file_and_deleted(cli: CliHarness, tmp_path: Path) -> N
     target = tmp_path / "sky.md"
     cli.run_ok("conversations", "export", "aa11", str(target))
     assert target.read_text().startswith("# Sky")
+    assert target.stat().st_mode & 0o777 == 0o600
     assert cli.run("conversations", "export", "aa11", str(target)).code == 2
     assert "Deleted Sky" in cli.run_ok("conversations", "delete", "aa11").err
     result = cli.run("conversations", "show", "aa11")
     assert result.code == 1
     assert "no conversation begins with" in result.err
+    assert "no conversation begins with" in cli.run("conversations", "show", "half \udc80").err
 
 
 def test_a_broken_file_is_an_error(cli: CliHarness) -> None:

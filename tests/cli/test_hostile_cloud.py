@@ -140,6 +140,25 @@ def test_no_form_of_a_key_is_shown_or_logged(form: int, home: Home, cloud: Hosti
     assert leaks(home.logged) == []
 
 
+@pytest.mark.parametrize("kind", ["html", "plain", "odd"])
+def test_errors_of_any_kind_tell_no_key_and_steer_nothing(kind: str, home: Home, cloud: HostileCloud) -> None:
+    cloud.heard, cloud.kind = f"Bearer {KEYS[0]}", kind
+    for cloud.status in (200, 400, 401, 403, 500):
+        for arguments in (
+            ["keys", "--check"],
+            ["chat", MODEL, "hello"],
+            ["refresh"],
+            ["explain"],
+            ["events"],
+        ):
+            _, out, err = home.run(*arguments)
+            assert leaks(out + err) == [], arguments
+            assert STEERING.search(out + err) is None, (arguments, out + err)
+            assert "unexpected" not in err, (arguments, err)
+            assert not [line for line in (out + err).splitlines() if line.startswith("forged")], arguments
+    assert leaks(home.logged) == []
+
+
 def test_a_cloud_that_repeats_keys_is_heard() -> None:
     """Guard the tests above: what they look for is what this cloud says."""
     assert all(leaks(form) for form in forms(f"Bearer {KEYS[0]}"))

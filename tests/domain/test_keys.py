@@ -28,6 +28,7 @@ def test_different_texts_have_different_fingerprints(first: str, second: str) ->
         ("12345678901234567890", "1234…7890"),
         ("1234567890123456789", "…89"),
         ("abcdef", "…ef"),
+        ("ab", "…"),
     ],
 )
 def test_mask_shows_the_ends_of_a_long_key_and_little_of_a_short_one(text: str, masked: str) -> None:
