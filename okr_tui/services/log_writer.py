@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,6 +70,8 @@ class LogWriter:
         self._next = 0
         self._file = UnsentFile(store.name, self._writer)
         self._running: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._filing = asyncio.Lock()
         self._gathering: asyncio.TimerHandle | None = None
 
     @property
@@ -135,7 +137,6 @@ class LogWriter:
             assert self._running
             await asyncio.wait([self._running], timeout=SHORT)
         await self._stop()
-        kept = True
         if self.unsent:
             with contextlib.suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(SHORT):
@@ -143,9 +144,12 @@ class LogWriter:
                         await self._send()
         if self.unsent:
             self._count(self.unsent)
-            items = [(each.number, each.record) for each in self.unsent]
-            kept = await asyncio.to_thread(self._file.keep, items)
-        await asyncio.to_thread(self._file.close, empty=not self.unsent)
+        kept = await self._keep()
+        async with self._filing:
+            if self._keeping:
+                self._keeping.cancel()
+                await asyncio.wait([self._keeping])
+            await asyncio.to_thread(self._file.close, empty=not self.unsent)
         return kept
 
     @property
@@ -157,11 +161,8 @@ class LogWriter:
         adopted = False
         for file in await asyncio.to_thread(UnsentFile.left_behind, self._store.name):
             try:
-                items = file.items
-                for place in range(0, len(items), AT_ONCE):
-                    number = items[place][0]
-                    some = [record for _, record in items[place : place + AT_ONCE]]
-                    await self._store.append(some, AppendToken(file.writer, number))
+                for number, records in _in_sequence(file.items):
+                    await self._store.append(records, AppendToken(file.writer, number))
             except BaseException:
                 await asyncio.to_thread(file.close, empty=False)
                 raise
@@ -200,12 +201,11 @@ class LogWriter:
                     text = " ".join(str(error).split())
                     unexpected = f"cannot write the log: unexpected {type(error).__name__}: {text}"
                     self._lost(error if isinstance(error, StoreError) else StoreError(unexpected))
-                    kept = [(each.number, each.record) for each in self.unsent]
-                    await asyncio.to_thread(self._file.keep, kept)
+                    await self._keep()
                 else:
                     took = clock() - began
                     if not self.away or took < SHORT:
-                        self._found()
+                        await self._found()
                         pause = FIRST_PAUSE
                         continue
                     if took > TELLING:
@@ -230,13 +230,27 @@ class LogWriter:
         self._count(self.unsent)
         self._bound()
 
-    def _found(self) -> None:
+    async def _found(self) -> None:
         if self.away:
             self.back.set()
             self.dropped = 0
             self._failed(None)
-            if not self.unsent:
-                self._file.close(empty=True)
+            async with self._filing:
+                if not self.unsent:
+                    self._file.close(empty=True)
+
+    async def _keep(self) -> bool:
+        """Write down what waits, for the next process; return whether all of it is on disk."""
+        async with self._filing:
+            items = [(each.number, each.record) for each in self.unsent]
+            return not items or await asyncio.to_thread(self._file.keep, items)
+
+    async def _keep_while_away(self) -> None:
+        """Write down what waits as it comes: what a process learned is not to be lost when it is killed."""
+        while self.away:
+            await asyncio.sleep(SHORT)
+            await self._keep()
+        self._keeping = None
 
     async def _send(self) -> None:
         """Send the records that wait, as many as go at once."""
@@ -256,11 +270,22 @@ class LogWriter:
                 each.applied = True
                 self._apply(each)
             _settle(each)
+        if self.away and self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_while_away())
 
     def _bound(self) -> None:
         while len(self.unsent) > MOST:
             self.unsent.popleft()
             self.dropped += 1
+
+
+def _in_sequence(items: Sequence[tuple[int, Record]]) -> Iterator[tuple[int, list[Record]]]:
+    """Yield records that go at once, with the number of the first: their numbers follow each other."""
+    start = 0
+    for place, (number, _) in enumerate(items, 1):
+        if place == len(items) or place - start == AT_ONCE or items[place][0] != number + 1:
+            yield items[start][0], [record for _, record in items[start:place]]
+            start = place
 
 
 def _settle(unsent: Unsent) -> None:

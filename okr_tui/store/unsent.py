@@ -47,9 +47,7 @@ class UnsentFile:
                 self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
                 try_lock(self._descriptor)
-            data = text.encode()
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            _write_all(self._descriptor, text.encode())
         except OSError:
             return False
         self._last, self._lines = fresh[-1][0], self._lines + len(fresh)
@@ -61,6 +59,7 @@ class UnsentFile:
             return
         if empty:
             self._path.unlink(missing_ok=True)
+            self._lines = 0
         os.close(self._descriptor)
         self._descriptor = None
 
@@ -79,6 +78,17 @@ class UnsentFile:
                 file.items = _read(path)
                 found.append(file)
         return found
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write at the end of a file, all or nothing: half a line would spoil the next one. Raises OSError."""
+    size = os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def _read(path: Path) -> list[tuple[int, Record]]:

@@ -1,6 +1,8 @@
 """The log cannot be used for a while: requests go on, and what was learned reaches it once, in order."""
 
 import asyncio
+import errno
+import os
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,9 +19,11 @@ from okr_tui.domain.records import Record
 from okr_tui.services import log_writer
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.log_writer import SHORT
+from okr_tui.store import unsent
 from okr_tui.store.base import AppendToken, LogEntry, Store, UnreachableLogError
 from okr_tui.store.factory import locate_store
 from okr_tui.store.memory import MemoryStore
+from okr_tui.store.unsent import UnsentFile, _folder, _read
 from tests.harness import START, ManualClock
 from tests.redis_server import RedisServer
 from tests.services.test_live_pool import KEYS, attempt, returned
@@ -227,6 +231,81 @@ async def test_what_a_process_could_not_write_until_its_end_is_written_by_the_ne
         assert len(await pool.store.read()) == 3
     async with process(locate_store(url)) as pool:
         assert len(await pool.store.read()) == 3
+
+
+def kept(log: str) -> list[float]:
+    """Return when the records began that are on disk for a log, in seconds after START."""
+    folder = _folder(log)
+    assert folder
+    return [record.at - START for path in folder.glob("*.jsonl") for _, record in _read(path)]
+
+
+async def test_what_a_killed_process_learned_is_on_disk_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, written, keep = asyncio.get_running_loop(), asyncio.Event(), UnsentFile.keep
+
+    def noticed(file: UnsentFile, items: Sequence[tuple[int, Record]]) -> bool:
+        done = keep(file, items)
+        if len(items) == 3:
+            loop.call_soon_threadsafe(written.set)
+        return done
+
+    monkeypatch.setattr(UnsentFile, "keep", noticed)
+    store = Flawed()
+    store.name = f"sqlite:{tmp_path / 'log.db'}"
+    async with process(store, following=False) as pool:
+        store.may.clear()
+        for place in range(3):
+            await pool.note(attempt(place, START + place))
+        async with asyncio.timeout(2):
+            await written.wait()
+        assert kept(store.name) == [0, 1, 2]
+        store.may.set()
+        await eventually(lambda: not pool._writer.unsent, pool)
+    assert kept(store.name) == []
+
+
+async def test_a_disk_that_was_full_leaves_no_half_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = UnsentFile(f"sqlite:{tmp_path / 'log.db'}", "one")
+    write = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        if len(data) > 20:
+            return write(descriptor, data[:20])
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", half)
+        assert not file.keep([(0, attempt(0, START))])
+    assert file.keep([(0, attempt(0, START)), (1, attempt(1, START + 1))])
+    assert kept(f"sqlite:{tmp_path / 'log.db'}") == [0, 1]
+    file.close(empty=True)
+
+
+async def test_a_file_that_was_emptied_has_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsent, "MOST_LINES", 2)
+    file = UnsentFile(f"sqlite:{tmp_path / 'log.db'}", "one")
+    for place in range(0, 6, 2):
+        assert file.keep([(place, attempt(0, START)), (place + 1, attempt(1, START))])
+        file.close(empty=True)
+
+
+async def test_records_of_two_absences_of_the_log_are_all_adopted(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'log.db'}"
+    store = locate_store(url)
+    async with process(store):
+        await store.append([attempt(0, START), attempt(0, START + 1)], AppendToken("one", 2))
+        file = UnsentFile(store.name, "one")
+        file.keep([(0, attempt(1, START)), (1, attempt(1, START))])
+        file.keep([(4, attempt(2, START)), (5, attempt(2, START))])
+        file.close(empty=False)
+    async with process(locate_store(url)) as pool:
+        assert counts(pool) == [2, 2, 2]
 
 
 async def test_what_is_lost_at_the_end_is_said() -> None:
