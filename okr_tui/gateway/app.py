@@ -133,14 +133,17 @@ class Gateway:
             await request.fail(Failure.of(GatewayCause.UNEXPECTED, "the gateway failed unexpectedly"))
 
     def _route(self, request: GatewayRequest) -> Route:
-        path = request.path or ""
-        known = MODEL_PREFIX if path.startswith(MODEL_PREFIX) and path != MODEL_PREFIX else path
-        route = self._routes.get(known)
-        if route is None or path == MODEL_PREFIX:
+        route = self._found(request.path or "")
+        if route is None:
             raise failure_error(404, "the gateway has no such path")
         if request.method not in route.methods:
             raise failure_error(405, "method not allowed", headers={"allow": ", ".join(route.methods)})
         return route
+
+    def _found(self, path: str) -> Route | None:
+        if path == MODEL_PREFIX:
+            return None
+        return self._routes.get(MODEL_PREFIX if path.startswith(MODEL_PREFIX) else path)
 
     async def _tags(self, request: GatewayRequest) -> None:
         await request.answer(JSONResponse(await local.tags(self._service)))
@@ -156,11 +159,11 @@ class Gateway:
         await request.answer(Response(await self._metrics.text(), media_type=MEDIA_TYPE))
 
     def _line(self, request: GatewayRequest, began: float) -> Record:
-        """Return a line of the access log. A refused path may hold half a token, so it is left out."""
+        """Return a line of the access log. An unknown path may hold half a token, so it is left out."""
         return {
             "at": rfc3339(self._service.clock.time()),
             "method": request.method,
-            "path": request.path,
+            "path": request.path if request.path and self._found(request.path) else None,
             "model": request.model,
             "status": request.status,
             "duration_ms": round(1000 * (time.monotonic() - began)),

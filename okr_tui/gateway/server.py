@@ -118,10 +118,6 @@ class Connections:
         self._strangers.pop(connection, None)
         self._known.pop(connection, None)
 
-    def is_stranger(self, connection: "_Protocol") -> bool:
-        """Return whether a connection has shown no credentials."""
-        return connection in self._strangers
-
     def files_ran_out(self) -> None:
         """Make room after a connection could not be accepted."""
         for _ in range(ACCEPTED_AT_ONCE):
@@ -244,8 +240,7 @@ class _Protocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # A caller without credentials may not keep a connection for long.
-        if self.conn.their_state is h11.SEND_BODY or (self._is_owed() and self._all.is_stranger(self)):
+        if self.conn.their_state is h11.SEND_BODY:
             self._watch()
 
     def send_400_response(self, msg: str) -> None:

@@ -1,6 +1,7 @@
 """A gateway that is crowded: too many connections for its open files, a standard error that is not read."""
 
 import json
+import os
 import resource
 import signal
 import socket
@@ -101,3 +102,28 @@ def test_a_full_standard_error_holds_up_nothing(cli: CliHarness) -> None:
         assert client.post("/api/chat", json=QUESTION).status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
+
+
+def test_what_it_writes_is_its_owners_alone_and_names_no_secret(cli: CliHarness) -> None:
+    before = os.umask(0)
+    try:
+        with gateway(cli, "--access-log") as (process, client):
+            token = client.headers["x-api-key"]
+            assert client.post(f"/{token}/api/chat", json=QUESTION).status_code == 200
+            assert client.get(f"/{token[:-1]}/api/chat").status_code == 404
+            command = Path(f"/proc/{process.pid}/cmdline").read_text()
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=20)
+    finally:
+        os.umask(before)
+    for text in (command, out.decode(), err.decode()):
+        assert token[:-1] not in text
+        assert not any(key in text for key, _ in cli.keys)
+    documents = [item for item in cli.run_ok("paths", "--json").json.values() if isinstance(item, str)]
+    found = [Path(item) for item in documents if Path(item).exists() and Path(item) != cli.settings_file]
+    folders = {path.parent for path in found if path.name == "gateway-token"}
+    assert folders
+    for folder in folders:
+        assert folder.stat().st_mode & 0o077 == 0
+        for path in folder.rglob("*"):
+            assert path.stat().st_mode & 0o077 == 0, path

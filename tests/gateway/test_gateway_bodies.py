@@ -160,3 +160,41 @@ def test_gzip_in_several_members_padded_or_cut_off() -> None:
     with pytest.raises(FailureError, match="larger than"):
         unpack(gzip.compress(b"x" * 1000) * 99, "gzip", limit=98_999)
     assert len(unpack(gzip.compress(b"x" * 1000) * 99, "gzip", limit=99_000)) == 99_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"model":"m","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"model":"m","n":' + b"9" * 5_000_000 + b"}",
+        b'{"model":' + b"9" * 5_000_000 + b"}",
+        b'{"model":"\\ud800"}',
+        b'{"model":"\\u001b]52;c;cm0gfg==\\u0007"}',
+        b'{"model":"' + b"m" * 1_000_000 + b'"}',
+        b'{"model":["m"]}',
+        b"\xff\xfe",
+        b"",
+    ],
+    ids=[
+        "lists",
+        "objects",
+        "deep",
+        "digits",
+        "model of digits",
+        "surrogate",
+        "escape",
+        "long",
+        "list",
+        "no",
+        "",
+    ],
+)
+async def test_no_body_ends_the_gateway(gateway: RunningGateway, content: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await gateway.client.post("/v1/chat/completions", content=content, headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert not any(letter in answer.text for letter in "\x1b\ud800")
+    assert gateway.trouble == []
+    assert (await gateway.post("/api/chat")).status_code == 200

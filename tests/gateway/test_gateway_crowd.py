@@ -85,17 +85,3 @@ async def test_files_that_run_out_are_said_once_and_other_trouble_goes_on(
         loop.call_exception_handler({"message": "another"})
     assert said == [NO_FILES_LEFT]
     assert [context["message"] for context in others] == ["another"]
-
-
-async def test_a_stranger_may_not_keep_a_connection_on_which_nothing_comes(
-    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with connect(gateway) as friend, connect(gateway) as stranger:
-        await friend.write(probe(target=b"/api/version"))
-        assert await friend.response()
-        monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
-        await stranger.write(probe(token=None))
-        assert await stranger.response()
-        async with asyncio.timeout(10):
-            assert await stranger.response() is None
-        assert await is_open(friend)

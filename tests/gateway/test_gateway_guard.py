@@ -55,6 +55,20 @@ async def test_one_answer_to_every_wrong_token(gateway: RunningGateway, path: st
     assert {line["path"] for line in await gateway.logged(7)} == {None}
 
 
+@pytest.mark.parametrize("name", ["token", "key", "api_key", "x-api-key", "authorization", "access_token"])
+async def test_a_token_in_the_query_or_a_cookie_opens_nothing(gateway: RunningGateway, name: str) -> None:
+    async with bare(gateway) as client:
+        for path in (
+            f"/api/version?{name}={TOKEN}",
+            f"/{TOKEN[:16]}/{TOKEN[16:]}/api/version",
+            f"//{TOKEN}/api/me",
+        ):
+            assert (await client.get(path)).status_code == 401
+        cookie = await client.get("/api/version", headers={"cookie": f"{name}={TOKEN}"})
+    assert cookie.status_code == 401
+    assert TOKEN not in str(gateway.access)
+
+
 async def test_healthz_needs_no_token(gateway: RunningGateway) -> None:
     async with bare(gateway) as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
