@@ -16,7 +16,7 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from okr_tui.cloud.http_policy import HttpxTransport, proxy_for
+from okr_tui.cloud.http_policy import HttpxTransport, IdleClock, proxy_for
 from okr_tui.cloud.network import DIRECT, Network, Proxy
 
 PIECE: Final = 256 * 1024
@@ -99,6 +99,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[tuple[str, str, int | None], Proxy | None] = {}
         self._socks = HttpxTransport(network)
+        self._idle = IdleClock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response, open and unread.
@@ -111,6 +112,7 @@ class Transport(httpx.AsyncBaseTransport):
         body = await request.aread()
         timeout = request.extensions.get("timeout", {})
         CONNECTED.set(False)
+        stale = self._idle.is_stale()
         for last in (False, True):
             try:
                 with _translated():
@@ -128,9 +130,9 @@ class Transport(httpx.AsyncBaseTransport):
                     )
                 break
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-                # The other side had closed a kept connection before this request; nothing was answered.
-                if last or CONNECTED.get() or not isinstance(error.__cause__, DISCONNECTED):
+                if last or not stale or CONNECTED.get() or not isinstance(error.__cause__, DISCONNECTED):
                     raise
+        self._idle.answered()
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
 
     async def aclose(self) -> None:

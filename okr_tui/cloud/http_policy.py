@@ -6,14 +6,16 @@
 - No redirects: a key goes to the address that was set and nowhere else.
 - No compression is asked for; an answer that comes compressed is unpacked in bounded pieces (`compression`).
 - Bounds on time, on connections and on what is read of a document.
-- A kept connection that the other side had closed is no failure: the request is sent once more.
+- A connection that the other side closed while it was idle is no failure: the request is sent once more.
 
 `HttpxTransport` applies them to httpx, `aiohttp_transport.Transport` to aiohttp. Requests go to a transport
 directly: httpx's client, with its cookies, redirects and passwords, is not used.
 """
 
+import math
 import platform
 import ssl
+import time
 from typing import Any, Final
 
 import httpx
@@ -30,6 +32,11 @@ DOCUMENT_SECONDS: Final = 20.0
 """The patience for a whole document (balance, identity, models)."""
 MOST_CONNECTIONS: Final = 64
 KEPT_CONNECTIONS: Final = 16
+STALE_AFTER: Final = 1.0
+"""Seconds without an answer after which a kept connection may have been closed before it is used again.
+
+Sooner it was closed by someone who had the request: that is a failure, which is recorded.
+"""
 CONNECTING: Final = "connect_tcp.started"
 
 
@@ -68,12 +75,28 @@ def client_options(network: Network, url: str) -> dict[str, Any]:
     }
 
 
+class IdleClock:
+    """Tells whether kept connections were idle for long enough to have been closed."""
+
+    def __init__(self) -> None:
+        self._answered = -math.inf
+
+    def answered(self) -> None:
+        """Note that a connection is in use."""
+        self._answered = time.monotonic()
+
+    def is_stale(self) -> bool:
+        """Return whether the last answer is longer ago than STALE_AFTER."""
+        return time.monotonic() - self._answered >= STALE_AFTER
+
+
 class HttpxTransport(httpx.AsyncBaseTransport):
     """Carries requests over httpx's pool, which is light to load: for commands and the dashboard."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._pools: dict[tuple[str, Proxy | None], httpx.AsyncHTTPTransport] = {}
+        self._idle = IdleClock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response, open and unread.
@@ -81,7 +104,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         Raises httpx's errors, and UnusableNetworkError for a proxy or certificates that cannot be used.
         """
         pool = self._pool(request.url)
-        connected = False
+        connected, stale = False, self._idle.is_stale()
 
         async def trace(event: str, _details: object) -> None:
             nonlocal connected
@@ -89,11 +112,13 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
         request.extensions = {**request.extensions, "trace": trace}
         try:
-            return await pool.handle_async_request(request)
+            response = await pool.handle_async_request(request)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if connected:
+            if connected or not stale:
                 raise
-            return await pool.handle_async_request(request)
+            response = await pool.handle_async_request(request)
+        self._idle.answered()
+        return response
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -151,10 +151,6 @@ def test_the_cause_of_a_failure_is_said_alike(cli: CliHarness) -> None:
         "fault"
     ]
     assert (fault["cause"], fault["text"]) == ("refused", words)
-    cli.run("chat", MODEL, "Hello again")
-    cli.run("chat", MODEL, "And again")
-    for command in ("status", "keys", "explain"):
-        assert "the cloud does not answer: connection refused by 127.0.0.1:1" in cli.run_ok(command).out
 
 
 def test_a_state_folder_that_is_a_file_is_one_line_and_stops_no_reading_verb(

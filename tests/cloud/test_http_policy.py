@@ -313,22 +313,35 @@ async def test_what_one_key_is_answered_is_not_told_with_another(stack: Stack) -
 
 
 @BOTH
-async def test_a_kept_connection_that_was_closed_costs_no_fault(stack: Stack) -> None:
-    """The server closes each connection after the second request arrived, without a word."""
-    served = 0
+@pytest.mark.parametrize("idle", [True, False])
+async def test_a_connection_that_was_closed_while_idle_costs_no_fault(
+    idle: bool, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server cuts each connection at its second request; only one that was idle is excused."""
+    monkeypatch.setattr(http_policy, "STALE_AFTER", 0.0 if idle else 60.0)
+    received = 0
 
     async def forgetful(reader: Reader, writer: Writer) -> None:
-        nonlocal served
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(2 if b"/api/chat" in head else 0)
-        served += 1
-        writer.write(ME)
-        await writer.drain()
-        await reader.readuntil(b"\r\n\r\n")
+        nonlocal received
+        for last in (False, True):
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(2 if b"/api/chat" in head else 0)
+            received += 1
+            if last:
+                return
+            writer.write(ME)
+            await writer.drain()
 
     async with listening(forgetful) as port:
-        await exchanged(cloud(f"http://127.0.0.1:{port}", stack))
-        assert served == 2
+        client = cloud(f"http://127.0.0.1:{port}", stack)
+        if idle:
+            await exchanged(client)
+            assert received == 3
+        else:
+            with pytest.raises(CloudError) as caught:
+                await exchanged(client)
+            assert caught.value.fault.connection is ConnectionFailure.CUT
+            assert received == 2
 
 
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
