@@ -15,15 +15,16 @@ from okr_tui.domain.errors import NO_KEY, OkrError, SettingsError
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.keys import Key
 from okr_tui.domain.quota import Balance
-from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import moment, sentence
 
 if TYPE_CHECKING:
     from okr_tui.domain.keys import SecretStr
     from okr_tui.services.pool_service import PoolService
+    from okr_tui.services.quota_poller import Look
     from okr_tui.settings.pi import Stored
 
+AT_ONCE = 16
 LABEL = 12
 LONGEST = 65536
 
@@ -51,29 +52,27 @@ def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
 
 
 async def _check(service: "PoolService") -> None:
-    """Read who each key belongs to, then each account's quota through its first key that is not refused.
+    """Read who each key belongs to, and each account's quota once; what was read a moment ago stands.
 
     A refused key is looked at once more before it is called invalid.
     """
     pool, quota_poller = service.pool, service.quota_poller
     used = pool.config.in_use(pool.state)
-    refusals = await asyncio.gather(*map(quota_poller.identity, used))
-    accepted = [key for key, fault in zip(used, refusals, strict=True) if fault is None]
-    speakers = _speakers(pool.state, accepted)
-    refusals += await asyncio.gather(*map(quota_poller.balance, speakers))
-    for key, fault in zip([*used, *speakers], refusals, strict=True):
+    few = asyncio.Semaphore(AT_ONCE)
+
+    async def looked(key: Key) -> "Look":
+        async with few:
+            return await quota_poller.look(key)
+
+    looks = await asyncio.gather(*map(looked, used))
+    for key, (_, fault) in zip(used, looks, strict=True):
         if fault:
             quota_poller.faulted(key, fault)
             status = f"{fault.status} " if fault.status else ""
             note(f"okr-tui: #{pool.config.index(key.fingerprint)} {key.masked}: {status}{fault.text}")
+    if young := sum(not look.fresh for look in looks):
+        note(f"okr-tui: accounts read less than {pool.policy.poll_gap:g} s ago are not read again: {young}")
     await quota_poller.settle(pool.policy.confirm_at_exit)
-
-
-def _speakers(state: PoolState, accepted: list[Key]) -> list[Key]:
-    first: dict[str, Key] = {}
-    for key in accepted:
-        first.setdefault(state.account_of(key.fingerprint), key)
-    return list(first.values())
 
 
 def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
+from typing import Final
 
 from okr_tui.cloud.network import Network
 from okr_tui.domain.choice import SelectionRequest
@@ -15,7 +16,7 @@ from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
 from okr_tui.domain.scrubber import Scrubber
-from okr_tui.domain.words import sentence
+from okr_tui.domain.words import sentence, span
 from okr_tui.services.background import Background, run_uncancelled
 from okr_tui.services.clock import Clock, SystemClock
 from okr_tui.services.configuration import Configuration, SettingsSubscriber
@@ -33,6 +34,8 @@ from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
 from okr_tui.store.factory import locate_store
+
+TEN_A_MINUTE: Final = "the cloud allows ten readings a minute, so one is made every ten seconds"
 
 
 class PoolService:
@@ -259,17 +262,24 @@ class PoolService:
         return f"Loaded {count} cloud Ollama models{f'; {left_out}' if left_out else ''}"
 
     async def test_key(self, index: int) -> str:
-        """Read identity and balance of a key now, at no cost. Raises OkrError when one cannot be read."""
+        """Read identity and balance of a key now, at no cost. Raises OkrError when one cannot be read.
+
+        An account that was read a moment ago is not read again: the last reading is the answer.
+        """
         key = self._usable(index)
-        fault = await self.quota_poller.identity(key) or await self.quota_poller.balance(key)
+        fresh, fault = await self.quota_poller.look(key)
         if fault:
             self.quota_poller.faulted(key, fault)
             status = f"{fault.status} " if fault.status else ""
             raise OkrError(f"#{index} {key.masked}: {status}{fault.text}")
         row = self.pool.view().keys[index - 1]
-        return (
-            f"#{index} {key.masked}: {sentence(row.verdict, self.clock.time())}, plan {row.plan or 'unknown'}"
-        )
+        now = self.clock.time()
+        said = f"#{index} {key.masked}: {sentence(row.verdict, now)}, plan {row.plan or 'unknown'}"
+        if fresh:
+            return said
+        if row.read_at is None:
+            raise OkrError(f"#{index} {key.masked}: was looked at a moment ago; {TEN_A_MINUTE}")
+        return f"{said}, as read {span(now - row.read_at)} ago; {TEN_A_MINUTE}"
 
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""

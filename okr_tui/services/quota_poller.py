@@ -8,11 +8,13 @@ import asyncio
 import contextlib
 import math
 import random
+import uuid
 from collections.abc import Coroutine
+from typing import NamedTuple
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
 from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudReading, read_readings, write_readings
-from okr_tui.domain.errors import CloudError
+from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.faults import Fault, Rule
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
@@ -22,8 +24,20 @@ from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import UnreachableLogError
 
+BURST = 16
+"""Readings made at once; more are spread, so that a start with a thousand keys reads what matters first."""
+SPREAD = 2.0
+"""Seconds between further handfuls of readings."""
+HANDFUL = 4
 LEASE = "meter"
 LEASE_SECONDS = 15.0
+
+
+class Look(NamedTuple):
+    """What came of an explicit reading; not `fresh`: the last one is too young, and stands."""
+
+    fresh: bool
+    fault: Fault | None = None
 
 
 class QuotaPoller:
@@ -42,6 +56,7 @@ class QuotaPoller:
         self._not_before: dict[str, float] = {}
         self._last_read: dict[str, float] = {}
         self._usage_due: dict[str, float] = {}
+        self._at_once = BURST
         self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -55,12 +70,53 @@ class QuotaPoller:
                 readings, following = due(
                     pool.state, pool.config, pool.policy, now, not_before, shown=self.shown
                 )
-                for reading in readings:
+                for reading in sorted(readings, key=self._urgency)[: self._at_once]:
                     await self._read(reading)
+                if len(readings) > self._at_once:
+                    self._at_once = HANDFUL
+                    await pool.clock.sleep(SPREAD)
+                    continue
+                self._at_once = BURST
                 if readings:
                     continue
                 wait = min(wait, max(0.05, following - self._pool.clock.time()))
             await self._pool.wait(wait)
+
+    def _urgency(self, reading: Reading) -> tuple[float, bool]:
+        """Return what puts the keys in use first, then the preferred one."""
+        fingerprint = reading.key.fingerprint
+        return -self._pool.state.key(fingerprint).last_used, fingerprint != self._pool.config.preferred
+
+    async def look(self, key: Key) -> Look:
+        """Read identity and balance of a key now, unless its account was read within the last `poll_gap`.
+
+        That holds for all processes of the log together, so that nobody exceeds the cloud's limit.
+        """
+        await self._pool.catch_up()
+        account = self._pool.state.account_of(key.fingerprint)
+        if not await self._claim(account):
+            return Look(fresh=False)
+        if fault := await self.identity(key):
+            return Look(True, fault)
+        now_of = self._pool.state.account_of(key.fingerprint)
+        if now_of != account and not await self._claim(now_of):
+            return Look(fresh=False)
+        return Look(True, await self.balance(key))
+
+    async def _claim(self, account: str) -> bool:
+        """Take the one reading that an account has in `poll_gap` seconds, in all processes of the log."""
+        gap, now = self._pool.policy.poll_gap, self._pool.clock.monotonic()
+        if now - self._last_read.get(account, -math.inf) < gap:
+            return False
+        try:
+            taken = await self._pool.store.lease(
+                f"reading {account}", uuid.uuid4().hex, self._pool.clock.time(), gap
+            )
+        except StoreError:
+            taken = True
+        if taken:
+            self._last_read[account] = now
+        return taken
 
     async def _leads(self) -> bool:
         """Return whether this process is the one that reads; renew the lease well before it ends."""
@@ -112,9 +168,7 @@ class QuotaPoller:
         task.add_done_callback(lambda _: self._checks.pop(place, None))
 
     async def _after_spent(self, key: Key) -> None:
-        account = self._pool.state.account_of(key.fingerprint)
-        now = self._pool.clock.monotonic()
-        if now - self._last_read.get(account, -math.inf) >= self._pool.policy.poll_gap:
+        if await self._claim(self._pool.state.account_of(key.fingerprint)):
             await self.balance(key)
 
     async def _confirm(self, key: Key) -> None:
@@ -124,9 +178,14 @@ class QuotaPoller:
     async def _read(self, reading: Reading) -> None:
         """Make one reading, and set the earliest time of the next, later after a failure."""
         read = self.identity if reading.identity else self.balance
-        fault = await read(reading.key)
         policy = self._pool.policy
         wait = policy.poll_gap
+        if not reading.identity and not await self._claim(
+            self._pool.state.account_of(reading.key.fingerprint)
+        ):
+            self._not_before[reading.name] = self._pool.clock.monotonic() + wait
+            return
+        fault = await read(reading.key)
         # A refused balance is in the log, which knows the next look; an identity may be all that is refused.
         if fault and (reading.identity or fault.traits.rule is not Rule.DOUBT):
             wait = (
@@ -134,7 +193,8 @@ class QuotaPoller:
             )
         self._not_before[reading.name] = self._pool.clock.monotonic() + wait
         if not (reading.identity or fault):
-            await self._usage_if_due(reading.key)
+            with contextlib.suppress(UnreachableLogError):
+                await self._usage_if_due(reading.key)
 
     async def _usage_if_due(self, key: Key) -> None:
         """Read what the cloud counted for an account, behind a balance reading and far less often.

@@ -191,12 +191,14 @@ def test_off_and_on(cli: CliHarness) -> None:
 def test_a_test_and_a_reset_of_a_key(cli: CliHarness) -> None:
     assert cli.run_ok("test-key", "1").out == f"#1 {mask(cli.keys[0][0])}: ready, plan pro\n"
     cli.change("amber", revoke=1)
+    assert "as read 0s ago" in cli.run_ok("test-key", "1").out
+    cli.clock.now = NOW + 11
     refused = cli.run("test-key", "1")
     assert (refused.code, refused.out) == (1, "")
     assert f"okr-tui: #1 {mask(cli.keys[0][0])}: 401" in refused.err
     row = cli.run_ok("keys", "--json").json["keys"][0]
     assert (row["state"], row["reason"]) == ("invalid", "401 invalid credentials")
-    cli.clock.now = NOW + 1
+    cli.clock.now = NOW + 12
     reset = cli.run_ok("reset-key", "1", "--json").json
     assert reset["message"] == f"#1 {mask(cli.keys[0][0])}: older faults forgotten"
     assert reset["key"]["state"] == "ready"
