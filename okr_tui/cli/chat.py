@@ -262,7 +262,7 @@ def _options(settings: tuple[str, ...]) -> ChatOptions:
         if not equals:
             raise click.UsageError(f"--set takes NAME=VALUE, not {setting[:40]!r}")
         if name in ("system", "think", "tools"):
-            raise click.UsageError(f"--{name} is an option of its own")
+            raise click.UsageError(f"--set does not take {name}: use --{name}")
         try:
             options = options.changed(name, value)
         except ChatError as error:

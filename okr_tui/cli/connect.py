@@ -293,7 +293,7 @@ def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
         for name in names:
             yield (
                 f"{path} loads {pi.EXTENSION} in {name}, which replaces the provider, so that requests go "
-                f"around the gateway: take it out there, or `pi remove npm:{pi.EXTENSION}`"
+                f"around the gateway: remove it there, or `pi remove npm:{pi.EXTENSION}`"
             )
     auth = pi.auth_file(agent)
     try:

@@ -101,7 +101,7 @@ def import_(invocation: Invocation, file: TextIO) -> None:
     try:
         text = file.read()
     except ValueError as error:
-        raise click.UsageError(f"{file.name} is no text") from error
+        raise click.UsageError(f"{file.name} is not text") from error
 
     async def work(opened: "ConversationService") -> str:
         conversation = await opened.import_json(text)

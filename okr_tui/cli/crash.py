@@ -36,7 +36,7 @@ def describe_crash(error: BaseException, folder: Path | None = None) -> str:
     except (OSError, StoreError) as problem:  # the latter where the system knows no home
         reason = problem.strerror if isinstance(problem, OSError) else "there is no home folder"
         return f"{what}; no report could be written to {folder or 'the state folder'}: {reason}"
-    return f"{what}; {path} says where; please report it with that file"
+    return f"{what}; details are in {path} (please report it with that file)"
 
 
 def write_report(error: BaseException, folder: Path) -> Path:

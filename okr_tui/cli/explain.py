@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(context_settings=NUMBERED)
 @click.argument("model", required=False)
 @click.option(
-    "--if-fails", type=key_number, metavar="N", help="Show also what would follow if key N were spent."
+    "--if-fails", type=key_number, metavar="N", help="Also show what would happen if key N were spent."
 )
 @json_option
 @click.pass_obj

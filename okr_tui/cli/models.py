@@ -22,7 +22,7 @@ CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
 
 @click.command()
 @click.argument("words", metavar="[FILTER]", default="")
-@click.option("--refresh", "anew", is_flag=True, help="Read the list again, however recent it is.")
+@click.option("--refresh", "anew", is_flag=True, help="Read the list again even if it is recent.")
 @json_option
 @click.pass_obj
 def models(invocation: Invocation, words: str, *, anew: bool, as_json: bool) -> None:

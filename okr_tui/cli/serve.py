@@ -43,7 +43,9 @@ PORT = click.IntRange(0, 65535)
     type=PORT,
     help="A second port for an `ollama` daemon, which signs its requests; 0 takes a free one.",
 )
-@click.option("--expose", is_flag=True, help="Allow a host that other machines reach; nothing is encrypted.")
+@click.option(
+    "--expose", is_flag=True, help="Allow a host that other machines can reach; nothing is encrypted."
+)
 @click.option("--access-log", is_flag=True, help="Write a line of JSON to standard error for every request.")
 @click.pass_obj
 def serve(
@@ -81,7 +83,7 @@ async def _serve(
         if not is_loopback(options.host):
             if not expose:
                 raise click.UsageError(
-                    f"{options.host} can be reached by other machines; add --expose if you mean that"
+                    f"{options.host} can be reached by other machines; add --expose if that is intended"
                 )
             notes(EXPOSED)
         with _stop_signals() as signals:

@@ -22,7 +22,10 @@ LINE_FORMATS = ("plain", "tmux", "waybar", "starship")
 @click.command()
 @click.option("--line", "as_line", is_flag=True, help="One line for a status bar, from the log alone.")
 @click.option(
-    "--format", "line_format", type=click.Choice(LINE_FORMATS), help="Whose status bar; this means --line."
+    "--format",
+    "line_format",
+    type=click.Choice(LINE_FORMATS),
+    help="Which status bar the line is for; implies --line.",
 )
 @json_option
 @click.pass_obj

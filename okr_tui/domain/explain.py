@@ -130,12 +130,12 @@ def _passed_over(
     if config.strategy == "sticky" and took_over(chosen, state, config):
         return f"{first} served last"
     if config.strategy == "drain":
-        return f"comes after {first} from the preferred key on"
+        return f"comes after {first}, counting from the preferred key"
     if config.strategy != "round-robin":
         if headroom(state, key.fingerprint, policy) < headroom(state, chosen.fingerprint, policy):
             return f"less quota left than {first}"
         if request.in_flight.get(account, 0) > request.in_flight.get(taken, 0):
-            return f"more requests under way than {first}"
+            return f"more requests running than {first}"
     if state.key(key.fingerprint).last_used > state.key(chosen.fingerprint).last_used:
         return f"used more recently than {first}"
     return f"as good as {first}, which comes first"

@@ -216,7 +216,7 @@ def entry_fields(entry: Entry, key: Callable[[str], str], now: float, zone: tzin
     record = entry.record
     if record is None:
         fields += [("about", entry.detail)] if entry.detail else []
-        return [*fields, ("record", "none: time alone brought it")]
+        return [*fields, ("record", "none: only time passed")]
     place = f"{record.kind}, {entry.sequence} in the log" if entry.sequence else record.kind
     return [*fields, *_record_fields(record, key, zone), ("record", place)]
 

@@ -63,7 +63,7 @@ class Background:
                 if self._clock.monotonic() - began > wait:
                     wait = TRY_AGAIN
                 text = clean_line(f"unexpected {type(error).__name__}: {error}")
-                problem = f"{name} failed: {text}; it is tried again"
+                problem = f"{name} failed: {text}; trying again"
             self._tell(name, problem)
             await self._clock.sleep(wait)
             self._tell(name, None)

@@ -160,7 +160,7 @@ class Configuration:
             raise SettingsError(f"{settings.project_file}: there is no content to decide on")
         if settings.project_trusted if trusted else settings.project_refused:
             return (
-                f"{settings.project_file} was {'trusted' if trusted else 'refused'} before; nothing changed"
+                f"{settings.project_file} is already {'trusted' if trusted else 'refused'}; nothing changed"
             )
 
         def answered(listed: object) -> object:
@@ -187,7 +187,7 @@ class Configuration:
             await asyncio.to_thread(os.chmod, path, 0o600)
         except OSError as error:
             raise SettingsError(f"{path}: its mode cannot be changed: {error.strerror}") from error
-        return f"{path} is yours alone now (mode 0600)"
+        return f"{path} is private now (mode 0600)"
 
     def _take(self, settings: Settings) -> None:
         self.settings = settings

@@ -22,7 +22,7 @@ from okr_tui.settings.schema import Settings
 from okr_tui.settings.table import ORIGINAL, SHORT
 from okr_tui.store.factory import NO_FOLDER, default_address
 
-WRITABLE: Final = "make its folder writable, or name another place in okr-tui.store or with --store"
+WRITABLE: Final = "make its folder writable, or choose another place with okr-tui.store or --store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def examine(configuration: Configuration) -> Report:
 def _problems(configuration: Configuration) -> Iterator[Finding]:
     for problem in configuration.settings.problems:
         what = problem.describe()
-        remedy = "put the file right" if problem.severity == "error" else "change it there, or leave it out"
+        remedy = "fix the file" if problem.severity == "error" else "change it there, or remove it"
         if what == NO_SETTINGS:
             what, _, remedy = what.partition(": ")
         yield Finding(problem.severity, what, remedy)
@@ -95,7 +95,7 @@ def _network(configuration: Configuration) -> Iterator[Finding]:
 
 def _loose(settings: Settings) -> Iterator[Finding]:
     for path in settings.open_to_others:
-        what = f"{path} holds keys and others may read or write it (mode {_octal(_mode(path))})"
+        what = f"{path} holds keys, and other users may read or write it (mode {_octal(_mode(path))})"
         yield Finding("warning", what, f"chmod 600 {path}")
 
 
@@ -104,11 +104,11 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", "no key is configured", ADD_A_KEY)
     for at, (key, place) in enumerate(zip(settings.keys, settings.places, strict=True), 1):
         for other in place.also:
-            what = f"key {at} {key.masked} of {place.origin.describe()} stands again in {other.describe()}"
-            yield Finding("note", what, "take one of them out")
+            what = f"key {at} {key.masked} of {place.origin.describe()} is also in {other.describe()}"
+            yield Finding("note", what, "remove one of them")
     if question := trust_question(settings):
         what = f"{question.project_file} is not trusted; it wants to {'; '.join(question.wants)}"
-        yield Finding("note", what, "okr-tui trust, or okr-tui trust --revoke not to be asked again")
+        yield Finding("note", what, "run okr-tui trust, or okr-tui trust --revoke to stop being asked")
     if settings.index_shadow:
         yield Finding("note", settings.index_shadow, "unset it to let use-key and rotate decide")
 
@@ -117,8 +117,8 @@ def _sections(settings: Settings) -> Iterator[Finding]:
     for path in settings.files:
         root = _root(path)
         if ORIGINAL in root and SHORT in root:
-            what = f'{path} has both "{ORIGINAL}" and "{SHORT}": keys of both are used, else "{SHORT}" wins'
-            yield Finding("warning", what, f'move what "{SHORT}" holds to "{ORIGINAL}"')
+            what = f'{path} has both "{ORIGINAL}" and "{SHORT}": keys of both count, otherwise "{SHORT}" wins'
+            yield Finding("warning", what, f'move the contents of "{SHORT}" to "{ORIGINAL}"')
 
 
 def _locks(settings: Settings) -> Iterator[Finding]:
@@ -143,20 +143,20 @@ def _beside(settings: Settings, agent: Path, configuration: Configuration) -> It
                     f"{path} loads {pi.EXTENSION} in {name}: it ignores the global cloudUrl and "
                     "activeKeyIndex, and replaces a provider ollama-cloud of models.json"
                 )
-                yield Finding("warning", what, "take it out when pi is to use the gateway")
+                yield Finding("warning", what, "remove it if pi should use the gateway")
         except SettingsError as error:
             if path not in settings.files:  # those have told of it already
-                yield Finding("warning", str(error), "put the file right")
+                yield Finding("warning", str(error), "fix the file")
     auth = pi.auth_file(agent)
     try:
         stored = pi.stored_keys(auth, configuration.environment)
     except SettingsError as error:
-        yield Finding("warning", str(error), "put the file right, or log in to pi again")
+        yield Finding("warning", str(error), "fix the file, or log in to pi again")
         return
     for found in stored:
         what = f"{auth} has {found.words} for {found.provider}"
         if found.provider == pi.PROVIDERS[0]:
-            what += ", which beats the apiKey of a provider of that name in models.json"
+            what += ", which overrides the apiKey of a provider of that name in models.json"
         yield Finding("note", what, "okr-tui import-keys adds it to the pool")
 
 

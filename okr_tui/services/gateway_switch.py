@@ -90,13 +90,13 @@ class GatewaySwitch:
         Raises OkrError when it cannot be started, or is just being started or stopped.
         """
         if self.hosting is None:
-            raise OkrError("no gateway can run in this process: `okr-tui serve` runs one")
+            raise OkrError("this process cannot run a gateway; use `okr-tui serve`")
         if self._task is None:
             return await self._start(self.hosting)
         if self._running is None:
-            raise OkrError("the gateway is just being started")
+            raise OkrError("the gateway is already starting")
         if self._stop.is_set():
-            raise OkrError("the gateway is ending already")
+            raise OkrError("the gateway is already stopping")
         self._end()
         await asyncio.wait([self._task])
         return "Gateway stopped"
@@ -107,7 +107,7 @@ class GatewaySwitch:
         self._task = asyncio.create_task(self._run(hosting, ready), name="gateway")
         await ready.wait()
         if self._running is None:
-            raise OkrError(self._error or "the gateway ended at once")
+            raise OkrError(self._error or "the gateway stopped as soon as it had started")
         lines = [f"Gateway on {self._running.url}"]
         if self._running.daemon_url:
             lines.append(f"for the ollama daemon: {self._running.daemon_url}")
@@ -118,7 +118,7 @@ class GatewaySwitch:
         try:
             await self.look()
             if other := self._elsewhere:
-                raise OkrError(f"the gateway runs in process {other.pid} already, at {other.url}")  # noqa: TRY301
+                raise OkrError(f"a gateway already runs in process {other.pid}, at {other.url}")  # noqa: TRY301
             self._started_with = _listening(self._section)
             async with hosting.open() as running:
                 self._running = running

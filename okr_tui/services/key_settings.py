@@ -24,8 +24,8 @@ from okr_tui.settings.schema import Place
 from okr_tui.settings.table import ORIGINAL, OURS
 
 ELSEWHERE = {
-    "environment": "take it out of the variable where you set that, and start again",
-    "project": "take it out of the project's file",
+    "environment": "remove it where you set the variable, and start again",
+    "project": "remove it from the project's file",
 }
 
 
@@ -104,7 +104,7 @@ class KeySettings:
         await self._write(_KeyChange((place.section, place.name), without, left, preferred))
         said = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
         if again := self._found(key.fingerprint):
-            return f"{said}; it stays in the pool, since it also stands in {again.origin.describe()}"
+            return f"{said}; it stays in the pool because it is also in {again.origin.describe()}"
         if not forget:
             self._removed.append(_Removed(key, place, raw, index, was_preferred))
         if kind(place.reference) != "keyring":
@@ -120,7 +120,7 @@ class KeySettings:
     async def restore(self) -> str:
         """Put the key that was removed last back where it was."""
         if not self._removed:
-            raise SettingsError("no key was removed since the start")
+            raise SettingsError("no key was removed since this program started")
         gone = self._removed[-1]
         pool = list(self._configuration.settings.keys)
         pool.insert(gone.index, gone.key)
@@ -149,7 +149,7 @@ class KeySettings:
                 self._configuration.config.preferred,
             )
         )
-        return f"{self._named(key)} is {f'called {wanted}' if wanted else 'without a label'} now"
+        return f"{self._named(key)} is now {f'called {wanted}' if wanted else 'without a label'}"
 
     def _new_key(self, secret: SecretStr, label: str | None) -> Key:
         if why := keys.refusal(secret):
@@ -157,7 +157,7 @@ class KeySettings:
         key = Key.of(secret.get_secret_value(), "global")
         if place := self._found(key.fingerprint):
             where = place.origin.describe()
-            raise SettingsError(f"{self._named(key)} is in the pool already, from {where}; nothing was added")
+            raise SettingsError(f"{self._named(key)} is already in the pool, from {where}; nothing was added")
         return Key(secret, key.fingerprint, key.masked, key.origin, _checked(label, key))
 
     async def _add(self, key: Key, reference: SecretStr) -> str:
@@ -215,7 +215,7 @@ class KeySettings:
         """Return where a key is in the global file. Raises SettingsError for a key of another file."""
         place = self._found(key.fingerprint)
         if place is None:
-            raise SettingsError(f"{key.masked} is not in the pool any more")
+            raise SettingsError(f"{key.masked} is no longer in the pool")
         layer = place.origin.layer
         if layer != "global":
             todo = ELSEWHERE.get(layer, "change it there")
@@ -254,7 +254,7 @@ class SettingEdits:
         async with self._one_at_a_time:
             return await self._change(name, text.strip() if text else None)
 
-    async def favour(self, model: str, *, wanted: bool) -> str:
+    async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Make a model a favourite of pi and of this program, or none."""
         async with self._one_at_a_time:
             return await self._favour(model, wanted=wanted)
@@ -281,7 +281,7 @@ class SettingEdits:
             return f"{name} is {text} now, saved in {file}"
         line = next((line for line in self._configuration.lines if line.name == name), None)
         if line is None:
-            return f"{name} is not set any more in {file}"
+            return f"{name} is no longer set in {file}"
         return f"{name} is {line.value or 'not set'} again ({line.origin})"
 
     async def _favour(self, model: str, *, wanted: bool) -> str:
@@ -298,9 +298,11 @@ class SettingEdits:
         if is_favourite(after, model) != wanted:
             raise SettingsError(f"{NAME} was changed again in {target} by another program")
         if not written.changed:
-            return f"{model} {'was' if wanted else 'was not'} a favourite before"
+            return f"{model} {'is already' if wanted else 'was not'} a favourite"
         if wanted:
-            more = "" if before else "; pi offers favourites alone from its next start, before it offered all"
+            more = (
+                "" if before else "; from its next start pi offers only favourites, until now it offered all"
+            )
             return f"{model} is a favourite, saved in {target}{more}"
         more = "" if after else "; without any, pi offers all models again"
-        return f"{model} is no favourite any more, saved in {target}{more}"
+        return f"{model} is no longer a favourite, saved in {target}{more}"

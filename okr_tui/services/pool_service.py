@@ -317,9 +317,9 @@ class PoolService:
         """Give a key another label; None takes its label away."""
         return await self._key_settings.label(self.key(index), label)
 
-    async def favour_model(self, model: str, *, wanted: bool) -> str:
+    async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Add a model to the favourites in pi's `enabledModels`, or take it out."""
-        return await self._setting_edits.favour(model, wanted=wanted)
+        return await self._setting_edits.set_favourite(model, wanted=wanted)
 
     async def change_setting(self, name: str, text: str | None) -> str:
         """Write one value where it takes effect; None goes back to the default."""

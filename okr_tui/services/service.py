@@ -186,7 +186,7 @@ class Service(Protocol):
     async def label_key(self, index: int, label: str | None) -> str:
         """Give a key another label; None takes its label away."""
 
-    async def favour_model(self, model: str, *, wanted: bool) -> str:
+    async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Add a model to the favourites in pi's `enabledModels`, or take it out."""
 
     async def change_setting(self, name: str, text: str | None) -> str:

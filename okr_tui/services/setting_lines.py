@@ -126,7 +126,7 @@ def _key_line(at: int, key: Key, place: Place) -> SettingLine:
 def _locked(origin: Origin) -> str:
     if origin.file is not None or origin.layer == "default":
         return ""
-    return f"{origin.describe()} decides; what a file says takes effect only without it"
+    return f"{origin.describe()} overrides every settings file"
 
 
 def _number(text: str) -> object:

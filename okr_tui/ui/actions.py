@@ -91,7 +91,7 @@ class Action:
 # fmt: off
 CHAT_ACTIONS: Final[tuple[Action, ...]] = (
     Action(
-        "send", ("enter",), "enter", "send", "send the prompt, or run the command that stands there",
+        "send", ("enter",), "enter", "send", "send the prompt, or run the command typed there",
         CHAT, owner="prompt", footer=("prompt", "cut", "compare"),
     ),
     Action(
@@ -99,7 +99,7 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
         CHAT, owner="prompt", footer=("prompt",),
     ),
     Action(
-        "continue-answer", ("ctrl+g",), "^g", "continue", "let an answer that was cut off go on",
+        "continue-answer", ("ctrl+g",), "^g", "continue", "continue an answer that was cut off",
         CHAT, owner="chat", footer=("cut",), run="app.continue_answer", title="chat: continue the answer",
     ),
     Action(
@@ -107,15 +107,15 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
         CHAT, owner="chat", footer=("cut",), run="app.again_elsewhere", title="chat: on another key",
     ),
     Action(
-        "keep-first", ("f2",), "F2", "keep first", "of two answers: go on with the first alone",
+        "keep-first", ("f2",), "F2", "keep first", "of two answers: keep only the first",
         CHAT, owner="chat", footer=("compare",), run="app.keep_side(0)", title="chat: go on with the first",
     ),
     Action(
-        "keep-second", ("f3",), "F3", "keep second", "of two answers: go on with the second alone",
+        "keep-second", ("f3",), "F3", "keep second", "of two answers: keep only the second",
         CHAT, owner="chat", footer=("compare",), run="app.keep_side(1)", title="chat: go on with the second",
     ),
     Action(
-        "edit-turn", ("w",), "enter w", "edit", "ask the selected question in other words, in a branch",
+        "edit-turn", ("w",), "enter w", "edit", "rephrase the selected question, in a branch",
         CHAT, owner="turns", footer=("chat",), run="app.edit_turn", title="chat: edit the selected question",
     ),
     Action(
@@ -127,7 +127,7 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
         CHAT, owner="turns", footer=("chat",), run="app.copy_code", title="chat: copy a code block",
     ),
     Action(
-        "branch-turn", ("b",), "b", "branch", "go on from the selected turn in a new conversation",
+        "branch-turn", ("b",), "b", "branch", "start a new conversation from the selected turn",
         CHAT, owner="turns", footer=("chat",), run="app.branch_turn",
         title="chat: branch after the selected turn",
     ),
@@ -140,16 +140,16 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
         CHAT, owner="screen", footer=("prompt",), title="chat: new conversation",
     ),
     Action(
-        "conversations", ("ctrl+s",), "^s", "saved", "earlier conversations: find one, open it, change it",
+        "conversations", ("ctrl+s",), "^s", "saved", "find, open and change earlier conversations",
         CHAT, owner="screen", footer=("prompt", "cut"), run="app.conversations",
         title="chat: earlier conversations",
     ),
     Action(
-        "think-level", ("ctrl+l",), "^l", "think", "think more or less: the next level of the model",
+        "think-level", ("ctrl+l",), "^l", "think", "think more or less: the model's next level",
         CHAT, owner="chat", footer=("prompt",), run="app.think_level", title="chat: next think level",
     ),
     Action(
-        "thinking", ("ctrl+t",), "^t", "thoughts", "show or fold what models thought",
+        "thinking", ("ctrl+t",), "^t", "thoughts", "show or fold the models' thoughts",
         CHAT, owner="screen", title="chat: show or fold thoughts",
     ),
     Action(
@@ -173,7 +173,7 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
         SAVED, owner="saved", footer=("saved",),
     ),
     Action(
-        "new-saved", ("ctrl+n",), "^n", "new", "leave the list for a new conversation",
+        "new-saved", ("ctrl+n",), "^n", "new", "leave the list and start a new conversation",
         SAVED, owner="saved", footer=("saved",),
     ),
     Action(
@@ -188,7 +188,7 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
 # fmt: off
 POOL_ACTIONS: Final[tuple[Action, ...]] = (
     Action(
-        "use-key", tuple("123456789"), "1-9", "use key", "prefer the key of that number and remember it",
+        "use-key", tuple("123456789"), "1-9", "use key", "prefer the key with that number and remember it",
         KEYS, footer=("keys", "key"), run="use_key({key})", needs="key",
     ),
     Action(
@@ -196,7 +196,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         KEYS, footer=("keys",), title="keys: rotate to the next key", needs="key",
     ),
     Action(
-        "key-details", ("i",), "enter i", "details", "all about the selected key and its last requests",
+        "key-details", ("i",), "enter i", "details", "everything about the selected key and its requests",
         KEYS, owner="pool", footer=("keys",), run="app.key_details", title="keys: all about the selected key",
         needs="key",
     ),
@@ -230,11 +230,11 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         KEYS, footer=("keys", "first", "settings"), title="keys: add a key", needs="service",
     ),
     Action(
-        "remove-key", ("d", "delete"), "d del", "remove", "take the selected key out of the settings",
+        "remove-key", ("d", "delete"), "d del", "remove", "remove the selected key from the settings",
         KEYS, owner="pool", run="app.remove_key", title="keys: remove the selected key", needs="key",
     ),
     Action(
-        "label-key", ("l",), "l", "label", "give the selected key a label, or none",
+        "label-key", ("l",), "l", "label", "label the selected key, or remove its label",
         KEYS, owner="pool", footer=("key",), run="app.label_key", title="keys: label the selected key",
         needs="key",
     ),
@@ -251,11 +251,11 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         MODELS, owner="models", footer=("models",), run="screen.model_info", title="models: the details",
     ),
     Action(
-        "favourite", ("b", "asterisk"), "b *", "favourite", "make the selected model a favourite, or none",
+        "favourite", ("b", "asterisk"), "b *", "favourite", "add the model to the favourites, or remove it",
         MODELS, owner="models", footer=("models",), run="screen.favourite", title="models: favourite or not",
     ),
     Action(
-        "sort", ("s",), "s", "sort", "sort by the next column, after the last by none",
+        "sort", ("s",), "s", "sort", "sort by the next column; after the last, not at all",
         MODELS, owner="models", footer=("models",), run="screen.sort", title="models: sort by a column",
     ),
     Action(
@@ -291,15 +291,15 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         LIVE, owner="screen", footer=("live",), title="live: faults only or all traffic",
     ),
     Action(
-        "feed-key", ("F",), "F", "one key", "only lines of the first key, the next, at last of all",
+        "feed-key", ("F",), "F", "one key", "only the first key's lines, then the next's, then all",
         LIVE, owner="screen", title="live: only the next key's lines",
     ),
     Action(
-        "pause", ("space",), "space", "pause", "hold Live still, and go on collecting",
+        "pause", ("space",), "space", "pause", "pause Live; new lines are still collected",
         LIVE, owner="live", footer=("live",),
     ),
     Action(
-        "follow", ("G",), "end G", "newest", "to the newest line, and follow what comes",
+        "follow", ("G",), "end G", "newest", "go to the newest line and follow new ones",
         LIVE, owner="live", run="cursor_last",
     ),
 )
@@ -348,7 +348,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         VIEW, owner="screen", run="next_pane(-1)",
     ),
     Action(
-        "maximise", ("m",), "m", "maximise", "the focused pane large, or all panes again",
+        "maximise", ("m",), "m", "maximise", "maximise the focused pane, or restore all panes",
         VIEW, owner="screen", footer=EVERYWHERE, title="view: maximise the pane or restore",
     ),
     Action(
@@ -377,19 +377,19 @@ ACTIONS: Final[tuple[Action, ...]] = (
         GATEWAY, footer=("live",), title="gateway: start or stop", needs="service",
     ),
     Action(
-        "accept", ("enter",), "enter", "accept", "do what a dialog asks about",
+        "accept", ("enter",), "enter", "accept", "confirm a dialog",
         VIEW, owner="dialog",
     ),
     Action(
-        "leave", ("escape",), "esc", "leave", "leave a dialog without an answer",
+        "leave", ("escape",), "esc", "leave", "cancel a dialog",
         VIEW, owner="dialog",
     ),
     Action(
-        "demo", ("d",), "d", "demo", "look around on a simulated cloud (without keys only)",
+        "demo", ("d",), "d", "demo", "try a simulated cloud (only while there are no keys)",
         PROGRAM, footer=("first",),
     ),
     Action(
-        "open-again", ("enter", "r"), "enter r", "try again", "open keys and log again, after that failed",
+        "open-again", ("enter", "r"), "enter r", "try again", "try to open keys and log again",
         PROGRAM, owner="broken", footer=("broken",), run="app.open_again",
     ),
     Action(

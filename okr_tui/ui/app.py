@@ -33,7 +33,7 @@ from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.palette import action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import KeyDetails
-from okr_tui.ui.screens.model import ChatAsked, FavourAsked
+from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
 from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.text import TextScreen, help_text
 from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
@@ -268,7 +268,7 @@ class OkrApp(TerminalApp):
             self.failure = failure_line(worker.error) if worker.error else "it closed by itself"
         elif state is WorkerState.ERROR and worker.group == "command":
             line = failure_line(worker.error)
-            self.notify(line, title="Not done", severity="error", timeout=LONG, markup=False)
+            self.notify(line, title="Failed", severity="error", timeout=LONG, markup=False)
 
     @on(bridge.AnswerArrived)
     async def _answer_arrived(self, event: bridge.AnswerArrived) -> None:
@@ -277,44 +277,44 @@ class OkrApp(TerminalApp):
 
     # What screens and panes ask for, and what the service answers; each goes to its controller.
 
-    @on(FeedList.PageAsked)
-    def _page_asked(self, event: FeedList.PageAsked) -> None:
+    @on(FeedList.PageRequested)
+    def _page_requested(self, event: FeedList.PageRequested) -> None:
         self.pool.read_page(event)
 
     @on(bridge.PageArrived)
     def _page_arrived(self, event: bridge.PageArrived) -> None:
         self.pool.show_page(event)
 
-    @on(KeyDetails.HistoryAsked)
-    def _history_asked(self, event: KeyDetails.HistoryAsked) -> None:
+    @on(KeyDetails.HistoryRequested)
+    def _history_requested(self, event: KeyDetails.HistoryRequested) -> None:
         self.pool.read_history(event)
 
     @on(bridge.HistoryArrived)
     def _history_arrived(self, event: bridge.HistoryArrived) -> None:
         self.pool.show_history(event)
 
-    @on(ChatAsked)
-    def _chat_asked(self, event: ChatAsked) -> None:
+    @on(ChatRequested)
+    def _chat_requested(self, event: ChatRequested) -> None:
         self.dashboard.chat_with(event.model)
 
-    @on(FavourAsked)
-    def _favour_asked(self, event: FavourAsked) -> None:
-        self.pool.favour(event)
+    @on(FavouriteRequested)
+    def _favourite_requested(self, event: FavouriteRequested) -> None:
+        self.pool.set_favourite(event)
 
-    @on(SettingsScreen.ChangeAsked)
-    def _change_asked(self, event: SettingsScreen.ChangeAsked) -> None:
+    @on(SettingsScreen.ChangeRequested)
+    def _change_requested(self, event: SettingsScreen.ChangeRequested) -> None:
         self.settings.change(event)
 
     @on(messages.AnswerRequested)
-    def _asked(self, event: messages.AnswerRequested) -> None:
+    def _answer_requested(self, event: messages.AnswerRequested) -> None:
         self.chat.ask(event)
 
     @on(messages.ComparisonRequested)
-    def _sides_asked(self, event: messages.ComparisonRequested) -> None:
+    def _comparison_requested(self, event: messages.ComparisonRequested) -> None:
         self.chat.begin_sides(event)
 
     @on(messages.StopRequested)
-    def _stop_asked(self) -> None:
+    def _stop_requested(self) -> None:
         self.chat.stop()
 
     @on(messages.ConversationConfigured)
@@ -347,7 +347,7 @@ class OkrApp(TerminalApp):
 
     @on(messages.PasteTruncated)
     def _paste_cut(self, event: messages.PasteTruncated) -> None:
-        self.notify(f"{event.dropped:,} characters of what was pasted were too many", severity="warning")
+        self.notify(f"The paste was too long: {event.dropped:,} characters were left out", severity="warning")
 
     @on(Transcript.Chosen)
     def _turn_chosen(self) -> None:
@@ -367,7 +367,9 @@ class OkrApp(TerminalApp):
             await super().action_quit()
         else:
             stop = f"{self.keymap.key_of('back')} stops the answer"
-            self.notify(f"An answer is still coming. Press it again to quit now, {stop}.", timeout=QUIT_AGAIN)
+            self.notify(
+                f"An answer is still coming. Press it again to quit anyway; {stop}.", timeout=QUIT_AGAIN
+            )
 
     def action_help_quit(self) -> None:
         """Say how to quit; ctrl+c twice quits. It comes here where nothing is selected to copy."""
@@ -375,7 +377,9 @@ class OkrApp(TerminalApp):
             self.exit()
         else:
             key = self.keymap.key_of("quit")
-            self.notify(f"ctrl+c again quits; so does {key}, or ctrl+q while typing", timeout=QUIT_AGAIN)
+            self.notify(
+                f"Press ctrl+c again to quit; {key} also quits, or ctrl+q while typing", timeout=QUIT_AGAIN
+            )
 
     def action_demo(self) -> None:
         """Leave for the simulated cloud."""

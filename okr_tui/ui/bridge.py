@@ -46,15 +46,15 @@ class SnapshotArrived(Message):
 class PageArrived(Message):
     """A page of the log that a list asked for; None when it cannot be read."""
 
-    asked: FeedList.PageAsked
+    request: FeedList.PageRequested
     page: Page | None
 
 
 @dataclass
 class HistoryArrived(Message):
-    """What a key did, as its details asked."""
+    """What a key did, as its details request."""
 
-    asked: KeyDetails.HistoryAsked
+    request: KeyDetails.HistoryRequested
     history: KeyHistory
 
 
@@ -73,18 +73,18 @@ async def serve(
             await run_uncancelled(at_end())
 
 
-async def page(service: Service, asked: FeedList.PageAsked, post: Post) -> None:
+async def page(service: Service, request: FeedList.PageRequested, post: Post) -> None:
     """Read a page of the log and post it; a failure is posted and raised."""
     found: Page | None = None
     try:
-        found = await service.history(asked.wanted, before=asked.before, after=asked.after)
+        found = await service.history(request.wanted, before=request.before, after=request.after)
     finally:
-        post(PageArrived(asked, found))
+        post(PageArrived(request, found))
 
 
-async def history(service: Service, asked: KeyDetails.HistoryAsked, post: Post) -> None:
+async def history(service: Service, request: KeyDetails.HistoryRequested, post: Post) -> None:
     """Read what a key did and post it."""
-    post(HistoryArrived(asked, await service.key_history(asked.fingerprint)))
+    post(HistoryArrived(request, await service.key_history(request.fingerprint)))
 
 
 @dataclass
@@ -96,8 +96,10 @@ class AnswerArrived(Message):
     at: float
 
 
-async def answer(asked: "Awaitable[Answering]", side: int, post: Post, clock: Callable[[], float]) -> None:
+async def answer(
+    answering: "Awaitable[Answering]", side: int, post: Post, clock: Callable[[], float]
+) -> None:
     """Ask, and post the parts of the answer. Raises what refuses the question or breaks the answer."""
-    async with aclosing(await asked) as events:
+    async with aclosing(await answering) as events:
         async for event in events:
             post(AnswerArrived(side, event, clock()))

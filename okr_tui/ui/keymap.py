@@ -121,7 +121,7 @@ def parsed(text: str) -> str:
     if modifiers == ["shift"] and len(base) == 1 and base.isalpha():
         return base.upper()
     if len(base) == 1 and base.isalpha() and base != base.lower():
-        raise ValueError(f"there is no key {text[:30]}; with ctrl, letters are small")
+        raise ValueError(f"there is no key {text[:30]}; with ctrl, letters are lower case")
     if not all(modifier in MODIFIERS for modifier in modifiers) or not _exists(base):
         raise ValueError(f"there is no key {text[:30]}")
     if text in SAME:
@@ -138,7 +138,7 @@ def _keys(name: str, text: str, known: dict[str, Action]) -> tuple[str, ...]:
     keys = [parsed(part) for part in (["comma"] if text.strip() == "," else text.split(","))]
     for key in keys:
         if KEPT.get(key, name) != name:
-            raise ValueError(f"{_shown(key)} belongs to {KEPT[key]} for ever")
+            raise ValueError(f"{_shown(key)} is reserved for {KEPT[key]}")
     kept = [key for key, action in KEPT.items() if action == name]
     return tuple(dict.fromkeys((*keys, *kept)))
 

@@ -228,7 +228,7 @@ def test_options_of_the_model(cli: CliHarness) -> None:
         ("temperature=9", "from 0 to 2"),
         ("heat=1", "there is no option"),
         ("seed", "takes NAME=VALUE"),
-        ("think=off", "an option of its own"),
+        ("think=off", "use --think"),
     ):
         result = cli.run("chat", MODEL, "hello", "--set", setting)
         assert (result.code, result.out) == (2, "")

@@ -67,7 +67,10 @@ def test_keys_of_one_account_share_a_quota() -> None:
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
-        ("drain", ["comes after #2 from the preferred key on", "next in pool order from the preferred key"]),
+        (
+            "drain",
+            ["comes after #2, counting from the preferred key", "next in pool order from the preferred key"],
+        ),
         ("pinned", ["the pool is pinned to #2", "pinned"]),
         ("headroom", ["less quota left than #2", "most quota left"]),
         ("round-robin", ["used more recently than #2", "longest unused"]),
@@ -89,7 +92,7 @@ def test_a_conversation_stays_where_it_was() -> None:
 def test_equals_differ_by_load_then_use_then_place() -> None:
     pool = config(2, strategy="headroom")
     slots = after(belongs(A, "a", plan="pro"), belongs(B, "b", plan="pro"))
-    assert reasons(slots, pool, in_flight={"b": 1})[1] == "more requests under way than #1"
+    assert reasons(slots, pool, in_flight={"b": 1})[1] == "more requests running than #1"
     assert reasons(after(went_well(NOW, B)), pool)[1] == "used more recently than #1"
     assert reasons(after(), pool)[1] == "as good as #1, which comes first"
 

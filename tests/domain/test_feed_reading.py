@@ -178,7 +178,7 @@ def test_other_records_are_told_too() -> None:
         "https://ollama.com",
     )
     assert (shown[1]["added"], shown[2]["key"]) == ("a", "#3")
-    assert "time alone" in fields(Entry(NOW, "good", "#1 back"))["record"]
+    assert "only time passed" in fields(Entry(NOW, "good", "#1 back"))["record"]
 
 
 @given(HISTORIES)

@@ -60,7 +60,7 @@ async def test_an_unexpected_failure_is_said_and_tried_again_ever_later(
 
     background.start("reading quota", work)
     await settle()
-    said = "reading quota failed: unexpected Broken: no such window; it is tried again"
+    said = "reading quota failed: unexpected Broken: no such window; trying again"
     assert (runs, background.problems) == (1, (said,))
     await clock.advance(TRY_AGAIN)
     await settle()

@@ -30,7 +30,7 @@ async def test_a_project_is_asked_about_once_and_its_own_index_does_not_undo_the
         assert "Refused" in await service.trust_project(trusted=False)
         assert service.snapshot.settings.trust is None
         assert service.cloud.url == harness.url
-        assert "before" in await service.trust_project(trusted=False)
+        assert "is already refused" in await service.trust_project(trusted=False)
         said = await service.use_key(3)
         assert f"to {harness.settings_file}" in said
         assert service.snapshot.settings.trust is None

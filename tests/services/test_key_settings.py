@@ -140,8 +140,8 @@ async def test_a_key_from_elsewhere_is_left_and_said_where_it_is(harness: Harnes
     before = harness.settings_file.read_bytes()
     async with harness.open() as service:
         for index, words in (
-            (5, "settings.json:1; take it out of the project"),
-            (6, "OLLAMA_API_KEY; take it"),
+            (5, "settings.json:1; remove it from the project"),
+            (6, "OLLAMA_API_KEY; remove it"),
         ):
             with pytest.raises(SettingsError, match=words):
                 await service.remove_key(index)
@@ -152,9 +152,9 @@ async def test_a_key_from_elsewhere_is_left_and_said_where_it_is(harness: Harnes
 
 async def test_a_label(harness: Harness) -> None:
     async with harness.open() as service:
-        assert (await service.label_key(3, "new name")).endswith("is called new name now")
+        assert (await service.label_key(3, "new name")).endswith("is now called new name")
         assert service.snapshot.pool.keys[2].label == "new name"
-        assert (await service.label_key(3, "  ")).endswith("is without a label now")
+        assert (await service.label_key(3, "  ")).endswith("is now without a label")
         assert service.snapshot.pool.keys[2].label is None
     assert root(harness)["pi-ollama"]["apiKeys"][2] == harness.cloud.keys[2][0]
 
@@ -206,7 +206,7 @@ async def test_a_reference_is_taken_over_as_it_is(harness: Harness) -> None:
     harness.environment["WORK"] = NEW
     async with harness.open() as service:
         await service.take_key(SecretStr("$WORK"))
-        with pytest.raises(SettingsError, match="in the pool already"):
+        with pytest.raises(SettingsError, match="already in the pool"):
             await service.take_key(SecretStr(f"!printf {NEW}"))
         with pytest.raises(SettingsError, match="NOTHING it names is not set"):
             await service.take_key(SecretStr("$NOTHING"))

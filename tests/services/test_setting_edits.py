@@ -46,13 +46,13 @@ async def favourites(service: PoolService) -> list[str]:
 async def test_without_a_list_the_first_favourite_begins_one_and_the_last_ends_it(harness: Harness) -> None:
     before = root(harness.settings_file)
     async with harness.open() as service:
-        said = await service.favour_model(MODEL, wanted=True)
-        assert "favourites alone" in said
+        said = await service.set_favourite(MODEL, wanted=True)
+        assert "only favourites" in said
         assert str(harness.settings_file) in said
         assert await favourites(service) == [MODEL]
         assert root(harness.settings_file) == {**before, "enabledModels": [WHOLE]}
-        assert "was a favourite before" in await service.favour_model(MODEL, wanted=True)
-        said = await service.favour_model(MODEL, wanted=False)
+        assert "is already a favourite" in await service.set_favourite(MODEL, wanted=True)
+        said = await service.set_favourite(MODEL, wanted=False)
         assert "all models again" in said
         assert await favourites(service) == []
         assert root(harness.settings_file) == {**before, "enabledModels": []}
@@ -65,14 +65,14 @@ async def test_patterns_and_other_providers_stay_as_they_are(harness: Harness) -
     async with harness.open() as service:
         assert MODEL in await favourites(service)
         assert any(name.startswith("kimi-") for name in await favourites(service))
-        await service.favour_model("kimi-k2.6", wanted=True)
+        await service.set_favourite("kimi-k2.6", wanted=True)
         assert text in harness.settings_file.read_text()
         with pytest.raises(SettingsError, match=r'stays a favourite: the entry "kimi-\*"'):
-            await service.favour_model("kimi-k2.6", wanted=False)
+            await service.set_favourite("kimi-k2.6", wanted=False)
         assert text in harness.settings_file.read_text()
-        await service.favour_model(MODEL, wanted=False)
+        await service.set_favourite(MODEL, wanted=False)
         assert '[ "anthropic/*",\n    "kimi-*", "openai/gpt-oss:20b"]' in harness.settings_file.read_text()
-        await service.favour_model(MODEL, wanted=True)
+        await service.set_favourite(MODEL, wanted=True)
         assert root(harness.settings_file)["enabledModels"] == [
             "anthropic/*",
             "kimi-*",
@@ -87,7 +87,7 @@ async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(harn
     async with harness.open() as service:
         await service.trust_project(trusted=False)
         assert await favourites(service) == [MODEL]
-        assert str(project(harness)) in await service.favour_model("glm-5.2", wanted=True)
+        assert str(project(harness)) in await service.set_favourite("glm-5.2", wanted=True)
         assert service.snapshot.settings.trust is None
     assert root(project(harness))["enabledModels"] == [WHOLE, "ollama-cloud/glm-5.2"]
     assert root(harness.settings_file)["enabledModels"] == ["ollama-cloud/kimi-k2.6"]
@@ -99,7 +99,7 @@ async def test_what_is_no_list_is_told_and_not_touched(harness: Harness, wrong: 
     async with harness.open() as service:
         assert any("enabledModels is ignored" in problem for problem in service.snapshot.settings.problems)
         with pytest.raises(SettingsError, match="must be a list; nothing was changed"):
-            await service.favour_model(MODEL, wanted=True)
+            await service.set_favourite(MODEL, wanted=True)
     assert root(harness.settings_file)["enabledModels"] == wrong
 
 
@@ -130,7 +130,7 @@ async def test_a_value_is_written_holds_at_once_and_goes_back(
         assert line(service, name).origin.startswith("global")
         assert line(service, name).editable
         said = await service.change_setting(name, None)
-        assert "again (default)" in said or "not set any more" in said
+        assert "again (default)" in said or "no longer set" in said
     after = root(harness.settings_file)["okr-tui"]
     assert {key: value for key, value in after.items() if value != {}} == before
 
@@ -188,8 +188,8 @@ async def test_what_an_option_decides_is_not_pretended_to_change(tmp_path: Path)
     configuration = await Configuration.read(sources)
     (shown,) = (line for line in configuration.lines if line.name == "strategy")
     assert shown.value == "drain"
-    assert shown.locked == "option --strategy decides; what a file says takes effect only without it"
-    with pytest.raises(SettingsError, match="strategy: option --strategy decides"):
+    assert shown.locked == "option --strategy overrides every settings file"
+    with pytest.raises(SettingsError, match="strategy: option --strategy overrides"):
         await SettingEdits(configuration, reloaded(configuration)).change("strategy", "sticky")
     assert path.read_bytes() == before
 

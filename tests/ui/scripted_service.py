@@ -136,9 +136,9 @@ class ScriptedService:
         """Record the call."""
         return self._called("label_key", index, label)
 
-    async def favour_model(self, model: str, *, wanted: bool) -> str:
+    async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Record the call."""
-        return self._called("favour_model", model, wanted)
+        return self._called("set_favourite", model, wanted)
 
     async def change_setting(self, name: str, text: str | None) -> str:
         """Record the call."""

@@ -75,7 +75,7 @@ async def test_again_alone_leaves_the_key_to_the_pool(service: ScriptedService) 
     [
         ("/again 99", "there is no key #99; the pool has 6"),
         ("/again 0", "there is no key #0; the pool has 6"),
-        ("/again two", "/again takes a key's place, or nothing"),
+        ("/again two", "/again takes a key's number, or nothing"),
     ],
 )
 async def test_again_with_no_such_key_asks_nothing(service: ScriptedService, typed: str, said: str) -> None:

@@ -96,7 +96,7 @@ async def test_options_are_set_shown_and_sent(service: ScriptedService) -> None:
         await send(driver, "/set temperature 0.2")
         await driver.until(lambda: "temperature 0.2" in str(pane(driver).border_subtitle))
         await send(driver, "/system be brief")
-        await driver.until(lambda: "system text" in str(pane(driver).border_subtitle))
+        await driver.until(lambda: "system prompt" in str(pane(driver).border_subtitle))
         await send(driver, "/set temperature 9")
         await driver.toast("temperature must be a number from 0 to 2", "error")
         assert pane(driver).prompt.text == "/set temperature 9"

@@ -185,7 +185,7 @@ async def test_trouble(theme: str, size: Size) -> None:
         look()  # the trust question stands in front
         await driver.press("escape")
         for severity in SEVERITIES:
-            driver.app.notify("what happened, to what", title="Not done", severity=severity)
+            driver.app.notify("what happened, to what", title="Failed", severity=severity)
         await driver.pilot.pause(0.1)
         assert len(driver.app.screen.query("Toast")) == len(SEVERITIES)
         look()

@@ -25,7 +25,7 @@ from okr_tui.ui.controllers.pool import PoolController
 from okr_tui.ui.controllers.settings import SettingsController
 from okr_tui.ui.controllers.slash import SlashController
 from okr_tui.ui.screens.keys import AddKey, RemoveKey
-from okr_tui.ui.screens.model import FavourAsked, ModelScreen
+from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.settings import AskTrust, ChangeSetting, SettingsScreen
 from okr_tui.ui.screens.text import TextScreen
 from tests.ui.examples import KEYS, SETTINGS_FILE, TRUST, model, pool, settings, snapshot
@@ -87,9 +87,9 @@ class TestPool:
         controller = PoolController(app, lambda: None)
         controller.add()
         assert app.pushed(AddKey).send == service.add_key
-        controller.favour(FavourAsked("kimi-k3", wanted=True))
+        controller.set_favourite(FavouriteRequested("kimi-k3", wanted=True))
         await app.settle()
-        assert service.calls == [("favour_model", "kimi-k3", True)]
+        assert service.calls == [("set_favourite", "kimi-k3", True)]
 
     async def test_the_palette_runs_what_it_names(self, service: ScriptedService) -> None:
         app = StubApplication(service)
@@ -152,7 +152,7 @@ class TestSettings:
     async def test_a_keymap_entry_is_checked_before_it_is_written(self, service: ScriptedService) -> None:
         app = StubApplication(service)
         line = SettingLine("keymap.rotate", "r", "default", editable=True)
-        SettingsController(app, Themes(), no_edit).change(SettingsScreen.ChangeAsked(line))
+        SettingsController(app, Themes(), no_edit).change(SettingsScreen.ChangeRequested(line))
         send = app.pushed(ChangeSetting).send
         with pytest.raises(OkrError, match="already means"):
             await send("x")
@@ -171,7 +171,7 @@ class TestSettings:
         self, service: ScriptedService, line: SettingLine, words: str
     ) -> None:
         app = StubApplication(service)
-        SettingsController(app, Themes(), no_edit).change(SettingsScreen.ChangeAsked(line))
+        SettingsController(app, Themes(), no_edit).change(SettingsScreen.ChangeRequested(line))
         assert [text for _, text in app.toasts] == [words]
         assert app.screens == []
 
@@ -211,7 +211,7 @@ class TestSettings:
         app.snapshot = snapshot(settings=settings(trust=TRUST))
         SettingsController(app, Themes(), no_edit).answer_trust()
         app.snapshot = snapshot()
-        with pytest.raises(OkrError, match="changed meanwhile"):
+        with pytest.raises(OkrError, match="changed in the meantime"):
             await app.pushed(AskTrust).send(True)
         assert service.calls == []
 
@@ -443,7 +443,7 @@ class TestSlash:
         ("text", "words"),
         [
             ("/compare #1 #9", "there is no key #9; the pool has 6"),
-            ("/again x", "/again takes a key's place, or nothing"),
+            ("/again x", "/again takes a key's number, or nothing"),
             ("/model none", "there is no model 'none' in the list"),
             ("/undo", "no conversation was deleted"),
             ("/image", "/image needs the path of a picture"),

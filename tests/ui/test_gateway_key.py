@@ -85,7 +85,7 @@ async def test_the_settings_can_ask_for_it_at_the_start(
 async def test_changed_settings_are_said_to_wait(service: ScriptedService) -> None:
     service.show(snapshot(gateway=replace(HERE, outdated=True)))
     async with run_app(service) as driver:
-        assert "hold at its next start" in driver.words("#banner")
+        assert "apply at its next start" in driver.words("#banner")
 
 
 async def test_the_address_can_be_copied(service: ScriptedService) -> None:

@@ -55,7 +55,7 @@ async def test_escape_adds_nothing(service: ScriptedService) -> None:
 async def test_nothing_typed_is_not_sent(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("a", "space", "enter")
-        assert "there is no key to add yet" in driver.screen()
+        assert "type or paste a key first" in driver.screen()
     assert service.calls == []
 
 
@@ -132,7 +132,7 @@ async def test_a_key_is_removed_after_a_look(service: ScriptedService, pressed: 
         await driver.press("j", "j", pressed)
         assert isinstance(driver.app.screen, RemoveKey)
         assert f"#3  {KEYS[2].masked}  birch" in driver.screen()
-        assert f"It stands in {SETTINGS_FILE}" in driver.screen()
+        assert f"It is configured in {SETTINGS_FILE}" in driver.screen()
         await driver.press("escape")
         assert service.calls == []
         await driver.press(pressed, "enter")
@@ -153,7 +153,7 @@ async def test_the_key_named_is_the_key_removed(service: ScriptedService) -> Non
         service.show(snapshot(pool=pool(KEYS[0])))
         await driver.until(lambda: len(driver.app.dashboard.keys.rows) == 1)
         await driver.press("enter")
-        await driver.until(lambda: "is not in the pool any more" in driver.screen())
+        await driver.until(lambda: "is no longer in the pool" in driver.screen())
     assert len(service.calls) == 1
 
 

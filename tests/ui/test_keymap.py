@@ -46,11 +46,11 @@ def test_a_key_is_known_by_its_name_or_its_letter(text: str, name: str, shown: s
         (("rotate", "z,"), "a key is missing"),
         (("rotate", "nokey"), "there is no key nokey"),
         (("rotate", "hyper+z"), "there is no key hyper+z"),
-        (("rotate", "ctrl+T"), "there is no key ctrl+T; with ctrl, letters are small"),
+        (("rotate", "ctrl+T"), "there is no key ctrl+T; with ctrl, letters are lower case"),
         (("rotate", "ctrl+i"), "terminals send ctrl+i as tab"),
-        (("rotate", "ctrl+q"), "^q belongs to quit for ever"),
-        (("rotate", "F1".lower()), "F1 belongs to help for ever"),
-        (("rotate", "ctrl+c"), "^c belongs to copying for ever"),
+        (("rotate", "ctrl+q"), "^q is reserved for quit"),
+        (("rotate", "F1".lower()), "F1 is reserved for help"),
+        (("rotate", "ctrl+c"), "^c is reserved for copying"),
         (("use-key", "a"), "its keys are fixed"),
         (("rotate", "t"), "t already means test-key"),
         (("rotate", "enter"), "enter already means choose-model"),
@@ -160,7 +160,7 @@ async def test_ctrl_q_quits_while_typing_and_over_a_dialog() -> None:
 async def test_ctrl_c_explains_and_twice_quits(service: ScriptedService, keys: list[str]) -> None:
     async with run_app(service) as driver:
         await driver.press(*keys, "ctrl+c")
-        await driver.toast("ctrl+c again quits; so does q, or ctrl+q while typing")
+        await driver.toast("Press ctrl+c again to quit; q also quits, or ctrl+q while typing")
         assert driver.app.is_running
         await driver.press("ctrl+c")
     assert service.closed

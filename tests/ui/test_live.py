@@ -142,7 +142,7 @@ async def test_words_key_and_faults_narrow_and_escape_shows_all(service: Scripte
         assert "faults · #3" in title(driver)
         await driver.press("escape", "slash")
         await driver.type("zzz")
-        assert "no line is like that" in driver.rows("#feed")[-1] + driver.rows("#feed")[0]
+        assert "no lines match" in driver.rows("#feed")[-1] + driver.rows("#feed")[0]
         await driver.press("escape")
         assert not live.filtering
 
@@ -177,7 +177,7 @@ async def test_equal_faults_are_one_line_and_open_in_full(service: ScriptedServi
             "you have reached your session usage limit",
             "/v1/messages",
             f"#3 {KEYS[2].masked} birch",
-            "3 lines alike",
+            "3 similar lines",
             "went on     #1",
         ):
             assert words in shown, words

@@ -123,8 +123,8 @@ async def test_a_favourite_is_made_and_unmade(key: str, starred: bool, wanted: b
     service = service_with(replace(MODELS[0], favourite=starred))
     async with run_app(service) as driver:
         await driver.press("tab", "tab", key)
-        await driver.toast("Done: favour_model")
-    assert service.calls == [("favour_model", "gpt-oss:20b", wanted)]
+        await driver.toast("Done: set_favourite")
+    assert service.calls == [("set_favourite", "gpt-oss:20b", wanted)]
 
 
 async def test_one_key_goes_round_the_favourites() -> None:
@@ -163,7 +163,7 @@ def test_the_details_say_which_keys_may_use_it_and_why_others_may_not() -> None:
 
 def test_the_details_name_the_successor_and_never_guess() -> None:
     assert "Ollama names glm-5.3 as its successor" in model_text(RETIRING, pool(), NOW).plain
-    assert "the cloud does not list it any more; use glm-5.2" in model_text(MODELS[-1], pool(), NOW).plain
+    assert "the cloud no longer lists it; use glm-5.2" in model_text(MODELS[-1], pool(), NOW).plain
     text = model_text(UNKNOWN, pool(), NOW).plain
     assert text.count("unknown") == 8
     assert "none is configured" in text
@@ -178,18 +178,18 @@ async def test_the_details_follow_and_act(service: ScriptedService) -> None:
         assert isinstance(driver.app.screen, ModelScreen)
         await driver.until(lambda: "gpt-oss:120b" in driver.screen())
         await driver.press("b", "y")
-        await driver.toast("Done: favour_model")
+        await driver.toast("Done: set_favourite")
         await driver.toast("Copied gpt-oss:120b")
         starred = (MODELS[0], replace(MODELS[1], favourite=True))
         service.show(snapshot(models=ModelList(starred)))
         await driver.until(lambda: f"{STAR} yes" in driver.screen())
         service.show(snapshot(models=ModelList(starred[:1])))
-        await driver.until(lambda: "not listed any more" in driver.screen())
+        await driver.until(lambda: "no longer lists it" in driver.screen())
         service.show(snapshot(models=ModelList(starred)))
         await driver.press("enter")
         await driver.until(lambda: driver.app.dashboard.chat.model == "gpt-oss:120b")
         assert driver.app.focused is driver.app.dashboard.chat.prompt
-    assert service.calls == [("favour_model", "gpt-oss:120b", True)]
+    assert service.calls == [("set_favourite", "gpt-oss:120b", True)]
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])

@@ -117,7 +117,7 @@ async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) ->
         assert driver.app.focused is models.table
         await driver.press("slash")
         await driver.type("zzz")
-        assert "no model has these words" in driver.rows("#model-table")[1]
+        assert "no model matches" in driver.rows("#model-table")[1]
         await driver.press("escape")
         assert len(models.table.rows) == 11
         assert driver.app.focused is models.table

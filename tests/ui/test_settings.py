@@ -123,7 +123,7 @@ async def test_a_file_open_to_others_is_closed(service: ScriptedService) -> None
         await driver.press("p")
         assert service.calls == []
         service.show(snapshot(settings=settings(open_to_others=SETTINGS_FILE)))
-        words = "▲ settings.json can be read by other users; p makes it yours alone"
+        words = "▲ settings.json can be read by other users; p makes it private"
         await driver.until(lambda: driver.words("#banner") == words)
         await driver.press("p")
         await driver.toast("Done: make_file_private")
@@ -184,7 +184,7 @@ async def test_a_file_that_changed_meanwhile_is_not_trusted() -> None:
         await driver.until(lambda: driver.app.snapshot and driver.app.snapshot.settings.trust == worse)
         await driver.press("down", "enter")
         refusal = driver.app.screen.query_one("#refusal", Static)
-        await driver.until(lambda: "changed meanwhile; look at it again" in str(refusal.content))
+        await driver.until(lambda: "changed in the meantime; check it again" in str(refusal.content))
         await driver.press("escape", "T")
         await driver.until(lambda: "everything" in driver.screen())
     assert service.calls == []

@@ -52,7 +52,7 @@ async def test_banner_and_settings() -> None:
         assert f"and 1 more in the settings; {show} shows them, {edit} edits the file" in banner
         await press(driver, "show-settings")
         said = driver.screen()
-        assert f"{key_of('make-file-private')} makes it yours alone" in said
+        assert f"{key_of('make-file-private')} makes it private" in said
         assert f"{key_of('answer-trust')} decides" in said
         assert f"{key_of('restore-key')} brings it back" in said
     one = replace(shown, log=(), clock_ahead=0.0, settings=replace(shown.settings, problems=("a",)))
@@ -60,7 +60,7 @@ async def test_banner_and_settings() -> None:
         banner = " ".join(driver.words("#banner").split())
         assert f"a; {edit} edits the file" in banner
         assert f"; {gateway} tries again" in banner
-        assert f"; {gateway} stops it, {gateway} starts it" in banner
+        assert f"; press {gateway} twice to restart it" in banner
 
 
 async def test_lists_that_are_empty() -> None:
@@ -71,17 +71,17 @@ async def test_lists_that_are_empty() -> None:
         assert dashboard.live.feed.empty == f"no faults; {key_of('faults')} shows all traffic"
         await press(driver, "feed-key")
         further, back = key_of("cursor-up"), key_of("back")
-        assert dashboard.live.feed.empty == f"no line is like that; {further} looks further, {back} shows all"
+        assert dashboard.live.feed.empty == f"no lines match; {further} looks further back, {back} shows all"
     async with run_app(changed(snapshot()), (160, 48)) as driver:
         await press(driver, "filter")
         await driver.type("nosuch")
-        assert driver.rows("#model-table")[1].strip() == f"no model has these words; {back} shows all"
+        assert driver.rows("#model-table")[1].strip() == f"no model matches; {back} shows all"
 
 
 async def test_what_stands_in_for_the_panes() -> None:
     async with run_app(changed(snapshot(pool=pool(active=None)))) as driver:
         said = [line.split() for line in driver.words("#first").splitlines()]
-        for name, does in (("add-key", "add"), ("demo", "look"), ("edit-settings", "edit")):
+        for name, does in (("add-key", "add"), ("demo", "try"), ("edit-settings", "edit")):
             assert [key_of(name), does] in [words[:2] for words in said]
 
 
@@ -95,8 +95,8 @@ async def test_the_details_of_a_key() -> None:
     async with run_app(changed(shown)) as driver:
         await press(driver, "key-details")
         said = driver.screen()
-        assert f"no quota was read yet; {key_of('test-key')} reads it" in said
-        assert f"1 of 2, {key_of('other-key-back')} {key_of('other-key')} the others" in said
+        assert f"no quota read yet; {key_of('test-key')} reads it" in said
+        assert f"1 of 2, {key_of('other-key-back')} {key_of('other-key')} other keys" in said
 
 
 async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
@@ -105,12 +105,12 @@ async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
         await press(driver, "next-pane", "next-pane", "model-info")
         assert isinstance(driver.app.screen, ModelScreen)
         chat, favour, copy = map(key_of, ("choose-model", "favourite", "copy-model"))
-        assert f"{chat} chats · {favour} favourite or none · {copy} copies the name" in driver.screen()
+        assert f"{chat} chats · {favour} toggles favourite · {copy} copies the name" in driver.screen()
         await driver.press("b", "y")
         await press(driver, "favourite", "copy-model")
         await driver.toast("Copied gpt-oss:20b")
         await driver.until(lambda: service.calls)
-        assert service.calls == [("favour_model", "gpt-oss:20b", True)]
+        assert service.calls == [("set_favourite", "gpt-oss:20b", True)]
         await press(driver, "model-info")
         assert len(driver.app.screen_stack) == 1
         await press(driver, "model-info", "choose-model")
@@ -141,18 +141,20 @@ async def test_the_chat() -> None:
         await pane(driver).compare(())
         pane(driver).prompt.focus()
         await driver.press("a", "enter")
-        await driver.toast(f"Choose a model first: {key_of('choose-model')} on a line of Models", "warning")
+        await driver.toast(
+            f"Choose a model first: press {key_of('choose-model')} on a line of Models", "warning"
+        )
         pane(driver).choose("gpt-oss:20b")
         await ask_and_wait(driver, "b")
         pane(driver).edit(turns(driver)[0])
-        assert driver.words("#chat-note").endswith(f"in a branch · {back} leaves")
+        assert driver.words("#chat-note").endswith(f"in a branch · {back} cancels")
         await press(driver, "back")
         await pane(driver).compare((("gpt-oss:20b", None), ("kimi-k2.6", None)))
-        assert driver.words("#chat-note").endswith(f"goes to both · {back} leaves")
+        assert driver.words("#chat-note").endswith(f"goes to both · {back} cancels")
         await driver.press("c", "enter")
         await driver.until(lambda: len(pane(driver).views.all) == 2)
         keep = f"{key_of('keep-first')} or {key_of('keep-second')}"
-        await driver.until(lambda: f"{keep} goes on with one · {back} neither" in driver.words("#chat-note"))
+        await driver.until(lambda: f"{keep} keeps one · {back} goes back" in driver.words("#chat-note"))
 
 
 async def test_leaving_while_an_answer_comes() -> None:
@@ -163,7 +165,7 @@ async def test_leaving_while_an_answer_comes() -> None:
         await ask(driver, "a")
         await driver.until(lambda: pane(driver).running)
         await driver.press("ctrl+q")
-        await driver.toast(f"Press it again to quit now, {key_of('back')} stops the answer.")
+        await driver.toast(f"Press it again to quit anyway; {key_of('back')} stops the answer.")
 
 
 async def test_a_removed_key_and_the_gateway_in_words() -> None:

@@ -189,7 +189,7 @@ class ConversationsScreen(ModalScreen[None]):
             rows.empty = f"✖ {one_line(str(error))}"
             found = ()
         else:
-            rows.empty = "Nothing found." if words.strip() else "No conversation yet: ask something."
+            rows.empty = "Nothing found." if words.strip() else "No conversations yet: ask something."
         rows.now = self.clock()
         rows.show_rows(found)
 

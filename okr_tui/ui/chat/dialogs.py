@@ -48,9 +48,9 @@ class PickCode(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yield a line for each block."""
         with Vertical(classes="box"):
-            yield Static(Content("Copy which code?"), classes="box-heading")
+            yield Static(Content("Copy which code block?"), classes="box-heading")
             yield Choice(*((str(place), described(place, each)) for place, each in enumerate(self.blocks, 1)))
-            yield Static(Content("enter copies · esc leaves"), classes="box-foot")
+            yield Static(Content("enter copies · esc cancels"), classes="box-foot")
 
     @on(RowList.Chosen)
     def action_accept(self) -> None:
@@ -80,7 +80,7 @@ class RenameConversation(Dialog):
     """Asks for a title."""
 
     HEADING = "Rename this conversation"
-    FOOT = "enter saves · esc leaves"
+    FOOT = "enter saves · esc cancels"
 
     def __init__(self, title: str, send: Callable[[str], Awaitable[str]]) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class ExportConversation(Dialog):
     """Asks for a form and a path. A file that is there already is overwritten only after asking twice."""
 
     HEADING = "Export this conversation"
-    FOOT = "enter writes · tab next field · esc leaves"
+    FOOT = "enter writes · tab next field · esc cancels"
 
     def __init__(
         self, title: str, read: Callable[[Form], Awaitable[str]], form: str = "", path: str = ""
@@ -115,7 +115,7 @@ class ExportConversation(Dialog):
     def question(self) -> ComposeResult:
         """Yield the path and the form."""
         yield field("File", LineInput(self.path or f"{self.stem}{ENDINGS[self.form]}", "path"))
-        choice = Choice(("markdown", "Markdown, to read"), ("json", "JSON, to bring back later"))
+        choice = Choice(("markdown", "Markdown, to read"), ("json", "JSON, to import again later"))
         choice.select(self.form)
         yield field("As", choice)
 
@@ -154,11 +154,11 @@ ANSWERS: Final = (
     ("once", "allow once                          y"),
     ("always", "allow always in this conversation   a"),
     ("refuse", "refuse                              n"),
-    ("refuse-all", "refuse all that it calls at once    x"),
+    ("refuse-all", "refuse all of these calls           x"),
 )
 MADE_UP: Final = (
-    "This address stands neither in your words nor in an earlier result. Whoever it belongs to can read what "
-    "is in it."
+    "This address appears neither in your messages nor in an earlier result. Its owner can read everything "
+    "in it."
 )
 """Said of an address that the model made up, for which no tool is allowed always."""
 

@@ -54,7 +54,7 @@ def options_line(conversation: Conversation, model: Model | None) -> Line:
     if options.tools is not None:
         shown.append(f"tools {'on' if options.tools else 'off'}")
     if options.system:
-        shown.append("system text")
+        shown.append("system prompt")
     parts: list[Part] = [(word, QUIET) for word in shown]
     if filled := gauge_part(conversation, model):
         parts.append(filled)
@@ -95,16 +95,16 @@ def empty_text(conversation: Conversation, rivals: Sequence[str], key_of: KeyOf)
 
 def editing_line(key_of: KeyOf) -> Line:
     """Return what the next question does while another one is edited."""
-    words = "✎ another question in its place, in a branch"
-    return ((words, NOTICE), (f" · {key_of('back')} leaves", QUIET))
+    words = "✎ the edited question is asked in a branch"
+    return ((words, NOTICE), (f" · {key_of('back')} cancels", QUIET))
 
 
 def comparison_line(key_of: KeyOf, *, begun: bool) -> Line:
     """Return what can be done before two conversations are asked, and while they are."""
     if not begun:
-        return (("⇆ the next question goes to both", NOTICE), (f" · {key_of('back')} leaves", QUIET))
+        return (("⇆ the next question goes to both", NOTICE), (f" · {key_of('back')} cancels", QUIET))
     keys = " or ".join(map(key_of, ("keep-first", "keep-second")))
-    return (("⇆ both are asked", NOTICE), (f" · {keys} goes on with one · {key_of('back')} neither", QUIET))
+    return (("⇆ both are asked", NOTICE), (f" · {keys} keeps one · {key_of('back')} goes back", QUIET))
 
 
 def pictures_line(pictures: Sequence[Picture]) -> Line:

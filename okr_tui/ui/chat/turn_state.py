@@ -233,7 +233,7 @@ def foot_text(finished: Finished, hops: int) -> str:
 def _ending(reason: str) -> str:
     if reason == "stop":
         return ""
-    return "cut off by its length" if reason == "length" else one_line(safe(reason))
+    return "cut off at the length limit" if reason == "length" else one_line(safe(reason))
 
 
 def key_name(index: int | None) -> str:

@@ -116,7 +116,7 @@ class ChatController:
     def explain_no_model(self) -> None:
         """Say how to choose a model."""
         key = self.app.keymap.key_of("choose-model")
-        self.app.notify(f"Choose a model first: {key} on a line of Models", severity="warning")
+        self.app.notify(f"Choose a model first: press {key} on a line of Models", severity="warning")
 
     def answer_ended(self, worker: Worker[None], reason: str) -> bool:
         """Show the end of an answer and read again what is stored of it; False for any other worker."""
@@ -126,7 +126,7 @@ class ChatController:
         del self._answers[worker]
         pane, side = self.pane, event.side
         if worker.state is WorkerState.ERROR and not pane.fail(side, reason):
-            self.app.notify(reason, title="Not asked", severity="error", timeout=LONG, markup=False)
+            self.app.notify(reason, title="Not sent", severity="error", timeout=LONG, markup=False)
         for screen in [each for each in self._confirming if each.gone]:
             self._confirming.remove(screen)
             if screen.is_attached:
@@ -233,7 +233,7 @@ class ChatController:
 
         async def branch() -> None:
             await self.pane.show(await open_conversations(self.app).branch(conversation.id, end))
-            self.app.notify("Branched: the conversation before is kept as it was")
+            self.app.notify("Branched: the original conversation is unchanged")
 
         self.app.start(branch())
 

@@ -17,7 +17,7 @@ from okr_tui.ui.controllers.application import LONG, SHORT, Application, send
 from okr_tui.ui.palette import picker
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey
-from okr_tui.ui.screens.model import FavourAsked, ModelScreen
+from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.widgets.feed_list import FeedList
 
@@ -93,7 +93,7 @@ class PoolController:
         for row in self.app.snapshot.pool.keys if self.app.snapshot else ():
             if row.fingerprint == chosen.fingerprint:
                 return row.index
-        raise NoKeyError(f"{chosen.masked} is not in the pool any more")
+        raise NoKeyError(f"{chosen.masked} is no longer in the pool")
 
     def switch_gateway(self) -> None:
         """Start the gateway in this process, or stop it."""
@@ -107,10 +107,10 @@ class PoolController:
             self.app.notify("Refreshing Ollama cloud models…", timeout=SHORT)
             send(self.app, service.refresh_models())
 
-    def favour(self, event: FavourAsked) -> None:
+    def set_favourite(self, event: FavouriteRequested) -> None:
         """Make a model a favourite, or none."""
         if service := self.app.service:
-            send(self.app, service.favour_model(event.model, wanted=event.wanted), LONG)
+            send(self.app, service.set_favourite(event.model, wanted=event.wanted), LONG)
 
     def show_model(self, name: str) -> None:
         """Answer `ollama-info`."""
@@ -145,7 +145,7 @@ class PoolController:
         )
         yield SystemCommand("ollama-models", "the cloud's models", partial(self.show_text, "models"))
         yield SystemCommand("ollama-refresh", "read the model list again", self.refresh_models)
-        yield SystemCommand("ollama-info MODEL", "what is known of one model", self.pick_model)
+        yield SystemCommand("ollama-info MODEL", "everything about one model", self.pick_model)
         yield SystemCommand("ollama-keys", "the pool and each key's health", partial(self.show_text, "keys"))
         yield SystemCommand("ollama-rotate", "prefer the next key that is not blocked", self.rotate)
         for key in snapshot.pool.keys if snapshot else ():
@@ -154,13 +154,13 @@ class PoolController:
         for row in snapshot.models.rows if snapshot else ():
             show = partial(self.show_model, row.model.id)
             yield SystemCommand(
-                f"ollama-info {row.model.id}", "what is known of this model", show, discover=False
+                f"ollama-info {row.model.id}", "everything about this model", show, discover=False
             )
         if snapshot and (url := snapshot.gateway.url):
             copy = partial(self.app.copy, url, f"{url}; `okr-tui connect CLIENT` shows how to use it")
             yield SystemCommand("gateway: copy the address", url, copy)
 
-    def read_page(self, event: FeedList.PageAsked) -> None:
+    def read_page(self, event: FeedList.PageRequested) -> None:
         """Read a page of the log for a list that came to an edge."""
         if service := self.app.service:
             self.app.start(bridge.page(service, event, self.app.post_message))
@@ -169,21 +169,21 @@ class PoolController:
 
     def show_page(self, event: bridge.PageArrived) -> None:
         """Hand a page to the list that asked, unless it shows other lines by now."""
-        feed, asked = event.asked.feed, event.asked
-        if event.page is None or feed.wanted != asked.wanted:
+        feed, request = event.request.feed, event.request
+        if event.page is None or feed.wanted != request.wanted:
             feed.failed()
         elif feed.is_attached:
-            feed.take(event.page, older=asked.after is None)
+            feed.take(event.page, older=request.after is None)
 
-    def read_history(self, event: KeyDetails.HistoryAsked) -> None:
+    def read_history(self, event: KeyDetails.HistoryRequested) -> None:
         """Read what a key did, for its details."""
         if service := self.app.service:
             self.app.start(bridge.history(service, event, self.app.post_message))
 
     def show_history(self, event: bridge.HistoryArrived) -> None:
         """Hand what a key did to its details, unless they are closed."""
-        if event.asked.details.is_attached:
-            event.asked.details.show_history(event.asked.fingerprint, event.history)
+        if event.request.details.is_attached:
+            event.request.details.show_history(event.request.fingerprint, event.history)
 
 
 def _origin(row: KeyView, snapshot: Snapshot) -> str:

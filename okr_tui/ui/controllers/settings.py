@@ -66,7 +66,7 @@ class SettingsController:
         """Show every value and where it comes from."""
         self.app.push_screen(SettingsScreen(self.app.keymap))
 
-    def change(self, event: SettingsScreen.ChangeAsked) -> None:
+    def change(self, event: SettingsScreen.ChangeRequested) -> None:
         """Ask for another value, or say why there can be none."""
         service, line = self.app.service, event.line
         if service is None:
@@ -115,7 +115,7 @@ class SettingsController:
 
             async def trust(trusted: bool) -> str:
                 if self._question != question:
-                    raise SettingsError(f"{question.project_file} changed meanwhile; look at it again")
+                    raise SettingsError(f"{question.project_file} changed in the meantime; check it again")
                 return await service.trust_project(trusted=trusted)
 
             self._asked.add(question)

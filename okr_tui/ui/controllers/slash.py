@@ -138,7 +138,7 @@ class SlashController:
         words, model = argument.split(), self.pane.model
         if words and all(word.startswith("#") and word[1:].isdecimal() for word in words) and len(words) == 2:
             if model is None:
-                raise ChatError("choose a model before its keys are compared")
+                raise ChatError("choose a model before comparing its keys")
             rivals: tuple[Rival, ...] = tuple((model, self._key(word[1:])) for word in words)
         elif len(words) == 1 and model is not None:
             rivals = ((model, None), (self._listed(words[0]), None))
@@ -156,7 +156,7 @@ class SlashController:
 
     async def _do_again(self, argument: str) -> None:
         if argument and not argument.removeprefix("#").isdecimal():
-            raise ChatError("/again takes a key's place, or nothing")
+            raise ChatError("/again takes a key's number, or nothing")
         self.chat.ask_again("again", self._key(argument.removeprefix("#")) if argument else None)
 
     async def _do_other(self, _: str) -> None:
@@ -179,7 +179,7 @@ class SlashController:
 
     async def _do_system(self, text: str) -> None:
         if not text and not self.pane.conversation.options.system:
-            raise ChatError("no system text is set; /system TEXT sets one, /system none clears it")
+            raise ChatError("no system prompt is set; /system TEXT sets one, /system none clears it")
         if text:
             self.chat.set_option("system", "" if text == "none" else text)
             return

@@ -23,7 +23,7 @@ from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
 from okr_tui.ui.lines import QUIET, Line, content
 from okr_tui.ui.screens.key_details import KeyDetails
-from okr_tui.ui.screens.model import FavourAsked, ModelScreen
+from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.banner import Banner, Broken, FirstRun
 from okr_tui.ui.widgets.feed_list import FeedList
@@ -340,7 +340,7 @@ class Dashboard(Screen[None]):
     def action_favourite(self) -> None:
         """Make the selected model a favourite, or none."""
         if row := self.models.table.selected:
-            self.post_message(FavourAsked(row.model.id, wanted=not row.favourite))
+            self.post_message(FavouriteRequested(row.model.id, wanted=not row.favourite))
 
     def action_next_favourite(self) -> None:
         """Talk to the next favourite, from wherever the focus is."""

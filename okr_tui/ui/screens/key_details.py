@@ -73,12 +73,12 @@ def fact_lines(
     verb = "shares" if len(others) == 1 else "share"
     shared = f"; {', '.join(others)} {verb} its quota" if others else ""
     add("account", (row.account or "not known yet") + shared)
-    slots = f"{row.in_flight} of {row.slots} requests under way"
+    slots = f"{row.in_flight} of {row.slots} requests running"
     add("plan", f"{row.plan or 'unknown'} · {slots}{' · preferred' if row.preferred else ''}")
     add("from", f"{row.origin}{f' · label {one_line(row.label)}' if row.label else ''}")
     lines.append(())
     if row.balance is None or not (row.balance.windows or row.balance.credits):
-        add("used", f"no quota was read yet; {key_of('test-key')} reads it", QUIET)
+        add("used", f"no quota read yet; {key_of('test-key')} reads it", QUIET)
     else:
         lines += _quota(row.balance, history, pool.forecast_least, now, zone, width)
     lines += _traffic(history, now, width)
@@ -150,7 +150,7 @@ def _pace(
         return
     full = empty_at(samples, least=least)
     if full is None:
-        yield from _wrapped("", "standing still", QUIET, width)
+        yield from _wrapped("", "not rising", QUIET, width)
         return
     words = f"{rate * 3600:.1f}% an hour, "
     if resets is not None and full > resets:
@@ -253,7 +253,7 @@ class KeyDetails(Screen[None]):
     now: var[float] = var(0.0)
 
     @dataclass
-    class HistoryAsked(Message):
+    class HistoryRequested(Message):
         """What the key did changed."""
 
         details: "KeyDetails"
@@ -334,7 +334,7 @@ class KeyDetails(Screen[None]):
         mark = row and (row.fingerprint, row.read_at, row.requests, row.faults)
         if mark and mark != self._asked:
             self._asked = mark
-            self.post_message(self.HistoryAsked(self, self.fingerprint))
+            self.post_message(self.HistoryRequested(self, self.fingerprint))
 
     def _draw(self) -> None:
         row, snapshot = self.row, self.snapshot
@@ -349,7 +349,7 @@ class KeyDetails(Screen[None]):
             self.query_one("#key-facts-text", Static).update(Content("\n").join(content(x) for x in lines))
         label = f" {one_line(row.label)}" if row.label else ""
         title: Line = (*PROGRAM, ("   key ", QUIET), (f"#{row.index}", STRONG), (f" {row.masked}{label}", ""))
-        others = f"{key_of('other-key-back')} {key_of('other-key')} the others"
+        others = f"{key_of('other-key-back')} {key_of('other-key')} other keys"
         heading = content((*title, (f"   {row.index} of {len(snapshot.pool.keys)}, {others}", QUIET)))
         header = self.query_one("#header", Static)
         if header.content != heading:

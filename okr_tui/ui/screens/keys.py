@@ -71,7 +71,7 @@ class AddKey(Dialog):
     """Takes a key's text once: it leaves the field when it is sent, also when the service refuses it."""
 
     HEADING = "Add a key"
-    FOOT = "enter adds · tab next field · esc leaves"
+    FOOT = "enter adds · tab next field · esc cancels"
 
     def __init__(self, send: SendKey) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class AddKey(Dialog):
         field.focus()
         secret = field.take()
         if not secret.get_secret_value():
-            self.refuse("there is no key to add yet")
+            self.refuse("type or paste a key first")
             return None
         keep = cast(KeepIn, self.query_one(Choice).value)
         return self.send(secret, label=self.query_one(LabelInput).label, keep=keep)
@@ -111,7 +111,7 @@ class RemoveKey(Dialog):
     def question(self) -> ComposeResult:
         """Yield the key and where it is configured."""
         yield named(self.row)
-        yield Static(content(((f"It stands in {self.where}", QUIET),)))
+        yield Static(content(((f"It is configured in {self.where}", QUIET),)))
 
     def answer(self) -> Awaitable[str]:
         """Remove it."""
@@ -122,7 +122,7 @@ class LabelKey(Dialog):
     """Asks for one line."""
 
     HEADING = "Label this key"
-    FOOT = "enter saves · empty for none · esc leaves"
+    FOOT = "enter saves · empty removes it · esc cancels"
 
     def __init__(self, row: KeyView, send: Callable[[str | None], Awaitable[str]]) -> None:
         super().__init__()

@@ -76,7 +76,7 @@ def _day(written: str | None) -> str:
 def _retirement(row: ModelRow) -> str:
     if row.model.status == "gone":
         successor = f"use {row.replaced_by}" if row.replaced_by else "no successor is known"
-        return f"the cloud does not list it any more; {successor}"
+        return f"the cloud no longer lists it; {successor}"
     if row.replaced_by:
         return f"Ollama names {row.replaced_by} as its successor; it may vanish"
     return ""
@@ -100,7 +100,7 @@ def _key_line(key: KeyView, row: ModelRow, now: float, zone: tzinfo) -> Line:
 
 
 @dataclass
-class FavourAsked(Message):
+class FavouriteRequested(Message):
     """A model is to be a favourite, or none."""
 
     model: str
@@ -108,7 +108,7 @@ class FavourAsked(Message):
 
 
 @dataclass
-class ChatAsked(Message):
+class ChatRequested(Message):
     """A model is to be talked to."""
 
     model: str
@@ -119,7 +119,7 @@ class ModelScreen(TextScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *borrowed("choose-model", "chat"),
-        *borrowed("favourite", "favour"),
+        *borrowed("favourite", "toggle_favourite"),
         *borrowed("copy-model", "copy"),
         *borrowed("model-info", "close"),
     ]
@@ -142,7 +142,7 @@ class ModelScreen(TextScreen):
     def foot(self) -> str:
         """Which keys do what here."""
         chat, favour, copy = map(self._key_of, ("choose-model", "favourite", "copy-model"))
-        return f"{chat} chats · {favour} favourite or none · {copy} copies the name · esc closes"
+        return f"{chat} chats · {favour} toggles favourite · {copy} copies the name · esc closes"
 
     def on_mount(self) -> None:
         """Follow the application's snapshot."""
@@ -161,7 +161,7 @@ class ModelScreen(TextScreen):
     def _text(self) -> Content:
         row = self.row
         if row is None:
-            return Content("It is not listed any more.")
+            return Content("The cloud no longer lists it.")
         return model_text(row, self.snapshot.pool, self.snapshot.at, self.zone)
 
     @property
@@ -171,13 +171,13 @@ class ModelScreen(TextScreen):
 
     def action_chat(self) -> None:
         """Talk to it."""
-        self.app.post_message(ChatAsked(self.model))
+        self.app.post_message(ChatRequested(self.model))
         self.dismiss()
 
-    def action_favour(self) -> None:
+    def action_toggle_favourite(self) -> None:
         """Make it a favourite, or none."""
         if row := self.row:
-            self.app.post_message(FavourAsked(self.model, wanted=not row.favourite))
+            self.app.post_message(FavouriteRequested(self.model, wanted=not row.favourite))
 
     def action_copy(self) -> None:
         """Copy its name."""

@@ -57,7 +57,7 @@ def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
     """Yield what a person should decide on, each with the key that does it."""
     if settings.open_to_others:
         name, key = settings.open_to_others.name, key_of("make-file-private")
-        yield f"{name} can be read by other users; {key} makes it yours alone"
+        yield f"{name} can be read by other users; {key} makes it private"
     if settings.trust:
         yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
 
@@ -85,7 +85,7 @@ def entries(settings: SettingsView, key_of: KeyOf) -> list[Entry]:
     for group, heading in HEADINGS.items():
         if members := [line for line in settings.lines if group_of(line) == group]:
             found += [*([BLANK] if found else []), Remark(heading, STRONG), *members]
-    return [*found, BLANK, Remark("Files looked at", STRONG), *(Remark(str(file)) for file in settings.files)]
+    return [*found, BLANK, Remark("Files checked", STRONG), *(Remark(str(file)) for file in settings.files)]
 
 
 def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> list[Line]:
@@ -175,7 +175,7 @@ class SettingsScreen(Screen[None]):
     snapshot: var[Snapshot | None] = var(None)
 
     @dataclass
-    class ChangeAsked(Message):
+    class ChangeRequested(Message):
         """One value is to be changed."""
 
         line: SettingLine
@@ -204,7 +204,7 @@ class SettingsScreen(Screen[None]):
         """Change the value under the cursor."""
         line = self.query_one(SettingsList).selected
         if isinstance(line, SettingLine):
-            self.post_message(self.ChangeAsked(line))
+            self.post_message(self.ChangeRequested(line))
 
     def action_close(self) -> None:
         """Back to the dashboard."""
@@ -218,7 +218,7 @@ class ChangeSetting(Dialog):
     """Asks for a value, or for one of a few; nothing, or the last choice, means the default."""
 
     HEADING = "Change a setting"
-    FOOT = "enter saves · nothing means the default · esc leaves"
+    FOOT = "enter saves · empty means the default · esc cancels"
 
     def __init__(
         self, line: SettingLine, options: Sequence[str], send: Callable[[str | None], Awaitable[str]]
@@ -244,7 +244,7 @@ class ChangeSetting(Dialog):
             entry.cursor_blink = False
             yield field("Then", entry)
         for place in line.shadowed:
-            yield Static(content(((f"{place} also sets it and would decide after this one", QUIET),)))
+            yield Static(content(((f"{place} also sets it and would decide without this one", QUIET),)))
 
     def answer(self) -> Awaitable[str]:
         """Write the value."""
@@ -265,28 +265,28 @@ class AskTrust(Dialog):
     """Deciding later comes first, so that an enter meant for something else decides nothing."""
 
     HEADING = "Trust this project's settings?"
-    FOOT = "enter chooses · tab reads on · esc decides later"
+    FOOT = "enter chooses · tab scrolls · esc decides later"
     AUTO_FOCUS = "#choice"
 
-    def __init__(self, asked: TrustQuestion, send: Callable[[bool], Awaitable[str]]) -> None:
+    def __init__(self, trust: TrustQuestion, send: Callable[[bool], Awaitable[str]]) -> None:
         super().__init__()
-        self.asked = asked
+        self.trust = trust
         self.send = send
 
     def question(self) -> ComposeResult:
         """Yield the file, what it wants, and the answers."""
         yield Static(
-            Content.styled(bounded(str(self.asked.project_file)), "bold $text-accent"), classes="key"
+            Content.styled(bounded(str(self.trust.project_file)), "bold $text-accent"), classes="key"
         )
-        wants = [f"· {bounded(want)}" for want in self.asked.wants[:WANTS]]
-        if len(self.asked.wants) > WANTS:
-            wants.append(f"· and {len(self.asked.wants) - WANTS} more")
+        wants = [f"· {bounded(want)}" for want in self.trust.wants[:WANTS]]
+        if len(self.trust.wants) > WANTS:
+            wants.append(f"· and {len(self.trust.wants) - WANTS} more")
         yield Static(Content("It wants:"))
         with VerticalScroll(classes="wants"):
             yield Static(Content("\n".join(wants)))
         yield Choice(
-            (LATER, "decide later: asked again at the next start"),
-            ("trust", "trust it, as long as the file stays as it is"),
+            (LATER, "decide later: ask again at the next start"),
+            ("trust", "trust it until its content changes"),
             ("distrust", "do not trust it: its keys stay off, it decides nothing"),
         )
 

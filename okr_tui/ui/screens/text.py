@@ -62,13 +62,13 @@ def help_text(actions: Sequence[Action] = ACTIONS) -> Content:
             ("  ▶", "$text-primary"),
             "          the key that the next request takes\n",
             ("  ▷", "$text-primary"),
-            "          the key you prefer, while another one has to stand in\n",
+            "          the key you prefer, while another one is used\n",
             ("  ▇▁▁▁", "$text-success"),
             "       how much of a quota window is used\n",
             (f"  {STAR}", "$text-primary"),
             "          a favourite model, which pi cycles through too\n",
             ("  †", "$text-warning"),
-            "          a model that is gone, or has a successor to move to",
+            "          a model that is gone, or is being replaced",
         )
     )
     return Content("\n").join(lines)
@@ -96,11 +96,11 @@ def record_screen(group: Group, pool: PoolView, now: float, zone: tzinfo) -> Tex
         mark = (f"{glyph} {one_line(value)}", style) if place == 0 else (one_line(value), "")
         parts.append(Content.assemble((f"{name:<{NAME}}", QUIET), mark))
     if len(group.entries) > 1:
-        heading = f"\n{len(group.entries)} lines alike, the newest above; before it"
+        heading = f"\n{len(group.entries)} similar lines: the newest above, earlier ones below"
         parts.append(Content.styled(heading, STRONG))
         for earlier in group.entries[-2 : -2 - LISTED : -1]:
             fields = dict(entry_fields(earlier, key, now, zone))
             parts.append(Content.assemble((f"{fields['when']}  ", QUIET), earlier.text))
         if (more := len(group.entries) - 1 - LISTED) > 0:
             parts.append(Content.styled(f"and {more} more", QUIET))
-    return TextScreen("One line of the log", Content("\n").join(parts))
+    return TextScreen("Log entry", Content("\n").join(parts))

@@ -39,7 +39,7 @@ def banner_lines(
     elif pool.waits_for_slot:
         lines.append((("▲ every key is busy; the next request waits for the first that is free", WARNING),))
     elif pool.keys and not any(row.verdict.eligible for row in pool.keys):
-        back = "no return is known"
+        back = "no recovery time is known"
         if pool.earliest is not None:
             back = f"the first is back in {span(pool.earliest - now)}, at {moment(pool.earliest, now, zone)}"
         lines.append(((f"▲ every key is blocked; {back}", WARNING),))
@@ -69,12 +69,12 @@ def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
     if ahead := snapshot.clock_ahead:
         way = "ahead of" if ahead > 0 else "behind"
         yield (
-            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, and every time of return is as "
-            "wrong; set the clock"
+            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, so every recovery time is wrong "
+            "by as much; set the clock"
         )
     elif late := from_the_future([entry.at for entry in snapshot.entries[-LATEST:]], now):
         yield (
-            f"the log holds lines from {span(late)} in the future; set the clock of this machine, or of the "
+            f"the log has entries from {span(late)} in the future; set the clock of this machine, or of the "
             "one that wrote them"
         )
 
@@ -86,7 +86,7 @@ def gateway_notices(gateway: GatewayView, key_of: KeyOf) -> Iterator[str]:
         again = "" if gateway.url else f"; {key} tries again"
         yield f"gateway: {gateway.error}{again}"
     if gateway.outdated:
-        yield f"gateway: its settings changed and hold at its next start; {key} stops it, {key} starts it"
+        yield f"gateway: its settings changed and apply at its next start; press {key} twice to restart it"
 
 
 class Banner(Static):
@@ -130,8 +130,8 @@ class Banner(Static):
         ]
         room = min(MOST, max(2, self.app.size.height // PART))
         if len(lines) > room:
-            taller = ", which a taller terminal shows" if room < MOST else ""
-            more = f"▲ and {len(lines) - room + 1} lines more{taller}"
+            taller = "; a taller terminal shows them" if room < MOST else ""
+            more = f"▲ and {len(lines) - room + 1} more lines{taller}"
             lines = [*lines[: room - 1], ((more, WARNING),)]
         if lines != self._lines:
             self._lines = lines
@@ -165,7 +165,7 @@ class FirstRun(Static, can_focus=True):
                 (f"{add:<{width}}", KEY),
                 "  add one here\n",
                 (f"{demo:<{width}}", KEY),
-                "  look around on a simulated cloud\n",
+                "  try a simulated cloud\n",
                 (f"{edit:<{width}}", KEY),
                 "  edit the settings file yourself:\n\n",
                 (f"{snapshot.settings.global_file}\n", KEY),
@@ -173,7 +173,7 @@ class FirstRun(Static, can_focus=True):
                 "or set ",
                 ("OLLAMA_API_KEYS", KEY),
                 ("=first,second in the environment.\n", QUIET),
-                ("Keys are made at ollama.com/settings/keys.", QUIET),
+                ("Create keys at ollama.com/settings/keys.", QUIET),
             )
         )
 
@@ -197,16 +197,16 @@ class Broken(Static, can_focus=True):
             self.update(
                 content(
                     (
-                        ("✖ okr-tui cannot open its keys and its log.\n\n", f"bold {FAULT}"),
+                        ("✖ okr-tui cannot open its keys and log.\n\n", f"bold {FAULT}"),
                         (f"{one_line(failure)}\n\n", ""),
                         (f"{again:<{width}}", KEY),
-                        ("  try again, once that is put right\n", ""),
+                        ("  try again once that is fixed\n", ""),
                         (f"{leave:<{width}}", KEY),
                         ("  quit\n\n", ""),
                         ("okr-tui --store memory:", KEY),
-                        ("  goes on without a log, and remembers nothing\n", QUIET),
+                        ("  starts without a log and remembers nothing\n", QUIET),
                         ("okr-tui doctor", KEY),
-                        ("           says what is configured, and from where\n", QUIET),
+                        ("           shows what is configured, and where\n", QUIET),
                     )
                 )
             )

@@ -54,7 +54,7 @@ class FeedList(RowList[Group]):
     FOLLOWS_END = True
 
     @dataclass
-    class PageAsked(Message):
+    class PageRequested(Message):
         """The person came to an edge of what is held; `before` or `after` may be a place of the log."""
 
         feed: "FeedList"
@@ -213,14 +213,14 @@ class FeedList(RowList[Group]):
             return
         self.reading = True
         self.following = False
-        self.post_message(self.PageAsked(self, self.wanted, before=self.window.before))
+        self.post_message(self.PageRequested(self, self.wanted, before=self.window.before))
 
     def _read_newer(self) -> None:
         if self.window.latest or self.paused or self.reading or self.window.after is None:
             return
         self.reading = True
         self.following = False
-        self.post_message(self.PageAsked(self, self.wanted, after=self.window.after))
+        self.post_message(self.PageRequested(self, self.wanted, after=self.window.after))
 
 
 def _identity(entry: Entry) -> Hashable:

@@ -128,7 +128,7 @@ class LivePane(Vertical):
         key_of = self._key_of
         if not (wanted.words or wanted.fingerprint):
             return f"no faults; {key_of('faults')} shows all traffic"
-        return f"no line is like that; {key_of('cursor-up')} looks further, {key_of('back')} shows all"
+        return f"no lines match; {key_of('cursor-up')} looks further back, {key_of('back')} shows all"
 
     def show_titles(self) -> None:
         """Write what is shown of what there is, and what waits."""

@@ -300,7 +300,7 @@ class ModelsPane(Vertical):
         models, table, key_of = self.snapshot.models, self.table, self._key_of
         table.total_keys = len(self.snapshot.pool.keys)
         if models.rows:
-            table.empty = f"no model has these words; {key_of('back')} shows all"
+            table.empty = f"no model matches; {key_of('back')} shows all"
         elif models.refreshing:
             table.empty = "reading the list …"
         else:
