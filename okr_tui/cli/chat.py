@@ -56,7 +56,7 @@ class StreamedAnswer:
 
 
 class JsonAnswer(StreamedAnswer):
-    """The answer as lines of JSON: one per event and a summary at the end, also of one that was cut off."""
+    """The answer as lines of JSON: one per event and a summary at the end, even if it was cut off."""
 
     def take(self, event: RoundEvent) -> None:
         """Print one more event as a line of JSON."""

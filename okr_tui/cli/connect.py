@@ -62,7 +62,7 @@ class Reach:
 
 
 Lines = Callable[[Reach, str, "Sequence[Model]"], list[str]]
-"""The lines for a shell, from where the gateway is, what stands for the token in a shell, and the models."""
+"""The lines for a shell, from where the gateway is, the token's placeholder in a shell, and the models."""
 
 
 def _ollama(reach: Reach, token: str, _: "Sequence[Model]") -> list[str]:

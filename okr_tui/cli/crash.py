@@ -1,4 +1,4 @@
-"""What is left of a crash: one line for the person and a report that holds no values of theirs."""
+"""Crash reports: one line for the user and a file without any of their data."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ _WORD: Final = re.compile(r"[^\s'\"]{10,}")
 
 
 def describe_crash(error: BaseException, folder: Path | None = None) -> str:
-    """Write a report of an unexpected error; return the line that a person gets.
+    """Write a report of an unexpected error; return the line for the user.
 
     `folder` is the state folder where none is given.
 

@@ -143,7 +143,7 @@ async def _ask_and_ask(service: "PoolService", person: int, every: float, ended:
         messages = [Message("user", PROMPTS[turn % len(PROMPTS)])]
         model = MODELS[turn % len(MODELS)]
         turn += 2
-        # A request that fails is what the demo is about: the log tells of it.
+        # Failing requests are what the demo shows: the log has them.
         with contextlib.suppress(OkrError):
             async for _ in PoolClient(service).chat(model, messages, conversation=f"demo {turn}"):
                 if ended.done():

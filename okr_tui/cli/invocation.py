@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The options of the root command; `environment` and `state` stand in for the user's own."""
+    """The options of the root command; `environment` and `state` replace the user's own."""
 
     settings: Path | None = None
     project: Path = Path()
@@ -128,7 +128,7 @@ def local_zone() -> tzinfo:
 
 
 SCRUBBER = Scrubber()
-"""Knows every secret that this process has read, for what is printed of an unexpected error."""
+"""Knows every secret that this process has read, for the text of an unexpected error."""
 
 T = TypeVar("T")
 

@@ -54,7 +54,7 @@ def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
 async def _check(service: "PoolService") -> None:
     """Read who each key belongs to, and each account's quota once; what was read a moment ago stands.
 
-    A refused key is looked at once more before it is called invalid.
+    A refused key is checked again before it is called invalid.
     """
     pool, quota_poller = service.pool, service.quota_poller
     used = pool.config.in_use(pool.state)

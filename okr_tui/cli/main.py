@@ -31,7 +31,7 @@ FOLDERS = (
     "OKR_TUI_STORE",
 )
 
-# Each verb: the module with a command of that name, and its help; one without help is hidden. The help stands
+# Each verb: the module with a command of that name, and its help; one without help is hidden. The help is
 # here so that `--help` imports no module; it is the first line of the command's own help.
 VERBS = {
     "status": ("status", "Show the cloud, the active key and the pool at a glance."),

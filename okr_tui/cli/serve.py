@@ -199,7 +199,7 @@ async def _until(
 async def _report_problems(
     service: "PoolService", chosen: Mapping[str, object], notes: Callable[[str], None]
 ) -> None:
-    """Report new problems, and changed gateway settings that need a restart, for ever."""
+    """Report new problems, and changed gateway settings that need a restart, until cancelled."""
     began, reported = _options(service, chosen), set(service.problems)
     async for _ in service.pool.changes():
         lines = [*service.problems]
@@ -238,6 +238,6 @@ def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
         ) as host:
             yield host
 
-    # Only a gateway in the user's own state folder is the one that `connect` knows.
+    # `connect` only knows the gateway in the user's own state folder.
     advice = ADVICE if invocation.state is None else f"its token is in {state / 'gateway-token'}"
     return Hosting(state, opened, advice)

@@ -104,7 +104,7 @@ def compose(prompt: str, tools: Sequence[Record] = (), result: str | None = None
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a text into what is sent at a time: a word with the space after it."""
+    """Split a text into the pieces that are sent: a word with the space after it."""
     return re.findall(r"\S+\s*|\s+", text)
 
 

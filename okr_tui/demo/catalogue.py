@@ -28,7 +28,7 @@ PAGE_503 = (
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFault:
-    """One HTTP error. `text` goes into the error envelope of the path; a `page` is sent as it stands."""
+    """One HTTP error. `text` goes into the error envelope of the path; a `page` is sent unchanged."""
 
     status: int
     text: str = ""

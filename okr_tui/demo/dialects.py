@@ -176,7 +176,7 @@ class OpenAIResponses(Dialect):
         return events + self._done(item)
 
     def closing(self, ending: Ending) -> bytes:
-        """Return the whole response once more."""
+        """Return the whole response again."""
         events = self._close()
         status = _status(ending)
         response = self._response(status, self._output, ending)

@@ -33,7 +33,7 @@ CONCURRENCY_RETRY_SECONDS = 10
 
 
 class RequestFailed(Exception):  # noqa: N818  a refusal is an answer, not a defect
-    """The request is answered with a named fault."""
+    """The request failed with a named fault."""
 
     def __init__(
         self, name: str, values: Mapping[str, object], headers: Mapping[str, str] | None = None
@@ -60,12 +60,12 @@ class RequestFailed(Exception):  # noqa: N818  a refusal is an answer, not a def
 
 
 class Hangup(Exception):  # noqa: N818  the caller is gone, nothing is wrong
-    """There is nobody left to answer."""
+    """The client has disconnected."""
 
 
 @dataclass(slots=True)
 class SimulatedCall:
-    """A request with everything known of it. `fault` is a misbehaviour the answer must show."""
+    """A request and everything known about it. `fault` is a misbehaviour the answer must show."""
 
     state: CloudState
     request: Request
@@ -122,7 +122,7 @@ class SimulatedCall:
         self.occupied = None
 
     async def linger(self, seconds: float | None) -> None:
-        """Let time pass, for ever if None; a caller who leaves meanwhile ends the call."""
+        """Wait, without end if None; a client that disconnects meanwhile ends the call."""
         try:
             await asyncio.wait_for(self._gone(), seconds)
         except TimeoutError:
@@ -134,7 +134,7 @@ class SimulatedCall:
             pass
 
     async def drop(self) -> None:
-        """Close the connection without a word more."""
+        """Close the connection without sending anything more."""
         connections: dict[tuple[str, int], asyncio.Transport] = self.request.scope.get("connections", {})
         client = self.request.client
         if client is not None and (client.host, client.port) in connections:
@@ -233,7 +233,7 @@ def _answer(call: SimulatedCall, model: SimulatedModel, conversation: Sequence[D
     asked = [_text(message) for message in conversation if message.get("role", "user") == "user"]
     result = _text(last) if last.get("role") == "tool" else None
     answer = compose(asked[-1] if asked else "", tools, result)
-    # gpt-oss thinks whatever it is told.
+    # gpt-oss always thinks, whatever the request says.
     silent = call.body.get("think") is False and model.architecture != "gptoss"
     if silent or "thinking" not in model.capabilities:
         answer = ScriptedAnswer("", answer.text, answer.tools)
@@ -270,7 +270,7 @@ async def _stream(call: SimulatedCall, dialect: Dialect, answer: ScriptedAnswer)
     elif broken.fault == "stream-dropped":
         await call.drop()
     elif broken.fault == "stream-stalled":
-        # Ends when the caller leaves: the response is cancelled then.
+        # Ends when the client disconnects: the response is cancelled then.
         await asyncio.Event().wait()
     else:
         name = broken.fault if broken.in_stream else "internal-error"
@@ -314,7 +314,7 @@ def _asked(call: SimulatedCall) -> int | None:
 
 
 def _messages(body: Document) -> list[Document]:
-    """Return the messages of a request, each with a role and content, whatever form they came in."""
+    """Return the messages of a request, each with a role and content, in any of their forms."""
     if "prompt" in body:
         return [{"role": "user", "content": body["prompt"], "images": body.get("images")}]
     if "input" in body:

@@ -83,7 +83,7 @@ class Holder:
 class Scenario:
     """A situation and its script. All seconds are divided by the cloud's speed.
 
-    The timeline starts anew every `repeat` seconds, if given.
+    The timeline restarts every `repeat` seconds, if given.
     """
 
     name: str

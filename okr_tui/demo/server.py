@@ -68,7 +68,7 @@ def routes(state: CloudState) -> list[Route]:
 
 
 def overview(state: CloudState) -> dict[str, object]:
-    """Return the accounts and what is wrong with the service, now."""
+    """Return the accounts and the present faults of the service."""
     now = state.advance()
     return {
         "scenario": state.scenario.name,

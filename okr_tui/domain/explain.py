@@ -23,7 +23,7 @@ from okr_tui.domain.state import PoolState
 
 @dataclass(frozen=True, slots=True)
 class KeyExplanation:
-    """How a key stands in a selection. `reason` is why it is taken, or why not; `until` is epoch seconds."""
+    """A key's part in a selection. `reason` says why it is taken, or why not; `until` is epoch seconds."""
 
     index: int
     key: Key

@@ -36,7 +36,7 @@ from okr_tui.domain.words import moment, sentence, span
 class Entry:
     """One line of the feed. `at` is epoch seconds; `key` the 1-based place or None; `detail` may be empty.
 
-    `record` is what it tells of, `sequence` its place in the log; None where time alone brought the line.
+    `record` is its record, `sequence` its place in the log; None where time alone brought the line.
 
     Tones: a fault, a warning, good news, information, and quiet for requests that went well.
     """
@@ -61,7 +61,7 @@ def entry(
     zone: tzinfo = UTC,
     sequence: int | None = None,
 ) -> Entry | None:
-    """Return the line for a record, given the pool's state after it; None for what a person need not see."""
+    """Return the line for a record, given the pool's state after it; None if it is not worth showing."""
     line = _line(record, after, config, policy, zone)
     if line is None:
         return None
@@ -190,7 +190,7 @@ def _models(record: ModelsRead) -> Entry | None:
 
 
 def recoveries(before: PoolView, after: PoolView, at: float, zone: tzinfo = UTC) -> tuple[Entry, ...]:
-    """Return what time alone changed between two looks: keys whose block ran out, and outages."""
+    """Return what time alone changed between two views: keys whose block ended, and outages."""
     found: list[Entry] = []
     old = {row.fingerprint: row for row in before.keys}
     for row in after.keys:
@@ -276,7 +276,7 @@ def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) ->
 
 
 MOST: Final = 2000
-"""Lines that are held while a person reads back; what is further away is read again when it is come to."""
+"""Lines kept while the user reads back; lines further away are read again when reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +317,7 @@ class FeedWindow:
         return replace(self, entries=(*self.entries[:start], *news))
 
     def with_older(self, page: Page, most: int = MOST) -> "FeedWindow":
-        """Return the window with an older stretch before it; what is too much leaves at the newer end."""
+        """Return the window with an older stretch before it; surplus lines are dropped at the newer end."""
         entries = (*page.entries, *self.entries)
         cut = len(entries) > most
         kept = entries[:most]
@@ -388,9 +388,9 @@ KEY_NUMBER: Final = re.compile(r"#(\d{1,6})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class FeedFilter:
-    """What a line has to be. Every word must be in it: "429 #3 gpt"; "!gpt" is a word it must not have.
+    """A filter for lines, which must contain every word: "429 #3 gpt"; "!gpt" is a word it must not contain.
 
-    `#3` is a line about the key at that place, not about #31. `fingerprint` is one key wherever it stands.
+    `#3` is a line about the key at that place, not about #31. `fingerprint` is one key wherever it is.
     """
 
     faults_only: bool = False
@@ -421,7 +421,7 @@ def _has(entry: Entry, word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _said(entry: Entry) -> str:
-    """Return everything that words are looked for in."""
+    """Return the text that words are searched in."""
     parts = (entry.text, entry.detail, entry.client, entry.model, entry.tone)
     return " ".join(part for part in parts if part).lower()
 
@@ -438,7 +438,7 @@ class Group:
 
     @property
     def newest(self) -> Entry:
-        """The entry that speaks for all."""
+        """The newest entry, which represents the group."""
         return self.entries[-1]
 
     @property
@@ -461,7 +461,7 @@ class Group:
 
     @property
     def detail(self) -> str:
-        """What stands behind the line; for a run also the time it took."""
+        """The detail after the text; for a run also the time it spans."""
         if len(self.entries) == 1:
             return self.newest.detail
         within = f"in {span(self.newest.at - self.entries[0].at)}"

@@ -9,7 +9,7 @@ from okr_tui.domain.records import Attempt, BalanceRead, Record
 
 HOURS: Final = 6
 SLOT: Final = 600
-"""Seconds for which one cell of a sparkline stands."""
+"""Seconds that one cell of a sparkline covers."""
 CELLS: Final = HOURS * 3600 // SLOT
 BARS: Final = "▁▂▃▄▅▆▇█"
 CREDITS: Final = "credits"
@@ -34,7 +34,7 @@ class KeyHistory:
 def extended(
     history: KeyHistory, records: Sequence[Record], fingerprint: str, account_keys: frozenset[str], now: float
 ) -> KeyHistory:
-    """Return the history with more records, oldest first, and without what is too old at `now`.
+    """Return the history with more records, oldest first, without entries that are too old at `now`.
 
     Readings of quota count with any key of the account, requests with the key of that fingerprint.
     """
@@ -84,7 +84,7 @@ def tally_slots(history: KeyHistory, now: float) -> tuple[Tally, ...]:
 
 
 def sparkline(values: Sequence[float | None], most: float) -> str:
-    """Return one character per value; `most` is a full one, what is not known or nothing at all is a dot."""
+    """Return one character per value; `most` is a full one, unknown and zero are dots."""
     if most <= 0:
         return "·" * len(values)
     top = len(BARS) - 1

@@ -1,4 +1,4 @@
-"""A model of the cloud as it is listed and shown. What the cloud did not say is None, never a guess."""
+"""A model of the cloud as it is listed and shown. Unknown values are None, never a guess."""
 
 import re
 from collections.abc import Mapping, Sequence

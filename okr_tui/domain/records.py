@@ -121,7 +121,7 @@ class Disabled(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsRead(Command):
-    """Settings were read again: how many keys there are now, and what is wrong."""
+    """Settings were read again: how many keys there are now, and their problems."""
 
     kind: Literal["settings"] = "settings"
     keys: int

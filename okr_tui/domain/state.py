@@ -50,7 +50,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What the log says of one key. Times are epoch seconds."""
+    """The state of one key. Times are epoch seconds."""
 
     account: str | None = None
     identity_at: float | None = None
@@ -79,7 +79,7 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What the log says of one account, or of a key whose account is not known yet."""
+    """The state of one account, or of a key whose account is not known yet."""
 
     plan: str | None = None
     blocks: Blocks = field(default_factory=dict)
@@ -100,7 +100,7 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What the log says of one model, whichever key asked."""
+    """The state of one model, for whichever key."""
 
     block: Block | None = None
     failures: tuple[Failure, ...] = ()
@@ -126,7 +126,7 @@ FRESH_MODEL: Final = ModelState()
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """Everything the log says of the pool."""
+    """The state of the whole pool."""
 
     keys: Mapping[str, KeyState] = field(default_factory=dict)
     accounts: Mapping[str, AccountState] = field(default_factory=dict)

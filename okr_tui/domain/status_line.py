@@ -60,7 +60,7 @@ class PoolStatus(NamedTuple):
 
     @classmethod
     def of(cls, pool: "PoolView", at: float, words: Mapping[str, str]) -> "PoolStatus":
-        """Return what a view says; `words` are the short names of windows."""
+        """Return the status of a view; `words` are the short names of windows."""
         # To the minute: each reading moves the forecast a little.
         empty_at = pool.empty_at and pool.empty_at // 60 * 60
         until = pool.outage.until if pool.outage else None
@@ -81,16 +81,16 @@ class PoolStatus(NamedTuple):
             return None
 
     def says_the_same(self, other: "PoolStatus") -> bool:
-        """Return whether both say the same, whenever they were made."""
+        """Return whether both are equal apart from their times."""
         return self._replace(at=other.at) == other
 
     def write(self) -> str:
-        """Return it as text."""
+        """Return the status as a JSON text."""
         document = {**self._asdict(), "keys": [key._asdict() for key in self.keys]}
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
     def later(self, now: float) -> "PoolStatus":
-        """Return it as it is at a later moment, if nothing happened but that time went by."""
+        """Return the status at a later moment, if nothing but time has passed."""
 
         def key_later(key: KeyStatus) -> KeyStatus:
             windows = tuple(window for window in key.windows if not _over(window.resets_at, now))
@@ -235,7 +235,7 @@ def _markup(text: str) -> str:
 
 
 def starship(line: StatusLine) -> str:
-    """Return the text alone; the symbol in front of it stands in starship's own settings."""
+    """Return the text alone; the symbol before it is in starship's own settings."""
     return line.text
 
 

@@ -165,7 +165,7 @@ def grouped(
     """Return the sums of each group between two moments in epoch seconds, as rows.
 
     Days ("2026-03-29") and hours ("2026-03-29T03:00:00+02:00") of the zone come in order, those without any
-    request included from the first with one to `until`; an old day that is not kept by hours stands among the
+    request included from the first with one to `until`; an old day that is not kept by hours is among the
     hours as a day. Other groups come largest first; a client is a caller's name, or one of ours. Time is cut
     at whole cells: those count that reach behind `since` and begin by `until`; of days, whole ones.
     """

@@ -1,4 +1,4 @@
-"""Times and states in words. Every function takes the moment and the zone; none asks a clock."""
+"""Times and states in words. Every function takes the moment and the zone; none reads a clock."""
 
 from datetime import UTC, datetime, tzinfo
 

@@ -1,1 +1,1 @@
-"""The async service under every front: it holds the pool, spends its keys and tells what happens."""
+"""The async service under every user interface: it owns the pool, uses its keys and reports changes."""

@@ -1,4 +1,4 @@
-"""Work of the service's own: loops that run until it is closed and outlive every error."""
+"""Background work of the service: loops that run until it is closed and survive every error."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ class Background:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the loops now, a line each."""
+        """The present problems of the loops, a line each."""
         return tuple(dict.fromkeys(self._problems.values()))
 
     def start(self, name: str, loop: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -41,7 +41,7 @@ class SettingsSubscriber(Protocol):
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
         """Take up changed settings at once.
 
-        It must not wait: what is built from an old value is replaced, and closed when its last user ends.
+        It must not wait: an object built from old values is replaced, and closed when its last user is done.
         """
 
 
@@ -57,7 +57,7 @@ class Configuration:
 
     @classmethod
     async def read(cls, sources: Sources) -> "Configuration":
-        """Read all layers for the first time. What is wrong becomes a problem, never an error."""
+        """Read all layers for the first time. Mistakes become problems, never errors."""
         return cls(sources, await asyncio.to_thread(layers.load, sources))
 
     @property
@@ -84,7 +84,7 @@ class Configuration:
         return len({key.origin for key in self.settings.keys}) > 1
 
     def view(self, problems: tuple[str, ...], removable: tuple[str, ...]) -> SettingsView:
-        """Return what a front shows, with all `problems` and the `removable` keys that can be restored."""
+        """Return the settings as they are shown, with all `problems` and the `removable` keys."""
         settings = self.settings
         return SettingsView(
             cloud_url=settings.cloud_url.value,
@@ -100,7 +100,7 @@ class Configuration:
         )
 
     async def reload(self) -> bool:
-        """Read again; what is broken keeps its last good content. Answers whether anything changed.
+        """Read all layers again; return whether anything changed. A broken file keeps its last good content.
 
         A file that turns empty or missing is taken for one only after TORN seconds: many programs write by
         emptying a file first.
@@ -120,7 +120,7 @@ class Configuration:
         return {path for (path, _), section in sections.items() if section.values and file.is_blank(path)}
 
     async def prefer(self, index: int) -> str:
-        """Write the preferred key (from 0) where it takes effect; answers where that is.
+        """Write the preferred key (from 0) where it takes effect; return where that is.
 
         Where an option or a variable overrules every file, the choice is kept for this run only.
         """
@@ -144,14 +144,14 @@ class Configuration:
     async def rewrite(
         self, path: Path, touched: file.Touched, function: Callable[[Document], str]
     ) -> file.Written:
-        """Change a settings file as file.rewrite does; an answer about a project's file stays with it."""
+        """Change a settings file as file.rewrite does; the answer about a project's file is kept."""
         written = await asyncio.to_thread(file.rewrite, path, touched, function)
         if path == self.settings.project_file:
             await asyncio.to_thread(self._carry_answer, written)
         return written
 
     async def trust(self, *, trusted: bool) -> str:
-        """Remember the user's answer about the project's file as it was read; answers what now holds.
+        """Remember the user's answer about the project's file as it was read; return what now applies.
 
         Raises SettingsError when there is no such file, or the answer cannot be written.
         """
@@ -176,7 +176,7 @@ class Configuration:
         return f"Refused {settings.project_file} until its content changes: {left}"
 
     async def make_file_private(self) -> str:
-        """Make the file that others can read its owner's alone; answers which it was.
+        """Make the file that others can read private; return which it was.
 
         Raises SettingsError when there is none, or its mode cannot be changed.
         """

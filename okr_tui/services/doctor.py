@@ -1,4 +1,4 @@
-"""What is wrong with the configuration, and what to do about each. It changes nothing."""
+"""Problems of the configuration, each with its remedy. It changes nothing."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ WRITABLE: Final = "make its folder writable, or choose another place with okr-tu
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know: what it is, and what to do about it."""
+    """A problem or note, and its remedy."""
 
     severity: Literal["error", "warning", "note"]
     what: str
@@ -54,7 +54,7 @@ class Report:
 
 
 def examine(configuration: Configuration) -> Report:
-    """Look at everything. Blocks for milliseconds, and up to 5 seconds where a file is being written."""
+    """Examine everything. Blocks for milliseconds, and up to 5 seconds where a file is being written."""
     settings = configuration.settings
     agent = agent_folder(configuration.environment)
     writable = _is_writable(settings)
@@ -135,7 +135,7 @@ def _locks(settings: Settings) -> Iterator[Finding]:
 
 
 def _beside(settings: Settings, agent: Path, configuration: Configuration) -> Iterator[Finding]:
-    """Yield what pi has of its own that affects these keys."""
+    """Yield findings in pi's own files that affect these keys."""
     for path in dict.fromkeys((*settings.files, agent / "settings.json")):
         try:
             for name in pi.extension_places(path):
@@ -145,7 +145,7 @@ def _beside(settings: Settings, agent: Path, configuration: Configuration) -> It
                 )
                 yield Finding("warning", what, "remove it if pi should use the gateway")
         except SettingsError as error:
-            if path not in settings.files:  # those have told of it already
+            if path not in settings.files:  # reported with the settings already
                 yield Finding("warning", str(error), "fix the file")
     auth = pi.auth_file(agent)
     try:

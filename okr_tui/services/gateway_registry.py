@@ -77,7 +77,7 @@ def running_gateways(state: Path) -> tuple[Presence, ...]:
     """Return the gateways that processes of this state folder run now, the newest first."""
     found: list[tuple[float, Presence]] = []
     for path in (state / FOLDER).glob(f"*{SUFFIX}"):
-        # A file may vanish at any moment; one that cannot be read stands for no gateway.
+        # A file may vanish at any moment; an unreadable one is not a gateway.
         with suppress(OSError, ValueError, TypeError):
             presence = _read(path)
             if _lives(path, presence):

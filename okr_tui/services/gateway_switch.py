@@ -80,12 +80,12 @@ class GatewaySwitch:
         return GatewayView(error=self._error, autostart=autostart)
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
-        """Note what a gateway would be started with now; one that runs may be `outdated`."""
+        """Take over the settings for the next start; a running gateway may now be `outdated`."""
         del old
         self._section = new.settings.gateway
 
     async def switch(self) -> str:
-        """Start the gateway, or stop the one that runs here; return what was done.
+        """Start the gateway, or stop the one in this process; return what was done.
 
         Raises OkrError when it cannot be started, or is just being started or stopped.
         """
@@ -135,7 +135,7 @@ class GatewaySwitch:
             self._announce()
 
     async def _ended(self, running: Running) -> None:
-        """Wait until it is to end; raise what ended it before that."""
+        """Wait until the gateway is to stop. Raises the error that ended it earlier."""
         failing = asyncio.ensure_future(running.failed())
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
@@ -151,7 +151,7 @@ class GatewaySwitch:
         self._announce()
 
     def tell(self, trouble: str) -> None:
-        """Show a line of trouble until the gateway is started again."""
+        """Show a problem until the gateway is started again."""
         self._error = trouble
         self._announce()
 
@@ -170,7 +170,7 @@ class GatewaySwitch:
         before, self._elsewhere = self._elsewhere, others[0] if others else None
         if before != self._elsewhere:
             if self._running is None:
-                self._error = None  # it told of the other gateway, or a new attempt may work
+                self._error = None  # it was about the other gateway, or a new attempt may work
             self._announce()
 
     async def close(self) -> None:

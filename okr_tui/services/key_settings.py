@@ -40,7 +40,7 @@ class _Removed:
 
 @dataclass(frozen=True, slots=True)
 class _KeyChange:
-    """A change of one value of the global file, the pool that follows, and who is to be preferred in it."""
+    """A change of one value of the global file, the pool that follows, and its preferred key."""
 
     place: tuple[str, str]
     function: Callable[[Document], str]
@@ -168,7 +168,7 @@ class KeySettings:
             if (place.origin.layer, place.section, place.name) == ("global", ORIGINAL, keys.LIST)
         ]
         pool = list(settings.keys)
-        # The list's keys are the first of the pool, so what is added to its end comes after them.
+        # The list's keys come first in the pool, so a key appended to it comes after them.
         pool.insert(len(before), key)
         item = keys.entry(reference, key.label)
         await self._write(
@@ -204,7 +204,7 @@ class KeySettings:
             raise SettingsError(
                 f"{written.path}: another program changed it again; check the keys and try again"
             )
-        # The index may stand in another file, or in a variable, or have been one beyond the pool.
+        # The index may be in another file or in a variable, or have been beyond the end of the pool.
         config = self._configuration.config
         place = config.index(change.preferred)
         if place is not None and config.preferred != change.preferred:

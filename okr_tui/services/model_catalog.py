@@ -61,7 +61,7 @@ class ModelCatalog:
         return self._known.models
 
     async def load(self) -> None:
-        """Take up the list that an earlier run or another process has kept."""
+        """Load the list that an earlier run or another process stored."""
         text = None
         if self._pool.trouble is None:
             with contextlib.suppress(UnreachableLogError):
@@ -71,7 +71,7 @@ class ModelCatalog:
         try:
             known = _adapter.validate_json(text)
         except ValidationError:
-            return  # a list of another version of the program is read anew
+            return  # a list of another version of the program is read again
         if known.cloud_url == self._known.cloud_url:
             self._known = known
 
@@ -109,7 +109,7 @@ class ModelCatalog:
             await self._rest(wait)
 
     async def _rest(self, seconds: float) -> None:
-        """Wait for that long, or until the cloud is another one."""
+        """Wait that long, or until the cloud changes."""
         waits = [
             asyncio.ensure_future(each) for each in (self._pool.clock.sleep(seconds), self._moved.wait())
         ]

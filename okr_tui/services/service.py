@@ -97,7 +97,7 @@ class SettingsView:
 
 @dataclass(frozen=True, slots=True)
 class GatewayView:
-    """The gateway: its addresses, None while none runs; what is wrong with it, or why it did not start.
+    """The gateway: its addresses, None while none runs; its error, or why it did not start.
 
     `elsewhere`: another process runs it. `ending`: answers under way are being cut off. `outdated`: the
     settings changed since it started. `autostart`: the settings ask for one when the dashboard opens.
@@ -116,7 +116,7 @@ class GatewayView:
 class Snapshot:
     """Everything a user interface shows, at one moment (epoch seconds). Entries run from oldest to newest.
 
-    `log`: what is wrong with the log, the way to the cloud and the work in the background, a line each.
+    `log`: problems of the log, the connection to the cloud and the background work, a line each.
     `clock_ahead`: seconds by which this machine's clock is ahead of the cloud's; 0 while they agree.
     """
 
@@ -131,7 +131,7 @@ class Snapshot:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Return what is wrong with settings, log and background work, a line each."""
+        """Return the problems of settings, log and background work, a line each."""
         return (*self.settings.problems, *self.log)
 
 

@@ -31,7 +31,7 @@ DEFAULT: Final = Origin("default")
 
 
 def trust_question(settings: Settings) -> TrustQuestion | None:
-    """Return what is to be asked about the project's file; None when nothing is, or it was answered."""
+    """Return the question about the project's file; None without one, or if it was answered."""
     if settings.project_trusted or settings.project_refused or not settings.project_wants:
         return None
     return TrustQuestion(settings.project_file, settings.project_wants)
@@ -58,7 +58,7 @@ def store_address(settings: Settings) -> str:
 
 
 def setting_path(name: str) -> tuple[str, ...]:
-    """Return where a setting stands in its section. Raises SettingsError if it is not changed one by one."""
+    """Return where a setting is in its section. Raises SettingsError if it is not changed one by one."""
     return _editable(name).path
 
 
@@ -130,7 +130,7 @@ def _locked(origin: Origin) -> str:
 
 
 def _number(text: str) -> object:
-    """Return what is meant by a number, a list of numbers with or without brackets, or true and false."""
+    """Parse a number, a list of numbers with or without brackets, or true and false."""
     text = text.strip()
     if text in WORDS:
         return WORDS[text]

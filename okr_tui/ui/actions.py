@@ -53,7 +53,7 @@ class Action:
 
     `keys` are as Textual names them, `shown` as people do. `label` is the footer's word, `tooltip` the help's
     sentence, `group` its heading. `footer` lists the contexts in which the footer offers it; `title` is the
-    palette's line, None when it makes no sense there. In `run`, `{key}` stands for the pressed key. `needs`
+    palette's line, None when it makes no sense there. In `run`, `{key}` is the pressed key. `needs`
     says what there has to be: the open service, or also a key in the pool.
     """
 
@@ -442,7 +442,7 @@ COPY_OR_QUIT: Final = (
     Binding("ctrl+c", "screen.copy_text", "copy", show=False),
     Binding("ctrl+c", "app.help_quit", "quit", show=False),
 )
-"""For modal screens, which keep the application's keys out: with nothing selected, ctrl+c means to quit."""
+"""For modal screens, which block the application's keys: with nothing selected, ctrl+c quits."""
 
 
 def borrowed(name: str, command: str) -> list[Binding]:
@@ -452,7 +452,7 @@ def borrowed(name: str, command: str) -> list[Binding]:
 
 
 def _binding_id(action: Action, key: str) -> str:
-    # A keymap gives all keys of an id away; these are kept, the one that quits from everywhere.
+    # A keymap replaces all keys of an id; these must stay, such as the one that quits from anywhere.
     return f"{action.id}.{key}" if action.id == "use-key" or key in KEPT else action.id
 
 

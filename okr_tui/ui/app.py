@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 TICK: Final = 1.0
 """Seconds between two looks at the clock, while something counts down."""
 QUIT_AGAIN: Final = 2.0
-"""Seconds in which the same key once more means to quit."""
+"""Seconds within which pressing the same key again quits."""
 
 
 def failure_line(error: BaseException | None) -> str:
@@ -66,7 +66,7 @@ def counts_down(snapshot: Snapshot) -> bool:
 
 
 class OkrApp(TerminalApp):
-    """The dashboard. Its result is "demo" when the person wants to look around without a key."""
+    """The dashboard. Its result is "demo" if the user wants the demo."""
 
     CSS_PATH = "okr.tcss"
     TITLE = "okr-tui"
@@ -142,7 +142,7 @@ class OkrApp(TerminalApp):
         return self.dashboard.chat
 
     def selected_key(self) -> KeyView | None:
-        """Return the key whose details are shown, else the one under the cursor."""
+        """Return the key whose details are open, else the one under the cursor."""
         details = [screen for screen in self.screen_stack if isinstance(screen, KeyDetails)]
         return details[-1].row if details else self.dashboard.keys.selected
 
@@ -158,7 +158,7 @@ class OkrApp(TerminalApp):
         self._serving = self.start(serving, group="service")
 
     async def on_unmount(self) -> None:
-        """Let the service close in peace; only a failure while closing is news."""
+        """Wait until the service has closed. Raises what failed while it closed."""
         serving = self._serving
         if serving is None or serving.state is WorkerState.ERROR:
             return
@@ -180,11 +180,11 @@ class OkrApp(TerminalApp):
         return theme_names(self.available_themes)
 
     def use_theme(self, name: str | None) -> None:
-        """Draw with a theme; with the default one where there is none of that name."""
+        """Use a theme; the default one if there is none of that name."""
         self.theme = name if name in self.available_themes else DEFAULT
 
     def use_keymap(self, entries: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-        """Put the person's keys in force; the result is what was refused, by action, and why."""
+        """Apply the user's keys; return the rejected entries by action, with the reason."""
         before = self.keymap.actions
         taken = self.keymap.apply(entries)
         if taken.actions != before:
@@ -213,14 +213,14 @@ class OkrApp(TerminalApp):
             self.run_worker(copy_with(text, command), group="clipboard", exit_on_error=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Leave out what cannot be done now."""
+        """Hide or disable actions that cannot run now."""
         over_settings = any(isinstance(screen, SettingsScreen) for screen in self.screen_stack)
         return available(action, self.snapshot, service=self.service is not None, over_settings=over_settings)
 
     def exit(
         self, result: str | None = None, return_code: int = 0, message: "RenderableType | None" = None
     ) -> None:
-        """Leave, and keep what was typed last."""
+        """Exit after storing what was typed last."""
         self.drafts.note_last()
         super().exit(result, return_code, message)
 
@@ -248,7 +248,7 @@ class OkrApp(TerminalApp):
             self.now = self.clock()
             self.snapshot = snapshot
         if first and snapshot.gateway.autostart and snapshot.gateway.url is None:
-            # Its code takes a moment to read; the keys are to be on the screen before.
+            # Importing it takes a moment; the keys should be on the screen first.
             self.call_after_refresh(self.action_switch_gateway)
         self.settings.ask_once(alone=isinstance(self.screen, Dashboard))
         if counts_down(snapshot):
@@ -258,9 +258,9 @@ class OkrApp(TerminalApp):
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
-        """See the end of every worker, so that no failure goes unseen."""
+        """Handle the end of every worker, so that no failure is lost."""
         worker, state = event.worker, event.state
-        # While the screen is taken down there is no pane any more to show an answer's end.
+        # While the screen is being torn down there is no pane left to show an answer's end.
         if self.dashboard.query(ChatPane) and self.chat.answer_ended(worker, failure_line(worker.error)):
             return
         if worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
@@ -275,7 +275,7 @@ class OkrApp(TerminalApp):
         if self.is_running:  # else the screen is being taken down
             await self.chat.show_answer(event)
 
-    # What screens and panes ask for, and what the service answers; each goes to its controller.
+    # Requests of screens and panes, and results of the service; each goes to its controller.
 
     @on(FeedList.PageRequested)
     def _page_requested(self, event: FeedList.PageRequested) -> None:
@@ -356,13 +356,13 @@ class OkrApp(TerminalApp):
     # The actions of the table (ui/actions.py) that are the application's.
 
     def action_open_again(self) -> None:
-        """Open the service once more, after it could not be opened."""
+        """Try to open the service again after a failure."""
         if self.failure is not None and self.snapshot is None:
             self.failure = None
             self._serve()
 
     async def action_quit(self) -> None:
-        """Leave; while an answer is coming, only when asked twice."""
+        """Quit; while an answer is running, only when asked twice."""
         if not self.pane.running or self._means_to_quit("quit"):
             await super().action_quit()
         else:
@@ -418,7 +418,7 @@ class OkrApp(TerminalApp):
         self.pool.add()
 
     def action_remove_key(self) -> None:
-        """Ask whether the selected key shall go."""
+        """Ask whether to remove the selected key."""
         self.pool.remove()
 
     def action_label_key(self) -> None:
@@ -446,7 +446,7 @@ class OkrApp(TerminalApp):
         self.settings.edit_file()
 
     def action_make_file_private(self) -> None:
-        """Make the settings file the person's own."""
+        """Make the settings file readable by its owner only."""
         self.settings.make_file_private()
 
     def action_answer_trust(self) -> None:
@@ -458,7 +458,7 @@ class OkrApp(TerminalApp):
         self.settings.pick_theme()
 
     def action_continue_answer(self) -> None:
-        """Let a cut-off answer go on."""
+        """Continue an answer that was cut off."""
         self.chat.ask_again("continue")
 
     def action_again_elsewhere(self) -> None:
@@ -466,7 +466,7 @@ class OkrApp(TerminalApp):
         self.chat.ask_again("other")
 
     def action_keep_side(self, place: int) -> None:
-        """Of two conversations, go on with one."""
+        """Keep one of two conversations."""
         self.chat.keep_side(place)
 
     def action_think_level(self) -> None:
@@ -474,7 +474,7 @@ class OkrApp(TerminalApp):
         self.chat.next_think_level()
 
     def action_edit_turn(self) -> None:
-        """Ask the selected question in other words."""
+        """Edit the selected question."""
         self.chat.edit_turn()
 
     def action_copy_turn(self) -> None:
@@ -486,7 +486,7 @@ class OkrApp(TerminalApp):
         self.chat.copy_code()
 
     def action_branch_turn(self) -> None:
-        """Go on after the selected turn in a new conversation."""
+        """Start a new conversation from the selected turn."""
         self.chat.branch()
 
     def action_conversations(self) -> None:

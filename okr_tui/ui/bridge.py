@@ -38,13 +38,13 @@ class SnapshotArrived(Message):
     snapshot: Snapshot
 
     def can_replace(self, message: Message) -> bool:
-        """Let a newer snapshot replace one that is still waiting."""
+        """Let a newer snapshot replace one still in the queue."""
         return isinstance(message, SnapshotArrived)
 
 
 @dataclass
 class PageArrived(Message):
-    """A page of the log that a list asked for; None when it cannot be read."""
+    """A page of the log that a list requested; None if it cannot be read."""
 
     request: FeedList.PageRequested
     page: Page | None
@@ -83,7 +83,7 @@ async def page(service: Service, request: FeedList.PageRequested, post: Post) ->
 
 
 async def history(service: Service, request: KeyDetails.HistoryRequested, post: Post) -> None:
-    """Read what a key did and post it."""
+    """Read the history of a key and post it."""
     post(HistoryArrived(request, await service.key_history(request.fingerprint)))
 
 

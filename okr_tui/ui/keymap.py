@@ -1,6 +1,6 @@
-"""The person's own keys laid over the table of actions, with a line for each entry that cannot be used.
+"""The user's own keys on top of the table of actions, with a line for each entry that cannot be used.
 
-ctrl+q always quits and F1 always helps, so no keymap locks anybody in.
+ctrl+q always quits and F1 always helps, so no keymap can lock the user in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ FIXED: Final = frozenset({"use-key", "send", "accept", "leave"})
 """Their keys are what they are everywhere, or what they mean depends on which was pressed."""
 SHARED: Final = frozenset({"app", "screen", "list", "chat"})
 PANES: Final = frozenset({"pool", "models", "live", "turns"})
-"""Owners whose keys are in force together with the shared ones, but not with each other's."""
+"""Owners whose keys apply together with the shared ones, but not with each other's."""
 MODIFIERS: Final = ("ctrl", "shift", "alt", "super")
 NAMED: Final = {
     "up": "↑",
@@ -62,7 +62,7 @@ class Keymap:
 
 
 def keymap(entries: Sequence[tuple[str, str]], actions: Sequence[Action] = ACTIONS) -> Keymap:
-    """Return the table with these entries ("rotate", "z,f5") over it; what is wrong changes nothing."""
+    """Return the table with these entries ("rotate", "z,f5") applied; invalid ones change nothing."""
     known = {action.id: action for action in actions}
     wanted: dict[str, tuple[str, ...]] = {}
     problems: list[tuple[str, str]] = []
@@ -193,7 +193,7 @@ def with_problems(settings: SettingsView, problems: Iterable[str]) -> SettingsVi
 
 
 def place(settings: SettingsView, name: str) -> str:
-    """Where a setting stands, in words; "settings" when that is not known."""
+    """Return where a setting is defined, in words; "settings" when that is not known."""
     return next((line.origin for line in settings.lines if line.name == name), "settings")
 
 

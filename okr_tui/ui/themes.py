@@ -1,6 +1,6 @@
 """The program's own themes. States differ in teal, amber and vermilion, not in red and green.
 
-Every text has a contrast of at least 4.5 to what is behind it; the tests measure it on drawn screens.
+Every text has a contrast of at least 4.5 to its background; the tests measure it on drawn screens.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from textual.theme import Theme
 
 
 def _scrollbars(bar: str, track: str) -> dict[str, str]:
-    """Quiet scroll bars: one colour for the bar and one for its track, whatever the mouse does."""
+    """Quiet scroll bars: one colour for the bar and one for its track, unchanged under the mouse."""
     states = ("", "-hover", "-active")
     return {f"scrollbar{state}": bar for state in states} | {
         f"scrollbar-background{state}": track for state in states

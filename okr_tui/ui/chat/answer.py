@@ -1,4 +1,4 @@
-"""A Markdown text that grows: one widget per answer, drawn line by line, whatever its length.
+"""A Markdown text that grows: one widget per answer, drawn line by line, at any length.
 
 Why not Textual's own `Markdown.get_stream`: it mounts a widget per paragraph, item and fence, and parses and
 arranges what grows with each write. CPU per 1,000 tokens, 2,000 tokens at once below earlier turns (two busy
@@ -26,11 +26,11 @@ from okr_tui.ui.chat.layout import LINK, LayoutRow, copied
 from okr_tui.ui.chat.markdown import MarkdownDocument
 
 FLUSH: Final = 1 / 15
-"""Seconds in which what arrives is gathered before it is drawn."""
+"""Seconds for which arriving text is collected before it is drawn."""
 REMEMBERED: Final = 500
 """Drawn rows that are kept for the next repaint."""
 HELPING: Final = 0.012
-"""Seconds of work after which the keyboard has its turn."""
+"""Seconds of work after which the event loop runs again."""
 
 
 class AnswerView(Widget):
@@ -56,20 +56,20 @@ class AnswerView(Widget):
 
     @property
     def settled(self) -> bool:
-        """Whether all that came is drawn."""
+        """Whether all text that arrived is drawn."""
         return self.document.settled and self._timer is None
 
     def on_mount(self) -> None:
-        """Draw what is there already."""
+        """Draw the text that has already arrived."""
         if not self.document.settled:
             self._wait()
 
     def grow(self) -> None:
-        """Draw what was added to the document, with the next flush."""
+        """Draw the added text with the next flush."""
         self._wait()
 
     def close(self) -> None:
-        """Finish what is open as it is: no more text comes."""
+        """Finish the open block as it is: no more text follows."""
         self.document.whole = True
         self._wait()
 

@@ -1,4 +1,4 @@
-"""What goes into the next question: the prompt, a question that is edited, pictures."""
+"""The next question: the prompt, an edited question, pictures."""
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,7 +17,7 @@ from okr_tui.ui.lines import Line, content
 class Composer(Vertical):
     """Holds the next question until it is stored, and posts every change of it, so that nothing is lost.
 
-    What stands in the prompt belongs to a conversation. It goes along into a branch, and stays behind when
+    The text in the prompt belongs to a conversation. It moves along into a branch, and stays behind when
     another conversation is shown. Drafts are posted to the application itself: a message of the pane through
     its child would end at the pane.
     """
@@ -37,7 +37,7 @@ class Composer(Vertical):
         self.new_draft = Draft()
         """The draft of the new conversation, while another one is shown."""
         self._held = ""
-        """What stood in the prompt before a question was edited."""
+        """The text in the prompt before a question was edited."""
         self._edited = ""
         """The question that is edited, as it was."""
         self._sent_pictures: tuple[Picture, ...] = ()
@@ -87,12 +87,12 @@ class Composer(Vertical):
 
     @on(TextArea.Changed, "#prompt")
     def post_draft(self) -> None:
-        """Have the draft kept, when it is another than before."""
+        """Post the draft if it has changed."""
         if changed := self.unposted_draft():
             self.app.post_message(changed)
 
     def follow(self, identifier: str) -> None:
-        """Let the prompt go along into a conversation: the one that is shown was stored, or branched."""
+        """Move the prompt to a conversation: the shown one was stored or branched."""
         if identifier == self.conversation_id:
             return
         if self._posted:
@@ -103,7 +103,7 @@ class Composer(Vertical):
         self.post_draft()
 
     def change_conversation(self, conversation: Conversation, draft: Draft) -> None:
-        """Leave what was typed with the conversation before; fill in the draft of the next."""
+        """Leave the draft with the previous conversation and restore that of the next."""
         self.post_draft()
         if not self.conversation_id:
             self.new_draft = self.draft
@@ -129,7 +129,7 @@ class Composer(Vertical):
             self.app.post_message(PicturesRestored(self.conversation_id, draft.pictures))
 
     def question_stored(self) -> None:
-        """Let go of the question that was sent; what was typed before an edit comes back."""
+        """Drop the sent question; text typed before an edit comes back."""
         if not self.sent:
             return
         self.prompt.let_go(self.sent)
@@ -141,13 +141,13 @@ class Composer(Vertical):
             self._held = ""
 
     def give_back(self, question: str) -> None:
-        """Fill in an unanswered question with its pictures again, unless something new stands there."""
+        """Put an unanswered question and its pictures back, unless something new was typed."""
         if not self.prompt.text:
             self.prompt.put(as_typed(question))
             self.pictures = self.pictures or self._sent_pictures
 
     def withdraw(self, question: str) -> None:
-        """Empty the prompt if it holds a question that was given back and is asked in another way."""
+        """Empty the prompt if it still holds a returned question that is now asked another way."""
         if self.prompt.text == as_typed(question):
             self.prompt.put("")
             if self.pictures == self._sent_pictures:
@@ -162,14 +162,14 @@ class Composer(Vertical):
         self.prompt.focus()
 
     def leave_editing(self) -> None:
-        """Go back to what stood in the prompt before the edit."""
+        """Restore the text that was in the prompt before the edit."""
         if self.editing is not None:
             self.editing = None
             self.prompt.begin(self._held)
             self._held = ""
 
     def end_editing(self) -> None:
-        """Make a new question of what was edited, above what stood in the prompt before."""
+        """Turn the edited text into a new question, above the earlier text of the prompt."""
         if self.editing is not None:
             self.editing = None
             self.prompt.begin(self._with_edit())

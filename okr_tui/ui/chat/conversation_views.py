@@ -26,7 +26,7 @@ numbers: Final = count(1)
 class ConversationView(Vertical):
     """Draws its conversation. `only` is the place of the one key it uses, None for the pool's choice.
 
-    `number` names what is shown: parts of an answer that still come for an earlier number are dropped.
+    `number` changes with what is shown: late parts of an answer for an earlier number are dropped.
     """
 
     unfolded: var[bool] = var(False)
@@ -91,7 +91,7 @@ class ConversationView(Vertical):
         self.running = await self.transcript.begin(state)
 
     def show_event(self, event: RoundEvent, at: float) -> bool:
-        """Draw a part of the running answer; return whether it now comes by another key."""
+        """Draw a part of the running answer; return whether another key now answers."""
         if self.running is None:
             return False
         self.running.show_event(event, at)
@@ -106,7 +106,7 @@ class ConversationView(Vertical):
         self.running = None
 
     def stop(self) -> str:
-        """Mark the answer as stopped, and keep what came; return the question if that is nothing."""
+        """Mark the answer as stopped, keeping its text; return the question if there is none."""
         question = self._question_without_answer()
         if self.running:
             self.running.stop()
@@ -114,7 +114,7 @@ class ConversationView(Vertical):
         return question
 
     def fail(self, reason: str) -> str:
-        """Mark the answer as broken, and keep what came; return the question if that is nothing."""
+        """Mark the answer as failed, keeping its text; return the question if there is none."""
         question = self._question_without_answer()
         if self.running:
             self.running.fail(reason)
@@ -126,7 +126,7 @@ class ConversationView(Vertical):
         return turn.state.question if turn and not turn.state.steps else ""
 
     def offer(self, words: str) -> None:
-        """Show under the last turn, and under no other, what can be done about it."""
+        """Show under the last turn alone which actions it offers."""
         for turn in self.query(TurnView):
             turn.offer(words if turn is self.transcript.last else "")
 
@@ -139,7 +139,7 @@ class ConversationViews(Container):
     def __init__(self) -> None:
         super().__init__(id="conversations")
         self.rivals: tuple[Rival, ...] = ()
-        """What is asked side by side, from the next question on; () for one conversation."""
+        """The models to compare from the next question on; () for a single conversation."""
         self._before: Conversation | None = None
 
     def compose(self) -> ComposeResult:
@@ -169,12 +169,12 @@ class ConversationViews(Container):
         return next((view for view in self.all if view.number == side), None)
 
     def stop(self) -> list[str]:
-        """End what is coming, and keep what came; return the questions that got no word of an answer."""
+        """Stop the running answers, keeping their text; return the questions without any answer."""
         returned = []
         for view in self.all:
             if view.running:
                 returned.append(view.stop())
-                # Until the service has let go of it, it takes no other question.
+                # Until the service has finished with it, it accepts no other question.
                 view.pending = True
         return [question for question in returned if question]
 
@@ -192,7 +192,7 @@ class ConversationViews(Container):
             view.only = only
 
     async def leave_comparison(self, keep: ConversationView | None = None) -> None:
-        """Go on with one side alone; None goes back to the conversation before the two."""
+        """Keep one side alone; None goes back to the conversation before the comparison."""
         self.rivals = ()
         first, *others = self.all
         kept = keep.conversation if keep is not None else self._before

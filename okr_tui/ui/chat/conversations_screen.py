@@ -26,7 +26,7 @@ EXCERPT = 200
 
 
 class Conversations(Protocol):
-    """What the list asks for."""
+    """The controller as the list uses it."""
 
     async def find(self, words: str) -> tuple[Found, ...]:
         """Find conversations by words; without any, return those used last."""
@@ -56,7 +56,7 @@ class ConversationList(RowList[Found]):
     now = 0.0
 
     def key_of(self, row: Found) -> str:
-        """Return its identifier: a conversation stays the same under another title."""
+        """Return the conversation's id, which stays the same when it is renamed."""
         return row.conversation.id
 
     def lines_of(self, row: Found, width: int) -> Sequence[Line]:
@@ -75,7 +75,7 @@ class ConversationList(RowList[Found]):
 
 
 class SearchInput(Input):
-    """What to look for; its keys move in the list and act on what is selected there."""
+    """The search words; its keys move in the list and act on the selected conversation."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("saved")]
 
@@ -167,7 +167,7 @@ class ConversationsScreen(ModalScreen[None]):
             yield FootLine(self.keymap, "saved")
 
     def on_mount(self) -> None:
-        """Show what is there."""
+        """Show all conversations."""
         self.query_one(ConversationList).can_focus = False
         self.query_one(SearchInput).focus()
         self.read()
@@ -178,7 +178,7 @@ class ConversationsScreen(ModalScreen[None]):
 
     @on(Input.Changed, "#search")
     def read(self) -> None:
-        """Find what the words say; the newest search wins."""
+        """Search for the words; the newest search wins."""
         self.run_worker(self._read(), group="search", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
@@ -194,7 +194,7 @@ class ConversationsScreen(ModalScreen[None]):
         rows.show_rows(found)
 
     def act(self, work: Awaitable[str]) -> None:
-        """Do something and show the list as it then is."""
+        """Run a command and then show the updated list."""
 
         async def run() -> None:
             try:

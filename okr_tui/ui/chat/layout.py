@@ -38,7 +38,7 @@ class LayoutRow:
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Lines that wrap at words, code anywhere; `first` stands before the first, `rest` before others."""
+    """Lines that wrap at words, code anywhere; `first` precedes the first, `rest` the others."""
 
     body: Content
     first: Content = EMPTY
@@ -118,7 +118,7 @@ def plain(text: str, *, code: bool = False, style: str = "") -> TextPart:
 
 
 def copied(rows: list[LayoutRow], texts: list[str]) -> str:
-    """Return what a copy of rows says: `texts` are their selected parts; wrapped lines are whole again."""
+    """Return the text of copied rows: `texts` are their selected parts; wrapped lines are whole again."""
     copy = []
     for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
         if number:

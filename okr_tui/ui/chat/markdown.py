@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Kind = Literal["text", "item", "fence"]
 
 LIMIT: Final = 4096
-"""Characters after which a paragraph or a line is finished, wherever it stands."""
+"""Characters after which a paragraph or a line is finished, wherever that is."""
 LONG_LIMIT: Final = 8192
 """The same for tables and list items, which lose their form when they are cut."""
 FENCE_LIMIT: Final = 2048
@@ -57,7 +57,7 @@ class MarkdownBlock:
 
     @property
     def code(self) -> str:
-        """What stands between the marks of a fence."""
+        """The text between the marks of a fence."""
         lines = self.text.split("\n") if not self.begins else self.text.lstrip().split("\n")[1:]
         if lines and not lines[-1].strip():
             lines.pop()
@@ -230,7 +230,7 @@ def _code(code: str, language: str) -> TextPart:
 
 
 class _Reader:
-    """Goes through a block's tokens; `leads` are the marks that stand before a line at this depth."""
+    """Goes through a block's tokens; `leads` are the marks before a line at this depth."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -296,7 +296,7 @@ class _Reader:
         self.fresh.add(len(self.leads) - 1)
 
     def _lead(self) -> tuple[Content, Content]:
-        """Return what stands before the first line and before the others; a mark is drawn once."""
+        """Return the prefix of the first line and of the others; a mark is drawn once."""
         first = [mark if place in self.fresh else rest for place, (mark, rest) in enumerate(self.leads)]
         self.fresh.clear()
         return EMPTY.join(first), EMPTY.join([rest for _, rest in self.leads])

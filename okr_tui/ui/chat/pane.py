@@ -47,13 +47,13 @@ from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle
 
 COLUMNS: Final = 100
-"""Cells from which two conversations stand side by side."""
+"""Cells from which two conversations are shown side by side."""
 
 
 class ChatPane(Vertical):
     """Connects views and composer. It requests with messages; controllers call it with the results.
 
-    What was typed stays until it is stored.
+    Typed text stays until it is stored.
     """
 
     ALLOW_MAXIMIZE = True
@@ -62,7 +62,7 @@ class ChatPane(Vertical):
     snapshot: var[Snapshot | None] = var(None)
     unfolded: var[bool] = var(False)
     notice: var[str] = var("")
-    """Why nothing is saved."""
+    """Why nothing is being saved."""
 
     def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="chat", classes="pane")
@@ -96,12 +96,12 @@ class ChatPane(Vertical):
 
     @property
     def transcript(self) -> Transcript:
-        """The turns of that conversation."""
+        """The transcript of that view."""
         return self.view.transcript
 
     @property
     def conversation(self) -> Conversation:
-        """That conversation as it stands."""
+        """The conversation of that view."""
         return self.view.conversation
 
     @property
@@ -159,7 +159,7 @@ class ChatPane(Vertical):
         self._settle()
 
     async def begin_anew(self) -> None:
-        """Show the new conversation with what was typed for it; the model and its options stay."""
+        """Show the new conversation with its draft; model and options stay."""
         before = self.conversation
         anew = Conversation("", model=before.model, options=before.options)
         await self.show(anew, self.composer.new_draft)
@@ -197,7 +197,7 @@ class ChatPane(Vertical):
             self._ask(view, how, question_of(composer.sent), images, composer.editing or 0)
 
     def ask_again(self, view: ConversationView, how: How, only: int | None = None) -> None:
-        """Have the last question of a view answered once more; `only` is the place of the one key to use."""
+        """Ask the last question of a view again; `only` is the 1-based index of the only key to use."""
         question = view.conversation.question
         if question is not None and not self.running:
             self.composer.withdraw(question.message.content)
@@ -239,14 +239,14 @@ class ChatPane(Vertical):
             self.draw()
 
     def stop(self) -> None:
-        """End what is coming, at once on the screen; what came is kept."""
+        """Stop the running answers, at once on the screen; the text so far stays."""
         if self.running:
             self.post_message(StopRequested())
             for question in self.views.stop():
                 self.composer.give_back(question)
 
     def fail(self, side: int, reason: str) -> bool:
-        """Show what broke an answer; return False when there is no turn, since the question was refused."""
+        """Show the error that broke an answer; return False if the question was rejected, without a turn."""
         view = self.views.of(side)
         if view is None or view.running is None:
             return False
@@ -255,7 +255,7 @@ class ChatPane(Vertical):
         return True
 
     def ended(self, side: int) -> None:
-        """Accept the next question on a side: no more comes there, however it ended."""
+        """Accept the next question on a side, whose answer has ended one way or another."""
         if view := self.views.of(side):
             view.pending = False
             if question := view.stop():
@@ -263,7 +263,7 @@ class ChatPane(Vertical):
             self._settle()
 
     def updated(self, side: int, conversation: Conversation) -> None:
-        """Take over what is stored after an answer was cut off."""
+        """Update the view from the stored conversation after an answer was cut off."""
         view = self.views.of(side)
         if view is not None and view.conversation.id == conversation.id and not view.busy:
             view.conversation = conversation
@@ -322,7 +322,7 @@ class ChatPane(Vertical):
         return complete(text, models, keys, think_levels(model_named(self.model, self.models)))
 
     def on_resize(self, event: events.Resize) -> None:
-        """Let two conversations stand side by side where there is room."""
+        """Show two conversations side by side where there is room."""
         self.set_class(event.size.width >= COLUMNS, "-columns")
 
     def watch_snapshot(self) -> None:

@@ -39,7 +39,7 @@ class Prompt(TextArea):
 
     @dataclass
     class Completing(Message):
-        """What the text may go on to, and which of it is marked."""
+        """The completions of the text, and which one is marked."""
 
         candidates: tuple[str, ...]
         marked: int
@@ -53,7 +53,7 @@ class Prompt(TextArea):
 
     @dataclass
     class Emptied(Message):
-        """Backspace where there is nothing left to take away."""
+        """Backspace was pressed in an empty prompt."""
 
     def render_line(self, y: int) -> Strip:
         """Return a line as drawn; nothing where there is no room, which Textual cannot wrap a text in."""
@@ -79,7 +79,7 @@ class Prompt(TextArea):
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """What the text may go on to; nothing once that was sent away."""
+        """The completions of the text; none once they were dismissed."""
         if self._closed_at == self.text or self.cursor_location != self.document.end:
             return ()
         return tuple(each for each in self.completions(self.text) if each != self.text)
@@ -91,18 +91,18 @@ class Prompt(TextArea):
 
     @property
     def typed(self) -> str:
-        """What the person wrote: a question that was brought back counts once it was changed."""
+        """The user's own text: a recalled question counts once it was changed."""
         if not self._back:
             return self.text
         return self._draft if self.text == self._recalled else joined(self.text, self._draft)
 
     def begin(self, text: str) -> None:
-        """Fill in a text in place of all that was typed."""
+        """Replace everything that was typed with a text."""
         self._back, self._draft = 0, ""
         self.put(text)
 
     def let_go(self, sent: str) -> None:
-        """Forget what was sent; what was typed behind it since then, or before an earlier question, stays."""
+        """Remove the sent text; text typed after it since then, or before an earlier question, stays."""
         text, draft = self.text, self._draft if self._back else ""
         if text.lstrip().startswith(sent):
             text = _behind(sent, text)
@@ -177,7 +177,7 @@ class Prompt(TextArea):
             self.put_in(text)
 
     def put_in(self, text: str) -> None:
-        """Insert a text at the cursor, in place of what is selected."""
+        """Insert a text at the cursor, replacing the selection."""
         result = self.replace(text, *self.selection, maintain_selection_offset=False)
         self.move_cursor(result.end_location)
 

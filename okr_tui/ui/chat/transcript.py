@@ -29,7 +29,7 @@ COLUMN: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
 
 
 class Notice(Static):
-    """A block that belongs to the screen alone: it is no part of the conversation."""
+    """A block on the screen that is not part of the conversation."""
 
     def __init__(self, text: str, style: str) -> None:
         super().__init__(classes="notice")
@@ -122,7 +122,7 @@ class Transcript(VerticalScroll):
         return turn
 
     async def cut(self, place: int) -> None:
-        """Drop the turns whose question stands at a place or behind it; they are asked anew."""
+        """Drop the turns from a question's place on; they are asked again."""
         kept = [each for each in self.states if each.place is None or each.place < place]
         if len(kept) == len(self.states):
             return
@@ -134,7 +134,7 @@ class Transcript(VerticalScroll):
                 await turn.remove()
 
     async def show_notice(self, text: str, style: str = QUIET) -> None:
-        """Add a block that belongs to the screen alone: it is no part of the conversation."""
+        """Add a block that is not part of the conversation."""
         await self.mount(Notice(text, style))
         self.anchor()
 
@@ -149,7 +149,7 @@ class Transcript(VerticalScroll):
         self.anchor()
 
     async def show_earlier(self) -> None:
-        """Draw some of the turns before; what is in sight stays where it is."""
+        """Draw some earlier turns; the visible ones stay in place."""
         if self._loading or not self._first:
             return
         self._loading = True
@@ -261,11 +261,11 @@ class Transcript(VerticalScroll):
             )
 
     def action_cursor_up(self) -> None:
-        """Go one turn up, or on within a long one."""
+        """Move one turn up, or scroll within a long one."""
         self._step(-1)
 
     def action_cursor_down(self) -> None:
-        """Go one turn down, or on within a long one."""
+        """Move one turn down, or scroll within a long one."""
         self._step(1)
 
     def action_cursor_first(self) -> None:

@@ -71,7 +71,7 @@ class ToolLine(Vertical, can_focus=True):
         yield Static(classes="result")
 
     def draw(self) -> None:
-        """Show the call as it stands."""
+        """Show the current state of the call."""
         if not self.is_mounted:
             return
         self.query_one(".call", Static).update(content(tool_line(self.tool, unfolded=self.unfolded)))
@@ -88,7 +88,7 @@ class ToolLine(Vertical, can_focus=True):
         self.draw()
 
     def action_unfold(self) -> None:
-        """Unfold what is folded, fold what is not."""
+        """Toggle between folded and unfolded."""
         self.unfolded = not self.unfolded
 
     def on_click(self, event: events.Click) -> None:
@@ -131,7 +131,7 @@ class TurnView(Vertical):
         yield Static(classes="offers")
 
     def on_mount(self) -> None:
-        """Show what there is."""
+        """Show the present state."""
         self._show_remarks()
         self.set_class(self.state.ended, "-ended")
         self._show_head()
@@ -149,13 +149,13 @@ class TurnView(Vertical):
 
     @property
     def settled(self) -> bool:
-        """Whether all that came is drawn."""
+        """Whether everything that arrived is drawn."""
         return self._timer is None and all(
             step.settled for step in self._steps if isinstance(step, AnswerView)
         )
 
     def show_event(self, event: RoundEvent, at: float) -> None:
-        """Take in one part of the answer, which came at `at` (epoch seconds)."""
+        """Add a part of the answer, which arrived at `at` (epoch seconds)."""
         state = self.state
         answered = state.answered
         state.take(event, at)
@@ -185,12 +185,12 @@ class TurnView(Vertical):
             self._end()
 
     def stop(self) -> None:
-        """Keep what came and mark it as stopped."""
+        """Mark the turn as stopped; the text so far stays."""
         self.state.stop()
         self._end()
 
     def fail(self, reason: str) -> None:
-        """Keep what came and say why no more does."""
+        """Show what broke the turn; the text so far stays."""
         self.state.fail(reason)
         self._end()
 
@@ -226,7 +226,7 @@ class TurnView(Vertical):
             self._add_steps()
 
     def _add_steps(self) -> None:
-        """Draw the steps that have no widget yet; what stands above a tool is finished."""
+        """Mount a widget for each new step; text above a tool call is finished."""
         for step in self.state.steps[len(self._steps) :]:
             if isinstance(step, ToolStep):
                 for answer in self._answers():
@@ -266,7 +266,7 @@ class TurnView(Vertical):
         return tuple(parts)
 
     def _show_head(self) -> None:
-        # Always one line high, so nothing has to be arranged anew.
+        # Always one line high, so no new layout is needed.
         self.query_one(".who", Static).update(content(self._head()), layout=False)
 
     def _show_remarks(self) -> None:

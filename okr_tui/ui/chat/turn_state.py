@@ -1,4 +1,4 @@
-"""A question and all that came of it, as the transcript keeps it whether it is drawn or not."""
+"""The state of a turn: a question and everything it led to, kept whether it is drawn or not."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class KeyRoute:
 class TurnState:
     """A question, the steps of its answer in their order, and how it ended. Moments are epoch seconds.
 
-    `place` is the question's in its conversation; `images` how many went along with it.
+    `place` is the question's place in its conversation; `images` counts its pictures.
     """
 
     model: str
@@ -72,12 +72,12 @@ class TurnState:
 
     @property
     def answered(self) -> bool:
-        """Whether any text of an answer came."""
+        """Whether any text of an answer arrived."""
         return any(isinstance(step, MarkdownDocument) for step in self.steps)
 
     @property
     def index(self) -> int | None:
-        """The place of the key that answers."""
+        """The 1-based index of the key that answers."""
         return self.routes[-1].index if self.routes else None
 
     @property
@@ -97,7 +97,7 @@ class TurnState:
         return bool(self.foot)
 
     def take(self, event: RoundEvent, at: float) -> None:
-        """Take in one part of the answer. A round that calls tools is not the last."""
+        """Add a part of the answer. A round that calls tools is not the last."""
         match event:
             case Delta():
                 self.think(event.thinking, at)
@@ -125,7 +125,7 @@ class TurnState:
                 self.notes.append(text)
 
     def _call(self, call: ToolCall) -> ToolStep:
-        """Add a call of a tool; text that follows stands below it."""
+        """Add a tool call; later text goes below it."""
         self._calling = True
         for step in self.steps:
             if isinstance(step, MarkdownDocument):
@@ -189,11 +189,11 @@ class TurnState:
                 step.state = "stopped"
 
     def stop(self) -> None:
-        """End the answer as stopped by the person; what came is kept."""
+        """End the answer as stopped by the user; the text so far stays."""
         self.end((("stopped", WARNING),), incomplete=True)
 
     def fail(self, reason: str) -> None:
-        """End the answer with what broke it; what came is kept."""
+        """End the answer with the error that broke it; the text so far stays."""
         cut = "cut off: " if self.answered else ""
         self.end(((f"✖ {cut}{one_line(safe(reason))}", FAULT),), incomplete=True)
 
@@ -209,7 +209,7 @@ def hop_text(hop: Hop, following: int | None) -> str:
 
 
 def remarks(state: TurnState) -> str:
-    """Return what the person should know of the answer: every fail-over and every note, one a line."""
+    """Return every fail-over and note of the answer, one per line."""
     lines = []
     for route in state.routes:
         following = [*(hop.index for hop in route.hops), route.index][1:]
@@ -245,7 +245,7 @@ SUMMARY_WORDS = 60
 
 
 def turn_states(conversation: Conversation) -> list[TurnState]:
-    """Return every question of a conversation with what came of it."""
+    """Return a turn for every question of a conversation."""
     found: list[TurnState] = []
     for turn in conversation.turns:
         message = turn.message
@@ -265,7 +265,7 @@ def turn_states(conversation: Conversation) -> list[TurnState]:
 
 
 def reopened(conversation: Conversation) -> TurnState:
-    """Return the last exchange as one that goes on. Raises IndexError without a question."""
+    """Return the last turn, reopened. Raises IndexError without a question."""
     state = turn_states(conversation)[-1]
     state.reopen()
     return state

@@ -1,1 +1,1 @@
-"""What the application does: objects that it owns, each with a narrow view of the service."""
+"""Controllers: objects owned by the application, each with a narrow view of the service."""

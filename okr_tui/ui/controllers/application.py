@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOT_READY: Final = "the service is still being opened; try again"
 SHORT: Final = 3.0
-"""Seconds that good news stays on the screen."""
+"""Seconds that a short message stays on the screen."""
 LONG: Final = 10.0
 """Seconds for news that a person may want to write down."""
 
@@ -64,7 +64,7 @@ class Application(Protocol):
         """Show a toast."""
 
     def push_screen(self, screen: Screen[None]) -> object:
-        """Lay a screen over the present one."""
+        """Push a screen on top of the current one."""
 
     def post_message(self, message: Message) -> bool:
         """Queue a message to the application."""
@@ -76,7 +76,7 @@ class Application(Protocol):
         """Run a coroutine in the background. A failure in the group "command" is shown as a toast."""
 
     def copy(self, text: str, name: str) -> None:
-        """Copy a text that is no secret and say so under its name."""
+        """Copy a text that is not secret and confirm it by its name."""
 
 
 def send(app: Application, command: Awaitable[str], seconds: float = SHORT) -> None:
@@ -105,14 +105,14 @@ def open_conversations(app: Application) -> "ConversationService":
 ON_A_KEY: Final = frozenset(action.name for action in ACTIONS if action.needs == "key")
 NEEDS_SERVICE: Final = frozenset(action.name for action in ACTIONS if action.needs)
 NOT_OVER_SETTINGS: Final = ON_A_KEY | {"refresh_models", "demo", "show_settings"}
-"""What means the dashboard, while the settings hide it."""
+"""Actions on the dashboard, which the settings screen hides."""
 NEEDS_SETTINGS: Final[dict[str, Callable[[SettingsView], bool]]] = {
     "show_settings": lambda settings: True,  # noqa: ARG005
     "restore_key": lambda settings: bool(settings.removable),
     "make_file_private": lambda settings: settings.open_to_others is not None,
     "answer_trust": lambda settings: settings.trust is not None,
 }
-"""What only means something while the settings say that there is something to do."""
+"""Actions that apply only while the settings give them something to do."""
 
 
 def available(

@@ -1,4 +1,4 @@
-"""What the chat asks of the conversations: answers, their ends, and what a person does with turns."""
+"""The chat's controller: answers from start to end, and actions on turns."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ChatController:
-    """Asks the conversations and shows in the pane what comes of it. `pane` returns the pane."""
+    """Runs answers and shows them in the pane that `pane` returns."""
 
     def __init__(self, app: Application, pane: "Callable[[], ChatPane]") -> None:
         self.app = app
@@ -40,7 +40,7 @@ class ChatController:
         return self._pane()
 
     def ask(self, event: AnswerRequested) -> None:
-        """Have a conversation answered."""
+        """Start an answer in a conversation."""
         answer = bridge.answer(self._answering(event), event.side, self.app.post_message, self.app.clock)
         self._answers[self.app.start(answer, group=f"answer {event.side}")] = event
 
@@ -71,7 +71,7 @@ class ChatController:
         return await conversations.configure(wanted.id, model=wanted.model, options=wanted.options)
 
     def configure(self, event: ConversationConfigured) -> None:
-        """Store the model and the options that a conversation has from now on."""
+        """Store the new model and options of a conversation."""
 
         async def keep() -> None:
             async with self._in_turn:
@@ -119,7 +119,7 @@ class ChatController:
         self.app.notify(f"Choose a model first: press {key} on a line of Models", severity="warning")
 
     def answer_ended(self, worker: Worker[None], reason: str) -> bool:
-        """Show the end of an answer and read again what is stored of it; False for any other worker."""
+        """Show the end of an answer and reload its conversation; return False for any other worker."""
         event = self._answers.get(worker)
         if event is None or worker.state in (WorkerState.PENDING, WorkerState.RUNNING):
             return event is not None
@@ -139,7 +139,7 @@ class ChatController:
         return True
 
     def show_notice(self) -> None:
-        """Say in the pane why nothing is saved any more, if so."""
+        """Show in the pane why nothing is being saved, if so."""
         if self.app.conversations is not None:
             self.pane.notice = self.app.conversations.notice or ""
 
@@ -147,7 +147,7 @@ class ChatController:
         self.pane.updated(side, await open_conversations(self.app).get(identifier))
 
     async def end_answers(self) -> None:
-        """Stop what is coming and wait until it is stored."""
+        """Stop the running answers and wait until they are stored."""
         workers = list(self._answers)
         for worker in workers:
             if not worker.is_cancelled:
@@ -155,7 +155,7 @@ class ChatController:
         await asyncio.gather(*(worker.wait() for worker in workers), return_exceptions=True)
 
     def ask_again(self, how: How, only: int | None = None) -> None:
-        """Have the last question answered once more; `only` is the place of the one key to use."""
+        """Ask the last question again; `only` is the 1-based index of the only key to use."""
         view = self.pane.view
         if view.busy:
             key = self.app.keymap.key_of("back")
@@ -169,7 +169,7 @@ class ChatController:
             self.pane.ask_again(view, how, only)
 
     def keep_side(self, place: int) -> None:
-        """Of two conversations, go on with one; what still comes on either stops and is kept."""
+        """Keep one of two conversations; running answers on both stop and are stored."""
         views = self.pane.views.all
         if len(views) > place and self.pane.views.rivals:
             self.app.start(self._keep_side(views[place]))
@@ -183,7 +183,7 @@ class ChatController:
             self.pane.prompt.focus()
 
     def next_think_level(self) -> None:
-        """Set the next level of the model; after the last one, whatever the model likes."""
+        """Set the model's next think level; after the last one, its default."""
         conversation = self.pane.conversation
         levels = (None, *think_levels(model_named(conversation.model, self.pane.models)))
         if conversation.model is None or len(levels) == 1:
@@ -195,12 +195,12 @@ class ChatController:
         self.set_option("think", following or "")
 
     def set_option(self, name: str, text: str) -> None:
-        """Set an option of the conversation; raises ChatError for what cannot be."""
+        """Set an option of the conversation. Raises ChatError for an invalid value."""
         conversation = self.pane.conversation
         self.pane.configure(replace(conversation, options=conversation.options.changed(name, text)))
 
     def edit_turn(self) -> None:
-        """Ask the selected question in other words."""
+        """Edit the selected question; sending it branches the conversation."""
         if turn := self._turn():
             self.pane.edit(turn)
 
@@ -224,7 +224,7 @@ class ChatController:
             self.app.push_screen(PickCode(blocks, self.app.copy))
 
     def branch(self) -> None:
-        """Go on after the selected turn in a new conversation."""
+        """Start a new conversation from the selected turn."""
         turn, conversation = self._turn(), self.pane.conversation
         if turn is None or turn.place is None or not conversation.id or self.pane.running:
             return

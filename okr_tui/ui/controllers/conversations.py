@@ -1,4 +1,4 @@
-"""Stored conversations (find, open, rename, delete, export) and what was typed and not sent."""
+"""Stored conversations (find, open, rename, delete, export) and unsent drafts."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 KEEP_WITHIN: Final = 0.9
-"""Seconds from a change until it is kept; what is typed meanwhile goes along."""
+"""Seconds from a change until it is stored, together with later changes."""
 
 
 class DraftController:
@@ -70,7 +70,7 @@ class DraftController:
         self.app.start(self.keep())
 
     async def keep(self) -> None:
-        """Have every draft kept that changed. What cannot be kept is tried again with the next change."""
+        """Store every changed draft. One that cannot be stored is tried again with the next change."""
         async with self._lock:
             conversations = self.app.conversations
             if conversations is None or not self._restored:
@@ -82,7 +82,7 @@ class DraftController:
                     del self._unkept[name]
 
     def note_last(self) -> None:
-        """Take along what was typed last, before the application ends."""
+        """Store what was typed last before the application ends."""
         if self.app.conversations is not None and (changed := self.pane.composer.unposted_draft()):
             self._unkept[changed.conversation] = changed.draft
 
@@ -92,7 +92,7 @@ class DraftController:
         self.restore()
 
     def restore(self) -> None:
-        """Fill in what was typed for the new conversation, once both prompt and conversations are there."""
+        """Restore the draft of the new conversation, once both prompt and conversations are ready."""
         if self._prompt_ready and self.app.conversations is not None:
             self.app.start(self._restore())
 
@@ -102,13 +102,13 @@ class DraftController:
                 if draft := await open_conversations(self.app).draft(""):
                     self.pane.composer.restore_new(draft)
             finally:
-                # Before, what is typed now would have taken its place.
+                # Any earlier, what is typed now would have replaced it.
                 self._restored = True
         self._show_notice()
         await self.keep()
 
     async def attach(self, path: Path) -> None:
-        """Send a picture along with the next question; raises ChatError when that cannot be done."""
+        """Attach a picture to the next question. Raises ChatError if that is impossible."""
         pane = self.pane
         check_sight(model_named(pane.model, pane.models), len(pane.composer.pictures) + 1)
         home = pane.composer.conversation_id
@@ -117,7 +117,7 @@ class DraftController:
             pane.composer.attach(picture)
 
     def attach_named(self, event: PicturePasted) -> None:
-        """Attach a picture whose path was pasted; where that fails, put the text itself into the prompt."""
+        """Attach a picture whose path was pasted; if that fails, insert the text into the prompt."""
 
         async def attach() -> None:
             try:
@@ -130,7 +130,7 @@ class DraftController:
         self.app.start(attach())
 
     def attach_again(self, event: PicturesRestored) -> None:
-        """Attach the pictures of a draft that came back; say of each one why it is gone."""
+        """Attach the pictures of a restored draft again; report each one that is gone."""
 
         async def attach() -> None:
             for path in event.paths:
@@ -175,13 +175,13 @@ class ConversationsController:
 
     @property
     def current(self) -> str:
-        """The identifier of the conversation that is shown; raises ChatError while nothing is stored."""
+        """The id of the shown conversation. Raises ChatError before anything is stored."""
         if not self.pane.conversation.id:
             raise ChatError("this conversation has no question yet")
         return self.pane.conversation.id
 
     def list(self, words: str = "") -> None:
-        """Show the stored conversations that have these words."""
+        """Show the stored conversations that match these words."""
         self.app.push_screen(ConversationsScreen(self, self.app.clock, self.app.keymap, words))
 
     async def find(self, words: str) -> "tuple[Found, ...]":
@@ -190,7 +190,7 @@ class ConversationsController:
         return await (conversations.search(words) if words.strip() else conversations.recent())
 
     def open(self, identifier: str) -> None:
-        """Show a stored conversation with its draft; what is answered meanwhile stops and is kept."""
+        """Show a stored conversation with its draft; a running answer stops and is stored."""
 
         async def show() -> None:
             conversations = open_conversations(self.app)

@@ -23,7 +23,7 @@ from okr_tui.ui.widgets.feed_list import FeedList
 
 
 class PoolController:
-    """Sends the pool's commands. `selected_key` returns the key that a person means now."""
+    """Sends the pool's commands. `selected_key` returns the key that actions apply to."""
 
     def __init__(self, app: Application, selected_key: Callable[[], KeyView | None]) -> None:
         self.app = app
@@ -60,7 +60,7 @@ class PoolController:
             self.app.push_screen(AddKey(service.add_key))
 
     def remove(self) -> None:
-        """Ask whether the selected key shall go."""
+        """Ask whether to remove the selected key."""
         service, row, snapshot = self.app.service, self.selected_key(), self.app.snapshot
         if service and row and snapshot:
 
@@ -108,12 +108,12 @@ class PoolController:
             send(self.app, service.refresh_models())
 
     def set_favourite(self, event: FavouriteRequested) -> None:
-        """Make a model a favourite, or none."""
+        """Add a model to the favourites, or remove it."""
         if service := self.app.service:
             send(self.app, service.set_favourite(event.model, wanted=event.wanted), LONG)
 
     def show_model(self, name: str) -> None:
-        """Answer `ollama-info`."""
+        """Show the original's `ollama-info`."""
         if snapshot := self.app.snapshot:
             app = self.app
             app.push_screen(ModelScreen(name, snapshot, app.zone, app.keymap.key_of, app.copy))
@@ -125,7 +125,7 @@ class PoolController:
         self.app.push_screen(picker(options, "Which model?"))
 
     def show_text(self, name: Literal["status", "keys", "models"]) -> None:
-        """Answer one of the original's commands."""
+        """Show the text of one of the original's commands."""
         if snapshot := self.app.snapshot:
             match name:
                 case "status":
@@ -161,14 +161,14 @@ class PoolController:
             yield SystemCommand("gateway: copy the address", url, copy)
 
     def read_page(self, event: FeedList.PageRequested) -> None:
-        """Read a page of the log for a list that came to an edge."""
+        """Read the page of the log that a list requested."""
         if service := self.app.service:
             self.app.start(bridge.page(service, event, self.app.post_message))
         else:
             event.feed.failed()
 
     def show_page(self, event: bridge.PageArrived) -> None:
-        """Hand a page to the list that asked, unless it shows other lines by now."""
+        """Pass a page to the list that requested it, unless its filter has changed since."""
         feed, request = event.request.feed, event.request
         if event.page is None or feed.wanted != request.wanted:
             feed.failed()
@@ -176,12 +176,12 @@ class PoolController:
             feed.take(event.page, older=request.after is None)
 
     def read_history(self, event: KeyDetails.HistoryRequested) -> None:
-        """Read what a key did, for its details."""
+        """Read the history of a key for its details."""
         if service := self.app.service:
             self.app.start(bridge.history(service, event, self.app.post_message))
 
     def show_history(self, event: bridge.HistoryArrived) -> None:
-        """Hand what a key did to its details, unless they are closed."""
+        """Pass the history of a key to its details, unless they are closed."""
         if event.request.details.is_attached:
             event.request.details.show_history(event.request.fingerprint, event.history)
 

@@ -25,14 +25,14 @@ class Appearance(Protocol):
         """The names of all themes, the program's own first."""
 
     def use_theme(self, name: str | None) -> None:
-        """Draw with a theme; with the default one where there is none of that name."""
+        """Use a theme; the default one if there is none of that name."""
 
     def use_keymap(self, entries: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-        """Put the person's keys in force; the result is what was refused, by action, and why."""
+        """Apply the user's keys; return the rejected entries by action, with the reason."""
 
 
 class SettingsController:
-    """Writes settings. `edit` opens a file in the person's editor."""
+    """Changes settings. `edit` opens a file in the user's editor."""
 
     def __init__(
         self, app: Application, appearance: Appearance, edit: Callable[[Path], Awaitable[None]]
@@ -43,7 +43,7 @@ class SettingsController:
         self._asked: set[TrustQuestion] = set()
 
     def checked(self, settings: SettingsView) -> SettingsView:
-        """Put the keymap in force and add to the settings what is wrong in it, and in the theme's name."""
+        """Apply the keymap; return the settings with its problems and the theme's added."""
         refused = self.appearance.use_keymap(settings.keymap)
         themes = theme_problems(settings, self.appearance.themes)
         return with_problems(settings, (*keymap_problems(settings, refused), *themes))
@@ -67,7 +67,7 @@ class SettingsController:
         self.app.push_screen(SettingsScreen(self.app.keymap))
 
     def change(self, event: SettingsScreen.ChangeRequested) -> None:
-        """Ask for another value, or say why there can be none."""
+        """Ask for a new value, or say why it cannot be changed."""
         service, line = self.app.service, event.line
         if service is None:
             return
@@ -91,7 +91,7 @@ class SettingsController:
     def edit_file(self) -> None:
         """Open the settings file; the service notices what was changed."""
         if self.app.snapshot is not None:
-            # In the background: the snapshots that come while the editor is open have to be taken over.
+            # In the background, because snapshots must still be handled while the editor is open.
             self.app.start(self._edit(self.app.snapshot.settings.global_file), group="editor")
 
     async def _edit(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class SettingsController:
             self.app.notify(words, severity="error", markup=False)
 
     def make_file_private(self) -> None:
-        """Make the settings file the person's own."""
+        """Make the settings file readable by its owner only."""
         if service := self.app.service:
             send(self.app, service.make_file_private())
 
@@ -122,9 +122,9 @@ class SettingsController:
             self.app.push_screen(AskTrust(question, trust))
 
     def ask_once(self, *, alone: bool) -> None:
-        """Ask about trust unasked, once, and only while no other screen lies over the dashboard (`alone`).
+        """Ask about trust once, and only while no other screen covers the dashboard (`alone`).
 
-        A question that came up under a hand that answers another dialog would be answered by mistake.
+        A dialog that pops up while the user is answering another one would be answered by mistake.
         """
         if alone and self._question and self._question not in self._asked:
             self.answer_trust()

@@ -26,7 +26,7 @@ NO_OPTIONS = "Nothing is set: the model uses its defaults. /set temperature 0.2 
 
 
 class SlashController:
-    """One method for each command of chat.slash that is the screen's; a refusal leaves the text alone."""
+    """One method per slash command that needs the screen; a rejected command stays in the prompt."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class SlashController:
         self.pane.choose(self._listed(name))
 
     def _listed(self, name: str) -> str:
-        """Return the name as listed; raises ChatError when a list is known that does not have it."""
+        """Return the name as listed. Raises ChatError if a list is known and does not contain it."""
         models = self.pane.models
         found = model_named(name, models)
         if found is None and models:

@@ -1,1 +1,1 @@
-"""The screens: the dashboard itself and what is laid over it."""
+"""The screens: the dashboard, and the dialogs and pages on top of it."""

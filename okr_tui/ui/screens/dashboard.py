@@ -55,14 +55,14 @@ FOOTER_CONTEXTS: Final[dict[str, FooterContext]] = {
     "broken": "broken",
 }
 TAB_OF: Final = {"turns": "chat", "prompt": "chat", "filter": "models", "feed-words": "live"}
-"""The tab of a stop where it is not named like its context."""
+"""The tab of a stop if it differs from its context."""
 ON_PANES: Final = frozenset(action.name for action in ACTIONS if action.owner == "screen")
 Tab = Literal["live", "models", "chat"]
 TABS: Final[tuple[Tab, ...]] = ("live", "models", "chat")
 
 
 class TabRow(Static):
-    """Says which lower pane is shown; a click chooses another."""
+    """The names of the lower panes, the shown one marked; a click chooses another."""
 
     tab: var[Tab] = var("live")
     snapshot: var[Snapshot | None] = var(None)
@@ -173,7 +173,7 @@ class Dashboard(Screen[None]):
 
     @property
     def live(self) -> LivePane:
-        """What happened."""
+        """The live feed."""
         return self.query_one(LivePane)
 
     @property
@@ -182,7 +182,7 @@ class Dashboard(Screen[None]):
         return self.query_one(KeysPane)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Leave out what happens on panes while something else stands in their place."""
+        """Hide actions on panes while something else is shown in their place."""
         return action not in ON_PANES or not (self.has_class("-first") or self.has_class("-broken"))
 
     def on_screen_resume(self) -> None:
@@ -255,7 +255,7 @@ class Dashboard(Screen[None]):
         widget.focus()
 
     def action_next_pane(self, direction: int) -> None:
-        """Go round the panes, and through both of two conversations."""
+        """Focus the next pane, and each of two conversations."""
         if self.chat.views.next_side(direction):
             return
         stops = [stop for stop in STOPS if stop != "#turns" or self.chat.has_class("-talking")]
@@ -297,7 +297,7 @@ class Dashboard(Screen[None]):
         self.models.open_filter()
 
     def action_prompt(self) -> None:
-        """Type a question."""
+        """Focus the prompt."""
         self.go("#prompt")
 
     def action_faults(self) -> None:
@@ -338,12 +338,12 @@ class Dashboard(Screen[None]):
             self.app.push_screen(ModelScreen(row.model.id, self.snapshot, self.zone, key_of, self._copy))
 
     def action_favourite(self) -> None:
-        """Make the selected model a favourite, or none."""
+        """Add the selected model to the favourites, or remove it."""
         if row := self.models.table.selected:
             self.post_message(FavouriteRequested(row.model.id, wanted=not row.favourite))
 
     def action_next_favourite(self) -> None:
-        """Talk to the next favourite, from wherever the focus is."""
+        """Chat with the next favourite, wherever the focus is."""
         rows = self.snapshot.models.rows if self.snapshot else ()
         favourites = [row.model.id for row in rows if row.favourite and row.model.status == "listed"]
         name = following(favourites, self.chat.model)

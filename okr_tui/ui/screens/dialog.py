@@ -1,4 +1,4 @@
-"""A question laid over the dashboard, whose answer is a command to the service."""
+"""A dialog over the dashboard, whose answer is a command to the service."""
 
 from collections.abc import Awaitable, Sequence
 from typing import ClassVar
@@ -37,11 +37,11 @@ class Dialog(ModalScreen[None]):
             yield Static(Content(self.FOOT), classes="box-foot")
 
     def question(self) -> ComposeResult:
-        """Yield what is asked."""
+        """Yield the widgets of the question."""
         raise NotImplementedError
 
     def answer(self) -> Awaitable[str] | None:
-        """Return what the service shall do; None when there is nothing to send."""
+        """Return the command for the service; None if there is nothing to send."""
         raise NotImplementedError
 
     def refuse(self, reason: str) -> None:
@@ -53,7 +53,7 @@ class Dialog(ModalScreen[None]):
     @on(Input.Submitted)
     @on(RowList.Chosen)
     def action_accept(self) -> None:
-        """Send the answer, one at a time. The application does it, so leaving does not cut it short."""
+        """Send one answer at a time. The application runs it, so closing the dialog does not cancel it."""
         if self._sending and not self._sending.is_finished:
             return
         self.refuse("")
@@ -80,7 +80,7 @@ class Dialog(ModalScreen[None]):
             self.app.notify(reason, title="Not done", severity="error", timeout=10, markup=False)
 
     def action_leave(self) -> None:
-        """Back, with nothing done."""
+        """Close the dialog without doing anything."""
         self.dismiss()
 
 

@@ -207,7 +207,7 @@ def _traffic(history: KeyHistory, now: float, width: int) -> Iterator[Line]:
 
 WIDTHS = [(0, "-stacked"), (120, "-beside")]
 LEAST_LINES: Final = 20
-"""Lines of the log that are looked for at once."""
+"""Lines of the log to look for at once."""
 
 
 class Facts(VerticalScroll):
@@ -236,11 +236,11 @@ class Facts(VerticalScroll):
         self.scroll_relative(y=direction * max(1, self.size.height - 1), animate=False)
 
     def action_choose(self) -> None:
-        """There is nothing to choose here."""
+        """Do nothing: facts cannot be chosen."""
 
 
 class KeyDetails(Screen[None]):
-    """Follows the newest snapshot. The history is asked for when the key's readings or requests changed."""
+    """Follows the newest snapshot. The history is requested when the key's readings or requests changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("key"),
@@ -254,7 +254,7 @@ class KeyDetails(Screen[None]):
 
     @dataclass
     class HistoryRequested(Message):
-        """What the key did changed."""
+        """The key's history has to be read again."""
 
         details: "KeyDetails"
         fingerprint: str
@@ -302,7 +302,7 @@ class KeyDetails(Screen[None]):
         self.now = now
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
-        """Draw the new state; a key that is gone takes its screen with it."""
+        """Draw the new state; close the screen if the key is gone."""
         if snapshot is None:
             return
         if self.row is None:
@@ -316,11 +316,11 @@ class KeyDetails(Screen[None]):
         self._draw()
 
     def watch_now(self) -> None:
-        """Let countdowns and ages go on."""
+        """Update countdowns and ages."""
         self._draw()
 
     def on_resize(self) -> None:
-        """Arrange anew."""
+        """Lay the facts out for the new width."""
         self.call_after_refresh(self._draw)
 
     def show_history(self, fingerprint: str, history: KeyHistory) -> None:

@@ -97,7 +97,7 @@ class AddKey(Dialog):
 
 
 class RemoveKey(Dialog):
-    """Names what is about to go."""
+    """Confirms that a key is to be removed."""
 
     HEADING = "Remove this key?"
     FOOT = "enter removes · esc keeps it"

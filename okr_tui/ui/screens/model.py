@@ -66,7 +66,7 @@ def _vision(model: Model) -> str:
 
 
 def _day(written: str | None) -> str:
-    """Return a date as the cloud writes it, without its time of day; "unknown" for what is none."""
+    """Return a date as the cloud writes it, without its time of day; "unknown" if it is not a date."""
     try:
         return f"{datetime.fromisoformat(written or ''):%Y-%m-%d}"
     except ValueError:
@@ -101,7 +101,7 @@ def _key_line(key: KeyView, row: ModelRow, now: float, zone: tzinfo) -> Line:
 
 @dataclass
 class FavouriteRequested(Message):
-    """A model is to be a favourite, or none."""
+    """Add a model to the favourites, or remove it."""
 
     model: str
     wanted: bool
@@ -109,7 +109,7 @@ class FavouriteRequested(Message):
 
 @dataclass
 class ChatRequested(Message):
-    """A model is to be talked to."""
+    """Start chatting with a model."""
 
     model: str
 
@@ -140,7 +140,7 @@ class ModelScreen(TextScreen):
         super().__init__(model, self._text())
 
     def foot(self) -> str:
-        """Which keys do what here."""
+        """Return the line of keys under the text."""
         chat, favour, copy = map(self._key_of, ("choose-model", "favourite", "copy-model"))
         return f"{chat} chats · {favour} toggles favourite · {copy} copies the name · esc closes"
 
@@ -170,15 +170,15 @@ class ModelScreen(TextScreen):
         return next((row for row in self.snapshot.models.rows if row.model.id == self.model), None)
 
     def action_chat(self) -> None:
-        """Talk to it."""
+        """Chat with the model."""
         self.app.post_message(ChatRequested(self.model))
         self.dismiss()
 
     def action_toggle_favourite(self) -> None:
-        """Make it a favourite, or none."""
+        """Add the model to the favourites, or remove it."""
         if row := self.row:
             self.app.post_message(FavouriteRequested(self.model, wanted=not row.favourite))
 
     def action_copy(self) -> None:
-        """Copy its name."""
+        """Copy the model's name."""
         self._copy(self.model, self.model)

@@ -27,7 +27,7 @@ from okr_tui.ui.widgets.header import NAME as PROGRAM
 from okr_tui.ui.widgets.rows import RowList
 
 BESIDE: Final = 100
-"""From this width on a value's origin stands beside it; below, under it."""
+"""From this width on a value's origin is next to it; below, under it."""
 NAME, VALUE = 24, 40
 GAP: Final = 2
 HEADINGS: Final = {
@@ -38,12 +38,12 @@ HEADINGS: Final = {
     "gateway": "Gateway",
     "chat": "Chat",
 }
-"""What stands over the lines of a group, which is the part of their names before the point."""
+"""Headings of groups; a group is the part of a name before the dot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A line that is no value: a problem, a heading, a file."""
+    """A line that is not a value: a problem, a heading, a file."""
 
     text: str
     style: str = ""
@@ -54,7 +54,7 @@ BLANK: Final = Remark("")
 
 
 def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
-    """Yield what a person should decide on, each with the key that does it."""
+    """Yield the decisions that are open, each with its key."""
     if settings.open_to_others:
         name, key = settings.open_to_others.name, key_of("make-file-private")
         yield f"{name} can be read by other users; {key} makes it private"
@@ -121,7 +121,7 @@ def folded(text: str, width: int) -> list[str]:
 
 
 class SettingsList(RowList[Entry]):
-    """The cursor stops on values only; what stands before the first and after the last comes into sight."""
+    """The cursor stops on values only; lines before the first and after the last scroll into view."""
 
     def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="settings")
@@ -262,7 +262,7 @@ def bounded(text: str) -> str:
 
 
 class AskTrust(Dialog):
-    """Deciding later comes first, so that an enter meant for something else decides nothing."""
+    """Deciding later comes first, so that a stray enter decides nothing."""
 
     HEADING = "Trust this project's settings?"
     FOOT = "enter chooses · tab scrolls · esc decides later"

@@ -1,4 +1,4 @@
-"""A text laid over the dashboard: help, the original's commands, a line of the log in full."""
+"""A text over the dashboard: help, the original's commands, a line of the log in full."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -39,7 +39,7 @@ class TextScreen(ModalScreen[None]):
             yield Static(Content(self.foot()), classes="box-foot")
 
     def foot(self) -> str:
-        """Which keys do what here."""
+        """Return the line of keys under the text."""
         return "esc closes"
 
     def action_close(self) -> None:

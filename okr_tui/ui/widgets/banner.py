@@ -1,4 +1,4 @@
-"""What stands above or in place of the panes: troubles of the whole pool, the first run, a failed start."""
+"""The banner over the panes, and what replaces them: the first run, a failed start."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ PROBLEMS = 2
 MOST, PART = 8, 5
 """The banner has so many lines at most, and no larger part of the screen's height."""
 LATEST = 20
-"""Lines of the log whose time is looked at."""
+"""Newest lines of the log whose times are checked."""
 
 
 def banner_lines(
@@ -65,7 +65,7 @@ def settings_problems(problems: Sequence[str], key_of: KeyOf) -> Iterator[str]:
 
 
 def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
-    """Yield what a wrong clock makes wrong: the cloud names times, and so do others who share the log."""
+    """Yield a warning if this clock differs from the cloud's, or from those of others who share the log."""
     if ahead := snapshot.clock_ahead:
         way = "ahead of" if ahead > 0 else "behind"
         yield (
@@ -80,7 +80,7 @@ def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
 
 
 def gateway_notices(gateway: GatewayView, key_of: KeyOf) -> Iterator[str]:
-    """Yield what a person should know of the gateway, with the key that does something about it."""
+    """Yield the gateway's problems, with the key that fixes them."""
     key = key_of("switch-gateway")
     if gateway.error:
         again = "" if gateway.url else f"; {key} tries again"
@@ -107,7 +107,7 @@ class Banner(Static):
         self._draw()
 
     def watch_now(self) -> None:
-        """Let countdowns go on."""
+        """Update countdowns."""
         self._draw()
 
     def watch_failure(self) -> None:
@@ -115,7 +115,7 @@ class Banner(Static):
         self._draw()
 
     def on_resize(self) -> None:
-        """Cut anew."""
+        """Wrap the lines for the new width."""
         self._draw()
 
     def _draw(self) -> None:

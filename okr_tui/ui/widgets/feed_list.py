@@ -18,7 +18,7 @@ from okr_tui.ui.widgets.rows import RowList
 
 
 def entry_lines(group: Group, width: int, today: date, zone: tzinfo) -> tuple[Line, ...]:
-    """Return the lines of a group; its detail follows the text, or stands below if it matters."""
+    """Return the lines of a group; its detail follows the text, or is on a line below if it matters."""
     return _lines(group.tone, group.at, group.text, group.detail, width, today, zone)
 
 
@@ -55,7 +55,7 @@ class FeedList(RowList[Group]):
 
     @dataclass
     class PageRequested(Message):
-        """The person came to an edge of what is held; `before` or `after` may be a place of the log."""
+        """The user reached an edge of the loaded lines; `before` or `after` may be a place of the log."""
 
         feed: "FeedList"
         wanted: FeedFilter
@@ -76,7 +76,7 @@ class FeedList(RowList[Group]):
         self.window = FeedWindow()
         self.today = date.min
         self.reading = False
-        """Whether a page was asked for and has not come."""
+        """Whether a page was requested and has not arrived."""
         self._news: tuple[Entry, ...] = ()
 
     @property
@@ -110,7 +110,7 @@ class FeedList(RowList[Group]):
             self._show()
 
     def take(self, page: Page, *, older: bool) -> None:
-        """Take over a page that was asked for."""
+        """Add a page that was requested."""
         self.reading = False
         if older:
             self.window = self.window.with_older(page)
@@ -119,8 +119,8 @@ class FeedList(RowList[Group]):
         self._show()
 
     def look_back(self) -> None:
-        """Read an older page, without having been asked to and without leaving the newest line."""
-        # Later, so that the message is this widget's own: it would not pass the one who called.
+        """Read an older page without leaving the newest line."""
+        # Deferred, so that the message is posted by this widget and bubbles up from here.
         self.call_later(self._look_back)
 
     def _look_back(self) -> None:
@@ -134,7 +134,7 @@ class FeedList(RowList[Group]):
         self.post_message(self.Changed(self))
 
     def action_pause(self) -> None:
-        """Stand still and go on collecting, or show what came."""
+        """Pause while new lines are collected, or show them."""
         self.paused = not self.paused
         self._take_over()
 
@@ -161,7 +161,7 @@ class FeedList(RowList[Group]):
         self.post_message(self.Changed(self))
 
     def key_of(self, row: Group) -> Hashable:
-        """Return where a line stands in the log; of a run, where its first does."""
+        """Return a line's place in the log; for a run, the place of its first."""
         return _identity(row.entries[0])
 
     def keys_of(self, row: Group) -> Iterable[Hashable]:

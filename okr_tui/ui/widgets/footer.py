@@ -27,7 +27,7 @@ LASTING = frozenset(
         "leave-saved",
     }
 )
-"""What leads to everything else, and what leads out, stays longest."""
+"""Actions that lead to everything else, or out, are dropped last."""
 
 
 def shown_key(action: Action, context: FooterContext) -> str:
@@ -73,7 +73,7 @@ class FootLine(Static):
         self.draw()
 
     def watch_back(self) -> None:
-        """Escape does something else."""
+        """Draw the new meaning of escape."""
         self.draw()
 
     def watch_snapshot(self) -> None:
@@ -85,7 +85,7 @@ class FootLine(Static):
         self.draw()
 
     def draw(self) -> None:
-        """Offer what applies now; what stands in front of the dashboard changes it too."""
+        """Offer the actions that apply now; a screen on top of the dashboard changes them too."""
         words = {"back": self.back, "maximise": "restore"}
         actions = [
             replace(each, label=words.get(each.id, each.label))
@@ -107,7 +107,7 @@ class FootLine(Static):
         self.update(Content("  ").join(parts), layout=False)
 
     def _applies(self, action: Action) -> bool:
-        """Whether it does something now; a pane that is not large has no need of a way back."""
+        """Return whether an action does anything now; "restore" needs a maximised pane."""
         if action.id == "maximise" and self.screen.maximized is None:
             return False
         return self.app.check_action(action.name, ()) is not False

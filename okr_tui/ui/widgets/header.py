@@ -1,4 +1,4 @@
-"""The one line on top: which cloud, how the pool stands, when it will be empty, what is wrong."""
+"""The line on top: the cloud, the state of the pool, when it will be empty, what is wrong."""
 
 from datetime import UTC, tzinfo
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from okr_tui.ui.lines import (
 )
 
 STALE = 900
-"""A quota reading older than this many seconds is worth a word."""
+"""Seconds after which the age of a quota reading is shown."""
 NAME: Line = (("okr-tui", "bold $text-accent"),)
 
 
@@ -61,7 +61,7 @@ def gateway(shown: GatewayView, *, short: bool) -> Line:
 
 
 def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) -> Line:
-    """Return what deserves a look: problems, stale readings, the gateway, the demo."""
+    """Return warnings: problems, stale readings, the gateway, the demo."""
     readings = [row.read_at for row in snapshot.pool.keys if row.read_at is not None and row.verdict.eligible]
     found: list[Line] = []
     if readings and now - min(readings) > STALE:
@@ -115,7 +115,7 @@ class Header(Static):
         self._draw()
 
     def watch_now(self) -> None:
-        """Let ages go on."""
+        """Update ages."""
         self._draw()
 
     def watch_failure(self) -> None:

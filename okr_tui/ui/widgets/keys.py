@@ -123,7 +123,7 @@ WIDEST: Final = 108
 WIDE: Final = 82
 """From this width on each window says when it resets, and what runs and what failed last have a column."""
 FULL: Final = 76
-"""From this width on bars and note stand side by side; below, a note takes the place of the bars."""
+"""From this width on bars and note are side by side; below, a note replaces the bars."""
 WITH_PLAN: Final = 55
 
 
@@ -202,7 +202,7 @@ class KeysPane(RowList[KeyView]):
             yield (*fit_line(first, 4), (" ", ""), *second)
 
     def key_of(self, row: KeyView) -> Hashable:
-        """Return the fingerprint, which a key keeps wherever it stands."""
+        """Return the fingerprint, which stays the same when the key moves."""
         return row.fingerprint
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
@@ -216,11 +216,11 @@ class KeysPane(RowList[KeyView]):
             self.say_why()
 
     def watch_now(self) -> None:
-        """Let the countdowns go on."""
+        """Update the countdowns."""
         self.draw()
 
     def on_row_list_moved(self) -> None:
-        """Say all about the key under the cursor."""
+        """Show everything about the key under the cursor."""
         self.say_why()
 
     def say_why(self) -> None:

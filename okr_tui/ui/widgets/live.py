@@ -59,7 +59,7 @@ class LivePane(Vertical):
 
     @property
     def words(self) -> str:
-        """What is filtered by."""
+        """The words of the filter."""
         return self.query_one(FeedWords).value
 
     def open_filter(self) -> None:
@@ -81,7 +81,7 @@ class LivePane(Vertical):
         return self.has_class("-filtering") or not self.feed.wanted.everything
 
     def next_key(self) -> None:
-        """Only the lines of the first key, of the next one, at last of all."""
+        """Show only the first key's lines, then the next's, finally all."""
         keys = [row.fingerprint for row in self.snapshot.pool.keys] if self.snapshot else []
         place = keys.index(self.fingerprint) + 1 if self.fingerprint in keys else 0
         self.fingerprint = keys[place] if place < len(keys) else None
@@ -131,7 +131,7 @@ class LivePane(Vertical):
         return f"no lines match; {key_of('cursor-up')} looks further back, {key_of('back')} shows all"
 
     def show_titles(self) -> None:
-        """Write what is shown of what there is, and what waits."""
+        """Show in the title how many lines match, and how many are held back."""
         feed = self.feed
         words = self._selection()
         if not feed.wanted.everything:

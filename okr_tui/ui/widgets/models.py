@@ -62,14 +62,14 @@ def keys_text(keys: tuple[int, ...], total: int) -> str:
 
 
 def mark(row: ModelRow) -> Part:
-    """Return what stands in front of a name."""
+    """Return the mark before a name."""
     if row.model.status == "gone" or row.replaced_by:
         return ("† ", WARNING)
     return (f"{STAR} ", NOTICE) if row.favourite else ("  ", "")
 
 
 def fate(row: ModelRow) -> str:
-    """Return what became of a model, or is to become of it; "" as a rule."""
+    """Return whether a model is gone or retiring; "" as a rule."""
     if row.model.status == "gone":
         return f"gone, use {row.replaced_by}" if row.replaced_by else "gone"
     return f"retiring, use {row.replaced_by}" if row.replaced_by else ""
@@ -89,7 +89,7 @@ def matches(row: ModelRow, words: str) -> bool:
 
 
 def ordered(rows: Iterable[ModelRow], order: Order, *, falling: bool) -> list[ModelRow]:
-    """Return the rows sorted; what is not known comes last either way, and after it what is gone."""
+    """Return the rows sorted; unknown values come last in both directions, then models that are gone."""
     if not order:
         found = sorted(rows, key=lambda row: not row.favourite)
     else:
@@ -132,7 +132,7 @@ TITLES: Final = {"size": "size", "context": "ctx", "abilities": "can", "keys": "
 
 
 class ModelTable(RowList[ModelRow]):
-    """The list itself. ModelRow holds a mapping, so its model's name stands for it."""
+    """The list itself. A ModelRow is not hashable, so it is identified by its model's name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("models")]
 
@@ -173,7 +173,7 @@ class ModelTable(RowList[ModelRow]):
         self.post_message(self.HeaderPicked(cast(Order, order)))
 
     def _layout(self, width: int) -> tuple[int, Part, tuple[str, ...]]:
-        """Return the width of mark and name, the gap, and the columns that fit beside them."""
+        """Return the width of mark and name, the gap, and the columns that fit next to them."""
         name = MARK + min(max(self._longest, 12), 32)
         for gap, columns in LAYOUTS:
             rest = sum(WIDTHS[column] + gap for column in columns)
@@ -241,7 +241,7 @@ class ModelsPane(Vertical):
 
     @property
     def words(self) -> str:
-        """What is filtered by."""
+        """The words of the filter."""
         return self.query_one(Filter).value
 
     def open_filter(self) -> None:
@@ -283,7 +283,7 @@ class ModelsPane(Vertical):
         self._show()
 
     def watch_now(self) -> None:
-        """Let the list's age go on."""
+        """Update the list's age."""
         self._show_titles()
 
     @on(Input.Changed, "#filter")

@@ -73,7 +73,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         return row
 
     def keys_of(self, row: Row) -> Iterable[Hashable]:
-        """Everything that a row is found again by, when it stands for several things."""
+        """Return every key by which a row can be found again, if it combines several things."""
         return (self.key_of(row),)
 
     def header_clicked(self, x: int) -> None:
@@ -105,7 +105,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             self.post_message(self.Moved(self))
 
     def draw(self) -> None:
-        """Make the lines anew and repaint those that differ."""
+        """Rebuild the lines and repaint those that changed."""
         width = self.scrollable_content_region.width
         if width <= 0:
             return
@@ -219,7 +219,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor on a click, choose on a double click. The header stands still over the rows."""
+        """Move the cursor on a click, choose on a double click. The header does not scroll."""
         at = event.get_content_offset_capture(self)
         if at.y < bool(self._header):
             self.header_clicked(at.x)
