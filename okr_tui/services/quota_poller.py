@@ -94,7 +94,8 @@ class QuotaPoller:
         """
         await self._pool.catch_up()
         account = self._pool.state.account_of(key.fingerprint)
-        if not await self._claim(account):
+        known = self._pool.state.account(account).balance_at is not None
+        if not await self._claim(account) and known:  # without any reading there is no answer yet
             return Look(fresh=False)
         if fault := await self.identity(key):
             return Look(True, fault)
