@@ -52,7 +52,7 @@ def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
 
 
 async def _check(service: "PoolService") -> None:
-    """Read who each key belongs to, and each account's quota once; what was read a moment ago stands.
+    """Read who each key belongs to, and each account's quota once; a recent reading counts.
 
     A refused key is checked again before it is called invalid.
     """

@@ -22,17 +22,17 @@ CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
 
 @click.command()
 @click.argument("words", metavar="[FILTER]", default="")
-@click.option("--refresh", "anew", is_flag=True, help="Read the list again even if it is recent.")
+@click.option("--refresh", is_flag=True, help="Read the list again even if it is recent.")
 @json_option
 @click.pass_obj
-def models(invocation: Invocation, words: str, *, anew: bool, as_json: bool) -> None:
+def models(invocation: Invocation, words: str, *, refresh: bool, as_json: bool) -> None:
     """List the models of the cloud.
 
     FILTER keeps those with all its words in name, family or capabilities.
     """
 
     async def work(service: "PoolService") -> None:
-        if anew or _is_old(service.snapshot):
+        if refresh or _is_old(service.snapshot):
             await _refresh(service)
         snapshot = service.snapshot
         rows = tuple(row for row in snapshot.models.rows if row.model.matches(words))

@@ -161,7 +161,7 @@ async def _notes() -> AsyncGenerator[Callable[[str], None], None]:
         if lines.qsize() < MOST_NOTES:
             lines.put(line)
 
-    # A daemon: it may wait for ever, and must not hold up the end of the process.
+    # A daemon: it may wait without end, and must not hold up the end of the process.
     writer = threading.Thread(target=write, daemon=True, name="notes")
     writer.start()
     try:

@@ -1,7 +1,7 @@
 """What the cloud itself counts for an account, where its plan reports it. Pure.
 
 Source: docs.ollama.com/cloud/usage, `GET /api/usage`. It counts what all machines and programs of an account
-do, and lags behind, so it stands next to the sums of the log and never in place of them.
+do, and lags behind, so it is shown next to the sums of the log, never instead of them.
 """
 
 import json

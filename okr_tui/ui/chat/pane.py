@@ -161,8 +161,8 @@ class ChatPane(Vertical):
     async def begin_anew(self) -> None:
         """Show the new conversation with its draft; model and options stay."""
         before = self.conversation
-        anew = Conversation("", model=before.model, options=before.options)
-        await self.show(anew, self.composer.new_draft)
+        empty = Conversation("", model=before.model, options=before.options)
+        await self.show(empty, self.composer.new_draft)
 
     async def show_notice(self, text: str, style: str = QUIET) -> None:
         """Show a block under the turns that belongs to the screen alone."""

@@ -138,7 +138,7 @@ class Dashboard(Screen[None]):
         self._copy = copy
 
     def compose(self) -> ComposeResult:
-        """Header, banner, panes, footer, and what may stand in their place."""
+        """Header, banner, panes, footer, and what may replace them."""
         shown = (Dashboard.snapshot, Dashboard.now, Dashboard.failure)
         key_of = self.keymap.key_of
         yield Header(self.zone, demo=self.demo).data_bind(*shown)

@@ -168,8 +168,8 @@ def _history(samples: Sequence[Sample], now: float, width: int) -> Iterator[Line
 def _drawn(name: str, line: str, style: str, words: str, width: int) -> Line:
     """Return a sparkline behind its name; where there is no room its words go first, then its oldest part."""
     line = line[-max(1, width - NAME) :]
-    beside = f"  {words}" if NAME + len(line) + 2 + len(words) <= width else ""
-    return ((f"{name:<{NAME}}", QUIET), (line, style), (beside, QUIET))
+    trailing = f"  {words}" if NAME + len(line) + 2 + len(words) <= width else ""
+    return ((f"{name:<{NAME}}", QUIET), (line, style), (trailing, QUIET))
 
 
 def _credits(

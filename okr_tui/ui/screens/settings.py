@@ -98,12 +98,15 @@ def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> 
     under: list[str] = []
     if width >= BESIDE:
         room -= value_width + GAP
-        values, beside = folded(value, value_width), [part for each in origins for part in folded(each, room)]
+        values, sources = (
+            folded(value, value_width),
+            [part for each in origins for part in folded(each, room)],
+        )
     else:
         value_width = len(value) if len(value) + GAP + len(origins[0]) <= room else room
-        beside = [] if value_width == room else [origins.pop(0)]
+        sources = [] if value_width == room else [origins.pop(0)]
         values, under = folded(value, room), [part for each in origins for part in folded(each, room)]
-    rows = zip_longest(folded(shown_name(entry), name_width), values, beside, fillvalue="")
+    rows = zip_longest(folded(shown_name(entry), name_width), values, sources, fillvalue="")
     lines: list[Line] = [
         (
             (fit(name, left), ""),

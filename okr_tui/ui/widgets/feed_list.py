@@ -38,9 +38,9 @@ def _lines(
     first, *more = textwrap.wrap(text, room) or [""]
     lines: list[Line] = [(*lead, (first, text_style))]
     lines += [(indent, (line, text_style)) for line in more]
-    beside = f"  {one_line(detail)}" if detail else ""
-    if length(lines[-1]) + len(beside) <= width:
-        lines[-1] = (*lines[-1], (beside, QUIET))
+    suffix = f"  {one_line(detail)}" if detail else ""
+    if length(lines[-1]) + len(suffix) <= width:
+        lines[-1] = (*lines[-1], (suffix, QUIET))
     elif not calm:
         wrapped = textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
         lines += [(indent, (line, QUIET)) for line in wrapped]
