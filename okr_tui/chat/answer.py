@@ -12,7 +12,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import Model, bare_name
-from okr_tui.services.clock import Clock
+from okr_tui.services.background import Clock
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.table import ChatSettings

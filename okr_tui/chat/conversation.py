@@ -1,23 +1,24 @@
 """A conversation: its turns, how each was answered, and what follows from them; and as a document."""
 
+import asyncio
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from okr_tui.chat.messages import Finished, Message
+from okr_tui.chat.messages import Finished, Message, Routed, ToolResult
 from okr_tui.chat.options import ChatOptions
-from okr_tui.cloud.dialects import ToolCall
-from okr_tui.domain.clocks import has_date
+from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.faults import Hop
 from okr_tui.domain.models import Model, short_context
+from okr_tui.domain.schedule import has_date
 from okr_tui.domain.text import clean_line
 
 TITLE_LONGEST: Final = 60
@@ -336,3 +337,72 @@ def _turn(turn: Turn) -> Iterator[str]:
     if message.images:
         count = len(message.images)
         yield f"*{count} image{'' if count == 1 else 's'} attached*"
+
+
+Decision = Literal["allow", "refuse", "refuse-all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The question is stored and about to be sent; `turn` is None when an answer goes on or is asked anew."""
+
+    conversation: Conversation
+    turn: Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something the person should know, one line; the answer goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRequested:
+    """The model calls a tool that needs consent; nothing goes on until `decide` was called.
+
+    `server` is the tool server it is of, None for a built-in tool. `address` is one that the model made up: a
+    tool that otherwise runs unasked is asked about then, each time.
+    """
+
+    call: ToolCall
+    server: str | None
+    decision: asyncio.Future[Decision] = field(repr=False, compare=False)
+    always: set[str] = field(repr=False, compare=False)
+    address: str | None = None
+
+    def decide(self, *, allow: bool, always: bool = False, rest: bool = False) -> None:
+        """Allow or refuse the call.
+
+        `always` allows the tool for the rest of this conversation's run; `rest` refuses also what else the
+        model calls at once.
+        """
+        if allow and always and self.address is None:
+            self.always.add(self.call.name)
+        if not self.decision.done():
+            self.decision.set_result("allow" if allow else "refuse-all" if rest else "refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRan:
+    """A call has its result; `seconds` are 0 for one that was not run."""
+
+    call: ToolCall
+    result: ToolResult
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """All is stored: the conversation with its turns as they now are."""
+
+    conversation: Conversation
+    gauge: Gauge
+
+
+RoundEvent = Routed | Delta | Finished | ConsentRequested | ToolRan | Noted
+ConversationEvent = Began | RoundEvent | Ended
+
+
+Form = Literal["markdown", "json"]
+Answering = AsyncGenerator[ConversationEvent, None]

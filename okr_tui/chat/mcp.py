@@ -22,8 +22,7 @@ from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import clean_line
 from okr_tui.settings.key_references import resolve
 from okr_tui.settings.origin import Problem
-from okr_tui.settings.table import ChatSettings
-from okr_tui.settings.tool_servers import ToolServer
+from okr_tui.settings.table import ChatSettings, ToolServer
 
 START_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 10.0

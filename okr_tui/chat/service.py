@@ -9,8 +9,10 @@ from typing import Final
 
 from okr_tui.chat.answer import ChatPool
 from okr_tui.chat.conversation import (
+    Answering,
     Conversation,
     Draft,
+    Form,
     Found,
     Gauge,
     from_json,
@@ -19,10 +21,8 @@ from okr_tui.chat.conversation import (
     to_json,
     to_markdown,
 )
-from okr_tui.chat.drafts import Drafts
-from okr_tui.chat.events import Answering, Form
 from okr_tui.chat.options import ChatOptions
-from okr_tui.chat.repository import ConversationRepository
+from okr_tui.chat.repository import ConversationRepository, Drafts
 from okr_tui.chat.session import ChatSession, Request
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import Model

@@ -2,17 +2,66 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from okr_tui.chat.messages import ToolResult
-from okr_tui.cloud.dialects import ToolCall
+from okr_tui.chat.conversation import ConsentRequested, Decision, Noted, RoundEvent, ToolRan
+from okr_tui.chat.messages import ChatEvent, Message, ToolResult
+from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.cloud.endpoints import WEB_FETCH, WEB_SEARCH
 from okr_tui.domain.errors import OkrError
-from okr_tui.settings.table import BUILT_IN, ChatSettings, Confirm
-from okr_tui.settings.tool_servers import ToolServer
+from okr_tui.services.background import Clock
+from okr_tui.settings.table import BUILT_IN, ChatSettings, Confirm, ToolServer
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_END: Final = r"(?![\w%&=?#@:~+*$-])(?![./,;!\\][\w%?])"
+_DEEPEST: Final = 20
+
+
+def addresses(arguments: Mapping[str, object], fetched: str | None) -> tuple[str, ...]:
+    """Return the addresses that a call names; `fetched` is the argument that is one however it is written."""
+    found = list(_addresses(arguments, _DEEPEST))
+    if fetched and fetched in arguments:
+        found.append(str(arguments[fetched]))
+    return tuple(dict.fromkeys(found))
+
+
+def is_known(address: str, messages: Sequence[Message]) -> bool:
+    """Return whether the person wrote an address, or a result named it before a call of the model did."""
+    bare = _bare(address)
+    if not bare:
+        return False
+    whole = re.compile(rf"(?<![\w.@-]){re.escape(bare)}{_END}", re.IGNORECASE)
+    if any(message.role in ("user", "system") and whole.search(message.content) for message in messages):
+        return True
+    for message in messages:
+        if any(whole.search(_text(call.arguments)) for call in message.tool_calls):
+            return False  # what a tool repeats of its arguments is the model's own
+        if message.role == "tool" and not message.failed and whole.search(message.content):
+            return True
+    return False
+
+
+def _addresses(value: object, deepest: int) -> Iterator[str]:
+    if isinstance(value, str):
+        if _SCHEME.match(value.strip()) and len(value.split()) == 1:
+            yield value
+    elif deepest and isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _addresses(inner, deepest - 1)
+
+
+def _bare(address: str) -> str:
+    """Return an address without its scheme and a last slash: people leave out both."""
+    return _SCHEME.sub("", address.strip(), count=1).rstrip("/")
+
+
+def _text(arguments: Mapping[str, object]) -> str:
+    return json.dumps(dict(arguments), ensure_ascii=False)
+
 
 TOOL_SECONDS: Final = 120.0
 MOST_TOOLS: Final = 128
@@ -214,3 +263,111 @@ def _json(document: object) -> ToolResult:
 def _schema(properties: Mapping[str, tuple[str, str]]) -> dict[str, object]:
     described = {name: {"type": kind, "description": words} for name, (kind, words) in properties.items()}
     return {"type": "object", "properties": described, "required": [next(iter(properties))]}
+
+
+Ask = Callable[[Sequence[Message], Sequence[Mapping[str, object]]], AsyncGenerator[ChatEvent, None]]
+"""Asks a model with messages and tools, as ChatPool.chat does."""
+MOST_CALLS = 32
+"""Calls of one round that are run."""
+UNKNOWN = "There is no such tool, or these were too many calls at once."
+REFUSED = "The person refused this call. Go on without it."
+MADE_UP = (
+    "This address stands neither in the person's words nor in an earlier result, so the person has to be "
+    "asked first. Go on without it, or name it in your answer."
+)
+MOST_ASKED = 4
+"""Calls of one round that a person is asked about; further ones are refused."""
+TOO_MANY_QUESTIONS = "the model called more tools at once than you are asked about; the others were refused"
+
+
+@dataclass(slots=True)
+class Consent:
+    """Whether a person is asked before a tool runs. `allowed` are the tools that always may.
+
+    `asks` is False where no person can be asked: what needs consent is then refused.
+    """
+
+    asks: bool = True
+    allowed: set[str] = field(default_factory=set)
+
+
+async def run_tool_loop(
+    ask: Ask, messages: Sequence[Message], box: Toolbox | None, consent: Consent, clock: Clock
+) -> AsyncGenerator[RoundEvent, None]:
+    """Yield the events of every round, up to the settings' limit; the last one is asked without tools.
+
+    Raises what `ask` raises. Closing it stops answer and tools. Calls run one after the other, in order.
+    """
+    tools: tuple[Tool, ...] = ()
+    if box is not None:
+        tools, problems = await box.tools()
+        for problem in problems:
+            yield Noted(problem)
+    known = {tool.name: tool for tool in tools}
+    history = list(messages)
+    most = box.settings.rounds if box is not None and tools else 0
+    for left in range(most, -1, -1):
+        offered = [tool.wire() for tool in tools] if left else []
+        pieces: list[Delta] = []
+        async with aclosing(ask(history, offered)) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    pieces.append(event)
+                yield event
+        answer = whole(pieces)
+        if not answer.tool_calls or not left:
+            return
+        history.append(answer)
+        questions, too_many = (MOST_ASKED, False) if consent.asks else (0, False)
+        before = tuple(history[:-1])  # what the model named at once makes no address known
+        for place, call in enumerate(answer.tool_calls):
+            tool = known.get(call.name) if place < MOST_CALLS else None
+            made_up = _made_up(tool, call, before) if tool else None
+            allowed = tool is not None and (tool.confirm == "always" or tool.name in consent.allowed)
+            allowed = allowed and made_up is None
+            if tool is not None and not allowed and questions:
+                decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+                yield ConsentRequested(call, tool.server, decision, consent.allowed, made_up)
+                decided = await decision
+                allowed = decided == "allow"
+                questions = 0 if decided == "refuse-all" else questions - 1
+                too_many = not questions and decided != "refuse-all"
+            elif tool is not None and not allowed and too_many:
+                too_many = False
+                yield Noted(TOO_MANY_QUESTIONS)
+            if tool is not None and allowed:
+                ran = await _run(tool, call, clock)
+            else:
+                refusal = MADE_UP if made_up and not consent.asks else REFUSED
+                ran = ToolRan(call, ToolResult.of(refusal if tool else UNKNOWN, failed=True))
+            history.append(result_message(ran))
+            yield ran
+        if left == 1:
+            yield Noted(f"{most} rounds of tools were run; the model answers without more")
+
+
+def whole(pieces: Sequence[Delta]) -> Message:
+    """Return the message that the pieces of an answer make."""
+    return Message(
+        "assistant",
+        "".join(piece.content for piece in pieces),
+        "".join(piece.thinking for piece in pieces),
+        tool_calls=tuple(call for piece in pieces for call in piece.tool_calls),
+    )
+
+
+def result_message(ran: ToolRan) -> Message:
+    """Return a result as the message that goes back to the model."""
+    return Message("tool", ran.result.text, tool_name=ran.call.name, failed=ran.result.failed)
+
+
+async def _run(tool: Tool, call: ToolCall, clock: Clock) -> ToolRan:
+    began = clock.monotonic()
+    result = await run(tool, call)
+    return ToolRan(call, result, clock.monotonic() - began)
+
+
+def _made_up(tool: Tool, call: ToolCall, before: Sequence[Message]) -> str | None:
+    """Return an address of a call that the model has from nowhere; None without one."""
+    named = addresses(call.arguments, tool.fetches)
+    return next((address for address in named if not is_known(address, before)), None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.chat.events import Noted, RoundEvent, ToolRan
+from okr_tui.chat.conversation import Noted, RoundEvent, ToolRan
 from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
 from okr_tui.cli.documents import Document, hop_document
@@ -24,7 +24,7 @@ from okr_tui.domain.models import bare_name
 
 if TYPE_CHECKING:
     from okr_tui.chat.answer import PoolClient
-    from okr_tui.chat.tool_loop import Ask
+    from okr_tui.chat.tools import Ask
     from okr_tui.services.pool_service import PoolService
 
 
@@ -201,9 +201,8 @@ def chat(
     everything else to standard error. In a shell loop that reads lines, add </dev/null.
     """
     from okr_tui.chat.answer import PoolClient
-    from okr_tui.chat.images import check_sight, read_image
-    from okr_tui.chat.tool_loop import Consent, run_tool_loop
-    from okr_tui.chat.tools import BUILT_IN_ONLY, Toolbox
+    from okr_tui.chat.messages import check_sight, read_image
+    from okr_tui.chat.tools import BUILT_IN_ONLY, Consent, Toolbox, run_tool_loop
 
     options = _options(settings)
     text = _prompt(prompt)

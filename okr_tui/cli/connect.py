@@ -13,6 +13,7 @@ import click
 from okr_tui.cli.invocation import Invocation
 from okr_tui.cli.output import note, note_text, show, show_text
 from okr_tui.domain.errors import OkrError, SettingsError
+from okr_tui.domain.models import PROVIDER
 
 if TYPE_CHECKING:
     from okr_tui.domain.models import Model
@@ -170,7 +171,7 @@ def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> 
 
 
 async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
-    from okr_tui.gateway.tokens import NAME, load_token
+    from okr_tui.gateway.guard import NAME, load_token
 
     state = invocation.state_folder
     load_token(state)
@@ -215,11 +216,11 @@ async def _models(service: "PoolService") -> "tuple[Model, ...]":
 
 
 def _pi(invocation: Invocation, provider: dict[str, object], *, write: bool) -> None:
-    from okr_tui.settings import pi_models
+    from okr_tui.settings import pi
 
     sources = invocation.sources()
-    path = pi_models.models_file(sources.global_file)
-    whole = {pi_models.PROVIDERS: {pi_models.PROVIDER: provider}}
+    path = pi.models_file(sources.global_file)
+    whole = {pi.PROVIDERS_KEY: {PROVIDER: provider}}
     document = json.dumps(whole, ensure_ascii=False, indent=2)
     if write:
         _write(path, provider, invocation.state_folder, document)
@@ -231,12 +232,12 @@ def _pi(invocation: Invocation, provider: dict[str, object], *, write: bool) -> 
 
 
 def _write(path: Path, provider: dict[str, object], state: Path, document: str) -> None:
-    from okr_tui.settings import pi_models
+    from okr_tui.settings import pi
 
     if not provider["models"]:
         raise OkrError(f"no models are known, so nothing was written to {path}; try again")
     try:
-        done = pi_models.write(path, provider, state)
+        done = pi.write(path, provider, state)
     except SettingsError:
         note(f"Not written; add this to {path}:")
         show_text(document)
@@ -244,10 +245,10 @@ def _write(path: Path, provider: dict[str, object], state: Path, document: str) 
     if not done.changed:
         show(f"{path} is up to date; nothing was written")
         return
-    show(f"Wrote the provider {pi_models.PROVIDER} to {path}")
+    show(f"Wrote the provider {PROVIDER} to {path}")
     if done.moved:
         note(
-            f"okr-tui: the provider {pi_models.PROVIDER} that was there is {done.moved} now, and bypasses "
+            f"okr-tui: the provider {PROVIDER} that was there is {done.moved} now, and bypasses "
             "the gateway; --undo restores its name"
         )
     if not done.kept:
@@ -255,19 +256,19 @@ def _write(path: Path, provider: dict[str, object], state: Path, document: str) 
 
 
 def _undo(invocation: Invocation) -> None:
-    from okr_tui.settings import pi_models
+    from okr_tui.settings import pi
 
-    path = pi_models.models_file(invocation.sources().global_file)
-    done = pi_models.undo(path, invocation.state_folder)
+    path = pi.models_file(invocation.sources().global_file)
+    done = pi.undo(path, invocation.state_folder)
     if done is None:
         show(f"Nothing to undo: no provider was written to {path}")
     elif not done.changed:
         show(f"Nothing to undo: the provider is gone from {path} already")
     elif done.gone:
-        show(f"Removed {path}, which was created for the provider {pi_models.PROVIDER}")
+        show(f"Removed {path}, which was created for the provider {PROVIDER}")
     else:
         restored = "; the earlier provider has its name back" if done.restored else ""
-        show(f"Removed the provider {pi_models.PROVIDER} from {path}{restored}")
+        show(f"Removed the provider {PROVIDER} from {path}{restored}")
     if done and not done.kept:
         note(f"okr-tui: another program changed {path} right after; check it and try again")
 
@@ -280,7 +281,6 @@ def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
     """
     from okr_tui.settings import pi
     from okr_tui.settings.locations import agent_folder
-    from okr_tui.settings.pi_models import PROVIDER
 
     if agent != agent_folder(sources.environment):
         yield f"pi reads this models.json only with PI_CODING_AGENT_DIR={shlex.quote(str(agent))}"

@@ -15,7 +15,7 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.words import moment, rfc3339
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import Form
+    from okr_tui.chat.conversation import Form
     from okr_tui.chat.service import ConversationService
     from okr_tui.services.pool_service import PoolService
 

@@ -15,9 +15,8 @@ from okr_tui import __version__
 from okr_tui.cli.crash import describe_crash
 from okr_tui.cli.invocation import SCRUBBER, Invocation, local_zone
 from okr_tui.cli.output import note, note_text
-from okr_tui.domain.environment import variable
 from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
-from okr_tui.domain.text import clean_line
+from okr_tui.domain.text import clean_line, variable
 
 INTERRUPTED = 130
 FOLDERS = (
@@ -55,9 +54,9 @@ VERBS = {
     "reset-key": ("keys", "Forget all earlier faults of key N and its account."),
     "serve": ("serve", "Run the gateway for clients of Ollama, OpenAI and Anthropic."),
     "connect": ("connect", "Show how to point a client at the gateway."),
-    "trust": ("trust", "Trust the project's settings file, or refuse to."),
+    "trust": ("doctor", "Trust the project's settings file, or refuse to."),
     "doctor": ("doctor", "Check the configuration: every value, its source, problems and remedies."),
-    "paths": ("paths", "Show where settings, log and state are."),
+    "paths": ("doctor", "Show where settings, log and state are."),
     "demo": ("demo", "Run the dashboard on a simulated cloud; your files stay untouched."),
     "traffic": ("demo", ""),
 }

@@ -23,7 +23,7 @@ from okr_tui.domain.text import clean_line
 from okr_tui.services.gateway_switch import Hosting, Running
 
 if TYPE_CHECKING:
-    from okr_tui.gateway.host import Host
+    from okr_tui.gateway.server import Host
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.table import GatewayOptions
 
@@ -71,7 +71,7 @@ async def _serve(
 ) -> None:
     from okr_tui.cloud.aiohttp_transport import Transport
     from okr_tui.domain.addresses import is_loopback
-    from okr_tui.gateway.host import Host
+    from okr_tui.gateway.server import Host
 
     async with (
         invocation.open_service("gateway", make_transport=Transport) as service,
@@ -226,8 +226,8 @@ def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
                 f"{options.host} can be reached by other machines; use `okr-tui serve --expose` for that"
             )
         # In a thread, so that the screen stays responsive.
-        await asyncio.to_thread(importlib.import_module, "okr_tui.gateway.host")
-        from okr_tui.gateway.host import Host
+        await asyncio.to_thread(importlib.import_module, "okr_tui.gateway.server")
+        from okr_tui.gateway.server import Host
 
         async with Host.open(
             service,

@@ -76,7 +76,7 @@ def _line(invocation: Invocation) -> "StatusLine":
 
 
 async def _pool_status(service: "PoolService") -> "PoolStatus":
-    from okr_tui.services.status_writer import pool_status
+    from okr_tui.services.pool_service import pool_status
 
     return pool_status(service.pool)
 

@@ -11,14 +11,25 @@ import click
 
 from okr_tui.cli.invocation import Invocation, age, json_option, local_zone
 from okr_tui.cli.output import show, show_document, table
-from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, read_readings
 from okr_tui.domain.status_line import STATUS, PoolStatus
-from okr_tui.domain.usage import DAY, GROUPINGS, HOUR, By, UsageRow, UsageSum, grouped, midnight
+from okr_tui.domain.usage import (
+    CLOUD_USAGE,
+    DAY,
+    GROUPINGS,
+    HOUR,
+    By,
+    CloudBucket,
+    UsageRow,
+    UsageSum,
+    grouped,
+    midnight,
+    read_readings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okr_tui.store.direct import Look
+    from okr_tui.store.factory import Look
     from okr_tui.store.usage import Detail
 
 SINCE: Final = {"hour": DAY}
@@ -79,16 +90,16 @@ def look_at_log(
     invocation: Invocation, since: float, now: float, detail: "Detail", *documents: str
 ) -> "Look":
     """Read usage between two moments and documents from the log, by the shortest way that its store has."""
-    from okr_tui.store import direct
+    from okr_tui.store import factory
 
     address = invocation.store_address()
     scheme, _, place = (address or "").partition(":")
     if address is None:
         from okr_tui.store.factory import default_log
 
-        return direct.look(default_log(), since, now, detail, *documents)
+        return factory.look(default_log(), since, now, detail, *documents)
     if scheme == "sqlite":
-        return direct.look(Path(os.path.expanduser(place)), since, now, detail, *documents)
+        return factory.look(Path(os.path.expanduser(place)), since, now, detail, *documents)
     import asyncio
 
     return asyncio.run(_look_through_store(address, since, now, detail, *documents))
@@ -97,8 +108,7 @@ def look_at_log(
 async def _look_through_store(
     address: str, since: float, now: float, detail: "Detail", *documents: str
 ) -> "Look":
-    from okr_tui.store.direct import Look
-    from okr_tui.store.factory import open_store
+    from okr_tui.store.factory import Look, open_store
     from okr_tui.store.usage import read_usage
 
     store = await open_store(address)

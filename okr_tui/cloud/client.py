@@ -34,7 +34,6 @@ from okr_tui.cloud.http_policy import (
 )
 from okr_tui.cloud.network import DIRECT, Network, Proxy, UnusableNetworkError
 from okr_tui.domain.addresses import NO_CLOUD, NO_KEY_IS_SENT
-from okr_tui.domain.cloud_usage import CloudBucket
 from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
@@ -42,6 +41,7 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.usage import CloudBucket
 
 CALL_HEADERS = [
     (name.encode(), value.encode())

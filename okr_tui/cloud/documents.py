@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from okr_tui.domain.clocks import has_date
-from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts
 from okr_tui.domain.models import LEVEL, OFF, Model
 from okr_tui.domain.quota import Balance, Credits, Window, percent
+from okr_tui.domain.schedule import has_date
 from okr_tui.domain.text import LINE_LIMIT, clean_line, has_hidden
+from okr_tui.domain.usage import CloudBucket, CloudCounts
 
 WINDOWS: Final = ("session", "weekly")
 BUCKETS_MOST: Final = 100

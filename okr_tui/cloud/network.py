@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from okr_tui.domain.addresses import is_loopback
-from okr_tui.domain.environment import variable
+from okr_tui.domain.text import variable
 
 NEEDS_SOCKS: Final = "install the extra okr-tui[socks], or name an http:// proxy instead"
 SOCKS_PACKAGE: Final = "socksio"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from okr_tui.domain.clocks import has_date
 from okr_tui.domain.quota import Sample, tightest_window
+from okr_tui.domain.schedule import has_date
 from okr_tui.domain.state import PoolState
 
 

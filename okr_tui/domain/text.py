@@ -6,6 +6,7 @@ terminal would act on or what reorders its neighbours; the joiners of Persian, H
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 LINE_LIMIT: Final = 240
@@ -73,3 +74,19 @@ def _drawn(found: re.Match[str]) -> str:
     if len(character) > 1:
         return character
     return "\ufffd" if "\ud800" <= character <= "\udfff" else ""
+
+
+QUOTES: Final = "\"'"
+
+
+def unquoted(text: str) -> str:
+    """Return a text without surrounding blanks and one pair of quotes around all of it."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES and text[0] not in text[1:-1]:
+        return text[1:-1].strip()
+    return text
+
+
+def variable(environment: Mapping[str, str], name: str) -> str:
+    """Return the value of a variable without blanks and quotes around it; "" where it is not set."""
+    return unquoted(environment.get(name, ""))

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
-from okr_tui.services.clock import Clock
+from okr_tui.services.background import Clock
 from okr_tui.settings.locations import home_folder
 
 HOST: Final = "127.0.0.1"

@@ -9,9 +9,15 @@ from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.errors import CloudError
 from okr_tui.gateway.errors import PASSED_ON, cut_off
-from okr_tui.gateway.headers import request_headers, request_query, response_headers
 from okr_tui.gateway.parse import ParsedRequest, parse_body
-from okr_tui.gateway.request import GatewayRequest, receive_body, unpack
+from okr_tui.gateway.request import (
+    GatewayRequest,
+    receive_body,
+    request_headers,
+    request_query,
+    response_headers,
+    unpack,
+)
 from okr_tui.services.exchange import ERROR, RefusedError
 from okr_tui.services.pool_service import PoolService
 

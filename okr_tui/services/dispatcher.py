@@ -15,12 +15,12 @@ from typing import Final
 
 from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Selection, SelectionRequest
-from okr_tui.domain.clocks import from_the_future
 from okr_tui.domain.errors import NO_KEY, CloudError, NoKeyError, PoolBlockedError, SettingsError
 from okr_tui.domain.faults import Fault, Hop, Rule, Scope, Step, next_step
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
+from okr_tui.domain.schedule import from_the_future
 from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud

@@ -12,8 +12,7 @@ from typing import Final, Literal
 
 from okr_tui.cloud.network import Network
 from okr_tui.domain.errors import ADD_A_KEY, SettingsError
-from okr_tui.services.configuration import Configuration
-from okr_tui.services.setting_lines import store_address, trust_question
+from okr_tui.services.configuration import Configuration, store_address, trust_question
 from okr_tui.settings import pi
 from okr_tui.settings.file import read
 from okr_tui.settings.locations import NO_SETTINGS, agent_folder

@@ -26,7 +26,7 @@ from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import ConnectionFailure, Fault, Hop
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.services.clock import Clock
+from okr_tui.services.background import Clock
 
 CALLER_SECONDS: Final = 5.0
 """Once a caller takes longer for a piece, a connection that the cloud ends says nothing of the key."""

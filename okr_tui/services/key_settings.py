@@ -5,18 +5,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from okr_tui.domain.environment import unquoted
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
 from okr_tui.domain.scrubber import Scrubber
-from okr_tui.domain.text import LINE_LIMIT, has_hidden
-from okr_tui.services.configuration import Configuration
+from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
+from okr_tui.services.configuration import Configuration, checked, setting_path, target
 from okr_tui.services.service import KeepIn
-from okr_tui.services.setting_lines import checked, setting_path, target
 from okr_tui.settings import file, key_references, keys
-from okr_tui.settings.document import Document
-from okr_tui.settings.json_edit import put, take_out
+from okr_tui.settings.json_edit import Document, put, take_out
 from okr_tui.settings.keys import INDEX, kind, preferring
 from okr_tui.settings.origin import Problem
 from okr_tui.settings.pi import NAME, favouring

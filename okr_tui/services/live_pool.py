@@ -17,10 +17,9 @@ from okr_tui.domain.records import Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
-from okr_tui.services.clock import Clock
+from okr_tui.services.background import Clock
 from okr_tui.services.configuration import EffectiveSettings
-from okr_tui.services.log_compaction import APART, Checkpoints
-from okr_tui.services.log_writer import SHORT, LogWriter, Unsent
+from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
 from okr_tui.store.usage import sum_up
 

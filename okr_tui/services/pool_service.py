@@ -1,5 +1,6 @@
 """The composition root: settings, store, cloud and services, opened together and closed together."""
 
+import asyncio
 import contextlib
 import os
 import uuid
@@ -9,16 +10,18 @@ from typing import Final
 
 from okr_tui.cloud.network import Network
 from okr_tui.domain.choice import SelectionRequest
-from okr_tui.domain.clocks import ahead_of, is_far
-from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError
+from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError, StoreError
 from okr_tui.domain.feed import FeedFilter, Page
+from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
+from okr_tui.domain.schedule import ahead_of, is_far
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.status_line import STATUS, PoolStatus
+from okr_tui.domain.view import view
 from okr_tui.domain.words import sentence, span
-from okr_tui.services.background import Background, run_uncancelled
-from okr_tui.services.clock import Clock, SystemClock
+from okr_tui.services.background import Background, Clock, SystemClock, run_uncancelled
 from okr_tui.services.configuration import Configuration, SettingsSubscriber
 from okr_tui.services.current_cloud import CurrentCloud, MakeTransport
 from okr_tui.services.dispatcher import Dispatcher
@@ -29,11 +32,52 @@ from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
 from okr_tui.services.quota_poller import QuotaPoller
 from okr_tui.services.service import KeepIn, Snapshot
-from okr_tui.services.status_writer import StatusWriter
 from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
 from okr_tui.store.factory import locate_store
+
+WRITE_APART: Final = 2.0
+"""Seconds between two writes; status bars look every five or so."""
+
+
+def pool_status(pool: LivePool) -> PoolStatus:
+    """Return what a status bar shows. Requests under way are left out: they come and go too fast for it."""
+    now = pool.clock.time()
+    return PoolStatus.of(view(pool.state, pool.config, pool.policy, now), now, WINDOW_WORDS)
+
+
+class StatusWriter:
+    """Writes the pool's status whenever it has changed. Several processes that know the same write once."""
+
+    def __init__(self, pool: LivePool) -> None:
+        self._pool = pool
+        self.knows = False
+        """Whether the pool has read the log, so that it has something to tell."""
+        self._written: PoolStatus | None = None
+
+    async def run(self) -> None:
+        """Write what changes, for ever."""
+        async for _ in self._pool.changes():
+            await self.write()
+            await asyncio.sleep(WRITE_APART)
+
+    async def close(self) -> None:
+        """Write what the process knows at its end; a log out of reach keeps what was known before."""
+        if self.knows:
+            with contextlib.suppress(StoreError):  # the pool has told of it
+                await self.write()
+
+    async def write(self) -> None:
+        """Write the status unless it is there already. Raises StoreError."""
+        status = pool_status(self._pool)
+        if self._written and status.says_the_same(self._written):
+            return
+        kept = PoolStatus.read(await self._pool.store.load(STATUS))
+        if kept is None or not status.says_the_same(kept):
+            await self._pool.store.save(STATUS, status.write())
+        self._written = status
+
 
 TEN_A_MINUTE: Final = "the cloud allows ten readings a minute, so one is made every ten seconds"
 

@@ -13,12 +13,12 @@ from collections.abc import Coroutine
 from typing import NamedTuple
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
-from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudReading, read_readings, write_readings
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.faults import Fault, Rule
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
+from okr_tui.domain.usage import CLOUD_USAGE, CloudReading, read_readings, write_readings
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool

@@ -15,8 +15,7 @@ from glob import escape
 from pathlib import Path
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.document import Document
-from okr_tui.settings.json_edit import BLANK, failure, put
+from okr_tui.settings.json_edit import BLANK, Document, failure, put
 from okr_tui.settings.locations import NO_HOME, NO_SETTINGS
 from okr_tui.settings.lock import locked
 

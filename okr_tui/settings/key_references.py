@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from okr_tui.domain.environment import unquoted, variable
 from okr_tui.domain.keys import SecretStr
+from okr_tui.domain.text import unquoted, variable
 from okr_tui.settings.origin import Problem
 
 SERVICE = "okr-tui"

@@ -18,10 +18,9 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.settings import locations, trust
 from okr_tui.settings.checks import LONGEST_NAME, UnusableError
-from okr_tui.settings.keys import followed
+from okr_tui.settings.keys import added_by, collect, followed, holds_literal, key_places
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.pi import enabled_models
-from okr_tui.settings.pool import added_by, collect, holds_literal, key_places
 from okr_tui.settings.schema import Kept, Settings
 from okr_tui.settings.sections import (
     MISSING,

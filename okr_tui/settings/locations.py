@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from okr_tui.domain.environment import variable
+from okr_tui.domain.text import variable
 
 NO_HOME: Final = Path("/nonexistent")
 """What stands for the home folder of a user who has none, such as a container's with a number and no name."""

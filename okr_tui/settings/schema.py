@@ -7,7 +7,7 @@ from typing import Any
 
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
-from okr_tui.settings.document import Section
+from okr_tui.settings.json_edit import Section
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.table import ChatSettings, GatewayOptions, Scalars
 

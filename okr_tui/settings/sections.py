@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from okr_tui.domain.environment import variable
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.document import Document, Section
+from okr_tui.domain.text import variable
 from okr_tui.settings.file import read
+from okr_tui.settings.json_edit import Document, Section
 from okr_tui.settings.origin import LayerName, Origin, Problem
 from okr_tui.settings.schema import Kept
 from okr_tui.settings.table import BY_NAME, ORIGINAL, OURS, SECTIONS, TABLE

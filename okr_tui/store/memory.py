@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from operator import attrgetter
 
 from okr_tui.domain.records import Record
-from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry
-from okr_tui.store.encoding import encode
+from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, encode
 
 
 class MemoryStore:

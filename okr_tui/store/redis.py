@@ -17,8 +17,15 @@ from redis.backoff import NoBackoff
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.text import clean_line
-from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
-from okr_tui.store.encoding import decode, encode
+from okr_tui.store.base import (
+    LEASE_LONGEST,
+    AppendToken,
+    LogEntry,
+    ReplacedLogError,
+    UnreachableLogError,
+    decode,
+    encode,
+)
 
 SCHEMES: Final = {
     "redis": "redis",

@@ -15,8 +15,15 @@ import aiosqlite
 from pydantic import ValidationError
 
 from okr_tui.domain.records import Record
-from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, ReplacedLogError, UnreachableLogError
-from okr_tui.store.encoding import decode, encode
+from okr_tui.store.base import (
+    LEASE_LONGEST,
+    AppendToken,
+    LogEntry,
+    ReplacedLogError,
+    UnreachableLogError,
+    decode,
+    encode,
+)
 from okr_tui.store.file_locks import exclusive_create, make_private
 
 SCHEMA = """

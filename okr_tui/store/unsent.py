@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
-from okr_tui.store.encoding import decode, encode
+from okr_tui.store.base import decode, encode
 from okr_tui.store.factory import state_folder
 from okr_tui.store.file_locks import try_lock
 

@@ -1,10 +1,14 @@
 """Every action of the dashboard, declared once: bindings, footer, help and palette derive from this table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
+from textual.app import SystemCommand
 from textual.binding import Binding
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 Owner = Literal[
     "app",
@@ -467,3 +471,34 @@ def groups(actions: Sequence[Action] = ACTIONS) -> dict[str, list[Action]]:
     for action in actions:
         found.setdefault(action.group, []).append(action)
     return found
+
+
+Option = tuple[str, Callable[[], Any]]
+"""A name, and what choosing it does."""
+
+
+def action_commands(
+    actions: Sequence[Action], applies: Callable[[Action], bool], run: Callable[[str], Any]
+) -> Iterator[SystemCommand]:
+    """Yield the actions that have a title and apply now; `run` runs a Textual action by its target."""
+    for action in actions:
+        if action.title and applies(action):
+            tip = f"{action.tooltip} ({action.shown})"
+            yield SystemCommand(action.title, tip, partial(run, action.target))
+
+
+def picker(options: Sequence[Option], placeholder: str) -> CommandPalette:
+    """Return a palette of a few options. Their names may be outside text, so they are never markup."""
+
+    class Options(Provider):
+        async def discover(self) -> Hits:
+            for name, choose in options:
+                yield DiscoveryHit(Content(name), choose, text=name)
+
+        async def search(self, query: str) -> Hits:
+            matcher = self.matcher(query)
+            for name, choose in options:
+                if (score := matcher.match(name)) > 0:
+                    yield Hit(score, matcher.highlight(name), choose, text=name)
+
+    return CommandPalette(providers=[Options], placeholder=placeholder)

@@ -18,7 +18,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui import bridge
-from okr_tui.ui.actions import Action, bindings
+from okr_tui.ui.actions import Action, action_commands, bindings
 from okr_tui.ui.chat import messages
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.transcript import Transcript
@@ -30,7 +30,6 @@ from okr_tui.ui.controllers.settings import SettingsController
 from okr_tui.ui.controllers.slash import SlashController
 from okr_tui.ui.external_programs import EditFile, clipboard_tool, copy_with, edit_file
 from okr_tui.ui.keymap import ActiveKeymap
-from okr_tui.ui.palette import action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
@@ -38,7 +37,7 @@ from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.text import TextScreen, help_text
 from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
 from okr_tui.ui.themes import DEFAULT, THEMES, theme_names
-from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.widgets.live import FeedList
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

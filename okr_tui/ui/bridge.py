@@ -11,10 +11,10 @@ from okr_tui.domain.feed import Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui.screens.key_details import KeyDetails
-from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.widgets.live import FeedList
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import Answering, ConversationEvent
+    from okr_tui.chat.conversation import Answering, ConversationEvent
     from okr_tui.chat.service import ConversationService
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
-from okr_tui.services.clock import SystemClock
+from okr_tui.services.background import SystemClock
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from tests.harness import stream_answer

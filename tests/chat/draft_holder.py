@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 from okr_tui.chat.conversation import Draft
-from okr_tui.chat.drafts import NEW, Drafts
-from okr_tui.chat.repository import ConversationRepository
-from okr_tui.services.clock import SystemClock
+from okr_tui.chat.repository import NEW, ConversationRepository, Drafts
+from okr_tui.services.background import SystemClock
 
 
 async def hold(folder: Path, text: str) -> None:

@@ -4,13 +4,21 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import pytest
 
-from okr_tui.chat.addresses import addresses, is_known
-from okr_tui.chat.events import ConsentRequested, Decision, Noted, RoundEvent, ToolRan
+from okr_tui.chat.conversation import ConsentRequested, Decision, Noted, RoundEvent, ToolRan
 from okr_tui.chat.messages import ChatEvent, Message
-from okr_tui.chat.tool_loop import MADE_UP, MOST_ASKED, REFUSED, TOO_MANY_QUESTIONS, Consent, run_tool_loop
-from okr_tui.chat.tools import Toolbox
+from okr_tui.chat.tools import (
+    MADE_UP,
+    MOST_ASKED,
+    REFUSED,
+    TOO_MANY_QUESTIONS,
+    Consent,
+    Toolbox,
+    addresses,
+    is_known,
+    run_tool_loop,
+)
 from okr_tui.cloud.dialects import Delta, ToolCall
-from okr_tui.services.clock import SystemClock
+from okr_tui.services.background import SystemClock
 from okr_tui.settings.table import ChatSettings
 
 USER = Message(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.services.setting_lines import setting_lines
+from okr_tui.services.configuration import setting_lines
 from okr_tui.settings.layers import Sources, load
 from okr_tui.settings.table import ChatSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from okr_tui.chat.answer import PoolClient
-from okr_tui.chat.events import Answering, Began, ConversationEvent, Ended, Noted
+from okr_tui.chat.conversation import Answering, Began, ConversationEvent, Ended, Noted
 from okr_tui.chat.messages import Finished, Routed
 from okr_tui.chat.options import ChatOptions
 from okr_tui.chat.service import ConversationService

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from okr_tui.chat import conversation_store
 from okr_tui.chat.conversation import Conversation, Draft, Turn, joined
 from okr_tui.chat.conversation_store import KEEP_DELETED, ConversationStore
-from okr_tui.chat.drafts import FOLDER, NEW, Drafts
 from okr_tui.chat.messages import Message
-from okr_tui.chat.repository import ConversationRepository
+from okr_tui.chat.repository import FOLDER, NEW, ConversationRepository, Drafts
 from okr_tui.store import file_locks
 from tests.harness import ManualClock
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.chat import images
-from okr_tui.chat.images import check_sight, pasted_image, read_image
+from okr_tui.chat import messages
+from okr_tui.chat.messages import check_sight, pasted_image, read_image
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import Model
 
@@ -22,7 +22,7 @@ def test_a_picture_is_known_by_its_content(tmp_path: Path, content: bytes) -> No
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "LARGEST", 20)
+    monkeypatch.setattr(messages, "LARGEST", 20)
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "large.gif").write_bytes(b"GIF89a" + bytes(20))
     for name, words in (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.chat.answer_recorder import AnswerRecorder
 from okr_tui.chat.conversation import Answered, Conversation, Turn
 from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.chat.repository import ConversationRepository
+from okr_tui.chat.session import AnswerRecorder
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import StoreError
 from tests.harness import ManualClock

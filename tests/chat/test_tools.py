@@ -10,8 +10,7 @@ import pytest
 
 from okr_tui.chat import session, tools
 from okr_tui.chat.answer import PoolClient
-from okr_tui.chat.conversation import Conversation
-from okr_tui.chat.events import ConsentRequested, Ended, Noted, ToolRan
+from okr_tui.chat.conversation import ConsentRequested, Conversation, Ended, Noted, ToolRan
 from okr_tui.chat.mcp import McpServer
 from okr_tui.chat.messages import RESULT_LONGEST, ToolResult
 from okr_tui.chat.options import ChatOptions
@@ -20,8 +19,7 @@ from okr_tui.chat.tools import Tool, Toolbox, ToolServers, run
 from okr_tui.cloud.dialects import ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
-from okr_tui.settings.table import ChatSettings
-from okr_tui.settings.tool_servers import ToolServer
+from okr_tui.settings.table import ChatSettings, ToolServer
 from tests.harness import MODEL, Harness
 
 SERVER = Path(__file__).parent / "tool_server.py"

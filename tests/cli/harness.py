@@ -206,7 +206,7 @@ def open_cli(
     clock = ManualTime()
     cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock, pace=pace)
     for name in ("time", "monotonic"):
-        patch.setattr(f"okr_tui.services.clock.SystemClock.{name}", lambda _: clock())
+        patch.setattr(f"okr_tui.services.background.SystemClock.{name}", lambda _: clock())
     with serve_in_thread(cloud) as url:
         cli = CliHarness(folder, url, cloud.keys, clock, capture, patch)
         cli.write_settings()

@@ -154,7 +154,7 @@ def test_pictures_are_sent(cli: CliHarness, tmp_path: Path) -> None:
 def test_what_is_no_picture_is_not_sent(
     cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("okr_tui.chat.images.LARGEST", 40)
+    monkeypatch.setattr("okr_tui.chat.messages.LARGEST", 40)
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "large.png").write_bytes(PIXEL)
     for name, words in (

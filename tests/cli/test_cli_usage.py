@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from okr_tui.cli.invocation import LocalZone
-from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, write_readings
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, IdentityRead
+from okr_tui.domain.usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, write_readings
 from okr_tui.store.factory import open_store
 from okr_tui.store.usage import sum_up, summed_through
 from tests.cli.harness import MODEL, NOW, CliHarness

@@ -18,10 +18,10 @@ from okr_tui.cloud.documents import (
     read_usage,
     with_details,
 )
-from okr_tui.domain.cloud_usage import CloudBucket, CloudCounts, CloudReading, read_readings, write_readings
 from okr_tui.domain.models import Model
 from okr_tui.domain.quota import Credits, Window
 from okr_tui.domain.text import has_hidden
+from okr_tui.domain.usage import CloudBucket, CloudCounts, CloudReading, read_readings, write_readings
 from okr_tui.domain.words import moment
 from tests.domain.facts import NOW, SESSION_END, dollars, fixture, utc
 

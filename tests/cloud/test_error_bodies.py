@@ -17,7 +17,7 @@ from okr_tui.cloud.errors import (
     response_fault,
 )
 from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.store.encoding import decode, encode
+from okr_tui.store.base import decode, encode
 from tests.domain.facts import failed
 
 HUGE = 10_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.clocks import FAR, ahead_of, from_the_future, is_far
+from okr_tui.domain.schedule import FAR, ahead_of, from_the_future, is_far
 
 NOW = 1_785_917_640.0
 

@@ -15,7 +15,7 @@ from okr_tui.domain.records import Record, Reset
 from okr_tui.domain.schedule import due
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import view
-from okr_tui.store.encoding import decode, encode
+from okr_tui.store.base import decode, encode
 from tests.domain.facts import KEYS, NOW, POLICY, A, B, C, chosen, failed, judged
 from tests.domain.histories import FINGERPRINTS, HISTORIES, KINDS, TIMES
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.records import Enabled, Record, Use
-from okr_tui.store.encoding import decode, encode
+from okr_tui.store.base import decode, encode
 from tests.domain.facts import KEYS, NOW, A, after, failed, reading, went_well, windows
 from tests.domain.histories import RECORDS
 

@@ -10,7 +10,7 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.guard import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, TokenGuard
-from okr_tui.gateway.headers import by_name, request_headers, request_query, response_headers
+from okr_tui.gateway.request import by_name, request_headers, request_query, response_headers
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness

@@ -12,8 +12,8 @@ from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway import metrics
+from okr_tui.gateway.guard import NAME, load_token
 from okr_tui.gateway.server import listen
-from okr_tui.gateway.tokens import NAME, load_token
 from okr_tui.store.base import LogEntry
 from tests.gateway.running_gateway import RunningGateway
 from tests.harness import MODEL, Harness

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from okr_tui.services.clock import SystemClock, since_boot
+from okr_tui.services.background import SystemClock, since_boot
 
 NOON = 1_793_000_000.0
 

@@ -13,7 +13,7 @@ from okr_tui.domain.errors import CloudError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
-from okr_tui.services.clock import SystemClock
+from okr_tui.services.background import SystemClock
 from okr_tui.services.exchange import CALLER_SECONDS, Exchange
 from tests.harness import MODEL
 

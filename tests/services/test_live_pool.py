@@ -14,7 +14,7 @@ from okr_tui.domain.records import Attempt
 from okr_tui.domain.usage import total
 from okr_tui.services import live_pool as pools
 from okr_tui.services.live_pool import ENTRIES, LivePool
-from okr_tui.services.log_compaction import COMPACT_AFTER, LOG_SECONDS
+from okr_tui.services.log_writer import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.store.base import LogEntry, Store
 from okr_tui.store.memory import MemoryStore
 from okr_tui.store.usage import BEHIND, read_usage, summed_through

@@ -11,13 +11,13 @@ import pytest
 from okr_tui.cloud.client import Cloud
 from okr_tui.cloud.documents import Identity
 from okr_tui.domain.choice import PoolConfig
-from okr_tui.domain.cloud_usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, read_readings
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.schedule import Reading
+from okr_tui.domain.usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, read_readings
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
 from okr_tui.store.memory import MemoryStore

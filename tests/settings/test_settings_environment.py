@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.domain.environment import unquoted
+from okr_tui.domain.text import unquoted
 from tests.settings.settings_home import Home, messages
 
 ONE, TWO = "hidden-key-0123456789abcdef", "other-key-0123456789abcdef0"

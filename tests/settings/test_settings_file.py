@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import file as file_module
 from okr_tui.settings import lock as lock_module
-from okr_tui.settings.document import Document
 from okr_tui.settings.file import change, edit, read, rewrite
+from okr_tui.settings.json_edit import Document
 from okr_tui.settings.lock import locked
 
 SECRET = "hidden-key-0123456789abcdef"

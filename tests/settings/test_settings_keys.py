@@ -8,7 +8,7 @@ import pytest
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.settings import keys
-from okr_tui.settings.document import Document
+from okr_tui.settings.json_edit import Document
 from okr_tui.settings.schema import Place
 from tests.settings.settings_home import Home
 

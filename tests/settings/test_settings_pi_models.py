@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.models import PROVIDER
 from okr_tui.settings.file import read
 from okr_tui.settings.lock import Lock
-from okr_tui.settings.pi_models import ASIDE, PROVIDER, Outcome, models_file, undo, write
+from okr_tui.settings.pi import ASIDE, Outcome, models_file, undo, write
 from tests.settings.test_settings_comments import commented
 from tests.settings.test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from okr_tui.domain.policy import Policy
-from okr_tui.services.setting_lines import setting_lines
+from okr_tui.services.configuration import setting_lines
 from okr_tui.settings.checks import UnusableError, as_it_is, as_text
 from okr_tui.settings.table import (
     ANY,

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import json_edit
-from okr_tui.settings.document import Document
-from okr_tui.settings.json_edit import locate, members_of, parse, position, put
+from okr_tui.settings.json_edit import Document, locate, members_of, parse, position, put
 
 NAMES = st.text(max_size=6)
 VALUES = st.recursive(

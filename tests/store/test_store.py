@@ -11,8 +11,7 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, Reset, Use
-from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError
-from okr_tui.store.encoding import encode
+from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError, encode
 from okr_tui.store.factory import open_store
 from okr_tui.store.sqlite import SqliteStore
 

@@ -13,8 +13,8 @@ from textual.widgets import Markdown, RichLog, Static
 
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
+from okr_tui.ui.chat.composer import Prompt
 from okr_tui.ui.chat.markdown import MarkdownDocument
-from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import SHOWN, Transcript
 from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.themes import THEMES

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from okr_tui.ui.chat.conversations_screen import ConversationList, ConversationsScreen
+from okr_tui.ui.chat.dialogs import ConversationList, ConversationsScreen
 from tests.ui.chat_driver import answer, pane
 from tests.ui.driver import Driver
 from tests.ui.scripted_pool import Step

@@ -8,20 +8,19 @@ from textual.binding import Binding
 
 from okr_tui.ui.actions import ACTIONS, FooterContext, Owner, bindings, offered
 from okr_tui.ui.app import OkrApp
-from okr_tui.ui.chat.conversations_screen import SearchInput
+from okr_tui.ui.chat.composer import Prompt
+from okr_tui.ui.chat.dialogs import SearchInput
 from okr_tui.ui.chat.pane import ChatPane
-from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.keymap import SHARED
 from okr_tui.ui.screens.dashboard import FOOTER_CONTEXTS, Dashboard
-from okr_tui.ui.screens.dialog import Dialog
+from okr_tui.ui.screens.dialogs import Dialog
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.widgets.banner import Broken
-from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import MOST, chosen
 from okr_tui.ui.widgets.keys import KeysPane
-from okr_tui.ui.widgets.live import Filter
+from okr_tui.ui.widgets.live import FeedList, Filter
 from okr_tui.ui.widgets.models import ModelTable
 from okr_tui.ui.widgets.rows import RowList
 

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from okr_tui.chat.conversation import Gauge
-from okr_tui.chat.events import Began, Ended
+from okr_tui.chat.conversation import Began, Ended, Gauge
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.bridge import AnswerArrived
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, pane, send, settled, turns

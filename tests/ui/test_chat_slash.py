@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from okr_tui.ui.chat.prompt import Completion
+from okr_tui.ui.chat.composer import Completion
 from tests.ui.chat_driver import answer, ask_and_wait, pane, send, settled, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService

@@ -11,8 +11,8 @@ from textual.notifications import SeverityLevel
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.ui.app import OkrApp
+from okr_tui.ui.chat.composer import Completion
 from okr_tui.ui.chat.dialogs import ConfirmTool, ExportConversation, PickCode
-from okr_tui.ui.chat.prompt import Completion
 from okr_tui.ui.chat.turn import ToolLine
 from okr_tui.ui.themes import DARK, LIGHT
 from okr_tui.ui.widgets.header import Header

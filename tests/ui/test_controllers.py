@@ -24,7 +24,7 @@ from okr_tui.ui.controllers.conversations import KEEP_WITHIN, ConversationsContr
 from okr_tui.ui.controllers.pool import PoolController
 from okr_tui.ui.controllers.settings import SettingsController
 from okr_tui.ui.controllers.slash import SlashController
-from okr_tui.ui.screens.keys import AddKey, RemoveKey
+from okr_tui.ui.screens.dialogs import AddKey, RemoveKey
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.settings import AskTrust, ChangeSetting, SettingsScreen
 from okr_tui.ui.screens.text import TextScreen

@@ -8,8 +8,8 @@ from textual.widgets import Static
 from okr_tui.domain.feed import Group
 from okr_tui.domain.health import State
 from okr_tui.ui.lines import TONES, fit_line, length
-from okr_tui.ui.widgets.feed_list import entry_lines
 from okr_tui.ui.widgets.header import header_line
+from okr_tui.ui.widgets.live import entry_lines
 from tests.ui.colourful import colourful
 from tests.ui.driver import run_app
 from tests.ui.examples import NOW

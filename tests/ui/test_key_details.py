@@ -13,7 +13,7 @@ from okr_tui.domain.quota import Balance, Sample, Window
 from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import Facts, KeyDetails, fact_lines
-from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.widgets.live import FeedList
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, HISTORY, KEYS, NOW, SPENT_FAULT, pool, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app

@@ -6,8 +6,7 @@ import pytest
 from textual.widgets import Input
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.ui.screens.dialog import Choice
-from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey, SecretInput
+from okr_tui.ui.screens.dialogs import AddKey, Choice, LabelKey, RemoveKey, SecretInput
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, SETTINGS_FILE, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService

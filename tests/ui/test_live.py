@@ -10,8 +10,7 @@ from textual.pilot import Pilot
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.feed import Entry, Group
 from okr_tui.domain.records import Attempt
-from okr_tui.ui.widgets.feed_list import entry_lines
-from okr_tui.ui.widgets.live import LivePane
+from okr_tui.ui.widgets.live import LivePane, entry_lines
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
 from tests.ui.scripted_service import PAGE, ScriptedService, make_app

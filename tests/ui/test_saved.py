@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from okr_tui.ui.chat.conversations_screen import ConversationList, ConversationsScreen
-from okr_tui.ui.chat.dialogs import ExportConversation, RenameConversation
+from okr_tui.ui.chat.dialogs import (
+    ConversationList,
+    ConversationsScreen,
+    ExportConversation,
+    RenameConversation,
+)
 from tests.ui.chat_driver import answer, ask_and_wait, pane, send, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService

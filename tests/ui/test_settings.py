@@ -11,7 +11,7 @@ from textual.widgets import Static
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.ui.lines import Line, length
-from okr_tui.ui.screens.keys import AddKey
+from okr_tui.ui.screens.dialogs import AddKey
 from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines
 from okr_tui.ui.screens.text import TextScreen
 from tests.ui.driver import Driver, run_app

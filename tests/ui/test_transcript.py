@@ -7,7 +7,7 @@ import sys
 import pytest
 from textual.screen import Screen
 
-from okr_tui.chat.events import ToolRan
+from okr_tui.chat.conversation import ToolRan
 from okr_tui.chat.messages import Finished, ToolResult
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.ui.chat.transcript import LoadEarlier, Notice

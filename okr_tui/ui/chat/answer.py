@@ -22,8 +22,7 @@ from textual.style import Style
 from textual.timer import Timer
 from textual.widget import Widget
 
-from okr_tui.ui.chat.layout import LINK, LayoutRow, copied
-from okr_tui.ui.chat.markdown import MarkdownDocument
+from okr_tui.ui.chat.markdown import LINK, LayoutRow, MarkdownDocument, copied
 
 FLUSH: Final = 1 / 15
 """Seconds for which arriving text is collected before it is drawn."""

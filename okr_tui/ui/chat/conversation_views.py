@@ -9,9 +9,8 @@ from textual.containers import Container, Vertical
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.chat.conversation import Conversation
-from okr_tui.chat.events import RoundEvent
-from okr_tui.ui.chat.layout import safe
+from okr_tui.chat.conversation import Conversation, RoundEvent
+from okr_tui.ui.chat.markdown import safe
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.chat.turn_state import reopened, turn_states

@@ -7,7 +7,7 @@ from pathlib import Path
 from okr_tui.chat.conversation import FULL_SHARE, UNTITLED, WARN_SHARE, Conversation, gauge
 from okr_tui.chat.options import think_levels
 from okr_tui.domain.models import Model, bare_name, short_context
-from okr_tui.ui.chat.layout import safe
+from okr_tui.ui.chat.markdown import safe
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, Part, fit, one_line
 

@@ -10,15 +10,14 @@ from textual.containers import Vertical
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.chat.conversation import Conversation, Draft, gauge
-from okr_tui.chat.events import Began, ConversationEvent, Ended
-from okr_tui.chat.images import pasted_image
+from okr_tui.chat.conversation import Began, Conversation, ConversationEvent, Draft, Ended, gauge
+from okr_tui.chat.messages import pasted_image
 from okr_tui.chat.options import think_levels
 from okr_tui.chat.slash import complete, is_command, question_of
 from okr_tui.domain.models import Model
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import FooterContext, bindings
-from okr_tui.ui.chat.composer import Composer
+from okr_tui.ui.chat.composer import Composer, Prompt
 from okr_tui.ui.chat.conversation_views import ConversationView, ConversationViews, Rival
 from okr_tui.ui.chat.labels import (
     comparison_line,
@@ -40,7 +39,6 @@ from okr_tui.ui.chat.messages import (
     PromptReady,
     StopRequested,
 )
-from okr_tui.ui.chat.prompt import Prompt
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.keymap import KeyOf

@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from okr_tui.services.background import tune_gc
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.chat.layout import TextPart, safe
+from okr_tui.ui.chat.markdown import TextPart, safe
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.lines import QUIET, content

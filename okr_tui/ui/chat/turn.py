@@ -12,11 +12,10 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from okr_tui.chat.events import RoundEvent
+from okr_tui.chat.conversation import RoundEvent
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.answer import AnswerView
-from okr_tui.ui.chat.layout import safe
-from okr_tui.ui.chat.markdown import MarkdownDocument
+from okr_tui.ui.chat.markdown import MarkdownDocument, safe
 from okr_tui.ui.chat.turn_state import ToolState, ToolStep, TurnState, key_name, remarks
 from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
 

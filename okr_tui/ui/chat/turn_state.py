@@ -5,14 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from okr_tui.chat.conversation import Answered, Conversation, Turn
-from okr_tui.chat.events import ConsentRequested, Noted, RoundEvent, ToolRan
+from okr_tui.chat.conversation import (
+    Answered,
+    ConsentRequested,
+    Conversation,
+    Noted,
+    RoundEvent,
+    ToolRan,
+    Turn,
+)
 from okr_tui.chat.messages import Finished, Routed
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.faults import Hop, Rule
 from okr_tui.domain.health import spent_words
-from okr_tui.ui.chat.layout import safe
-from okr_tui.ui.chat.markdown import MarkdownDocument
+from okr_tui.ui.chat.markdown import MarkdownDocument, safe
 from okr_tui.ui.lines import FAULT, QUIET, WARNING, Line, one_line
 
 ToolState = Literal["running", "done", "failed", "stopped"]

@@ -17,7 +17,7 @@ from okr_tui.ui.chat.messages import AnswerRequested, ComparisonRequested, Conve
 from okr_tui.ui.controllers.application import LONG, Application, open_conversations
 
 if TYPE_CHECKING:
-    from okr_tui.chat.events import Answering
+    from okr_tui.chat.conversation import Answering
     from okr_tui.ui.chat.conversation_views import ConversationView
     from okr_tui.ui.chat.pane import ChatPane
     from okr_tui.ui.chat.turn import TurnView
@@ -101,7 +101,7 @@ class ChatController:
 
     async def show_answer(self, event: bridge.AnswerArrived) -> None:
         """Draw a part of an answer; where the model wants to use a tool, ask for consent."""
-        from okr_tui.chat.events import ConsentRequested
+        from okr_tui.chat.conversation import ConsentRequested
 
         await self.pane.show_event(event.side, event.event, event.at)
         if isinstance(event.event, ConsentRequested):

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from okr_tui.chat.conversation import Draft
-from okr_tui.chat.images import check_sight, read_image
+from okr_tui.chat.messages import check_sight, read_image
 from okr_tui.domain.errors import ChatError
-from okr_tui.ui.chat.conversations_screen import ConversationsScreen
-from okr_tui.ui.chat.dialogs import ExportConversation
+from okr_tui.ui.chat.dialogs import ConversationsScreen, ExportConversation
 from okr_tui.ui.chat.labels import Picture, model_named
 from okr_tui.ui.chat.messages import DraftChanged, PicturePasted, PicturesRestored
 from okr_tui.ui.controllers.application import LONG, Application, open_conversations

@@ -13,13 +13,13 @@ from okr_tui.domain.health import State
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import Snapshot
 from okr_tui.ui import bridge
+from okr_tui.ui.actions import picker
 from okr_tui.ui.controllers.application import LONG, SHORT, Application, send
-from okr_tui.ui.palette import picker
+from okr_tui.ui.screens.dialogs import AddKey, LabelKey, RemoveKey
 from okr_tui.ui.screens.key_details import KeyDetails
-from okr_tui.ui.screens.keys import AddKey, LabelKey, RemoveKey
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import TextScreen
-from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.widgets.live import FeedList
 
 
 class PoolController:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from okr_tui.chat.images import pasted_image
+from okr_tui.chat.messages import pasted_image
 from okr_tui.chat.options import think_levels
 from okr_tui.chat.slash import FORMS
 from okr_tui.domain.errors import ChatError

@@ -26,11 +26,10 @@ from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.banner import Banner, Broken, FirstRun
-from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import Header
 from okr_tui.ui.widgets.keys import KeysPane
-from okr_tui.ui.widgets.live import LivePane
+from okr_tui.ui.widgets.live import FeedList, LivePane
 from okr_tui.ui.widgets.models import ModelsPane, ModelTable
 from okr_tui.ui.widgets.rows import RowList
 

@@ -40,10 +40,10 @@ from okr_tui.ui.lines import (
     one_line,
 )
 from okr_tui.ui.screens.text import record_screen
-from okr_tui.ui.widgets.feed_list import FeedList
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
 from okr_tui.ui.widgets.keys import bar, fullness, state_text
+from okr_tui.ui.widgets.live import FeedList
 from okr_tui.ui.widgets.rows import RowList
 
 NAME: Final = 11

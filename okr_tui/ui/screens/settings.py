@@ -21,7 +21,7 @@ from okr_tui.services.service import SettingLine, SettingsView, Snapshot, TrustQ
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, fit, one_line
-from okr_tui.ui.screens.dialog import Choice, Dialog, field
+from okr_tui.ui.screens.dialogs import Choice, Dialog, field
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
 from okr_tui.ui.widgets.rows import RowList

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.domain.clocks import from_the_future
+from okr_tui.domain.schedule import from_the_future
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.ui.actions import bindings

@@ -1,21 +1,237 @@
 """The live pane: the feed under its filter."""
 
-from datetime import datetime, tzinfo
+import textwrap
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.message import Message
 from textual.reactive import var
 from textual.widgets import Input
 
-from okr_tui.domain.feed import FeedFilter
+from okr_tui.domain.faults import Tone
+from okr_tui.domain.feed import Entry, FeedFilter, FeedWindow, Group, Page, grouped
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import KeyOf
-from okr_tui.ui.lines import QUIET, STRONG, WARNING, entitle
-from okr_tui.ui.widgets.feed_list import FeedList
+from okr_tui.ui.lines import QUIET, STRONG, TONES, WARNING, Line, entitle, length, one_line
+from okr_tui.ui.widgets.rows import RowList
+
+
+def entry_lines(group: Group, width: int, today: date, zone: tzinfo) -> tuple[Line, ...]:
+    """Return the lines of a group; its detail follows the text, or is on a line below if it matters."""
+    return _lines(group.tone, group.at, group.text, group.detail, width, today, zone)
+
+
+# What is drawn and not the group: a run of a hundred requests would keep each of their records.
+@lru_cache(maxsize=512)
+def _lines(
+    tone: Tone, at: float, text: str, detail: str, width: int, today: date, zone: tzinfo
+) -> tuple[Line, ...]:
+    glyph, style = TONES[tone]
+    moment = datetime.fromtimestamp(at, zone)
+    day = "" if moment.date() == today else f"{moment:%d %b} "
+    lead: Line = ((f"{day}{moment:%H:%M:%S} ", QUIET), (f"{glyph} ", style))
+    indent = (" " * length(lead), "")
+    room = max(10, width - length(lead))
+    calm = tone in ("quiet", "info")
+    text_style = QUIET if tone == "quiet" else "" if calm else style
+    first, *more = textwrap.wrap(text, room) or [""]
+    lines: list[Line] = [(*lead, (first, text_style))]
+    lines += [(indent, (line, text_style)) for line in more]
+    suffix = f"  {one_line(detail)}" if detail else ""
+    if length(lines[-1]) + len(suffix) <= width:
+        lines[-1] = (*lines[-1], (suffix, QUIET))
+    elif not calm:
+        wrapped = textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
+        lines += [(indent, (line, QUIET)) for line in wrapped]
+    return tuple(lines)
+
+
+class FeedList(RowList[Group]):
+    """The lines that a filter wants. While a person reads further up or has paused it, it stays put."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("live")]
+    FOLLOWS_END = True
+
+    @dataclass
+    class PageRequested(Message):
+        """The user reached an edge of the loaded lines; `before` or `after` may be a place of the log."""
+
+        feed: "FeedList"
+        wanted: FeedFilter
+        before: int | None = None
+        after: int | None = None
+
+    @dataclass
+    class Changed(Message):
+        """Other lines are shown, or others wait."""
+
+        feed: "FeedList"
+
+    def __init__(self, zone: tzinfo = UTC, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.zone = zone
+        self.wanted = FeedFilter()
+        self.paused = False
+        self.window = FeedWindow()
+        self.today = date.min
+        self.reading = False
+        """Whether a page was requested and has not arrived."""
+        self._news: tuple[Entry, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many lines were looked at for those that are shown."""
+        return len(self.window.entries) + self.window.left_out
+
+    @property
+    def matched(self) -> int:
+        """How many of the held lines are wanted; a run counts each of its lines."""
+        return sum(len(row.entries) for row in self.rows)
+
+    @property
+    def unseen(self) -> int:
+        """How many of the newest lines are held back."""
+        waiting = self.window.unseen(self._news)
+        return sum(map(self.wanted.matches, self._news[len(self._news) - waiting :])) if waiting else 0
+
+    def show_news(self, news: tuple[Entry, ...], today: date) -> None:
+        """Take over the newest lines, oldest first."""
+        if news == self._news and today == self.today:
+            return
+        self._news, self.today = news, today
+        self._take_over()
+
+    def want(self, wanted: FeedFilter) -> None:
+        """Show other lines, beginning with the newest."""
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self.window = FeedWindow(self._news)
+            self._show()
+
+    def take(self, page: Page, *, older: bool) -> None:
+        """Add a page that was requested."""
+        self.reading = False
+        if older:
+            self.window = self.window.with_older(page)
+        else:
+            self.window = self.window.with_newer(page, self._news)
+        self._show()
+
+    def look_back(self) -> None:
+        """Read an older page without leaving the newest line."""
+        # Deferred, so that the message is posted by this widget and bubbles up from here.
+        self.call_later(self._look_back)
+
+    def _look_back(self) -> None:
+        follows = self.following
+        self._read_older()
+        self.following = follows
+
+    def failed(self) -> None:
+        """Note that a page that was requested will not come."""
+        self.reading = False
+        self.post_message(self.Changed(self))
+
+    def action_pause(self) -> None:
+        """Pause while new lines are collected, or show them."""
+        self.paused = not self.paused
+        self._take_over()
+
+    def action_cursor_last(self) -> None:
+        """To the newest line, and follow again."""
+        self.following = True
+        self.window = FeedWindow(self._news) if not self.paused else self.window
+        self._show()
+
+    def _take_over(self) -> None:
+        if self.paused:
+            self.post_message(self.Changed(self))
+            return
+        if self.following and self.window.first is None:
+            self.window = FeedWindow(self._news)
+        else:
+            self.window = self.window.with_news(self._news)
+            if self.following and not self.window.latest:
+                self.window = FeedWindow(self._news)
+        self._show()
+
+    def _show(self) -> None:
+        self.show_rows(list(grouped(filter(self.wanted.matches, self.window.entries))))
+        self.post_message(self.Changed(self))
+
+    def key_of(self, row: Group) -> Hashable:
+        """Return a line's place in the log; for a run, the place of its first."""
+        return _identity(row.entries[0])
+
+    def keys_of(self, row: Group) -> Iterable[Hashable]:
+        """Return the places of all lines of a run, so that one that grew is still found."""
+        return map(_identity, row.entries)
+
+    def lines_of(self, row: Group, width: int) -> Sequence[Line]:
+        """Time, glyph and text, then the detail."""
+        return entry_lines(row, width, self.today, self.zone)
+
+    def watch_cursor(self, before: int, after: int) -> None:
+        """Read on where the person comes to an edge."""
+        super().watch_cursor(before, after)
+        if after == 0 and before > 0:
+            self._read_older()
+        if after >= len(self.rows) - 1 and after > before:
+            self._read_newer()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Read on where the person scrolls to an edge."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._placing:
+            return
+        if new_value <= 0 < old_value:
+            self._read_older()
+        elif new_value >= self.max_scroll_y:
+            self._read_newer()
+
+    def action_cursor_up(self) -> None:
+        """One line up; from the first on, into the log."""
+        if self.cursor == 0:
+            self._read_older()
+        super().action_cursor_up()
+
+    def action_cursor_first(self) -> None:
+        """To the first line that is held; from there on, into the log."""
+        if self.cursor == 0:
+            self._read_older()
+        super().action_cursor_first()
+
+    def action_cursor_page(self, direction: int) -> None:
+        """One page on; from the first line on, into the log."""
+        if direction < 0 and self.cursor == 0:
+            self._read_older()
+        super().action_cursor_page(direction)
+
+    def _read_older(self) -> None:
+        if self.window.whole or self.reading:
+            return
+        self.reading = True
+        self.following = False
+        self.post_message(self.PageRequested(self, self.wanted, before=self.window.before))
+
+    def _read_newer(self) -> None:
+        if self.window.latest or self.paused or self.reading or self.window.after is None:
+            return
+        self.reading = True
+        self.following = False
+        self.post_message(self.PageRequested(self, self.wanted, after=self.window.after))
+
+
+def _identity(entry: Entry) -> Hashable:
+    return (entry.sequence, entry.at, entry.text)
 
 
 class FeedWords(Input):
