@@ -10,12 +10,14 @@ from tests.chaos.mishaps import CLOCKS
 from tests.chaos.processes import Failure, Worker
 from tests.chaos.truth import Period, Sent, Truth, meeting
 
-KNOWN_AFTER = 0.25
-"""Seconds after which what one process learned has to count in all of them."""
+REPEATED_AFTER = 0.25
+"""Seconds in which the transport repeats a request whose connection was closed."""
 JOINED_AFTER = 5.0
 """Seconds after the return of the log in which its processes have to catch up."""
 WRITTEN_AFTER = 0.1
 """Seconds after an answer's end in which a process that is killed takes the record along."""
+BEGUN_BEFORE = 3.0
+"""Seconds that a request may take to the cloud: its process may be stopped on the way."""
 KEPT_AFTER = 1.0
 """The same while the log is away, or was so just before, and the record is kept on disk instead."""
 
@@ -34,7 +36,7 @@ class Findings:
     sent_to_blocked: tuple[str, ...]
     received: int
     taken_along: int
-    lost: int
+    lost: tuple[str, ...]
     doubled: int
     apart_for: tuple[float, ...]
     agree_within: float
@@ -43,9 +45,9 @@ class Findings:
     @property
     def breaches(self) -> tuple[str, ...]:
         """What does not hold, a line each."""
-        lines = [*self.unserved, *self.sent_to_blocked]
-        if self.lost or self.doubled:
-            lines.append(f"{self.lost} requests lost from the log, {self.doubled} in it too often")
+        lines = [*self.unserved, *self.sent_to_blocked, *self.lost]
+        if self.doubled:
+            lines.append(f"{self.doubled} records too many in the log")
         if (longest := max(self.apart_for, default=0.0)) > self.agree_within:
             lines.append(f"processes disagreed for {longest:.2f} s")
         return tuple(lines)
@@ -59,8 +61,8 @@ class Findings:
             f"{self.failures} failed for their caller: {len(self.unserved)} while a key was good, "
             f"{self.apart} after two accounts failed",
             f"{len(self.sent_to_blocked)} sent to an account known to be blocked",
-            f"{self.received} received, {self.lost} lost from the log, {self.doubled} doubled, "
-            f"{self.taken_along} ended with a killed process",
+            f"{self.received} received, {len(self.lost)} lost from the log, {self.doubled} doubled, "
+            f"{self.taken_along} not written since their process was killed",
         ]
         if self.apart_for:
             times = sorted(self.apart_for)
@@ -81,6 +83,8 @@ class Evidence:
     away: Sequence[Period]
     began: float
     ended: float
+    agree_within: float
+    """Seconds after which what one process learned has to count in all of them."""
 
     def true_time(self, at: float) -> float:
         """Return the time of a record by a right clock: wrong ones are so by much more than a run takes."""
@@ -138,7 +142,7 @@ class Evidence:
 
     def _known(self, first: Sent, later: Sent) -> bool:
         """Return whether the process of a later send had to know of the refusal of the first."""
-        known = first.ended + KNOWN_AFTER
+        known = first.ended + self.agree_within
         source, process = self.worker(first.process), self.worker(later.process)
         assert source
         assert process
@@ -146,12 +150,12 @@ class Evidence:
             if source.killed and source.ended < known:
                 return False
             for pause in meeting(source.stopped, first.at, known):
-                known = max(known, pause.until + KNOWN_AFTER)
-            began = min(first.ended, process.started) if later.at - process.started < 60 else first.ended
-            for away in meeting(self.away, began - KNOWN_AFTER, later.at):
-                known = max(known, away.until + JOINED_AFTER)
+                known = max(known, pause.until + self.agree_within)
+            for moment in (first.ended, process.started):
+                for away in meeting(self.away, moment - JOINED_AFTER, moment + self.agree_within):
+                    known = max(known, away.until + JOINED_AFTER)
         for pause in meeting(process.stopped, first.ended, later.at):
-            known = max(known, pause.until + KNOWN_AFTER)
+            known = max(known, pause.until + self.agree_within)
         return later.at > known
 
     def _is_trial(self, sent: Sent, trials: Sequence[Trial]) -> bool:
@@ -191,31 +195,35 @@ class Evidence:
         return sent.status is None and any(
             other.request == sent.request
             and other.account == sent.account
-            and 0 <= other.at - sent.ended < KNOWN_AFTER
+            and 0 <= other.at - sent.ended < REPEATED_AFTER
             for other in self.truth.sent
         )
+
+    def lost(self) -> Iterator[str]:
+        """Yield the requests that are missing in the log, but for those that ended with their process."""
+        begun: dict[str, list[float]] = {}
+        for attempt in self.attempts:
+            begun.setdefault(attempt.fingerprint, []).append(self.true_time(attempt.started))
+        for times in begun.values():
+            times.sort(reverse=True)
+        for sent in sorted(self.truth.sent, key=lambda each: each.at):
+            if self.taken_along(sent) or self._sent_again(sent):
+                continue
+            times = begun.get(sent.fingerprint, [])
+            while times and times[-1] < sent.at - BEGUN_BEFORE:
+                times.pop()
+            if times and times[-1] < sent.at + WRITTEN_AFTER:
+                times.pop()
+            else:
+                what = f"{sent.request} on {sent.account} ({sent.status})"
+                yield f"{self._at(sent.at)} {what} is not in the log"
 
     def doubled(self) -> int:
         """Return how many records are in the log that should not be."""
         once = {(each.fingerprint, each.started) for each in self.attempts}
-        return len(self.attempts) - len(once) + sum(max(0, more) for more in self._more().values())
-
-    def lost(self) -> int:
-        """Return how many requests are missing in the log, but for those that ended with their process."""
-        sent = self.truth.sent
-        taken = Counter(each.fingerprint for each in sent if self.taken_along(each) or self._sent_again(each))
-        return sum(max(0, -more - taken[name]) for name, more in self._more().items())
-
-    def _more(self) -> dict[str, int]:
-        """Return by key how many more requests are in the log than were received."""
         received = Counter(sent.fingerprint for sent in self.truth.sent)
         recorded = Counter(each.fingerprint for each in self.attempts if not self._may_have_stayed(each))
-        optional = Counter(each.fingerprint for each in self.attempts if self._may_have_stayed(each))
-        more = {}
-        for name in received | recorded:
-            missing = received[name] - recorded[name]
-            more[name] = -max(0, missing - optional[name]) if missing > 0 else -missing
-        return more
+        return len(self.attempts) - len(once) + (recorded - received).total()
 
     def _may_have_stayed(self, attempt: Attempt) -> bool:
         """Return whether a process that was stopped may have run out of time before it sent anything."""
@@ -260,9 +268,10 @@ class Evidence:
     def _at(self, at: float) -> str:
         return f"{at - self.began:.2f} s:"
 
-    def findings(self, mishaps: Counter[str], agree_within: float) -> Findings:
+    def findings(self, mishaps: Counter[str]) -> Findings:
         """Check every claim."""
         failures = [failure for worker in self.workers for failure in worker.failures]
+        lost = tuple(self.lost())
         return Findings(
             requests=sum(worker.done for worker in self.workers),
             seconds=self.ended - self.began,
@@ -273,10 +282,10 @@ class Evidence:
             unserved=tuple(self.unserved()),
             sent_to_blocked=tuple(self.sent_to_blocked()),
             received=len(self.truth.sent),
-            taken_along=sum(map(self.taken_along, self.truth.sent)),
-            lost=self.lost(),
+            taken_along=max(0, len(self.truth.sent) - len(self.attempts) - len(lost)),
+            lost=lost,
             doubled=self.doubled(),
             apart_for=tuple(self.disagreements()),
-            agree_within=agree_within,
+            agree_within=self.agree_within,
             longest=max((worker.longest for worker in self.workers), default=0.0),
         )

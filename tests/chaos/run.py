@@ -63,7 +63,7 @@ async def run(
         seed: which mishaps happen; when they do also depends on the machine.
         pause: seconds, at most, that a client rests before each request.
         redis: keep the log on a server of its own, not in a file.
-        agree_within: seconds for which processes may disagree.
+        agree_within: seconds after which what one process learned has to count in all.
     """
     holders = tuple(Holder(name, "max", legacy(0, 0, 100_000), slots=10) for name in ACCOUNTS)
     scenario = Scenario("chaos", holders, session_seconds=4.0, weekly_seconds=3600, balance_reads=100_000)
@@ -113,8 +113,8 @@ async def run(
         store = await open_store(own_log)
         records = [logged.record for logged in await store.read()]
         await store.close()
-    evidence = Evidence(truth, workers.all, records, outages.away, began, ended)
-    return evidence.findings(mishaps, agree_within)
+    evidence = Evidence(truth, workers.all, records, outages.away, began, ended, agree_within)
+    return evidence.findings(mishaps)
 
 
 def main() -> None:

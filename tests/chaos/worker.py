@@ -21,7 +21,7 @@ from okr_tui.settings.layers import Sources
 from tests.harness import stream_answer
 
 TOGETHER: Final = 6
-LONGEST: Final = 30.0
+LONGEST: Final = 15.0
 """Seconds after which a client gives up: something is stuck."""
 BLOCKED: Final = (State.SPENT, State.INVALID, State.SUSPENDED, State.OFF)
 

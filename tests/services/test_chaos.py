@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.run import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-LOUD = 3.0
+LOUD = 2.0
 """Seconds within which processes agree even on a machine that has much else to do."""
 
 
