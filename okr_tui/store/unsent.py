@@ -45,8 +45,9 @@ class UnsentFile:
         try:
             if self._descriptor is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-                try_lock(self._descriptor)
+                self._descriptor = _open_locked(self._path, os.O_CREAT)
+            if self._descriptor is None:
+                return False  # another process looks at the file that was just made, and deletes it
             _write_all(self._descriptor, text.encode())
         except OSError:
             return False
@@ -70,14 +71,23 @@ class UnsentFile:
         for path in sorted(folder.glob(f"*{ENDING}")) if folder else ():
             file = cls(log, path.name.removesuffix(ENDING))
             with contextlib.suppress(OSError):
-                descriptor = os.open(path, os.O_RDWR)
-                if not try_lock(descriptor):
-                    os.close(descriptor)
-                    continue
-                file._descriptor = descriptor
-                file.items = _read(path)
-                found.append(file)
+                file._descriptor = _open_locked(path)
+                if file._descriptor is not None:
+                    file.items = _read(path)
+                    found.append(file)
         return found
+
+
+def _open_locked(path: Path, flags: int = 0) -> int | None:
+    """Open a file and lock it; return None where another process holds it, or has just deleted it."""
+    descriptor = os.open(path, flags | os.O_RDWR | os.O_APPEND, 0o600)
+    try:
+        if try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except FileNotFoundError:
+        pass  # deleted
+    os.close(descriptor)
+    return None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

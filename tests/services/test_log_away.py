@@ -285,6 +285,22 @@ async def test_a_disk_that_was_full_leaves_no_half_record(
     file.close(empty=True)
 
 
+async def test_a_file_that_another_process_looks_at_is_not_taken_from_its_writer(tmp_path: Path) -> None:
+    log = f"sqlite:{tmp_path / 'log.db'}"
+    folder = _folder(log)
+    assert folder
+    folder.mkdir(parents=True)
+    (folder / "one.jsonl").touch()
+    (other,) = UnsentFile.left_behind(log)
+    file = UnsentFile(log, "one")
+    assert not file.keep([(0, attempt(0, START))])
+    other.close(empty=True)
+    assert file.keep([(0, attempt(0, START))])
+    assert kept(log) == [0]
+    assert UnsentFile.left_behind(log) == []
+    file.close(empty=True)
+
+
 async def test_a_file_that_was_emptied_has_room_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
