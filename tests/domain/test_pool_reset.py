@@ -148,7 +148,7 @@ def test_records_about_settings_and_models_change_no_key() -> None:
         SettingsRead(at=NOW, keys=3, cloud_url="https://ollama.com"),
         ModelsRead(at=NOW, count=20),
     ]
-    assert fold(said, POLICY) == PoolState()
+    assert fold(said, POLICY) == PoolState(cloud_url="https://ollama.com")
 
 
 def test_key_is_unverified_until_the_cloud_has_accepted_it() -> None:

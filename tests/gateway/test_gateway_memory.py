@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 MIB = 1024 * 1024
 MODEL = "gemma4:31b"
-DIGEST = "x-request-id"
+DIGEST = "x-ratelimit-digest"
 QUESTION = "What is on this picture?"
 PATHS: dict[str, dict[str, object]] = {
     "/api/chat": {"content": QUESTION, "images": ["IMAGE"]},

@@ -28,7 +28,7 @@ def stored(tmp_path: Path, entry: object) -> list[tuple[str, str]]:
         ("$WORK", "$WORK", "the key in the variable WORK"),
         ("${WORK}", "$WORK", "the key in the variable WORK"),
         ("WORK", "$WORK", "the key in the variable WORK"),
-        ("a$$b", "a$b", "the key …$b"),
+        ("a$$b", "a$b", "the key …"),
         ("pre-${WORK}", f"pre-{KEY}", f"the key {mask(f'pre-{KEY}')}"),
         ("!printf abc", "!printf abc", "the key that the command `printf abc` prints"),
         (
