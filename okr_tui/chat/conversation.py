@@ -116,7 +116,7 @@ class Conversation:
         return last is not None and (last.role == "tool" or bool(last.tool_calls))
 
     def messages(self) -> tuple[Message, ...]:
-        """Return what is sent to the model: the system text, then every turn; a call not run says so."""
+        """Return what is sent to the model: the system prompt, then every turn; a call not run says so."""
         sent = [Message("system", self.options.system)] if self.options.system else []
         waiting: list[ToolCall] = []
         for message in (*(turn.message for turn in self.turns), None):

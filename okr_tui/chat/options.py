@@ -99,7 +99,7 @@ def think_refusal(model: Model | None, level: str | None) -> str | None:
 
 def _system(text: str) -> str:
     if len(text) > SYSTEM_LONGEST:
-        raise ChatError(f"the system text is longer than {SYSTEM_LONGEST} characters")
+        raise ChatError(f"the system prompt is longer than {SYSTEM_LONGEST} characters")
     return text.strip()
 
 

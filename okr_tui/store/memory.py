@@ -73,11 +73,11 @@ class MemoryStore:
         self._documents[document] = text
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
-        """See Store."""
+        """Return the texts kept under names, by name; those without one are left out."""
         return {name: self._documents[name] for name in documents if name in self._documents}
 
     async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
-        """See Store."""
+        """Keep all texts at once if a document still holds what is expected; return whether it did."""
         if self._documents.get(document) != held:
             return False
         self._documents |= texts
