@@ -1,7 +1,13 @@
 """The tables of the README are those of the code."""
 
+import re
+import shlex
+from urllib.parse import urlsplit
+
+import click
 import pytest
 
+from okr_tui.cli.main import root
 from okr_tui.settings.table import GROUPS, TABLE
 from okr_tui.ui.actions import ACTIONS
 from screenshots import readme
@@ -26,3 +32,55 @@ def test_the_tables_have_every_setting_with_words_once() -> None:
 def test_a_readme_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="<!-- keys -->"):
         readme.written("nothing here")
+
+
+TEXT = readme.README.read_text(encoding="utf-8")
+TEXT_OUTSIDE_TABLES = re.sub(r"<!-- commands -->.*?<!-- /commands -->", "", TEXT, flags=re.DOTALL)
+PLACEHOLDERS = {"N": "1", "CLIENT": "pi"}
+
+
+def _commands() -> list[list[str]]:
+    """Return the arguments of every okr-tui command that the README names, in a block or in its text."""
+    blocks = re.findall(r"^```(?:sh|console|tmux|jsonc|toml)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    words = re.findall(r"`([^`\n]*okr-tui [^`\n]*)`", TEXT_OUTSIDE_TABLES)
+    called = [
+        found
+        for text in [*"\n".join(blocks).splitlines(), *words]
+        for found in re.findall(r"(?:^|[ /\"|(])okr-tui((?: +(?:\"[^\"]*\"|[^ |<>;&)\"',]+))+)", text)
+    ]
+    return [[PLACEHOLDERS.get(word, word) for word in shlex.split(each)] for each in called]
+
+
+@pytest.mark.parametrize("arguments", _commands(), ids=" ".join)
+def test_every_command_named_is_one(arguments: list[str]) -> None:
+    context: click.Context = root.make_context("okr-tui", list(arguments))
+    command: click.Command = root
+    while isinstance(command, click.Group):
+        _, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None
+        command = found
+        if not rest:  # its name alone: the text speaks of it
+            return
+        context = command.make_context(command.name, rest, parent=context)
+
+
+def test_commands_are_found() -> None:
+    assert ["demo"] in _commands()
+    assert ["chat", "gpt-oss:20b", "what changed?"] in _commands()
+
+
+@pytest.mark.parametrize(("words", "picture"), re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", TEXT))
+def test_every_picture_is_there_and_described(words: str, picture: str) -> None:
+    assert (readme.README.parent / picture).is_file()
+    assert len(words) > len("a picture")
+
+
+@pytest.mark.parametrize("target", re.findall(r"(?<!!)\[[^\]]*\]\(([^)]*)\)", TEXT))
+def test_every_link_leads_somewhere(target: str) -> None:
+    if target.startswith("#"):
+        headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+        assert target[1:] in [re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings]
+    elif not urlsplit(target).scheme:
+        assert (readme.README.parent / target).is_file()
+    else:
+        assert urlsplit(target).scheme == "https"
