@@ -17,6 +17,7 @@ from okr_tui.chat.tools import MOST_TOOLS, TOOL_SECONDS, Tool
 from okr_tui.cloud.http_policy import client_options
 from okr_tui.cloud.network import Network, UnusableNetworkError
 from okr_tui.domain.errors import ChatError
+from okr_tui.domain.extras import how_to_add
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import clean_line
@@ -29,7 +30,7 @@ CLOSE_SECONDS: Final = 10.0
 PRINTED_LONGEST: Final = 4096
 DESCRIPTION_LONGEST: Final = 4096
 LONGEST_ERROR: Final = 300
-NEEDS_EXTRA: Final = "needs the extra: install okr-tui[mcp]"
+NEEDS_EXTRA: Final = f"needs the extra mcp: {how_to_add('mcp')}"
 
 
 Listed = tuple[Any, list[Any]]

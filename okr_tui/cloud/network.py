@@ -16,9 +16,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from okr_tui.domain.addresses import is_loopback
+from okr_tui.domain.extras import how_to_add
 from okr_tui.domain.text import variable
 
-NEEDS_SOCKS: Final = "install the extra okr-tui[socks], or name an http:// proxy instead"
+NEEDS_SOCKS: Final = f"add the extra socks ({how_to_add('socks')}), or name an http:// proxy instead"
 SOCKS_PACKAGE: Final = "socksio"
 SCHEMES: Final = {
     "http": "http",

@@ -15,6 +15,7 @@ from typing import Final
 from starlette.types import Scope
 
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.extras import how_to_add
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
 from okr_tui.services.background import Clock
@@ -33,9 +34,7 @@ LARGEST_IDENTITY: Final = 16 * 1024
 WINDOW: Final = 300.0
 LONGEST_STAMP: Final = 12
 UNSIGNED: Final = "this port answers this machine's ollama daemon only: other programs use the main port"
-NEEDS_PACKAGE: Final = (
-    "the port for an ollama daemon needs the cryptography package: pip install 'okr-tui[daemon]'"
-)
+NEEDS_PACKAGE: Final = f"the port for an ollama daemon needs the extra daemon: {how_to_add('daemon')}"
 SERVE: Final = "run `ollama serve` once, which makes it"
 
 Verify = Callable[[bytes, bytes], bool]

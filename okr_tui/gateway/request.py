@@ -186,7 +186,7 @@ def _plain(body: bytes, encoding: str, most: int) -> bytes:
         import zstandard
     except ModuleNotFoundError:
         raise failure_error(
-            415, "zstd needs the zstandard package: pip install 'okr-tui[zstd]', or send gzip or plain JSON"
+            415, "zstd needs the extra zstd of okr-tui: add it, or send gzip or plain JSON"
         ) from None
     plain = io.BytesIO()
     try:

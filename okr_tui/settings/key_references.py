@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from okr_tui.domain.extras import how_to_add
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.text import unquoted, variable
 from okr_tui.settings.origin import Problem
@@ -21,7 +22,7 @@ COMMAND = "!"
 VARIABLE = "$"
 KEYRING = "keyring:"
 COMMAND_TIMEOUT = 10.0
-NEEDS_EXTRA = "the system keyring needs the extra: install okr-tui[keyring]"
+NEEDS_EXTRA = f"the system keyring needs the extra keyring: {how_to_add('keyring')}"
 UNUSABLE = "the system keyring cannot be used; install a backend, such as GNOME Keyring or keyrings.alt"
 # Only a name in capitals is shown to the user; a mistaken key after "$" hardly looks like that.
 SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")

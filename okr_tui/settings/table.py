@@ -222,7 +222,7 @@ class Scalars:
         None,
         "where the log lives: `sqlite:PATH`, `memory:`, or for several machines `redis://HOST` or "
         "`rediss://HOST` of a Redis or Valkey server, also `valkey://`, `valkeys://` and `unix://SOCKET` "
-        "(`pip install 'okr-tui[redis]'`)",
+        "(extra `redis`)",
         variable="OKR_TUI_STORE",
         needs_trust=True,
     )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import platformdirs
 
 from okr_tui.domain.errors import StoreError
+from okr_tui.domain.extras import how_to_add
 from okr_tui.store.usage import HEAD, Detail, Head, UsageReading, combine
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _redis(url: str) -> "Store":
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
-        raise StoreError("a log on a server needs the redis package: pip install 'okr-tui[redis]'") from error
+        raise StoreError(f"a log on a server needs the extra redis: {how_to_add('redis')}") from error
     return RedisStore(url)
 
 

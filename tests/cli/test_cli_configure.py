@@ -101,7 +101,7 @@ def test_a_system_keyring_that_is_missing_says_what_to_install(
     monkeypatch.setitem(sys.modules, "keyring", None)
     result = cli.run("add-key", "--keyring", stdin=NEW)
     assert result.code == 1
-    assert "install okr-tui[keyring]" in result.err
+    assert "install 'keyring>=25'" in result.err
     assert len(in_file(cli)) == 4
 
 

@@ -128,7 +128,7 @@ def test_an_unusable_proxy_is_a_problem_with_its_variable_and_no_way_around(valu
 def test_a_socks_proxy_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     (problem,) = Proxies({"HTTPS_PROXY": "socks5://p:1"}).problems
-    assert "install the extra okr-tui[socks]" in problem
+    assert "install 'socksio>=1,<2'" in problem
 
 
 def test_a_proxy_is_shown_without_its_password() -> None:

@@ -52,7 +52,7 @@ def test_without_the_package_one_line_says_what_to_install(
     for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(OkrError, match=r"pip install 'okr-tui\[daemon\]'"):
+    with pytest.raises(OkrError, match=r"install 'cryptography>=42'"):
         DaemonGuard.open([file], ManualClock())
 
 
