@@ -27,19 +27,22 @@ NO_GATEWAY = (
     "to let the dashboard start it"
 )
 
-# pi's levels to Ollama's: its `/v1` takes none, low, medium, high and max. The `max` of pi 1.5 is left out,
-# so that it becomes `xhigh`, which 0.73 knows too; null hides a level.
-THINKING: Mapping[str, str | None] = {
-    "off": "none",
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "max",
+PI_LEVELS: Mapping[str, tuple[str, ...]] = {
+    "off": ("off",),
+    "minimal": ("minimal", "low"),
+    "low": ("low",),
+    "medium": ("medium", "on"),
+    "high": ("high",),
+    "xhigh": ("xhigh", "max"),
 }
-# gpt-oss always thinks, at one of three levels.
-GPT_OSS = "gpt-oss"
-GPT_OSS_THINKING = {**THINKING, "off": None, "xhigh": None}
+"""pi's levels of thinking, each with the model's levels that it may stand for, best first.
+
+The `max` of pi 1.5 is left out, so that it becomes `xhigh`, which 0.73 knows too.
+"""
+EFFORTS: Mapping[str, str] = {"off": "none", "on": "medium"}
+"""What `/v1` calls the levels of a model that only thinks or does not."""
+USUAL_LEVELS = ("off", "low", "medium", "high", "max")
+"""The levels of a model where the cloud does not say which it has."""
 LONGEST_ANSWER = 32768
 COMPATIBLE = {
     "supportsDeveloperRole": False,
@@ -132,15 +135,24 @@ def _pi_model(model: "Model") -> dict[str, object]:
     document: dict[str, object] = {
         "id": model.id,
         "name": model.display,
-        "reasoning": model.can("thinking"),
+        "reasoning": model.thinks,
         "input": ["text", "image"] if model.can("vision") else ["text"],
     }
     if model.context_length:  # pi has defaults of its own; a zero would make it drop the provider
         document["contextWindow"] = model.context_length
         document["maxTokens"] = max(1, min(LONGEST_ANSWER, model.context_length // 4))
-    if model.can("thinking"):
-        document["thinkingLevelMap"] = GPT_OSS_THINKING if model.id.startswith(GPT_OSS) else THINKING
+    if model.thinks:
+        document["thinkingLevelMap"] = _pi_thinking(model)
     return document
+
+
+def _pi_thinking(model: "Model") -> dict[str, str | None]:
+    """Return what `/v1` takes for each of pi's levels of thinking; None hides one the model has not."""
+    levels = USUAL_LEVELS if model.thinking is None else model.thinking
+    found = {
+        name: next((level for level in wanted if level in levels), None) for name, wanted in PI_LEVELS.items()
+    }
+    return {name: level and EFFORTS.get(level, level) for name, level in found.items()}
 
 
 class MistakenError(click.ClickException):

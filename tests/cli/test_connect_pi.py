@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from okr_tui.cli.connect import pi_provider
+from okr_tui.domain.models import Model
 from tests.cli.harness import MODEL, CliHarness
 from tests.cli.test_connect import DEFAULT, REAL, connected, running, token
 
@@ -45,10 +47,37 @@ def test_models_are_as_the_cloud_says(cli: CliHarness) -> None:
     assert model["thinkingLevelMap"]["off"] is None
     assert listed["gemma4:31b"]["input"] == ["text", "image"]
     assert listed["glm-5.2"]["thinkingLevelMap"]["off"] == "none"
-    assert listed["glm-5.2"]["thinkingLevelMap"]["xhigh"] == "max"
+    assert listed["glm-5.2"]["thinkingLevelMap"]["high"] is None
     assert listed["mistral-large-3:675b"]["reasoning"] is False
     assert "thinkingLevelMap" not in listed["mistral-large-3:675b"]
     assert all(item.get("contextWindow", 1) > 0 for item in provider["models"])
+
+
+@pytest.mark.parametrize(
+    ("levels", "efforts"),
+    [
+        (("low", "medium", "high"), "- low low medium high -"),
+        (("off", "on"), "none - - medium - -"),
+        (("minimal", "high", "xhigh"), "- minimal - - high xhigh"),
+        (("off", "low", "max"), "none low low - - max"),
+        (None, "none low low medium high max"),
+    ],
+)
+def test_levels_of_thinking_are_those_that_the_cloud_names(
+    levels: tuple[str, ...] | None, efforts: str
+) -> None:
+    model = Model("gpt-oss:20b", capabilities=("completion", "thinking"), thinking=levels)
+    (listed,) = cast("list[dict[str, Any]]", pi_provider(DEFAULT, Path("token"), [model])["models"])
+    told = [word if word != "-" else None for word in efforts.split()]
+    names = ("off", "minimal", "low", "medium", "high", "xhigh")
+    assert listed["thinkingLevelMap"] == dict(zip(names, told, strict=True))
+
+
+def test_a_model_that_cannot_think_has_no_levels() -> None:
+    model = Model("plain", capabilities=("completion", "thinking"), thinking=("off",))
+    (listed,) = cast("list[dict[str, Any]]", pi_provider(DEFAULT, Path("token"), [model])["models"])
+    assert listed["reasoning"] is False
+    assert "thinkingLevelMap" not in listed
 
 
 def test_again_it_is_up_to_date_or_refreshed(cli: CliHarness) -> None:
