@@ -1,8 +1,12 @@
 """One settings file: a strict read that is never torn, and a locked, atomic change of one value.
 
+A file that is a mount point of its own, as in a container, cannot be replaced; it is written in place, while
+a copy of its old content stands next to it.
+
 Everything here blocks, for milliseconds as a rule and for the lock's five seconds at worst.
 """
 
+import errno
 import os
 import stat
 import tempfile
@@ -22,6 +26,9 @@ from okr_tui.settings.lock import locked
 LARGEST = 4 * 1024 * 1024
 BLANK_LONGEST = 65536
 ABANDONED = 60.0
+MOUNTED = frozenset({errno.EBUSY, errno.EXDEV})
+COPY = ".okr-tui-copy"
+"""Ends the name of the copy of a file that is written in place. A writer that dies leaves it."""
 
 Touched = Sequence[tuple[str, str]]
 """Values by section and name."""
@@ -156,14 +163,51 @@ def _commit(task: _Change, before: Document, after: bytes | None) -> Written:
                     return Written(task.path, False, before=before.fingerprint, after=before.fingerprint)
                 _fill(temporary, after or b"", mode, target)
             lock.verify()
-            if after is None:
-                target.unlink()
-            else:
-                os.replace(temporary, target)
+            _replace(target, temporary, before.raw or b"", after)
     finally:
         Path(temporary).unlink(missing_ok=True)
     written = task.document(after)
     return Written(task.path, True, _is_kept(task, written), before.fingerprint, written.fingerprint)
+
+
+def _replace(target: Path, temporary: str, before: bytes, after: bytes | None) -> None:
+    try:
+        if after is None:
+            target.unlink()
+        else:
+            os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in MOUNTED:
+            raise
+        _overwrite(target, before, after or b"")
+
+
+def _overwrite(target: Path, before: bytes, after: bytes) -> None:
+    """Write a file in place. When that fails, its old content is put back, or stays in the copy."""
+    copy = target.with_name(target.name + COPY)
+    copy.unlink(missing_ok=True)
+    _write(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), before)
+    try:
+        _write(os.open(target, os.O_WRONLY), after)
+    except OSError as error:
+        try:
+            _write(os.open(target, os.O_WRONLY), before)
+        except OSError:
+            raise failure(
+                f"could only be written in part: {error.strerror}; its content before is in {copy}",
+                str(target),
+            ) from error
+        copy.unlink()
+        raise
+    copy.unlink()
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _is_kept(task: _Change, written: Document) -> bool:

@@ -1,5 +1,6 @@
 """Reading and changing one settings file: nothing is lost, nothing is half, nothing is leaked."""
 
+import errno
 import json
 import os
 import stat
@@ -179,6 +180,101 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     with pytest.raises(SettingsError, match="Permission denied") as caught:
         edit(path, "okr-tui", "theme", "nord")
     assert str(path) in str(caught.value)
+
+
+def refuse_to_replace(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Behave as the system does for a file that is a mount point of its own."""
+
+    unlink = os.unlink
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def unlink_others(path: Path) -> None:
+        refuse() if Path(path).name == "settings.json" else unlink(path)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "unlink", unlink_others)
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
+@pytest.mark.parametrize("value", ["x" * 20, 1])
+def test_a_file_mounted_by_itself_is_written_in_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, value: object
+) -> None:
+    path.write_text('{"other": "kept, and longer than what is written", "s": {"n": "yyyyyy"}}')
+    path.chmod(0o640)
+    refuse_to_replace(monkeypatch, number)
+    before = path.stat()
+    assert edit(path, "s", "n", value).changed
+    assert json.loads(path.read_bytes()) == {
+        "other": "kept, and longer than what is written",
+        "s": {"n": value},
+    }
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_mounted_file_is_emptied_where_it_would_be_removed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text("{}")
+    refuse_to_replace(monkeypatch, errno.EBUSY)
+    assert rewrite(path, (), lambda _: None).changed
+    assert path.read_bytes() == b""
+
+
+def test_a_copy_stays_private_while_a_mounted_file_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b'{"s": {"n": 1}}'
+    path.write_bytes(content)
+    path.chmod(0o644)
+    refuse_to_replace(monkeypatch, errno.EXDEV)
+    fsync, seen = os.fsync, []
+
+    def watched(descriptor: int) -> None:
+        copy = path.with_name(f"{path.name}.okr-tui-copy")
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            seen.append(
+                (
+                    copy.read_bytes(),
+                    stat.S_IMODE(copy.stat().st_mode),
+                    path.with_name("settings.json.lock").is_dir(),
+                )
+            )
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    edit(path, "s", "n", 2)
+    assert seen == [(content, 0o600, True)]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_mounted_file_that_cannot_be_written_whole_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    content = b'{"s": {"n": 1}}'
+    path.write_bytes(content)
+    refuse_to_replace(monkeypatch, errno.EBUSY)
+    fsync, left = os.fsync, [failures]
+
+    def full(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == path.stat().st_ino and left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SettingsError, match="No space left") as caught:
+        edit(path, "s", "n", 2)
+    copy = path.with_name(f"{path.name}.okr-tui-copy")
+    if failures == 1:
+        assert path.read_bytes() == content
+        assert not copy.exists()
+    else:
+        assert str(copy) in str(caught.value)
+        assert copy.read_bytes() == content
 
 
 def test_a_change_made_meanwhile_is_kept(path: Path) -> None:
