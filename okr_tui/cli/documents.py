@@ -27,7 +27,7 @@ def key_document(row: KeyView) -> Document:
     """Describe one key, for `keys`."""
     return {
         "index": row.index,
-        "fingerprint": row.fingerprint,
+        "fingerprint": None if row.state is State.MISSING else row.fingerprint,
         "masked": row.masked,
         "label": row.label,
         "origin": row.origin,
@@ -158,7 +158,7 @@ def explanation_document(
         "keys": [
             {
                 "index": standing.index,
-                "fingerprint": standing.key.fingerprint,
+                "fingerprint": None if standing.key.missing else standing.key.fingerprint,
                 "state": standing.state.value,
                 "eligible": standing.eligible,
                 "reason": standing.reason,

@@ -23,8 +23,8 @@ class PoolConfig:
     strategy: Strategy = "sticky"
 
     def in_use(self, state: PoolState) -> tuple[Key, ...]:
-        """Return the keys that requests and readings may be sent with: trusted, and not switched off."""
-        return tuple(key for key in self.keys if key.trusted and not state.key(key.fingerprint).disabled)
+        """Return the keys that requests and readings may be sent with: usable, and not switched off."""
+        return tuple(key for key in self.keys if key.usable and not state.key(key.fingerprint).disabled)
 
     def index(self, fingerprint: str | None) -> int | None:
         """Return the 1-based place of a key, or None when it is not in the pool."""
@@ -100,6 +100,7 @@ def _judging(
             in_flight=request.in_flight.get(state.account_of(key.fingerprint), 0),
             alone=alone,
             trusted=key.trusted,
+            missing=key.missing,
             wall=wall,
             past_busy=request.past_busy,
         )

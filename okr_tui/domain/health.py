@@ -22,6 +22,7 @@ class State(StrEnum):
     SLOWED = "slowed"
     SPENT = "spent"
     SHAKY = "shaky"
+    MISSING = "missing"
     INVALID = "invalid"
     SUSPENDED = "suspended"
     OFF = "off"
@@ -80,6 +81,9 @@ STATES: Final[Mapping[State, StateTraits]] = {
     State.SPENT: StateTraits(glyph="▣", tone="warning", cause=ClientCause.QUOTA, blocked=True),
     State.SHAKY: StateTraits(
         glyph="≈", tone="quiet", cause=ClientCause.OUTAGE, wait=Wait.PASSING, blocked=True, retried=True
+    ),
+    State.MISSING: StateTraits(
+        glyph="?", tone="fault", cause=ClientCause.NO_VALID_KEY, needs_person=True, plain=True
     ),
     State.INVALID: StateTraits(
         glyph="✖",
@@ -182,17 +186,20 @@ def verdict(
     in_flight: int = 0,
     alone: bool = False,
     trusted: bool = True,
+    missing: str = "",
     wall: Block | None = None,
     past_busy: bool = False,
 ) -> Verdict:
     """Return a key's state for a request of `model`; `alone` says that no other account could take it.
 
-    `in_flight` is what this process has under way on the key's account; `trusted` is the key's own. `wall` is
-    what refuses all accounts alike and so stands for their own refusals. `past_busy`: what the cloud said of
-    taken slots is ignored.
+    `in_flight` is what this process has under way on the key's account; `trusted` and `missing` are the key's
+    own. `wall` is what refuses all accounts alike and so stands for their own refusals. `past_busy`: what the
+    cloud said of taken slots is ignored.
     """
     if not trusted:
         return NOT_TRUSTED
+    if missing:
+        return Verdict(State.MISSING, eligible=False, reason=missing)
     key = state.key(fingerprint)
     if key.disabled:
         return Verdict(State.OFF, eligible=False, reason="switched off by you")

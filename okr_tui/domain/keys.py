@@ -36,7 +36,8 @@ class Key:
     """One key of the pool. Its place in the pool says nothing of its identity; the fingerprint does.
 
     `trusted` is False for a key that only the file of a project brings which the user has not vouched for:
-    it is shown, and nothing is sent with it.
+    it is shown, and nothing is sent with it. `missing` says why a reference gives no key, "" where it does:
+    such a key holds its place, so that numbers mean the same in every shell.
     """
 
     secret: SecretStr
@@ -45,8 +46,20 @@ class Key:
     origin: str
     label: str | None = None
     trusted: bool = True
+    missing: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether anything may be sent with it."""
+        return self.trusted and not self.missing
 
     @classmethod
     def of(cls, text: str, origin: str, label: str | None = None, *, trusted: bool = True) -> "Key":
         """Make a key from its text; `origin` names the layer it was read from ("global", "project", ...)."""
         return cls(SecretStr(text), fingerprint(text), mask(text), origin, label, trusted)
+
+    @classmethod
+    def absent(cls, reference: str, shown: str, origin: str, label: str | None, why: str) -> "Key":
+        """Make the key of a reference that gives none; `shown` is what people see of the reference."""
+        identity = fingerprint(f"missing {reference}")
+        return cls(SecretStr(""), identity, shown, origin, label, missing=why)

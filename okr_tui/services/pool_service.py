@@ -327,7 +327,7 @@ class PoolService:
 
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""
-        key = self.key(index)
+        key = self._usable(index)
         await self.pool.append(Reset(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
         return f"#{index} {key.masked}: older faults forgotten"
 
@@ -404,6 +404,8 @@ class PoolService:
                 f"#{index} {key.masked} comes from {project}, which is not trusted; "
                 f"if you know that project, run okr-tui trust in {project.parent.parent}"
             )
+        if key.missing:
+            raise SettingsError(f"#{index} {key.masked} gives no key: {key.missing}")
         return key
 
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:

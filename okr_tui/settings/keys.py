@@ -15,8 +15,8 @@ from okr_tui.domain.keys import SHORTEST_KEY, Key, SecretStr, fingerprint
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
 from okr_tui.settings.json_edit import Document, exchange, failure, locate, put, put_in, take_out
-from okr_tui.settings.key_references import COMMAND, KEYRING, VARIABLE, resolve
-from okr_tui.settings.origin import Origin, Problem, Valued
+from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE, resolve
+from okr_tui.settings.origin import Origin, Problem, Severity, Valued
 from okr_tui.settings.schema import Place
 from okr_tui.settings.sections import Layer, digest
 from okr_tui.settings.table import ORIGINAL, OURS, SHORT
@@ -54,6 +54,16 @@ def kind(found: SecretStr) -> Kind:
     if text.startswith(COMMAND):
         return "command"
     return "keyring" if text.startswith(KEYRING) else "literal"
+
+
+def shown(found: SecretStr) -> str:
+    """Return what people may see of a reference that is no key itself: a variable's or an entry's name."""
+    text = unquoted(found.get_secret_value())
+    if text.startswith(VARIABLE):
+        name = text.removeprefix(VARIABLE).removeprefix("{").removesuffix("}").strip()
+        # What is no plain name may be a key in the wrong place.
+        return f"{VARIABLE}{name if SHOWN_NAME.fullmatch(name) else '…'}"
+    return "!command" if text.startswith(COMMAND) else f"{KEYRING}…"
 
 
 LIST = "apiKeys"
@@ -282,11 +292,15 @@ def collect(
             if not unquoted(entry.reference.get_secret_value()):
                 dropped["blank"] += 1
                 continue
-            secret = _resolved(entry, layer, written, environment, commands, pool)
-            if secret is None:
+            found = _resolved(entry, layer, written, environment, commands, pool)
+            if found is None:
                 continue
-            text = secret.get_secret_value()
-            key = Key.of(text, layer.name, _label(entry, pool), trusted=layer.trusted)
+            label = _label(entry, pool)
+            if isinstance(found, Problem):
+                text = unquoted(entry.reference.get_secret_value())
+                key = Key.absent(text, shown(entry.reference), layer.name, label, found.message)
+            else:
+                key = Key.of(found.get_secret_value(), layer.name, label, trusted=layer.trusted)
             if (at := known.get(key.fingerprint)) is not None:
                 first = pool.places[at]
                 pool.places[at] = replace(first, also=(*first.also, entry.place.origin))
@@ -360,22 +374,26 @@ def _resolved(
     environment: Mapping[str, str],
     commands: Mapping[tuple[str, str], SecretStr],
     pool: Pool,
-) -> SecretStr | None:
+) -> SecretStr | Problem | None:
+    """Return the key of an entry, why its reference gives none, or None for an entry that is no key."""
     reference = entry.reference or SecretStr("")
     text = unquoted(reference.get_secret_value())
     is_command = text.startswith(COMMAND) and layer.trusted
     known = (written, digest(text))
     secret = commands.get(known) if is_command else None
     resolved = secret or resolve(reference, environment, layer.trusted)
-    if isinstance(resolved, Problem):
-        pool.problems.append(_about(entry, resolved.message))
+    if isinstance(resolved, SecretStr):
+        if is_command:
+            pool.commands[known] = resolved
+        wrong = malformed(resolved.get_secret_value())
+        if wrong is None:
+            return resolved
+        resolved = Problem(wrong)
+    if kind(reference) == "literal" or not layer.trusted:
+        severity: Severity = "error" if layer.trusted else "warning"
+        pool.problems.append(_about(entry, f"is ignored: {resolved.message}", severity))
         return None
-    if is_command:
-        pool.commands[known] = resolved
-    key = resolved.get_secret_value()
-    if wrong := malformed(key):
-        pool.problems.append(_about(entry, wrong))
-        return None
+    pool.problems.append(_about(entry, f"gives no key: {resolved.message}"))
     return resolved
 
 
@@ -384,16 +402,14 @@ def _label(entry: _Entry, pool: Pool) -> str | None:
     if label is None:
         return None
     if not isinstance(label, str) or has_hidden(label) or not 0 < len(label.strip()) <= LINE_LIMIT:
-        pool.problems.append(
-            replace(_about(entry, ""), message="a label is ignored: it must be printable text")
-        )
+        pool.problems.append(Problem.at(entry.place.origin, "a label is ignored: it must be printable text"))
         return None
     return label.strip()
 
 
-def _about(entry: _Entry, message: str) -> Problem:
+def _about(entry: _Entry, message: str, severity: Severity = "error") -> Problem:
     position = "" if entry.place.position is None else f" entry {entry.place.position + 1}"
-    return Problem.at(entry.place.origin, f"{entry.place.name}{position} is ignored: {message}")
+    return Problem.at(entry.place.origin, f"{entry.place.name}{position} {message}", severity)
 
 
 def _dropped(layer: Layer, dropped: Counter[str]) -> Problem:
@@ -401,4 +417,5 @@ def _dropped(layer: Layer, dropped: Counter[str]) -> Problem:
     reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
     files = [section.document.path for section in layer.sections.values() if section.document]
     message = f"{layer.name} keys: {total} {'entry' if total == 1 else 'entries'} ignored ({reasons})"
-    return Problem(message, files[0] if files else None)
+    severity: Severity = "error" if "not text" in dropped else "warning"
+    return Problem(message, files[0] if files else None, severity=severity)

@@ -92,7 +92,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         problems += more
     listed = user.values(OURS).get(trust.SETTING)
     if locations.NO_HOME in global_file.parents:
-        problems.append(Problem(locations.NO_SETTINGS, severity="error"))
+        problems.append(Problem(locations.NO_SETTINGS))
     if listed is not None and not trust.is_understood(listed):
         message = f"{trust.SETTING} must be a list of absolute paths; the rest is ignored"
         problems.append(Problem.at(user.origin(OURS, trust.SETTING), message))
@@ -115,7 +115,8 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     problems += pool.problems
     added = added_by(project, pool)
     if added and answer is None and project in welcome:
-        problems.append(Problem.at(key_places(project)[0], f"{trust.keys_words(added)} off: {remedy}"))
+        message = f"{trust.keys_words(added)} off: {remedy}"
+        problems.append(Problem.at(key_places(project)[0], message, "warning"))
     favourites = enabled_models((project, user), problems)
     for layer in (user, project):
         problems += _unknown(layer, pool.keys)
@@ -200,14 +201,14 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
                     # Another host must not get the keys that were meant for this one.
                     found.append((NO_CLOUD, origin, section))
                     message = f"{CLOUD_URL} cannot be used: {error}; {NO_KEY_IS_SENT}"
-                    problems.append(replace(Problem.at(origin, message), severity="error"))
+                    problems.append(Problem.at(origin, message))
                     continue
                 problems.append(Problem.at(origin, f"{_shown(row.name)} is ignored: {error}"))
                 continue
             if value is None:
                 continue
             if remark := row.check.remark(written):
-                problems.append(Problem.at(origin, f"{_shown(row.name)}: {remark}"))
+                problems.append(Problem.at(origin, f"{_shown(row.name)}: {remark}", "warning"))
             if row.check.member:
                 value = _members(layer, section, row, value, problems)
             if row.needs_trust and not layer.trusted:
@@ -215,13 +216,13 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
                 continue
             if here and here[0] != value:
                 message = f'"{found[-1][2]}" sets another {row.name} than "{section}"; "{found[-1][2]}" wins'
-                problems.append(Problem.at(origin, message))
+                problems.append(Problem.at(origin, message, "warning"))
             here.append(value)
             found.append((value, origin, section))
     for value, origin in refused:
         # A value that holds anyway needs no trust.
         if value != (found[0][0] if found else row.default):
-            problems.append(Problem.at(origin, f"{row.name} is ignored: {remedy}"))
+            problems.append(Problem.at(origin, f"{row.name} is ignored: {remedy}", "warning"))
     if not found:
         return _Choice(Valued(row.default, Origin("default")), ORIGINAL)
     value, origin, section = found[0]
@@ -229,15 +230,24 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
 
 
 def _repeated(layer: Layer) -> Iterator[Problem]:
-    """Yield the names that stand twice in a file or in one of its sections, where only the last counts."""
+    """Yield the names that stand twice in a file or an object of its sections: only the last one counts."""
     document = layer.document
     if document is None:
         return
-    for path in ((), *((name,) for name in SECTIONS)):
+    inside = (path for name in SECTIONS for path in _objects(layer.values(name), (name,)))
+    for path in ((), *inside):
         for name, again in document.repeated(path):
-            within = f' in "{path[0]}"' if path else ""
+            within = f' in "{".".join(path)[:LONGEST_NAME]}"' if path else ""
             message = f'"{name[:LONGEST_NAME]}" stands there twice{within}; only the last one counts'
             yield Problem(message, document.path, *again)
+
+
+def _objects(values: Mapping[str, object], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the path of an object and of each one inside it."""
+    yield path
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _objects(value, (*path, name))
 
 
 def _members(
@@ -270,15 +280,24 @@ def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
 
 
 def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
-    """Yield what is no setting in the section that is ours, each with its place."""
-    found = list(unknown_names(layer.values(OURS)))
+    """Yield what is no setting in a section of this program, each with its place."""
+    found = [
+        (section, *each) for section in SECTIONS for each in unknown_names(section, layer.values(section))
+    ]
     scrubber = Scrubber(key.secret.get_secret_value() for key in keys)
-    for path, why in found[:MOST_UNKNOWN]:
-        name = scrubber.mask_keys(".".join(part[:LONGEST_NAME] for part in path))
-        yield Problem.at(layer.origin(OURS, *path), f"{name} is ignored: {why}")
+    for section, path, why in found[:MOST_UNKNOWN]:
+        parts = (str(part + 1) if isinstance(part, int) else part[:LONGEST_NAME] for part in path)
+        name = scrubber.mask_keys(".".join(parts))
+        yield Problem.at(_origin(layer, section, path), f"{name} is ignored: {why}")
     if len(found) > MOST_UNKNOWN:
-        origin = layer.origin(OURS, *found[MOST_UNKNOWN][0])
+        section, path, _ = found[MOST_UNKNOWN]
+        origin = _origin(layer, section, path)
         yield Problem.at(origin, f"{len(found) - MOST_UNKNOWN} more names are no settings")
+
+
+def _origin(layer: Layer, section: str, path: tuple[str | int, ...]) -> Origin:
+    name, *inner = path
+    return layer.origin(section, str(name), *inner)
 
 
 def _may_join(project: Layer, cloud: str, problems: list[Problem]) -> bool:
@@ -287,7 +306,7 @@ def _may_join(project: Layer, cloud: str, problems: list[Problem]) -> bool:
         return True
     if places := key_places(project):
         message = "the project's keys are left out: they are for its own cloudUrl, which is not in force"
-        problems.append(Problem.at(places[0], message))
+        problems.append(Problem.at(places[0], message, "warning"))
     return False
 
 

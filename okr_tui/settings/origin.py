@@ -36,28 +36,28 @@ class Origin:
 class Problem:
     """Something wrong in what the user configured; the program goes on without it.
 
-    An error means a file or section that could not be used; a warning, one value that was not.
+    An error means that something written is not in force; a warning, that it is unwise or waits for the user.
     """
 
     message: str
     path: Path | None = None
     line: int | None = None
     column: int | None = None
-    severity: Severity = "warning"
+    severity: Severity = "error"
 
     @classmethod
     def of(cls, error: SettingsError, more: str = "") -> "Problem":
         """Return the problem an error describes; `more` is added to its message."""
         where = place(error.path, error.line, error.column)
         message = str(error).removeprefix(f"{where}: ") + more
-        return cls(message, Path(error.path), error.line, error.column, "error")
+        return cls(message, Path(error.path), error.line, error.column)
 
     @classmethod
-    def at(cls, origin: Origin, message: str) -> "Problem":
-        """Return a warning about the value that stands at `origin`."""
+    def at(cls, origin: Origin, message: str, severity: Severity = "error") -> "Problem":
+        """Return the problem of the value that stands at `origin`."""
         if origin.file is None:
-            return cls(f"{origin.describe()}: {message}")
-        return cls(message, origin.file, origin.line, origin.column)
+            return cls(f"{origin.describe()}: {message}", severity=severity)
+        return cls(message, origin.file, origin.line, origin.column, severity)
 
     def describe(self) -> str:
         """Return one line: the place as `file:line:column`, as far as it is known, and the message."""

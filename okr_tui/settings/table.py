@@ -381,9 +381,41 @@ def find(name: str) -> Setting | None:
     return replace(row, name=name) if row and member else None
 
 
-def unknown_names(section: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what in the section `okr-tui` is no setting: the names that lead to it, and what is wrong."""
-    for name, value in section.items():
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "apiKeys": ("key", "label"),
+    "apiKey": ("key", "label"),
+    "trustedProjects": ("path", "sha256", "trusted"),
+}
+"""What the entries of these settings may hold."""
+Unknown = tuple[tuple[str | int, ...], str]
+"""The path to something unknown within its section, and what is wrong."""
+
+
+def unknown_names(section: str, values: Mapping[str, object]) -> Iterator[Unknown]:
+    """Yield what in a section is no setting, nor a field of an entry of one."""
+    yield from _unknown_ours(values) if section == OURS else _unknown_original(section, values)
+    for name in (name for name in FIELDS if name in values):
+        value = values[name]
+        for position, entry in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            inner = () if position is None else (position,)
+            for field_name in entry if isinstance(entry, Mapping) else ():
+                if field_name not in FIELDS[name]:
+                    words = nearest(field_name, FIELDS[name])
+                    yield (name, *inner, field_name), f"an entry has no such field{words}"
+
+
+def _unknown_original(section: str, values: Mapping[str, object]) -> Iterator[Unknown]:
+    known = [row.name for row in TABLE if row.section == ORIGINAL]
+    for name in (name for name in values if name not in known):
+        if name in BY_NAME or name in GROUPS:
+            yield (name,), f"it belongs in {OURS}"
+        elif (words := nearest(name, known)) or section == ORIGINAL:
+            # Some other program may use the short name for settings of its own.
+            yield (name,), f"there is no such setting{words}"
+
+
+def _unknown_ours(values: Mapping[str, object]) -> Iterator[Unknown]:
+    for name, value in values.items():
         if name in GROUPS and not isinstance(value, Mapping):
             yield (name,), "it must be an object {...}"
         elif name in GROUPS and isinstance(value, Mapping):

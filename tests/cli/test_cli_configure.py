@@ -198,8 +198,8 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(
     assert index["shadowed"] == ["global ~/settings.json:23"]
     found = {(item["severity"], item["what"]): item["remedy"] for item in document["findings"]}
     for severity, words in (
-        ("warning", "activeKeyIndex is ignored: it must be a whole number"),
-        ("warning", "policy.nonsense is ignored"),
+        ("error", "activeKeyIndex is ignored: it must be a whole number"),
+        ("error", "policy.nonsense is ignored"),
         ("warning", "only keys themselves are taken"),
         ("warning", "(mode 0644)"),
         ("note", f"key 1 {mask(cli.keys[0][0])}"),

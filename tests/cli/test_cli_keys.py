@@ -211,3 +211,36 @@ def test_times_are_the_users_own(cli: CliHarness, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     assert "5h spent, back 01:01:30" in cli.run_ok("keys").out
+
+
+def test_a_number_means_the_same_key_in_every_shell(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = [text for text, _ in cli.keys[:3]]
+    document = json.loads(cli.settings_file.read_text())
+    document["pi-ollama"]["apiKeys"] = ["$WORK_KEY", second, third]
+    cli.settings_file.write_text(json.dumps(document))
+    result = cli.run_ok("keys", "--json")
+    rows = result.json["keys"]
+    assert [(row["fingerprint"], row["masked"], row["state"]) for row in rows[:2]] == [
+        (None, "$WORK_KEY", "missing"),
+        (fingerprint(second), mask(second), "unverified"),
+    ]
+    assert "apiKeys entry 1 gives no key: the environment variable WORK_KEY it names is not set" in result.err
+    for verb in ("use-key", "test-key", "reset-key", "disable-key"):
+        refused = cli.run(verb, "1")
+        assert refused.code == 1
+        assert "#1 $WORK_KEY gives no key: the environment variable WORK_KEY" in refused.err
+    assert cli.run_ok("explain", "--json").json["choice"]["key"] == 2
+    without = cli.run_ok("use-key", "2").out
+    monkeypatch.setenv("WORK_KEY", first)
+    assert cli.run_ok("use-key", "2").out == without
+    assert mask(second) in without
+
+
+def test_keys_that_all_give_none_are_blocked_and_not_absent(cli: CliHarness) -> None:
+    document = json.loads(cli.settings_file.read_text())
+    document["pi-ollama"]["apiKeys"] = ["$WORK_KEY"]
+    cli.settings_file.write_text(json.dumps(document))
+    result = cli.run("chat", MODEL, "hello")
+    assert result.code == 4
+    assert "the environment variable WORK_KEY" in result.err
+    assert cli.run_ok("remove-key", "1", "--json").json["key"]["masked"] == "$WORK_KEY"

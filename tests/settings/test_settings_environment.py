@@ -78,7 +78,7 @@ def test_what_no_key_holds_is_refused_with_its_place(written: str, why: str, hom
     assert why in message
     home.environment = {"WORK": written}
     home.user({"apiKeys": ["$WORK", TWO]})
-    assert texts(home) == [TWO]
+    assert texts(home) == ["", TWO]
     (problem,) = home.load().problems
     assert (problem.path, problem.line is not None) == (home.file, True)
     assert why in problem.message

@@ -100,8 +100,8 @@ def test_a_key_as_short_as_a_word_is_dropped(home: Home, monkeypatch: pytest.Mon
     home.user(original={"apiKeys": [short, whole, "$OTHER"]})
     home.environment |= {"OLLAMA_API_KEYS": "ab", "OTHER": short}
     settings = home.load()
-    assert texts(settings) == [whole]
-    words = f"is ignored: a key has at least {SHORTEST_KEY} characters"
+    assert texts(settings) == [whole, ""]
+    words = f": a key has at least {SHORTEST_KEY} characters"
     assert [message.endswith(words) for message in messages(settings)] == [True] * 3
 
 
@@ -124,13 +124,42 @@ def test_references(home: Home) -> None:
     home.environment["WORK"] = SECRET
     home.user(original={"apiKeys": ["$WORK", "!printf b", "$MISSING"]})
     settings = home.load()
-    assert texts(settings) == [SECRET, "b"]
+    assert texts(settings) == [SECRET, "b", ""]
     assert messages(settings) == [
-        "apiKeys entry 3 is ignored: the environment variable MISSING it names is not set"
+        "apiKeys entry 3 gives no key: the environment variable MISSING it names is not set"
     ]
     assert SECRET not in repr(settings)
     home.user(original={"apiKeys": "!printf %.1s b,c"})
     assert texts(home.load()) == ["b"]
+
+
+def test_what_gives_no_key_keeps_its_place(home: Home) -> None:
+    home.user(
+        original={
+            "apiKeys": [
+                {"key": "${WORK}", "label": "amber"},
+                "!false",
+                "keyring:none",
+                "$sk-aKeyAfterADollar",
+                SECRET,
+            ],
+            "activeKeyIndex": 4,
+        }
+    )
+    bare = home.load()
+    assert [key.masked for key in bare.keys[:4]] == ["$WORK", "!command", "keyring:…", "$…"]
+    assert [bool(key.missing) for key in bare.keys] == [True] * 4 + [False]
+    assert len({key.fingerprint for key in bare.keys}) == 5
+    assert [key.usable for key in bare.keys] == [False] * 4 + [True]
+    assert (bare.keys[0].label, bare.keys[bare.active_index.value].secret.get_secret_value()) == (
+        "amber",
+        SECRET,
+    )
+    home.environment["WORK"] = "work-key-0123456789"
+    whole = home.load()
+    assert [place.position for place in whole.places] == [place.position for place in bare.places]
+    assert whole.active_index.value == bare.active_index.value
+    assert whole.keys[0].usable
 
 
 def test_an_untrusted_project_runs_no_command(home: Home, tmp_path: Path) -> None:
@@ -151,7 +180,7 @@ def test_a_command_is_run_again_only_when_the_keys_were_edited_or_it_failed(
     source.write_text("one")
     home.user(original={"apiKeys": [f"!cat {source}", f"!cat {tmp_path / 'late'}"]})
     first = home.load()
-    assert texts(first) == ["one"]
+    assert texts(first) == ["one", ""]
     source.write_text("two")
     (tmp_path / "late").write_text("late")
     home.user(original={"apiKeys": [f"!cat {source}", f"!cat {tmp_path / 'late'}"], "activeKeyIndex": 1})

@@ -151,24 +151,71 @@ def test_rows_are_found_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "path", "why"),
+    ("section", "values", "path", "why"),
     [
-        ({"stratgy": 1}, "stratgy", "there is no such setting; did you mean strategy?"),
-        ({"Theme": 1}, "Theme", "there is no such setting; did you mean theme?"),
-        ({"polcy": {}}, "polcy", "there is no such setting; did you mean policy?"),
-        ({"autostart": True}, "autostart", "there is no such setting; did you mean gateway.autostart?"),
-        ({"gateway": {"hots": 1}}, "gateway.hots", "there is no such setting; did you mean host?"),
-        ({"chat": {"sends": 1}}, "chat.sends", "there is no such setting; did you mean policy.sends?"),
-        ({"policy": {"qqq": 1}}, "policy.qqq", "there is no such setting"),
-        ({"gateway": 5}, "gateway", "it must be an object {...}"),
-        ({"apiKeys": []}, "apiKeys", "it belongs in pi-ollama"),
-        ({"gateway.port": 1}, "gateway.port", "there is no such setting; did you mean gateway?"),
-        ({"*": 1}, "*", "there is no such setting"),
+        ("pi-ollama", {"cloudURl": 1}, "cloudURl", "there is no such setting; did you mean cloudUrl?"),
+        ("pi-ollama", {"zzz": 1}, "zzz", "there is no such setting"),
+        ("pi-ollama", {"strategy": 1}, "strategy", "it belongs in okr-tui"),
+        ("pi-ollama", {"gateway": {}}, "gateway", "it belongs in okr-tui"),
+        ("ollama", {"apikey": "x"}, "apikey", "there is no such setting; did you mean apiKey?"),
+        (
+            "pi-ollama",
+            {"apiKeys": ["a", {"key": "b", "lable": "c"}]},
+            "apiKeys.1.lable",
+            "an entry has no such field; did you mean label?",
+        ),
+        ("ollama", {"apiKey": {"key": "b", "zzz": 1}}, "apiKey.zzz", "an entry has no such field"),
+        (
+            "okr-tui",
+            {"trustedProjects": [{"path": "/", "sha265": ""}]},
+            "trustedProjects.0.sha265",
+            "an entry has no such field; did you mean sha256?",
+        ),
+        ("okr-tui", {"stratgy": 1}, "stratgy", "there is no such setting; did you mean strategy?"),
+        ("okr-tui", {"Theme": 1}, "Theme", "there is no such setting; did you mean theme?"),
+        ("okr-tui", {"polcy": {}}, "polcy", "there is no such setting; did you mean policy?"),
+        (
+            "okr-tui",
+            {"autostart": True},
+            "autostart",
+            "there is no such setting; did you mean gateway.autostart?",
+        ),
+        ("okr-tui", {"gateway": {"hots": 1}}, "gateway.hots", "there is no such setting; did you mean host?"),
+        (
+            "okr-tui",
+            {"chat": {"sends": 1}},
+            "chat.sends",
+            "there is no such setting; did you mean policy.sends?",
+        ),
+        ("okr-tui", {"policy": {"qqq": 1}}, "policy.qqq", "there is no such setting"),
+        ("okr-tui", {"gateway": 5}, "gateway", "it must be an object {...}"),
+        ("okr-tui", {"apiKeys": []}, "apiKeys", "it belongs in pi-ollama"),
+        ("okr-tui", {"gateway.port": 1}, "gateway.port", "there is no such setting; did you mean gateway?"),
+        ("okr-tui", {"*": 1}, "*", "there is no such setting"),
     ],
 )
-def test_an_unknown_name_comes_with_the_nearest(section: dict[str, object], path: str, why: str) -> None:
-    ((names, found),) = unknown_names(section)
-    assert (".".join(names), found) == (path, why)
+def test_an_unknown_name_comes_with_the_nearest(
+    section: str, values: dict[str, object], path: str, why: str
+) -> None:
+    ((names, found),) = unknown_names(section, values)
+    assert (".".join(map(str, names)), found) == (path, why)
+
+
+def test_settings_of_other_programs_are_no_mistake() -> None:
+    assert not list(unknown_names("ollama", {"model": "llama", "temperature": 1}))
+    home = {"cloudUrl": "", "apiKeys": [{"key": "a", "label": "b"}], "apiKey": "c", "activeKeyIndex": 0}
+    assert not list(unknown_names("pi-ollama", home))
+
+
+def test_names_that_stand_twice_are_reported_at_any_depth(home: Home) -> None:
+    gateway = '{"port": 1,\n"port": 2}'
+    servers = '{"a": {"command": "x", "env": {"B": "1",\n"B": "2"}}}'
+    home.file.write_text(f'{{"okr-tui": {{"gateway": {gateway}, "chat": {{"mcpServers": {servers}}}}}}}')
+    found = home.load()
+    assert [(problem.line, problem.message) for problem in found.problems] == [
+        (2, '"port" stands there twice in "okr-tui.gateway"; only the last one counts'),
+        (3, '"B" stands there twice in "okr-tui.chat.mcpServers.a.env"; only the last one counts'),
+    ]
 
 
 def test_unknown_names_are_reported_with_their_place_and_no_key(home: Home) -> None:

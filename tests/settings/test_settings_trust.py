@@ -202,7 +202,7 @@ def test_a_clone_gets_no_key_and_its_own_go_nowhere_else(home: Home, tmp_path: P
     assert any("left out" in message for message in messages(found))
     answered(home, trusted=True, original={"apiKeys": [OWN]})
     assert home.load().cloud_url.value == THIEF
-    assert texts(home) == [OWN, THEIRS, "environment-key"]
+    assert texts(home) == [OWN, THEIRS, "environment-key", ""]
     assert marker.exists()
 
 
