@@ -456,15 +456,14 @@ def _balance_read(state: PoolState, record: BalanceRead, policy: Policy) -> Pool
     if spent := blocks.get(BlockCause.SPENT):
         more = bought or (spent.window == CREDITS and record.balance.dollars_left > before.dollars_left)
         blocks[BlockCause.SPENT] = _spent_after(spent, record, policy, identifier, more=more)
-    models = _without_plan_blocks(account.models, record.started) if bought else account.models
-    return state.with_account(
-        identifier,
-        balance=record.balance,
-        balance_at=record.at,
-        samples=samples,
-        blocks=blocks,
-        models=models,
-    )
+    if bought and account.balance is None:
+        account = replace(account, models=_without_plan_blocks(account.models, record.started))
+    elif bought:
+        account = _offered_more(account, record)
+    else:
+        account = _offered_as_before(account, record, policy)
+    account = replace(account, balance=record.balance, balance_at=record.at, samples=samples, blocks=blocks)
+    return replace(state, accounts={**state.accounts, identifier: account})
 
 
 def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *, more: bool) -> Block:
@@ -485,15 +484,35 @@ def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *
     if balance.resets_at(block.window) is None:
         return block
     until = _spent_until(block.window, block.since, balance, block.step, policy, seed)
+    if room and block.until is not None:
+        until = min(until, block.until)  # that of the next window, if this one was reset meanwhile
     return replace(block, until=until)
 
 
-def _without_plan_blocks(models: Mapping[str, Block], started: float) -> dict[str, Block]:
-    """Return the blocks without those that a plan or credit seen by a later request may have lifted."""
+def _offered_more(account: AccountState, record: BalanceRead | IdentityRead) -> AccountState:
+    """Return an account without the models that another plan, or more credit, seen just now may offer."""
+    account = replace(account, offered_more_at=record.at)
+    return replace(account, models=_without_plan_blocks(account.models, record.started))
+
+
+def _offered_as_before(account: AccountState, record: BalanceRead, policy: Policy) -> AccountState:
+    """Return an account without the models that were refused right after it had been offered more.
+
+    What is bought is booked late, so a request may have come too soon for it.
+    """
+    since = account.offered_more_at
+    if since is None or record.started < since + policy.balance_lag:
+        return account
+    models = _without_plan_blocks(account.models, since + policy.balance_lag)
+    return replace(account, models=models, offered_more_at=None)
+
+
+def _without_plan_blocks(models: Mapping[str, Block], before: float) -> dict[str, Block]:
+    """Return the blocks without those of the plan that began earlier."""
     return {
         name: block
         for name, block in models.items()
-        if block.cause is not BlockCause.NO_PLAN or block.since >= started
+        if block.cause is not BlockCause.NO_PLAN or block.since >= before
     }
 
 
@@ -510,8 +529,8 @@ def _identity_read(state: PoolState, record: IdentityRead) -> PoolState:
         state = _renamed(state, record.fingerprint, record.account)
         state, account = _joined(state, record.account, account, provisional)
     if account.plan != record.plan:
-        models = _without_plan_blocks(account.models, record.started) if account.plan else account.models
-        account = replace(account, plan=record.plan, models=models)
+        account = _offered_more(account, record) if account.plan else account
+        account = replace(account, plan=record.plan)
     return replace(state, accounts={**state.accounts, record.account: account})
 
 
@@ -552,6 +571,7 @@ def _joined(
         balance=newer.balance,
         balance_at=newer.balance_at,
         samples=newer.samples,
+        offered_more_at=account.offered_more_at or provisional.offered_more_at,
         slots=learned.slots,
         slots_until=learned.slots_until,
     )

@@ -88,6 +88,8 @@ def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[floa
     times = [regular]
     if spent := known.blocks.get(BlockCause.SPENT):
         times += [_recheck(spent, known.balance_at, policy), spent.until or regular]
+        if spent.since > known.balance_at:
+            times.append(known.balance_at + policy.poll_gap)
     if known.balance:
         times += [window.resets_at + AFTER_RESET for window in known.balance.windows if window.resets_at]
     return min(at for at in times if at > known.balance_at)

@@ -87,6 +87,8 @@ class AccountState:
     balance: Balance | None = None
     balance_at: float | None = None
     samples: tuple[Sample, ...] = ()
+    offered_more_at: float | None = None
+    """When another plan or more credit was seen, until that must have reached all of the cloud."""
     slots: int | None = None
     slots_until: float | None = None
     clean: int = 0

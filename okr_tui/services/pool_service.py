@@ -313,16 +313,17 @@ class PoolService:
         key = self._usable(index)
         fresh, fault = await self.quota_poller.look(key)
         if fault:
-            self.quota_poller.faulted(key, fault)
-            status = f"{fault.status} " if fault.status else ""
-            raise OkrError(f"#{index} {key.masked}: {status}{fault.text}")
+            if fresh:
+                self.quota_poller.faulted(key, fault)
+            again = "" if fresh else f", a moment ago; {TEN_A_MINUTE}"
+            raise OkrError(f"#{index} {key.masked}: {fault.sentence}{again}")
         row = self.pool.view().keys[index - 1]
         now = self.clock.time()
         said = f"#{index} {key.masked}: {sentence(row.verdict, now)}, plan {row.plan or 'unknown'}"
         if fresh:
             return said
         if row.read_at is None:
-            raise OkrError(f"#{index} {key.masked}: was looked at a moment ago; {TEN_A_MINUTE}")
+            raise OkrError(f"#{index} {key.masked}: was read a moment ago without an answer; {TEN_A_MINUTE}")
         return f"{said}, as read {span(now - row.read_at)} ago; {TEN_A_MINUTE}"
 
     async def reset_key(self, index: int) -> str:

@@ -29,12 +29,17 @@ BURST = 16
 SPREAD = 2.0
 """Seconds between further handfuls of readings."""
 HANDFUL = 4
+CONFIRM_GAP = 1.5
+"""Second looks at a refusal are so many times further apart than readings: both keep one limit together."""
 LEASE = "meter"
 LEASE_SECONDS = 15.0
 
 
 class Look(NamedTuple):
-    """What came of an explicit reading; not `fresh`: the last one is too young, and stands."""
+    """What came of an explicit reading; not `fresh`: the last one is too young, and stands.
+
+    `fault` is why the reading failed; of one that is not fresh, where this process knows it.
+    """
 
     fresh: bool
     fault: Fault | None = None
@@ -54,9 +59,11 @@ class QuotaPoller:
         # All of these are monotonic seconds.
         self._lease_until = -math.inf
         self._not_before: dict[str, float] = {}
-        self._last_read: dict[str, float] = {}
+        self._last_turn: dict[str, float] = {}
         self._usage_due: dict[str, float] = {}
         self._at_once = BURST
+        self._failed: dict[str, Fault] = {}
+        """By account: what the last reading failed with; None of those whose last reading went well."""
         self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -94,29 +101,33 @@ class QuotaPoller:
         """
         await self._pool.catch_up()
         account = self._pool.state.account_of(key.fingerprint)
-        known = self._pool.state.account(account).balance_at is not None
-        if not await self._claim(account) and known:  # without any reading there is no answer yet
-            return Look(fresh=False)
-        if fault := await self.identity(key):
-            return Look(True, fault)
+        if not await self._claim(account):
+            return Look(fresh=False, fault=self._failed.get(account))
+        fault = await self.identity(key)
         now_of = self._pool.state.account_of(key.fingerprint)
         if now_of != account and not await self._claim(now_of):
-            return Look(fresh=False)
-        return Look(True, await self.balance(key))
+            return Look(fresh=False, fault=self._failed.get(now_of))
+        if fault is None:
+            fault = await self.balance(key)
+        if fault:
+            self._failed[now_of] = fault
+        return Look(True, fault)
 
     async def _claim(self, account: str) -> bool:
         """Take the one reading that an account has in `poll_gap` seconds, in all processes of the log."""
-        gap, now = self._pool.policy.poll_gap, self._pool.clock.monotonic()
-        if now - self._last_read.get(account, -math.inf) < gap:
+        return await self._take_turn(f"reading {account}", self._pool.policy.poll_gap)
+
+    async def _take_turn(self, name: str, gap: float) -> bool:
+        """Take what may be done once in so many seconds by all processes of the log."""
+        now = self._pool.clock.monotonic()
+        if now - self._last_turn.get(name, -math.inf) < gap:
             return False
         try:
-            taken = await self._pool.store.lease(
-                f"reading {account}", uuid.uuid4().hex, self._pool.clock.time(), gap
-            )
+            taken = await self._pool.store.lease(name, uuid.uuid4().hex, self._pool.clock.time(), gap)
         except StoreError:
             taken = True
         if taken:
-            self._last_read[account] = now
+            self._last_turn[name] = now
         return taken
 
     async def _leads(self) -> bool:
@@ -135,7 +146,8 @@ class QuotaPoller:
         """Forget what another cloud said about when to read again."""
         if old.settings.cloud_url.value != new.settings.cloud_url.value:
             self._not_before.clear()
-            self._last_read.clear()
+            self._last_turn.clear()
+            self._failed.clear()
             self._usage_due.clear()
 
     async def settle(self, seconds: float) -> None:
@@ -174,7 +186,9 @@ class QuotaPoller:
 
     async def _confirm(self, key: Key) -> None:
         await self._pool.clock.sleep(random.uniform(*self._pool.policy.confirm_after))  # noqa: S311 a wait
-        await self.balance(key)
+        account = self._pool.state.account_of(key.fingerprint)
+        if await self._take_turn(f"confirming {account}", CONFIRM_GAP * self._pool.policy.poll_gap):
+            await self.balance(key)
 
     async def _read(self, reading: Reading) -> None:
         """Make one reading, and set the earliest time of the next, later after a failure."""
@@ -222,12 +236,15 @@ class QuotaPoller:
     async def balance(self, key: Key) -> Fault | None:
         """Read the balance of a key's account into the log; return the fault if it cannot be read."""
         began = self._pool.clock.monotonic()
-        self._last_read[self._pool.state.account_of(key.fingerprint)] = began
+        account = self._pool.state.account_of(key.fingerprint)
+        self._last_turn[f"reading {account}"] = began
         try:
             with self._use_cloud() as cloud:
                 balance = await cloud.balance(key)
         except CloudError as error:
+            self._failed[account] = error.fault
             return await self._refused(key, BALANCE.path, began, error.fault)
+        self._failed.pop(account, None)
         now, started = self._times(began)
         await self._pool.note(
             BalanceRead(at=now, started=started, fingerprint=key.fingerprint, balance=balance)

@@ -20,6 +20,8 @@ BEGUN_BEFORE = 3.0
 """Seconds that a request may take to the cloud: its process may be stopped on the way."""
 KEPT_AFTER = 1.0
 """The same while the log is away, or was so just before, and the record is kept on disk instead."""
+SHOWN = 12
+"""Breaches of a claim that are described."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class Findings:
                 f"{len(times)} disagreements of processes: median {times[len(times) // 2]:.2f} s, "
                 f"longest {times[-1]:.2f} s (at most {self.agree_within:g} s)"
             )
-        return "\n".join([*lines, *(f"  {line}" for line in self.breaches[:20])])
+        for breaches in (self.unserved, self.sent_to_blocked, self.lost):
+            lines += [f"  {line}" for line in breaches[:SHOWN]]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ import json
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
+from okr_tui.services import quota_poller
 from okr_tui.services.background import SystemClock
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
@@ -23,6 +25,9 @@ from tests.harness import stream_answer
 TOGETHER: Final = 6
 LONGEST: Final = 15.0
 """Seconds after which a client gives up: something is stuck."""
+GAP: Final = 0.5
+"""Seconds between two readings of an account, and thrice as many after which another process reads instead
+of one that was killed. Settings cannot make them so short, as the real cloud would refuse it."""
 BLOCKED: Final = (State.SPENT, State.INVALID, State.SUSPENDED, State.OFF)
 
 
@@ -71,7 +76,9 @@ async def work(settings: Path, number: int, requests: int, pause: float) -> None
 
     sources = Sources(settings, settings.parent / "project", {})
     clock = SystemClock(lambda: time.time() + wrong_by)
+    quota_poller.LEASE_SECONDS = 3 * GAP
     async with PoolService.open(sources, client="cli", clock=clock) as service:
+        service.pool.policy = replace(service.pool.policy, poll_gap=GAP)
         obeying, watching = asyncio.create_task(obey()), asyncio.create_task(watch(service))
         await asyncio.gather(*(ask(service) for _ in range(TOGETHER)))
         say(finished=True)

@@ -5,6 +5,7 @@ import pytest
 from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
+from okr_tui.domain.quota import Balance
 from okr_tui.domain.records import Record
 from okr_tui.domain.state import Block, PoolState
 from tests.domain.facts import (
@@ -233,6 +234,25 @@ def test_missing_plan_stays_while_nothing_was_bought_since(sameness: Record) -> 
     before = reading(NOW - 60, dollars(1, bought=5))
     state = after(belongs(A, "amber", plan="free"), before, failed(NO_PLAN), sameness)
     assert not judged(state, NOW + 60).eligible
+
+
+@pytest.mark.parametrize(
+    ("bought", "left"),
+    [
+        (belongs(A, "amber", NOW - 5, plan="pro"), dollars(1)),
+        (reading(NOW - 5, dollars(1, bought=5)), dollars(1, bought=5)),
+    ],
+)
+def test_a_request_that_came_before_what_was_bought_was_booked_is_made_again(
+    bought: Record, left: Balance
+) -> None:
+    state = after(belongs(A, "amber", plan="free"), reading(NOW - 60, dollars(1)), bought, failed(NO_PLAN))
+    state = fold([reading(NOW + 60, left)], POLICY, state)
+    assert not judged(state, NOW + 60).eligible
+    state = fold([reading(NOW + 150, left)], POLICY, state)
+    assert judged(state, NOW + 150).eligible
+    state = fold([failed(NO_PLAN, NOW + 160), reading(NOW + 400, left)], POLICY, state)
+    assert not judged(state, NOW + 400).eligible
 
 
 def test_learning_the_plan_for_the_first_time_is_no_change() -> None:

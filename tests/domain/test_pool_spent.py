@@ -146,6 +146,16 @@ def test_reading_moves_the_block_to_the_servers_time() -> None:
     assert NOW + 920 <= until_of(state) <= NOW + 960
 
 
+def test_a_window_that_was_reset_meanwhile_keeps_the_end_it_had() -> None:
+    """What the server names then is the end of the next window, for which nothing is spent."""
+    before = Balance((Window("session", 99, NOW + 5), Window("weekly", 40, MONDAY)))
+    fresh = Balance((Window("session", 0, NOW + 18005), Window("weekly", 40, MONDAY)))
+    state = after(reading(NOW - 60, before), failed(SPENT, window="session"))
+    end = until_of(state)
+    assert NOW + 25 <= end <= NOW + 65
+    assert until_of(fold([reading(NOW + 12, fresh, started=NOW + 11)], POLICY, state)) == end
+
+
 def test_failed_trial_after_an_early_return_waits_longer() -> None:
     state = after(failed(SPENT, window="monthly"), reading(NOW + 600, windows(5)))
     again = failed(SPENT, NOW + 602, window="monthly", started=NOW + 601)

@@ -108,6 +108,16 @@ def test_account_is_read_when_its_window_comes_back() -> None:
     assert names(state, NOW + 22) == {f"balance {A}"}
 
 
+def test_account_found_spent_is_read_as_soon_as_it_may_be() -> None:
+    """The reading right after the fault was too soon after another, or its process has ended."""
+    state = after(*known(A), failed(FaultKind.SPENT, NOW + 3, window="session"))
+    readings, following = due(state, config(1), POLICY, NOW + 4, {})
+    assert (readings, following) == ((), NOW + POLICY.poll_gap)
+    assert names(state, NOW + POLICY.poll_gap) == {f"balance {A}"}
+    state = fold([reading(NOW + 10, windows(100, end=NOW + 900))], POLICY, state)
+    assert names(state, NOW + 30) == set()
+
+
 def test_failed_reading_is_held_off() -> None:
     readings, following = due(PoolState(), config(1), POLICY, NOW, {f"balance {A}": NOW + 50})
     assert [item.identity for item in readings] == [True]

@@ -4,9 +4,12 @@ import asyncio
 from contextlib import nullcontext
 from typing import cast
 
+import pytest
+
 from okr_tui.cloud.client import Cloud
 from okr_tui.cloud.documents import Identity
 from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
@@ -30,6 +33,27 @@ async def test_an_account_is_read_once_in_its_gap_by_all_processes_and_verbs(har
     async with harness.open() as three:
         assert "ago" in await three.test_key(1)
         assert "ago" not in await three.test_key(3)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"fault": "internal-error"}, id="500"),
+        pytest.param({"fault": "unauthorized"}, id="401"),
+        pytest.param({"fault": "rate-limit"}, id="429"),
+    ],
+)
+async def test_an_account_that_cannot_be_read_is_asked_no_more_often(
+    harness: Harness, fault: dict[str, str]
+) -> None:
+    await harness.fault(fault["fault"], path="/api/balance", times=1000)
+    async with harness.open() as one, harness.open() as two:
+        for turn in range(60):
+            with pytest.raises(OkrError, match="#1"):
+                await (one if turn % 3 else two).test_key(1)
+            await harness.clock.advance(1)
+        await asyncio.gather(one.quota_poller.settle(1), two.quota_poller.settle(1))
+    assert 2 <= len(await harness.sent("/api/balance")) <= 10
 
 
 async def test_other_machines_clocks_hold_no_reading_up_for_ever() -> None:
