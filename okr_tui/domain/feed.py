@@ -24,6 +24,7 @@ from okr_tui.domain.records import (
     ModelsRead,
     Record,
     Reset,
+    ResetUndone,
     SettingsRead,
     Use,
 )
@@ -79,6 +80,8 @@ def _line(record: Record, after: PoolState, config: PoolConfig, policy: Policy, 
             return _about_key(record.fingerprint, record.at, "info", "chosen as preferred key", config)
         case Reset():
             return _about_key(record.fingerprint, record.at, "info", "reset: older faults forgotten", config)
+        case ResetUndone():
+            return _about_key(record.fingerprint, record.at, "info", "reset undone: old faults count", config)
         case Enabled():
             return _about_key(record.fingerprint, record.at, "info", "switched on", config)
         case Disabled():

@@ -19,6 +19,7 @@ from okr_tui.domain.records import (
     IdentityRead,
     Record,
     Reset,
+    ResetUndone,
     SettingsRead,
     Trial,
 )
@@ -26,6 +27,7 @@ from okr_tui.domain.state import (
     AccountState,
     Block,
     Failure,
+    Forgotten,
     KeyState,
     ModelState,
     PoolState,
@@ -65,6 +67,8 @@ def apply(state: PoolState, record: Record, policy: Policy) -> PoolState:
             return state.with_key(record.fingerprint, disabled=isinstance(record, Disabled))
         case Reset():
             return _reset(state, record)
+        case ResetUndone():
+            return _reset_undone(state, record)
         case SettingsRead() if record.cloud_url != state.cloud_url:
             return replace(state, service=ServiceState(), cloud_url=record.cloud_url)
         case _:
@@ -123,7 +127,11 @@ def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
 def _reset(state: PoolState, record: Reset) -> PoolState:
     """Forget the blocks of the key and of its account, and what led to them: a person outweighs the log."""
     identifier = state.account_of(record.fingerprint)
-    state = state.with_key(record.fingerprint, blocks={}, streak=0)
+    key, account, outage = state.key(record.fingerprint), state.account(identifier), state.service.outage
+    forgotten = Forgotten(record.at, key.reset_at, key.blocks, account.blocks, account.models, outage)
+    if not (forgotten.key or forgotten.account or forgotten.models or outage) and key.forgotten:
+        forgotten = key.forgotten
+    state = state.with_key(record.fingerprint, blocks={}, streak=0, forgotten=forgotten)
     for fingerprint, key in {record.fingerprint: KeyState(), **state.keys}.items():
         if fingerprint == record.fingerprint or key.account == identifier:
             reset_at = max(state.key(fingerprint).reset_at, record.at)
@@ -131,6 +139,26 @@ def _reset(state: PoolState, record: Reset) -> PoolState:
     others = tuple(failure for failure in state.service.failures if failure.account != identifier)
     state = replace(state, service=ServiceState(None, others))
     return state.with_account(identifier, blocks={}, models={}, slots=None, slots_until=None, clean=0)
+
+
+def _reset_undone(state: PoolState, record: ResetUndone) -> PoolState:
+    """Let what the last reset of a key forgot count again; what was learned since is newer, and stays."""
+    forgotten = state.key(record.fingerprint).forgotten
+    if forgotten is None:
+        return state
+    identifier = state.account_of(record.fingerprint)
+    for fingerprint, key in state.keys.items():
+        if key.reset_at == forgotten.at:
+            state = state.with_key(fingerprint, reset_at=forgotten.reset_at)
+    key, account = state.key(record.fingerprint), state.account(identifier)
+    state = state.with_key(record.fingerprint, blocks={**forgotten.key, **key.blocks}, forgotten=None)
+    if state.service.outage is None and forgotten.outage:
+        state = replace(state, service=replace(state.service, outage=forgotten.outage))
+    return state.with_account(
+        identifier,
+        blocks={**forgotten.account, **account.blocks},
+        models={**forgotten.models, **account.models},
+    )
 
 
 # A request that succeeded.

@@ -104,6 +104,14 @@ class Reset(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResetUndone(Command):
+    """A person took the last reset of a key back: what it forgot counts again."""
+
+    kind: Literal["reset-undone"] = "reset-undone"
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enabled(Command):
     """A person put a key back into the pool."""
 
@@ -151,6 +159,7 @@ Record = (
     | IdentityRead
     | Use
     | Reset
+    | ResetUndone
     | Enabled
     | Disabled
     | SettingsRead

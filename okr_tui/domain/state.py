@@ -49,6 +49,21 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What a reset made of no account: of the key, its account and the cloud. Times are epoch seconds.
+
+    `at`: when that was. `reset_at`: the reset before it, 0 without one.
+    """
+
+    at: float
+    reset_at: float
+    key: Blocks
+    account: Blocks
+    models: Mapping[str, Block]
+    outage: Block | None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyState:
     """The state of one key. Times are epoch seconds."""
 
@@ -70,6 +85,7 @@ class KeyState:
     trial_at: float | None = None
     trial_owner: str | None = None
     reset_at: float = 0
+    forgotten: Forgotten | None = None
 
     def tries(self, now: float, policy: Policy) -> bool:
         """Return whether a trial of this key is under way."""

@@ -211,8 +211,8 @@ class Configuration:
         """Whether keys come from several layers, so that a file untouched may come to mean another key."""
         return len({key.origin for key in self.settings.keys}) > 1
 
-    def view(self, problems: tuple[str, ...], removable: tuple[str, ...]) -> SettingsView:
-        """Return the settings as they are shown, with all `problems` and the `removable` keys."""
+    def view(self, problems: tuple[str, ...]) -> SettingsView:
+        """Return the settings as they are shown, with all `problems`."""
         settings = self.settings
         return SettingsView(
             cloud_url=settings.cloud_url.value,
@@ -223,7 +223,6 @@ class Configuration:
             lines=self.lines,
             trust=trust_question(settings),
             open_to_others=settings.open_to_others[0] if settings.open_to_others else None,
-            removable=removable,
             keymap=tuple(settings.keymap.items()),
         )
 

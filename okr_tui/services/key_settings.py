@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.errors import NoKeyError, SettingsError
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
 from okr_tui.domain.scrubber import Scrubber
@@ -27,7 +27,9 @@ ELSEWHERE = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Removed:
+class RemovedKey:
+    """A key that was removed, and what it takes to put it back where it was."""
+
     key: Key
     place: Place
     raw: SecretStr
@@ -51,12 +53,6 @@ class KeySettings:
     def __init__(self, configuration: Configuration, reload: Callable[[], Awaitable[None]]) -> None:
         self._configuration = configuration
         self._reload = reload
-        self._removed: list[_Removed] = []
-
-    @property
-    def removable(self) -> tuple[str, ...]:
-        """Return the masks of the keys that `restore` would bring back, newest first."""
-        return tuple(removed.key.masked for removed in reversed(self._removed))
 
     async def add(self, secret: SecretStr, label: str | None, keep: KeepIn) -> str:
         """Add a key by its text, or by a reference to the system keyring, which then holds the text."""
@@ -81,8 +77,11 @@ class KeySettings:
             raise SettingsError(f"the key was not added: {resolved.message}")
         return await self._add(self._new_key(resolved, None), reference)
 
-    async def remove(self, key: Key, *, forget: bool = False) -> str:
-        """Take a key out of the file; with `forget` its text goes from the system keyring too."""
+    async def remove(self, key: Key, *, forget: bool = False) -> tuple[str, RemovedKey | None]:
+        """Take a key out of the file; with `forget` its text goes from the system keyring too.
+
+        Return what was done, and what `restore` takes; None where the key is still in the pool, or forgotten.
+        """
         place = self._own_place(key)
         settings = self._configuration.settings
         index = [other.fingerprint for other in settings.keys].index(key.fingerprint)
@@ -101,37 +100,34 @@ class KeySettings:
         await self._write(_KeyChange((place.section, place.name), without, left, preferred))
         said = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
         if again := self._found(key.fingerprint):
-            return f"{said}; it stays in the pool because it is also in {again.origin.describe()}"
-        if not forget:
-            self._removed.append(_Removed(key, place, raw, index, was_preferred))
+            return f"{said}; it stays in the pool because it is also in {again.origin.describe()}", None
+        removed = None if forget else RemovedKey(key, place, raw, index, was_preferred)
         if kind(place.reference) != "keyring":
-            return said
+            return said, removed
         if not forget:
             entry = f"entry {key.fingerprint} of {key_references.SERVICE}"
-            return f"{said}; its text stays in the system keyring, {entry}"
+            return f"{said}; its text stays in the system keyring, {entry}", removed
         name = place.reference.get_secret_value().strip().removeprefix(key_references.KEYRING)
         if problem := await asyncio.to_thread(key_references.forget, name):
-            return f"{said}; its text is still in the system keyring: {problem.message}"
-        return f"{said} and its text from the system keyring"
+            return f"{said}; its text is still in the system keyring: {problem.message}", None
+        return f"{said} and its text from the system keyring", None
 
-    async def restore(self) -> str:
-        """Put the key that was removed last back where it was."""
-        if not self._removed:
-            raise SettingsError("no key was removed since this program started")
-        gone = self._removed[-1]
+    async def restore(self, removed: RemovedKey) -> str:
+        """Put a key that was removed back where it was."""
+        if self._found(removed.key.fingerprint):
+            raise NoKeyError(f"{removed.key.masked} is in the pool again already")
         pool = list(self._configuration.settings.keys)
-        pool.insert(gone.index, gone.key)
-        preferred = gone.key.fingerprint if gone.preferred else self._configuration.config.preferred
+        pool.insert(removed.index, removed.key)
+        preferred = removed.key.fingerprint if removed.preferred else self._configuration.config.preferred
         await self._write(
             _KeyChange(
-                (gone.place.section, gone.place.name),
-                lambda document: keys.restored(document, gone.place, gone.raw),
+                (removed.place.section, removed.place.name),
+                lambda document: keys.restored(document, removed.place, removed.raw),
                 pool,
                 preferred,
             )
         )
-        self._removed.pop()
-        return f"Restored {self._named(gone.key)} in {self._configuration.settings.global_file}"
+        return f"Restored {self._named(removed.key)} in {self._configuration.settings.global_file}"
 
     async def label(self, key: Key, label: str | None) -> str:
         """Give a key another label, or none."""
@@ -212,7 +208,7 @@ class KeySettings:
         """Return where a key is in the global file. Raises SettingsError for a key of another file."""
         place = self._found(key.fingerprint)
         if place is None:
-            raise SettingsError(f"{key.masked} is no longer in the pool")
+            raise NoKeyError(f"{key.masked} is no longer in the pool")
         layer = place.origin.layer
         if layer != "global":
             todo = ELSEWHERE.get(layer, "change it there")
@@ -238,6 +234,15 @@ def _checked(label: str | None, *keys: Key) -> str | None:
     return label or None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedFavourites:
+    """A file whose favourites were changed, and what pi's setting held before and after."""
+
+    file: Path
+    before: object
+    after: object
+
+
 class SettingEdits:
     """Changes of single settings. Each returns what was done, or raises SettingsError."""
 
@@ -251,10 +256,29 @@ class SettingEdits:
         async with self._one_at_a_time:
             return await self._change(name, text.strip() if text else None)
 
-    async def set_favourite(self, model: str, *, wanted: bool) -> str:
-        """Make a model a favourite of pi and of this program, or none."""
+    async def set_favourite(self, model: str, *, wanted: bool) -> tuple[str, ChangedFavourites | None]:
+        """Make a model a favourite of pi and of this program, or none.
+
+        Return what was done, and what `restore_favourites` takes; None where nothing was changed.
+        """
         async with self._one_at_a_time:
             return await self._favour(model, wanted=wanted)
+
+    async def restore_favourites(self, changed: ChangedFavourites) -> str:
+        """Put the favourites back as they were. Raises SettingsError when they were changed since."""
+        async with self._one_at_a_time:
+
+            def restored(document: Document) -> str:
+                if document.root.get(NAME) != changed.after:
+                    where = f"{NAME} in {changed.file}"
+                    raise SettingsError(f"{where} was changed since; nothing was undone")
+                if changed.before is None:
+                    return take_out(document.text, (NAME,))
+                return put(document.text, (NAME,), changed.before)
+
+            await self._configuration.rewrite(changed.file, (), restored)
+            await self._reload()
+            return f"The favourites in {changed.file} are as before"
 
     async def _change(self, name: str, text: str | None) -> str:
         path = (OURS, *setting_path(name))
@@ -281,25 +305,30 @@ class SettingEdits:
             return f"{name} is no longer set in {file}"
         return f"{name} is {line.value or 'not set'} again ({line.origin})"
 
-    async def _favour(self, model: str, *, wanted: bool) -> str:
+    async def _favour(self, model: str, *, wanted: bool) -> tuple[str, ChangedFavourites | None]:
         settings = self._configuration.settings
-        before, file = settings.enabled_models.value, settings.enabled_models.origin.file
+        entries, file = settings.enabled_models.value, settings.enabled_models.origin.file
         target: Path = file or settings.global_file
+        before: object = None
+        after: object = None
 
         def favoured(document: Document) -> str:
-            return favouring(document, model, wanted=wanted)
+            nonlocal before, after
+            text = favouring(document, model, wanted=wanted)
+            before = document.root.get(NAME)
+            after = Document.of(document.path, document.encoded(text)).root.get(NAME)
+            return text
 
         written = await self._configuration.rewrite(target, (), favoured)
         await self._reload()
-        after = self._configuration.settings.enabled_models.value
-        if is_favourite(after, model) != wanted:
+        now = self._configuration.settings.enabled_models.value
+        if is_favourite(now, model) != wanted:
             raise SettingsError(f"{NAME} was changed again in {target} by another program")
         if not written.changed:
-            return f"{model} {'is already' if wanted else 'was not'} a favourite"
+            return f"{model} {'is already' if wanted else 'was not'} a favourite", None
+        changed = ChangedFavourites(target, before, after)
         if wanted:
-            more = (
-                "" if before else "; from its next start pi offers only favourites, until now it offered all"
-            )
-            return f"{model} is a favourite, saved in {target}{more}"
-        more = "" if after else "; without any, pi offers all models again"
-        return f"{model} is no longer a favourite, saved in {target}{more}"
+            offers = "; from its next start pi offers only favourites, until now it offered all"
+            return f"{model} is a favourite, saved in {target}{'' if entries else offers}", changed
+        more = "" if now else "; without any, pi offers all models again"
+        return f"{model} is no longer a favourite, saved in {target}{more}", changed

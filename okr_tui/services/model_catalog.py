@@ -93,6 +93,7 @@ class ModelCatalog:
             refreshing=self._refreshing is not None,
             error=self._error,
             skipped=self._known.skipped,
+            favourites_only=bool(enabled),
         )
 
     async def keep_fresh(self) -> None:

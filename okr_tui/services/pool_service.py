@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Final
 
 from okr_tui.cloud.network import Network
@@ -15,7 +16,7 @@ from okr_tui.domain.feed import FeedFilter, Page
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
-from okr_tui.domain.records import Client, Disabled, Enabled, Reset, SettingsRead, Use
+from okr_tui.domain.records import Client, Disabled, Enabled, Reset, ResetUndone, SettingsRead, Use
 from okr_tui.domain.schedule import ahead_of, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
@@ -32,6 +33,7 @@ from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
 from okr_tui.services.quota_poller import QuotaPoller
 from okr_tui.services.service import KeepIn, Snapshot
+from okr_tui.services.undo import UndoHistory
 from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
@@ -119,6 +121,7 @@ class PoolService:
         self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)
+        self._undo = UndoHistory(self.pool.announce)
         self.gateway = GatewaySwitch(self.pool.announce, configuration.settings.gateway)
         self._subscribers: list[SettingsSubscriber] = [
             self.cloud,
@@ -191,11 +194,12 @@ class PoolService:
             at=self.clock.time(),
             pool=pool,
             models=self.catalog.listed(pool.keys, self.configuration.settings.enabled_models.value),
-            settings=self.configuration.view(self.configuration.problems, self._key_settings.removable),
+            settings=self.configuration.view(self.configuration.problems),
             entries=tuple(self.pool.entries),
             gateway=self.gateway.view,
             log=(*self.network_problems, *self._log_problems),
             clock_ahead=self._clock_ahead,
+            undoable=self._undo.words,
         )
 
     @property
@@ -289,6 +293,18 @@ class PoolService:
         return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"
 
     async def _prefer(self, index: int) -> str:
+        """Prefer the key at a 1-based index, and remember which one was preferred before."""
+        before, key = self.pool.config.preferred, self.key(index)
+        said = await self._write_preferred(index)
+        if before is not None and before != key.fingerprint:
+
+            async def back() -> str:
+                return f"Active Ollama cloud key → {await self._write_preferred(self._index_of(before))}"
+
+            self._undo.note(f"preferring #{index} {key.masked}", back)
+        return said
+
+    async def _write_preferred(self, index: int) -> str:
         said = await self.configuration.prefer(index - 1)
         await self.reload()
         key = self.key(index)
@@ -329,15 +345,44 @@ class PoolService:
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""
         key = self._usable(index)
-        await self.pool.append(Reset(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
+        await self._record(Reset, key)
+
+        async def back() -> str:
+            await self._record(ResetUndone, key)
+            return f"{self._name_of(key)}: its older faults count again"
+
+        self._undo.note(f"resetting #{index} {key.masked}", back)
         return f"#{index} {key.masked}: older faults forgotten"
 
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Put a key into use or take it out of use."""
         key = self._usable(index)
-        fact = Enabled if enabled else Disabled
+        was = not self.pool.state.key(key.fingerprint).disabled
+        await self._record(Enabled if enabled else Disabled, key)
+        if was != enabled:
+
+            async def back() -> str:
+                name = self._name_of(key)
+                await self._record(Enabled if was else Disabled, key)
+                return f"{name}: switched {_on_or_off(was)} again"
+
+            self._undo.note(f"switching #{index} {key.masked} {_on_or_off(enabled)}", back)
+        return f"#{index} {key.masked}: switched {_on_or_off(enabled)}"
+
+    async def _record(self, fact: type[Reset | ResetUndone | Enabled | Disabled], key: Key) -> None:
+        """Log what a person decided about a key."""
         await self.pool.append(fact(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
-        return f"#{index} {key.masked}: switched {'on' if enabled else 'off'}"
+
+    def _index_of(self, fingerprint: str) -> int:
+        """Return the present 1-based index of a key. Raises NoKeyError when it left the pool."""
+        index = self.pool.config.index(fingerprint)
+        if index is None:
+            raise NoKeyError("the key is no longer in the pool; nothing was undone")
+        return index
+
+    def _name_of(self, key: Key) -> str:
+        """Return the present name of a key. Raises NoKeyError when it left the pool."""
+        return f"#{self._index_of(key.fingerprint)} {key.masked}"
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
         """Add a key to the global settings: its text, or a reference to it in the system keyring."""
@@ -352,19 +397,34 @@ class PoolService:
 
         `forget` deletes its text from the system keyring too, which cannot be undone.
         """
-        return await self._key_settings.remove(self.key(index), forget=forget)
+        key = self.key(index)
+        said, removed = await self._key_settings.remove(key, forget=forget)
+        if removed:
+            self._undo.note(f"removing #{index} {key.masked}", partial(self._key_settings.restore, removed))
+        return said
 
-    async def restore_key(self) -> str:
-        """Put the key that was removed last back where it was."""
-        return await self._key_settings.restore()
+    async def undo(self) -> str:
+        """Take back the last change of the pool that this process made. Raises OkrError if it cannot."""
+        return await self._undo.undo()
 
     async def label_key(self, index: int, label: str | None) -> str:
         """Give a key another label; None takes its label away."""
-        return await self._key_settings.label(self.key(index), label)
+        key = self.key(index)
+        said = await self._key_settings.label(key, label)
+        if (label or "").strip() != (key.label or ""):
+            back = partial(self._key_settings.label, key, key.label)
+            self._undo.note(f"labelling #{index} {key.masked}", back)
+        return said
 
     async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Add a model to the favourites in pi's `enabledModels`, or take it out."""
-        return await self._setting_edits.set_favourite(model, wanted=wanted)
+        said, changed = await self._setting_edits.set_favourite(model, wanted=wanted)
+        if changed:
+            words = f"adding {model} to" if wanted else f"removing {model} from"
+            self._undo.note(
+                f"{words} the favourites", partial(self._setting_edits.restore_favourites, changed)
+            )
+        return said
 
     async def change_setting(self, name: str, text: str | None) -> str:
         """Write one value where it takes effect; None goes back to the default."""
@@ -436,3 +496,7 @@ class PoolService:
     async def _watch_settings(self) -> None:
         async for _ in watch.changes(self.configuration.settings.files):
             await self.reload()
+
+
+def _on_or_off(enabled: bool) -> str:
+    return "on" if enabled else "off"

@@ -33,7 +33,8 @@ class ModelList:
     """The model list as last known. `refreshed_at` in epoch seconds, None before the first success.
 
     `error` says why the last refresh failed; the rows are then the last good ones. `skipped` counts models
-    that are left out because their names cannot be shown.
+    that are left out because their names cannot be shown. `favourites_only`: pi's settings name favourites,
+    so that pi offers no other models.
     """
 
     rows: tuple[ModelRow, ...] = ()
@@ -41,6 +42,7 @@ class ModelList:
     refreshing: bool = False
     error: str | None = None
     skipped: int = 0
+    favourites_only: bool = False
 
     @property
     def skipped_words(self) -> str:
@@ -89,8 +91,6 @@ class SettingsView:
     lines: tuple[SettingLine, ...] = ()
     trust: TrustQuestion | None = None
     open_to_others: Path | None = None
-    removable: tuple[str, ...] = ()
-    """The masks of the keys that `restore_key` would bring back, newest first."""
     keymap: tuple[tuple[str, str], ...] = ()
     """Keys of the keyboard by action, as written."""
 
@@ -128,6 +128,8 @@ class Snapshot:
     gateway: GatewayView = GatewayView()
     log: tuple[str, ...] = ()
     clock_ahead: float = 0.0
+    undoable: tuple[str, ...] = ()
+    """What `undo` would take back, in words, the last change first."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -178,10 +180,10 @@ class Service(Protocol):
         """Add a key to the global settings: its text, or a reference to it in the system keyring."""
 
     async def remove_key(self, index: int) -> str:
-        """Take a key out of the global settings; `restore_key` brings it back while this process lives."""
+        """Take a key out of the global settings; `undo` brings it back while this process lives."""
 
-    async def restore_key(self) -> str:
-        """Put the key that was removed last back where it was."""
+    async def undo(self) -> str:
+        """Take back the last change of the pool that this process made: see `Snapshot.undoable`."""
 
     async def label_key(self, index: int, label: str | None) -> str:
         """Give a key another label; None takes its label away."""

@@ -193,11 +193,12 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
 POOL_ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "use-key", tuple("123456789"), "1-9", "use key", "prefer the key with that number and remember it",
-        KEYS, footer=("keys", "key"), run="use_key({key})", needs="key",
+        KEYS, owner="pool", footer=("keys", "key"), run="app.use_key({key})", needs="key",
     ),
     Action(
         "rotate", ("r",), "r", "rotate", "prefer the next key that is not blocked",
-        KEYS, footer=("keys",), title="keys: rotate to the next key", needs="key",
+        KEYS, owner="pool", footer=("keys",), run="app.rotate", title="keys: rotate to the next key",
+        needs="key",
     ),
     Action(
         "key-details", ("i",), "enter i", "details", "everything about the selected key and its requests",
@@ -218,16 +219,18 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "reset-key", ("x",), "x", "reset", "forget every block of the selected key and its account",
-        KEYS, footer=("key",), title="keys: reset the selected key", needs="key",
+        KEYS, owner="pool", footer=("key",), run="app.reset_key", title="keys: reset the selected key",
+        needs="key",
     ),
     Action(
         "toggle-key", ("o",), "o", "on/off", "take the selected key out of the pool or put it back",
-        KEYS, footer=("key",), title="keys: switch the selected key on or off", needs="key",
+        KEYS, owner="pool", footer=("key",), run="app.toggle_key",
+        title="keys: switch the selected key on or off", needs="key",
     ),
     Action(
-        "restore-key", ("u",), "u", "undo", "bring back the key that was removed last",
-        KEYS, footer=("keys", "first", "settings"), title="keys: bring back the key removed last",
-        needs="service",
+        "undo", ("u",), "u", "undo", "take back the last change of keys or favourites",
+        KEYS, owner="pool", footer=("keys", "key", "first", "settings"), run="app.undo",
+        title="keys: undo the last change", needs="service",
     ),
     Action(
         "add-key", ("a",), "a", "add key", "add a key to the settings",

@@ -1,13 +1,14 @@
 """The application: it opens the service, holds the newest snapshot and hands actions to its controllers."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.reactive import var
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 TICK: Final = 1.0
 """Seconds between two looks at the clock, while something counts down."""
+KEY_LIKE: Final = re.compile(r"(?=\S*\d)(?=\S*[a-z])[\w.-]{24,}", re.ASCII | re.IGNORECASE)
+"""One word of letters and digits, as long as keys are."""
 QUIT_AGAIN: Final = 2.0
 """Seconds within which pressing the same key again quits."""
 
@@ -344,6 +347,18 @@ class OkrApp(TerminalApp):
     def _pictures_kept(self, event: messages.PicturesRestored) -> None:
         self.drafts.attach_again(event)
 
+    @on(events.Paste)
+    def _pasted_elsewhere(self, event: events.Paste) -> None:
+        """Bring a paste that no field took to the prompt, but never a key, which drafts would keep."""
+        add = self.keymap.key_of("add-key")
+        if KEY_LIKE.fullmatch(event.text.strip()):
+            words = f"That looks like a key: {add} adds one. It was not put into the prompt."
+        elif not event.text or (self.screen is self.dashboard and self.dashboard.take_paste(event.text)):
+            return
+        else:
+            words = "Nothing on this screen takes a paste"
+        self.notify(words, severity="warning")
+
     @on(messages.PasteTruncated)
     def _paste_cut(self, event: messages.PasteTruncated) -> None:
         self.notify(f"The paste was too long: {event.dropped:,} characters were left out", severity="warning")
@@ -424,9 +439,9 @@ class OkrApp(TerminalApp):
         """Ask for the selected key's label."""
         self.pool.label()
 
-    def action_restore_key(self) -> None:
-        """Bring back the key that was removed last."""
-        self.pool.restore()
+    def action_undo(self) -> None:
+        """Take back the last change of the pool."""
+        self.pool.undo()
 
     def action_refresh_models(self) -> None:
         """Read the model list again."""

@@ -17,6 +17,7 @@ from okr_tui.domain.records import (
     Outcome,
     Record,
     Reset,
+    ResetUndone,
     SettingsRead,
     Trial,
     Use,
@@ -116,6 +117,7 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
     st.builds(Trial, at=TIMES, fingerprint=FINGERPRINTS),
     st.builds(Use, at=TIMES, fingerprint=FINGERPRINTS),
     st.builds(Reset, at=TIMES, fingerprint=FINGERPRINTS),
+    st.builds(ResetUndone, at=TIMES, fingerprint=FINGERPRINTS),
     st.builds(Enabled, at=TIMES, fingerprint=FINGERPRINTS),
     st.builds(Disabled, at=TIMES, fingerprint=FINGERPRINTS),
     st.builds(

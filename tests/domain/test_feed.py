@@ -9,7 +9,16 @@ from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.feed import Entry, entry, recoveries
 from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.quota import Balance
-from okr_tui.domain.records import Disabled, Enabled, ModelsRead, Record, Reset, SettingsRead, Use
+from okr_tui.domain.records import (
+    Disabled,
+    Enabled,
+    ModelsRead,
+    Record,
+    Reset,
+    ResetUndone,
+    SettingsRead,
+    Use,
+)
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import view
 from tests.domain.facts import (
@@ -94,6 +103,7 @@ def test_what_nobody_needs_to_see_has_no_line(record: Record) -> None:
     [
         (Use(at=NOW, fingerprint=B), "#2 chosen as preferred key"),
         (Reset(at=NOW, fingerprint=B), "#2 reset: older faults forgotten"),
+        (ResetUndone(at=NOW, fingerprint=B), "#2 reset undone: old faults count"),
         (Enabled(at=NOW, fingerprint=B), "#2 switched on"),
         (Disabled(at=NOW, fingerprint=B), "#2 switched off"),
         (Use(at=NOW, fingerprint=D), "a removed key chosen as preferred key"),

@@ -12,11 +12,13 @@ from okr_tui.domain.records import (
     ModelsRead,
     Record,
     Reset,
+    ResetUndone,
     SettingsRead,
     Use,
 )
 from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
+    MODEL,
     NOW,
     POLICY,
     A,
@@ -120,6 +122,41 @@ def test_reset_sticks_when_the_key_is_found_to_share_an_account() -> None:
 def test_older_reset_that_comes_late_does_not_move_the_line_back() -> None:
     state = after(reset(NOW + 10), reset(NOW + 5), failed(FaultKind.SPENT, NOW + 30, started=NOW + 8))
     assert judged(state, NOW + 30).eligible
+
+
+def undone(at: float = NOW + 20, key: str = A) -> ResetUndone:
+    return ResetUndone(at=at, fingerprint=key)
+
+
+@pytest.mark.parametrize("kind", [*BLOCKING, FaultKind.TRANSIENT])
+def test_reset_that_is_undone_forgets_nothing(kind: FaultKind) -> None:
+    records: list[Record] = [belongs(A, "amber"), belongs(C, "amber"), failed(kind), failed(kind, NOW + 1, B)]
+    before, found = after(*records), after(*records, reset(NOW + 2), undone(NOW + 3))
+    for key in (A, C):
+        assert judged(found, NOW + 3, key) == judged(before, NOW + 3, key)
+        assert judged(found, NOW + 3, key, model=MODEL) == judged(before, NOW + 3, key, model=MODEL)
+        assert found.key(key).reset_at == 0
+    assert found.service.outage == before.service.outage
+
+
+def test_what_was_learned_after_a_reset_outlives_its_undoing() -> None:
+    older, newer = (
+        failed(FaultKind.SPENT, at, started=at - 1, window=window)
+        for at, window in ((NOW, "weekly"), (NOW + 15, "session"))
+    )
+    found = judged(after(older, reset(), newer, undone()), NOW + 20)
+    assert (found.state, found.window) == (State.SPENT, "session")
+
+
+def test_a_second_reset_does_not_lose_what_the_first_forgot() -> None:
+    spent = failed(FaultKind.SPENT, window="weekly")
+    assert not judged(after(spent, reset(), reset(NOW + 12), undone()), NOW + 20).eligible
+    assert judged(after(spent, reset(), undone(key=B)), NOW + 20).eligible
+
+
+def test_undoing_without_a_reset_changes_nothing() -> None:
+    state = after(failed(FaultKind.SPENT))
+    assert fold([undone(), undone()], POLICY, state) == state
 
 
 def test_key_switched_off_stays_off_whatever_happens() -> None:

@@ -77,7 +77,7 @@ async def test_the_preferred_key_stays_when_a_key_is_put_before_it(harness: Harn
         assert preferred(service) == fingerprint(texts[2])
         await service.remove_key(1)
         assert preferred(service) == fingerprint(texts[2])
-        await service.restore_key()
+        await service.undo()
         assert preferred(service) == fingerprint(texts[2])
     written = root(harness)
     assert written["pi-ollama"]["activeKeyIndex"] == 3
@@ -87,26 +87,25 @@ async def test_the_preferred_key_stays_when_a_key_is_put_before_it(harness: Harn
 
 async def test_a_removed_key_comes_back_where_it_was(harness: Harness) -> None:
     async with harness.open() as service:
+        with pytest.raises(SettingsError, match="nothing was changed"):
+            await service.undo()
         await service.use_key(3)
         before = harness.settings_file.read_text()
-        with pytest.raises(SettingsError, match="no key was removed"):
-            await service.restore_key()
         said = await service.remove_key(2)
         assert said == f"Removed #2 {mask(harness.cloud.keys[1][0])} from {harness.settings_file}"
         assert preferred(service) == fingerprint(harness.cloud.keys[2][0])
         assert root(harness)["pi-ollama"]["activeKeyIndex"] == 1
         await service.remove_key(2)
         assert preferred(service) == fingerprint(harness.cloud.keys[3][0])
-        view = service.snapshot.settings
-        assert view.removable == (mask(harness.cloud.keys[2][0]), mask(harness.cloud.keys[1][0]))
-        assert all(
-            text not in repr(view) + repr(service._key_settings._removed) for text, _ in harness.cloud.keys
-        )
-        await service.restore_key()
-        said = await service.restore_key()
+        masks = [mask(text) for text, _ in harness.cloud.keys]
+        undoable = service.snapshot.undoable
+        assert undoable == (f"removing #2 {masks[2]}", f"removing #2 {masks[1]}", f"preferring #3 {masks[2]}")
+        assert all(text not in repr(service._undo._changes) for text, _ in harness.cloud.keys)
+        await service.undo()
+        said = await service.undo()
         assert said == f"Restored #2 {mask(harness.cloud.keys[1][0])} in {harness.settings_file}"
         assert preferred(service) == fingerprint(harness.cloud.keys[2][0])
-        assert service.snapshot.settings.removable == ()
+        assert service.snapshot.undoable == (f"preferring #3 {masks[2]}",)
     assert json.loads(before) == root(harness)
     async with harness.open() as service:
         assert await ask(service)
@@ -117,7 +116,7 @@ async def test_the_last_key_can_go_and_come_back(harness: Harness) -> None:
     async with harness.open() as service:
         await service.remove_key(1)
         assert service.snapshot.pool.keys == ()
-        await service.restore_key()
+        await service.undo()
         assert preferred(service) == fingerprint(NEW)
 
 
@@ -167,11 +166,11 @@ async def test_a_text_kept_by_the_system_is_not_in_the_file(harness: Harness, ba
         assert NEW not in harness.settings_file.read_text()
         assert root(harness)["pi-ollama"]["apiKeys"][4] == {"key": f"keyring:{name}", "label": "dill"}
         assert "its text stays in the system keyring" in await service.remove_key(5)
-        await service.restore_key()
+        await service.undo()
         assert service.snapshot.pool.keys[4].label == "dill"
         await service.remove_key(5, forget=True)
         assert backend.entries == {}
-        assert service.snapshot.settings.removable == ()
+        assert service.snapshot.undoable == ()
 
 
 async def test_a_secret_that_was_lost_is_put_back_beside_its_reference(

@@ -133,12 +133,12 @@ def troubled() -> ScriptedService:
         models=replace(shown.models, error="GET /api/tags: HTTP 503", refreshed_at=NOW - 7200),
         log=("cannot write the log: database or disk is full",),
         clock_ahead=430.0,
+        undoable=("removing #3 4f2a…9c1e",),
         gateway=GatewayView(error="cannot listen on 127.0.0.1:11435", outdated=True),
         settings=settings(
             problems=(TROUBLE,),
             open_to_others=SETTINGS_FILE,
             trust=TRUST,
-            removable=("4f2a…9c1e",),
             lines=(*LINES, EDITABLE),
         ),
     )

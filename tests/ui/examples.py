@@ -171,7 +171,7 @@ def snapshot(**changes: object) -> Snapshot:
     whole = Snapshot(
         at=NOW,
         pool=pool(*KEYS, empty_at=NOW + 117_960),
-        models=ModelList(MODELS, refreshed_at=NOW - 60),
+        models=ModelList(MODELS, refreshed_at=NOW - 60, favourites_only=True),
         settings=settings(),
         entries=ENTRIES,
     )

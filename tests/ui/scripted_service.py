@@ -72,6 +72,11 @@ class ScriptedService:
             raise self.error
         return f"Done: {call[0]}"
 
+    def _changed_pool(self, *call: object) -> str:
+        said = self._called(*call)
+        self.show(replace(self._snapshot, undoable=(str(call[0]), *self._snapshot.undoable)))
+        return said
+
     async def history(
         self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
     ) -> Page:
@@ -93,11 +98,11 @@ class ScriptedService:
 
     async def use_key(self, index: int) -> str:
         """Record the call."""
-        return self._called("use_key", index)
+        return self._changed_pool("use_key", index)
 
     async def rotate(self) -> str:
         """Record the call."""
-        return self._called("rotate")
+        return self._changed_pool("rotate")
 
     async def refresh_models(self) -> str:
         """Record the call."""
@@ -109,11 +114,11 @@ class ScriptedService:
 
     async def reset_key(self, index: int) -> str:
         """Record the call."""
-        return self._called("reset_key", index)
+        return self._changed_pool("reset_key", index)
 
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Record the call."""
-        return self._called("set_enabled", index, enabled)
+        return self._changed_pool("set_enabled", index, enabled)
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
         """Record the call once the gate is open; the text itself is kept apart."""
@@ -123,22 +128,21 @@ class ScriptedService:
 
     async def remove_key(self, index: int) -> str:
         """Record the call; the key stays, but could be brought back."""
-        said = self._called("remove_key", index)
-        mask = self._snapshot.pool.keys[index - 1].masked
-        self.show(replace(self._snapshot, settings=replace(self._snapshot.settings, removable=(mask,))))
-        return said
+        return self._changed_pool("remove_key", index)
 
-    async def restore_key(self) -> str:
+    async def undo(self) -> str:
         """Record the call."""
-        return self._called("restore_key")
+        said = self._called("undo")
+        self.show(replace(self._snapshot, undoable=self._snapshot.undoable[1:]))
+        return said
 
     async def label_key(self, index: int, label: str | None) -> str:
         """Record the call."""
-        return self._called("label_key", index, label)
+        return self._changed_pool("label_key", index, label)
 
     async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Record the call."""
-        return self._called("set_favourite", model, wanted)
+        return self._changed_pool("set_favourite", model, wanted)
 
     async def change_setting(self, name: str, text: str | None) -> str:
         """Record the call."""

@@ -41,7 +41,7 @@ OWNERS = {
     "saved": SearchInput,
     "broken": Broken,
 }
-SOMETIMES = {"restore-key", "make-file-private", "answer-trust", "maximise"}
+SOMETIMES = {"undo", "make-file-private", "answer-trust", "maximise"}
 """What the footer offers only while there is something for it."""
 
 

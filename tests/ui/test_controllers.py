@@ -43,7 +43,7 @@ class TestPool:
             ("test", ("test_key", 2)),
             ("reset", ("reset_key", 2)),
             ("toggle", ("set_enabled", 2, False)),
-            ("restore", ("restore_key",)),
+            ("undo", ("undo",)),
             ("switch_gateway", ("switch_gateway",)),
         ],
     )
@@ -56,9 +56,7 @@ class TestPool:
         assert service.calls == [call]
         assert app.toasts == [("information", f"Done: {call[0]}")]
 
-    @pytest.mark.parametrize(
-        "name", ["rotate", "test", "reset", "toggle", "add", "remove", "label", "restore"]
-    )
+    @pytest.mark.parametrize("name", ["rotate", "test", "reset", "toggle", "add", "remove", "label", "undo"])
     async def test_nothing_happens_while_the_service_is_not_open(self, name: str) -> None:
         app = StubApplication(None)
         getattr(PoolController(app, lambda: KEYS[0]), name)()
@@ -475,9 +473,9 @@ class TestAvailability:
             ("demo", EMPTY, True, False, True),
             ("demo", snapshot(), True, False, False),
             ("demo", None, True, False, False),
-            ("restore_key", snapshot(), True, False, False),
-            ("restore_key", snapshot(settings=settings(removable=("a",))), True, True, True),
-            ("restore_key", snapshot(settings=settings(removable=("a",))), False, False, None),
+            ("undo", snapshot(), True, False, False),
+            ("undo", snapshot(undoable=("a",)), True, True, True),
+            ("undo", snapshot(undoable=("a",)), False, False, None),
             ("answer_trust", snapshot(settings=settings(trust=TRUST)), True, False, True),
             ("make_file_private", snapshot(), True, False, False),
             ("show_settings", None, True, False, False),

@@ -8,13 +8,13 @@ from textual.widgets import Input
 from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.dialogs import AddKey, Choice, LabelKey, RemoveKey, SecretInput
 from tests.ui.driver import Driver, run_app
-from tests.ui.examples import KEYS, SETTINGS_FILE, pool, settings, snapshot
+from tests.ui.examples import KEYS, SETTINGS_FILE, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
 pytestmark = pytest.mark.slow
 
 SECRET = "9c1e-never-shown-4f2a"
-REMOVED = settings(removable=(KEYS[2].masked,))
+CHANGED = snapshot(undoable=("removing #3",))
 
 
 async def test_a_key_is_added_to_the_settings_file(service: ScriptedService) -> None:
@@ -166,13 +166,13 @@ async def test_undo_is_there_while_something_can_come_back(service: ScriptedServ
     async with run_app(service) as driver:
         await driver.press("u")
         assert "u undo" not in driver.words("#footer")
-        service.show(snapshot(settings=REMOVED))
+        service.show(CHANGED)
         await driver.until(lambda: "u undo" in driver.words("#footer"))
         await driver.press("u")
-        await driver.toast("Done: restore_key")
+        await driver.toast("Done: undo")
         service.show(snapshot())
         await driver.until(lambda: "u undo" not in driver.words("#footer"))
-    assert service.calls == [("restore_key",)]
+    assert service.calls == [("undo",)]
 
 
 @pytest.mark.parametrize(

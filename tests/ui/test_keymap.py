@@ -134,7 +134,6 @@ async def test_changed_keys_act_and_show_everywhere() -> None:
 
 async def test_a_keymap_changes_and_goes_without_a_restart(service: ScriptedService) -> None:
     async with run_app(service) as driver:
-        assert await rotated(driver, service, "r")
         before = driver.words("#footer")
         service.show(mapped(("rotate", "z")).snapshot)
         await driver.until(lambda: "z rotate" in driver.words("#footer"))

@@ -28,7 +28,7 @@ STARRED = tuple(replace(row, favourite=row.model.id in ("kimi-k2.6", "glm-5.2", 
 
 def service_with(*rows: ModelRow) -> ScriptedService:
     """A service that lists these models."""
-    return ScriptedService(snapshot(models=ModelList(rows, refreshed_at=NOW - 60)))
+    return ScriptedService(snapshot(models=ModelList(rows, refreshed_at=NOW - 60, favourites_only=True)))
 
 
 def names(driver: Driver) -> list[str]:

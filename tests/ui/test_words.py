@@ -54,7 +54,6 @@ async def test_banner_and_settings() -> None:
         said = driver.screen()
         assert f"{key_of('make-file-private')} makes it private" in said
         assert f"{key_of('answer-trust')} decides" in said
-        assert f"{key_of('restore-key')} brings it back" in said
     one = replace(shown, log=(), clock_ahead=0.0, settings=replace(shown.settings, problems=("a",)))
     async with run_app(changed(one), (160, 48)) as driver:
         banner = " ".join(driver.words("#banner").split())
@@ -172,7 +171,7 @@ async def test_a_removed_key_and_the_gateway_in_words() -> None:
     async with run_app(changed(snapshot(gateway=GatewayView()))) as driver:
         await press(driver, "remove-key")
         await driver.press("enter")
-        await driver.toast(f"Done: remove_key; {key_of('restore-key')} undoes it")
+        await driver.toast(f"Done: remove_key; {key_of('undo')} undoes it")
         driver.app.pool.show_text("status")
         await driver.pilot.pause()
         assert f"not running; {key_of('switch-gateway')} starts it" in driver.screen()

@@ -76,6 +76,8 @@ class Prompt(TextArea):
         self.earlier: Sequence[str] = ()
         self.completions: Callable[[str], tuple[str, ...]] = lambda _: ()
         self.takes: Callable[[str], bool] = lambda _: False
+        self.stays = False
+        """Whether the next escape changes nothing: it was meant for an answer that had just ended."""
         self._back = 0
         self._draft = ""
         self._recalled = ""
@@ -117,6 +119,7 @@ class Prompt(TextArea):
 
     def on_key(self, event: events.Key) -> None:
         """Handle keys that mean something else here than in a text."""
+        self.stays = self.stays and event.key == "escape"
         if self._handled(event.key):
             event.prevent_default().stop()
 
@@ -361,10 +364,20 @@ class Composer(Vertical):
             self._held = ""
 
     def give_back(self, question: str) -> None:
-        """Put an unanswered question and its pictures back, unless something new was typed."""
+        """Put an unanswered question and its pictures back, unless something new was typed.
+
+        It is selected: enter sends it again, and the next question that is typed replaces it.
+        """
         if not self.prompt.text:
             self.prompt.put(as_typed(question))
+            self.prompt.select_all()
             self.pictures = self.pictures or self._sent_pictures
+
+    def keep_refused(self) -> None:
+        """Select a question that was not taken, unless it was changed since."""
+        if self.sent and self.prompt.text.strip() == self.sent:
+            self.prompt.select_all()
+        self.sent = ""
 
     def withdraw(self, question: str) -> None:
         """Empty the prompt if it still holds a returned question that is now asked another way."""

@@ -233,6 +233,7 @@ class ChatPane(Vertical):
             self.draw()
         elif isinstance(event, Ended):
             view.finish(event.conversation)
+            self.prompt.stays = True
         elif view.show_event(event, at):
             self.draw()
 
@@ -246,7 +247,9 @@ class ChatPane(Vertical):
     def fail(self, side: int, reason: str) -> bool:
         """Show the error that broke an answer; return False if the question was rejected, without a turn."""
         view = self.views.of(side)
+        self.prompt.stays = True
         if view is None or view.running is None:
+            self.composer.keep_refused()
             return False
         if question := view.fail(reason):
             self.composer.give_back(question)

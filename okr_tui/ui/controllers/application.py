@@ -10,7 +10,7 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.services.service import Service, SettingsView, Snapshot
+from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui.actions import ACTIONS
 from okr_tui.ui.keymap import ActiveKeymap
 
@@ -106,13 +106,13 @@ ON_A_KEY: Final = frozenset(action.name for action in ACTIONS if action.needs ==
 NEEDS_SERVICE: Final = frozenset(action.name for action in ACTIONS if action.needs)
 NOT_OVER_SETTINGS: Final = ON_A_KEY | {"refresh_models", "demo", "show_settings"}
 """Actions on the dashboard, which the settings screen hides."""
-NEEDS_SETTINGS: Final[dict[str, Callable[[SettingsView], bool]]] = {
-    "show_settings": lambda settings: True,  # noqa: ARG005
-    "restore_key": lambda settings: bool(settings.removable),
-    "make_file_private": lambda settings: settings.open_to_others is not None,
-    "answer_trust": lambda settings: settings.trust is not None,
+NEEDS_SNAPSHOT: Final[dict[str, Callable[[Snapshot], bool]]] = {
+    "show_settings": lambda snapshot: True,  # noqa: ARG005
+    "undo": lambda snapshot: bool(snapshot.undoable),
+    "make_file_private": lambda snapshot: snapshot.settings.open_to_others is not None,
+    "answer_trust": lambda snapshot: snapshot.settings.trust is not None,
 }
-"""Actions that apply only while the settings give them something to do."""
+"""Actions that apply only while there is something for them to do."""
 
 
 def available(
@@ -125,7 +125,7 @@ def available(
     """
     if over_settings and action in NOT_OVER_SETTINGS:
         return False
-    if (needed := NEEDS_SETTINGS.get(action)) and not (snapshot and needed(snapshot.settings)):
+    if (needed := NEEDS_SNAPSHOT.get(action)) and not (snapshot and needed(snapshot)):
         return False
     without_keys = snapshot is not None and not snapshot.pool.keys
     if (action == "demo" and not without_keys) or (action in ON_A_KEY and without_keys):

@@ -1,6 +1,6 @@
 """What a person can do with the pool: its keys, its models, its gateway and the pages of its log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Literal
 
@@ -11,11 +11,11 @@ from okr_tui.chat.slash import keys_text, models_text, status_text
 from okr_tui.domain.errors import NoKeyError
 from okr_tui.domain.health import State
 from okr_tui.domain.view import KeyView
-from okr_tui.services.service import Snapshot
+from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui import bridge
 from okr_tui.ui.actions import picker
 from okr_tui.ui.controllers.application import LONG, SHORT, Application, send
-from okr_tui.ui.screens.dialogs import AddKey, LabelKey, RemoveKey
+from okr_tui.ui.screens.dialogs import AddKey, FirstFavourite, LabelKey, RemoveKey
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import TextScreen
@@ -29,15 +29,23 @@ class PoolController:
         self.app = app
         self.selected_key = selected_key
 
+    async def _undoable(self, service: Service, command: Awaitable[str]) -> str:
+        """Run a command; where it can be taken back, say with which key."""
+        before = service.snapshot.undoable
+        done = await command
+        if service.snapshot.undoable == before:
+            return done
+        return f"{done}; {self.app.keymap.key_of('undo')} undoes it"
+
     def use(self, index: int) -> None:
         """Prefer the key at the 1-based place."""
         if service := self.app.service:
-            send(self.app, service.use_key(index))
+            send(self.app, self._undoable(service, service.use_key(index)))
 
     def rotate(self) -> None:
         """Prefer the next key."""
         if service := self.app.service:
-            send(self.app, service.rotate())
+            send(self.app, self._undoable(service, service.rotate()))
 
     def test(self) -> None:
         """Read quota and identity of the selected key."""
@@ -47,12 +55,13 @@ class PoolController:
     def reset(self) -> None:
         """Forget the blocks of the selected key."""
         if (service := self.app.service) and (row := self.selected_key()):
-            send(self.app, service.reset_key(row.index))
+            send(self.app, self._undoable(service, service.reset_key(row.index)))
 
     def toggle(self) -> None:
         """Switch the selected key on or off."""
         if (service := self.app.service) and (row := self.selected_key()):
-            send(self.app, service.set_enabled(row.index, enabled=row.state is State.OFF))
+            switch = service.set_enabled(row.index, enabled=row.state is State.OFF)
+            send(self.app, self._undoable(service, switch))
 
     def add(self) -> None:
         """Ask for a key's text."""
@@ -65,11 +74,7 @@ class PoolController:
         if service and row and snapshot:
 
             async def remove() -> str:
-                before = service.snapshot.settings.removable
-                done = await service.remove_key(self._index_of(row))
-                if service.snapshot.settings.removable == before:
-                    return done
-                return f"{done}; {self.app.keymap.key_of('restore-key')} undoes it"
+                return await self._undoable(service, service.remove_key(self._index_of(row)))
 
             self.app.push_screen(RemoveKey(row, _origin(row, snapshot), remove))
 
@@ -79,14 +84,14 @@ class PoolController:
         if service and row:
 
             async def label(text: str | None) -> str:
-                return await service.label_key(self._index_of(row), text)
+                return await self._undoable(service, service.label_key(self._index_of(row), text))
 
             self.app.push_screen(LabelKey(row, label))
 
-    def restore(self) -> None:
-        """Bring back the key that was removed last."""
+    def undo(self) -> None:
+        """Take back the last change of the pool."""
         if service := self.app.service:
-            send(self.app, service.restore_key())
+            send(self.app, service.undo())
 
     def _index_of(self, chosen: KeyView) -> int:
         """Return the place of a key now: while a dialog waited, another program may have moved it."""
@@ -108,9 +113,17 @@ class PoolController:
             send(self.app, service.refresh_models())
 
     def set_favourite(self, event: FavouriteRequested) -> None:
-        """Add a model to the favourites, or remove it."""
-        if service := self.app.service:
-            send(self.app, service.set_favourite(event.model, wanted=event.wanted), LONG)
+        """Change a favourite; ask before the first one, since pi then offers no other models."""
+        service, snapshot = self.app.service, self.app.snapshot
+        if service and snapshot:
+
+            async def change() -> str:
+                return await self._undoable(service, service.set_favourite(event.model, wanted=event.wanted))
+
+            if event.wanted and not snapshot.models.favourites_only:
+                self.app.push_screen(FirstFavourite(event.model, change))
+            else:
+                send(self.app, change(), LONG)
 
     def show_model(self, name: str) -> None:
         """Show the original's `ollama-info`."""

@@ -242,6 +242,14 @@ class Dashboard(Screen[None]):
     def _tab_picked(self, event: TabRow.Picked) -> None:
         self.go({"live": "#feed", "models": "#model-table", "chat": "#prompt"}[event.tab])
 
+    def take_paste(self, text: str) -> bool:
+        """Put a paste that no field took into the prompt; return False where there is none."""
+        if self.has_class("-first") or self.has_class("-broken"):
+            return False
+        self.go("#prompt")
+        self.chat.prompt.post_message(events.Paste(text))
+        return True
+
     def go(self, stop: str) -> None:
         """Focus a stop, bringing its tab to the front and keeping a large pane large."""
         widget = self.query_one(stop)
@@ -365,6 +373,8 @@ class Dashboard(Screen[None]):
         """One step back: the running answer, the filter, the large pane, the prompt."""
         if self.chat.running:
             self.chat.stop()
+        elif self.focused is self.chat.prompt and self.chat.prompt.stays:
+            self.chat.prompt.stays = False
         elif self.chat.has_focus_within and await self.chat.back():
             self.say_back()
         elif self.live.filtering and self.live.has_focus_within:

@@ -246,3 +246,25 @@ class LabelKey(Dialog):
     def answer(self) -> Awaitable[str]:
         """Write the label."""
         return self.send(self.query_one(LabelInput).label)
+
+
+class FirstFavourite(Dialog):
+    """Confirms the first favourite, which changes what pi offers."""
+
+    HEADING = "Add the first favourite?"
+    FOOT = "enter adds it · esc leaves everything as it is"
+
+    def __init__(self, model: str, send: Callable[[], Awaitable[str]]) -> None:
+        super().__init__()
+        self.model = model
+        self.send = send
+
+    def question(self) -> ComposeResult:
+        """Yield the model and what follows."""
+        yield Static(content(((one_line(self.model), STRONG),)), classes="key")
+        words = "Favourites are pi's enabledModels. With none, pi offers every model; "
+        yield Static(content(((f"{words}with one, only favourites from its next start.", QUIET),)))
+
+    def answer(self) -> Awaitable[str]:
+        """Add it."""
+        return self.send()

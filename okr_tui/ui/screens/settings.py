@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 
 from okr_tui.domain.words import printable
 from okr_tui.services.service import SettingLine, SettingsView, Snapshot, TrustQuestion
-from okr_tui.ui.actions import bindings
+from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, fit, one_line
 from okr_tui.ui.screens.dialogs import Choice, Dialog, field
@@ -80,8 +80,6 @@ def entries(settings: SettingsView, key_of: KeyOf) -> list[Entry]:
     """Everything there is to show, in its order."""
     found: list[Entry] = [Remark(f"▲ {problem}", FAULT) for problem in settings.problems]
     found += [Remark(f"▲ {notice}", WARNING) for notice in notices(settings, key_of)]
-    undo = f"was removed; {key_of('restore-key')} brings it back"
-    found += [Remark(f"○ {mask} {undo}", QUIET) for mask in settings.removable[:1]]
     for group, heading in HEADINGS.items():
         if members := [line for line in settings.lines if group_of(line) == group]:
             found += [*([BLANK] if found else []), Remark(heading, STRONG), *members]
@@ -173,7 +171,7 @@ class SettingsList(RowList[Entry]):
 class SettingsScreen(Screen[None]):
     """Follows the newest snapshot; what can be done here is in the footer."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("settings")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("settings"), *borrowed("undo", "app.undo")]
 
     snapshot: var[Snapshot | None] = var(None)
 

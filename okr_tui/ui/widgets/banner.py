@@ -13,7 +13,7 @@ from textual.widgets import Static
 from okr_tui.domain.schedule import from_the_future
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
-from okr_tui.ui.actions import bindings
+from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, one_line
 from okr_tui.ui.screens.settings import notices
@@ -146,6 +146,8 @@ EXAMPLE = '{"pi-ollama": {"apiKeys": ["first", "second"]}}'
 
 class FirstRun(Static, can_focus=True):
     """Says what to do while no key is configured."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*borrowed("undo", "app.undo")]
 
     snapshot: var[Snapshot | None] = var(None)
 

@@ -16,7 +16,7 @@ from textual.widgets import Input
 from okr_tui.domain.models import Model
 from okr_tui.domain.words import span
 from okr_tui.services.service import ModelList, ModelRow, Snapshot
-from okr_tui.ui.actions import bindings
+from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import (
     FAULT,
@@ -134,7 +134,7 @@ TITLES: Final = {"size": "size", "context": "ctx", "abilities": "can", "keys": "
 class ModelTable(RowList[ModelRow]):
     """The list itself. A ModelRow is not hashable, so it is identified by its model's name."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("models")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("models"), *borrowed("undo", "app.undo")]
 
     snapshot: var[Snapshot | None] = var(None)
 
