@@ -54,7 +54,8 @@ class TestPool:
         getattr(PoolController(app, lambda: KEYS[1]), name)()
         await app.settle()
         assert service.calls == [call]
-        assert app.toasts == [("information", f"Done: {call[0]}")]
+        again = "; u undoes it" if name in ("rotate", "reset", "toggle") else ""
+        assert app.toasts == [("information", f"Done: {call[0]}{again}")]
 
     @pytest.mark.parametrize("name", ["rotate", "test", "reset", "toggle", "add", "remove", "label", "undo"])
     async def test_nothing_happens_while_the_service_is_not_open(self, name: str) -> None:
