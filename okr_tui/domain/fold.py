@@ -5,8 +5,8 @@ rule of its fault; what a free reading settles; how long blocks last, and which 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 from okr_tui.domain.faults import CREDITS, BlockCause, Fault, Rule, Scope
 from okr_tui.domain.policy import Policy, jitter, step
@@ -24,6 +24,7 @@ from okr_tui.domain.records import (
     Trial,
 )
 from okr_tui.domain.state import (
+    FRESH_SERVICE,
     AccountState,
     Block,
     Failure,
@@ -46,14 +47,112 @@ Name = TypeVar("Name")
 
 def fold(records: Iterable[Record], policy: Policy, state: PoolState | None = None) -> PoolState:
     """Return the pool's state after these records, from an empty log or from `state`."""
-    state = state or PoolState()
+    run = _Successes(state or PoolState(), policy)
     for record in records:
-        state = apply(state, record, policy)
-    return state
+        if not run.count(record):
+            run = _Successes(step_of(run.state(), record, policy), policy)
+    return run.state()
 
 
 def apply(state: PoolState, record: Record, policy: Policy) -> PoolState:
     """Return the state after one more record. Records that say nothing of the pool change nothing."""
+    return fold((record,), policy, state)
+
+
+@dataclass(slots=True)
+class _Account:
+    """The account of a run of successes: `clean` counts as the state does."""
+
+    known: AccountState
+    slots: int
+    clean: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the successes of one key change of it."""
+
+    account: _Account
+    known: KeyState
+    requests: int = 0
+    last_at: float = 0
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields of the key that change."""
+        return {
+            "requests": self.known.requests + self.requests,
+            "last_used": max(self.known.last_used, self.last_at),
+            "last_ok": max(self.known.last_ok, self.last_at),
+            "proven": True,
+            "streak": 0,
+        }
+
+
+class _Successes:
+    """A run of requests that succeeded while nothing was amiss, which is most of every log.
+
+    They only count, so the state is made once, at the end of the run.
+    """
+
+    def __init__(self, state: PoolState, policy: Policy) -> None:
+        self._state = state
+        self._policy = policy
+        self._calm = state.service == FRESH_SERVICE
+        self._tallies: dict[str, _Tally | None] = {}
+        self._accounts: dict[str, _Account] = {}
+
+    def count(self, record: Record) -> bool:
+        """Count a record if it is such a success; return whether it was."""
+        if not isinstance(record, Attempt) or record.outcome != "ok" or record.client == "probe":
+            return False
+        fingerprint, at = record.fingerprint, record.at
+        if fingerprint not in self._tallies:
+            self._tallies[fingerprint] = self._begin(fingerprint)
+        tally = self._tallies[fingerprint]
+        if tally is None:
+            return False
+        account = tally.account
+        if record.model is not None:
+            model = self._state.models.get(record.model)
+            if (model and (model.block or model.failures)) or record.model in account.known.models:
+                return False
+        if record.in_flight >= account.slots:
+            if account.clean + 1 >= self._policy.busy_clean_requests:
+                return False
+            account.clean += 1
+        tally.requests += 1
+        if at > tally.last_at:
+            tally.last_at = at
+        return True
+
+    def _begin(self, fingerprint: str) -> _Tally | None:
+        """Return the tally of a key; None where a success would lift something or end a trial."""
+        key = self._state.key(fingerprint)
+        identifier = key.account or fingerprint
+        known = self._state.account(identifier)
+        if not self._calm or key.blocks or key.trial_at is not None or known.blocks:
+            return None
+        if known.slots_until is not None:
+            return None  # how many slots it has depends on the time
+        if identifier not in self._accounts:
+            slots = known.slot_count(self._policy, 0)
+            self._accounts[identifier] = _Account(known, slots, known.clean)
+        return _Tally(self._accounts[identifier], key)
+
+    def state(self) -> PoolState:
+        """Return the state after the run."""
+        counted = {name: tally for name, tally in self._tallies.items() if tally and tally.requests}
+        if not counted:
+            return self._state
+        state = self._state.with_keys({name: tally.changes() for name, tally in counted.items()})
+        for identifier, account in self._accounts.items():
+            if account.clean != account.known.clean:
+                state = state.with_account(identifier, clean=account.clean)
+        return state
+
+
+def step_of(state: PoolState, record: Record, policy: Policy) -> PoolState:
+    """Return the state after a record of any kind, one by one: what `fold` does, without its short cut."""
     match record:
         case Attempt():
             return _attempt(state, record, policy)

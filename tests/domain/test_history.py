@@ -2,21 +2,22 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from okr_tui.domain.choice import PoolConfig
-from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.fold import fold
+from okr_tui.domain.faults import FaultKind, Scope
+from okr_tui.domain.fold import fold, step_of
 from okr_tui.domain.health import State
 from okr_tui.domain.policy import STRATEGIES
-from okr_tui.domain.records import Record, Reset
+from okr_tui.domain.records import Attempt, Record, Reset
 from okr_tui.domain.schedule import due
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import view
 from okr_tui.store.base import decode, encode
-from tests.domain.facts import KEYS, NOW, POLICY, A, B, C, chosen, failed, judged
+from tests.domain.facts import KEYS, NOW, POLICY, A, B, C, belongs, chosen, failed, judged, trial, went_well
 from tests.domain.histories import FINGERPRINTS, HISTORIES, KINDS, TIMES
 
 STATES: TypeAdapter[PoolState] = TypeAdapter(PoolState)
@@ -45,6 +46,39 @@ def test_any_history_can_be_folded_shown_and_chosen_from(
 @given(HISTORIES, HISTORIES)
 def test_history_may_be_folded_in_parts(first: list[Record], second: list[Record]) -> None:
     assert fold([*first, *second], POLICY) == fold(second, POLICY, fold(first, POLICY))
+
+
+def name_of(record: Record) -> str:
+    """Return a short name of a record for a test."""
+    return record.fault.kind if isinstance(record, Attempt) and record.fault else record.kind
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [],
+        [trial(NOW)],
+        [belongs(A, "amber", plan="pro"), belongs(B, "amber", plan="pro")],
+        [belongs(A, "amber", plan="pro"), failed(FaultKind.BUSY, NOW, A)],
+        [failed(FaultKind.TRANSIENT, NOW, A, scope=Scope.MODEL)],
+        *([failed(kind, NOW, A), failed(kind, NOW, B)] for kind in FaultKind),
+    ],
+    ids=lambda records: "-".join(dict.fromkeys(name_of(record) for record in records)) or "nothing",
+)
+@pytest.mark.parametrize("began", [NOW - 60, NOW + 60], ids=["earlier", "later"])
+@pytest.mark.parametrize("requests", [1, 2, 4])
+@pytest.mark.parametrize("count", [3, 80])
+def test_successes_counted_together_are_those_counted_one_by_one(
+    before: list[Record], began: float, requests: int, count: int
+) -> None:
+    fine = [
+        went_well(NOW + 700 + number, KEYS[number % 3].fingerprint, started=began, in_flight=requests)
+        for number in range(count)
+    ]
+    one_by_one = fold(before, POLICY)
+    for record in fine:
+        one_by_one = step_of(one_by_one, record, POLICY)
+    assert fold([*before, *fine], POLICY) == one_by_one
 
 
 @given(HISTORIES)
