@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final
 
 from okr_tui.domain.faults import BlockCause
-from okr_tui.domain.health import Verdict, verdict
+from okr_tui.domain.health import Judge, Verdict
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy, step
-from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, AccountState, Block, PoolState
 
 FULL: Final = 100.0
 SAVED: Final = "; included quota goes before bought credit"
@@ -21,6 +22,13 @@ class PoolConfig:
     keys: tuple[Key, ...] = ()
     preferred: str | None = None
     strategy: Strategy = "sticky"
+    _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places: dict[str, int] = {}
+        for place, key in enumerate(self.keys, 1):
+            places.setdefault(key.fingerprint, place)
+        object.__setattr__(self, "_places", places)
 
     def in_use(self, state: PoolState) -> tuple[Key, ...]:
         """Return the keys that requests and readings may be sent with: usable, and not switched off."""
@@ -28,10 +36,7 @@ class PoolConfig:
 
     def index(self, fingerprint: str | None) -> int | None:
         """Return the 1-based place of a key, or None when it is not in the pool."""
-        for place, key in enumerate(self.keys, 1):
-            if key.fingerprint == fingerprint:
-                return place
-        return None
+        return self._places.get(fingerprint) if fingerprint is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +87,24 @@ class Selection:
         return min(due, default=None)
 
 
-def _judging(
-    state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
-) -> Callable[[Key], Verdict]:
-    """Return what tells a key's verdict for this request."""
-    accounts = {state.account_of(key.fingerprint) for key in config.in_use(state)}
-    alone = len(accounts) <= 1
-    wall = common_refusal(state, config, policy)
-
-    def judge(key: Key) -> Verdict:
-        return verdict(
-            state,
-            key.fingerprint,
-            now=request.now,
-            policy=policy,
-            model=request.model,
-            in_flight=request.in_flight.get(state.account_of(key.fingerprint), 0),
-            alone=alone,
-            trusted=key.trusted,
-            missing=key.missing,
-            wall=wall,
-            past_busy=request.past_busy,
-        )
-
-    return judge
+def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Judge:
+    """Return who tells the keys' verdicts for this request."""
+    accounts: set[str] = set()
+    for key in config.keys:
+        known = state.keys.get(key.fingerprint, FRESH_KEY)
+        if key.trusted and not known.disabled:
+            accounts.add(known.account or key.fingerprint)
+            if len(accounts) > 1:
+                break
+    return Judge(
+        state,
+        now=request.now,
+        policy=policy,
+        model=request.model,
+        alone=len(accounts) <= 1,
+        wall=common_refusal(state, config, policy),
+        past_busy=request.past_busy,
+    )
 
 
 def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Block | None:
@@ -114,73 +113,146 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
     Accounts that are blocked for a reason of their own do not speak against it. The waits grow with every
     request that met it since.
     """
-    refused, others = [], set()
-    for identifier in {state.account_of(key.fingerprint) for key in config.in_use(state)}:
-        blocks = state.account(identifier).blocks
-        if found := blocks.get(BlockCause.SUSPENDED):
-            refused.append(found)
+    refused: dict[str, Block] = {}
+    others: set[str] = set()
+    for key in config.keys:
+        known = state.keys.get(key.fingerprint, FRESH_KEY)
+        if not key.trusted or known.disabled:
+            continue
+        identifier = known.account or key.fingerprint
+        blocks = state.accounts.get(identifier, FRESH_ACCOUNT).blocks
+        if not blocks:
+            if BlockCause.INVALID not in known.blocks:
+                return None
+            others.add(identifier)
+        elif found := blocks.get(BlockCause.SUSPENDED):
+            refused[identifier] = found
         elif BlockCause.SPENT not in blocks:
             others.add(identifier)
-    if (
-        len(refused) < 2
-        or max(b.since for b in refused) - min(b.since for b in refused) > policy.alike_within
-    ):
+    begun = [block.since for block in refused.values()]
+    if len(refused) < 2 or max(begun) - min(begun) > policy.alike_within:
         return None
     for key in config.keys:
         invalid = BlockCause.INVALID in state.key(key.fingerprint).blocks
         if not invalid and state.account_of(key.fingerprint) in others:
             return None
-    newest = max(refused, key=lambda block: block.looked_at or block.since)
+    newest = max(refused.values(), key=lambda block: block.looked_at or block.since)
     since = newest.looked_at or newest.since
-    looks = sum(block.looks for block in refused)
+    looks = sum(block.looks for block in refused.values())
     until = since + step(policy.outage_steps, looks)
     return replace(newest, cause=BlockCause.OUTAGE, since=since, until=until, recheck=None)
 
 
-def verdicts(
-    state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
-) -> tuple[Verdict, ...]:
-    """Every key's verdict for this request, in pool order."""
-    return tuple(map(_judging(state, config, request, policy), config.keys))
-
-
 def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Selection:
-    """Return the key for this request by the pool's strategy, among those that are eligible and untried."""
-    judge = _judging(state, config, request, policy)
-    if config.strategy == "sticky":
-        saved = ""
-        for key, why in _wanted(state, config, request):
-            judged = judge(key)
-            if not judged.eligible or was_tried(key, state, request):
-                continue
-            if spends_bought(state, key, request.now) and not _may_spend(key, config, policy):
-                saved = SAVED  # whoever has included quota goes first
-                continue
-            return Selection(key, why + saved, lambda: tuple(map(judge, config.keys)), trial=judged.trial)
-    found = tuple(map(judge, config.keys))
-    usable = {
-        key: judged
-        for key, judged in zip(config.keys, found, strict=True)
-        if judged.eligible and not was_tried(key, state, request)
-    }
-    only = config.index(config.preferred) if config.strategy == "pinned" else None
-    if config.strategy == "pinned":
-        usable = {key: judged for key, judged in usable.items() if key.fingerprint == config.preferred}
-    if not usable:
-        why = "no key is eligible" if config.keys else "no key is configured"
-        return Selection(None, why, lambda: found, only=only)
-    included = [
-        key for key in usable if not spends_bought(state, key, request.now) or _may_spend(key, config, policy)
-    ]
-    left_out = 0 < len(included) < len(usable)
-    key, why = _pick(included or list(usable), state, config, request, policy)
-    if spends_bought(state, key, request.now):
-        why = f"{why}; spends bought credit"
-        if not included and config.strategy != "pinned":
-            why = f"{why}: no key has included quota left"
-    elif left_out:
-        why += SAVED
-    return Selection(key, why, lambda: found, trial=usable[key].trial, only=only)
+    """Return the key for this request by the pool's strategy, among those that are eligible and untried.
+
+    Keys are judged in the order in which the strategy wants them, so most requests need one verdict.
+    """
+    judge = _judge(state, config, request, policy)
+    flights, tried = request.in_flight, request.tried
+    pinned = config.strategy == "pinned"
+
+    def usable(key: Key) -> Verdict | None:
+        flying = 0
+        if tried or flights:
+            identifier = state.account_of(key.fingerprint)
+            if key.fingerprint in tried or identifier in tried:
+                return None
+            flying = flights.get(identifier, 0)
+        return judge.usable(key.fingerprint, flying, trusted=key.trusted)
+
+    @cache
+    def everybody() -> tuple[Verdict, ...]:
+        return tuple(
+            judge.verdict(
+                key.fingerprint,
+                in_flight=flights.get(state.account_of(key.fingerprint), 0),
+                trusted=key.trusted,
+            )
+            for key in config.keys
+        )
+
+    only = config.index(config.preferred) if pinned else None
+    bought = frozenset() if pinned else _living_on_bought(state, request.now)
+    spender: tuple[Key, str, Verdict] | None = None
+    for key, why, wanted in _ranked(state, config, request, policy):
+        judged = usable(key)
+        if judged is None:
+            continue
+        if bought and not _may_spend(key, config, policy) and state.account_of(key.fingerprint) in bought:
+            spender = spender or (key, why, judged)
+            continue  # whoever has included quota goes first
+        if wanted:
+            why += SAVED if spender else ""
+        elif spends_bought(state, key, request.now):
+            why = f"{why}; spends bought credit"
+        elif spender or _any_left_out(state, config, bought, policy, usable):
+            why += SAVED
+        return Selection(key, why, everybody, trial=judged.trial, only=only)
+    if spender:
+        key, why, judged = spender
+        why = f"{why}; spends bought credit: no key has included quota left"
+        return Selection(key, why, everybody, trial=judged.trial, only=only)
+    why = "no key is eligible" if config.keys else "no key is configured"
+    return Selection(None, why, everybody, only=only)
+
+
+def _living_on_bought(state: PoolState, now: float) -> frozenset[str]:
+    """Return the accounts that have nothing but bought credit left."""
+    return frozenset(
+        identifier
+        for identifier, account in state.accounts.items()
+        if account.balance and account.balance.credits and _spends_bought(account, now)
+    )
+
+
+def _any_left_out(
+    state: PoolState,
+    config: PoolConfig,
+    bought: frozenset[str],
+    policy: Policy,
+    usable: Callable[[Key], Verdict | None],
+) -> bool:
+    """Return whether a key that could be used was left out, since it would spend bought credit."""
+    return bool(bought) and any(
+        state.account_of(key.fingerprint) in bought
+        and not _may_spend(key, config, policy)
+        and usable(key) is not None
+        for key in config.keys
+    )
+
+
+Ranked = tuple[Key, str, bool]
+"""A key, why the strategy comes to it, and whether a request stays with it while it can."""
+
+
+def _ranked(
+    state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
+) -> Iterator[Ranked]:
+    """Yield the keys in the order in which the strategy wants them."""
+    match config.strategy:
+        case "drain":
+            start = (config.index(config.preferred) or 1) - 1
+            for key in (*config.keys[start:], *config.keys[:start]):
+                yield key, "next in pool order from the preferred key", False
+        case "round-robin":
+            for key in _longest_unused(state, config, request):
+                yield key, "longest unused", False
+        case "headroom":
+            for key in _roomiest(state, config, request, policy):
+                yield key, "most quota left", False
+        case "pinned":
+            if place := config.index(config.preferred):
+                yield config.keys[place - 1], "pinned", False
+        case _:
+            passed: set[str] = set()
+            for key, why in _wanted(state, config, request):
+                yield key, why, True
+                passed.add(key.fingerprint)
+            others = len(passed) < len(config.keys)
+            for key in _roomiest(state, config, request, policy) if others else ():
+                if key.fingerprint not in passed:
+                    yield key, "most quota left while the preferred key is blocked", False
 
 
 def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> Iterator[tuple[Key, str]]:
@@ -191,11 +263,15 @@ def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> 
                 yield key, "has served this conversation"
     if place := config.index(config.preferred):
         yield config.keys[place - 1], "preferred"
-    served = [(state.key(key.fingerprint).last_ok, -place, key) for place, key in enumerate(config.keys)]
-    for last_ok, _, key in sorted(served, key=lambda item: item[:2], reverse=True):
-        if not last_ok:
-            return
-        yield key, "has taken over" if place else "served last"
+    states = state.keys
+    served = [
+        (last_ok, -place)
+        for place, key in enumerate(config.keys)
+        if (last_ok := states.get(key.fingerprint, FRESH_KEY).last_ok)
+    ]
+    served.sort(reverse=True)
+    for _, before in served:
+        yield config.keys[-before], "has taken over" if place else "served last"
 
 
 def took_over(chosen: Key, state: PoolState, config: PoolConfig) -> bool:
@@ -213,7 +289,10 @@ def _may_spend(key: Key, config: PoolConfig, policy: Policy) -> bool:
 
 def spends_bought(state: PoolState, key: Key, now: float) -> bool:
     """Return whether a request with this key would be paid with bought credit, as nothing else is left."""
-    account = state.account(state.account_of(key.fingerprint))
+    return _spends_bought(state.account(state.account_of(key.fingerprint)), now)
+
+
+def _spends_bought(account: AccountState, now: float) -> bool:
     balance = account.balance
     if balance is None or balance.purchased_usd <= 0:
         return False
@@ -229,35 +308,15 @@ def was_tried(key: Key, state: PoolState, request: SelectionRequest) -> bool:
     return key.fingerprint in request.tried or state.account_of(key.fingerprint) in request.tried
 
 
-def _pick(
-    usable: list[Key], state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
-) -> tuple[Key, str]:
-    match config.strategy:
-        case "drain":
-            start = (config.index(config.preferred) or 1) - 1
-            walk = [*config.keys[start:], *config.keys[:start]]
-            return next(key for key in walk if key in usable), "next in pool order from the preferred key"
-        case "round-robin":
-            return _longest_unused(usable, state, request), "longest unused"
-        case "headroom":
-            return _roomiest(usable, state, request, policy), "most quota left"
-        case "pinned":
-            return usable[0], "pinned"
-    for key, why in _wanted(state, config, request):
-        if key in usable:
-            return key, why
-    return _roomiest(usable, state, request, policy), "most quota left while the preferred key is blocked"
-
-
-def _longest_unused(usable: list[Key], state: PoolState, request: SelectionRequest) -> Key:
-    """Return what is under way counts as use, since its end is not in the log yet."""
-
-    def rank(key: Key) -> tuple[int, float]:
-        return request.in_flight.get(state.account_of(key.fingerprint), 0), state.key(
-            key.fingerprint
-        ).last_used
-
-    return min(usable, key=rank)
+def _longest_unused(state: PoolState, config: PoolConfig, request: SelectionRequest) -> list[Key]:
+    """Return the keys by their use; what is under way counts as use, since its end is not in the log yet."""
+    states, flights = state.keys, request.in_flight
+    ranks = []
+    for key in config.keys:
+        known = states.get(key.fingerprint, FRESH_KEY)
+        busy = flights.get(known.account or key.fingerprint, 0) if flights else 0
+        ranks.append((busy, known.last_used))
+    return [config.keys[place] for place in sorted(range(len(ranks)), key=ranks.__getitem__)]
 
 
 def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
@@ -265,19 +324,22 @@ def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
 
     What was bought is no headroom: it costs money.
     """
-    balance = state.account(state.account_of(fingerprint)).balance
-    used = balance.included_percent if balance else None
+    return _room(state.account(state.account_of(fingerprint)), policy)
+
+
+def _room(account: AccountState, policy: Policy) -> float:
+    used = account.balance.included_percent if account.balance else None
     return policy.unknown_headroom if used is None else 1 - used / 100
 
 
-def _roomiest(usable: list[Key], state: PoolState, request: SelectionRequest, policy: Policy) -> Key:
-    def rank(key: Key) -> tuple[float, int, float]:
-        account = state.account_of(key.fingerprint)
-        busy = request.in_flight.get(account, 0)
-        return (
-            -headroom(state, key.fingerprint, policy),
-            busy,
-            state.key(key.fingerprint).last_used,
-        )
-
-    return min(usable, key=rank)
+def _roomiest(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> list[Key]:
+    """Return the keys by the quota that is left, then by the requests under way, then by their use."""
+    states, accounts, flights = state.keys, state.accounts, request.in_flight
+    ranks = []
+    for key in config.keys:
+        known = states.get(key.fingerprint, FRESH_KEY)
+        identifier = known.account or key.fingerprint
+        busy = flights.get(identifier, 0) if flights else 0
+        room = _room(accounts.get(identifier, FRESH_ACCOUNT), policy)
+        ranks.append((-room, busy, known.last_used))
+    return [config.keys[place] for place in sorted(range(len(ranks)), key=ranks.__getitem__)]

@@ -1,5 +1,6 @@
 """Which key the next request takes, why not each other one, and what would follow if a key failed. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from okr_tui.domain.choice import (
@@ -47,9 +48,11 @@ class Explanation:
 def explain(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Explanation:
     """Return which key takes this request, and why."""
     selection = choose(state, config, request, policy)
+    judged = selection.verdicts
+    told = reasons(selection, judged, state, config, request, policy)
     keys = tuple(
-        _explanation(index, key, judged, selection, state, config, request, policy)
-        for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
+        KeyExplanation(index, key, verdict.state, verdict.eligible, reason, verdict.until)
+        for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, told, strict=True), 1)
     )
     chosen = next((found for found in keys if found.key is selection.key), None)
     return Explanation(request.model, chosen, selection.why, keys, selection.earliest)
@@ -75,67 +78,78 @@ def explain_failure(
 
 
 def reasons(
-    selection: Selection, state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy
+    selection: Selection,
+    judged: Sequence[Verdict],
+    state: PoolState,
+    config: PoolConfig,
+    request: SelectionRequest,
+    policy: Policy,
 ) -> tuple[str, ...]:
-    """Return why each key is taken, or why not, in pool order."""
+    """Return why each key is taken, or why not, in pool order, from the keys' verdicts."""
+    compared = _Comparison(selection.key, state, config, request, policy)
     return tuple(
-        _explanation(index, key, judged, selection, state, config, request, policy).reason
-        for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
+        (verdict.reason or verdict.state.value)
+        if not verdict.eligible
+        else selection.why
+        if key is selection.key
+        else compared.passed_over(key)
+        for key, verdict in zip(config.keys, judged, strict=True)
     )
 
 
-def _explanation(
-    index: int,
-    key: Key,
-    judged: Verdict,
-    selection: Selection,
-    state: PoolState,
-    config: PoolConfig,
-    request: SelectionRequest,
-    policy: Policy,
-) -> KeyExplanation:
-    if not judged.eligible:
-        reason = judged.reason or judged.state.value
-    elif key is selection.key:
-        reason = selection.why
-    else:
-        reason = _passed_over(key, selection.key, state, config, request, policy)
-    return KeyExplanation(index, key, judged.state, judged.eligible, reason, judged.until)
+class _Comparison:
+    """Tells why keys that may be used are not the chosen one, of which everything is looked up once."""
 
+    def __init__(
+        self,
+        chosen: Key | None,
+        state: PoolState,
+        config: PoolConfig,
+        request: SelectionRequest,
+        policy: Policy,
+    ) -> None:
+        self._state = state
+        self._config = config
+        self._request = request
+        self._policy = policy
+        self._chosen = chosen
+        if chosen is None:
+            return
+        sticky = config.strategy == "sticky"
+        self._first = f"#{config.index(chosen.fingerprint)}"
+        self._taken = state.account_of(chosen.fingerprint)
+        self._is_preferred = sticky and chosen.fingerprint == config.preferred
+        self._took_over = sticky and took_over(chosen, state, config)
+        self._spends_bought = spends_bought(state, chosen, request.now)
+        self._room = headroom(state, chosen.fingerprint, policy)
 
-def _passed_over(
-    key: Key,
-    chosen: Key | None,
-    state: PoolState,
-    config: PoolConfig,
-    request: SelectionRequest,
-    policy: Policy,
-) -> str:
-    """Return why a key that may be used is not the one."""
-    account = state.account_of(key.fingerprint)
-    if {key.fingerprint, account} & request.tried:
-        return "this request has already failed on it"
-    if chosen is None or config.strategy == "pinned":
-        return f"the pool is pinned to #{config.index(config.preferred) or '?'}"
-    first = f"#{config.index(chosen.fingerprint)}"
-    taken = state.account_of(chosen.fingerprint)
-    if account == taken:
-        return f"shares the quota of {first}"
-    if config.strategy == "sticky" and taken == request.conversation:
-        return f"{first} has served this conversation"
-    if spends_bought(state, key, request.now) and not spends_bought(state, chosen, request.now):
-        return f"only bought credit is left; {first} has included quota"
-    if config.strategy == "sticky" and chosen.fingerprint == config.preferred:
-        return f"{first} is preferred"
-    if config.strategy == "sticky" and took_over(chosen, state, config):
-        return f"{first} served last"
-    if config.strategy == "drain":
-        return f"comes after {first}, counting from the preferred key"
-    if config.strategy != "round-robin":
-        if headroom(state, key.fingerprint, policy) < headroom(state, chosen.fingerprint, policy):
-            return f"less quota left than {first}"
-        if request.in_flight.get(account, 0) > request.in_flight.get(taken, 0):
-            return f"more requests running than {first}"
-    if state.key(key.fingerprint).last_used > state.key(chosen.fingerprint).last_used:
-        return f"used more recently than {first}"
-    return f"as good as {first}, which comes first"
+    def passed_over(self, key: Key) -> str:
+        """Return why a key that may be used is not the one."""
+        state, config, request = self._state, self._config, self._request
+        account = state.account_of(key.fingerprint)
+        if request.tried and {key.fingerprint, account} & request.tried:
+            return "this request has already failed on it"
+        chosen = self._chosen
+        if chosen is None or config.strategy == "pinned":
+            return f"the pool is pinned to #{config.index(config.preferred) or '?'}"
+        first, taken = self._first, self._taken
+        if account == taken:
+            return f"shares the quota of {first}"
+        if config.strategy == "sticky" and taken == request.conversation:
+            return f"{first} has served this conversation"
+        if spends_bought(state, key, request.now) and not self._spends_bought:
+            return f"only bought credit is left; {first} has included quota"
+        if self._is_preferred:
+            return f"{first} is preferred"
+        if self._took_over:
+            return f"{first} served last"
+        if config.strategy == "drain":
+            return f"comes after {first}, counting from the preferred key"
+        if config.strategy != "round-robin":
+            if headroom(state, key.fingerprint, self._policy) < self._room:
+                return f"less quota left than {first}"
+            if request.in_flight.get(account, 0) > request.in_flight.get(taken, 0):
+                return f"more requests running than {first}"
+        if state.key(key.fingerprint).last_used > state.key(chosen.fingerprint).last_used:
+            return f"used more recently than {first}"
+        return f"as good as {first}, which comes first"

@@ -22,6 +22,8 @@ news. "quiet": grey, nothing to do, as it went well or heals by itself.
 class FaultKind(StrEnum):
     """What went wrong, as the policy tells faults apart."""
 
+    __hash__ = str.__hash__  # these are keys of tables; the hash of Enum is slow
+
     TRANSIENT = "transient"
     ENDPOINT = "endpoint"
     UNAUTHORIZED = "unauthorized"
@@ -52,6 +54,8 @@ class ConnectionFailure(StrEnum):
 class Scope(StrEnum):
     """What a fault concerns, and so what it blocks."""
 
+    __hash__ = str.__hash__  # these are keys of tables; the hash of Enum is slow
+
     KEY = "key"
     ACCOUNT = "account"
     ACCOUNT_MODEL = "account-model"
@@ -63,6 +67,8 @@ class Scope(StrEnum):
 
 class BlockCause(StrEnum):
     """Why something is blocked, strongest first: what a person reads when several apply."""
+
+    __hash__ = str.__hash__  # these are keys of tables; the hash of Enum is slow
 
     INVALID = "invalid"
     SUSPENDED = "suspended"

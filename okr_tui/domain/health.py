@@ -6,15 +6,18 @@ Screen and choice ask the same function: what is shown as blocked is never chose
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from typing import Final
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
 from okr_tui.domain.faults import BlockCause, ClientCause, Tone
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, TEAM, AccountState, Block, KeyState, PoolState
 
 
 class State(StrEnum):
     """The words a person sees."""
+
+    __hash__ = str.__hash__  # states are keys of tables; the hash of Enum is slow
 
     UNVERIFIED = "unverified"
     READY = "ready"
@@ -173,7 +176,157 @@ class Verdict:
 READY: Final = Verdict(State.READY, eligible=True)
 NOT_TRUSTED: Final = Verdict(State.OFF, eligible=False, reason="not trusted")
 UNVERIFIED: Final = Verdict(State.UNVERIFIED, eligible=True, reason="not tried yet")
+DISABLED: Final = Verdict(State.OFF, eligible=False, reason="switched off by you")
+PROBING: Final = Verdict(State.PROBING, eligible=False, reason="one request is trying it")
 BACK: Final = Verdict(State.READY, eligible=True, reason="back, to be tried", trial=True)
+
+
+class Judge:
+    """Tells what each key is good for at one moment, for requests of one kind.
+
+    Args:
+        now: epoch seconds.
+        model: what the requests ask for; None for whatever.
+        alone: no other account could take them.
+        wall: what refuses all accounts alike, and so stands for their own refusals.
+        past_busy: what the cloud said of taken slots is ignored.
+    """
+
+    def __init__(
+        self,
+        state: PoolState,
+        *,
+        now: float,
+        policy: Policy,
+        model: str | None = None,
+        alone: bool = False,
+        wall: Block | None = None,
+        past_busy: bool = False,
+    ) -> None:
+        self._state = state
+        self._now = now
+        self._policy = policy
+        self._model = model
+        self._alone = alone
+        self._wall = wall
+        self._past_busy = past_busy
+        self._as_they_are = not (alone or wall or past_busy)
+        """Whether blocks apply as they are in the state, but for those of accounts with bought credit."""
+        whole = state.model(model).block if model is not None else None
+        self._common = [block for block in (whole, state.service.outage) if block]
+
+    def verdict(self, fingerprint: str, *, in_flight: int = 0, trusted: bool = True) -> Verdict:
+        """Return a key's state; `in_flight` is what this process has under way on its account."""
+        standing = self.standing(fingerprint, in_flight, trusted=trusted)
+        if isinstance(standing, Verdict):
+            return standing
+        if len(standing) == 1:
+            return blocked(standing[0])
+        ends = [block.until for block in standing if block.until is not None]
+        strongest = min(standing, key=lambda block: STRENGTH[block.cause])
+        found, until = blocked(strongest), max(ends) if len(ends) == len(standing) else None
+        return found if until == found.until else replace(found, until=until)
+
+    def usable(self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True) -> Verdict | None:
+        """Return the verdict of a key that may be used; None of one that may not."""
+        key = self._state.keys.get(fingerprint, FRESH_KEY)
+        account = self._state.accounts.get(key.account or fingerprint, FRESH_ACCOUNT)
+        # In a pool that is spent or busy every key has to be looked at: no lists are made for those.
+        if in_flight and in_flight >= account.slot_count(self._policy, self._now):
+            return None
+        if (
+            self._as_they_are
+            and account.blocks
+            and not (account.balance and account.balance.purchased_usd > 0)
+        ):
+            now = self._now
+            for block in account.blocks.values():
+                if block.until is None or now < block.until:
+                    return None
+        standing = self.standing(fingerprint, in_flight, trusted=trusted)
+        return standing if isinstance(standing, Verdict) and standing.eligible else None
+
+    def standing(
+        self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True
+    ) -> Verdict | list[Block]:
+        """Return a key's verdict, or the blocks that hold it back, without the words for them."""
+        if not trusted:
+            return NOT_TRUSTED
+        key = self._state.keys.get(fingerprint, FRESH_KEY)
+        if key.disabled:
+            return DISABLED
+        identifier = key.account or fingerprint
+        account = self._state.accounts.get(identifier, FRESH_ACCOUNT)
+        over: list[Block] = []
+        if key.blocks or account.blocks or account.models or self._common or account.plan == TEAM:
+            blocks = self._blocks(key, account, identifier)
+            now = self._now
+            if holding := [block for block in blocks if block.until is None or now < block.until]:
+                return holding
+            over = [block for block in blocks if BLOCKS[block.cause].trial]
+            if over and self._trial_under_way(identifier, over):
+                return PROBING
+        if in_flight:
+            slots = account.slot_count(self._policy, self._now)
+            if in_flight >= slots:
+                return _busy(slots)
+        if over:
+            return BACK
+        return READY if key.proven else UNVERIFIED
+
+    def _blocks(self, key: KeyState, account: AccountState, identifier: str) -> list[Block]:
+        """Return the blocks that concern a key, as they are applied."""
+        blocks = [*key.blocks.values(), *account.blocks.values(), *self._common]
+        if account.plan == TEAM:
+            blocks += self._team_blocks(identifier)
+        if self._model is not None and (block := account.models.get(self._model)):
+            blocks.append(block)
+        if self._wall:
+            blocks = [self._wall if block.cause is BlockCause.SUSPENDED else block for block in blocks]
+        if self._past_busy:
+            blocks = [block for block in blocks if block.cause is not BlockCause.BUSY]
+        bought = account.balance is not None and account.balance.purchased_usd > 0
+        if bought or self._alone:
+            policy, alone = self._policy, self._alone
+            blocks = [_eased(block, policy, alone=alone, bought=bought) for block in blocks]
+        return blocks
+
+    def _team_blocks(self, identifier: str) -> list[Block]:
+        """Return what other members of an account's team have found spent."""
+        quota = self._state.quota_of(identifier)
+        if quota == identifier:
+            return []
+        return [block for other, block in self._spent_by_quota.get(quota, ()) if other != identifier]
+
+    @cached_property
+    def _spent_by_quota(self) -> Mapping[str, list[tuple[str, Block]]]:
+        found: dict[str, list[tuple[str, Block]]] = {}
+        for identifier, account in self._state.accounts.items():
+            if account.plan == TEAM and (block := account.blocks.get(BlockCause.SPENT)):
+                found.setdefault(self._state.quota_of(identifier), []).append((identifier, block))
+        return found
+
+    @cached_property
+    def _trials(self) -> Mapping[str, float]:
+        """When the last trial that is under way began, by account."""
+        found: dict[str, float] = {}
+        for fingerprint, key in self._state.keys.items():
+            if key.trial_at is not None and key.tries(self._now, self._policy):
+                identifier = key.account or fingerprint
+                found[identifier] = max(found.get(identifier, key.trial_at), key.trial_at)
+        return found
+
+    def _trial_under_way(self, identifier: str, over: list[Block]) -> bool:
+        """Return whether some key that shares an ended block already has its one trial on the way."""
+        if not self._trials:
+            return False
+        for block in over:
+            last = self._trials.get(identifier)
+            if block.cause is BlockCause.OUTAGE:
+                last = max(self._trials.values())
+            if last is not None and block.until is not None and last >= block.until:
+                return True
+        return False
 
 
 def verdict(
@@ -182,57 +335,18 @@ def verdict(
     *,
     now: float,
     policy: Policy,
-    model: str | None = None,
     in_flight: int = 0,
-    alone: bool = False,
     trusted: bool = True,
-    missing: str = "",
-    wall: Block | None = None,
-    past_busy: bool = False,
+    **request: Any,
 ) -> Verdict:
-    """Return a key's state for a request of `model`; `alone` says that no other account could take it.
+    """Return the state of one key; the arguments are those of a Judge and of its verdict."""
+    judge = Judge(state, now=now, policy=policy, **request)
+    return judge.verdict(fingerprint, in_flight=in_flight, trusted=trusted)
 
-    `in_flight` is what this process has under way on the key's account; `trusted` and `missing` are the key's
-    own. `wall` is what refuses all accounts alike and so stands for their own refusals. `past_busy`: what the
-    cloud said of taken slots is ignored.
-    """
-    if not trusted:
-        return NOT_TRUSTED
-    if missing:
-        return Verdict(State.MISSING, eligible=False, reason=missing)
-    key = state.key(fingerprint)
-    if key.disabled:
-        return Verdict(State.OFF, eligible=False, reason="switched off by you")
-    account = state.account(state.account_of(fingerprint))
-    blocks = [
-        *key.blocks.values(),
-        *account.blocks.values(),
-        *_team_blocks(state, fingerprint),
-        *_model_blocks(state, fingerprint, model),
-    ]
-    if state.service.outage:
-        blocks.append(state.service.outage)
-    if wall:
-        blocks = [wall if block.cause is BlockCause.SUSPENDED else block for block in blocks]
-    if past_busy:
-        blocks = [block for block in blocks if block.cause is not BlockCause.BUSY]
-    if blocks:
-        bought = bool(account.balance and account.balance.purchased_usd > 0)
-        eased = (_eased(block, policy, alone=alone, bought=bought) for block in blocks)
-        blocks = sorted(eased, key=lambda block: STRENGTH[block.cause])
-        if holding := [block for block in blocks if block.holds(now)]:
-            ends = [block.until for block in holding if block.until is not None]
-            until = max(ends) if len(ends) == len(holding) else None
-            return replace(blocked(holding[0]), until=until)
-    over = [block for block in blocks if BLOCKS[block.cause].trial]
-    if over and _trial_under_way(state, fingerprint, over, now, policy):
-        return Verdict(State.PROBING, eligible=False, reason="one request is trying it")
-    slots = account.slot_count(policy, now)
-    if in_flight >= slots:
-        return Verdict(State.BUSY, eligible=False, reason=f"all {slots} request slots taken")
-    if over:
-        return BACK
-    return READY if key.proven else UNVERIFIED
+
+@lru_cache(maxsize=64)
+def _busy(slots: int) -> Verdict:
+    return Verdict(State.BUSY, eligible=False, reason=f"all {slots} request slots taken")
 
 
 def blocked(block: Block) -> Verdict:
@@ -266,25 +380,6 @@ def pool_cause(states: Collection[str]) -> ClientCause:
     return min((State(state).traits.cause for state in states), key=order.index)
 
 
-def _team_blocks(state: PoolState, fingerprint: str) -> list[Block]:
-    """Return what other members of the key's team have found spent."""
-    account = state.account_of(fingerprint)
-    quota = state.quota_of(account)
-    if quota == account:
-        return []
-    others = (other for other in state.accounts if other != account and state.quota_of(other) == quota)
-    found = (state.account(other).blocks.get(BlockCause.SPENT) for other in others)
-    return [block for block in found if block]
-
-
-def _model_blocks(state: PoolState, fingerprint: str, model: str | None) -> list[Block]:
-    if model is None:
-        return []
-    pair = state.account(state.account_of(fingerprint)).models.get(model)
-    whole = state.model(model).block
-    return [block for block in (pair, whole) if block]
-
-
 def _eased(block: Block, policy: Policy, *, alone: bool, bought: bool) -> Block:
     """Return a block as it is applied: a sole account is not kept back for long by what may pass, and bought
     credit may stand for a spent window, so one request tries it now and then.
@@ -296,18 +391,3 @@ def _eased(block: Block, policy: Policy, *, alone: bool, bought: bool) -> Block:
     if alone and BLOCKS[block.cause].eased:
         return replace(block, until=min(block.until, block.since + policy.alone_longest))
     return block
-
-
-def _trial_under_way(
-    state: PoolState, fingerprint: str, over: list[Block], now: float, policy: Policy
-) -> bool:
-    """Return whether some key that shares an ended block already has its one trial on the way."""
-    account = state.account_of(fingerprint)
-    for block in over:
-        for other, key in state.keys.items():
-            shares = block.cause is BlockCause.OUTAGE or state.account_of(other) == account
-            if not shares or not key.tries(now, policy):
-                continue
-            if block.until is not None and (key.trial_at or 0.0) >= block.until:
-                return True
-    return False

@@ -78,13 +78,18 @@ class Balance:
     @property
     def included_percent(self) -> float | None:
         """How full the tightest limit of the plan itself is, 0 to 100, whatever was bought beside it."""
-        known = [window.used_percent for window in self.windows if window.used_percent is not None]
+        most: float | None = None
+        for window in self.windows:
+            used = window.used_percent
+            if used is not None and (most is None or used > most):
+                most = used
         if self.credits:
-            if self.credits.used_percent is not None:
-                known.append(self.credits.used_percent)
-            elif self.credits.balance_usd <= 0 and not known:
-                known.append(100.0)
-        return max(known, default=None)
+            used = self.credits.used_percent
+            if used is not None:
+                return used if most is None else max(most, used)
+            if self.credits.balance_usd <= 0 and most is None:
+                return 100.0
+        return most
 
     @property
     def used_percent(self) -> float | None:

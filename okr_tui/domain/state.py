@@ -38,6 +38,8 @@ class Block:
 
 Blocks = Mapping[BlockCause, Block]
 Value = TypeVar("Value")
+TEAM: Final = "team"
+"""The plan whose accounts share one quota."""
 
 
 def _replacer(of: type[Value]) -> Callable[..., Value]:
@@ -189,7 +191,7 @@ class PoolState:
     def quota_of(self, identifier: str) -> str:
         """Return the name of an account's quota: members of a team share one, told by period and size."""
         account = self.account(identifier)
-        if account.plan != "team":
+        if account.plan != TEAM:
             return identifier
         dollars = account.balance.credits if account.balance else None
         if dollars is None or not dollars.allowance_usd or not dollars.until:

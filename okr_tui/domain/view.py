@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal
 from okr_tui.domain.explain import reasons
@@ -98,13 +98,15 @@ def view(
     flights = in_flight or {}
     request = SelectionRequest(now, in_flight=flights)
     selection = choose(state, config, request, policy)
-    why = reasons(selection, state, config, request, policy)
-    places: dict[str, list[int]] = {}
+    judged = selection.verdicts
+    why = reasons(selection, judged, state, config, request, policy)
+    sharing: dict[str, list[int]] = {}
     for index, key in enumerate(config.keys, 1):
-        places.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
+        sharing.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
+    places = {quota: tuple(found) for quota, found in sharing.items()}
     rows = tuple(
-        replace(_row(state, key, index, judged, places, config, policy, now, flights), reason=why[index - 1])
-        for index, (key, judged) in enumerate(zip(config.keys, selection.verdicts, strict=True), 1)
+        _row(state, key, index, verdict, reason, places, config, policy, now, flights)
+        for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, why, strict=True), 1)
     )
     outage = state.service.outage
     if outage is None or not outage.holds(now):
@@ -134,7 +136,8 @@ def _row(
     key: Key,
     index: int,
     judged: Verdict,
-    places: Mapping[str, list[int]],
+    reason: str,
+    places: Mapping[str, tuple[int, ...]],
     config: PoolConfig,
     policy: Policy,
     now: float,
@@ -143,7 +146,8 @@ def _row(
     known = state.key(key.fingerprint)
     identifier = state.account_of(key.fingerprint)
     account = state.account(identifier)
-    held = {name: block for name, block in sorted(account.models.items()) if block.holds(now)}
+    models = sorted(account.models.items()) if account.models else ()
+    held = {name: block for name, block in models if block.holds(now)}
     return KeyView(
         index=index,
         fingerprint=key.fingerprint,
@@ -153,7 +157,7 @@ def _row(
         verdict=judged,
         preferred=key.fingerprint == config.preferred,
         account=known.account,
-        account_keys=tuple(places[state.quota_of(identifier)]),
+        account_keys=places[state.quota_of(identifier)],
         plan=account.plan,
         balance=account.balance,
         read_at=account.balance_at,
@@ -165,6 +169,7 @@ def _row(
         in_flight=flights.get(identifier, 0),
         slots=account.slot_count(policy, now),
         used_percent=account.balance.used_percent if account.balance else None,
+        reason=reason,
         identity_at=known.identity_at,
         models=tuple((name, blocked(block)) for name, block in held.items()),
         samples=account.samples,
