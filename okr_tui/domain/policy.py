@@ -98,6 +98,8 @@ class Policy:
     document: Wait = 600
     """The patience for an answer that comes as one document: nothing of it arrives before all is there."""
     idle: Wait = 180
+    sign_of_life: Wait = 10
+    """How often a client that waits for the first event of a stream gets a comment."""
     held_back: Annotated[int, Limits(gt=0, le=4 * 1024 * 1024)] = 65536
     spend_bought: SpendBought = "last"
     """When bought credit is spent: once no key has included quota left, or as the preferred key has to."""

@@ -125,7 +125,7 @@ class Gateway:
         except CallerGoneError:
             raise
         except asyncio.CancelledError:
-            await request.cut(ended())
+            await request.fail(ended())
             raise
         except Exception as error:
             text = f"unexpected {type(error).__name__} at {request.method} {request.path}: {error}"

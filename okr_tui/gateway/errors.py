@@ -2,21 +2,57 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
 from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
-from okr_tui.domain.faults import ClientCause, Fault
+from okr_tui.domain.faults import ClientCause, Fault, FaultKind
 from okr_tui.domain.health import pool_cause
-from okr_tui.domain.words import span
+from okr_tui.domain.words import moment, rfc3339, span
 
 CLIENT_HEADER: Final = "x-okr-tui-client"
 """The request header by which a client names itself, where it needs an answer of its own."""
-PI: Final = "pi"
+SOURCE_HEADER: Final = "x-okr-tui-error"
+"""The response header that tells whose error it is: a `Source`."""
+RETRY_AT_HEADER: Final = "x-okr-tui-retry-at"
+"""The response header with the time of the first return, in RFC 3339."""
 QUOTA_CODE: Final = "insufficient_quota"
+RATE_CODE: Final = "rate_limit_exceeded"
+PI: Final = "pi"
+CODEX: Final = "codex"
+LITELLM: Final = "litellm"
+AI_SDK: Final = "ai-sdk"
+USER_AGENTS: Final[tuple[tuple[str, str], ...]] = (
+    ("codex", CODEX),
+    ("opencode/", "opencode"),
+    ("claude-cli/", "claude-code"),
+    ("litellm/", LITELLM),
+    ("ai/", AI_SDK),
+    ("ollama-python/", "ollama-python"),
+    ("ollama-js/", "ollama-js"),
+    ("ollama/", "ollama"),
+    ("openai/", "openai"),
+    ("asyncopenai/", "openai"),
+    ("anthropic/", "anthropic"),
+    ("asyncanthropic/", "anthropic"),
+)
+"""How the User-Agent of a client begins, in lower case, and what it is called here."""
+
+
+def client_name(headers: Mapping[str, str]) -> str | None:
+    """Return the client's name, from its own header or a known User-Agent; header names in lower case."""
+    if named := headers.get(CLIENT_HEADER):
+        return named
+    agent = headers.get("user-agent", "").lower()
+    found = next((name for start, name in USER_AGENTS if agent.startswith(start)), None)
+    # LiteLLM reads raw responses through the openai package, and so do few others.
+    if found == "openai" and headers.get("x-stainless-raw-response") == "true":
+        return LITELLM
+    return found
 
 
 class GatewayCause(Enum):
@@ -32,32 +68,41 @@ class GatewayCause(Enum):
 
 
 Cause = ClientCause | GatewayCause
+Source = Literal["gateway", "cloud", "path"]
+"""Whose error it is: the gateway's own, the cloud's, or that of something on the way to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """How a cause is answered.
 
-    `final` adds `x-should-retry: false`. `pi` is the status for pi, which repeats a whole turn, three times,
-    for an error with 429 or 502 in it.
+    `final` adds `x-should-retry: false`; a repeat is for nothing. `others` are statuses for clients that
+    repeat the usual one, by their names; `source` is whose error it is.
     """
 
     status: int
     code: str | None = None
     final: bool = False
-    pi: int | None = None
+    source: Source = "cloud"
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
-# The openai and anthropic packages repeat every 429 without x-should-retry; the code is OpenAI's own.
-# Never 401, which clients take for a wrong token. pi repeats 429 and 502, and gives up at once on 402.
-_QUOTA: Final = Row(429, QUOTA_CODE, final=True, pi=402)
+# What the clients do, tried with each of them:
+#   402  the packages openai and anthropic, the AI SDK, opencode (1.18), Claude Code (2.1), LangChain, llm and
+#        pi (0.73 and 1.5) ask once, and show the text. At 429 opencode sleeps for Retry-After, days long; the
+#        AI SDK asks three times, whatever x-should-retry says; pi repeats its whole turn three times.
+#   400  Codex (0.171) and LiteLLM, which is under aider (0.86): Codex asks six times at 402 and 403, thirty
+#        times at 502 and 503, and hides the text of 429; aider asks nine times, for a minute, at all else.
+#   401  nobody: every client takes it for a wrong token.
+_STOPS: Final = {CODEX: 400, LITELLM: 400}
 CAUSES: Final[Mapping[Cause, Row]] = {
-    ClientCause.QUOTA: _QUOTA,
-    ClientCause.SLOWED: _QUOTA,
-    ClientCause.BUSY: _QUOTA,
-    ClientCause.NO_VALID_KEY: Row(502, "no_valid_key", final=True, pi=402),
-    GatewayCause.NO_KEY: Row(502, "no_key", final=True, pi=402),
-    ClientCause.NO_PLAN: Row(403, "no_plan", final=True),
+    # The code is OpenAI's own.
+    ClientCause.QUOTA: Row(402, QUOTA_CODE, final=True, others=_STOPS),
+    ClientCause.SLOWED: Row(429, RATE_CODE),
+    ClientCause.BUSY: Row(429, RATE_CODE),
+    ClientCause.NO_VALID_KEY: Row(403, "no_valid_key", final=True, others=_STOPS),
+    GatewayCause.NO_KEY: Row(403, "no_key", final=True, source="gateway", others=_STOPS),
+    ClientCause.NO_PLAN: Row(403, "no_plan", final=True, others=_STOPS),
     # OpenAI's own code for a model that does not exist.
     ClientCause.NO_MODEL: Row(404, "model_not_found"),
     # The cloud answers 401, which every client would take for a wrong token.
@@ -69,14 +114,16 @@ CAUSES: Final[Mapping[Cause, Row]] = {
     GatewayCause.UNAVAILABLE: Row(503),
     GatewayCause.CLOUD: Row(502),
     GatewayCause.CUT_OFF: Row(502),
-    GatewayCause.LOG: Row(503),
-    GatewayCause.ENDING: Row(503, "gateway_ended"),
-    GatewayCause.UNEXPECTED: Row(500),
+    GatewayCause.LOG: Row(503, source="gateway"),
+    GatewayCause.ENDING: Row(503, "gateway_ended", source="gateway"),
+    GatewayCause.UNEXPECTED: Row(500, source="gateway"),
 }
-WAITS: Final = frozenset({ClientCause.QUOTA, ClientCause.SLOWED, ClientCause.BUSY})
-"""Causes that pass by themselves: the answer says when."""
 PASSED_ON: Final = frozenset({ClientCause.REQUEST, ClientCause.NO_MODEL})
 """Causes for which the cloud's own answer is passed on."""
+AFTER_OUTPUT: Final = frozenset({GatewayCause.CUT_OFF, GatewayCause.ENDING})
+"""Causes of an answer that ends in its middle: asking again would be paid for again."""
+LONGEST_RETRY_AFTER: Final = 60
+"""Seconds; a spent pool that is back later has the time in its words: clients would sleep until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +135,28 @@ class Failure:
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     cause: Cause | None = field(default=None, compare=False)
+    source: Source = "gateway"
 
     @classmethod
-    def of(cls, cause: Cause, text: str, *, retry_after: int | None = None) -> "Failure":
-        """Return the failure of a cause; `retry_after` is in seconds."""
+    def of(
+        cls,
+        cause: Cause,
+        text: str,
+        *,
+        retry_after: int | None = None,
+        retry_at: float | None = None,
+        source: Source | None = None,
+    ) -> "Failure":
+        """Return the failure of a cause; `retry_after` is in seconds, `retry_at` in epoch seconds."""
         row = CAUSES[cause]
-        headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+        headers = {}
+        if retry_after is not None and (not row.final or retry_after <= LONGEST_RETRY_AFTER):
+            headers["retry-after"] = str(retry_after)
+        if retry_at is not None:
+            headers[RETRY_AT_HEADER] = str(rfc3339(math.ceil(retry_at)))
         if row.final:
             headers["x-should-retry"] = "false"
-        return cls(row.status, text, row.code, headers, cause)
+        return cls(row.status, text, row.code, headers, cause, source or row.source)
 
 
 class FailureError(Exception):
@@ -114,24 +174,34 @@ def failure_error(
     return FailureError(Failure(status, text, code, headers or {}))
 
 
-def for_client(failure: Failure, client: str | None) -> Failure:
-    """Return a failure as the client of this name gets it; None for one that gave no name.
+PI_STATES: Final = re.compile(r": #\d.*(?=; next key free)", re.DOTALL)
+"""The keys' states in the text of a spent pool, whose words ("rate limited") make pi repeat its turn."""
+LITELLM_STOPS: Final = "Invalid response object from API"
+"""The only words of an error at which LiteLLM's `ollama_chat` does not ask again."""
 
-    pi puts the status before every text and looks for words in both. So its text for spent quota has no
-    number of three digits, and not the keys' states, whose words ("rate limited") make it repeat too.
-    """
+
+def for_client(failure: Failure, client: str | None, dialect: Dialect = "openai") -> Failure:
+    """Return a failure as the client of this name gets it; None for one that is not known."""
     row = CAUSES[failure.cause] if failure.cause else None
-    if client != PI or row is None or row.pi is None:
+    if row is None or not row.final or client is None:
         return failure
-    if failure.cause not in WAITS:
-        return replace(failure, status=row.pi)
-    wait = span(int(failure.headers["retry-after"]))
-    text = f"{QUOTA_CODE}: no key of the pool is free; next key free in {wait}; `okr-tui explain` says more"
-    return replace(failure, status=row.pi, text=text)
+    text = failure.text
+    if client == PI and failure.cause is ClientCause.QUOTA:
+        text = PI_STATES.sub("; `okr-tui explain` says more", text)
+    elif client == LITELLM and dialect == "native":
+        text = f"{text} ({LITELLM_STOPS})"
+    status = row.others.get(client, failure.status)
+    return (
+        failure
+        if (status, text) == (failure.status, failure.text)
+        else replace(failure, status=status, text=text)
+    )
 
 
 UNKNOWN_RETURN: Final = 60
 """Retry-After in seconds where the end of a block is not known."""
+NEAR: Final = 120
+"""A return that is nearer is told in seconds, without the time of day."""
 
 
 def failure_of(error: OkrError, now: float) -> Failure:
@@ -141,20 +211,33 @@ def failure_of(error: OkrError, now: float) -> Failure:
     if isinstance(error, NoKeyError):
         return Failure.of(GatewayCause.NO_KEY, str(error))
     if isinstance(error, CloudError):
-        return _refused(error, error.fault)
+        return _refused(error, error.fault, now)
     cause = GatewayCause.LOG if isinstance(error, StoreError) else GatewayCause.UNEXPECTED
     return Failure.of(cause, str(error))
 
 
+REPEATED_WORDS: Final = re.compile(
+    r"overload|rate.?limit|too many|\d{3}|unavailable|error|connection|network|time.?out|timed|fetch|"
+    r"upstream|reset|terminated|ended|closed|refused|hang|retry|try again",
+    re.IGNORECASE,
+)
+"""Words of the cloud's at which pi and others repeat a turn, paid for again."""
+
+
 def cut_off(fault: Fault) -> Failure:
     """Return the failure of an answer that has begun and cannot go on."""
-    text = f"{fault.traits.words} in the middle of this answer; what has arrived is all there is of it"
-    return Failure.of(GatewayCause.CUT_OFF, text)
+    said = "" if REPEATED_WORDS.search(fault.text) or not fault.text else f" ({fault.text})"
+    text = f"{fault.traits.words} in the middle of this answer{said}; what has arrived is all there is of it"
+    return Failure.of(GatewayCause.CUT_OFF, text, source=_source(fault))
 
 
 def ended() -> Failure:
     """Return the failure of an answer that was in progress when the gateway ended."""
     return Failure.of(GatewayCause.ENDING, "the gateway ended before this answer did; start it and ask again")
+
+
+def _source(fault: Fault) -> Source:
+    return "path" if fault.kind is FaultKind.PATH or fault.connection else "cloud"
 
 
 def _blocked(error: PoolBlockedError, now: float) -> Failure:
@@ -163,26 +246,36 @@ def _blocked(error: PoolBlockedError, now: float) -> Failure:
         return Failure.of(cause, "the cloud has no such model: `okr-tui models` lists those it has")
     if cause in (ClientCause.NO_VALID_KEY, ClientCause.NO_PLAN):
         return Failure.of(cause, str(error))
-    wait = UNKNOWN_RETURN if error.earliest is None else max(1, math.ceil(error.earliest - now))
-    if cause is ClientCause.OUTAGE:
-        return Failure.of(cause, f"{error}; next try in {wait} s", retry_after=wait)
-    when = "next key free at an unknown time" if error.earliest is None else f"next key free in {wait} s"
-    return Failure.of(ClientCause.QUOTA, f"{QUOTA_CODE}: {error}; {when}", retry_after=wait)
+    return _waiting(cause, error, now, error.earliest)
 
 
-def _refused(error: CloudError, fault: Fault) -> Failure:
+def _waiting(cause: ClientCause, error: OkrError, now: float, back: float | None) -> Failure:
+    """Return the failure of a cause that passes by itself; `back` is when, in epoch seconds."""
+    wait = UNKNOWN_RETURN if back is None else max(1, math.ceil(back - now))
+    if back is None:
+        when = "at an unknown time"
+    elif wait < NEAR:
+        when = f"in {wait} s"
+    else:
+        when = f"in {span(wait)}, at {moment(back, now)} UTC"
+    first = "next try" if cause is ClientCause.OUTAGE else "next key free"
+    code = f"{CAUSES[cause].code}: " if cause is not ClientCause.OUTAGE else ""
+    return Failure.of(cause, f"{code}{error}; {first} {when}", retry_after=wait, retry_at=back)
+
+
+def _refused(error: CloudError, fault: Fault, now: float) -> Failure:
     cause = fault.traits.cause
-    if cause in WAITS:
-        wait = max(1, math.ceil(fault.retry_after or UNKNOWN_RETURN))
-        return Failure.of(cause, f"{QUOTA_CODE}: {error}; next key free in {wait} s", retry_after=wait)
+    if cause in (ClientCause.QUOTA, ClientCause.SLOWED, ClientCause.BUSY):
+        return _waiting(cause, error, now, None if fault.retry_after is None else now + fault.retry_after)
     if cause is ClientCause.NOT_OFFERED:
         return Failure.of(cause, fault.traits.words)
-    if cause is ClientCause.NO_PLAN:
+    if cause in (ClientCause.NO_PLAN, ClientCause.NO_VALID_KEY):
         return Failure.of(cause, str(error))
     if cause in PASSED_ON:
         status = fault.status if fault.status and fault.status >= 400 else CAUSES[ClientCause.REQUEST].status
-        return Failure(status, str(error))
-    return Failure.of(GatewayCause.UNAVAILABLE if fault.status == 503 else GatewayCause.CLOUD, str(error))
+        return Failure(status, str(error), source=_source(fault))
+    unavailable = GatewayCause.UNAVAILABLE if fault.status == 503 else GatewayCause.CLOUD
+    return Failure.of(unavailable, str(error), source=_source(fault))
 
 
 Document = dict[str, object]
@@ -238,23 +331,56 @@ SHAPES: Final[Mapping[Dialect, Shape]] = {
 }
 
 
-def error_document(dialect: Dialect, failure: Failure) -> Document:
+def error_document(dialect: Dialect, failure: Failure, client: str | None = None) -> Document:
     """Return an error in the envelope of a dialect."""
+    if client == AI_SDK and dialect == "native":
+        dialect = "openai"  # its provider for Ollama reads errors in OpenAI's form alone
     shape = SHAPES[dialect]
     return shape.envelope(failure, shape.types.get(failure.status, INVALID_REQUEST))
 
 
-def error_record(path: str, failure: Failure, *, whole_line: bool) -> bytes:
+def error_record(path: str, failure: Failure, last: bytes = b"") -> bytes:
     """Return an error for a stream that has begun; it also ends a record that was cut in the middle.
 
-    `whole_line` says that none was: Ollama's client for Python takes no empty line.
+    `last` is the end of what was sent before. Ollama's client for Python takes no empty line, so there is
+    none where that ends a line.
     """
     if path == RESPONSES.path:
-        event = {"type": "error", "code": failure.code, "message": failure.text, "param": None}
-        return SHAPES["anthropic"].frame % _encode(event)  # OpenAI names the events of this endpoint
+        return _failed_response(failure, last)
     dialect = dialect_of(path)
     record = SHAPES[dialect].frame % _encode(error_document(dialect, failure))
-    return b"\n" + record if dialect == "native" and not whole_line else record
+    return b"\n" + record if dialect == "native" and last and not last.endswith(b"\n") else record
+
+
+SEQUENCE: Final = re.compile(rb'"sequence_number"\s*:\s*(\d{1,9})')
+
+
+def _failed_response(failure: Failure, last: bytes) -> bytes:
+    """Return the event that ends a response of OpenAI's with an error.
+
+    platform.openai.com/docs/api-reference/responses-streaming/response/failed. The packages take an event
+    `error` for the end as well, but Codex does not. Only at the code `invalid_prompt` does Codex show the
+    text and ask once: at others it asks six times, or has words of its own.
+    """
+    stops = failure.cause in AFTER_OUTPUT or (failure.cause and CAUSES[failure.cause].final)
+    code = "invalid_prompt" if stops else "server_error"
+    numbers = SEQUENCE.findall(last)
+    event = {
+        "type": "response.failed",
+        "sequence_number": int(numbers[-1]) + 1 if numbers else 0,
+        "response": {
+            "id": "resp_failed",
+            "object": "response",
+            "created_at": 0,
+            "status": "failed",
+            "error": {"code": code, "message": failure.text},
+            "incomplete_details": None,
+            "model": "",
+            "output": [],
+            "usage": None,
+        },
+    }
+    return b"\n\nevent: response.failed\ndata: %b\n\n" % _encode(event)
 
 
 def _encode(document: object) -> bytes:

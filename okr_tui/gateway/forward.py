@@ -1,6 +1,7 @@
 """Endpoints that are passed on to the cloud, with a key of the pool."""
 
 import asyncio
+from typing import Final
 
 import httpx
 from starlette.responses import Response
@@ -8,10 +9,18 @@ from starlette.responses import Response
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.errors import CloudError
-from okr_tui.gateway.errors import PASSED_ON, cut_off
+from okr_tui.gateway.errors import (
+    PASSED_ON,
+    SOURCE_HEADER,
+    Failure,
+    FailureError,
+    GatewayCause,
+    cut_off,
+)
 from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import (
     GatewayRequest,
+    SignsOfLife,
     receive_body,
     request_headers,
     request_query,
@@ -20,6 +29,8 @@ from okr_tui.gateway.request import (
 )
 from okr_tui.services.exchange import ERROR, RefusedError
 from okr_tui.services.pool_service import PoolService
+
+NO_STREAM: Final = "the cloud sent a document where a stream was asked for"
 
 
 async def forward(service: PoolService, request: GatewayRequest) -> None:
@@ -60,8 +71,13 @@ async def _receive(request: GatewayRequest) -> ParsedRequest:
 
 
 async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
+    signs = SignsOfLife(request, service.pool.policy.sign_of_life) if _is_event_stream(call) else None
     try:
         async with service.dispatcher.send(call, "gateway", conversation) as exchange:
+            if signs:
+                await signs.stop()
+            if request.status is not None and not exchange.streams:
+                raise FailureError(Failure.of(GatewayCause.CLOUD, NO_STREAM))
             request.begin(exchange.status, response_headers(exchange.headers.raw, service.scrubber))
             request.streams = exchange.streams
             exchange.skim()
@@ -75,13 +91,24 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
                     raise
                 if not exchange.streams:
                     return  # the server cuts the connection: half a document is no answer
-                await request.cut(cut_off(error.fault))
+                await request.fail(cut_off(error.fault))
             request.unreadable = exchange.unreadable
             await request.end()
     except RefusedError as error:
-        if error.refusal is None or error.fault.traits.cause not in PASSED_ON:
+        if signs:
+            await signs.stop()
+        passed_on = error.refusal and error.fault.traits.cause in PASSED_ON
+        if not error.refusal or not passed_on or request.status is not None:
             raise
         await _whole(service, request, error.refusal.status, error.refusal.headers, error.refusal.body)
+    finally:
+        if signs:
+            await signs.stop()
+
+
+def _is_event_stream(call: Call) -> bool:
+    """Return whether the answer is expected as server-sent events, which comments may stand between."""
+    return call.streams and find(call.path).dialect != "native"
 
 
 async def _whole(
@@ -91,4 +118,6 @@ async def _whole(
     refuses = status >= 300 or ERROR.match(body)
     response = Response(service.scrubber.scrub_bytes(body) if refuses else body, status)
     response.raw_headers += response_headers(headers.raw, service.scrubber)
+    if status >= 400:
+        response.headers[SOURCE_HEADER] = "cloud"
     await request.answer(response)

@@ -5,7 +5,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Coroutine, Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Protocol
 
 from starlette.responses import JSONResponse, Response
@@ -14,9 +14,10 @@ from starlette.types import Message, Receive, Scope, Send
 from okr_tui.cloud.endpoints import Dialect, dialect_of
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.gateway.errors import (
-    CLIENT_HEADER,
+    SOURCE_HEADER,
     Failure,
     FailureError,
+    client_name,
     error_document,
     error_record,
     failure_error,
@@ -266,12 +267,18 @@ class GatewayRequest:
         self.model: str | None = None
         self.streams = False
         """Whether an error can follow what has been sent of the answer."""
-        self._whole_line = True
+        self._last = b""
+        """The end of what has been sent."""
         self.unreadable = 0
         """Records of the answer that were passed on without being understood."""
         self._send = send
         self._ended = False
         self._head: tuple[int, RawHeaders]
+
+    @cached_property
+    def client(self) -> str | None:
+        """The caller's program, where it is a known one."""
+        return client_name(self.headers)
 
     @property
     def dialect(self) -> Dialect:
@@ -292,13 +299,17 @@ class GatewayRequest:
     async def fail(self, failure: Failure) -> None:
         """Answer with an error; the rest of the request is not read.
 
-        Once an answer has begun, the server cuts the connection instead.
+        An answer in progress ends with it where it comes record by record; half a document is no answer, and
+        just ends.
         """
+        failure = for_client(failure, self.client, self.dialect)
         if self.status is None:
-            failure = for_client(failure, self.headers.get(CLIENT_HEADER))
-            headers = {**failure.headers, "connection": "close"}
-            document = error_document(self.dialect, failure)
+            headers = {**failure.headers, SOURCE_HEADER: failure.source, "connection": "close"}
+            document = error_document(self.dialect, failure, self.client)
             await self.answer(JSONResponse(document, failure.status, headers))
+        elif self.streams and not self._ended:
+            path = self.path or self.scope["path"]
+            self._connection.write_now(error_record(path, failure, self._last))
 
     def begin(self, status: int, headers: RawHeaders) -> None:
         """Begin an answer of unknown length; its head is sent with its first piece."""
@@ -307,7 +318,7 @@ class GatewayRequest:
     async def write(self, data: bytes) -> None:
         """Send a piece of the answer, as soon as the caller takes it."""
         if data:
-            self._whole_line = data.endswith(b"\n")
+            self._last = data
         if self.status is None:
             status, headers = self._head
             await self._connection.begin(status, headers, data)
@@ -319,14 +330,6 @@ class GatewayRequest:
         """Keep the connection before those of callers that have shown no credentials."""
         if CONNECTION in self.scope.get("state", ()):  # not on another server than ours
             self._connection.admit()
-
-    async def cut(self, failure: Failure) -> None:
-        """End an answer in progress with an error; half a document is no answer, and just ends."""
-        if self.status is None:
-            await self.fail(failure)
-        elif self.streams and not self._ended:
-            path = self.path or self.scope["path"]
-            self._connection.write_now(error_record(path, failure, whole_line=self._whole_line))
 
     async def end(self) -> None:
         """End the answer."""
@@ -362,3 +365,40 @@ class GatewayRequest:
     def _connection(self) -> Connection:
         connection: Connection = self.scope["state"][CONNECTION]
         return connection
+
+
+EVENT_STREAM: Final = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
+PING: Final = b": ping\n\n"
+"""A comment, which every reader of server-sent events passes over."""
+
+
+class SignsOfLife:
+    """Comments for a caller that waits for its first event, every so many seconds, until `stop`.
+
+    Callers and proxies hang up on a connection on which nothing comes. The answer's head goes out with the
+    first comment; nothing of the cloud's, so that another key can still take the request.
+    """
+
+    def __init__(self, request: GatewayRequest, every: float) -> None:
+        self._request = request
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(every, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        self._request.begin(200, EVENT_STREAM)
+        self._request.streams = True
+        while True:
+            await self._request.write(PING)
+            await asyncio.sleep(self._every)
+
+    async def stop(self) -> None:
+        """Send no more of them."""
+        self._timer.cancel()
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None

@@ -95,14 +95,14 @@ async def test_a_key_spent_in_the_middle_is_an_error(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_no_key_left_is_429_at_the_first_request(
+async def test_no_key_left_is_402_at_the_first_request(
     client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     await spend(harness, MESSAGES)
-    with pytest.raises(anthropic.RateLimitError, match="next key free in") as caught:
+    with pytest.raises(anthropic.APIStatusError, match="next key free in") as caught:
         await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO, stream=stream)
-    assert caught.value.status_code == 429
-    assert [record["status"] for record in await gateway.logged(1)] == [429]
+    assert caught.value.status_code == 402
+    assert [record["status"] for record in await gateway.logged(1)] == [402]
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])

@@ -105,11 +105,11 @@ async def test_a_key_spent_in_the_middle_is_an_error(client: Any, harness: Harne
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_no_key_left_is_429(
+async def test_no_key_left_is_402(
     client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     await spend(harness, CHAT)
     with pytest.raises(ollama.ResponseError, match="next key free in") as caught:
         await told(client, stream=stream)
-    assert caught.value.status_code == 429
+    assert caught.value.status_code == 402
     assert len(await gateway.logged(1)) == 1

@@ -57,9 +57,9 @@ async def test_a_key_spent_in_the_middle_is_an_error(gateway_process: GatewayPro
     assert "ran out in the middle" in found["error"]
 
 
-async def test_no_key_left_is_429_at_the_first_request(gateway_process: GatewayProcess) -> None:
+async def test_no_key_left_is_402_at_the_first_request(gateway_process: GatewayProcess) -> None:
     await gateway_process.spend("/api/chat")
     found = await do(gateway_process, "chat")
-    assert found["status"] == 429
+    assert found["status"] == 402
     assert "next key free in" in found["error"]
     assert len(await gateway_process.access_log("/api/chat")) == 1

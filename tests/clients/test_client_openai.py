@@ -150,13 +150,13 @@ async def test_a_key_spent_in_the_middle_is_an_error(
     assert len(parts) == 12
     await harness.fault("session", in_stream=True, after=12, path=RESPONSES)
     found = [event async for event in await client.responses.create(model=MODEL, input="Hello", stream=True)]
-    assert found[-1].type == "error"
-    assert "ran out in the middle" in found[-1].message
+    assert found[-1].type == "response.failed"
+    assert "ran out in the middle" in found[-1].response.error.message
     assert len(await gateway.logged(2)) == 2
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_no_key_left_is_429_at_the_first_request(
+async def test_no_key_left_is_402_at_the_first_request(
     client: Any, harness: Harness, gateway: RunningGateway, *, stream: bool
 ) -> None:
     await spend(harness, CHAT)
@@ -165,11 +165,11 @@ async def test_no_key_left_is_429_at_the_first_request(
         client.chat.completions.create(model=MODEL, messages=HELLO, stream=stream),
         client.responses.create(model=MODEL, input="Hello", stream=stream),
     ):
-        with pytest.raises(openai.RateLimitError, match="next key free in") as caught:
+        with pytest.raises(openai.APIStatusError, match="next key free in") as caught:
             await request
-        assert caught.value.status_code == 429
+        assert caught.value.status_code == 402
         assert caught.value.code == "insufficient_quota"
-    assert [record["status"] for record in await gateway.logged(2)] == [429, 429]
+    assert [record["status"] for record in await gateway.logged(2)] == [402, 402]
 
 
 async def test_one_slot_is_a_queue(tmp_path: Path) -> None:

@@ -78,5 +78,8 @@ async def test_no_key_left_is_asked_once(pi: Pi) -> None:
     await pi.gateway_process.spend(CHAT)
     result = await pi.ask("Hello")
     assert result.code == 1
-    assert "insufficient_quota: no key of the pool is free; next key free in" in result.err
+    assert (
+        "insufficient_quota: no key can take this request; `okr-tui explain` says more; next key free in"
+        in result.err
+    )
     assert [record["status"] for record in await pi.gateway_process.access_log(CHAT)] == [402]

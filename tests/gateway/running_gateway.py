@@ -140,12 +140,14 @@ class ScriptedCloud:
 
 
 @asynccontextmanager
-async def scripted_gateway(harness: Harness, application: ASGIApp) -> AsyncIterator[RunningGateway]:
+async def scripted_gateway(
+    harness: Harness, application: ASGIApp, policy: Mapping[str, object] | None = None
+) -> AsyncIterator[RunningGateway]:
     """The gateway of a harness whose cloud follows a script."""
     with listen(HOST, 0) as listener:
         async with serving(application, listener):
             harness.url = f"http://{HOST}:{listener.getsockname()[1]}"
-            harness.write_settings()
+            harness.write_settings(policy=policy)
             async with open_gateway(harness) as made:
                 yield made
 

@@ -56,14 +56,14 @@ def told(path: str, rest: bytes) -> dict[str, Any]:
     if path.startswith("/api/"):
         (line,) = lines
         return dict(json.loads(line))
-    named = path in ("/v1/messages", "/v1/responses")
-    assert lines[:-1] == (["event: error"] if named else [])
+    named = {"/v1/messages": ["event: error"], "/v1/responses": ["event: response.failed"]}
+    assert lines[:-1] == named.get(path, [])
     return dict(json.loads(lines[-1].removeprefix("data: ")))
 
 
 def words(document: dict[str, Any]) -> object:
     """The text of an error in any dialect."""
-    error = document.get("error", document)
+    error = document.get("response", document)["error"]
     return error if isinstance(error, str) else error["message"]
 
 

@@ -2,13 +2,26 @@
 
 import asyncio
 import json
+import re
 
 import httpx
 import pytest
 
 from okr_tui.domain.errors import CloudError, PoolBlockedError, StoreError
-from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.gateway.errors import cut_off, failure_of
+from okr_tui.domain.faults import ClientCause, ConnectionFailure, Fault, FaultKind, Scope
+from okr_tui.gateway.errors import (
+    CAUSES,
+    LITELLM_STOPS,
+    Cause,
+    Failure,
+    client_name,
+    cut_off,
+    ended,
+    error_document,
+    error_record,
+    failure_of,
+    for_client,
+)
 from tests.gateway.running_gateway import RunningGateway, body
 from tests.gateway.samples import REPEATS
 from tests.harness import Harness
@@ -31,7 +44,7 @@ def message(path: str, response: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
+async def test_an_empty_pool_of_quota_is_402_with_the_next_return(
     harness: Harness, gateway: RunningGateway, path: str
 ) -> None:
     for account in ACCOUNTS:
@@ -39,13 +52,15 @@ async def test_an_empty_pool_of_quota_is_429_with_the_next_return(
     await gateway.post(path)
     sent = await harness.sent(path)
     response = await gateway.post(path)
-    wait = int(response.headers["retry-after"])
-    assert response.status_code == 429
+    assert response.status_code == 402
+    assert "retry-after" not in response.headers  # clients would sleep as long
+    assert response.headers["x-okr-tui-retry-at"].endswith("Z")
+    assert response.headers["x-okr-tui-error"] == "cloud"
     assert response.headers["x-should-retry"] == "false"
     text = message(path, response)
     assert text.startswith("insufficient_quota: ")
     assert "#1 5h spent" in text
-    assert text.endswith(f"next key free in {wait} s")
+    assert re.search(r"next key free in \d+[hm] .*, at [^;]* UTC$", text)
     assert await harness.sent(path) == sent
     if path == "/v1/chat/completions":
         error = response.json()["error"]
@@ -79,20 +94,22 @@ async def test_only_missing_plans_are_403(harness: Harness, gateway: RunningGate
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_keys_that_are_refused_are_502_and_never_401(
+async def test_keys_that_are_refused_are_403_and_never_401(
     harness: Harness, gateway: RunningGateway, path: str
 ) -> None:
     await harness.fault("unauthorized", times=None, path=path)
     response = await gateway.post(path)
-    assert response.status_code == 502
+    assert response.status_code == 403
+    assert response.headers["x-should-retry"] == "false"
     assert message(path, response)
 
 
-async def test_no_key_is_502(harness: Harness, gateway: RunningGateway) -> None:
+async def test_no_key_is_403(harness: Harness, gateway: RunningGateway) -> None:
     harness.write_settings(apiKeys=[])
     await gateway.service.reload()
     response = await gateway.post("/v1/chat/completions")
-    assert response.status_code == 502
+    assert response.status_code == 403
+    assert response.headers["x-okr-tui-error"] == "gateway"
     assert "no key is configured" in message("/v1/chat/completions", response)
 
 
@@ -145,29 +162,29 @@ def test_no_word_of_a_broken_answer_makes_a_client_repeat_it(kind: FaultKind) ->
 @pytest.mark.parametrize(
     ("states", "status"),
     [
-        ({"spent", "invalid"}, 429),
-        ({"spent", "outage"}, 429),
+        ({"spent", "invalid"}, 402),
+        ({"spent", "outage"}, 402),
         ({"outage", "off"}, 503),
         ({"no-plan", "invalid"}, 403),
         ({"no-plan", "outage"}, 503),
         ({"gone"}, 404),
-        ({"invalid", "suspended", "off"}, 502),
+        ({"invalid", "suspended", "off"}, 403),
         ({"busy"}, 429),
     ],
 )
 def test_a_blocked_pool_by_its_states(states: set[str], status: int) -> None:
     failure = failure_of(PoolBlockedError("no key", 1010.2, frozenset(states)), 1000.0)
     assert failure.status == status
-    if status in (429, 503):
+    if status in (402, 429, 503):
         assert failure.headers["retry-after"] == "11"
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "expected"),
     [
-        (FaultKind.SPENT, 429, 429),
+        (FaultKind.SPENT, 429, 402),
         (FaultKind.BUSY, 503, 429),
-        (FaultKind.UNAUTHORIZED, 401, 502),
+        (FaultKind.UNAUTHORIZED, 401, 403),
         (FaultKind.FORBIDDEN, 403, 403),
         (FaultKind.TRANSIENT, None, 502),
         (FaultKind.TRANSIENT, 503, 503),
@@ -178,6 +195,86 @@ def test_a_blocked_pool_by_its_states(states: set[str], status: int) -> None:
 def test_a_refusal_by_its_kind(kind: FaultKind, status: int | None, expected: int) -> None:
     error = CloudError("m failed", Fault(kind, Scope.ACCOUNT, "text", status))
     assert failure_of(error, 0.0).status == expected
+
+
+@pytest.mark.parametrize(("state", "kind"), [("busy", FaultKind.BUSY), ("slowed", FaultKind.SLOWED)])
+def test_what_passes_in_a_moment_is_no_quota(state: str, kind: FaultKind) -> None:
+    blocked = PoolBlockedError("no key", 1270.0, frozenset({state}))
+    refused = CloudError("m failed", Fault(kind, Scope.ACCOUNT, "text", 429, retry_after=270.0))
+    for failure in (failure_of(blocked, 1000.0), failure_of(refused, 1000.0)):
+        assert (failure.status, failure.code) == (429, "rate_limit_exceeded")
+        assert failure.headers["retry-after"] == "270"
+        assert "x-should-retry" not in failure.headers
+        assert "quota" not in failure.text
+
+
+@pytest.mark.parametrize("cause", [cause for cause, row in CAUSES.items() if row.final])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64)"}, 400),
+        ({"user-agent": "litellm/1.81.10"}, 400),
+        ({"user-agent": "OpenAI/Python 2.20.0", "x-stainless-raw-response": "true"}, 400),
+        ({"user-agent": "OpenAI/Python 2.20.0"}, None),
+        ({"user-agent": "curl/8"}, None),
+        ({}, None),
+    ],
+)
+def test_what_cannot_be_helped_is_told_with_a_status_that_ends_it(
+    cause: Cause, headers: dict[str, str], status: int | None
+) -> None:
+    row = CAUSES[cause]
+    told = for_client(Failure.of(cause, "words"), client_name(headers), "openai")
+    assert told.status == (status if status and row.others else row.status)
+    if cause in (ClientCause.QUOTA, ClientCause.NO_VALID_KEY):
+        assert told.status in (400, 402, 403)
+    assert told.text == "words"
+
+
+def test_the_first_return_is_told_in_the_zone_of_the_words_and_as_a_header() -> None:
+    error = PoolBlockedError("no key", 8000.2, frozenset({"spent"}))
+    failure = failure_of(error, 1000.0)
+    assert failure.text == "insufficient_quota: no key; next key free in 1h 56m, at 02:13 UTC"
+    assert failure.headers["x-okr-tui-retry-at"] == "1970-01-01T02:13:21Z"
+
+
+@pytest.mark.parametrize(
+    ("fault", "source"),
+    [
+        (Fault(FaultKind.PATH, Scope.SERVICE, "HTML", 403), "path"),
+        (Fault(FaultKind.TRANSIENT, Scope.SERVICE, "x", connection=ConnectionFailure.REFUSED), "path"),
+        (Fault(FaultKind.TRANSIENT, Scope.SERVICE, "x", 500), "cloud"),
+        (Fault(FaultKind.SPENT, Scope.ACCOUNT, "x", 429), "cloud"),
+    ],
+)
+def test_whose_error_it_is(fault: Fault, source: str) -> None:
+    assert failure_of(CloudError("m failed", fault), 0.0).source == source
+    if fault.kind is not FaultKind.SPENT:
+        assert cut_off(fault).source == source
+
+
+def test_the_ai_sdks_provider_for_ollama_finds_the_words() -> None:
+    failure = Failure.of(ClientCause.QUOTA, "words")
+    client = client_name({"user-agent": "ai/6.0.326 ai-sdk/provider-utils/4.0.65 runtime/node.js/22"})
+    document = error_document("native", failure, client)
+    assert document["error"]["message"] == "words"  # type: ignore[index]
+    assert error_document("native", failure) == {"error": "words"}
+
+
+def test_litellms_ollama_chat_stops_at_words_of_its_own() -> None:
+    failure = Failure.of(ClientCause.QUOTA, "words")
+    assert for_client(failure, "litellm", "native").text == f"words ({LITELLM_STOPS})"
+
+
+def test_the_clouds_own_words_end_an_answer_where_no_client_repeats_at_them() -> None:
+    spent = Fault(FaultKind.SPENT, Scope.ACCOUNT, "you have reached your weekly usage limit", 200)
+    assert "(you have reached your weekly usage limit)" in cut_off(spent).text
+
+
+def test_a_failed_response_goes_on_counting() -> None:
+    last = b'data: {"type":"response.output_text.delta","sequence_number":41,"delta":"x"}\n\n'
+    record = error_record("/v1/responses", ended(), last)
+    assert json.loads(record.split(b"data: ")[1])["sequence_number"] == 42
 
 
 def test_a_log_that_cannot_be_written_is_503() -> None:

@@ -124,8 +124,9 @@ def last_error(path: str, content: bytes) -> str:
         return str(json.loads(line)["error"])
     document = json.loads(line.removeprefix(b"data: "))
     if path == "/v1/responses":
-        assert document["type"] == "error"
-        return str(document["message"])
+        assert (document["type"], document["response"]["status"]) == ("response.failed", "failed")
+        assert document["response"]["error"]["code"] == "invalid_prompt"
+        return str(document["response"]["error"]["message"])
     if path == "/v1/messages":
         assert document["type"] == "error"
         assert content.strip().splitlines()[-2] == b"event: error"
