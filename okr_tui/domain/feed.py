@@ -9,12 +9,14 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
+from okr_tui.domain import alerts
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import Tone
 from okr_tui.domain.fold import apply
 from okr_tui.domain.health import verdict
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import (
+    Alert,
     Attempt,
     BalanceRead,
     Client,
@@ -93,8 +95,21 @@ def _line(record: Record, after: PoolState, config: PoolConfig, policy: Policy, 
             return Entry(record.at, "info", f"settings read: {record.keys} key{plural}", record.cloud_url)
         case ModelsRead():
             return _models(record)
+        case Alert():
+            return _alert(record, after, config, zone)
         case _:
             return None
+
+
+def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) -> Entry | None:
+    """Return the line of an alert; None where another process was first, or another record tells the same."""
+    told = alerts.told_as(record)
+    if after.alerts.get(record.name) != record or told is None or not alerts.EVENTS[told].in_feed:
+        return None
+    tone, place = alerts.EVENTS[told].tone, config.index(record.fingerprint)
+    return Entry(
+        record.at, tone, alerts.text(record, config, zone), key=place, fingerprint=record.fingerprint
+    )
 
 
 def history(
@@ -239,6 +254,8 @@ def _record_fields(record: Record, key: Callable[[str], str], zone: tzinfo) -> I
         yield "keys", str(record.keys)
         yield "cloud", record.cloud_url or "none"
         yield from (("problem", problem) for problem in record.problems)
+    elif isinstance(record, Alert):
+        yield from _alert_fields(record, key, zone)
     elif isinstance(record, ModelsRead):
         yield "models", str(record.count)
         yield from (("added", name) for name in record.added)
@@ -247,6 +264,18 @@ def _record_fields(record: Record, key: Callable[[str], str], zone: tzinfo) -> I
             yield "error", record.error
     else:
         yield "key", key(record.fingerprint)
+
+
+def _alert_fields(record: Alert, key: Callable[[str], str], zone: tzinfo) -> Iterator[Field]:
+    yield "alert", f"{record.event} {'is over' if record.over else ''}".strip()
+    if record.fingerprint:
+        yield "key", key(record.fingerprint)
+    if record.window:
+        yield "window", record.window
+    if record.percent is not None:
+        yield "used", f"{record.percent:g}%"
+    if record.until is not None:
+        yield "until", stamp(record.until, zone)
 
 
 def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) -> Iterator[Field]:

@@ -12,6 +12,7 @@ from okr_tui.domain.faults import CREDITS, BlockCause, Fault, Rule, Scope
 from okr_tui.domain.policy import Policy, jitter, step
 from okr_tui.domain.quota import Balance, Sample, next_reset
 from okr_tui.domain.records import (
+    Alert,
     Attempt,
     BalanceRead,
     Disabled,
@@ -39,6 +40,8 @@ SAMPLES: Final = 120
 """Readings of an account that are kept for its pace."""
 SAMPLE_AGE: Final = 7200
 """Seconds after which a reading no longer counts for the pace."""
+ALERTS_KEPT: Final = 35 * 86400
+"""Seconds for which the last alert of a name is kept once it ended or its window was reset."""
 REMEMBERED: Final = 32
 """Requests that are known to have failed in the outage under way."""
 Failures = tuple[Failure, ...]
@@ -170,6 +173,8 @@ def step_of(state: PoolState, record: Record, policy: Policy) -> PoolState:
             return _reset_undone(state, record)
         case SettingsRead() if record.cloud_url != state.cloud_url:
             return replace(state, service=ServiceState(), cloud_url=record.cloud_url)
+        case Alert() if record.follows(state.alerts.get(record.name)):
+            return replace(state, alerts=_alerts_with(state.alerts, record))
         case _:
             return state
 
@@ -202,6 +207,17 @@ def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
     if fault.may_be_empty_balance and _has_no_money(state, record):
         fault = fault.as_empty_balance()
     return RULES[fault.traits.rule](state, record, fault, policy)
+
+
+def _alerts_with(alerts: Mapping[str, Alert], record: Alert) -> Mapping[str, Alert]:
+    """Return the alerts with one more, without those that ended long ago."""
+    ends = {name: each.at if each.over else each.until for name, each in alerts.items()}
+    kept = {
+        name: each
+        for name, each in alerts.items()
+        if (end := ends[name]) is None or record.at - end < ALERTS_KEPT
+    }
+    return {**kept, record.name: record}
 
 
 def _has_no_money(state: PoolState, record: Attempt) -> bool:

@@ -4,13 +4,18 @@ Times are epoch seconds. Keys appear by fingerprint only; accounts by the identi
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.quota import Balance
 
 Client = Literal["dashboard", "cli", "gateway", "probe"]
 Outcome = Literal["ok", "fault", "cancelled"]
+AlertEvent = Literal[
+    "spent", "slowed", "invalid", "back", "last-key", "empty-soon", "outage", "gateway-down", "window-80",
+    "window-95", "unused", "budget",
+]  # fmt: skip
+ALERT_EVENTS: tuple[AlertEvent, ...] = get_args(AlertEvent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +158,41 @@ class ModelsRead:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that a person wants to know at once began, or (`over`) ended.
+
+    subject: whom it concerns: an account, a key, a gateway's address, a budget; "" for the pool.
+    fingerprint: a key that stands for it. window, percent: the quota and how much of it is used.
+    until: when it is reset or back, in epoch seconds, which re-arms the alert; None where only its end does.
+    empty_at: when the quota is empty at its present pace, in epoch seconds.
+    owner: names who raised it; of several, the first in the log runs the hooks.
+    """
+
+    at: float
+    kind: Literal["alert"] = "alert"
+    event: AlertEvent
+    subject: str = ""
+    over: bool = False
+    fingerprint: str | None = None
+    window: str | None = None
+    percent: float | None = None
+    until: float | None = None
+    empty_at: float | None = None
+    owner: str = ""
+
+    @property
+    def name(self) -> str:
+        """What is raised once only."""
+        return f"{self.event} {self.window or ''} {self.subject}"
+
+    def follows(self, last: "Alert | None") -> bool:
+        """Return whether it says something new after the last alert of its name."""
+        if last is None or last.over:
+            return not self.over
+        return self.over or (last.until is not None and self.at >= last.until)
+
+
 Record = (
     Attempt
     | BalanceRead
@@ -165,5 +205,6 @@ Record = (
     | SettingsRead
     | ModelsRead
     | Trial
+    | Alert
 )
 """Any record; `kind` tells them apart."""

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from okr_tui.domain.faults import BlockCause, Fault
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
+from okr_tui.domain.records import Alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,8 @@ class PoolState:
     service: ServiceState = FRESH_SERVICE
     cloud_url: str = ""
     """The address that the settings named last: an outage is one of that address."""
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    """The last alert of each name."""
 
     def key(self, fingerprint: str) -> KeyState:
         """Return the state of a key; one that the log does not know is fresh."""

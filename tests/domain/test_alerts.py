@@ -1,0 +1,328 @@
+"""Alerts: each crossing is told once, by one of all processes, and again only after its end or reset."""
+
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from okr_tui.domain.alerts import AlertRules, QuietHours, document, due, is_shown, text, told_as
+from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.feed import entry
+from okr_tui.domain.fold import apply
+from okr_tui.domain.quota import Balance, Credits, Window
+from okr_tui.domain.records import Alert, Disabled, Record, Reset
+from okr_tui.domain.state import PoolState
+from okr_tui.domain.usage import Budget, BudgetState
+from tests.domain.facts import (
+    KEYS,
+    MONDAY,
+    NOW,
+    POLICY,
+    SESSION_END,
+    A,
+    B,
+    C,
+    belongs,
+    config,
+    dollars,
+    failed,
+    reading,
+    refused_reading,
+    went_well,
+    windows,
+)
+
+RULES = AlertRules()
+
+
+class Log:
+    """A log and its state, with a process that records what is due."""
+
+    def __init__(self, *records: Record, pool: PoolConfig | None = None, rules: AlertRules = RULES) -> None:
+        self.state = PoolState()
+        self.config = pool or config(3)
+        self.rules = rules
+        self.add(*records)
+
+    def add(self, *records: Record) -> None:
+        for record in records:
+            self.state = apply(self.state, record, POLICY)
+
+    def tell(self, now: float, **more: object) -> list[str]:
+        """Record what is due; return the events of what begins, with a minus before those that end."""
+        found = due(self.state, self.config, POLICY, self.rules, now, **more)  # type: ignore[arg-type]
+        self.add(*found)
+        return [f"{'-' if each.over else ''}{each.event}" for each in found]
+
+
+def session(used: float, end: float = SESSION_END) -> Balance:
+    return windows(used, end=end)
+
+
+@pytest.mark.parametrize(
+    ("used", "events"),
+    [(79.9, []), (80, ["window-80"]), (94.9, ["window-80"]), (95, ["window-80", "window-95"])],
+)
+def test_a_mark_is_told_when_a_window_reaches_it(used: float, events: list[str]) -> None:
+    assert Log(reading(NOW, session(used))).tell(NOW) == events
+
+
+def test_a_crossing_is_told_once() -> None:
+    log = Log(reading(NOW, session(81)))
+    assert log.tell(NOW) == ["window-80"]
+    log.add(reading(NOW + 60, session(83)))
+    assert log.tell(NOW + 60) == []
+
+
+def test_readings_that_differ_a_little_do_not_tell_again() -> None:
+    log = Log(reading(NOW, session(80)))
+    log.tell(NOW)
+    log.add(reading(NOW + 60, session(78)))
+    assert log.tell(NOW + 60) == []
+    log.add(reading(NOW + 120, session(81)))
+    assert log.tell(NOW + 120) == []
+
+
+def test_the_reset_arms_a_mark_again() -> None:
+    log = Log(reading(NOW, session(85)))
+    log.tell(NOW)
+    assert log.tell(SESSION_END) == ["-window-80"]
+    log.add(reading(SESSION_END + 60, session(90, SESSION_END + 18000)))
+    assert log.tell(SESSION_END + 60) == ["window-80"]
+
+
+def test_a_reset_that_no_process_saw_arms_a_mark_too() -> None:
+    log = Log(reading(NOW, session(85)))
+    log.tell(NOW)
+    log.add(reading(SESSION_END + 60, session(90, SESSION_END + 18000)))
+    assert log.tell(SESSION_END + 60) == ["window-80"]
+
+
+def test_of_two_processes_one_raises_an_alert() -> None:
+    log = Log(reading(NOW, session(85)))
+    [first] = due(log.state, log.config, POLICY, RULES, NOW)
+    second = replace(first, owner="second", at=NOW + 0.01)
+    first = replace(first, owner="first")
+    log.add(first, second)
+    assert log.state.alerts[first.name].owner == "first"
+    shown = [entry(each, log.state, log.config, POLICY) for each in (first, second)]
+    assert shown[0] is not None
+    assert shown[1] is None
+
+
+def test_marks_are_settings() -> None:
+    rules = replace(RULES, low_percent=50, critical_percent=60)
+    assert Log(reading(NOW, session(55)), rules=rules).tell(NOW) == ["window-80"]
+
+
+def test_the_dollars_of_a_credit_plan_are_a_window() -> None:
+    log = Log(reading(NOW, dollars(2, 60, until=MONDAY + 20 * 86400)))
+    assert log.tell(NOW) == ["window-80", "window-95"]
+    assert {each.window for each in log.state.alerts.values()} == {"credits"}
+
+
+def test_bought_credit_is_no_empty_allowance() -> None:
+    assert Log(reading(NOW, dollars(0, 60, bought=5, until=MONDAY + 20 * 86400))).tell(NOW) == []
+
+
+def test_a_spent_window_is_told_in_place_of_its_marks_and_back_once() -> None:
+    log = Log(failed(FaultKind.SPENT, window="session"), reading(NOW + 1, session(100)))
+    assert log.tell(NOW + 1) == ["spent"]
+    assert log.tell(NOW + 2) == []
+    until = next(iter(log.state.alerts.values())).until
+    assert until is not None
+    assert log.tell(until) == ["-spent"]
+    assert log.tell(until + 1) == []
+    log.add(failed(FaultKind.SPENT, until + 60, window="session"))
+    assert log.tell(until + 60) == ["spent"]
+
+
+def test_the_end_of_a_block_is_told_as_back() -> None:
+    log = Log(failed(FaultKind.SPENT, window="session"))
+    log.tell(NOW)
+    log.add(Reset(at=NOW + 5, fingerprint=A))
+    [over] = due(log.state, log.config, POLICY, RULES, NOW + 5)
+    assert told_as(over) == "back"
+    assert text(over, log.config) == "#1: 5h is available again"
+    assert told_as(Alert(at=NOW, event="window-80", over=True)) is None
+
+
+def test_two_keys_of_one_account_are_told_once() -> None:
+    log = Log(belongs(A, "acme"), belongs(B, "acme"), failed(FaultKind.SPENT, window="session"))
+    assert log.tell(NOW) == ["spent", "last-key"]
+
+
+def test_a_refused_key_is_told_once_it_is_confirmed() -> None:
+    log = Log(failed(FaultKind.UNAUTHORIZED), pool=config(2))
+    assert log.tell(NOW) == []
+    log.add(refused_reading(FaultKind.UNAUTHORIZED, NOW + 2))
+    assert log.tell(NOW + 2) == ["invalid", "last-key"]
+    log.add(went_well(NOW + 60, started=NOW + 59))
+    assert log.tell(NOW + 60) == ["-invalid", "-last-key"]
+
+
+def test_a_key_that_is_switched_off_is_not_told_to_be_back() -> None:
+    log = Log(failed(FaultKind.SPENT, window="session"))
+    log.tell(NOW)
+    log.add(Disabled(at=NOW + 1, fingerprint=A))
+    assert log.tell(NOW + 2) == []
+
+
+def test_the_last_key_is_told_among_several_accounts_only() -> None:
+    spent = [failed(FaultKind.SPENT, key=key, window="session") for key in (A, B)]
+    assert "last-key" in Log(*spent, pool=config(3)).tell(NOW)
+    assert "last-key" not in Log(*spent, pool=config(2)).tell(NOW)
+    assert "last-key" not in Log(pool=config(1)).tell(NOW)
+
+
+def test_a_key_that_waits_a_moment_is_told_only_to_who_wants_to_know() -> None:
+    log = Log(failed(FaultKind.SLOWED))
+    assert log.tell(NOW) == []
+    assert log.tell(NOW, slowed=True) == ["slowed"]
+    until = next(iter(log.state.alerts.values())).until
+    assert until is not None
+    assert log.tell(until, slowed=True) == ["-slowed"]
+
+
+def test_an_outage_is_told_once_however_long_it_lasts() -> None:
+    log = Log(*(failed(FaultKind.TRANSIENT, NOW + at, key, status=500) for at, key in enumerate((A, B))))
+    assert log.tell(NOW + 1) == ["outage"]
+    assert log.tell(NOW + 40) == []  # between two tries no block holds
+    log.add(went_well(NOW + 60, started=NOW + 59))
+    assert log.tell(NOW + 60) == ["-outage"]
+
+
+def burning(*used: float, every: float = 600, end: float | None = SESSION_END) -> list[Record]:
+    return [reading(NOW + place * every, windows(each, end=end)) for place, each in enumerate(used)]
+
+
+def test_a_pace_that_empties_a_window_before_its_reset_is_told_once_until_then() -> None:
+    log = Log(*burning(10, 30))
+    assert log.tell(NOW + 600) == ["empty-soon"]
+    log.add(reading(NOW + 1800, session(31)))
+    assert log.tell(NOW + 1800) == []
+    log.add(reading(NOW + 2400, session(60)))
+    assert log.tell(NOW + 2400) == []
+    assert "-empty-soon" in log.tell(SESSION_END)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        burning(10, 11),  # lasts beyond the reset
+        burning(10, 30, every=300),  # too short a time for a pace
+        burning(30, 10),
+    ],
+    ids=["slow", "short", "falling"],
+)
+def test_no_pace_no_alert(records: list[Record]) -> None:
+    assert "empty-soon" not in Log(*records).tell(records[-1].at)
+
+
+def test_a_pace_of_old_readings_is_none() -> None:
+    log = Log(*burning(10, 30))
+    assert log.tell(NOW + 600 + RULES.stale_seconds + 1) == []
+
+
+def test_much_left_of_a_week_is_told_a_day_before_its_reset() -> None:
+    balance = Balance((Window("session", 0, SESSION_END), Window("weekly", 30, MONDAY)))
+    log = Log(reading(MONDAY - 86401, balance), pool=config(1))
+    log.state = apply(log.state, reading(MONDAY - 86401, Balance((Window("weekly", 30, MONDAY),))), POLICY)
+    assert log.tell(MONDAY - 86401) == []
+    assert log.tell(MONDAY - 86400) == ["unused"]
+    assert log.tell(MONDAY - 3600) == []
+    assert text(next(iter(log.state.alerts.values())), log.config) == (
+        "#1: 70% of week is still unused, reset Mon 00:00"
+    )
+
+
+def test_an_unused_session_is_no_news() -> None:
+    assert Log(reading(SESSION_END - 60, session(0))).tell(SESSION_END - 60) == []
+
+
+def test_a_gateway_that_is_gone_is_told_and_over_once_it_runs_again() -> None:
+    url = "http://127.0.0.1:11435"
+    log = Log()
+    assert log.tell(NOW, gateways_lost=[url], gateways=()) == ["gateway-down"]
+    assert log.tell(NOW + 1, gateways_lost=[url], gateways=()) == []
+    assert log.tell(NOW + 2) == []
+    assert log.tell(NOW + 3, gateways=(url,)) == ["-gateway-down"]
+
+
+def test_a_budget_is_told_when_it_is_nearly_and_when_it_is_used_up() -> None:
+    log, budget, midnight = Log(), Budget("laptop", 1000), NOW + 8 * 3600
+    assert log.tell(NOW, budgets=[BudgetState(budget, 799, midnight)]) == []
+    assert log.tell(NOW, budgets=[BudgetState(budget, 800, midnight)]) == ["budget"]
+    assert log.tell(NOW, budgets=[BudgetState(budget, 1000, midnight)]) == ["budget"]
+    assert log.tell(NOW, budgets=[BudgetState(budget, 1200, midnight)]) == []
+    assert log.tell(midnight, budgets=[BudgetState(budget, 900, midnight + 86400)]) == ["budget"]
+
+
+def test_what_ended_long_ago_is_forgotten() -> None:
+    log = Log(
+        *(
+            Alert(at=NOW, event="gateway-down", subject=f"http://127.0.0.1:{port}", until=NOW + 60)
+            for port in range(1, 500)
+        )
+    )
+    log.add(Alert(at=NOW + 36 * 86400, event="outage"))
+    assert [each.event for each in log.state.alerts.values()] == ["outage"]
+
+
+def test_only_chosen_events_are_shown_and_no_end_of_others() -> None:
+    rules = replace(RULES, events=("spent", "back"))
+    assert is_shown(Alert(at=NOW, event="spent"), rules)
+    assert is_shown(Alert(at=NOW, event="spent", over=True), rules)
+    assert not is_shown(Alert(at=NOW, event="outage", over=True), rules)
+    assert not is_shown(Alert(at=NOW, event="window-80"), rules)
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "quiet"),
+    [
+        ((22 * 60, 7 * 60), "2026-10-24T21:59:59+02:00", False),
+        ((22 * 60, 7 * 60), "2026-10-24T22:00:00+02:00", True),
+        ((22 * 60, 7 * 60), "2026-10-25T06:59:00+01:00", True),  # the clocks were set back that night
+        ((22 * 60, 7 * 60), "2026-10-25T07:00:00+01:00", False),
+        ((13 * 60, 14 * 60 + 30), "2026-10-25T14:29:00+01:00", True),
+        ((13 * 60, 14 * 60 + 30), "2026-10-25T14:30:00+01:00", False),
+    ],
+)
+def test_quiet_hours_are_those_of_the_viewers_zone(hours: tuple[int, int], at: str, quiet: bool) -> None:
+    from datetime import datetime
+
+    rules = replace(RULES, quiet_hours=QuietHours(*hours))
+    moment = datetime.fromisoformat(at).timestamp()
+    assert rules.is_quiet(moment, ZoneInfo("Europe/Berlin")) is quiet
+
+
+def test_a_hook_gets_key_window_and_percent() -> None:
+    labelled = PoolConfig((replace(KEYS[0], label="amber"), *KEYS[1:3]))
+    log = Log(reading(NOW, session(81.5)), pool=labelled)
+    [alert] = due(log.state, labelled, POLICY, RULES, NOW)
+    assert document(alert, labelled) == {
+        "schema": 1,
+        "at": "2026-10-08T16:00:00Z",
+        "kind": "alert",
+        "event": "window-80",
+        "over": False,
+        "about": "window-80",
+        "subject": None,
+        "key": 1,
+        "fingerprint": A,
+        "masked": KEYS[0].masked,
+        "label": "amber",
+        "window": "session",
+        "percent": 81.5,
+        "until": "2026-10-08T19:00:00Z",
+        "empty_at": None,
+        "text": "#1 amber: 5h 82% used, reset 19:00",
+    }
+
+
+def test_credits_that_are_told_name_no_account() -> None:
+    log = Log(belongs(C, "acme-account"), reading(NOW, Balance(credits=Credits(1, 60, 0, MONDAY)), C))
+    found = due(log.state, log.config, POLICY, RULES, NOW)
+    assert found
+    assert all("acme" not in str(document(each, log.config)) for each in found)
