@@ -11,11 +11,13 @@ from okr_tui.cli.documents import Document, balance_document, fault_document
 from okr_tui.cli.invocation import Invocation, age, json_option, local_zone, run
 from okr_tui.cli.keys import quota_words
 from okr_tui.cli.output import show_fitted, show_record
+from okr_tui.domain import alerts
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.feed import entry
 from okr_tui.domain.fold import apply
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import (
+    Alert,
     Attempt,
     BalanceRead,
     IdentityRead,
@@ -97,7 +99,8 @@ class History:
         before = self._state.service.outage
         self._state = apply(self._state, record, self._policy)
         after = self._state.service.outage
-        if not isinstance(record, Trial):
+        repeated = isinstance(record, Alert) and self._state.alerts.get(record.name) != record
+        if not isinstance(record, Trial) and not repeated:
             is_fault = isinstance(record, Attempt) and record.fault is not None
             yield Event(record.at, is_fault, self._document(record), self._line(record))
         if (before is None) != (after is None):
@@ -117,6 +120,8 @@ class History:
         return Event(at, is_fault=True, document=document, text=self._stamped(at, words))
 
     def _document(self, record: Record) -> Document:
+        if isinstance(record, Alert):
+            return alerts.document(record, self.config, self._zone)
         document: Document = {"at": rfc3339(record.at), "kind": record.kind}
         match record:
             case SettingsRead():
@@ -173,6 +178,8 @@ class History:
                 words = f"{self._name(record)} identity read, plan {record.plan or 'unknown'}"
             case ModelsRead():
                 words = f"{record.count} models read"
+            case Alert():
+                words = f"alert {record.event}{' is over' if record.over else ''}"
             case _:
                 words = record.kind
         return self._stamped(record.at, words)

@@ -163,6 +163,18 @@ def whole_number(least: int, most: int | None = None) -> Check:
     return Check(parse, {"type": "integer", **bounds})
 
 
+def number_from(least: float, most: float) -> Check:
+    """Return the check of a number within bounds."""
+    words = f"it must be a number from {least:g} to {most:g}"
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise UnusableError(words)
+        return value
+
+    return Check(parse, {"type": "number", "minimum": least, "maximum": most})
+
+
 def one_of(choices: tuple[str, ...]) -> Check:
     """Return the check of a text that is one of several, or not set."""
 
@@ -188,12 +200,13 @@ def object_of(
     schema: Mapping[str, object],
     words: str,
     *,
+    names: Sequence[str] = (),
     instead: object = None,
     shown: Callable[[Any], str] = as_text,
 ) -> Check:
     """Return the check of an object whose members are checked one by one.
 
-    schema: of a member. words: what a member is, in the plural.
+    schema: of a member. words: what a member is, in the plural. names: the only ones that members may have.
     """
 
     def parse(value: object) -> object:
@@ -201,7 +214,9 @@ def object_of(
             raise UnusableError(f"it must be an object of {words}")
         return value
 
-    whole = {"type": "object", "additionalProperties": schema}
+    whole: Mapping[str, object] = {"type": "object", "additionalProperties": schema}
+    if names:
+        whole = {"type": "object", "properties": dict.fromkeys(names, schema), "additionalProperties": False}
     return Check(parse, whole, member=member, instead=instead, shown=shown)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from okr_tui.domain.addresses import NO_CLOUD, NO_KEY_IS_SENT
+from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
@@ -142,6 +143,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         policy=Policy(**_fields(values, "policy") | dict(sources.policy)),
         gateway=GatewayOptions(**_fields(values, "gateway")),
         chat=ChatSettings(**_fields(values, "chat")),
+        alerts=AlertRules(**_fields(values, "alerts")),
         values=values,
         files=(global_file, project_file),
         global_file=global_file,

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, get_args
 
 from okr_tui.domain.addresses import url
+from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.policy import STRATEGIES, Policy
+from okr_tui.domain.usage import Budget
 from okr_tui.settings import checks
+from okr_tui.settings.alerts import ALERTS, BUDGETS, HOOKS
 from okr_tui.settings.checks import (
     LONGEST_NAME,
     Check,
@@ -229,6 +232,22 @@ class Scalars:
     theme: Valued[str | None] = _scalar(
         "theme", checks.TEXT, None, "the theme of the dashboard, by name", editable=True
     )
+    hooks: Valued[Mapping[str, str]] = _scalar(
+        "hooks",
+        HOOKS,
+        {},
+        "what to do on an alert: an event, or `*` for all, and a command line or an https address; it gets "
+        "the alert as JSON on standard input, or as the body",
+        needs_trust=True,
+    )
+    budgets: Valued[Mapping[str, Budget]] = _scalar(
+        "budgets",
+        BUDGETS,
+        {},
+        'tokens a day by client or model: `{"laptop": {"tokensPerDay": 2000000, "hard": false}}`; a hard '
+        "budget is enforced by the gateway, the others warn",
+        needs_trust=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +342,13 @@ def _policy_rows() -> Iterator[Setting]:
         yield Setting(name=written, check=checks.number(name), default=getattr(defaults, name), field=name)
 
 
+def _alert_rows() -> Iterator[Setting]:
+    defaults = AlertRules()
+    for row in ALERTS:
+        default = getattr(defaults, row.field)
+        yield Setting(name=row.name, check=row.check, default=default, words=row.words, field=row.field)
+
+
 def _rows(of: type[Any]) -> Iterator[Setting]:
     for declared in fields(of):
         yield replace(declared.metadata[ROW], field=declared.name)
@@ -338,6 +364,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "keymap": "other keys for actions, by the action's name",
     "gateway": "where the gateway listens",
     "chat": "what the chat may do",
+    "alerts": "when and how a person is told of what happens",
 }
 """The objects in the section `okr-tui` that hold settings of their own, and what each is for."""
 
@@ -368,6 +395,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     *_grouped("gateway", _rows(GatewayOptions), needs_trust=True, editable=True),
     *_grouped("chat", _rows(ChatSettings), needs_trust=True),
     *_grouped("policy", _policy_rows(), needs_trust=True, editable=True),
+    *_grouped("alerts", _alert_rows(), needs_trust=True, editable=True),
 )
 BY_NAME: Final[Mapping[str, Setting]] = {row.name: row for row in TABLE}
 

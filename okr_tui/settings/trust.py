@@ -15,6 +15,7 @@ from typing import Literal
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import printable
+from okr_tui.settings.alerts import hook_words, is_address
 from okr_tui.settings.checks import UnusableError, cloud_url, without_password
 from okr_tui.settings.json_edit import SURROGATE
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
@@ -31,7 +32,8 @@ IN_FULL, HEAD, TAIL = 400, 240, 120
 """Letters of a command that are shown in full; of a longer one, how many of its beginning and its end."""
 MOST = 20
 SERVERS = ("chat", "mcpServers")
-SAID = frozenset({"cloudUrl", "store", "gateway", "chat"})
+HOOKS = ("hooks",)
+SAID = frozenset({"cloudUrl", "store", "gateway", "chat", "hooks"})
 """Settings and groups that have words of their own."""
 STEERING = re.compile(
     r"PATH$|IFS$|ENV$|SHELL$|HOME$|BASH|LD_|DYLD_|PYTHON|NODE_|NPM_|PERL|RUBY|GEM_|JAVA|JDK_|GIT_|GCONV|LUA|PHP|"
@@ -102,7 +104,7 @@ def wants(project: Layer, url: str, keys: int) -> tuple[str, ...]:
 
     url: of the cloud in force. keys: how many it adds to the pool.
     """
-    runs = _server_words(project.find(OURS, SERVERS))
+    runs = [*_server_words(project.find(OURS, SERVERS)), *_hook_words(project.find(OURS, HOOKS))]
     asked = [
         f"send requests, with your own keys too, to {_bounded(cloud)}"
         for cloud in _clouds(project)
@@ -191,6 +193,20 @@ def _server_words(servers: object) -> list[str]:
             for value in values.values() if isinstance(values, Mapping) else ():
                 if words_of := _reference_words(value):
                     asked.append(f"{words_of.removesuffix(' as a key')} for the tool server {name}")
+    return asked
+
+
+def _hook_words(hooks: object) -> list[str]:
+    """Return what it would run, and where it would send alerts, on which event."""
+    asked: list[str] = []
+    for event, line in hooks.items() if isinstance(hooks, Mapping) else ():
+        if isinstance(line, str):
+            alert = f"alert {_bounded(event)}"
+            asked.append(
+                f"tell {_bounded(hook_words(line))} of the {alert}"
+                if is_address(line)
+                else f"run the command {_command(line)} on the {alert}"
+            )
     return asked
 
 

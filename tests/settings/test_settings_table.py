@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.policy import Policy
 from okr_tui.services.configuration import setting_lines
 from okr_tui.settings.checks import UnusableError, as_it_is, as_text
@@ -54,7 +55,13 @@ def schema_of(row: Setting) -> dict[str, Any]:
 
 def test_every_field_is_a_row_and_names_are_given_once() -> None:
     assert len(BY_NAME) == len(TABLE)
-    for of, group in ((Scalars, ""), (GatewayOptions, "gateway"), (ChatSettings, "chat"), (Policy, "policy")):
+    for of, group in (
+        (Scalars, ""),
+        (GatewayOptions, "gateway"),
+        (ChatSettings, "chat"),
+        (Policy, "policy"),
+        (AlertRules, "alerts"),
+    ):
         assert {row.field for row in TABLE if row.group == group and row.field} == {
             member.name for member in fields(of)
         }
@@ -140,6 +147,8 @@ def test_every_setting_has_a_line_with_its_default(home: Home) -> None:
         "activeKeyIndex",
         "baseUrl",
         "store",
+        "hooks",
+        "budgets",
     ]
 
 
