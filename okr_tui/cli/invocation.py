@@ -131,6 +131,8 @@ SCRUBBER = Scrubber()
 """Knows every secret that this process has read, for the text of an unexpected error."""
 
 T = TypeVar("T")
+HOOKS_AT_EXIT = 5.0
+"""Seconds that a command waits for the hooks of what it found out."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # A negative number is a wrong number and not an option of another name.
@@ -181,13 +183,20 @@ def run(
                 raise OkrError(unusable[0])
             for problem in service.problems if with_problems else ():
                 note(f"okr-tui: {problem}")
-            longest = service.pool.policy.confirm_at_exit
             try:
                 done = await work(service)
             except OkrError:
-                await service.quota_poller.settle(longest)
+                await _finish(service)
                 raise
-            await service.quota_poller.settle(longest)
+            await _finish(service)
             return done
 
     return asyncio.run(once())
+
+
+async def _finish(service: "PoolService") -> None:
+    """Let readings and hooks of what a command found out end before the command does."""
+    await service.quota_poller.settle(service.pool.policy.confirm_at_exit)
+    await service.alerts.finish(HOOKS_AT_EXIT)
+    for problem in service.hook_problems:
+        note(f"okr-tui: {problem}")

@@ -74,6 +74,9 @@ class AlertRules:
         return self.quiet_hours is not None and self.quiet_hours.include(at, zone)
 
 
+DEFAULT_RULES: Final = AlertRules()
+
+
 class EventTraits(NamedTuple):
     """An event: how it looks, and whether the feed has no other line for it."""
 
@@ -101,8 +104,6 @@ SLACK: Final = 5.0
 """Percent by which a window must have emptied before a mark is passed once more: readings differ a little."""
 LONG_WINDOWS: Final = frozenset({"weekly", "monthly", "credits"})
 """Windows of which it is worth telling that much will be lost; a session is back after five hours anyway."""
-GATEWAY_SECONDS: Final = 86400.0
-"""How long a gateway that is gone is remembered, unless it comes back."""
 
 
 class Finding(NamedTuple):
@@ -166,7 +167,7 @@ def due(
         *(found for each in holders for found in _quota_findings(each, rules, now)),
         *(found for each in holders for found in _pace_findings(each, rules, now)),
         *_last_key_findings(state, holders, now),
-        *(Finding(_gateway(address, now)) for address in gateways_lost),
+        *(Finding(Alert(at=now, event="gateway-down", subject=address)) for address in gateways_lost),
         *_budget_findings(budgets, rules, now),
     ]
     if state.service.outage is not None or refusal:
@@ -303,10 +304,6 @@ def _last_key_findings(state: PoolState, holders: Sequence[Holder], now: float) 
     ]
     if len(able) == 1 and len(holders) > 1:
         yield Finding(Alert(at=now, event="last-key", fingerprint=able[0][1].fingerprint))
-
-
-def _gateway(address: str, now: float) -> Alert:
-    return Alert(at=now, event="gateway-down", subject=address, until=now + GATEWAY_SECONDS)
 
 
 def _budget_findings(budgets: Iterable[BudgetState], rules: AlertRules, now: float) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ OkrError
 ├── StoreError       the log or the conversations cannot be read or written
 ├── ChatError        a chat command, option, image or tool cannot be used as asked
 ├── NoKeyError       no key is configured
+├── BudgetError      a client's or a model's tokens of the day are used up
 ├── PoolBlockedError every key is blocked; carries the earliest return
 └── CloudError       the cloud refused or failed; carries the fault
 """
@@ -49,6 +50,14 @@ class NoKeyError(OkrError):
     """The pool is empty."""
 
     exit_code = 3
+
+
+class BudgetError(OkrError):
+    """A hard budget is used up until `resets_at` (epoch seconds)."""
+
+    def __init__(self, message: str, resets_at: float) -> None:
+        super().__init__(message)
+        self.resets_at = resets_at
 
 
 class PoolBlockedError(OkrError):

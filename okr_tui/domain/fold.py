@@ -41,7 +41,7 @@ SAMPLES: Final = 120
 SAMPLE_AGE: Final = 7200
 """Seconds after which a reading no longer counts for the pace."""
 ALERTS_KEPT: Final = 35 * 86400
-"""Seconds for which the last alert of a name is kept once it ended or its window was reset."""
+"""Seconds for which the last alert of a name is kept; what still holds then is told once more."""
 REMEMBERED: Final = 32
 """Requests that are known to have failed in the outage under way."""
 Failures = tuple[Failure, ...]
@@ -211,12 +211,8 @@ def _attempt(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
 
 def _alerts_with(alerts: Mapping[str, Alert], record: Alert) -> Mapping[str, Alert]:
     """Return the alerts with one more, without those that ended long ago."""
-    ends = {name: each.at if each.over else each.until for name, each in alerts.items()}
-    kept = {
-        name: each
-        for name, each in alerts.items()
-        if (end := ends[name]) is None or record.at - end < ALERTS_KEPT
-    }
+    ends = {name: each.at if each.over else each.until or each.at for name, each in alerts.items()}
+    kept = {name: each for name, each in alerts.items() if record.at - ends[name] < ALERTS_KEPT}
     return {**kept, record.name: record}
 
 

@@ -85,6 +85,15 @@ def running_gateways(state: Path) -> tuple[Presence, ...]:
     return tuple(presence for _, presence in sorted(found, key=lambda each: each[0], reverse=True))
 
 
+def has_crashed(state: Path, presence: Presence) -> bool:
+    """Return whether a gateway ended without taking its file away, as one does that is killed."""
+    for path in (state / FOLDER).glob(f"{presence.pid}.*{SUFFIX}"):
+        with suppress(OSError, ValueError, TypeError):
+            if _read(path) == presence and not _lives(path, presence):
+                return True
+    return False
+
+
 def running_gateway(state: Path) -> Presence | None:
     """Return the gateway that was started last, of those that run now."""
     return next(iter(running_gateways(state)), None)

@@ -60,6 +60,17 @@ class GatewaySwitch:
         self._started_with: GatewayOptions | None = None
         self._error: str | None = None
         self._elsewhere: Presence | None = None
+        self._others: frozenset[Presence] = frozenset()
+        self.lost: frozenset[str] = frozenset()
+        """The addresses of gateways that ended unasked while this process looked, and are not back."""
+
+    @property
+    def running(self) -> frozenset[str] | None:
+        """The addresses of all gateways on this machine; None where this process does not look."""
+        if self.hosting is None:
+            return None
+        own = {self._running.url} if self._running else set()
+        return frozenset(own | {other.url for other in self._others})
 
     @property
     def view(self) -> GatewayView:
@@ -126,13 +137,18 @@ class GatewaySwitch:
                 ready.set()
                 await self._ended(running)
         except OkrError as error:
-            self._error = str(error)
+            self._lose(str(error))
         except Exception as error:
-            self._error = clean_line(f"unexpected {type(error).__name__}: {error}")
+            self._lose(clean_line(f"unexpected {type(error).__name__}: {error}"))
         finally:
             self._running = self._task = None
             ready.set()
             self._announce()
+
+    def _lose(self, error: str) -> None:
+        self._error = error
+        if self._running:
+            self.lost |= {self._running.url}
 
     async def _ended(self, running: Running) -> None:
         """Wait until the gateway is to stop. Raises the error that ended it earlier."""
@@ -167,8 +183,15 @@ class GatewaySwitch:
             return
         found = await asyncio.to_thread(gateway_registry.running_gateways, self.hosting.state)
         others = [each for each in found if each.pid != os.getpid()]
+        ended, self._others = self._others - set(others), frozenset(others)
+        state = self.hosting.state
+        crashed = [
+            each.url for each in ended if await asyncio.to_thread(gateway_registry.has_crashed, state, each)
+        ]
+        lost = (self.lost | frozenset(crashed)) - (self.running or frozenset())
         before, self._elsewhere = self._elsewhere, others[0] if others else None
-        if before != self._elsewhere:
+        if (before, self.lost) != (self._elsewhere, lost):
+            self.lost = lost
             if self._running is None:
                 self._error = None  # it was about the other gateway, or a new attempt may work
             self._announce()

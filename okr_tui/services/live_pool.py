@@ -13,7 +13,7 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.feed import Entry, entry, history, recoveries
 from okr_tui.domain.fold import apply as fold
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.records import Record, SettingsRead
+from okr_tui.domain.records import Alert, Attempt, BalanceRead, IdentityRead, Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
@@ -30,6 +30,9 @@ SUM_EVERY: Final = 60.0
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 JOINED: Final = 0.05
+ALERTS: Final = 20
+"""Alerts that are kept for screens to show."""
+LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
 ALONE: Final = "this process goes on alone since"
 
 
@@ -45,7 +48,13 @@ class LivePool:
         self.clock = clock
         self.state = PoolState()
         self.entries: deque[Entry] = deque(maxlen=ENTRIES)
+        self.alerts: deque[Alert] = deque(maxlen=ALERTS)
+        """The last alerts that were raised or ended while this process ran, each once."""
         self.in_flight: Counter[str] = Counter()
+        self.has_learned = False
+        """Whether this process itself put something about keys or accounts into the log."""
+        self.observers: list[Callable[[Record, int | None], None]] = []
+        """Called once with each record that arrives, and its place; None before it is in the log."""
         self._zone = zone
         self.settings_read: SettingsRead | None = None
         self._sequence = 0
@@ -219,6 +228,7 @@ class LivePool:
         its records back. While the log is away they apply to this process only, `trouble` says so, and they
         are sent once it is back.
         """
+        self._note_learned(records)
         await self._writer.add(records)
 
     async def note(self, record: Record, *, hurried: bool = True) -> None:
@@ -226,7 +236,11 @@ class LivePool:
 
         A record that is not `hurried` waits a moment for others, so that more are written together.
         """
+        self._note_learned((record,))
         await self._writer.add((record,), hurried=hurried)
+
+    def _note_learned(self, records: Sequence[Record]) -> None:
+        self.has_learned = self.has_learned or any(isinstance(record, LEARNED) for record in records)
 
     async def settled(self) -> None:
         """Wait until no record is on its way into the log. Raises StoreError if some are lost."""
@@ -252,6 +266,7 @@ class LivePool:
         if line := entry(unsent.record, self.state, self.config, self.policy, self._zone):
             self.entries.append(line)
             self._unsent_lines[unsent] = line
+        self._observe(unsent.record, None)
         self._announce_news()
 
     def _told(self, error: StoreError | None) -> None:
@@ -279,6 +294,14 @@ class LivePool:
             self.entries.remove(line)  # it comes again with its place
         if line := entry(item.record, self.state, self.config, self.policy, self._zone, item.sequence):
             self.entries.append(line)
+        if own is None or not own.applied:
+            self._observe(item.record, item.sequence)
+
+    def _observe(self, record: Record, sequence: int | None) -> None:
+        if isinstance(record, Alert) and self.state.alerts.get(record.name) == record:
+            self.alerts.append(record)
+        for observer in self.observers:
+            observer(record, sequence)
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
         """Take up other keys, another preference or policy, and wake every waiter for a change."""

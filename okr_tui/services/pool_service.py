@@ -22,11 +22,14 @@ from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
 from okr_tui.domain.view import view
 from okr_tui.domain.words import sentence, span
+from okr_tui.services.alerts import Alerts
 from okr_tui.services.background import Background, Clock, SystemClock, run_uncancelled
+from okr_tui.services.budgets import Budgets
 from okr_tui.services.configuration import Configuration, SettingsSubscriber
 from okr_tui.services.current_cloud import CurrentCloud, MakeTransport
 from okr_tui.services.dispatcher import Dispatcher
 from okr_tui.services.gateway_switch import GatewaySwitch, Hosting
+from okr_tui.services.hooks import Hooks
 from okr_tui.services.key_settings import KeySettings, SettingEdits
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.log_reader import LogReader
@@ -123,12 +126,17 @@ class PoolService:
         self._setting_edits = SettingEdits(configuration, self.reload)
         self._undo = UndoHistory(self.pool.announce)
         self.gateway = GatewaySwitch(self.pool.announce, configuration.settings.gateway)
+        self.budgets = Budgets(self.pool, configuration.settings.budgets.value, zone)
+        self._hooks = Hooks(clock, self.network, scrubber, configuration.environment, self.pool.announce)
+        self.alerts = Alerts(self.pool, self.gateway, self.budgets, self._hooks, configuration.settings, zone)
         self._subscribers: list[SettingsSubscriber] = [
             self.cloud,
             self.pool,
             self.quota_poller,
             self.catalog,
             self.gateway,
+            self.budgets,
+            self.alerts,
         ]
 
     @classmethod
@@ -167,6 +175,7 @@ class PoolService:
             # Closed in the reverse order; one that fails does not keep the others open.
             for close in (
                 service._status_writer.close,
+                service._hooks.close,
                 service.pool.settled,
                 service.quota_poller.close,
                 service.cloud.aclose,
@@ -200,12 +209,19 @@ class PoolService:
             log=(*self.network_problems, *self._log_problems),
             clock_ahead=self._clock_ahead,
             undoable=self._undo.words,
+            alerts=self.alerts.notices,
+            rules=self.alerts.rules,
         )
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong with settings, network, log and background work, a line each."""
         return (*self.configuration.problems, *self.network_problems, *self._log_problems)
+
+    @property
+    def hook_problems(self) -> tuple[str, ...]:
+        """What went wrong with hooks, a line each."""
+        return self._hooks.problems
 
     @property
     def network_problems(self) -> tuple[str, ...]:
@@ -217,6 +233,7 @@ class PoolService:
         trouble = self.pool.trouble
         lines = [line for line in (self._store.notice, trouble) if line]
         lines += [line for line in self._background.problems if trouble is None or line not in trouble]
+        lines += self._hooks.problems
         return tuple(map(self.scrubber.mask_keys, lines))
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
@@ -491,6 +508,8 @@ class PoolService:
         start("summing up usage", self.pool.keep_summed)
         start("writing the status for status bars", self._status_writer.run)
         start("reading quota", self.quota_poller.run)
+        start("watching for alerts", self.alerts.follow_changes)
+        start("watching for alerts that time brings", self.alerts.follow_time)
         start("refreshing the model list", self.catalog.keep_fresh)
 
     async def _watch_settings(self) -> None:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
+from okr_tui.domain.faults import Tone
 from okr_tui.domain.feed import Entry, FeedFilter, Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.models import Model
+from okr_tui.domain.records import AlertEvent
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
@@ -113,6 +116,22 @@ class GatewayView:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertNotice:
+    """An alert for a person, by an identity of its own; `at` in epoch seconds.
+
+    `subject` and `window` tell which alerts are of one thing.
+    """
+
+    identity: str
+    at: float
+    event: AlertEvent
+    tone: Tone
+    text: str
+    subject: str = ""
+    window: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a user interface shows, at one moment (epoch seconds). Entries run from oldest to newest.
 
@@ -130,6 +149,9 @@ class Snapshot:
     clock_ahead: float = 0.0
     undoable: tuple[str, ...] = ()
     """What `undo` would take back, in words, the last change first."""
+    alerts: tuple[AlertNotice, ...] = ()
+    """The latest alerts that the settings want told, oldest first."""
+    rules: AlertRules = DEFAULT_RULES
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -194,10 +194,14 @@ async def _step(store: "Store", text: str | None, head: Head, logged: "list[LogE
 
 
 class UsageReading(NamedTuple):
-    """The sums between two moments, with what is not in the documents yet, and the accounts of keys."""
+    """The sums between two moments, with what is not in the documents yet, and the accounts of keys.
+
+    through: the place of the last record that was looked at, where the whole log was; else 0.
+    """
 
     usage: Usage
     accounts: Accounts
+    through: int = 0
 
 
 async def read_usage(store: "Store", since: float, until: float, detail: Detail = "all") -> UsageReading:
@@ -209,10 +213,11 @@ async def read_usage(store: "Store", since: float, until: float, detail: Detail 
     while True:
         head = Head.read(text)
         days = await store.load_all(head.names(detail, since, until))
-        records = [item.record for item in await store.read(head.through)]
+        logged = await store.read(head.through)
         before, text = text, await store.load(HEAD)
         if text == before:
-            return combine(head, days, records)
+            found = combine(head, days, [item.record for item in logged])
+            return found._replace(through=logged[-1].sequence if logged else head.through)
 
 
 def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:

@@ -1,0 +1,81 @@
+"""Budgets: how many tokens clients and models used today, kept up to date for the gateway and for alerts."""
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import Final
+
+from okr_tui.domain.errors import BudgetError
+from okr_tui.domain.records import Attempt, Record
+from okr_tui.domain.usage import (
+    Budget,
+    BudgetState,
+    Usage,
+    addition,
+    budget_states,
+    midnight,
+    next_midnight,
+)
+from okr_tui.services.configuration import EffectiveSettings
+from okr_tui.services.live_pool import LivePool
+from okr_tui.store.base import UnreachableLogError
+from okr_tui.store.usage import read_usage
+
+READ_EVERY: Final = 300.0
+"""Seconds between two readings of the sums; in between, what arrives is added."""
+
+
+class Budgets:
+    """Counts the tokens of the day against the budgets of the settings. Days are those of a zone."""
+
+    def __init__(self, pool: LivePool, budgets: Mapping[str, Budget], zone: tzinfo) -> None:
+        self._pool = pool
+        self._budgets = budgets
+        self._zone = zone
+        self._usage: Usage = {}
+        self._day_ends = 0.0
+        self._read_at = 0.0
+        self._through = 0
+        pool.observers.append(self._add)
+
+    def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
+        """Take up other budgets."""
+        del old
+        self._budgets = new.settings.budgets.value
+
+    async def states(self) -> tuple[BudgetState, ...]:
+        """Return how much of each budget is used; of a log that is away, as far as this process knows."""
+        if not self._budgets:
+            return ()
+        now = self._pool.clock.time()
+        if now >= self._day_ends or now - self._read_at >= READ_EVERY or now < self._read_at:
+            await self._read(now)
+        return budget_states(self._budgets.values(), self._usage, now, self._zone)
+
+    async def check(self, caller: str, model: str | None) -> None:
+        """Raise BudgetError where a hard budget of the caller or the model is used up."""
+        for state in await self.states():
+            budget = state.budget
+            if budget.hard and state.exceeded and budget.name in (caller, model):
+                raise BudgetError(
+                    f"{budget.name} has used its budget of {budget.tokens_per_day:,} tokens a day",
+                    state.resets_at,
+                )
+
+    async def _read(self, now: float) -> None:
+        begin = midnight(now, self._zone)
+        if now >= self._day_ends:
+            self._usage = {}
+        self._day_ends, self._read_at = next_midnight(now, self._zone), now
+        try:
+            reading = await read_usage(self._pool.store, begin, now)
+        except UnreachableLogError:
+            return  # the pool tells of it
+        self._usage, self._through = dict(reading.usage), reading.through
+
+    def _add(self, record: Record, sequence: int | None) -> None:
+        if not self._budgets or not isinstance(record, Attempt) or not record.at < self._day_ends:
+            return
+        if (sequence is None or sequence > self._through) and (part := addition(record)):
+            cell, added = part
+            known = self._usage.get(cell)
+            self._usage[cell] = known.plus(added) if known else added
