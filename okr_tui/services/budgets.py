@@ -51,11 +51,11 @@ class Budgets:
             await self._read(now)
         return budget_states(self._budgets.values(), self._usage, now, self._zone)
 
-    async def check(self, caller: str, model: str | None) -> None:
-        """Raise BudgetError where a hard budget of the caller or the model is used up."""
+    async def check(self, *names: str | None) -> None:
+        """Raise BudgetError where a hard budget of one of these callers and models is used up."""
         for state in await self.states():
             budget = state.budget
-            if budget.hard and state.exceeded and budget.name in (caller, model):
+            if budget.hard and state.exceeded and budget.name in names:
                 raise BudgetError(
                     f"{budget.name} has used its budget of {budget.tokens_per_day:,} tokens a day",
                     state.resets_at,
