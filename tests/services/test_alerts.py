@@ -34,7 +34,7 @@ async def test_a_command_runs_the_hook_of_what_it_found_out_before_it_ends(harne
     file = harness.home / "told"
     set_ours(harness, hooks={"spent": appending(file)})
     async with harness.open() as service:
-        await harness.fault("session", account="amber")
+        await harness.fault("session", path="/api/chat", account="amber")
         await ask(service)
         await service.alerts.finish(5)
     [document] = told(file)
@@ -45,7 +45,7 @@ async def test_a_command_runs_the_hook_of_what_it_found_out_before_it_ends(harne
 async def test_a_command_that_only_looks_runs_no_hook(harness: Harness) -> None:
     file = harness.home / "told"
     async with harness.open() as service:
-        await harness.fault("session", account="amber")
+        await harness.fault("session", path="/api/chat", account="amber")
         await ask(service)
     set_ours(harness, hooks={"*": appending(file)})
     async with harness.open() as service:
@@ -64,7 +64,7 @@ async def test_of_several_processes_one_runs_the_hook(harness: Harness) -> None:
     ):
         for service in (first, second):
             await wait_for(service, lambda s: all(row.read_at for row in s.pool.keys))
-        await harness.fault("session", account="amber")
+        await harness.fault("session", path="/api/chat", account="amber")
         await ask(third)
         await third.alerts.finish(5)
         for service in (first, second):
@@ -78,7 +78,7 @@ async def test_all_screens_show_an_alert_whoever_raised_it_and_once(harness: Har
     async with harness.open(watching=True) as first, harness.open(watching=True) as second:
         for service in (first, second):
             await wait_for(service, lambda s: all(row.read_at for row in s.pool.keys))
-        await harness.fault("session", account="amber")
+        await harness.fault("session", path="/api/chat", account="amber")
         await ask(first)
         for service in (first, second):
             snapshot = await wait_for(service, lambda s: any(each.event == "spent" for each in s.alerts))

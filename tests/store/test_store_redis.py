@@ -262,7 +262,7 @@ async def test_without_the_redis_package_the_error_names_the_extra(monkeypatch: 
 
 async def test_two_keyrings_over_one_server_agree(harness: Harness, redis_url: str) -> None:
     harness.environment["OKR_TUI_STORE"] = redis_url
-    await harness.fault("session", account="amber")
+    await harness.fault("session", path="/api/chat", account="amber")
     async with harness.open() as first, harness.open(watching=True) as second:
         await ask(first)
         seen = await wait_for(second, lambda snapshot: snapshot.pool.keys[0].state is State.SPENT)
