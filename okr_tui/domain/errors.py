@@ -46,6 +46,10 @@ class ChatError(OkrError):
     """A chat command, option, image or tool cannot be used as asked; nothing was sent."""
 
 
+class KeyRefusedError(OkrError):
+    """The cloud refuses a key that was to be added; nothing was added."""
+
+
 class NoKeyError(OkrError):
     """The pool is empty."""
 

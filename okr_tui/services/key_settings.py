@@ -56,8 +56,8 @@ class KeySettings:
 
     async def add(self, secret: SecretStr, label: str | None, keep: KeepIn) -> str:
         """Add a key by its text, or by a reference to the system keyring, which then holds the text."""
-        secret = SecretStr(unquoted(secret.get_secret_value()))
-        key = self._new_key(secret, label)
+        key = self.new_key(secret, label)
+        secret = key.secret
         if keep == "file":
             return await self._add(key, secret)
         if problem := await asyncio.to_thread(key_references.keep, secret, key.fingerprint):
@@ -75,7 +75,7 @@ class KeySettings:
         )
         if isinstance(resolved, Problem):
             raise SettingsError(f"the key was not added: {resolved.message}")
-        return await self._add(self._new_key(resolved, None), reference)
+        return await self._add(self.new_key(resolved, None), reference)
 
     async def remove(self, key: Key, *, forget: bool = False) -> tuple[str, RemovedKey | None]:
         """Take a key out of the file; with `forget` its text goes from the system keyring too.
@@ -144,7 +144,9 @@ class KeySettings:
         )
         return f"{self._named(key)} is now {f'called {wanted}' if wanted else 'without a label'}"
 
-    def _new_key(self, secret: SecretStr, label: str | None) -> Key:
+    def new_key(self, secret: SecretStr, label: str | None) -> Key:
+        """Return the key of a text. Raises SettingsError where it is none, or in the pool already."""
+        secret = SecretStr(unquoted(secret.get_secret_value()))
         if why := keys.refusal(secret):
             raise SettingsError(f"the key was not added: {why}")
         key = Key.of(secret.get_secret_value(), "global")

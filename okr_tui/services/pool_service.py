@@ -11,12 +11,31 @@ from typing import Final
 
 from okr_tui.cloud.network import Network
 from okr_tui.domain.choice import SelectionRequest
-from okr_tui.domain.errors import ADD_A_KEY, NO_KEY, NoKeyError, OkrError, SettingsError, StoreError
+from okr_tui.domain.errors import (
+    ADD_A_KEY,
+    NO_KEY,
+    CloudError,
+    KeyRefusedError,
+    NoKeyError,
+    OkrError,
+    SettingsError,
+    StoreError,
+)
+from okr_tui.domain.faults import Rule
 from okr_tui.domain.feed import FeedFilter, Page
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
-from okr_tui.domain.records import Client, Disabled, Enabled, Reset, ResetUndone, SettingsRead, Use
+from okr_tui.domain.records import (
+    Client,
+    Disabled,
+    Enabled,
+    IdentityRead,
+    Reset,
+    ResetUndone,
+    SettingsRead,
+    Use,
+)
 from okr_tui.domain.schedule import ahead_of, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
@@ -84,6 +103,8 @@ class StatusWriter:
         self._written = status
 
 
+TRY_WITHIN: Final = 10.0
+"""Seconds for the answer about a key that is to be added."""
 TEN_A_MINUTE: Final = "the cloud allows ten readings a minute, so one is made every ten seconds"
 
 
@@ -125,6 +146,7 @@ class PoolService:
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)
         self._undo = UndoHistory(self.pool.announce)
+        self._tried: dict[str, IdentityRead] = {}
         self.gateway = GatewaySwitch(self.pool.announce, configuration.settings.gateway)
         self.budgets = Budgets(self.pool, configuration.settings.budgets.value, zone)
         self._hooks = Hooks(clock, self.network, scrubber, configuration.environment, self.pool.announce)
@@ -401,9 +423,32 @@ class PoolService:
         """Return the present name of a key. Raises NoKeyError when it left the pool."""
         return f"#{self._index_of(key.fingerprint)} {key.masked}"
 
+    async def try_key(self, secret: SecretStr, label: str | None) -> str:
+        """Ask the cloud, at no cost, about a key that is to be added; return what it says of it, in words.
+
+        Raises KeyRefusedError when the cloud refuses it, SettingsError for a text that cannot be added.
+        """
+        key = self._key_settings.new_key(secret, label)
+        try:
+            async with asyncio.timeout(TRY_WITHIN):
+                found = await self.quota_poller.try_out(key)
+        except TimeoutError:
+            return f"not tested: no answer within {TRY_WITHIN:.0f} s, so it is unverified"
+        except CloudError as error:
+            said = f"{error.fault.status or ''} {error.fault.text}".strip()
+            if error.fault.traits.rule is Rule.DOUBT:
+                raise KeyRefusedError(f"the cloud refuses this key: {said}") from None
+            return f"not tested: {said}, so it is unverified"
+        self._tried[key.fingerprint] = found
+        return f"tested, plan {found.plan or 'unknown'}"
+
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
         """Add a key to the global settings: its text, or a reference to it in the system keyring."""
-        return await self._key_settings.add(secret, label, keep)
+        key = self._key_settings.new_key(secret, label)
+        said = await self._key_settings.add(secret, label, keep)
+        if found := self._tried.pop(key.fingerprint, None):
+            await self.pool.note(found)
+        return said
 
     async def take_key(self, reference: SecretStr) -> str:
         """Add a key by a reference, resolved once to see that it is a key."""

@@ -255,21 +255,25 @@ class QuotaPoller:
         """Read which account a key belongs to into the log; return the fault if it cannot be read."""
         began = self._pool.clock.monotonic()
         try:
-            with self._use_cloud() as cloud:
-                identity = await cloud.identity(key)
+            found = await self.try_out(key)
         except CloudError as error:
             return await self._refused(key, IDENTITY.path, began, error.fault)
-        now, started = self._times(began)
-        await self._pool.note(
-            IdentityRead(
-                at=now,
-                started=started,
-                fingerprint=key.fingerprint,
-                account=identity.account,
-                plan=identity.plan,
-            )
-        )
+        await self._pool.note(found)
         return None
+
+    async def try_out(self, key: Key) -> IdentityRead:
+        """Ask which account a key belongs to, and log nothing. Raises CloudError."""
+        began = self._pool.clock.monotonic()
+        with self._use_cloud() as cloud:
+            identity = await cloud.identity(key)
+        now, started = self._times(began)
+        return IdentityRead(
+            at=now,
+            started=started,
+            fingerprint=key.fingerprint,
+            account=identity.account,
+            plan=identity.plan,
+        )
 
     def _times(self, began: float) -> tuple[float, float]:
         """Return the present moment and that of a monotonic time, as the clock has them now."""

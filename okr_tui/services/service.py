@@ -198,6 +198,9 @@ class Service(Protocol):
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Put a key into use or take it out of use."""
 
+    async def try_key(self, secret: SecretStr, label: str | None) -> str:
+        """Ask the cloud about a key that is to be added; return what it says. Raises KeyRefusedError."""
+
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
         """Add a key to the global settings: its text, or a reference to it in the system keyring."""
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.errors import KeyRefusedError, SettingsError
+from okr_tui.domain.health import State
 from okr_tui.domain.keys import SecretStr, fingerprint, mask
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings import file
@@ -46,6 +47,40 @@ async def test_a_new_key_is_written_and_in_the_pool_at_once(harness: Harness) ->
     assert (row.fingerprint, row.label, row.preferred) == (fingerprint(NEW), "dill", False)
     before["pi-ollama"]["apiKeys"].append({"key": NEW, "label": "dill"})
     assert root(harness) == before
+
+
+async def test_a_key_that_the_cloud_knows_is_tested_before_it_is_added(harness: Harness) -> None:
+    text = harness.cloud.keys[3][0]
+    harness.write_settings(apiKeys=[harness.cloud.keys[0][0]])
+    async with harness.open() as service:
+        assert await service.try_key(SecretStr(f'"{text}"'), None) == "tested, plan pro"
+        assert [row.index for row in service.snapshot.pool.keys] == [1]
+        await service.add_key(SecretStr(text), label=None, keep="file")
+        row = service.snapshot.pool.keys[1]
+        assert (row.state, row.plan) == (State.READY, "pro")
+
+
+async def test_a_key_that_the_cloud_refuses_is_not_added_by_a_test(harness: Harness) -> None:
+    before = harness.settings_file.read_bytes()
+    async with harness.open() as service:
+        with pytest.raises(KeyRefusedError, match="401") as caught:
+            await service.try_key(SecretStr(NEW), None)
+        assert NEW not in str(caught.value)
+        assert len(service.snapshot.pool.keys) == 4
+        assert harness.settings_file.read_bytes() == before
+        with pytest.raises(SettingsError, match="already in the pool"):
+            await service.try_key(SecretStr(harness.cloud.keys[0][0]), None)
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "bad-gateway-page", "rate-limit", "connection-dropped"])
+async def test_a_key_that_cannot_be_tested_is_added_as_unverified(harness: Harness, fault: str) -> None:
+    async with harness.open() as service:
+        await harness.fault(fault, times=None)
+        said = await service.try_key(SecretStr(NEW), None)
+        assert said.startswith("not tested: ")
+        assert said.endswith("so it is unverified")
+        await service.add_key(SecretStr(NEW), label=None, keep="file")
+        assert service.snapshot.pool.keys[4].state is State.UNVERIFIED
 
 
 async def test_a_key_that_is_no_key_or_is_there_already_is_refused_unsaid(harness: Harness) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from okr_tui.domain.errors import KeyRefusedError
 from okr_tui.domain.feed import Entry, FeedFilter, Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import SecretStr
@@ -35,6 +36,9 @@ class ScriptedService:
         self._changed = asyncio.Event()
         self.calls: list[tuple[object, ...]] = []
         self.secrets: list[str] = []
+        self.tried: list[str] = []
+        self.refused: set[str] = set()
+        self.tried_words = "tested, plan pro"
         self.gate = asyncio.Event()
         self.gate.set()
         self.requests: list[ChatRequest] = []
@@ -119,6 +123,14 @@ class ScriptedService:
     async def set_enabled(self, index: int, *, enabled: bool) -> str:
         """Record the call."""
         return self._changed_pool("set_enabled", index, enabled)
+
+    async def try_key(self, secret: SecretStr, label: str | None) -> str:  # noqa: ARG002
+        """Refuse a key that is in `refused`, else say what was set."""
+        self.tried.append(secret.get_secret_value())
+        await self.gate.wait()
+        if secret.get_secret_value() in self.refused:
+            raise KeyRefusedError("the cloud refuses this key: 401 Unauthorized")
+        return self.tried_words
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
         """Record the call once the gate is open; the text itself is kept apart."""

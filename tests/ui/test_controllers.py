@@ -85,7 +85,7 @@ class TestPool:
         app = StubApplication(service)
         controller = PoolController(app, lambda: None)
         controller.add()
-        assert app.pushed(AddKey).send == service.add_key
+        assert app.pushed(AddKey).service is service
         controller.set_favourite(FavouriteRequested("kimi-k3", wanted=True))
         await app.settle()
         assert service.calls == [("set_favourite", "kimi-k3", True)]

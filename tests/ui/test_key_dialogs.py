@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.dialogs import AddKey, Choice, LabelKey, RemoveKey, SecretInput
@@ -88,6 +88,51 @@ async def test_a_failure_after_leaving_is_a_toast(service: ScriptedService) -> N
         assert driver.app.screen is driver.app.dashboard
         service.gate.set()
         await driver.toast("the settings file is locked", "error")
+
+
+async def test_what_the_test_of_a_key_said_is_told(service: ScriptedService) -> None:
+    service.tried_words = "not tested: no connection, so it is unverified"
+    async with run_app(service) as driver:
+        await driver.press("a")
+        await driver.type(SECRET)
+        service.gate.clear()
+        await driver.press("enter")
+        await driver.until(lambda: "asking the cloud about it" in driver.screen())
+        assert service.secrets == []
+        service.gate.set()
+        await driver.toast("Done: add_key; not tested: no connection, so it is unverified")
+    assert service.tried == service.secrets == [SECRET]
+
+
+async def test_a_key_that_the_cloud_refuses_needs_a_second_yes(service: ScriptedService) -> None:
+    service.refused = {SECRET}
+    async with run_app(service) as driver:
+        await driver.press("a")
+        await driver.type(SECRET)
+        await driver.press("enter")
+        await driver.until(lambda: "✖ the cloud refuses this key: 401" in driver.screen())
+        said = str(driver.app.screen.query_one("#refusal", Static).content)
+        assert said.endswith("; enter again adds it all the same, or paste another")
+        assert service.calls == []
+        assert SECRET not in await told(driver)
+        await driver.press("enter")
+        await driver.toast("Done: add_key; the cloud refused it")
+    assert (service.tried, service.secrets) == ([SECRET], [SECRET])
+
+
+async def test_another_key_in_place_of_a_refused_one_is_tested_too(service: ScriptedService) -> None:
+    service.refused = {SECRET, SECRET * 2}
+    async with run_app(service) as driver:
+        await driver.press("a")
+        await driver.type(SECRET)
+        await driver.press("enter")
+        await driver.until(lambda: "✖" in driver.screen())
+        await driver.type(SECRET * 2)
+        await driver.press("enter")
+        await driver.until(lambda: len(service.tried) == 2)
+        await driver.press("escape", "a", "enter")
+        assert "type or paste a key first" in driver.screen()
+    assert service.secrets == []
 
 
 async def told(driver: Driver) -> str:

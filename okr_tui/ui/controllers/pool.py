@@ -66,7 +66,7 @@ class PoolController:
     def add(self) -> None:
         """Ask for a key's text."""
         if service := self.app.service:
-            self.app.push_screen(AddKey(service.add_key))
+            self.app.push_screen(AddKey(service))
 
     def remove(self) -> None:
         """Ask whether to remove the selected key."""

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
-from okr_tui.domain.errors import OkrError
+from okr_tui.domain.errors import KeyRefusedError, OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import KeepIn
@@ -53,6 +53,12 @@ class Dialog(ModalScreen[None]):
         refusal = self.query_one("#refusal", Static)
         refusal.update(Content(f"✖ {one_line(reason)}" if reason else ""))
         refusal.display = bool(reason)
+
+    def note(self, words: str) -> None:
+        """Say on one line what is going on."""
+        line = self.query_one("#refusal", Static)
+        line.update(content(((words, QUIET),)))
+        line.display = True
 
     @on(Input.Submitted)
     @on(RowList.Chosen)
@@ -150,11 +156,14 @@ class SecretInput(Input):
         self.delete_selection()
 
 
-class SendKey(Protocol):
-    """Adds a key."""
+class TakesKeys(Protocol):
+    """What a key is added to."""
 
-    def __call__(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> Awaitable[str]:
-        """Answers what was done."""
+    async def try_key(self, secret: SecretStr, label: str | None) -> str:
+        """Ask the cloud about the key; return what it says. Raises KeyRefusedError."""
+
+    async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
+        """Add the key; return what was done."""
 
 
 class LabelInput(Input):
@@ -177,14 +186,18 @@ def named(row: KeyView) -> Static:
 
 
 class AddKey(Dialog):
-    """Takes a key's text once: it leaves the field when it is sent, also when the service refuses it."""
+    """Takes a key's text once: it leaves the field when it is sent, also when the service refuses it.
+
+    The cloud is asked about it first. A key that it refuses is added only when enter is pressed again.
+    """
 
     HEADING = "Add a key"
-    FOOT = "enter adds · tab next field · esc cancels"
+    FOOT = "enter tests and adds · tab next field · esc cancels"
 
-    def __init__(self, send: SendKey) -> None:
+    def __init__(self, service: TakesKeys) -> None:
         super().__init__()
-        self.send = send
+        self.service = service
+        self._refused: SecretStr | None = None
 
     def question(self) -> ComposeResult:
         """Text, label and where to keep it."""
@@ -194,15 +207,31 @@ class AddKey(Dialog):
         yield field("Keep in", Choice(*options))
 
     def answer(self) -> Awaitable[str] | None:
-        """Add the key."""
+        """Test the key and add it; one that the cloud has refused is added as it is."""
         field = self.query_one(SecretInput)
         field.focus()
-        secret = field.take()
-        if not secret.get_secret_value():
+        secret, refused = field.take(), self._refused
+        self._refused = None
+        if secret.get_secret_value():
+            refused = None
+        elif refused is None:
             self.refuse("type or paste a key first")
             return None
         keep = cast(KeepIn, self.query_one(Choice).value)
-        return self.send(secret, label=self.query_one(LabelInput).label, keep=keep)
+        return self._add(refused or secret, self.query_one(LabelInput).label, keep, test=refused is None)
+
+    async def _add(self, secret: SecretStr, label: str | None, keep: KeepIn, *, test: bool) -> str:
+        said = "the cloud refused it"
+        if test:
+            self.note("asking the cloud about it …")
+            try:
+                said = await self.service.try_key(secret, label)
+            except KeyRefusedError as error:
+                self._refused = secret
+                raise KeyRefusedError(
+                    f"{error}; enter again adds it all the same, or paste another"
+                ) from None
+        return f"{await self.service.add_key(secret, label=label, keep=keep)}; {said}"
 
 
 class RemoveKey(Dialog):
