@@ -96,9 +96,9 @@ class History:
 
     def take(self, record: Record) -> Iterator[Event]:
         """Yield the events of the next record."""
-        before = self._state.service.outage
+        before = self._state.service(self.config.cloud).outage
         self._state = apply(self._state, record, self._policy)
-        after = self._state.service.outage
+        after = self._state.service(self.config.cloud).outage
         repeated = isinstance(record, Alert) and self._state.alerts.get(record.name) != record
         if not isinstance(record, Trial) and not repeated:
             is_fault = isinstance(record, Attempt) and record.fault is not None

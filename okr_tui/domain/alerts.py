@@ -170,7 +170,7 @@ def due(
         *(Finding(Alert(at=now, event="gateway-down", subject=address)) for address in gateways_lost),
         *_budget_findings(budgets, rules, now),
     ]
-    if state.service.outage is not None or refusal:
+    if state.service(config.cloud).outage or refusal:
         findings.append(Finding(Alert(at=now, event="outage")))
     holding = {finding.alert.name for finding in findings}
     begun = {

@@ -17,11 +17,12 @@ SAVED: Final = "; included quota goes before bought credit"
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """The configured pool: keys in order, the fingerprint of the preferred one, the strategy."""
+    """The configured pool: keys in order, the fingerprint of the preferred one, the strategy, the cloud."""
 
     keys: tuple[Key, ...] = ()
     preferred: str | None = None
     strategy: Strategy = "sticky"
+    cloud: str = ""
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +105,7 @@ def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
         alone=len(accounts) <= 1,
         wall=common_refusal(state, config, policy),
         past_busy=request.past_busy,
+        cloud=config.cloud,
     )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Final
 
@@ -148,10 +148,11 @@ def returns(
     """Return the lines for keys whose block ends after `since`, by `until` (epoch seconds), oldest first."""
     found: list[Entry] = []
     for index, key in enumerate(config.keys, 1):
-        was = verdict(state, key.fingerprint, now=since, policy=policy, trusted=key.trusted)
+        judge = partial(verdict, state, key.fingerprint, policy=policy, cloud=config.cloud)
+        was = judge(now=since, trusted=key.trusted)
         if not was.state.traits.blocked or was.until is None or not since < was.until <= until:
             continue
-        if verdict(state, key.fingerprint, now=was.until, policy=policy).eligible:
+        if judge(now=was.until).eligible:
             text = f"#{index} back: {was.state.value} is over"
             found.append(Entry(was.until, "good", text, key=index, fingerprint=key.fingerprint))
     return tuple(sorted(found, key=lambda line: line.at))
@@ -178,7 +179,9 @@ def _attempt(
         text = f"{_name(place)} {record.model or record.path} ok"
         detail = f"{record.client} · {tokens}{record.duration_ms / 1000:.1f} s"
         return Entry(record.at, "quiet", text, detail, place, record.fingerprint, record.model)
-    judged = verdict(after, record.fingerprint, now=record.at, policy=policy, model=record.model)
+    judged = verdict(
+        after, record.fingerprint, now=record.at, policy=policy, model=record.model, cloud=record.cloud
+    )
     blames_caller = not record.fault.traits.blames_key
     refused = judged.eligible or blames_caller
     reason = record.fault.text if refused else sentence(judged, record.at, zone)

@@ -21,11 +21,9 @@ from okr_tui.domain.records import (
     Record,
     Reset,
     ResetUndone,
-    SettingsRead,
     Trial,
 )
 from okr_tui.domain.state import (
-    FRESH_SERVICE,
     AccountState,
     Block,
     Failure,
@@ -100,7 +98,7 @@ class _Successes:
     def __init__(self, state: PoolState, policy: Policy) -> None:
         self._state = state
         self._policy = policy
-        self._calm = state.service == FRESH_SERVICE
+        self._calm = not state.clouds
         self._tallies: dict[str, _Tally | None] = {}
         self._accounts: dict[str, _Account] = {}
 
@@ -171,8 +169,6 @@ def step_of(state: PoolState, record: Record, policy: Policy) -> PoolState:
             return _reset(state, record)
         case ResetUndone():
             return _reset_undone(state, record)
-        case SettingsRead() if record.cloud_url != state.cloud_url:
-            return replace(state, service=ServiceState(), cloud_url=record.cloud_url)
         case Alert() if record.follows(state.alerts.get(record.name)):
             return replace(state, alerts=_alerts_with(state.alerts, record))
         case _:
@@ -229,7 +225,7 @@ def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
     """Give the trial to the first in the log; others that began on the same block meanwhile have none."""
     account = state.account_of(record.fingerprint)
     for fingerprint, key in state.keys.items():
-        shares = state.service.outage is not None or state.account_of(fingerprint) == account
+        shares = state.service(record.cloud).outage or state.account_of(fingerprint) == account
         if shares and key.tries(record.at, policy):
             return state
     return state.with_key(record.fingerprint, trial_at=record.at, trial_owner=record.owner)
@@ -238,17 +234,19 @@ def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
 def _reset(state: PoolState, record: Reset) -> PoolState:
     """Forget the blocks of the key and of its account, and what led to them: a person outweighs the log."""
     identifier = state.account_of(record.fingerprint)
-    key, account, outage = state.key(record.fingerprint), state.account(identifier), state.service.outage
-    forgotten = Forgotten(record.at, key.reset_at, key.blocks, account.blocks, account.models, outage)
-    if not (forgotten.key or forgotten.account or forgotten.models or outage) and key.forgotten:
+    key, account = state.key(record.fingerprint), state.account(identifier)
+    outages = {cloud: service.outage for cloud, service in state.clouds.items() if service.outage}
+    forgotten = Forgotten(record.at, key.reset_at, key.blocks, account.blocks, account.models, outages)
+    if not (forgotten.key or forgotten.account or forgotten.models or outages) and key.forgotten:
         forgotten = key.forgotten
     state = state.with_key(record.fingerprint, blocks={}, streak=0, forgotten=forgotten)
     for fingerprint, key in {record.fingerprint: KeyState(), **state.keys}.items():
         if fingerprint == record.fingerprint or key.account == identifier:
             reset_at = max(state.key(fingerprint).reset_at, record.at)
             state = state.with_key(fingerprint, reset_at=reset_at, trial_at=None)
-    others = tuple(failure for failure in state.service.failures if failure.account != identifier)
-    state = replace(state, service=ServiceState(None, others))
+    for cloud, service in state.clouds.items():
+        others = tuple(failure for failure in service.failures if failure.account != identifier)
+        state = state.with_service(cloud, ServiceState(None, others))
     return state.with_account(identifier, blocks={}, models={}, slots=None, slots_until=None, clean=0)
 
 
@@ -263,8 +261,9 @@ def _reset_undone(state: PoolState, record: ResetUndone) -> PoolState:
             state = state.with_key(fingerprint, reset_at=forgotten.reset_at)
     key, account = state.key(record.fingerprint), state.account(identifier)
     state = state.with_key(record.fingerprint, blocks={**forgotten.key, **key.blocks}, forgotten=None)
-    if state.service.outage is None and forgotten.outage:
-        state = replace(state, service=replace(state.service, outage=forgotten.outage))
+    for cloud, outage in forgotten.outages.items():
+        service = state.service(cloud)
+        state = state.with_service(cloud, replace(service, outage=service.outage or outage))
     return state.with_account(
         identifier,
         blocks={**forgotten.account, **account.blocks},
@@ -298,11 +297,12 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
     if record.model and (known := state.models.get(record.model)):
         block = known.block if known.block and known.block.since >= record.started else None
         state = state.with_model(record.model, block=block, failures=())
-    outage = state.service.outage
-    kept = ServiceState(outage, (), state.service.requests)
+    service = state.service(record.cloud)
+    outage = service.outage
+    kept = ServiceState(outage, (), service.requests)
     if outage is None or outage.since < record.started:
         kept = ServiceState()
-    return state if state.service == kept else replace(state, service=kept)
+    return state if service == kept else state.with_service(record.cloud, kept)
 
 
 def _wall_gone(state: PoolState, identifier: str, started: float, policy: Policy) -> PoolState:
@@ -423,22 +423,23 @@ def _breaker(state: PoolState, record: Attempt, fault: Fault, policy: Policy) ->
         return _overloaded(state, record, fault, account, policy)
     if fault.traits.blames_key:
         state = _shaky(state, record, fault, policy)
-    outage, known = state.service.outage, state.service.requests
+    service = state.service(record.cloud)
+    outage, known = service.outage, service.requests
     if outage and (_asked(record) in known or record.started <= outage.since):
         return state
     requests = (*known, _asked(record))[-REMEMBERED:]
     if outage and outage.until is not None and record.started < outage.until:
         until = max(outage.until, record.at + policy.alone_longest)
         extended = replace(outage, since=record.at, until=until)
-        return replace(state, service=ServiceState(extended, (), requests))
-    failures = _recent(state.service.failures, record, account, policy)
+        return state.with_service(record.cloud, ServiceState(extended, (), requests))
+    failures = _recent(service.failures, record, account, policy)
     alone = {failure.request for failure in failures if failure.account == account}
     if outage or len(alone) >= policy.outage_alone_after or _is_common(failures):
         count = _escalated(outage, record.started)
         until = record.at + step(fault.traits.waits(policy), count)
         outage = replace(_block_of(record, fault, until), step=count)
         requests = (*known, *dict.fromkeys(failure.request for failure in failures))[-REMEMBERED:]
-    return replace(state, service=ServiceState(outage, failures, requests if outage else ()))
+    return state.with_service(record.cloud, ServiceState(outage, failures, requests if outage else ()))
 
 
 def _asked(record: Attempt) -> str:
@@ -689,7 +690,10 @@ def _renamed(state: PoolState, provisional: str, identifier: str) -> PoolState:
         state,
         accounts={name: account for name, account in state.accounts.items() if name != provisional},
         models={name: model(known) for name, known in state.models.items()},
-        service=replace(state.service, failures=renamed(state.service.failures)),
+        clouds={
+            cloud: replace(service, failures=renamed(service.failures))
+            for cloud, service in state.clouds.items()
+        },
     )
 
 

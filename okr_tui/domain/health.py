@@ -190,6 +190,7 @@ class Judge:
         alone: no other account could take them.
         wall: what refuses all accounts alike, and so stands for their own refusals.
         past_busy: what the cloud said of taken slots is ignored.
+        cloud: the address that they go to.
     """
 
     def __init__(
@@ -202,6 +203,7 @@ class Judge:
         alone: bool = False,
         wall: Block | None = None,
         past_busy: bool = False,
+        cloud: str = "",
     ) -> None:
         self._state = state
         self._now = now
@@ -213,7 +215,7 @@ class Judge:
         self._as_they_are = not (alone or wall or past_busy)
         """Whether blocks apply as they are in the state, but for those of accounts with bought credit."""
         whole = state.model(model).block if model is not None else None
-        self._common = [block for block in (whole, state.service.outage) if block]
+        self._common = [block for block in (whole, state.service(cloud).outage) if block]
 
     def verdict(self, fingerprint: str, *, in_flight: int = 0, trusted: bool = True) -> Verdict:
         """Return a key's state; `in_flight` is what this process has under way on its account."""

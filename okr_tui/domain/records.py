@@ -35,6 +35,8 @@ class Trial:
     fingerprint: str
     owner: str = ""
     """Names the request; when several begin at once, the first in the log has the trial."""
+    cloud: str = ""
+    """The address it goes to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,8 @@ class Attempt:
     output_tokens: int | None = None
     in_flight: int = 1
     """Requests this process had under way on the account, this one included."""
+    cloud: str = ""
+    """The address it was sent to; "" in older logs."""
     request: str | None = None
     """Names what was asked, alike for all sends of one request and for its repeats; None where it went well.
 

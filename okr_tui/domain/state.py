@@ -70,7 +70,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What a reset made of no account: of the key, its account and the cloud. Times are epoch seconds.
+    """What a reset made of no account, of the key, its account and the clouds by address; epoch seconds.
 
     `at`: when that was. `reset_at`: the reset before it, 0 without one.
     """
@@ -80,7 +80,7 @@ class Forgotten:
     key: Blocks
     account: Blocks
     models: Mapping[str, Block]
-    outage: Block | None
+    outages: Mapping[str, Block] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +173,8 @@ class PoolState:
     keys: Mapping[str, KeyState] = field(default_factory=dict)
     accounts: Mapping[str, AccountState] = field(default_factory=dict)
     models: Mapping[str, ModelState] = field(default_factory=dict)
-    service: ServiceState = FRESH_SERVICE
-    cloud_url: str = ""
-    """The address that the settings named last: an outage is one of that address."""
+    clouds: Mapping[str, ServiceState] = field(default_factory=dict)
+    """The cloud as a whole, by its address: processes of one log may use several."""
     alerts: Mapping[str, Alert] = field(default_factory=dict)
     """The last alert of each name."""
 
@@ -200,6 +199,17 @@ class PoolState:
         if dollars is None or not dollars.allowance_usd or not dollars.until:
             return identifier
         return f"team {dollars.allowance_usd} {dollars.until}"
+
+    def service(self, cloud: str) -> ServiceState:
+        """Return the state of the cloud at an address."""
+        return self.clouds.get(cloud, FRESH_SERVICE)
+
+    def with_service(self, cloud: str, service: ServiceState) -> "PoolState":
+        """Return the state with that of one cloud changed."""
+        clouds = {**self.clouds, cloud: service}
+        if service == FRESH_SERVICE:
+            del clouds[cloud]
+        return _pool_with(self, clouds=clouds)
 
     def model(self, name: str) -> ModelState:
         """Return the state of a model."""

@@ -108,7 +108,7 @@ def view(
         _row(state, key, index, verdict, reason, places, config, policy, now, flights)
         for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, why, strict=True), 1)
     )
-    outage = state.service.outage
+    outage = state.service(config.cloud).outage
     if outage is None or not outage.holds(now):
         outage = common_refusal(state, config, policy)
     return PoolView(

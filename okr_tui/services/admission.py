@@ -235,12 +235,12 @@ class Admission:
             return blocked
         if freed is None:
             slots.looked(now, policy)
-        looked = blocked
+        looked, again = blocked, request
         for again in slots.requests(request, freed):
             looked = self._pool.choose(again)
             if looked.key:
                 return looked
-        if freed is None and all(judged.state.traits.wait is not Wait.SLOT for judged in looked.verdicts):
+        if freed is None and self._patience(looked, again, waiter.entered) <= 0:
             self._refuse(waiter, looked)  # the accounts have been found blocked meanwhile
         return looked
 

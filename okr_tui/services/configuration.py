@@ -204,7 +204,8 @@ class Configuration:
         """The pool in order, its preferred key and the strategy."""
         keys = self.settings.keys
         preferred = keys[self.settings.active_index.value].fingerprint if keys else None
-        return PoolConfig(keys, preferred, cast(Strategy, self.settings.strategy.value))
+        strategy = cast(Strategy, self.settings.strategy.value)
+        return PoolConfig(keys, preferred, strategy, self.settings.cloud_url.value)
 
     @property
     def shifting(self) -> bool:

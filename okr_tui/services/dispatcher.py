@@ -174,7 +174,8 @@ class Dispatcher:
         """Return whether this request has the trial of its key; the log decides among all that began one."""
         owner = uuid.uuid4().hex
         now = self._pool.clock.time()
-        await self._pool.note(Trial(at=now, fingerprint=key.fingerprint, owner=owner))
+        cloud = self._pool.config.cloud
+        await self._pool.note(Trial(at=now, fingerprint=key.fingerprint, owner=owner, cloud=cloud))
         return self._pool.state.key(key.fingerprint).trial_owner == owner
 
     @contextlib.asynccontextmanager
@@ -301,6 +302,7 @@ class Dispatcher:
             cached_tokens=exchange.cached_tokens,
             output_tokens=exchange.output_tokens,
             in_flight=in_flight,
+            cloud=exchange.cloud,
             request=self._name(progress.call) if exchange.fault else None,
         )
         if exchange.fault and not exchange.committed:

@@ -99,6 +99,11 @@ class Exchange:
         self._chunks: AsyncIterator[bytes]
 
     @property
+    def cloud(self) -> str:
+        """The address that it goes to."""
+        return self._cloud.url
+
+    @property
     def started(self) -> float:
         """When it began, in epoch seconds, as the clock has it now: it may have been put right meanwhile."""
         return self._clock.time() - (self._clock.monotonic() - self._began)

@@ -46,9 +46,9 @@ def test_the_last_of_several_ends_is_the_return() -> None:
 def test_a_key_that_is_switched_off_is_no_other_account() -> None:
     """An outage holds a sole account back for a short while only."""
     soon = NOW + POLICY.alone_longest
-    state = replace(after(went_well(NOW - 9, A), went_well(NOW - 9, B)), service=OUTAGE)
+    state = replace(after(went_well(NOW - 9, A), went_well(NOW - 9, B)), clouds={"": OUTAGE})
     assert chosen_key(state, config(2), soon) is None
-    alone = replace(after(Disabled(at=NOW - 9, fingerprint=B)), service=OUTAGE)
+    alone = replace(after(Disabled(at=NOW - 9, fingerprint=B)), clouds={"": OUTAGE})
     assert chosen_key(alone, config(2), soon) == A
     assert chosen_key(alone, config(2), soon - 1) is None
 
@@ -60,7 +60,7 @@ def test_a_request_begun_when_the_block_began_says_nothing_of_it() -> None:
         assert not judged(state, NOW + 6).eligible, kind
         lifted = after(failed(kind, NOW), went_well(NOW + 5, started=NOW + 0.001))
         assert judged(lifted, NOW + 6).eligible, kind
-    out = replace(PoolState(), service=OUTAGE)
+    out = replace(PoolState(), clouds={"": OUTAGE})
     assert judged(after_in(out, NOW), NOW + 6, B).state is State.OUTAGE
     assert judged(after_in(out, NOW + 0.001), NOW + 6, B).eligible
 

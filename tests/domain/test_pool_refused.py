@@ -279,7 +279,7 @@ def test_callers_own_error_changes_nothing_but_the_count_of_requests() -> None:
     state = fold([failed(FaultKind.REQUEST, NOW + at) for at in range(9)], POLICY, quiet)
     assert judged(state) == judged(quiet)
     assert (state.key(A).faults, state.key(A).last_fault) == (0, None)
-    assert (state.accounts, state.models, state.service) == (quiet.accounts, quiet.models, quiet.service)
+    assert (state.accounts, state.models, state.clouds) == (quiet.accounts, quiet.models, quiet.clouds)
 
 
 def test_output_limit_is_remembered_for_the_model() -> None:

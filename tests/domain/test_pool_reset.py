@@ -136,7 +136,7 @@ def test_reset_that_is_undone_forgets_nothing(kind: FaultKind) -> None:
         assert judged(found, NOW + 3, key) == judged(before, NOW + 3, key)
         assert judged(found, NOW + 3, key, model=MODEL) == judged(before, NOW + 3, key, model=MODEL)
         assert found.key(key).reset_at == 0
-    assert found.service.outage == before.service.outage
+    assert found.service("").outage == before.service("").outage
 
 
 def test_what_was_learned_after_a_reset_outlives_its_undoing() -> None:
@@ -185,7 +185,7 @@ def test_records_about_settings_and_models_change_no_key() -> None:
         SettingsRead(at=NOW, keys=3, cloud_url="https://ollama.com"),
         ModelsRead(at=NOW, count=20),
     ]
-    assert fold(said, POLICY) == PoolState(cloud_url="https://ollama.com")
+    assert fold(said, POLICY) == PoolState()
 
 
 def test_key_is_unverified_until_the_cloud_has_accepted_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from okr_tui.domain.faults import FaultKind, Scope
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import State
-from okr_tui.domain.records import Attempt
+from okr_tui.domain.records import Attempt, SettingsRead
 from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
     NOW,
@@ -21,6 +21,7 @@ from tests.domain.facts import (
     after,
     belongs,
     chosen,
+    chosen_key,
     config,
     failed,
     judged,
@@ -32,7 +33,8 @@ TRANSIENT = FaultKind.TRANSIENT
 
 
 def outage_until(state: PoolState) -> float | None:
-    return state.service.outage.until if state.service.outage else None
+    outage = state.service("").outage
+    return outage.until if outage else None
 
 
 def test_one_passing_fault_blocks_nothing() -> None:
@@ -228,3 +230,19 @@ def test_caller_that_went_away_is_no_fault() -> None:
     state = after(*[gone_away] * 5)
     assert judged(state).eligible
     assert (state.key(A).faults, state.key(A).requests) == (0, 5)
+
+
+def test_an_outage_belongs_to_its_cloud_and_outlasts_a_change_of_the_address() -> None:
+    one, other = "https://one.example", "http://127.0.0.1:8080"
+    failures = [
+        replace(failed(TRANSIENT, NOW + at, key), request=key, cloud=one) for at, key in ((0, A), (1, B))
+    ]
+    state = after(*failures)
+    there, here = (replace(config(2), cloud=cloud) for cloud in (one, other))
+    assert chosen_key(state, there, NOW + 2) is None
+    assert chosen_key(state, here, NOW + 2) == A
+    moved = SettingsRead(at=NOW + 3, keys=2, cloud_url=other)
+    state = fold([moved, replace(went_well(NOW + 5, started=NOW + 4), cloud=other)], POLICY, state)
+    assert chosen_key(state, there, NOW + 6) is None
+    state = fold([replace(went_well(NOW + 8, started=NOW + 7), cloud=one)], POLICY, state)
+    assert chosen_key(state, there, NOW + 9) == A

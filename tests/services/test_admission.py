@@ -171,6 +171,33 @@ async def test_a_pinned_pool_waits_for_no_other_key() -> None:
         await asyncio.wait_for(line.admission.enter(line.request, refuse, same=None), 1)
 
 
+async def test_who_waits_for_a_slot_outwaits_what_passes_soon(line: Line) -> None:
+    """A short outage or slow-down while the slots of an account are taken is no reason to give up."""
+    slots = SlotWait(line.clock.monotonic(), 8, line.pool.state.account_of)
+    slots.refused(FIRST.fingerprint, line.clock.monotonic(), line.policy)
+    await line.fault(FIRST, Fault(FaultKind.SLOWED, Scope.ACCOUNT, "slow", 429, retry_after=5))
+    waiting = asyncio.create_task(line.admission.enter(line.request, refuse, same=None, slots=slots))
+    line.tasks.append(waiting)
+    for seconds in (1.1, 2.1, 4.1):
+        await settle()
+        assert not waiting.done()
+        await line.clock.advance(seconds)
+    await settle()
+    assert (await waiting).key is FIRST
+
+
+async def test_who_waits_for_a_slot_is_told_at_once_that_it_will_not_come(line: Line) -> None:
+    slots = SlotWait(line.clock.monotonic(), 8, line.pool.state.account_of)
+    slots.refused(FIRST.fingerprint, line.clock.monotonic(), line.policy)
+    await line.fault(FIRST, Fault(FaultKind.SLOWED, Scope.ACCOUNT, "slow", 429, retry_after=50))
+    waiting = asyncio.create_task(line.admission.enter(line.request, refuse, same=None, slots=slots))
+    line.tasks.append(waiting)
+    await settle()
+    await line.clock.advance(1.1)
+    with pytest.raises(PoolBlockedError):
+        await asyncio.wait_for(waiting, 1)
+
+
 def test_an_account_without_a_slot_is_known_by_the_name_that_it_gets_later() -> None:
     names = {"one": "one", "two": "two"}
     slots = SlotWait(0, 8, lambda fingerprint: names[fingerprint])

@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.faults import BlockCause
-from okr_tui.domain.fold import apply
-from okr_tui.domain.policy import Policy
-from okr_tui.domain.records import SettingsRead
-from okr_tui.domain.state import Block, PoolState, ServiceState
 from okr_tui.services import configuration
 from okr_tui.services.pool_service import PoolService
-from tests.harness import START, Harness, ask
+from tests.harness import Harness, ask
 
 BLANKS = ["", " \n\t", "\ufeff", None]
 
@@ -90,7 +85,7 @@ async def refused(service: PoolService) -> None:
     fault = await service.quota_poller.balance(service.pool.config.keys[0])
     assert fault
     assert "no key is sent anywhere" in fault.text
-    assert service.pool.state.service.outage is None
+    assert service.pool.state.clouds == {}
 
 
 async def test_a_refused_address_that_a_higher_layer_overrules_is_only_ignored(harness: Harness) -> None:
@@ -116,12 +111,3 @@ async def test_a_section_or_a_name_twice_in_a_file_is_said_with_its_place(harnes
         f'{harness.settings_file}:{lines + 1}:13: "apiKeys" stands there twice in "pi-ollama"; '
         "only the last one counts"
     )
-
-
-def test_an_outage_belongs_to_its_cloud() -> None:
-    outage = ServiceState(outage=Block(BlockCause.OUTAGE, START, START + 60))
-    state = PoolState(service=outage, cloud_url="https://one.example")
-    same = SettingsRead(at=START, keys=2, cloud_url="https://one.example")
-    assert apply(state, same, Policy()) == state
-    moved = apply(state, SettingsRead(at=START, keys=2, cloud_url="https://two.example"), Policy())
-    assert (moved.service.outage, moved.cloud_url) == (None, "https://two.example")
