@@ -1,43 +1,96 @@
 """`okr-tui doctor`: every value, its source, problems and remedies."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.invocation import Invocation, json_option, run
-from okr_tui.cli.output import show, show_document, show_text, table
+from okr_tui.cli.invocation import Invocation, json_option, run, screen_problems
+from okr_tui.cli.output import note, show, show_document, show_text, table
 from okr_tui.domain.errors import StoreError
 
 if TYPE_CHECKING:
-    from okr_tui.services.doctor import Report
+    from okr_tui.services.configuration import Configuration
+    from okr_tui.services.doctor import Finding, Report
     from okr_tui.services.pool_service import PoolService
     from okr_tui.services.service import SettingLine
 
 
 MARKS = {"error": "✖", "warning": "▲", "note": "·"}
+FIXED = "✔"
 
 
 @click.command()
+@click.option("--fix", is_flag=True, help="Do what is safe: modes of private files, locks left behind.")
+@click.option("--offline", is_flag=True, help="Send nothing; the keys are judged by the log alone.")
 @json_option
 @click.pass_obj
-def doctor(invocation: Invocation, *, as_json: bool) -> None:
+def doctor(invocation: Invocation, *, fix: bool, offline: bool, as_json: bool) -> None:
     """Check the configuration: every value, its source, problems and remedies.
 
-    It changes nothing and sends nothing.
+    ✖ is what is not in force or cannot work, and makes the exit code 1; ▲ is what is allowed but unwise. The
+    cloud is asked for its models, and for identity and quota of each key, which costs nothing.
     """
-    from okr_tui.services.configuration import Configuration, configured
-    from okr_tui.services.doctor import examine
+    from okr_tui.services.configuration import configured
 
-    configuration = asyncio.run(Configuration.read(invocation.sources()))
-    report = examine(configuration)
-    lines = configured(configuration.lines)
+    report, settings_lines = asyncio.run(_examined(invocation, offline=offline))
+    fixed, failures = _fixed(report) if fix else (frozenset[int](), ())
+    for line in failures:
+        note(f"okr-tui: {line}")
+    lines = configured(settings_lines)
     if as_json:
-        show_document(_document(report, lines))
-        return
-    for line in (*_setting_rows(lines), "", *_file_rows(report), "", *_finding_lines(report)):
-        show(line)
+        show_document(_document(report, lines, fixed))
+    else:
+        for line in (*_setting_rows(lines), "", *_file_rows(report), "", *_finding_lines(report, fixed)):
+            show(line)
+    left = (finding for at, finding in enumerate(report.findings) if at not in fixed)
+    if any(finding.severity == "error" for finding in left):
+        raise click.exceptions.Exit(1)
+
+
+async def _examined(invocation: Invocation, *, offline: bool) -> "tuple[Report, tuple[SettingLine, ...]]":
+    from okr_tui.services.configuration import Configuration
+    from okr_tui.services.doctor import examine, examine_pool, store_finding
+
+    try:
+        state: Path | None = invocation.state_folder
+    except StoreError:
+        state = None
+    try:
+        async with invocation.open_service("cli", watching=False) as service:
+            configuration = service.configuration
+            more = await examine_pool(service, offline=offline)
+    except StoreError as error:  # the address of the log is none
+        configuration = await Configuration.read(invocation.sources())
+        more = [store_finding(error)] if state or "home" not in str(error) else []
+    report = examine(configuration, state)
+    findings = (*report.findings, *_screen_findings(configuration), *more)
+    return replace(report, findings=tuple(dict.fromkeys(findings))), configuration.lines
+
+
+def _screen_findings(configuration: "Configuration") -> "list[Finding]":
+    """Return what the dashboard cannot use of its theme and keys."""
+    from okr_tui.services.doctor import Finding
+
+    return [
+        Finding("error", line, "correct it there, or remove it") for line in screen_problems(configuration)
+    ]
+
+
+def _fixed(report: "Report") -> tuple[frozenset[int], tuple[str, ...]]:
+    """Do the safe remedies; return the places of the findings that are gone, and what could not be done."""
+    done, failures = set(), []
+    for at, finding in enumerate(report.findings):
+        if finding.fix is None:
+            continue
+        try:
+            finding.fix()
+            done.add(at)
+        except OSError as error:
+            failures.append(f"{finding.remedy}: {error.strerror}")
+    return frozenset(done), tuple(failures)
 
 
 def _setting_rows(lines: "tuple[SettingLine, ...]") -> list[str]:
@@ -55,16 +108,17 @@ def _file_rows(report: "Report") -> list[str]:
     return [*table([*rows, (report.store, log)]), versions]
 
 
-def _finding_lines(report: "Report") -> list[str]:
+def _finding_lines(report: "Report", fixed: frozenset[int]) -> list[str]:
     if not report.findings:
         return ["No problems found."]
     lines = []
-    for finding in report.findings:
-        lines += [f"{MARKS[finding.severity]} {finding.what}", f"  → {finding.remedy}"]
+    for at, finding in enumerate(report.findings):
+        mark = FIXED if at in fixed else MARKS[finding.severity]
+        lines += [f"{mark} {finding.what}", f"  → {'done: ' if at in fixed else ''}{finding.remedy}"]
     return lines
 
 
-def _document(report: "Report", lines: "tuple[SettingLine, ...]") -> dict[str, object]:
+def _document(report: "Report", lines: "tuple[SettingLine, ...]", fixed: frozenset[int]) -> dict[str, object]:
     return {
         "settings": [
             {
@@ -82,8 +136,14 @@ def _document(report: "Report", lines: "tuple[SettingLine, ...]") -> dict[str, o
         "store": {"address": report.store, "writable": report.writable},
         "versions": report.versions,
         "findings": [
-            {"severity": finding.severity, "what": finding.what, "remedy": finding.remedy}
-            for finding in report.findings
+            {
+                "severity": finding.severity,
+                "what": finding.what,
+                "remedy": finding.remedy,
+                "fixable": finding.fix is not None,
+                "fixed": at in fixed,
+            }
+            for at, finding in enumerate(report.findings)
         ],
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from okr_tui.cli.output import SCHEMA
 from okr_tui.domain.explain import Explanation
 from okr_tui.domain.faults import Fault, Hop
 from okr_tui.domain.health import State
@@ -108,11 +109,17 @@ def info_document(row: ModelRow) -> Document:
     }
 
 
-def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) -> Document:
-    """Describe the pool at a glance, for `status`; `gateway` is the URL of a running one."""
+def status_document(
+    snapshot: Snapshot, store: str, gateway: str | None = None, problems: tuple[str, ...] | None = None
+) -> Document:
+    """Describe the pool at a glance, for `status`; `gateway` is the URL of a running one.
+
+    problems: in place of those of the snapshot.
+    """
     pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
     counts = {state.value: pool.counts[state] for state in State if pool.counts.get(state)}
     return {
+        "schema": SCHEMA,
         "cloud_url": settings.cloud_url,
         "active": pool.active,
         "preferred": pool.preferred,
@@ -123,7 +130,7 @@ def status_document(snapshot: Snapshot, store: str, gateway: str | None = None) 
         "gateway": {"url": gateway},
         "settings": {
             "files": [str(path) for path in settings.files],
-            "problems": list(snapshot.problems),
+            "problems": list(snapshot.problems if problems is None else problems),
         },
         "forecast": {"empty_at": rfc3339(pool.empty_at)},
     }

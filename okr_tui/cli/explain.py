@@ -5,11 +5,21 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import explanation_document
-from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
+from okr_tui.cli.invocation import (
+    NUMBERED,
+    Invocation,
+    end_with_code,
+    exit_code_option,
+    json_option,
+    key_number,
+    local_zone,
+    run,
+)
 from okr_tui.cli.output import show, show_document, table
 from okr_tui.domain import explain as domain
 from okr_tui.domain.choice import SelectionRequest
 from okr_tui.domain.explain import Explanation, KeyExplanation
+from okr_tui.domain.health import Wait
 from okr_tui.domain.models import bare_name
 from okr_tui.domain.words import moment
 
@@ -22,15 +32,18 @@ if TYPE_CHECKING:
 @click.option(
     "--if-fails", type=key_number, metavar="N", help="Also show what would happen if key N were spent."
 )
+@exit_code_option
 @json_option
 @click.pass_obj
-def explain(invocation: Invocation, model: str | None, if_fails: int | None, *, as_json: bool) -> None:
+def explain(
+    invocation: Invocation, model: str | None, if_fails: int | None, *, with_code: bool, as_json: bool
+) -> None:
     """Explain which key the next request takes, and why.
 
     With MODEL: for a request to that model.
     """
 
-    async def work(service: "PoolService") -> None:
+    async def work(service: "PoolService") -> Explanation:
         pool = service.pool
         now = service.clock.time()
         request = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.in_flight)
@@ -41,14 +54,19 @@ def explain(invocation: Invocation, model: str | None, if_fails: int | None, *, 
             after = domain.explain_failure(pool.state, pool.config, request, pool.policy, key)
         if as_json:
             show_document(explanation_document(found, after))
-            return
+            return found
         subject = f"The next request for {found.model}" if found.model else "The next request"
         for line in _lines(found, now, subject):
             show(line)
         for line in ["", *_lines(after, now, f"If #{if_fails} were spent, it")] if after else ():
             show(line)
 
-    run(invocation, work)
+        return found
+
+    found = run(invocation, work)
+    if with_code:
+        waiting = any(standing.state.traits.wait is Wait.SLOT for standing in found.keys)
+        end_with_code(len(found.keys), usable=found.chosen is not None or waiting)
 
 
 def _lines(found: Explanation, now: float, subject: str) -> list[str]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from okr_tui.cli.output import note
-from okr_tui.domain.errors import OkrError
+from okr_tui.domain.errors import NoKeyError, OkrError, PoolBlockedError
 from okr_tui.domain.scrubber import Scrubber
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Client
+    from okr_tui.services.configuration import Configuration
     from okr_tui.services.current_cloud import MakeTransport
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
@@ -49,6 +50,7 @@ class Invocation:
 
         return Sources(
             global_file=self._global_file,
+            named=self.settings is not None,
             project_dir=self.project,
             environment=self._variables,
             options={"cloud_url": self.cloud_url, "store": self.store},
@@ -134,9 +136,33 @@ T = TypeVar("T")
 HOOKS_AT_EXIT = 5.0
 """Seconds that a command waits for the hooks of what it found out."""
 
+exit_code_option = click.option(
+    "--exit-code", "with_code", is_flag=True, help="End with 3 without a key, 4 where every key is blocked."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # A negative number is a wrong number and not an option of another name.
 NUMBERED: dict[str, Any] = {"ignore_unknown_options": True}
+
+
+def screen_problems(configuration: "Configuration") -> list[str]:
+    """Return what the dashboard cannot use of theme and keymap, a line each.
+
+    Textual knows their names; it is imported only where one of them is set.
+    """
+    view = configuration.view((), ())
+    found: list[str] = []
+    if view.keymap:
+        from okr_tui.ui.keymap import keymap, keymap_problems
+
+        found += keymap_problems(view, keymap(view.keymap).problems)
+    if view.theme is not None:
+        from textual.theme import BUILTIN_THEMES
+
+        from okr_tui.ui.keymap import theme_problems
+        from okr_tui.ui.themes import theme_names
+
+        found += theme_problems(view, theme_names(BUILTIN_THEMES))
+    return found
 
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -162,6 +188,14 @@ def key_number(text: str) -> int:
     return int(digits)
 
 
+def end_with_code(total: int, *, usable: bool) -> None:
+    """End the command with the code for no key of `total`, or for none that is usable; else do nothing."""
+    if not total:
+        raise click.exceptions.Exit(NoKeyError.exit_code)
+    if not usable:
+        raise click.exceptions.Exit(PoolBlockedError.exit_code)
+
+
 def run(
     invocation: Invocation,
     work: "Callable[[PoolService], Coroutine[None, None, T]]",
@@ -181,7 +215,8 @@ def run(
         async with invocation.open_service("cli", watching=False) as service:
             if unusable := service.network.certificate_problems(service.cloud.url):
                 raise OkrError(unusable[0])
-            for problem in service.problems if with_problems else ():
+            problems = (*service.problems, *screen_problems(service.configuration)) if with_problems else ()
+            for problem in problems:
                 note(f"okr-tui: {problem}")
             try:
                 done = await work(service)

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import key_document, keys_document
-from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, key_number, local_zone, run
-from okr_tui.cli.output import cut, note, show, show_document, show_text, table
+from okr_tui.cli.invocation import (
+    NUMBERED,
+    Invocation,
+    end_with_code,
+    exit_code_option,
+    json_option,
+    key_number,
+    local_zone,
+    run,
+)
+from okr_tui.cli.output import cut, note, one_line, show, show_document, show_text, table
 from okr_tui.domain.errors import NO_KEY, OkrError, SettingsError
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.keys import Key
@@ -31,30 +40,38 @@ LONGEST = 65536
 
 @click.command()
 @click.option("--check", is_flag=True, help="Read identity and balance of each account first.")
+@exit_code_option
 @json_option
 @click.pass_obj
-def keys(invocation: Invocation, *, check: bool, as_json: bool) -> None:
-    """List the keys with their state, quota and account."""
+def keys(invocation: Invocation, *, check: bool, with_code: bool, as_json: bool) -> None:
+    """List the keys with their state, quota and account.
 
-    async def work(service: "PoolService") -> None:
-        if check:
-            await _check(service)
+    With --check, the exit code is 1 when a key could not be read.
+    """
+
+    async def work(service: "PoolService") -> tuple[PoolView, int]:
+        failed = await _check(service) if check else 0
         snapshot = service.snapshot
         if as_json:
             show_document(keys_document(snapshot.pool))
-            return
+            return snapshot.pool, failed
         for line in _pool_lines(snapshot.pool, snapshot.at, local_zone()):
             show(line)
         if not snapshot.pool.keys:
             note(f"okr-tui: {NO_KEY}")
+        return snapshot.pool, failed
 
-    run(invocation, work)
+    pool, failed = run(invocation, work)
+    if with_code:
+        end_with_code(len(pool.keys), usable=pool.active is not None or pool.waits_for_slot)
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
-async def _check(service: "PoolService") -> None:
+async def _check(service: "PoolService") -> int:
     """Read who each key belongs to, and each account's quota once; a recent reading counts.
 
-    A refused key is checked again before it is called invalid.
+    Return how many keys could not be read. A refused key is checked again before it is called invalid.
     """
     pool, quota_poller = service.pool, service.quota_poller
     used = pool.config.in_use(pool.state)
@@ -73,6 +90,7 @@ async def _check(service: "PoolService") -> None:
     if young := sum(not look.fresh for look in looks):
         note(f"okr-tui: accounts read less than {pool.policy.poll_gap:g} s ago are not read again: {young}")
     await quota_poller.settle(pool.policy.confirm_at_exit)
+    return sum(fault is not None for _, fault in looks)
 
 
 def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:
@@ -262,14 +280,22 @@ def _read_key() -> "SecretStr":
 @click.command(context_settings=NUMBERED)
 @click.argument("number", type=key_number, metavar="N")
 @click.option("--forget", is_flag=True, help="Delete it from the system's secret store too.")
+@click.option("--yes", is_flag=True, help="Remove without confirmation.")
 @json_option
 @click.pass_obj
-def remove_key(invocation: Invocation, number: int, *, forget: bool, as_json: bool) -> None:
-    """Remove key N from the settings."""
+def remove_key(invocation: Invocation, number: int, *, forget: bool, yes: bool, as_json: bool) -> None:
+    """Remove key N from the settings.
+
+    It shows which key that is and, on a terminal, asks first.
+    """
 
     async def work(service: "PoolService") -> None:
-        service.key(number)
+        key = service.key(number)
         gone = service.snapshot.pool.keys[number - 1]
+        if not yes and sys.stdin.isatty():
+            place = service.configuration.settings.places[number - 1].origin.describe()
+            label = f" {key.label}" if key.label else ""
+            click.confirm(one_line(f"Remove #{number} {key.masked}{label} of {place}?"), abort=True, err=True)
         message = await service.remove_key(number, forget=forget)
         if as_json:
             show_document({"message": message, "key": key_document(gone)})
@@ -277,6 +303,16 @@ def remove_key(invocation: Invocation, number: int, *, forget: bool, as_json: bo
             show_text(message)
 
     run(invocation, work)
+
+
+@click.command(context_settings=NUMBERED)
+@click.argument("number", type=key_number, metavar="N")
+@click.argument("text", required=False)
+@json_option
+@click.pass_obj
+def label_key(invocation: Invocation, number: int, text: str | None, *, as_json: bool) -> None:
+    """Give key N a label; without TEXT, take its label away."""
+    _command(invocation, number, lambda service: service.label_key(number, text), as_json=as_json)
 
 
 @click.command()

@@ -19,6 +19,8 @@ from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
 from okr_tui.domain.text import clean_line, variable
 
 INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell makes of SIGPIPE."""
 FOLDERS = (
     "HOME",
     "XDG_STATE_HOME",
@@ -47,6 +49,7 @@ VERBS = {
     "use-key": ("keys", "Prefer key N."),
     "add-key": ("keys", "Add a key, typed at a hidden prompt or piped in."),
     "remove-key": ("keys", "Remove key N from the settings."),
+    "label-key": ("keys", "Give key N a label; without TEXT, take its label away."),
     "import-keys": ("keys", "Add the keys that pi holds for Ollama in its auth.json."),
     "enable-key": ("keys", "Put key N back into the pool."),
     "disable-key": ("keys", "Take key N out of the pool until it is enabled again."),
@@ -64,6 +67,14 @@ VERBS = {
 
 class Verbs(click.Group):
     """The verbs; the module of one is imported when it is asked for."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; a reader of its output that goes away ends it without a word."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """Return the names that help and completion show."""
@@ -170,9 +181,6 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except Exception as error:
         if "--debug" in (arguments or sys.argv):
             note_text(SCRUBBER.scrub("".join(traceback.format_exception(error)).rstrip()))

@@ -8,7 +8,8 @@ import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import click
 
@@ -53,14 +54,18 @@ def show_fitted(text: str) -> None:
     show(cut(one_line(text), shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
 
 
-def show_document(document: object) -> None:
+SCHEMA: Final = 1
+"""The version of all documents: fields may be added to one, and none is changed or removed."""
+
+
+def show_document(document: Mapping[str, object]) -> None:
     """Print the result as one JSON document."""
-    click.echo(_json(document, indent=2))
+    click.echo(_json({"schema": SCHEMA, **document}, indent=2))
 
 
-def show_record(document: object) -> None:
+def show_record(document: Mapping[str, object]) -> None:
     """Print one line of a result that is a stream of JSON documents."""
-    click.echo(_json(document))
+    click.echo(_json({"schema": SCHEMA, **document}))
 
 
 def _json(document: object, indent: int | None = None) -> str:

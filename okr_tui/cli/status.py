@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
+from okr_tui.cli.invocation import (
+    Invocation,
+    end_with_code,
+    exit_code_option,
+    json_option,
+    local_zone,
+    run,
+    screen_problems,
+)
 from okr_tui.cli.output import show, show_document, table
 from okr_tui.domain.errors import StoreError
 
 if TYPE_CHECKING:
     from okr_tui.domain.status_line import Format, PoolStatus, StatusLine
+    from okr_tui.domain.view import PoolView
     from okr_tui.services.gateway_registry import Presence
     from okr_tui.services.pool_service import PoolService
     from okr_tui.services.service import Snapshot
@@ -27,31 +36,46 @@ LINE_FORMATS = ("plain", "tmux", "waybar", "starship")
     type=click.Choice(LINE_FORMATS),
     help="Which status bar the line is for; implies --line.",
 )
+@exit_code_option
 @json_option
 @click.pass_obj
-def status(invocation: Invocation, *, as_line: bool, line_format: "Format | None", as_json: bool) -> None:
+def status(
+    invocation: Invocation,
+    *,
+    as_line: bool,
+    line_format: "Format | None",
+    with_code: bool,
+    as_json: bool,
+) -> None:
     """Show the cloud, the active key and the pool at a glance.
 
     It asks the cloud nothing.
     """
     if as_line or line_format:
-        _show_line(_line(invocation), line_format or "plain", as_json=as_json)
+        line = _line(invocation)
+        _show_line(line, line_format or "plain", as_json=as_json)
+        if with_code:
+            end_with_code(line.level != "none", usable=line.level != "blocked")
         return
     import asyncio
 
     from okr_tui.cli.documents import status_document
 
-    async def work(service: "PoolService") -> None:
+    async def work(service: "PoolService") -> "PoolView":
         snapshot, store = service.snapshot, service.pool.store.name
+        problems = (*snapshot.problems, *screen_problems(service.configuration))
         gateway = await asyncio.to_thread(_running_gateway, invocation)
         if as_json:
-            show_document(status_document(snapshot, store, gateway.url if gateway else None))
-            return
+            show_document(status_document(snapshot, store, gateway.url if gateway else None, problems))
+            return snapshot.pool
         show("🦙 Ollama Cloud Status")
-        for line in table(_rows(snapshot, store, gateway, local_zone())):
+        for line in table(_rows(snapshot, store, gateway, local_zone(), problems)):
             show(line)
+        return snapshot.pool
 
-    run(invocation, work, with_problems=False)
+    pool = run(invocation, work, with_problems=False)
+    if with_code:
+        end_with_code(len(pool.keys), usable=pool.active is not None or pool.waits_for_slot)
 
 
 def _running_gateway(invocation: Invocation) -> "Presence | None":
@@ -86,13 +110,13 @@ def _show_line(line: "StatusLine", line_format: "Format", *, as_json: bool) -> N
 
     if as_json:
         fields = {"text": line.text, "level": line.level, "tooltip": line.tooltip, "percent": line.percent}
-        show_document({"schema": 1, **fields})
+        show_document(fields)
     else:
         show(FORMATS[line_format](line))
 
 
 def _rows(
-    snapshot: "Snapshot", store: str, gateway: "Presence | None", zone: tzinfo
+    snapshot: "Snapshot", store: str, gateway: "Presence | None", zone: tzinfo, problems: tuple[str, ...]
 ) -> list[tuple[str, str]]:
     from okr_tui.cli.keys import active_words
     from okr_tui.domain.words import moment
@@ -115,4 +139,4 @@ def _rows(
     if gateway and gateway.daemon_url:
         rows.append(("", f"{gateway.daemon_url} for the ollama daemon"))
     rows += [("Log", store), ("Settings", str(settings.global_file))]
-    return rows + [("Problem", problem) for problem in snapshot.problems]
+    return rows + [("Problem", problem) for problem in problems]

@@ -70,7 +70,6 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
     elif as_json:
         show_document(
             {
-                "schema": 1,
                 "by": by,
                 "since": _stamp(start),
                 "until": _stamp(now),

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
+from okr_tui import __version__
 from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.addresses import url
 from okr_tui.domain.errors import OkrError
@@ -30,6 +31,7 @@ from okr_tui.gateway.request import CONNECTION, RawHeaders
 from okr_tui.services.background import tune_gc
 from okr_tui.services.gateway_registry import Presence, announced
 from okr_tui.services.pool_service import PoolService
+from okr_tui.services.port_holder import holder
 from okr_tui.settings.table import GatewayOptions
 
 try:
@@ -81,7 +83,7 @@ def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gat
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            words = f"another program listens there; choose another port with {choosing}"
+            words = f"{holder(port) or 'another program'} listens there; choose another port with {choosing}"
         else:
             words = os.strerror(error.errno or 0)
         raise OkrError(f"cannot listen on {host} port {port}: {words}") from None
@@ -486,7 +488,7 @@ class Host:
             servers = [await stack.enter_async_context(serve(gateway, listener))]
             if daemon:
                 servers.append(await stack.enter_async_context(serve(gateway.behind(guard), daemon)))
-            stack.enter_context(announced(state, Presence(address, daemon_address, os.getpid())))
+            stack.enter_context(announced(state, Presence(address, daemon_address, os.getpid(), __version__)))
             yield cls(address, daemon_address, servers)
 
     async def failed(self) -> Exception:

@@ -1,36 +1,65 @@
-"""Problems of the configuration, each with its remedy. It changes nothing."""
+"""What is wrong with settings, environment, files, log, ports, cloud and keys, each with its remedy.
 
+An error is what is not in force or cannot work, a warning what is allowed but unwise. Nothing is changed here
+but by `Finding.fix`, which only ever does what is safe.
+"""
+
+import asyncio
 import os
 import platform
+import socket
+import sqlite3
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal
 
-from okr_tui.cloud.network import Network
-from okr_tui.domain.errors import ADD_A_KEY, SettingsError
+from watchfiles._rust_notify import RustNotify
+
+from okr_tui import __version__
+from okr_tui.domain.addresses import is_loopback, url
+from okr_tui.domain.errors import ADD_A_KEY, CloudError, SettingsError, StoreError
+from okr_tui.domain.faults import Fault
+from okr_tui.domain.health import State
+from okr_tui.domain.keys import Key
+from okr_tui.domain.models import PROVIDER
+from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
+from okr_tui.services.gateway_registry import Presence, running_gateways
+from okr_tui.services.pool_service import PoolService
+from okr_tui.services.port_holder import holder
 from okr_tui.settings import pi
-from okr_tui.settings.file import read
+from okr_tui.settings.file import COPY, read
 from okr_tui.settings.locations import NO_SETTINGS, agent_folder
 from okr_tui.settings.lock import STALE
+from okr_tui.settings.origin import Problem
 from okr_tui.settings.schema import Settings
 from okr_tui.settings.table import ORIGINAL, SHORT
 from okr_tui.store.factory import NO_FOLDER, default_address
 
 WRITABLE: Final = "make its folder writable, or choose another place with okr-tui.store or --store"
+REPLACE: Final = "replace it (remove-key, then add-key); keys are made at ollama.com/settings/keys"
+OTHERS: Final = 0o077
+LARGEST_LOG: Final = 256 * 1024 * 1024
+"""Bytes that a log and its journal stay far below: what is older than 30 days or beyond 50 MiB is dropped."""
+AT_ONCE: Final = 16
+REFUSED: Final = (State.INVALID, State.SUSPENDED)
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem or note, and its remedy."""
+    """A problem or note, and its remedy. `fix` does the remedy where that is safe, and may raise OSError."""
 
-    severity: Literal["error", "warning", "note"]
+    severity: Severity
     what: str
     remedy: str
+    fix: Callable[[], object] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +72,7 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything the doctor says. `store` is an address without password; versions are by package."""
+    """Everything that was found. `store` is an address without password; versions are by package."""
 
     files: tuple[FileState, ...]
     findings: tuple[Finding, ...]
@@ -52,19 +81,25 @@ class Report:
     versions: dict[str, str]
 
 
-def examine(configuration: Configuration) -> Report:
-    """Examine everything. Blocks for milliseconds, and up to 5 seconds where a file is being written."""
+def examine(configuration: Configuration, state: Path | None) -> Report:
+    """Examine what is on this machine; `state` is the folder of the token, None where there is none.
+
+    Blocks for milliseconds, and up to 5 seconds where a file is being written.
+    """
     settings = configuration.settings
     agent = agent_folder(configuration.environment)
     writable = _is_writable(settings)
     findings = [
         *_problems(configuration),
-        *_network(configuration),
-        *_loose(settings),
+        *_places(settings),
+        *_modes(settings, state),
         *_keys(settings),
         *_sections(settings),
         *_locks(settings),
-        *_beside(settings, agent, configuration),
+        *_log(settings),
+        *_watches(settings),
+        *_pi(settings, agent, configuration, state),
+        *_gateway(settings, state),
     ]
     if writable is False:
         what, remedy = f"the log {store_address(settings)} cannot be written", WRITABLE
@@ -77,25 +112,124 @@ def examine(configuration: Configuration) -> Report:
     return Report(files, tuple(findings), store_address(settings), writable, versions)
 
 
+async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
+    """Examine the way to the cloud, the log's own troubles, and what is known of each key.
+
+    Unless offline, the cloud is asked for its models, and for identity and balance of each key, at no cost.
+    """
+    findings = [_worded("error", line) for line in service.network.problems]
+    certificates = service.network.certificate_problems(service.cloud.url)
+    findings += [_worded("error", line) for line in certificates]
+    told = (*service.network_problems, *certificates)
+    severity: Severity = "warning" if service.pool.trouble is None else "error"
+    findings += [_worded(severity, line) for line in service.snapshot.log if line not in told]
+    if not offline and not told:
+        findings += await _asked(service)
+    for row in service.pool.view().keys:
+        name = f"key {row.index} {row.masked}"
+        if row.state in REFUSED:
+            findings.append(Finding("error", f"{name} is {row.state.value}: {row.verdict.reason}", REPLACE))
+        if row.same_as:
+            what = f"{name} is of the same account as key {row.same_as}, and adds no quota"
+            findings.append(Finding("warning", what, f"okr-tui remove-key {row.index}"))
+    if ahead := service.snapshot.clock_ahead:
+        direction = "ahead of" if ahead > 0 else "behind"
+        what = f"the clock of this machine is {span(abs(ahead))} {direction} the cloud's"
+        findings.append(Finding("warning", what, "set it, or let it be set: timedatectl set-ntp true"))
+    return findings
+
+
+async def _asked(service: PoolService) -> list[Finding]:
+    """Return what the cloud's answers tell; a key that is refused twice is in the log then."""
+    pool, poller = service.pool, service.quota_poller
+    try:
+        with service.cloud.use() as cloud:
+            if cloud.refused:
+                return []  # among the problems of the settings
+            await cloud.models()
+    except CloudError as error:
+        what = f"the cloud {service.cloud.url} cannot be used: {_fault_words(error.fault)}"
+        return [_worded("error", what, "check the network, the proxy and cloudUrl")]
+    few = asyncio.Semaphore(AT_ONCE)
+    used = pool.config.in_use(pool.state)
+
+    async def looked(key: Key) -> Fault | None:
+        async with few:
+            return (await poller.look(key)).fault
+
+    faults = await asyncio.gather(*map(looked, used))
+    found = [(key, fault) for key, fault in zip(used, faults, strict=True) if fault]
+    for key, fault in found:
+        poller.faulted(key, fault)
+    await poller.settle(pool.policy.confirm_at_exit)
+    rows = {row.fingerprint: row for row in pool.view().keys}
+    return [
+        _worded(
+            "error",
+            f"key {rows[key.fingerprint].index} {key.masked} could not be checked: {_fault_words(fault)}",
+            "try again; okr-tui events --faults shows more",
+        )
+        for key, fault in found
+        if rows[key.fingerprint].state not in REFUSED  # those are told with what is known of them
+    ]
+
+
+def _fault_words(fault: Fault) -> str:
+    return f"{fault.status} {fault.text}" if fault.status else fault.text
+
+
+def _worded(severity: Severity, line: str, otherwise: str = "see the message") -> Finding:
+    """Return the finding of a line that ends with its remedy behind a semicolon."""
+    what, _, remedy = line.rpartition("; ")
+    return Finding(severity, what, remedy) if what else Finding(severity, line, otherwise)
+
+
 def _problems(configuration: Configuration) -> Iterator[Finding]:
     for problem in configuration.settings.problems:
         what = problem.describe()
-        remedy = "fix the file" if problem.severity == "error" else "change it there, or remove it"
         if what == NO_SETTINGS:
             what, _, remedy = what.partition(": ")
-        yield Finding(problem.severity, what, remedy)
+            yield Finding(problem.severity, what, remedy)
+        else:
+            yield Finding(problem.severity, what, _remedy(problem))
 
 
-def _network(configuration: Configuration) -> Iterator[Finding]:
-    for problem in Network(configuration.environment).problems:
-        what, _, remedy = problem.rpartition("; ")
-        yield Finding("error", what, remedy)
+def _remedy(problem: Problem) -> str:
+    if problem.remedy:
+        return problem.remedy
+    _, asks, nearest = problem.message.partition("; did you mean ")
+    if asks:
+        return f"write {nearest.rstrip('?')} there, or remove it"
+    for words in ("must be", "it belongs in", "not valid JSON"):
+        if words in problem.message:
+            return "correct it there" if words != "it belongs in" else "move it there"
+    return "change it there, or remove it"
 
 
-def _loose(settings: Settings) -> Iterator[Finding]:
+def _places(settings: Settings) -> Iterator[Finding]:
+    """Yield files and folders that were named and are not there, and copies that were left behind."""
+    folder = settings.project_file.parent.parent
+    if not folder.is_dir():
+        yield Finding("error", f"there is no folder {folder}", "correct --project, or leave it out")
+    for path in settings.files:
+        copy = path.with_name(path.name + COPY)
+        if copy.exists():
+            what = f"{copy} was left by a program that died while it wrote {path}"
+            yield Finding("warning", what, f"compare the two, then rm {copy}")
+
+
+def _modes(settings: Settings, state: Path | None) -> Iterator[Finding]:
     for path in settings.open_to_others:
         what = f"{path} holds keys, and other users may read or write it (mode {_octal(_mode(path))})"
-        yield Finding("warning", what, f"chmod 600 {path}")
+        yield Finding("warning", what, f"chmod 600 {path}", partial(path.chmod, 0o600))
+    scheme, _, place = (settings.store.value or default_address()).partition(":")
+    log = Path(os.path.expanduser(place)) if scheme == "sqlite" else None
+    own = [state / name for name in ("gateway-token", "conversations.db", pi.MEMORY)] if state else []
+    for path in dict.fromkeys([*([log] if log else ()), *own]):
+        mode = _mode(path)
+        if mode is not None and mode & OTHERS and path.is_file():
+            what = f"other users may read or write {path} (mode {_octal(mode)})"
+            yield Finding("warning", what, f"chmod 600 {path}", partial(path.chmod, 0o600))
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -110,6 +244,11 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", what, "run okr-tui trust, or okr-tui trust --revoke to stop being asked")
     if settings.index_shadow:
         yield Finding("note", settings.index_shadow, "unset it to let use-key and rotate decide")
+    for valued in settings.values.values():
+        if valued.shadowed and valued.origin.variable and any(other.file for other in valued.shadowed):
+            others = ", ".join(other.describe() for other in valued.shadowed)
+            what = f"{valued.origin.describe()} decides over {others}"
+            yield Finding("note", what, "unset one of them")
 
 
 def _sections(settings: Settings) -> Iterator[Finding]:
@@ -130,10 +269,47 @@ def _locks(settings: Settings) -> Iterator[Finding]:
         if not stat.S_ISDIR(status.st_mode):
             yield Finding("error", f"{lock} is a file, which blocks pi and this program", f"rm {lock}")
         elif status.st_mtime < time.time() - STALE:
-            yield Finding("warning", f"{lock} was left behind by a program that died", f"rmdir {lock}")
+            what = f"{lock} was left behind by a program that died"
+            yield Finding("warning", what, f"rmdir {lock}", lock.rmdir)
 
 
-def _beside(settings: Settings, agent: Path, configuration: Configuration) -> Iterator[Finding]:
+def _log(settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with a log in a file: damage, size, and damaged ones that were set aside."""
+    scheme, _, place = (settings.store.value or default_address()).partition(":")
+    path = Path(os.path.expanduser(place))
+    if scheme != "sqlite" or not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            (result,) = database.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        result = str(error)
+    if result != "ok":
+        what = f"the log {path} is damaged: {result}"
+        yield Finding("error", what, f"mv {path} {path}.damaged; a fresh one is begun, the settings stay")
+    journal = path.with_name(f"{path.name}-wal")
+    size = sum(each.stat().st_size for each in (path, journal) if each.exists())
+    if size > LARGEST_LOG:
+        what = f"the log {path} keeps growing: {size // 1024 // 1024} MB with its journal"
+        yield Finding("warning", what, "end processes of okr-tui that hang; the next one tidies it up")
+    broken = sorted(path.parent.glob(f"{path.name}.broken-*"))
+    if broken:
+        what = f"{len(broken)} damaged logs were set aside, the last as {broken[-1]}"
+        yield Finding("note", what, f"rm {path}.broken-*")
+
+
+def _watches(settings: Settings) -> Iterator[Finding]:
+    folder = next(path for path in settings.global_file.parents if path.is_dir())
+    try:
+        RustNotify([str(folder)], False, False, 0, False, False).close()
+    except (OSError, RuntimeError) as error:
+        what = f"changes of files cannot be watched, so edits are seen late: {error}"
+        yield Finding("warning", what, "raise fs.inotify.max_user_instances and max_user_watches (sysctl)")
+
+
+def _pi(
+    settings: Settings, agent: Path, configuration: Configuration, state: Path | None
+) -> Iterator[Finding]:
     """Yield findings in pi's own files that affect these keys."""
     for path in dict.fromkeys((*settings.files, agent / "settings.json")):
         try:
@@ -145,18 +321,79 @@ def _beside(settings: Settings, agent: Path, configuration: Configuration) -> It
                 yield Finding("warning", what, "remove it if pi should use the gateway")
         except SettingsError as error:
             if path not in settings.files:  # reported with the settings already
-                yield Finding("warning", str(error), "fix the file")
+                yield Finding("warning", str(error), "correct the file")
+    if state is not None:
+        path = pi.models_file(settings.global_file)
+        try:
+            if pi.was_edited(path, state):
+                what = f"the provider {PROVIDER} in {path} was changed since connect pi --write"
+                remedy = "remove it there and run okr-tui connect pi --write, or keep it as it is"
+                yield Finding("warning", what, remedy)
+        except SettingsError as error:
+            yield Finding("warning", str(error), "correct the file")
     auth = pi.auth_file(agent)
     try:
         stored = pi.stored_keys(auth, configuration.environment)
     except SettingsError as error:
-        yield Finding("warning", str(error), "fix the file, or log in to pi again")
+        yield Finding("warning", str(error), "correct the file, or log in to pi again")
         return
     for found in stored:
         what = f"{auth} has {found.words} for {found.provider}"
         if found.provider == pi.PROVIDERS[0]:
             what += ", which overrides the apiKey of a provider of that name in models.json"
         yield Finding("note", what, "okr-tui import-keys adds it to the pool")
+
+
+def _gateway(settings: Settings, state: Path | None) -> Iterator[Finding]:
+    """Yield what keeps the gateway from its ports, and gateways that run with other settings or code."""
+    options = settings.gateway
+    running = running_gateways(state) if state else ()
+    for presence in running:
+        again = f"end process {presence.pid} and start it again"
+        if presence.version != __version__:
+            what = f"the gateway at {presence.url} is of {presence.version or 'an earlier version'}"
+            yield Finding("warning", f"{what}, this is {__version__}", again)
+    if running and options.port and not _runs(options.url, running):
+        what = f"the gateway runs at {running[0].url}, while the settings say {options.url}"
+        yield Finding("warning", what, f"end process {running[0].pid} and start it again")
+    if not is_loopback(options.host):
+        what = f"gateway.host {options.host} can be reached by other machines"
+        if options.autostart:
+            yield Finding(
+                "error", f"{what}, so the dashboard starts no gateway", "run okr-tui serve --expose"
+            )
+        else:
+            yield Finding("warning", what, "only okr-tui serve --expose listens there; 127.0.0.1 is private")
+    for name, host, port in (
+        ("port", options.host, options.port),
+        ("daemonPort", "127.0.0.1", options.daemon_port),
+    ):
+        if not port or _runs(url(host, port), running):
+            continue
+        if why := _taken(host, port):
+            yield Finding("error", f"gateway.{name}: {why}", f"end it, or choose another gateway.{name}")
+
+
+def _runs(address: str, running: tuple[Presence, ...]) -> bool:
+    return any(address in (presence.url, presence.daemon_url) for presence in running)
+
+
+def _taken(host: str, port: int) -> str:
+    """Return why no one can listen there, "" where it is possible."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        by = holder(port) if isinstance(error, OSError) and error.errno else None
+        words = f"{by} listens there" if by else (error.strerror or str(error)).lower()
+        return f"{host} port {port} cannot be used: {words}"
+    return ""
 
 
 def _root(path: Path) -> dict[str, object]:
@@ -176,6 +413,14 @@ def _is_writable(settings: Settings) -> bool | None:
     path = Path(os.path.expanduser(place))
     folder = next(each for each in path.parents if each.exists() or each == each.parent)
     return os.access(folder, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
+def store_finding(error: StoreError) -> Finding:
+    """Return the finding of a log that no address or no extra leads to."""
+    what, extra, remedy = str(error).partition(": ")
+    if extra and "extra" in what:
+        return Finding("error", what, remedy)
+    return Finding("error", str(error), "correct okr-tui.store, OKR_TUI_STORE or --store")
 
 
 def _mode(path: Path) -> int | None:

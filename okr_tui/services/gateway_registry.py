@@ -29,11 +29,12 @@ CONNECT_SECONDS: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A gateway that runs: its address, the address for an `ollama` daemon, and its process."""
+    """A gateway that runs: its addresses, for clients and for an `ollama` daemon, its process and version."""
 
     url: str
     daemon_url: str | None
     pid: int
+    version: str = ""
 
 
 @contextmanager

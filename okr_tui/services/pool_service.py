@@ -18,6 +18,7 @@ from okr_tui.domain.errors import (
     KeyRefusedError,
     NoKeyError,
     OkrError,
+    PoolBlockedError,
     SettingsError,
     StoreError,
 )
@@ -314,7 +315,8 @@ class PoolService:
     async def rotate(self) -> str:
         """Prefer the next key that is not known to be blocked.
 
-        Raises NoKeyError without keys, SettingsError when every other key is blocked.
+        Raises NoKeyError without keys, PoolBlockedError when every key is blocked, SettingsError when every
+        other key is.
         """
         config = self.pool.config
         if not config.keys:
@@ -322,12 +324,16 @@ class PoolService:
         if len(config.keys) == 1:
             return "nothing to rotate to: the pool has one key"
         here = config.index(config.preferred) or 1
-        verdicts = self.pool.choose(
-            SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight)
-        ).verdicts
+        selection = self.pool.choose(SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight))
+        verdicts = selection.verdicts
         order = [(here - 1 + offset) % len(config.keys) for offset in range(1, len(config.keys))]
         free = next((place for place in order if verdicts[place].eligible), None)
         if free is None:
+            if not verdicts[here - 1].eligible:
+                states = frozenset(judged.state.value for judged in verdicts)
+                raise PoolBlockedError(
+                    "nothing to rotate to: every key is blocked", selection.earliest, states
+                )
             raise SettingsError("nothing to rotate to: every other key is blocked; choose one by its number")
         return f"Rotated Ollama cloud key → {await self._prefer(free + 1)}"
 

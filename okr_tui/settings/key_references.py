@@ -54,7 +54,10 @@ def _from_variable(name: str, environment: Mapping[str, str]) -> SecretStr | Pro
     if value:
         return SecretStr(value)
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else ""
-    return Problem(f"the environment variable{shown} it names is not set")
+    return Problem(
+        f"the environment variable{shown} it names is not set",
+        remedy=f"set{shown or ' it'} where okr-tui runs, in cron and services too, or remove the entry",
+    )
 
 
 def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | Problem:
@@ -70,17 +73,21 @@ def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | P
         )
         printed = result.stdout.decode().strip()
     except subprocess.TimeoutExpired:
-        return Problem(f"its command did not end within {COMMAND_TIMEOUT:.0f} s")
+        return _failed(f"its command did not end within {COMMAND_TIMEOUT:.0f} s")
     except OSError as error:
-        return Problem(f"its command cannot be run: {error.strerror}")
+        return _failed(f"its command cannot be run: {error.strerror}")
     except UnicodeDecodeError:
-        return Problem("its command printed something that is not text")
+        return _failed("its command printed something that is not text")
     except (ValueError, IndexError):
-        return Problem("its command is not a valid command line")
+        return _failed("its command is not a valid command line")
     if result.returncode:
-        return Problem(f"its command ended with exit code {result.returncode}")
+        return _failed(f"its command ended with exit code {result.returncode}")
     printed = unquoted(printed)
-    return SecretStr(printed) if printed else Problem("its command printed nothing")
+    return SecretStr(printed) if printed else _failed("its command printed nothing")
+
+
+def _failed(message: str) -> Problem:
+    return Problem(message, remedy="run the command by hand: it must print the key alone, within 10 s")
 
 
 def _from_keyring(name: str) -> SecretStr | Problem:

@@ -393,7 +393,8 @@ def _resolved(
         severity: Severity = "error" if layer.trusted else "warning"
         pool.problems.append(_about(entry, f"is ignored: {resolved.message}", severity))
         return None
-    pool.problems.append(_about(entry, f"gives no key: {resolved.message}"))
+    about = _about(entry, f"gives no key: {resolved.message}")
+    pool.problems.append(replace(about, remedy=resolved.remedy))
     return resolved
 
 

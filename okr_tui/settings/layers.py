@@ -59,6 +59,7 @@ class Sources:
     options: by the names of Settings' fields: cloud_url, active_index, base_url, strategy, store, theme;
         None means not given.
     runtime: settings the program makes while it runs, by their names in the files, of all sections.
+    named: the user named the global file, so that it is a mistake when there is none.
     policy: numbers in place of those that the layers have, without their limits; for a simulated cloud.
     """
 
@@ -68,6 +69,7 @@ class Sources:
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     runtime: Mapping[str, object] = field(default_factory=dict, repr=False)
     policy: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    named: bool = False
 
     @property
     def project_file(self) -> Path:
@@ -94,6 +96,13 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     listed = user.values(OURS).get(trust.SETTING)
     if locations.NO_HOME in global_file.parents:
         problems.append(Problem(locations.NO_SETTINGS))
+    elif sources.named and not global_file.exists():
+        problems.append(
+            Problem(
+                f"{global_file}: there is no such file, though --settings or OKR_TUI_SETTINGS names it",
+                remedy="correct the path; okr-tui add-key creates the file",
+            )
+        )
     if listed is not None and not trust.is_understood(listed):
         message = f"{trust.SETTING} must be a list of absolute paths; the rest is ignored"
         problems.append(Problem.at(user.origin(OURS, trust.SETTING), message))

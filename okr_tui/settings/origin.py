@@ -44,6 +44,8 @@ class Problem:
     line: int | None = None
     column: int | None = None
     severity: Severity = "error"
+    remedy: str = ""
+    """What to do, where there is more to say than to change or remove it."""
 
     @classmethod
     def of(cls, error: SettingsError, more: str = "") -> "Problem":

@@ -272,6 +272,19 @@ def undo(path: Path, state: Path) -> Outcome | None:
     return Outcome(path, done.changed, done.kept, restored=restored, gone=not path.exists())
 
 
+def was_edited(path: Path, state: Path) -> bool:
+    """Return whether the provider that `write` put in was changed or removed since by someone else.
+
+    Raises SettingsError when the file or what is remembered of it cannot be read.
+    """
+    path = Path(os.path.abspath(path))
+    earlier = _remembered(state / MEMORY, path)
+    if earlier is None:
+        return False
+    provider = _providers(read(path, commented=True)).get(PROVIDER)
+    return provider is None or _digest(provider) not in earlier.written
+
+
 def _with(
     document: Document, provider: Mapping[str, object], earlier: Memory | None
 ) -> tuple[str, str | None, Memory | None]:

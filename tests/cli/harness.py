@@ -65,6 +65,12 @@ TIME = Text(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
 COUNT = Number()
 
 
+def without_version(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without the version of its schema, which has to be there."""
+    assert document.pop("schema") == 1
+    return document
+
+
 @dataclass(frozen=True)
 class CommandResult:
     """How a command ended."""
@@ -75,13 +81,13 @@ class CommandResult:
 
     @property
     def json(self) -> Any:
-        """The one document on standard output."""
-        return json.loads(self.out)
+        """The one document on standard output, without the version that each has."""
+        return without_version(json.loads(self.out))
 
     @property
     def lines(self) -> list[Any]:
-        """The documents on standard output, one a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        """The documents on standard output, one a line, without the version that each has."""
+        return [without_version(json.loads(line)) for line in self.out.splitlines()]
 
 
 @dataclass
@@ -203,6 +209,7 @@ def open_cli(
     pace: float = 0.0,
 ) -> Iterator[CliHarness]:
     """A home on a cloud in that scenario."""
+    (folder / "project").mkdir()
     clock = ManualTime()
     cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock, pace=pace)
     for name in ("time", "monotonic"):

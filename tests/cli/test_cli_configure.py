@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -163,69 +162,3 @@ def test_a_project_is_trusted_and_trust_is_taken_back(cli: CliHarness) -> None:
     }
     assert cli.run_ok("status", "--json").json["cloud_url"] == cli.url
     assert "is already refused" in cli.run_ok("trust", "--revoke").out
-
-
-def test_the_doctor_finds_nothing_wrong(cli: CliHarness) -> None:
-    cli.settings_file.chmod(0o600)
-    result = cli.run_ok("doctor")
-    assert result.out.splitlines()[0].split() == ["cloudUrl", cli.url, "global", "~/settings.json:4"]
-    assert result.out.splitlines()[-1] == "No problems found."
-
-
-def test_the_doctor_says_what_is_wrong_and_what_to_do(
-    cli: CliHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cli.settings_file.chmod(0o644)
-    document = json.loads(cli.settings_file.read_text())
-    document["packages"] = ["npm:pi-ollama-keyring"]
-    document["ollama"] = {"apiKey": cli.keys[0][0], "activeKeyIndex": "one"}
-    document["okr-tui"]["policy"]["nonsense"] = 1
-    document["okr-tui"]["store"] = f"sqlite:{cli.settings_file}/log.db"
-    cli.settings_file.write_text(json.dumps(document, indent=2))
-    asked = project(cli, {"apiKeys": ["!touch marker"]})
-    auth(cli, ollama_cloud={"type": "api_key", "key": NEW})
-    left = Path(f"{cli.settings_file}.lock")
-    left.mkdir()
-    os.utime(left, (1, 1))
-    Path(f"{asked}.lock").write_text("")
-    monkeypatch.setenv("OLLAMA_ACTIVE_KEY_INDEX", "1")
-    document = cli.run_ok("doctor", "--json").json
-    assert document["store"] == {"address": f"sqlite:{cli.settings_file}/log.db", "writable": False}
-    assert set(document["versions"]) == {"python", "okr-tui", "textual", "httpx", "keyring"}
-    assert {"path": str(cli.settings_file), "mode": "0644"} in document["files"]
-    (index,) = [line for line in document["settings"] if line["name"] == "activeKeyIndex"]
-    assert index["origin"] == "environment OLLAMA_ACTIVE_KEY_INDEX"
-    assert index["shadowed"] == ["global ~/settings.json:23"]
-    found = {(item["severity"], item["what"]): item["remedy"] for item in document["findings"]}
-    for severity, words in (
-        ("error", "activeKeyIndex is ignored: it must be a whole number"),
-        ("error", "policy.nonsense is ignored"),
-        ("warning", "only keys themselves are taken"),
-        ("warning", "(mode 0644)"),
-        ("note", f"key 1 {mask(cli.keys[0][0])}"),
-        ("note", "it wants to run the command `touch marker`"),
-        ("note", "OLLAMA_ACTIVE_KEY_INDEX decides the active key"),
-        ("warning", 'has both "pi-ollama" and "ollama"'),
-        ("warning", "was left behind by a program that died"),
-        ("error", "is a file, which blocks pi"),
-        ("warning", "loads pi-ollama-keyring in packages"),
-        ("note", f"has the key {mask(NEW)} for ollama-cloud"),
-        ("error", "cannot be written"),
-    ):
-        assert any(level == severity and words in what for level, what in found), words
-    assert all(found.values())
-    text = cli.run_ok("doctor").out
-    assert NEW not in text + json.dumps(document)
-    assert not (cli.folder / "marker").exists()
-
-
-def test_the_doctor_works_on_files_that_do_not(cli: CliHarness) -> None:
-    cli.settings_file.write_text("{")
-    (cli.folder / ".pi" / "agent").mkdir(parents=True)
-    (cli.folder / ".pi" / "agent" / "auth.json").write_text("[")
-    (cli.folder / ".pi" / "agent" / "settings.json").write_text("[")
-    findings = cli.run_ok("--store", "redis://u:word@host/0", "doctor", "--json").json
-    assert findings["store"] == {"address": "redis://host/0", "writable": None}
-    severities = [item["severity"] for item in findings["findings"]]
-    assert severities == ["error", "error", "warning", "warning"]
-    assert "no key is configured" in findings["findings"][1]["what"]

@@ -76,7 +76,8 @@ def test_a_check_reads_each_account_once(cli: CliHarness) -> None:
 
 def test_a_check_reports_refused_keys_and_goes_on(make_cli: MakeCli) -> None:
     cli = make_cli("revoked")
-    result = cli.run_ok("keys", "--check", "--json")
+    result = cli.run("keys", "--check", "--json")
+    assert result.code == 1
     states = [key["state"] for key in result.json["keys"]]
     assert states == ["invalid", "ready", "invalid", "ready", "suspended"]
     assert result.json["active"] == 4
