@@ -149,7 +149,7 @@ def screen_problems(configuration: "Configuration") -> list[str]:
 
     Textual knows their names; it is imported only where one of them is set.
     """
-    view = configuration.view((), ())
+    view = configuration.view(())
     found: list[str] = []
     if view.keymap:
         from okr_tui.ui.keymap import keymap, keymap_problems

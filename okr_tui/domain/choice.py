@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from okr_tui.domain.faults import BlockCause
-from okr_tui.domain.health import Judge, Verdict
+from okr_tui.domain.health import Judge, Verdict, absent
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy, step
 from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, AccountState, Block, PoolState
@@ -93,7 +93,7 @@ def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     accounts: set[str] = set()
     for key in config.keys:
         known = state.keys.get(key.fingerprint, FRESH_KEY)
-        if key.trusted and not known.disabled:
+        if key.usable and not known.disabled:
             accounts.add(known.account or key.fingerprint)
             if len(accounts) > 1:
                 break
@@ -119,7 +119,7 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
     others: set[str] = set()
     for key in config.keys:
         known = state.keys.get(key.fingerprint, FRESH_KEY)
-        if not key.trusted or known.disabled:
+        if not key.usable or known.disabled:
             continue
         identifier = known.account or key.fingerprint
         blocks = state.accounts.get(identifier, FRESH_ACCOUNT).blocks
@@ -155,6 +155,8 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     pinned = config.strategy == "pinned"
 
     def usable(key: Key) -> Verdict | None:
+        if key.missing:
+            return None
         flying = 0
         if tried or flights:
             identifier = state.account_of(key.fingerprint)
@@ -166,7 +168,9 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     @cache
     def everybody() -> tuple[Verdict, ...]:
         return tuple(
-            judge.verdict(
+            absent(key.missing)
+            if key.missing
+            else judge.verdict(
                 key.fingerprint,
                 in_flight=flights.get(state.account_of(key.fingerprint), 0),
                 trusted=key.trusted,

@@ -346,6 +346,11 @@ def verdict(
     return judge.verdict(fingerprint, in_flight=in_flight, trusted=trusted)
 
 
+def absent(why: str) -> Verdict:
+    """Return the verdict of a key whose reference gives none."""
+    return Verdict(State.MISSING, eligible=False, reason=why)
+
+
 @lru_cache(maxsize=64)
 def _busy(slots: int) -> Verdict:
     return Verdict(State.BUSY, eligible=False, reason=f"all {slots} request slots taken")
