@@ -102,7 +102,7 @@ def _line(invocation: Invocation) -> "StatusLine":
 async def _pool_status(service: "PoolService") -> "PoolStatus":
     from okr_tui.services.pool_service import pool_status
 
-    return pool_status(service.pool)
+    return pool_status(service.pool, service.alerts.rules)
 
 
 def _show_line(line: "StatusLine", line_format: "Format", *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, tightest_window
 from okr_tui.domain.records import ALERT_EVENTS, Alert, AlertEvent
 from okr_tui.domain.state import AccountState, Block, KeyState, PoolState
+from okr_tui.domain.status_line import FORECAST, LOW
 from okr_tui.domain.usage import BudgetState
 from okr_tui.domain.words import moment, rfc3339
 
@@ -51,10 +52,10 @@ class AlertRules:
 
     events: tuple[AlertEvent, ...] = tuple(event for event in ALERT_EVENTS if event != "slowed")
     amber_percent: float = 75
-    low_percent: float = 80
+    low_percent: float = LOW
     critical_percent: float = 95
     low_dollars: float = 1
-    empty_within: float = 5 * 3600
+    empty_within: float = FORECAST
     pace_seconds: float = 600
     unused_percent: float = 50
     unused_within: float = 86400

@@ -130,12 +130,12 @@ def ahead_of(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-def is_far(seconds: float | None) -> bool:
+def is_far(seconds: float | None, far: float = FAR) -> bool:
     """Return whether a difference between two clocks, in seconds, is worth a warning."""
-    return seconds is not None and abs(seconds) > FAR
+    return seconds is not None and abs(seconds) > far
 
 
-def from_the_future(times: Sequence[float], now: float) -> float | None:
+def from_the_future(times: Sequence[float], now: float, far: float = FAR) -> float | None:
     """Return by how many seconds the latest of these is later than `now`; None when that is not far."""
     latest = max(times, default=now) - now
-    return latest if is_far(latest) and latest > 0 else None
+    return latest if is_far(latest, far) and latest > 0 else None

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 STATUS: Final = "status"
 """The name of the document in the store."""
+
 LOW: Final = 80.0
-"""Percent of the tightest window from which the line warns."""
-FORECAST: Final = 5 * 3600
-"""Seconds ahead within which it tells when the pool will be empty."""
+"""Percent of a window from which a person is warned, unless the settings say otherwise."""
+FORECAST: Final = 5 * 3600.0
+"""Seconds ahead within which they are told that a window, or the pool, will be empty."""
 
 Level = Literal["ok", "low", "outage", "blocked", "none"]
 Format = Literal["plain", "tmux", "waybar", "starship"]
@@ -49,7 +50,11 @@ class KeyStatus(NamedTuple):
 
 
 class PoolStatus(NamedTuple):
-    """The pool as it was last known, at a moment in epoch seconds."""
+    """The pool as it was last known, at a moment in epoch seconds.
+
+    low_percent: how full the tightest window is where the line warns. empty_within: the seconds ahead within
+    which it tells when the pool will be empty.
+    """
 
     at: float
     active: int | None
@@ -57,15 +62,25 @@ class PoolStatus(NamedTuple):
     outage: bool
     outage_until: float | None
     keys: tuple[KeyStatus, ...]
+    low_percent: float = LOW
+    empty_within: float = FORECAST
 
     @classmethod
-    def of(cls, pool: "PoolView", at: float, words: Mapping[str, str]) -> "PoolStatus":
+    def of(
+        cls,
+        pool: "PoolView",
+        at: float,
+        words: Mapping[str, str],
+        low_percent: float = LOW,
+        empty_within: float = FORECAST,
+    ) -> "PoolStatus":
         """Return the status of a view; `words` are the short names of windows."""
         # To the minute: each reading moves the forecast a little.
         empty_at = pool.empty_at and pool.empty_at // 60 * 60
         until = pool.outage.until if pool.outage else None
         keys = tuple(_key(row, words) for row in pool.keys)
-        return cls(at, pool.active, empty_at, pool.outage is not None, until, keys)
+        outage = pool.outage is not None
+        return cls(at, pool.active, empty_at, outage, until, keys, low_percent, empty_within)
 
     @classmethod
     def read(cls, text: str | None) -> "PoolStatus | None":
@@ -147,7 +162,7 @@ def status_line(pool: PoolStatus, today: UsageSum, now: float, zone: tzinfo = UT
     tightest = max(active.windows, key=lambda window: window.used_percent, default=None) if active else None
     parts = [f"{ready}/{len(pool.keys)}" if pool.keys else "no key"]
     level: Level = "ok" if pool.keys else "none"
-    soon = pool.empty_at is not None and pool.empty_at - now <= FORECAST
+    soon = pool.empty_at is not None and pool.empty_at - now <= pool.empty_within
     if pool.outage:
         level, parts[0] = "outage", f"{parts[0]} ▲ cloud does not answer"
     elif pool.keys and not ready:
@@ -158,7 +173,7 @@ def status_line(pool: PoolStatus, today: UsageSum, now: float, zone: tzinfo = UT
         used = f" {tightest.used_percent:.0f}% {tightest.word}" if tightest else ""
         left = f" ${active.left_usd:.2f}" if active.left_usd is not None else ""
         parts.append(f"#{active.number}{used or left}")
-        level = "low" if soon or (tightest and tightest.used_percent >= LOW) else "ok"
+        level = "low" if soon or (tightest and tightest.used_percent >= pool.low_percent) else "ok"
     if today.tokens:
         parts.append(f"{short_count(today.tokens)} today")
     if soon and pool.empty_at:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from okr_tui.cloud.network import Network
+from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.choice import SelectionRequest
 from okr_tui.domain.errors import (
     ADD_A_KEY,
@@ -66,17 +67,19 @@ WRITE_APART: Final = 2.0
 """Seconds between two writes; status bars look every five or so."""
 
 
-def pool_status(pool: LivePool) -> PoolStatus:
+def pool_status(pool: LivePool, rules: AlertRules) -> PoolStatus:
     """Return what a status bar shows. Requests under way are left out: they come and go too fast for it."""
     now = pool.clock.time()
-    return PoolStatus.of(view(pool.state, pool.config, pool.policy, now), now, WINDOW_WORDS)
+    shown = view(pool.state, pool.config, pool.policy, now)
+    return PoolStatus.of(shown, now, WINDOW_WORDS, rules.low_percent, rules.empty_within)
 
 
 class StatusWriter:
     """Writes the pool's status whenever it has changed. Several processes that know the same write once."""
 
-    def __init__(self, pool: LivePool) -> None:
+    def __init__(self, pool: LivePool, rules: Callable[[], AlertRules]) -> None:
         self._pool = pool
+        self._rules = rules
         self.knows = False
         """Whether the pool has read the log, so that it has something to tell."""
         self._written: PoolStatus | None = None
@@ -95,7 +98,7 @@ class StatusWriter:
 
     async def write(self) -> None:
         """Write the status unless it is there already. Raises StoreError."""
-        status = pool_status(self._pool)
+        status = pool_status(self._pool, self._rules())
         if self._written and status.says_the_same(self._written):
             return
         kept = PoolStatus.read(await self._pool.store.load(STATUS))
@@ -132,7 +135,7 @@ class PoolService:
         self.client: Client = client
         self._applied = configuration.effective
         self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone)
-        self._status_writer = StatusWriter(self.pool)
+        self._status_writer = StatusWriter(self.pool, lambda: configuration.settings.alerts)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
         self.network = Network(configuration.environment)
@@ -541,7 +544,8 @@ class PoolService:
         """Note a wrong clock of this machine, since every time that the cloud names would be shown wrong."""
         clock = self.clock
         ahead = clock.hear(headers) if isinstance(clock, SystemClock) else ahead_of(headers, clock.time())
-        far = ahead if ahead is not None and is_far(ahead) else 0.0
+        worth_telling = is_far(ahead, self.configuration.settings.alerts.clock_seconds)
+        far = ahead if ahead is not None and worth_telling else 0.0
         if abs(far - self._clock_ahead) > 1:  # a second is lost on the way
             self._clock_ahead = far
             self.pool.announce()

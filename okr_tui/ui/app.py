@@ -23,6 +23,7 @@ from okr_tui.ui.actions import Action, action_commands, bindings
 from okr_tui.ui.chat import messages
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.transcript import Transcript
+from okr_tui.ui.controllers.alerts import AlertsController
 from okr_tui.ui.controllers.application import LONG, available
 from okr_tui.ui.controllers.chat import ChatController
 from okr_tui.ui.controllers.conversations import ConversationsController, DraftController
@@ -105,6 +106,7 @@ class OkrApp(TerminalApp):
             self.register_theme(each)
         self.theme = DEFAULT
         self._wanted_theme = theme
+        self.alerts = AlertsController(self, self.write_sequence, os.environ)
         self.pool = PoolController(self, self.selected_key)
         self.settings = SettingsController(self, self, lambda path: self.edit_file(self, path))
         self.chat = ChatController(self, lambda: self.pane)
@@ -161,6 +163,7 @@ class OkrApp(TerminalApp):
 
     async def on_unmount(self) -> None:
         """Wait until the service has closed. Raises what failed while it closed."""
+        self.alerts.close()
         serving = self._serving
         if serving is None or serving.state is WorkerState.ERROR:
             return
@@ -246,6 +249,7 @@ class OkrApp(TerminalApp):
             self._wanted_theme = theme
             self.use_theme(theme)
         first = self.snapshot is None
+        self.alerts.show(snapshot)
         with self.batch_update():
             self.now = self.clock()
             self.snapshot = snapshot

@@ -74,6 +74,12 @@ class TerminalApp(App[str]):
         """Return Textual's filters, and the one that lets no text from outside steer the terminal."""
         return [*super().get_line_filters(), self._drawable]
 
+    def write_sequence(self, sequence: str) -> None:
+        """Send the terminal a control sequence that draws nothing."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+            self._driver.flush()
+
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
         """Run what is bound to a key, or else to the key that a Latin layout has at its place."""
         if await super()._check_bindings(key, priority):

@@ -16,6 +16,7 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Static
 
+from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.forecast import burn_rate, empty_at
 from okr_tui.domain.health import WINDOW_WORDS
@@ -51,7 +52,14 @@ BAR: Final = 20
 
 
 def fact_lines(
-    row: KeyView, pool: PoolView, history: KeyHistory, now: float, zone: tzinfo, width: int, key_of: KeyOf
+    row: KeyView,
+    pool: PoolView,
+    history: KeyHistory,
+    now: float,
+    zone: tzinfo,
+    width: int,
+    key_of: KeyOf,
+    rules: AlertRules = DEFAULT_RULES,
 ) -> list[Line]:
     """Return the facts in at most `width` cells; `now` is epoch seconds."""
     lines: list[Line] = []
@@ -80,7 +88,7 @@ def fact_lines(
     if row.balance is None or not (row.balance.windows or row.balance.credits):
         add("used", f"no quota read yet; {key_of('test-key')} reads it", QUIET)
     else:
-        lines += _quota(row.balance, history, pool.forecast_least, now, zone, width)
+        lines += _quota(row.balance, history, pool.forecast_least, rules, now, zone, width)
     lines += _traffic(history, now, width)
     lines.append(())
     for name, verdict in row.models:
@@ -105,16 +113,28 @@ def _age(at: float | None, now: float, zone: tzinfo) -> str:
 
 
 def _quota(
-    balance: Balance, history: KeyHistory, least: float, now: float, zone: tzinfo, width: int
+    balance: Balance,
+    history: KeyHistory,
+    least: float,
+    rules: AlertRules,
+    now: float,
+    zone: tzinfo,
+    width: int,
 ) -> Iterator[Line]:
     for window in balance.windows:
-        yield from _window(window, history.samples.get(window.name, ()), least, now, zone, width)
+        yield from _window(window, history.samples.get(window.name, ()), least, rules, now, zone, width)
     if balance.credits:
-        yield from _credits(balance.credits, history.samples.get(CREDITS, ()), least, now, zone, width)
+        yield from _credits(balance.credits, history.samples.get(CREDITS, ()), least, rules, now, zone, width)
 
 
 def _window(
-    window: Window, samples: Sequence[Sample], least: float, now: float, zone: tzinfo, width: int
+    window: Window,
+    samples: Sequence[Sample],
+    least: float,
+    rules: AlertRules,
+    now: float,
+    zone: tzinfo,
+    width: int,
 ) -> Iterator[Line]:
     name = WINDOW_WORDS.get(window.name, window.name)
     used = window.used_percent
@@ -124,13 +144,17 @@ def _window(
     if used is None:
         yield from _wrapped(name, f"use unknown  {resets}", "", width)
         return
-    yield from _gauge(name, used, f"{used:.0f}%", resets, width)
+    yield from _gauge(name, used, rules, f"{used:.0f}%", resets, width)
     yield from _pace(samples, least, window.resets_at, now, zone, width)
     yield from _history(samples, now, width)
 
 
-def _gauge(name: str, used: float, number: str, words: str, width: int) -> Iterator[Line]:
-    lead: Line = ((f"{name:<{NAME}}", QUIET), (bar(used, BAR), fullness(used)), (f" {number:>4}", STRONG))
+def _gauge(name: str, used: float, rules: AlertRules, number: str, words: str, width: int) -> Iterator[Line]:
+    lead: Line = (
+        (f"{name:<{NAME}}", QUIET),
+        (bar(used, BAR), fullness(used, rules)),
+        (f" {number:>4}", STRONG),
+    )
     if NAME + BAR + 7 + len(words) <= width:
         yield (*lead, (f"  {words}", ""))
         return
@@ -173,7 +197,13 @@ def _drawn(name: str, line: str, style: str, words: str, width: int) -> Line:
 
 
 def _credits(
-    dollars: Credits, samples: Sequence[Sample], least: float, now: float, zone: tzinfo, width: int
+    dollars: Credits,
+    samples: Sequence[Sample],
+    least: float,
+    rules: AlertRules,
+    now: float,
+    zone: tzinfo,
+    width: int,
 ) -> Iterator[Line]:
     words = f"${dollars.balance_usd:.2f}"
     words += f" of ${dollars.allowance_usd:.2f} left" if dollars.allowance_usd else " left"
@@ -184,7 +214,7 @@ def _credits(
     if (used := dollars.used_percent) is None:
         yield from _wrapped("credits", f"{words} {until}", "", width)
         return
-    yield from _gauge("credits", used, f"{used:.0f}%", words, width)
+    yield from _gauge("credits", used, rules, f"{used:.0f}%", words, width)
     if until:
         yield from _wrapped("", until, "", width)
     yield from _pace(samples, least, dollars.until, now, zone, width)
@@ -343,7 +373,8 @@ class KeyDetails(Screen[None]):
         if row is None or snapshot is None or width <= 0:
             return
         key_of = self._keymap.key_of
-        lines = fact_lines(row, snapshot.pool, self._key_history, self.now, self.zone, width, key_of)
+        history, rules = self._key_history, snapshot.rules
+        lines = fact_lines(row, snapshot.pool, history, self.now, self.zone, width, key_of, rules)
         if lines != self._lines:
             self._lines = lines
             self.query_one("#key-facts-text", Static).update(Content("\n").join(content(x) for x in lines))

@@ -72,7 +72,9 @@ def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
             f"this machine's clock is {span(abs(ahead))} {way} the cloud's, so every recovery time is wrong "
             "by as much; set the clock"
         )
-    elif late := from_the_future([entry.at for entry in snapshot.entries[-LATEST:]], now):
+    elif late := from_the_future(
+        [entry.at for entry in snapshot.entries[-LATEST:]], now, snapshot.rules.clock_seconds
+    ):
         yield (
             f"the log has entries from {span(late)} in the future; set the clock of this machine, or of the "
             "one that wrote them"

@@ -22,8 +22,6 @@ from okr_tui.ui.lines import (
     length,
 )
 
-STALE = 900
-"""Seconds after which the age of a quota reading is shown."""
 NAME: Line = (("okr-tui", "bold $text-accent"),)
 
 
@@ -64,7 +62,7 @@ def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) ->
     """Return warnings: problems, stale readings, the gateway, the demo."""
     readings = [row.read_at for row in snapshot.pool.keys if row.read_at is not None and row.verdict.eligible]
     found: list[Line] = []
-    if readings and now - min(readings) > STALE:
+    if readings and now - min(readings) > snapshot.rules.stale_seconds:
         found.append(((f"quota read {span(now - min(readings))} ago", WARNING),))
     if problems := len(snapshot.settings.problems):
         found.append(((f"▲ {problems} in settings", WARNING),))

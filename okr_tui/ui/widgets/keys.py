@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.reactive import var
 
+from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.health import WINDOW_WORDS, State
 from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.view import KeyView, brackets
@@ -41,34 +42,43 @@ def bar(used: float, cells: int = 4) -> str:
     return "▇" * full + "▁" * (cells - full)
 
 
-def fullness(used: float) -> str:
+def fullness(used: float, rules: AlertRules = DEFAULT_RULES) -> str:
     """Return the style for a window that is so full."""
-    return FAULT if used >= 95 else WARNING if used >= 75 else GOOD
+    return FAULT if used >= rules.critical_percent else WARNING if used >= rules.amber_percent else GOOD
 
 
-def meter(window: Window | None, now: float, *, percent: bool, resets: bool) -> Line:
+def meter(
+    window: Window | None, now: float, *, percent: bool, resets: bool, rules: AlertRules = DEFAULT_RULES
+) -> Line:
     """Return a window's bar, with the number and the time until it resets where there is room."""
     if window is None or window.used_percent is None:
         return (("-", QUIET),)
     used = window.used_percent
     number = ((f" {used:>3.0f}%" if resets else f" {used:>2.0f}%", QUIET),) if percent else ()
-    return ((bar(used), fullness(used)), *number, *(_left(window.resets_at, now) if resets else ()))
+    return ((bar(used), fullness(used, rules)), *number, *(_left(window.resets_at, now) if resets else ()))
 
 
 def _left(at: float | None, now: float) -> Line:
     return ((f" {span(at - now):>{RESET}}", QUIET),) if at is not None and at > now else ()
 
 
-def meters(balance: Balance | None, now: float, *, percent: bool, resets: bool) -> tuple[Line, Line]:
+def meters(
+    balance: Balance | None,
+    now: float,
+    *,
+    percent: bool,
+    resets: bool,
+    rules: AlertRules = DEFAULT_RULES,
+) -> tuple[Line, Line]:
     """Return the two quota columns: session and week, or the dollars that are left."""
     if balance is None:
         return (("-", QUIET),), (("-", QUIET),)
-    first = meter(balance.window("session"), now, percent=percent, resets=resets)
+    first = meter(balance.window("session"), now, percent=percent, resets=resets, rules=rules)
     weekly = balance.window("weekly")
     if weekly is None and balance.credits:
         dollars = balance.credits.balance_usd + (balance.credits.purchased_usd or 0.0)
-        return first, ((f"${dollars:.2f}", WARNING if dollars < 1 else GOOD),)
-    return first, meter(weekly, now, percent=percent, resets=resets)
+        return first, ((f"${dollars:.2f}", WARNING if dollars < rules.low_dollars else GOOD),)
+    return first, meter(weekly, now, percent=percent, resets=resets, rules=rules)
 
 
 def last_fault(row: KeyView, now: float) -> str:
@@ -183,7 +193,7 @@ class KeysPane(RowList[KeyView]):
         """Return the windows and what else is worth saying, as much as there is room for."""
         wide = width >= WIDE
         percent = width >= (WIDEST if wide else FULL)
-        first, second = meters(row.balance, self.now, percent=percent, resets=wide)
+        first, second = meters(row.balance, self.now, percent=percent, resets=wide, rules=self._rules)
         if row.state.traits.needs_person:
             first, second = faded(first), faded(second)
         size = _window_width(width) if wide else METER
@@ -204,6 +214,10 @@ class KeysPane(RowList[KeyView]):
     def key_of(self, row: KeyView) -> Hashable:
         """Return the fingerprint, which stays the same when the key moves."""
         return row.fingerprint
+
+    @property
+    def _rules(self) -> AlertRules:
+        return self.snapshot.rules if self.snapshot else DEFAULT_RULES
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         """Draw the new pool."""
