@@ -94,6 +94,8 @@ def _write_settings(path: Path, ready: dict[str, object]) -> None:
             "store": f"sqlite:{path.parent / 'log.db'}",
             # The usual port may be a real gateway's.
             "gateway": {"port": 0},
+            # Its weeks last minutes, so that one is nearly over at once.
+            "alerts": {"unusedWithinSeconds": 1},
             "chat": {"tools": True, "confirm": {"web_fetch": "ask"}},
         },
     }
