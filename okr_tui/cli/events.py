@@ -13,7 +13,7 @@ from okr_tui.cli.keys import quota_words
 from okr_tui.cli.output import show_fitted, show_record
 from okr_tui.domain import alerts
 from okr_tui.domain.choice import PoolConfig
-from okr_tui.domain.feed import entry
+from okr_tui.domain.feed import consequences, entry
 from okr_tui.domain.fold import apply
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import (
@@ -27,7 +27,7 @@ from okr_tui.domain.records import (
     Trial,
 )
 from okr_tui.domain.state import Block, PoolState
-from okr_tui.domain.words import moment, rfc3339
+from okr_tui.domain.words import rfc3339
 
 if TYPE_CHECKING:
     from okr_tui.services.pool_service import PoolService
@@ -54,9 +54,9 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
             for event in history.take(record):
                 if event.at < oldest or (faults and not event.is_fault):
                     continue
-                if as_json:
+                if as_json and event.document is not None:
                     show_record(event.document)
-                else:
+                elif not as_json and event.text is not None:
                     show_fitted(event.text)
 
         kept = await pool.store.read()
@@ -77,12 +77,12 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the log in both forms. `at` is epoch seconds."""
+    """One event in its two forms, either of which it may lack. `at` is epoch seconds."""
 
     at: float
     is_fault: bool
-    document: Document
-    text: str
+    document: Document | None = None
+    text: str | None = None
 
 
 class History:
@@ -96,28 +96,19 @@ class History:
 
     def take(self, record: Record) -> Iterator[Event]:
         """Yield the events of the next record."""
-        before = self._state.service(self.config.cloud).outage
-        self._state = apply(self._state, record, self._policy)
-        after = self._state.service(self.config.cloud).outage
+        cloud = self.config.cloud
+        state, self._state = self._state, apply(self._state, record, self._policy)
+        before, after = state.service(cloud).outage, self._state.service(cloud).outage
         repeated = isinstance(record, Alert) and self._state.alerts.get(record.name) != record
         if not isinstance(record, Trial) and not repeated:
             is_fault = isinstance(record, Attempt) and record.fault is not None
             yield Event(record.at, is_fault, self._document(record), self._line(record))
         if (before is None) != (after is None):
-            yield self._outage(record.at, after)
-
-    def _outage(self, at: float, block: Block | None) -> Event:
-        until = block.until if block else None
-        document: Document = {
-            "at": rfc3339(at),
-            "kind": "outage",
-            "phase": "begin" if block else "end",
-            "until": rfc3339(until),
-            "text": block.text if block else None,
-        }
-        again = f", next try {moment(until, at, self._zone)}" if until else ""
-        words = f"the cloud does not answer{again}" if block else "outage over"
-        return Event(at, is_fault=True, document=document, text=self._stamped(at, words))
+            yield Event(record.at, is_fault=True, document=_outage(record.at, after))
+        for line in consequences(record, state, self._state, self.config, self._policy, self._zone):
+            is_fault = line.key is None or line.is_fault
+            text = self._stamped(line.at, line.text)
+            yield Event(line.at, is_fault, text=text)
 
     def _document(self, record: Record) -> Document:
         if isinstance(record, Alert):
@@ -166,7 +157,9 @@ class History:
     def _line(self, record: Record) -> str:
         line = entry(record, self._state, self.config, self._policy, self._zone)
         if line:
-            return self._stamped(record.at, " · ".join(part for part in (line.text, line.detail) if part))
+            ok = " ok" if isinstance(record, Attempt) and record.fault is None else ""
+            parts = (line.text + ok, line.detail, line.more)
+            return self._stamped(record.at, " · ".join(filter(None, parts)))
         match record:
             case Attempt():
                 words = (
@@ -189,3 +182,13 @@ class History:
 
     def _stamped(self, at: float, words: str) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"
+
+
+def _outage(at: float, block: Block | None) -> Document:
+    return {
+        "at": rfc3339(at),
+        "kind": "outage",
+        "phase": "begin" if block else "end",
+        "until": rfc3339(block.until if block else None),
+        "text": block.text if block else None,
+    }

@@ -79,11 +79,14 @@ class Selection:
 
     @property
     def earliest(self) -> float | None:
-        """When the first blocked key that may be chosen is due back, in epoch seconds."""
+        """When the first blocked key that may be chosen is due back by itself, in epoch seconds."""
         due = (
             judged.until
             for place, judged in enumerate(self.verdicts, 1)
-            if not judged.eligible and judged.until is not None and self.only in (None, place)
+            if not judged.eligible
+            and judged.until is not None
+            and not judged.state.traits.needs_person
+            and self.only in (None, place)
         )
         return min(due, default=None)
 

@@ -142,6 +142,7 @@ class FaultTraits:
             its turn ("timeout", "overloaded", a status).
         cause: what a client is told.
         blames_key: whether it counts among the key's faults.
+        quoted: whether the feed quotes the cloud's own text; our words say as much where it does not.
     """
 
     scope: Scope
@@ -157,6 +158,7 @@ class FaultTraits:
     longest: Callable[[Policy], float] = lambda policy: policy.longest_block
     rechecks: Callable[[Policy], tuple[float, ...]] = _no_waits
     blames_key: bool = True
+    quoted: bool = True
 
 
 FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
@@ -207,6 +209,7 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         longest=lambda policy: policy.busy_longest,
         words="all request slots of the account were taken",
         cause=ClientCause.BUSY,
+        quoted=False,
     ),
     FaultKind.SPENT: FaultTraits(
         scope=Scope.ACCOUNT,
@@ -219,6 +222,7 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         waits=lambda policy: policy.spent_steps,
         words="the key's quota ran out",
         cause=ClientCause.QUOTA,
+        quoted=False,
     ),
     FaultKind.SLOWED: FaultTraits(
         scope=Scope.ACCOUNT,
@@ -232,6 +236,7 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         longest=lambda policy: policy.slowed_longest,
         words="the cloud asked the key to slow down",
         cause=ClientCause.SLOWED,
+        quoted=False,
     ),
     FaultKind.NO_PLAN: FaultTraits(
         scope=Scope.ACCOUNT_MODEL,
@@ -244,6 +249,7 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         waits=lambda policy: (policy.no_plan,),
         words="the key's plan does not include this model",
         cause=ClientCause.NO_PLAN,
+        quoted=False,
     ),
     FaultKind.FORBIDDEN: FaultTraits(
         scope=Scope.ACCOUNT,
@@ -270,6 +276,7 @@ FAULTS: Final[Mapping[FaultKind, FaultTraits]] = {
         words="the cloud no longer has this model",
         cause=ClientCause.NO_MODEL,
         blames_key=False,
+        quoted=False,
     ),
     FaultKind.PATH: FaultTraits(
         scope=Scope.SERVICE,

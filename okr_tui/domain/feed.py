@@ -1,19 +1,17 @@
-"""The live feed: the log's records as lines for people, and the recoveries that time alone brings."""
+"""The live feed: the log's records as lines for people. Only records make lines, never time."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache, partial
-from itertools import groupby
+from functools import lru_cache
 from typing import Final
 
 from okr_tui.domain import alerts
-from okr_tui.domain.choice import PoolConfig
-from okr_tui.domain.faults import Tone
+from okr_tui.domain.choice import PoolConfig, common_refusal
+from okr_tui.domain.faults import BlockCause, Retry, Rule, Tone
 from okr_tui.domain.fold import apply
-from okr_tui.domain.health import verdict
+from okr_tui.domain.health import BLOCKS, Verdict, blocked, verdict
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import (
     Alert,
@@ -23,6 +21,7 @@ from okr_tui.domain.records import (
     Command,
     Disabled,
     Enabled,
+    IdentityRead,
     ModelsRead,
     Record,
     Reset,
@@ -30,8 +29,7 @@ from okr_tui.domain.records import (
     SettingsRead,
     Use,
 )
-from okr_tui.domain.state import PoolState
-from okr_tui.domain.view import PoolView
+from okr_tui.domain.state import Block, PoolState
 from okr_tui.domain.words import moment, sentence, span
 
 
@@ -39,9 +37,11 @@ from okr_tui.domain.words import moment, sentence, span
 class Entry:
     """One line of the feed. `at` is epoch seconds; `key` the 1-based place or None; `detail` may be empty.
 
-    `record` is its record, `sequence` its place in the log; None where time alone brought the line.
+    `record` is its record, `sequence` its place in the log. `more` is shown where there is room; `brief` is
+    the text without where the request went on, and `trace` names the request that the line is a part of.
 
-    Tones: a fault, a warning, good news, information, and quiet for requests that went well.
+    Tones: "fault" needs a person; "warning" is a switch, a spent window or an outage; "good" and "info" are
+    news; "quiet" went well or heals by itself.
     """
 
     at: float
@@ -54,28 +54,58 @@ class Entry:
     client: Client | None = None
     sequence: int | None = None
     record: Record | None = field(default=None, compare=False, repr=False)
+    more: str = ""
+    brief: str = ""
+    trace: str | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it tells of something that went wrong, whoever has to act."""
+        failed = isinstance(self.record, Attempt) and self.record.fault is not None
+        return failed or self.tone in ("fault", "warning")
 
 
-def entry(
+def entries(
     record: Record,
+    before: PoolState,
     after: PoolState,
     config: PoolConfig,
     policy: Policy,
     zone: tzinfo = UTC,
     sequence: int | None = None,
-) -> Entry | None:
-    """Return the line for a record, given the pool's state after it; None if it is not worth showing."""
-    line = _line(record, after, config, policy, zone)
-    if line is None:
-        return None
+) -> tuple[Entry, ...]:
+    """Return the lines for a record, given the pool's state before and after it; none if it is no news.
+
+    What the record itself says comes first, then what follows from it.
+    """
+    own = entry(record, after, config, policy, zone)
+    found = (*((own,) if own else ()), *consequences(record, before, after, config, policy, zone))
     client = record.client if isinstance(record, Attempt | Command) else None
-    return replace(line, client=client, sequence=sequence, record=record)
+    return tuple(replace(line, client=client, sequence=sequence, record=record) for line in found)
 
 
-def _line(record: Record, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo) -> Entry | None:
+def consequences(
+    record: Record,
+    before: PoolState,
+    after: PoolState,
+    config: PoolConfig,
+    policy: Policy,
+    zone: tzinfo = UTC,
+) -> Iterator[Entry]:
+    """Yield the lines for what a record proves: that keys are back, that an outage has begun or is over."""
+    yield from _proven(record, before, after, config, policy)
+    yield from _outage(record, before, after, config, policy, zone)
+
+
+def entry(
+    record: Record, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo = UTC
+) -> Entry | None:
+    """Return the line for what a record itself says; None if it is not worth showing."""
     match record:
+        case Attempt(fault=None):
+            return _success(record, config)
         case Attempt():
-            return _attempt(record, after, config, policy, zone)
+            return _failure(record, after, config, policy, zone)
         case BalanceRead() if not record.balance.understood:
             return _about_key(record.fingerprint, record.at, "warning", "quota format not understood", config)
         case Use():
@@ -117,45 +147,15 @@ def history(
     state: PoolState,
     config: PoolConfig,
     policy: Policy,
-    until: float | None = None,
     zone: tzinfo = UTC,
 ) -> Iterator[tuple[PoolState, tuple[Entry, ...]]]:
     """Yield, for each record of a stretch of the log, the state after it and the lines that it brings.
 
-    The lines of a record are those of the keys whose block ended since the record before, and its own; the
-    last record's are followed by those of the keys whose block ended by `until` (epoch seconds). `logged` is
-    each record behind its place in the log, oldest first, and `state` the state before the first of them.
+    `logged` is each record behind its place in the log, oldest first, and `state` the state before the first.
     """
-    pending: tuple[PoolState, tuple[Entry, ...]] | None = None
-    last = 0.0
     for sequence, record in logged:
-        lines: tuple[Entry, ...] = ()
-        if pending:
-            yield pending
-            lines = returns(state, config, policy, last, record.at)
-        state = apply(state, record, policy)
-        own = entry(record, state, config, policy, zone, sequence)
-        pending = state, (*lines, own) if own else lines
-        last = max(record.at, last)
-    if pending:
-        later = () if until is None else returns(state, config, policy, last, until)
-        yield state, (*pending[1], *later)
-
-
-def returns(
-    state: PoolState, config: PoolConfig, policy: Policy, since: float, until: float
-) -> tuple[Entry, ...]:
-    """Return the lines for keys whose block ends after `since`, by `until` (epoch seconds), oldest first."""
-    found: list[Entry] = []
-    for index, key in enumerate(config.keys, 1):
-        judge = partial(verdict, state, key.fingerprint, policy=policy, cloud=config.cloud)
-        was = judge(now=since, trusted=key.trusted)
-        if not was.state.traits.blocked or was.until is None or not since < was.until <= until:
-            continue
-        if judge(now=was.until).eligible:
-            text = f"#{index} back: {was.state.value} is over"
-            found.append(Entry(was.until, "good", text, key=index, fingerprint=key.fingerprint))
-    return tuple(sorted(found, key=lambda line: line.at))
+        before, state = state, apply(state, record, policy)
+        yield state, entries(record, before, state, config, policy, zone, sequence)
 
 
 def _about_key(fingerprint: str, at: float, tone: Tone, text: str, config: PoolConfig) -> Entry:
@@ -167,64 +167,170 @@ def _name(place: int | None) -> str:
     return f"#{place}" if place else "a removed key"
 
 
-def _attempt(
+def sender(record: Attempt) -> str:
+    """Return who sent a request: the gateway's caller by name, else the client of ours."""
+    return record.caller or record.client
+
+
+def _success(record: Attempt, config: PoolConfig) -> Entry | None:
+    if record.client == "probe" or record.outcome == "cancelled":
+        return None
+    place = config.index(record.fingerprint)
+    first, tokens = record.first_byte_ms, record.output_tokens or 0
+    streamed = record.duration_ms - (first or 0) if first is not None else 0
+    parts = [sender(record), f"{tokens} tok" if tokens else "", f"{record.duration_ms / 1000:.1f} s"]
+    more = [
+        f"{1000 * tokens / streamed:.0f} tok/s" if tokens and streamed > 0 else "",
+        f"first {first / 1000:.1f} s" if first is not None else "",
+    ]
+    return Entry(
+        record.at,
+        "quiet",
+        f"{_name(place)} {record.model or record.path}",
+        " · ".join(filter(None, parts)),
+        place,
+        record.fingerprint,
+        record.model,
+        more=" · ".join(filter(None, more)),
+        brief=_name(place),
+        trace=record.trace,
+    )
+
+
+def _failure(
     record: Attempt, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
 ) -> Entry | None:
+    fault = record.fault
+    if fault is None:
+        return None
     place = config.index(record.fingerprint)
-    parts = [record.client, record.model or record.path]
-    if record.fault is None:
-        if record.client == "probe" or record.outcome == "cancelled":
-            return None
-        tokens = f"{record.output_tokens} tokens, " if record.output_tokens else ""
-        text = f"{_name(place)} {record.model or record.path} ok"
-        detail = f"{record.client} · {tokens}{record.duration_ms / 1000:.1f} s"
-        return Entry(record.at, "quiet", text, detail, place, record.fingerprint, record.model)
     judged = verdict(
         after, record.fingerprint, now=record.at, policy=policy, model=record.model, cloud=record.cloud
     )
-    blames_caller = not record.fault.traits.blames_key
-    refused = judged.eligible or blames_caller
-    reason = record.fault.text if refused else sentence(judged, record.at, zone)
-    following = config.index(record.next_fingerprint)
-    arrow = f" → {_name(following)}" if following else ""
-    status = f"{record.fault.status} " if record.fault.status else ""
-    parts.append(f"{status}{record.fault.text}")
-    tone: Tone = "warning" if blames_caller or judged.eligible else "fault"
+    stays = judged.eligible or not fault.traits.blames_key
+    reason = fault.text or fault.traits.words
+    if not stays:
+        reason = sentence(judged, record.at, zone)
+    elif record.begun:
+        reason += " in the middle of the answer"
+    brief = f"{_name(place)} {reason}"
+    parts = [sender(record), record.model or record.path]
+    if fault.traits.quoted and fault.text not in brief:
+        parts.append(fault.sentence)
+    elif fault.status and str(fault.status) not in brief:
+        parts.append(str(fault.status))
     return Entry(
         record.at,
-        tone,
-        f"{_name(place)} {reason}{arrow}",
+        _severity(record, None if stays else judged),
+        brief + _onward(record, config),
         " · ".join(parts),
         place,
         record.fingerprint,
         record.model,
+        brief=brief,
+        trace=record.trace,
     )
 
 
+def _onward(record: Attempt, config: PoolConfig) -> str:
+    """Return where a request goes after a fault: to a key, or as an error to whoever sent it."""
+    fault = record.fault
+    if record.client == "probe" or fault is None:
+        return ""
+    if record.begun:
+        return " → the caller has a part of it"
+    if record.next_fingerprint == record.fingerprint:
+        return " → again"
+    if record.next_fingerprint:
+        return f" → {_name(config.index(record.next_fingerprint))}"
+    return " → no other key" if fault.traits.retry is Retry.NEXT_KEY else " → the caller"
+
+
+def _severity(record: Attempt, judged: Verdict | None) -> Tone:
+    """Return who has to act on a fault; `judged` is why the key is out now, None while it is not."""
+    fault = record.fault
+    if fault is None:
+        return "quiet"
+    if record.client != "probe" and record.next_fingerprint is None:
+        # A request that was told to wait may still be waiting.
+        return "warning" if fault.traits.rule in (Rule.SLOTS, Rule.RETRY_AFTER) else "fault"
+    if judged is None:
+        return fault.traits.tone if fault.traits.tone != "fault" else "warning"
+    doubted = judged.state.traits.needs_person and judged.until is not None
+    return "warning" if doubted else judged.state.traits.tone
+
+
+def _proven(
+    record: Record, before: PoolState, after: PoolState, config: PoolConfig, policy: Policy
+) -> Iterator[Entry]:
+    """Yield a line for keys that are back, as the cloud has accepted a request or a reading of theirs."""
+    match record:
+        case Attempt(fault=None) if record.outcome == "ok":
+            pass
+        case BalanceRead() | IdentityRead():
+            pass
+        case _:
+            return
+    fingerprint = record.fingerprint
+    account = before.account_of(fingerprint)
+    own, shared = before.key(fingerprint).blocks, before.account(account).blocks
+    if not own and not shared:
+        return
+    left = {**after.key(fingerprint).blocks, **after.account(after.account_of(fingerprint)).blocks}
+    over: list[Block] = [
+        block
+        for cause, block in (*own.items(), *shared.items())
+        if cause not in left and BLOCKS[cause].state.traits.blocked
+    ]
+    if not over:
+        return
+    whole = any(block in shared.values() for block in over)
+    back = [
+        key.fingerprint
+        for key in config.keys
+        if (key.fingerprint == fingerprint or (whole and before.account_of(key.fingerprint) == account))
+        and key.usable
+        and verdict(after, key.fingerprint, now=record.at, policy=policy, cloud=config.cloud).eligible
+    ]
+    if not back:
+        return
+    names = " ".join(_name(config.index(each)) for each in back)
+    longest = min(over, key=lambda block: block.since)
+    why = blocked(replace(longest, confirmed=True)).reason
+    text = f"{names} back after {span(record.at - longest.since)}: was {why}"
+    yield Entry(record.at, "good", text, key=config.index(back[0]), fingerprint=back[0])
+
+
+def _outage(
+    record: Record, before: PoolState, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
+) -> Iterator[Entry]:
+    """Yield a line where a request shows that the cloud does not answer any more, or answers again."""
+    if not isinstance(record, Attempt):
+        return
+    was, now = before.service(record.cloud).outage, after.service(record.cloud).outage
+    forbidden = record.fault is not None and record.fault.traits.block is BlockCause.SUSPENDED
+    account = before.account(before.account_of(record.fingerprint))
+    walls = forbidden or (record.fault is None and BlockCause.SUSPENDED in account.blocks)
+    if walls:
+        was = was or common_refusal(before, config, policy)
+        now = now or common_refusal(after, config, policy)
+    if now and not was:
+        told = blocked(now)
+        until = f", next try {moment(now.until, record.at, zone)}" if now.until else ""
+        yield Entry(record.at, "warning", f"{told.reason}{until}", "every key waits for the cloud")
+    elif was and not now and record.outcome == "ok":
+        yield Entry(record.at, "good", f"the cloud answers again after {span(record.at - was.since)}")
+
+
 def _models(record: ModelsRead) -> Entry | None:
-    if record.error:
+    if record.error and not record.count:
         return Entry(record.at, "warning", "models not refreshed, the last list is kept", record.error)
+    if record.error:
+        return Entry(record.at, "warning", f"{record.count} models, some without details", record.error)
     if not record.added and not record.removed:
         return None
     changes = [f"+{name}" for name in record.added] + [f"-{name}" for name in record.removed]
     return Entry(record.at, "info", f"{record.count} models", " ".join(changes))
-
-
-def recoveries(before: PoolView, after: PoolView, at: float, zone: tzinfo = UTC) -> tuple[Entry, ...]:
-    """Return what time alone changed between two views: keys whose block ended, and outages."""
-    found: list[Entry] = []
-    old = {row.fingerprint: row for row in before.keys}
-    for row in after.keys:
-        was = old.get(row.fingerprint)
-        if was and was.state.traits.blocked and row.verdict.eligible:
-            text = f"#{row.index} back: {was.state.value} is over"
-            found.append(Entry(at, "good", text, key=row.index, fingerprint=row.fingerprint))
-    if after.outage and not before.outage:
-        until = f", next try {moment(after.outage.until, at, zone)}" if after.outage.until else ""
-        found.append(Entry(at, "fault", f"the cloud does not answer{until}", after.outage.reason))
-    if before.outage and not after.outage:
-        found.append(Entry(at, "good", "outage over, trying again"))
-    return tuple(found)
 
 
 Field = tuple[str, str]
@@ -236,8 +342,7 @@ def entry_fields(entry: Entry, key: Callable[[str], str], now: float, zone: tzin
     fields = [("what", entry.text), ("when", f"{stamp(entry.at, zone)}, {span(now - entry.at)} ago")]
     record = entry.record
     if record is None:
-        fields += [("about", entry.detail)] if entry.detail else []
-        return [*fields, ("record", "none: only time passed")]
+        return [*fields, *([("about", entry.detail)] if entry.detail else [])]
     place = f"{record.kind}, {entry.sequence} in the log" if entry.sequence else record.kind
     return [*fields, *_record_fields(record, key, zone), ("record", place)]
 
@@ -310,114 +415,6 @@ def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) ->
     yield "under way", f"{record.in_flight} on the account, this one included"
 
 
-MOST: Final = 2000
-"""Lines kept while the user reads back; lines further away are read again when reached."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of the log in lines, oldest first, and the places (inclusive) of the records looked at.
-
-    `seen` counts all lines of the stretch, wanted or not; `ends`: the log has nothing beyond it.
-    """
-
-    entries: tuple[Entry, ...]
-    first: int | None
-    last: int | None
-    seen: int
-    ends: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FeedWindow:
-    """Lines from oldest to newest. `latest`: it reaches the newest line; `whole`: it begins with the log.
-
-    `left_out` counts the lines of older stretches that were read and not wanted.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    latest: bool = True
-    whole: bool = False
-    first: int | None = None
-    last: int | None = None
-    left_out: int = 0
-
-    def with_news(self, news: tuple[Entry, ...], most: int = MOST) -> "FeedWindow":
-        """Return the window with the newest lines after its own, if they join on and there is room."""
-        if not self.latest or not news:
-            return self
-        start = _place(self.entries, news[0]) if self.entries else 0
-        if start is None or start + len(news) > max(most, len(news)):
-            return replace(self, latest=False)
-        return replace(self, entries=(*self.entries[:start], *news))
-
-    def with_older(self, page: Page, most: int = MOST) -> "FeedWindow":
-        """Return the window with an older stretch before it; surplus lines are dropped at the newer end."""
-        entries = (*page.entries, *self.entries)
-        cut = len(entries) > most
-        kept = entries[:most]
-        return replace(
-            self,
-            entries=kept,
-            latest=self.latest and not cut,
-            whole=page.ends,
-            first=page.first if page.first is not None else self.first,
-            last=_last(kept) if cut else self.last,
-            left_out=self.left_out + page.seen - len(page.entries),
-        )
-
-    def with_newer(self, page: Page, news: tuple[Entry, ...], most: int = MOST) -> "FeedWindow":
-        """Return the window with a newer stretch after it, joined to the newest once it reaches them."""
-        begin = next((entry.sequence for entry in news if entry.sequence is not None), None)
-        reached = page.ends or (begin is not None and page.last is not None and page.last >= begin)
-        more = page.entries
-        if reached:
-            older = (e for e in more if begin is None or (e.sequence is not None and e.sequence < begin))
-            more = (*older, *news)
-        entries = (*self.entries, *more)
-        kept = entries[-most:]
-        cut = len(kept) < len(entries)
-        return replace(
-            self,
-            entries=kept,
-            latest=reached,
-            whole=self.whole and not cut,
-            first=_first(kept) if cut else self.first,
-            last=None if reached else page.last,
-            left_out=0 if cut else self.left_out + page.seen - len(page.entries),
-        )
-
-    @property
-    def before(self) -> int | None:
-        """The place in the log before which older lines are read."""
-        return self.first if self.first is not None else _first(self.entries)
-
-    @property
-    def after(self) -> int | None:
-        """The place in the log behind which newer lines are read."""
-        return self.last if self.last is not None else _last(self.entries)
-
-    def unseen(self, news: tuple[Entry, ...]) -> int:
-        """Return how many of the newest lines are not in the window."""
-        if not self.entries:
-            return len(news)
-        place = _place(news, self.entries[-1])
-        return len(news) if place is None else len(news) - place - 1
-
-
-def _place(entries: tuple[Entry, ...], wanted: Entry) -> int | None:
-    return next((place for place in range(len(entries) - 1, -1, -1) if entries[place] == wanted), None)
-
-
-def _first(entries: tuple[Entry, ...]) -> int | None:
-    return next((entry.sequence for entry in entries if entry.sequence is not None), None)
-
-
-def _last(entries: tuple[Entry, ...]) -> int | None:
-    return next((entry.sequence for entry in reversed(entries) if entry.sequence is not None), None)
-
-
-FAULTS: Final = frozenset({"fault", "warning"})
 KEY_NUMBER: Final = re.compile(r"#(\d{1,6})", re.ASCII)
 
 
@@ -439,7 +436,7 @@ class FeedFilter:
 
     def matches(self, entry: Entry) -> bool:
         """Return whether a line is wanted."""
-        if self.faults_only and entry.tone not in FAULTS:
+        if self.faults_only and not entry.is_fault:
             return False
         if self.fingerprint is not None and entry.fingerprint != self.fingerprint:
             return False
@@ -457,73 +454,7 @@ def _has(entry: Entry, word: str) -> bool:
 @lru_cache(maxsize=4096)
 def _said(entry: Entry) -> str:
     """Return the text that words are searched in."""
-    parts = (entry.text, entry.detail, entry.client, entry.model, entry.tone)
+    fault = entry.record.fault if isinstance(entry.record, Attempt) else None
+    outcome = entry.record.outcome if isinstance(entry.record, Attempt) else entry.tone
+    parts = (entry.text, entry.detail, entry.client, entry.model, outcome, entry.tone, fault and fault.text)
     return " ".join(part for part in parts if part).lower()
-
-
-QUIET_LEAST: Final = 3
-ALIKE_LEAST: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One line of the feed as it is shown: an entry, or a run of alike ones, oldest first."""
-
-    entries: tuple[Entry, ...]
-
-    @property
-    def newest(self) -> Entry:
-        """The newest entry, which represents the group."""
-        return self.entries[-1]
-
-    @property
-    def at(self) -> float:
-        """When it last happened (epoch seconds)."""
-        return self.newest.at
-
-    @property
-    def tone(self) -> Tone:
-        """The tone of all of them."""
-        return self.newest.tone
-
-    @property
-    def text(self) -> str:
-        """The line: the newest entry's with the count, or how many requests went well."""
-        count = len(self.entries)
-        if count == 1:
-            return self.newest.text
-        return f"{count} requests ok" if self.tone == "quiet" else f"{self.newest.text} ×{count}"
-
-    @property
-    def detail(self) -> str:
-        """The detail after the text; for a run also the time it spans."""
-        if len(self.entries) == 1:
-            return self.newest.detail
-        within = f"in {span(self.newest.at - self.entries[0].at)}"
-        if self.tone != "quiet":
-            return " · ".join(part for part in (within, self.newest.detail) if part)
-        counts = Counter(entry.key for entry in self.entries)
-        keys = " ".join(f"#{key or '?'} ×{count}" for key, count in counts.most_common(6))
-        return f"{keys} · {within}"
-
-
-def grouped(entries: Iterable[Entry]) -> Iterator[Group]:
-    """Return the lines for entries in order; successes, and faults that say the same, are one line."""
-    for _, run in groupby(entries, key=_kind):
-        alike = tuple(run)
-        if len(alike) < (QUIET_LEAST if alike[0].tone == "quiet" else ALIKE_LEAST):
-            yield from (Group((entry,)) for entry in alike)
-        else:
-            yield Group(alike)
-
-
-def _kind(entry: Entry) -> Hashable:
-    """Return what entries of one run have in common; the time a key is back may differ."""
-    if entry.tone == "quiet":
-        return "quiet"
-    record = entry.record
-    if isinstance(record, Attempt) and record.fault:
-        fault = record.fault
-        about = (entry.fingerprint, entry.client, entry.model, record.path)
-        return (*about, fault.kind, fault.status, fault.text)
-    return (entry.tone, entry.fingerprint, entry.text, entry.detail)

@@ -71,6 +71,10 @@ class Attempt:
 
     It is made with a key of the pool, so that the log does not tell what it stands for.
     """
+    trace: str | None = None
+    """Names the one request that several sends belong to; None where a single send was all of it."""
+    begun: bool | None = None
+    """True where the fault came after the caller had received a part of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

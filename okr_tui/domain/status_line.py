@@ -23,7 +23,10 @@ LOW: Final = 80.0
 FORECAST: Final = 5 * 3600.0
 """Seconds ahead within which they are told that a window, or the pool, will be empty."""
 
-Level = Literal["ok", "low", "outage", "blocked", "none"]
+IN_USE: Final = frozenset({"busy", "probing"})
+"""States of a key that is free once a request under way ends. The table of states is not loaded here."""
+
+Level = Literal["ok", "low", "busy", "outage", "blocked", "none"]
 Format = Literal["plain", "tmux", "waybar", "starship"]
 
 
@@ -165,6 +168,8 @@ def status_line(pool: PoolStatus, today: UsageSum, now: float, zone: tzinfo = UT
     soon = pool.empty_at is not None and pool.empty_at - now <= pool.empty_within
     if pool.outage:
         level, parts[0] = "outage", f"{parts[0]} ▲ cloud does not answer"
+    elif pool.keys and not ready and any(key.state in IN_USE for key in pool.keys):
+        level, parts[0] = "busy", f"{parts[0]} all busy"
     elif pool.keys and not ready:
         back = min((key.until for key in pool.keys if key.until is not None), default=None)
         level = "blocked"

@@ -1,7 +1,7 @@
 """The pool as it is shown: one immutable snapshot for screen, commands and gateway."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal
@@ -45,6 +45,11 @@ class KeyView:
     models: tuple[tuple[str, Verdict], ...] = ()
     """The models that the account may not use for now, each with why and until when."""
     samples: tuple[Sample, ...] = ()
+    same_as: int | None = None
+    """The key of the same account that shows their quota; None for that key itself.
+
+    It is the first that works, so that a refused key does not hide the quota of the others.
+    """
 
     @property
     def bought_usd(self) -> float:
@@ -55,12 +60,6 @@ class KeyView:
     def state(self) -> State:
         """The word for the key's state."""
         return self.verdict.state
-
-    @property
-    def same_as(self) -> int | None:
-        """The first key of the same account, whose quota this one shares; None when it is that key."""
-        first = self.account_keys[0]
-        return None if first == self.index else first
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,11 @@ class PoolView:
         usable = any(row.verdict.eligible for row in self.keys)
         return not usable and any(row.state.traits.wait is Wait.SLOT for row in self.keys)
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether no key is free and none will be by itself as soon as an answer under way ends."""
+        return bool(self.keys) and not self.waits_for_slot and not any(r.verdict.eligible for r in self.keys)
+
 
 def view(
     state: PoolState,
@@ -104,8 +108,10 @@ def view(
     for index, key in enumerate(config.keys, 1):
         sharing.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
     places = {quota: tuple(found) for quota, found in sharing.items()}
+    lost = {index for index, verdict in enumerate(judged, 1) if verdict.state.traits.needs_person}
+    speakers = {quota: _speaker(found, lost) for quota, found in places.items()}
     rows = tuple(
-        _row(state, key, index, verdict, reason, places, config, policy, now, flights)
+        _row(state, key, index, verdict, reason, places, speakers, config, policy, now, flights)
         for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, why, strict=True), 1)
     )
     outage = state.service(config.cloud).outage
@@ -138,6 +144,7 @@ def _row(
     judged: Verdict,
     reason: str,
     places: Mapping[str, tuple[int, ...]],
+    speakers: Mapping[str, int],
     config: PoolConfig,
     policy: Policy,
     now: float,
@@ -148,6 +155,8 @@ def _row(
     account = state.account(identifier)
     models = sorted(account.models.items()) if account.models else ()
     held = {name: block for name, block in models if block.holds(now)}
+    quota = state.quota_of(identifier)
+    speaker = speakers[quota]
     return KeyView(
         index=index,
         fingerprint=key.fingerprint,
@@ -157,7 +166,7 @@ def _row(
         verdict=judged,
         preferred=key.fingerprint == config.preferred,
         account=known.account,
-        account_keys=places[state.quota_of(identifier)],
+        account_keys=places[quota],
         plan=account.plan,
         balance=account.balance,
         read_at=account.balance_at,
@@ -173,7 +182,13 @@ def _row(
         identity_at=known.identity_at,
         models=tuple((name, blocked(block)) for name, block in held.items()),
         samples=account.samples,
+        same_as=None if speaker == index else speaker,
     )
+
+
+def _speaker(sharing: tuple[int, ...], lost: Collection[int]) -> int:
+    """Return the key whose row shows a quota, of those that share it."""
+    return next((place for place in sharing if place not in lost), sharing[0])
 
 
 def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:

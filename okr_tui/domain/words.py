@@ -39,9 +39,9 @@ def span(seconds: float) -> str:
 
 
 def sentence(verdict: Verdict, now: float, zone: tzinfo = UTC) -> str:
-    """Return a verdict in words: "5h spent, back 10:00"."""
+    """Return a verdict in words: "5h spent, back 10:00". What only a person ends has no time to be back."""
     reason = verdict.reason or verdict.state.value
-    if verdict.until is None or verdict.eligible:
+    if verdict.until is None or verdict.eligible or verdict.state.traits.needs_person:
         return reason
     name = f" {datetime.fromtimestamp(verdict.until, zone):%Z}" if zone is UTC else ""
     return f"{reason}, back {moment(verdict.until, now, zone)}{name}"

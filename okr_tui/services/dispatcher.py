@@ -10,7 +10,7 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from okr_tui.cloud.client import Call
@@ -21,6 +21,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.schedule import from_the_future
+from okr_tui.domain.traffic import RunningRequest
 from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud
@@ -58,7 +59,8 @@ LATEST: Final = 20
 class Progress:
     """What a request has been through so far. `passing` counts its transient faults.
 
-    `began` is monotonic seconds; `slots` is set once the cloud had no slot for it.
+    `began` is monotonic seconds, `since` epoch seconds; `trace` names it in the log. `slots` is set once the
+    cloud had no slot for it; `exchange` is its present send, None while it waits for a key.
     """
 
     call: Call
@@ -72,6 +74,25 @@ class Progress:
     same: Key | None = None
     refusal: Refusal | None = None
     slots: SlotWait | None = None
+    trace: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    since: float = 0.0
+    exchange: Exchange | None = None
+
+    @property
+    def running(self) -> RunningRequest:
+        """The request as it is shown while it runs."""
+        sent = self.exchange
+        begun = sent.started + sent.first_byte_ms / 1000 if sent and sent.first_byte_ms is not None else None
+        return RunningRequest(
+            trace=self.trace,
+            sender=self.client,
+            model=self.call.model or self.call.path,
+            key=sent.index if sent else None,
+            fingerprint=sent.key.fingerprint if sent else None,
+            since=self.since,
+            first_at=begun,
+            tokens=sent.outputs if sent else 0,
+        )
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -88,11 +109,17 @@ class Dispatcher:
         self._faulted = faulted
         self._conversations: dict[str, tuple[str, float]] = {}
         self._compared = False
+        self._under_way: dict[str, Progress] = {}
         self.admission = Admission(pool)
 
     @property
     def _policy(self) -> Policy:
         return self._pool.policy
+
+    @property
+    def running(self) -> tuple[RunningRequest, ...]:
+        """The requests that have not ended, oldest first."""
+        return tuple(progress.running for progress in self._under_way.values())
 
     @contextlib.asynccontextmanager
     async def send(
@@ -116,22 +143,29 @@ class Dispatcher:
         call = clamped(call, most) if most else call
         await self._compare_clocks()
         progress = Progress(call, client, self._pool.clock.monotonic(), conversation, [], set(avoid))
-        while True:
-            same, progress.same = progress.same, None
-            await self._pool.catch_up()
-            ticket = await self.admission.enter(
-                lambda: self._request(progress),
-                lambda selection: self._blocked(selection, progress),
-                same=same,
-                slots=progress.slots,
-            )
-            if not await self._still_good(progress, ticket):
-                continue
-            async with self._flight(progress, ticket) as exchange:
-                if exchange.fault is None:
-                    yield exchange
-                    return
-            await self._next(progress, ticket.key, exchange.fault)
+        progress.since = self._pool.clock.time()
+        self._under_way[progress.trace] = progress
+        self._pool.announce()
+        try:
+            while True:
+                same, progress.same = progress.same, None
+                await self._pool.catch_up()
+                ticket = await self.admission.enter(
+                    lambda: self._request(progress),
+                    lambda selection: self._blocked(selection, progress),
+                    same=same,
+                    slots=progress.slots,
+                )
+                if not await self._still_good(progress, ticket):
+                    continue
+                async with self._flight(progress, ticket) as exchange:
+                    if exchange.fault is None:
+                        yield exchange
+                        return
+                await self._next(progress, ticket.key, exchange.fault)
+        finally:
+            if self._under_way.pop(progress.trace, None):
+                self._pool.announce()
 
     async def _compare_clocks(self) -> None:
         """Ask the cloud for the time, once, if the log holds records of the future.
@@ -187,6 +221,7 @@ class Dispatcher:
             exchange = Exchange(cloud, progress.call, key, self._policy, self._pool.clock)
             exchange.hops = tuple(progress.hops)
             exchange.index = self._pool.config.index(key.fingerprint)
+            progress.exchange = exchange
             try:
                 self._pool.announce()
                 async with exchange:
@@ -199,6 +234,9 @@ class Dispatcher:
     async def _end_flight(
         self, progress: Progress, ticket: Ticket, exchange: Exchange, in_flight: int
     ) -> None:
+        progress.exchange = None
+        if exchange.fault is None or exchange.committed:
+            self._under_way.pop(progress.trace, None)  # the record takes its place
         taken = exchange.fault is not None and exchange.fault.traits.rule is Rule.SLOTS
         self.admission.leave(ticket, had_slot=not taken)
         await self._record(progress, exchange, in_flight)
@@ -304,6 +342,8 @@ class Dispatcher:
             in_flight=in_flight,
             cloud=exchange.cloud,
             request=self._name(progress.call) if exchange.fault else None,
+            trace=progress.trace if exchange.fault or progress.hops else None,
+            begun=True if exchange.fault and exchange.committed else None,
         )
         if exchange.fault and not exchange.committed:
             record = replace(record, next_fingerprint=self._following(progress, record))

@@ -79,6 +79,8 @@ class Exchange:
         self.input_tokens: int | None = None
         self.cached_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.outputs = 0
+        """Records that have come, about one a token: counts that the cloud itself tells come at the end."""
         self.unreadable = 0
         """Records of the answer that could not be read: what they said is missing."""
         self._cloud = cloud
@@ -195,6 +197,7 @@ class Exchange:
         if (chunk := await anext(self._chunks, None)) is not None:
             if self.first_byte_ms is None:
                 self.first_byte_ms = self.duration_ms
+            self.outputs += chunk.count(b"data:") or chunk.count(b"\n")
             records = reader.feed(chunk) if reader else ()
             before = len(self._tail)
             data = self._whole_lines(chunk) if self.streams else chunk

@@ -5,12 +5,13 @@ import contextlib
 import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 
 from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose
 from okr_tui.domain.errors import StoreError
-from okr_tui.domain.feed import Entry, entry, history, recoveries
+from okr_tui.domain.feed import Entry, entries, history
 from okr_tui.domain.fold import apply as fold
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Alert, Attempt, BalanceRead, IdentityRead, Record, SettingsRead
@@ -75,8 +76,7 @@ class LivePool:
         self._identity: object = None
         self._away: tuple[float, str] | None = None
         """Since when the log cannot be used, in epoch seconds, and why."""
-        self._unsent_lines: dict[Unsent, Entry] = {}
-        self._shown = PoolView()
+        self._unsent_lines: dict[Unsent, tuple[Entry, ...]] = {}
 
     @property
     def sequence(self) -> int:
@@ -109,7 +109,6 @@ class LivePool:
             await self._writer.adopt()
         except UnreachableLogError as error:
             self._writer.lose(error)
-        self._shown = self.view()
 
     async def _start(self) -> None:
         """Take up the log from the last kept state on: at the start, and when it is another one.
@@ -131,7 +130,6 @@ class LivePool:
             self._log_state,
             self.config,
             self.policy,
-            self.clock.time(),
             self._zone,
         )
         lines: list[Entry] = []
@@ -140,7 +138,9 @@ class LivePool:
             self._step(item, state)
             lines += found
         if lines:
-            self.entries = deque((*lines, *self._unsent_lines.values()), maxlen=ENTRIES)
+            self.entries = deque(
+                (*lines, *(line for told in self._unsent_lines.values() for line in told)), maxlen=ENTRIES
+            )
         self.state = self._log_state
         for unsent in self._writer.unsent:
             if unsent.applied:
@@ -262,10 +262,10 @@ class LivePool:
 
     def _count(self, unsent: Unsent) -> None:
         """Apply a record that is not in the log yet."""
-        self.state = fold(self.state, unsent.record, self.policy)
-        if line := entry(unsent.record, self.state, self.config, self.policy, self._zone):
-            self.entries.append(line)
-            self._unsent_lines[unsent] = line
+        before, self.state = self.state, fold(self.state, unsent.record, self.policy)
+        lines = entries(unsent.record, before, self.state, self.config, self.policy, self._zone)
+        self.entries.extend(lines)
+        self._unsent_lines[unsent] = lines
         self._observe(unsent.record, None)
         self._announce_news()
 
@@ -285,17 +285,29 @@ class LivePool:
 
     def _pass(self, item: LogEntry, own: Unsent | None) -> None:
         """Apply a record of the log, `own` if it was sent from here: then it may count already."""
+        before = self.state
         self._step(item, fold(self._log_state, item.record, self.policy))
         if not any(unsent.applied for unsent in self._writer.unsent):
             self.state = self._log_state
         elif own is None or not own.applied:
             self.state = fold(self.state, item.record, self.policy)
-        if own and (line := self._unsent_lines.pop(own, None)) and line in self.entries:
-            self.entries.remove(line)  # it comes again with its place
-        if line := entry(item.record, self.state, self.config, self.policy, self._zone, item.sequence):
-            self.entries.append(line)
+        self._tell(item, own, before)
         if own is None or not own.applied:
             self._observe(item.record, item.sequence)
+
+    def _tell(self, item: LogEntry, own: Unsent | None, before: PoolState) -> None:
+        """Add the lines of a record of the log to the feed; `before` is the state before it."""
+        told = self._unsent_lines.pop(own, None) if own else None
+        if told is None:
+            found = entries(
+                item.record, before, self.state, self.config, self.policy, self._zone, item.sequence
+            )
+            self.entries.extend(found)
+            return
+        for line in told:  # they come again, with their place
+            if line in self.entries:
+                self.entries.remove(line)
+        self.entries.extend(replace(line, sequence=item.sequence) for line in told)
 
     def _observe(self, record: Record, sequence: int | None) -> None:
         if isinstance(record, Alert) and self.state.alerts.get(record.name) == record:
@@ -313,13 +325,6 @@ class LivePool:
     def view(self) -> PoolView:
         """Return the pool as it is shown now."""
         return view(self.state, self.config, self.policy, self.clock.time(), self.in_flight)
-
-    def look(self) -> PoolView:
-        """Return the pool as it is shown now, after adding feed lines for what time alone changed since."""
-        shown = self.view()
-        self.entries.extend(recoveries(self._shown, shown, self.clock.time(), self._zone))
-        self._shown = shown
-        return shown
 
     def choose(self, request: SelectionRequest) -> Selection:
         """Choose the key for a request."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 
-from okr_tui.domain.feed import Entry, FeedFilter, Page, history
+from okr_tui.domain.feed import Entry, FeedFilter, history
+from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import HOURS, KeyHistory, extended
 from okr_tui.domain.state import AccountState, KeyState, PoolState
 from okr_tui.services.live_pool import LivePool

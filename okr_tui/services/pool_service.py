@@ -24,7 +24,8 @@ from okr_tui.domain.errors import (
     StoreError,
 )
 from okr_tui.domain.faults import Rule
-from okr_tui.domain.feed import FeedFilter, Page
+from okr_tui.domain.feed import FeedFilter
+from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
@@ -224,7 +225,7 @@ class PoolService:
     @property
     def snapshot(self) -> Snapshot:
         """Return everything that a user interface shows, as it is now."""
-        pool = self.pool.look()
+        pool = self.pool.view()
         return Snapshot(
             at=self.clock.time(),
             pool=pool,
@@ -237,6 +238,7 @@ class PoolService:
             undoable=self._undo.words,
             alerts=self.alerts.notices,
             rules=self.alerts.rules,
+            running=self.dispatcher.running,
         )
 
     @property

@@ -7,11 +7,13 @@ from typing import Literal, Protocol
 
 from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.faults import Tone
-from okr_tui.domain.feed import Entry, FeedFilter, Page
+from okr_tui.domain.feed import Entry, FeedFilter
+from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.models import Model
 from okr_tui.domain.records import AlertEvent
+from okr_tui.domain.traffic import RunningRequest
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
@@ -137,6 +139,7 @@ class Snapshot:
 
     `log`: problems of the log, the connection to the cloud and the background work, a line each.
     `clock_ahead`: seconds by which this machine's clock is ahead of the cloud's; 0 while they agree.
+    `running`: the requests of this process that have not ended, oldest first.
     """
 
     at: float
@@ -152,6 +155,7 @@ class Snapshot:
     alerts: tuple[AlertNotice, ...] = ()
     """The latest alerts that the settings want told, oldest first."""
     rules: AlertRules = DEFAULT_RULES
+    running: tuple[RunningRequest, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:

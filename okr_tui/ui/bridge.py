@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from okr_tui.domain.feed import Page
+from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui.screens.key_details import KeyDetails

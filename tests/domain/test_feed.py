@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.feed import Entry, entry, recoveries
-from okr_tui.domain.fold import apply, fold
+from okr_tui.domain.feed import Entry, entry, history
+from okr_tui.domain.fold import apply
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.records import (
+    Attempt,
     Disabled,
     Enabled,
     ModelsRead,
@@ -20,7 +22,6 @@ from okr_tui.domain.records import (
     Use,
 )
 from okr_tui.domain.state import PoolState
-from okr_tui.domain.view import view
 from tests.domain.facts import (
     MODEL,
     NOW,
@@ -29,11 +30,11 @@ from tests.domain.facts import (
     B,
     C,
     D,
-    after,
     belongs,
     config,
     failed,
     reading,
+    refused_reading,
     trial,
     went_well,
     windows,
@@ -60,27 +61,22 @@ def test_quota_fault_names_key_window_return_and_successor() -> None:
     found = line(record)
     assert found is not None
     assert found.text == "#1 week spent, back Mon 00:00 UTC → #3"
-    assert found.detail == f"cli · {MODEL} · 429 you have reached your weekly usage limit"
-    assert (found.tone, found.key, found.fingerprint, found.model) == ("fault", 1, A, MODEL)
+    assert found.detail == f"cli · {MODEL} · 429"
+    assert (found.tone, found.key, found.fingerprint, found.model) == ("warning", 1, A, MODEL)
 
 
 def test_callers_own_error_is_told_in_the_clouds_words_without_blame() -> None:
     found = line(failed(FaultKind.REQUEST, status=400, text="prompt too long"))
     assert found is not None
-    assert (found.tone, found.text) == ("warning", "#1 prompt too long")
-
-
-def test_fault_that_blocks_nothing_is_a_warning() -> None:
-    found = line(failed(FaultKind.TRANSIENT, status=502, text="Bad Gateway"))
-    assert found is not None
-    assert (found.tone, found.text) == ("warning", "#1 Bad Gateway")
+    assert (found.tone, found.text) == ("fault", "#1 prompt too long → the caller")
 
 
 def test_success_is_quiet() -> None:
-    record = replace(went_well(), output_tokens=50, duration_ms=2010)
+    record = replace(went_well(), output_tokens=50, duration_ms=2010, first_byte_ms=1010)
     found = line(record)
     assert found is not None
-    assert (found.tone, found.text, found.detail) == ("quiet", f"#1 {MODEL} ok", "cli · 50 tokens, 2.0 s")
+    assert (found.tone, found.text, found.detail) == ("quiet", f"#1 {MODEL}", "cli · 50 tok · 2.0 s")
+    assert found.more == "50 tok/s · first 1.0 s"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +108,8 @@ def test_what_nobody_needs_to_see_has_no_line(record: Record) -> None:
         (SettingsRead(at=NOW, keys=3, cloud_url="u"), "settings read: 3 keys"),
         (SettingsRead(at=NOW, keys=3, cloud_url="u", problems=("line 3: no comma",)), "line 3: no comma"),
         (ModelsRead(at=NOW, count=2, added=("a",), removed=("b",)), "2 models"),
-        (ModelsRead(at=NOW, count=2, error="refused"), "models not refreshed, the last list is kept"),
+        (ModelsRead(at=NOW, count=0, error="refused"), "models not refreshed, the last list is kept"),
+        (ModelsRead(at=NOW, count=2, error="no details of 1 model"), "2 models, some without details"),
     ],
 )
 def test_every_other_fact_has_its_words(record: Record, words: str) -> None:
@@ -134,31 +131,99 @@ def test_every_line_is_one_line(records: list[Record]) -> None:
         assert found is None or (found.text and found.at == record.at)
 
 
-def changes(records: list[Record], then: float, now: float, *more: Record) -> list[str]:
-    state = fold(records, POLICY)
-    later = fold(more, POLICY, state)
-    before, afterwards = view(state, POOL, POLICY, then), view(later, POOL, POLICY, now)
-    return [found.text for found in recoveries(before, afterwards, now)]
+def news(*records: Record, pool: PoolConfig = POOL) -> list[tuple[str, str]]:
+    """The tone and text of each line of a log."""
+    told = history(enumerate(records, 1), PoolState(), pool, POLICY)
+    return [(line.tone, line.text) for _, lines in told for line in lines]
 
 
-def test_key_whose_block_ran_out_is_announced_once() -> None:
-    records: list[Record] = [failed(FaultKind.SLOWED)]
-    assert changes(records, NOW + 1, NOW + 14) == []
-    assert changes(records, NOW + 1, NOW + 15) == ["#1 back: slowed is over"]
-    assert changes(records, NOW + 15, NOW + 16) == []
+def test_a_key_is_back_once_a_request_proves_it_and_not_before() -> None:
+    slowed = failed(FaultKind.SLOWED, status=429)
+    assert news(slowed, went_well(NOW + 20, B))[1:] == [("quiet", f"#2 {MODEL}")]
+    assert news(slowed, went_well(NOW + 20))[1:] == [
+        ("quiet", f"#1 {MODEL}"),
+        ("good", "#1 back after 20s: was rate limited"),
+    ]
 
 
-def test_outage_is_announced_when_it_begins_and_when_it_is_over() -> None:
+def test_a_request_that_began_before_the_block_proves_nothing() -> None:
+    slowed = failed(FaultKind.SLOWED, status=429)
+    assert news(slowed, went_well(NOW + 1, started=NOW - 5))[1:] == [("quiet", f"#1 {MODEL}")]
+
+
+def test_a_reading_proves_that_a_refused_key_is_accepted() -> None:
+    refused = failed(FaultKind.UNAUTHORIZED, status=401, text="unauthorized")
+    assert news(refused, refused_reading(FaultKind.UNAUTHORIZED, NOW + 2), reading(NOW + 300, windows(5)))[
+        -1
+    ] == (
+        "good",
+        "#1 back after 5m 00s: was key refused",
+    )
+
+
+def test_all_keys_of_an_account_are_back_at_once() -> None:
+    known = (belongs(A, "amber"), belongs(B, "amber"))
+    spent = failed(FaultKind.SPENT, window="hourly", status=429)
+    assert news(*known, spent, went_well(NOW + 7200, B))[-1] == (
+        "good",
+        "#1 #2 back after 2h 00m: was hour spent",
+    )
+
+
+def test_an_outage_is_told_when_it_begins_and_once_a_request_proves_that_it_is_over() -> None:
     first, second = failed(FaultKind.TRANSIENT), failed(FaultKind.TRANSIENT, NOW + 1, B)
-    assert changes([first], NOW, NOW + 1, second) == ["the cloud does not answer, next try 16:00:11"]
-    assert changes([first, second], NOW + 2, NOW + 11)[-1] == "outage over, trying again"
+    told = news(first, second, went_well(NOW + 30))
+    assert told[2] == ("warning", "the cloud does not answer, next try 16:00:11")
+    assert told[-1] == ("good", "the cloud answers again after 29s")
+
+
+def test_what_refuses_all_accounts_alike_is_told_as_an_outage() -> None:
+    refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
+    told = news(*refused, went_well(NOW + 30), pool=config(2))
+    assert [text for _, text in told if "next try" in text] == ["forbidden, next try 16:00:10"]
+    assert told[-1] == ("good", "the cloud answers again after 30s")
 
 
 def test_key_switched_on_by_hand_is_not_announced_twice() -> None:
-    off = Disabled(at=NOW, fingerprint=A)
-    assert changes([off], NOW, NOW + 1, Enabled(at=NOW + 1, fingerprint=A)) == []
+    told = news(Disabled(at=NOW, fingerprint=A), Enabled(at=NOW + 1, fingerprint=A))
+    assert told == [("info", "#1 switched off"), ("info", "#1 switched on")]
 
 
-def test_nothing_changed_is_nothing_said() -> None:
-    state = view(after(went_well()), POOL, POLICY, NOW)
-    assert recoveries(state, state, NOW) == ()
+@pytest.mark.parametrize(
+    ("record", "tone", "words"),
+    [
+        (failed(FaultKind.SLOWED, status=429), "quiet", "#1 rate limited, back 16:00:15 UTC → #2"),
+        (failed(FaultKind.BUSY, status=429, text="too many"), "quiet", "#1 all request slots taken"),
+        (failed(FaultKind.TRANSIENT, status=502, text="Bad Gateway"), "quiet", "#1 Bad Gateway → #2"),
+        (failed(FaultKind.SPENT, status=429, window="weekly"), "warning", "#1 week spent"),
+        (failed(FaultKind.NO_PLAN, status=403), "warning", "#1 the plan does not include this model"),
+        (failed(FaultKind.UNAUTHORIZED, status=401, text="no"), "warning", "#1 401 no, being confirmed → #2"),
+    ],
+)
+def test_what_moved_on_is_as_grave_as_what_it_means_for_the_key(
+    record: Attempt, tone: str, words: str
+) -> None:
+    found = line(replace(record, next_fingerprint=B))
+    assert found is not None
+    assert found.tone == tone
+    assert found.text.startswith(words)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.TRANSIENT, FaultKind.SPENT, FaultKind.REQUEST, FaultKind.GONE])
+def test_an_error_that_reached_the_caller_is_grave(kind: FaultKind) -> None:
+    found = line(failed(kind, status=500, text="it broke"))
+    assert found is not None
+    assert found.tone == "fault"
+    assert found.text.endswith(" → no other key" if kind is FaultKind.SPENT else " → the caller")
+
+
+def test_a_cut_in_the_middle_says_that_the_caller_has_a_part() -> None:
+    cut = replace(failed(FaultKind.TRANSIENT, text="connection cut"), begun=True)
+    assert text(cut) == "#1 connection cut in the middle of the answer → the caller has a part of it"
+
+
+def test_a_key_that_is_refused_for_certain_needs_a_person() -> None:
+    refused = failed(FaultKind.UNAUTHORIZED, status=401, text="unauthorized")
+    found = line(refused_reading(FaultKind.UNAUTHORIZED, NOW + 2), apply(PoolState(), refused, POLICY))
+    assert found is not None
+    assert (found.tone, found.text) == ("fault", "#1 key refused")

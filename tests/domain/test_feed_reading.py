@@ -7,20 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.feed import (
-    Entry,
-    FeedFilter,
-    FeedWindow,
-    Group,
-    Page,
-    entry,
-    entry_fields,
-    grouped,
-    history,
-)
+from okr_tui.domain.feed import Entry, FeedFilter, entries, entry_fields, history
+from okr_tui.domain.feed_groups import Group, grouped
+from okr_tui.domain.feed_pages import FeedWindow, Page
 from okr_tui.domain.fold import apply
-from okr_tui.domain.records import ModelsRead, Record, SettingsRead, Use
+from okr_tui.domain.records import Attempt, ModelsRead, Record, SettingsRead, Use
 from okr_tui.domain.state import PoolState
+from okr_tui.domain.traffic import RunningRequest
 from tests.domain.facts import MODEL, NOW, POLICY, A, C, config, failed, went_well
 from tests.domain.histories import HISTORIES
 
@@ -33,14 +26,14 @@ def told(*records: Record) -> list[Entry]:
     return [line for _, lines in history(logged, PoolState(), POOL, POLICY) for line in lines]
 
 
-def spent(at: float = NOW, **more: Any) -> Record:
+def spent(at: float = NOW, **more: Any) -> Attempt:
     fault = failed(FaultKind.SPENT, at, window="session", status=429, text="session usage limit")
     return replace(fault, next_fingerprint=C, **more)
 
 
 def test_every_word_has_to_be_in_the_line() -> None:
     (line,) = told(spent())
-    for words in ("429", "#1", "GPT-OSS cli", "429 #1 cli gpt", "!ok", "fault", "  "):
+    for words in ("429", "#1", "GPT-OSS cli", "429 #1 cli gpt", "!ok", "fault", "usage limit", "  "):
         assert FeedFilter(words=words).matches(line), words
     for words in ("429 #3", "#11", "gateway", "!429", "!#1", "kimi gpt"):
         assert not FeedFilter(words=words).matches(line), words
@@ -55,19 +48,19 @@ def test_faults_and_one_key_only() -> None:
 
 
 def test_equal_faults_are_one_line_with_a_count() -> None:
-    transient = [failed(FaultKind.TRANSIENT, NOW + n, status=502, text="Bad Gateway") for n in range(3)]
-    other = failed(FaultKind.TRANSIENT, NOW + 4, status=503, text="Unavailable")
-    first, last = grouped(told(*transient, other))
+    times = [(0, "Bad Gateway"), (1, "Bad Gateway"), (2, "Bad Gateway"), (4, "Unavailable")]
+    failures = [failed(FaultKind.TRANSIENT, NOW + n, status=502, text=text) for n, text in times]
+    first, last = grouped(told(*(replace(each, request="the same") for each in failures)))
     assert len(first.entries) == 3
     assert first.text.endswith("×3")
-    assert first.detail.startswith("in 2s · cli")
+    assert first.detail == f"in 2s · cli · {MODEL} · 502"
     assert first.at == NOW + 2
     assert len(last.entries) == 1
 
 
 def test_requests_that_went_well_are_one_line_from_the_third_on() -> None:
     two = told(went_well(NOW), went_well(NOW + 1))
-    assert [group.text for group in grouped(two)] == [f"#1 {MODEL} ok"] * 2
+    assert [group.text for group in grouped(two)] == [f"#1 {MODEL}"] * 2
     (three,) = grouped(told(went_well(NOW), went_well(NOW + 1), went_well(NOW + 7, C)))
     assert (three.text, three.detail) == ("3 requests ok", "#1 ×2 #3 ×1 · in 7s")
 
@@ -79,20 +72,55 @@ def test_grouping_loses_and_reorders_nothing(records: list[Record]) -> None:
     assert all(isinstance(group, Group) and group.text for group in grouped(lines))
 
 
-def test_a_key_that_came_back_between_two_records_is_told_where_it_was() -> None:
-    lines = told(failed(FaultKind.SLOWED), went_well(NOW + 60, C))
-    assert [(line.at, line.tone) for line in lines] == [
-        (NOW, "fault"),
-        (NOW + 15, "good"),
-        (NOW + 60, "quiet"),
+def test_faults_that_say_the_same_are_one_line_though_keys_alternate() -> None:
+    taken = [failed(FaultKind.BUSY, NOW + n, key, status=429) for n, key in enumerate((A, C, A, C))]
+    moved = [replace(record, next_fingerprint=C) for record in taken]
+    (group,) = grouped(told(*moved))
+    assert group.text.startswith("#1 #3 all request slots taken")
+    assert group.text.endswith("×4")
+    assert (group.tone, group.healed) == ("quiet", True)
+
+
+def test_the_sends_of_a_request_are_one_line_though_others_come_between() -> None:
+    hop = replace(spent(), trace="r1")
+    answer = replace(went_well(NOW + 3, C), trace="r1", output_tokens=40, duration_ms=1200)
+    other, whole = grouped(told(hop, replace(went_well(NOW + 1, C), client="gateway"), answer))
+    assert other.text == f"#3 {MODEL}"
+    assert whole.text == "#1 5h spent, back 19:00 UTC → #3"
+    assert whole.detail == f"{MODEL} · cli · 40 tok · 1.2 s"
+    assert (whole.tone, whole.at) == ("warning", NOW + 3)
+
+
+def test_hops_that_met_the_same_stand_together_and_a_repeat_is_counted() -> None:
+    sends = [
+        replace(failed(FaultKind.TRANSIENT, NOW + n, key, status=502, text="HTTP 502"), trace="r1")
+        for n, key in enumerate((A, A, C))
     ]
-    assert lines[1].text == "#1 back: slowed is over"
+    moved = [
+        replace(each, next_fingerprint=then, request="the same")
+        for each, then in zip(sends, (A, C, None), strict=True)
+    ]
+    (whole,) = grouped(told(*moved))
+    assert whole.text == "#1 #3 HTTP 502 ×3 → the caller"
+    assert whole.tone == "fault"
+
+
+def test_a_request_is_born_running_and_becomes_its_result() -> None:
+    run = RunningRequest("r1", "pi", MODEL, 3, C, NOW + 1, NOW + 2, 90)
+    (born,) = grouped((), [run])
+    assert (born.text, born.detail, born.tone) == (f"#3 {MODEL}", "pi", "info")
+    hop = replace(spent(), trace="r1")
+    (moved,) = grouped(told(hop), [run])
+    assert (moved.text, moved.detail) == ("#1 5h spent, back 19:00 UTC → #3", f"pi · {MODEL}")
+    (waiting,) = grouped(told(hop), [replace(run, key=None)])
+    assert waiting.text == "#1 5h spent, back 19:00 UTC → waits for a key"
+    (result,) = grouped(told(hop, replace(went_well(NOW + 9, C), trace="r1")))
+    assert result.text == moved.text
 
 
 def test_the_client_and_the_record_come_with_the_line() -> None:
     use = Use(at=NOW, fingerprint=A, client="dashboard")
-    line = entry(use, apply(PoolState(), use, POLICY), POOL, POLICY, sequence=7)
-    assert line is not None
+    (line,) = entries(use, PoolState(), apply(PoolState(), use, POLICY), POOL, POLICY, sequence=7)
     assert (line.client, line.sequence, line.record) == ("dashboard", 7, use)
 
 
@@ -178,7 +206,6 @@ def test_other_records_are_told_too() -> None:
         "https://ollama.com",
     )
     assert (shown[1]["added"], shown[2]["key"]) == ("a", "#3")
-    assert "only time passed" in fields(Entry(NOW, "good", "#1 back"))["record"]
 
 
 @given(HISTORIES)

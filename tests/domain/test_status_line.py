@@ -5,10 +5,11 @@ import json
 import pytest
 
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.health import WINDOW_WORDS
+from okr_tui.domain.health import STATES, WINDOW_WORDS, Wait
 from okr_tui.domain.quota import Balance, Credits, Window
 from okr_tui.domain.records import Disabled, Record
 from okr_tui.domain.status_line import (
+    IN_USE,
     PoolStatus,
     StatusLine,
     plain,
@@ -49,6 +50,19 @@ def line(*records: Record, now: float = NOW, today: UsageSum = TODAY, keys: int 
 
 def spent(key: str) -> Record:
     return failed(FaultKind.SPENT, key=key, window="session")
+
+
+def test_the_states_that_a_request_waits_for_are_those_of_the_table() -> None:
+    assert {state.value for state, traits in STATES.items() if traits.wait is Wait.SLOT} == IN_USE
+
+
+def test_a_pool_that_answers_is_busy_and_not_blocked() -> None:
+    taken = [
+        failed(FaultKind.BUSY, key=key, status=429, text="too many concurrent requests") for key in (A, B)
+    ]
+    made = line(*taken)
+    assert (made.text, made.level) == ("0/2 all busy · 182k today", "busy")
+    assert line(spent(A), taken[1]).level == "busy"
 
 
 def test_a_pool_that_is_well() -> None:

@@ -105,6 +105,16 @@ def test_keys_of_one_account_say_so() -> None:
     assert (last.account_keys, last.same_as) == ((1, 3), 1)
 
 
+def test_a_refused_key_does_not_hide_the_quota_of_its_account() -> None:
+    known = [belongs(key, "amber") for key in (A, B, C)]
+    refused = failed(FaultKind.UNAUTHORIZED, status=401, text="unauthorized")
+    assert [row.same_as for row in shown(after(*known, refused)).keys] == [2, None, 2]
+    off = Disabled(at=NOW, fingerprint=B)
+    assert [row.same_as for row in shown(after(*known, refused, off)).keys] == [3, 3, None]
+    alone = [failed(FaultKind.UNAUTHORIZED, key=key, status=401, text="unauthorized") for key in (A, B, C)]
+    assert [row.same_as for row in shown(after(*known, *alone)).keys] == [None, 1, 1]
+
+
 def test_keys_are_counted_by_state() -> None:
     state = after(went_well(), failed(FaultKind.SPENT, key=B, window="weekly"))
     assert shown(state).counts == {State.READY: 1, State.SPENT: 1, State.UNVERIFIED: 1}

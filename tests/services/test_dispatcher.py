@@ -15,7 +15,7 @@ from okr_tui.domain.health import State
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial
 from okr_tui.services.dispatcher import clamped
-from tests.harness import MODEL, Harness, ask, stream_answer
+from tests.harness import MODEL, START, Harness, ask, stream_answer
 
 
 async def test_a_spent_key_is_replaced_before_the_caller_notices(harness: Harness) -> None:
@@ -444,3 +444,50 @@ async def test_an_output_limit_is_lowered_once_and_remembered(harness: Harness) 
 )
 def test_only_a_limit_that_is_too_high_changes_a_body(asked: bytes, sent: bytes) -> None:
     assert clamped(Call("/v1/chat/completions", asked), 5).body == sent
+
+
+async def test_a_request_is_shown_while_it_runs_with_its_key_and_then_no_more(harness: Harness) -> None:
+    await harness.fault("session", account="amber")
+    async with harness.open() as service:
+        events = stream_answer(service)
+        async for event in events:
+            if isinstance(event, Delta) and event.content:
+                break
+        (running,) = service.snapshot.running
+        assert (running.sender, running.model, running.key, running.since) == ("cli", MODEL, 3, START)
+        assert running.tokens >= 1
+        assert running.first_at is not None
+        hop = next(line for line in service.snapshot.entries if line.is_fault)
+        assert hop.trace == running.trace
+        async for _ in events:
+            pass
+        assert service.snapshot.running == ()
+        answered = service.snapshot.entries[-1]
+        assert (answered.trace, answered.key) == (running.trace, 3)
+
+
+async def test_a_request_that_is_refused_runs_no_more(harness: Harness) -> None:
+    await harness.fault("bad-request", times=None)
+    async with harness.open() as service:
+        with pytest.raises(CloudError):
+            await ask(service)
+        assert service.snapshot.running == ()
+
+
+async def test_a_single_send_needs_no_trace_in_the_log(harness: Harness) -> None:
+    async with harness.open() as service:
+        await ask(service)
+        (attempt,) = (
+            item.record for item in await service.pool.store.read() if isinstance(item.record, Attempt)
+        )
+    assert (attempt.trace, attempt.begun) == (None, None)
+
+
+async def test_a_cut_in_the_middle_is_told_from_one_before_the_first_word(harness: Harness) -> None:
+    await harness.fault("stream-dropped")
+    async with harness.open() as service:
+        with pytest.raises(CloudError):
+            await ask(service)
+        line = service.snapshot.entries[-1]
+    assert line.tone == "fault"
+    assert line.text.endswith("in the middle of the answer → the caller has a part of it")

@@ -65,7 +65,7 @@ async def test_a_fault_read_back_says_what_it_said_when_it_came(harness: Harness
     async with harness.open() as service:
         await harness.fault("session", account="amber")
         await ask(service)
-        live = [line for line in service.snapshot.entries if line.tone == "fault"]
+        live = [line for line in service.snapshot.entries if line.is_fault]
         page = await service.history(FeedFilter(faults_only=True))
         assert [line.text for line in page.entries] == [line.text for line in live]
         assert page.entries[0].record == live[0].record
@@ -115,12 +115,20 @@ async def test_histories_asked_for_at_once_read_the_log_once(
         assert 0 not in places
 
 
-async def test_a_start_tells_where_keys_came_back(harness: Harness) -> None:
+async def test_a_key_is_told_to_be_back_once_it_has_answered(harness: Harness) -> None:
+    def told(service: PoolService) -> list[str]:
+        return [line.text for line in service.snapshot.entries if " back after " in line.text]
+
     async with harness.open() as service:
         await harness.fault("rate-limit", account="amber")
         await ask(service)
-        assert any(line.tone == "fault" for line in service.snapshot.entries)
+        assert any(line.is_fault for line in service.snapshot.entries)
     await harness.clock.advance(400)
     async with harness.open() as service:
-        assert any("back: slowed is over" in line.text for line in service.snapshot.entries)
+        assert told(service) == []
+        await ask(service)
+        assert told(service) == ["#1 #2 back after 6m 40s: was rate limited"]
+        await harness.clock.advance(1)
+    async with harness.open() as service:
+        assert told(service) == ["#1 #2 back after 6m 40s: was rate limited"]
         assert not any(isinstance(line.record, BalanceRead) for line in service.snapshot.entries)

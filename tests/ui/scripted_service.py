@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from okr_tui.domain.errors import KeyRefusedError
-from okr_tui.domain.feed import Entry, FeedFilter, Page
+from okr_tui.domain.feed import Entry, FeedFilter
+from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import SecretStr
 from okr_tui.services.service import (

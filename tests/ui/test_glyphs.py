@@ -5,7 +5,7 @@ from datetime import UTC, date
 import pytest
 from textual.widgets import Static
 
-from okr_tui.domain.feed import Group
+from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.health import State
 from okr_tui.ui.lines import TONES, fit_line, length
 from okr_tui.ui.widgets.header import header_line
@@ -38,7 +38,7 @@ def test_no_line_of_live_is_told_by_its_colour_alone() -> None:
     glyphs = [glyph for glyph, _ in TONES.values()]
     assert len(set(glyphs)) == len(glyphs)
     for entry in colourful().snapshot.entries:
-        (first, *_) = entry_lines(Group((entry,)), 80, date.min, UTC)
+        (first, *_) = entry_lines(Group(((entry,),)), 80, date.min, UTC)
         assert TONES[entry.tone][0] in "".join(text for text, _ in first)
 
 

@@ -8,7 +8,8 @@ import pytest
 from textual.pilot import Pilot
 
 from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.domain.feed import Entry, Group
+from okr_tui.domain.feed import Entry
+from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.records import Attempt
 from okr_tui.ui.widgets.live import LivePane, entry_lines
 from tests.ui.driver import Driver, run_app
@@ -242,7 +243,7 @@ def test_filtered_and_paused(
 
 def test_lines_are_kept_by_what_they_show_and_not_by_their_records() -> None:
     one, other = (replace(line(1), record=attempt(NOW + number)) for number in range(2))
-    first, second = (entry_lines(Group((entry,)), 80, date.min, UTC) for entry in (one, other))
+    first, second = (entry_lines(Group(((entry,),)), 80, date.min, UTC) for entry in (one, other))
     assert first is second
 
 

@@ -146,7 +146,7 @@ class Dashboard(Screen[None]):
             with Container(id="left"):
                 yield KeysPane(self.zone).data_bind(Dashboard.snapshot, Dashboard.now)
                 yield TabRow(key_of).data_bind(Dashboard.snapshot, Dashboard.tab)
-                yield LivePane(self.zone, key_of).data_bind(Dashboard.snapshot)
+                yield LivePane(self.zone, key_of).data_bind(Dashboard.snapshot, Dashboard.now)
             with Container(id="right"):
                 yield ModelsPane(key_of).data_bind(Dashboard.snapshot, Dashboard.now)
                 yield ChatPane(key_of).data_bind(Dashboard.snapshot)

@@ -11,7 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from okr_tui.domain.feed import Group, entry_fields
+from okr_tui.domain.feed import entry_fields
+from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.view import PoolView
 from okr_tui.ui.actions import ACTIONS, COPY_OR_QUIT, Action, borrowed, groups
 from okr_tui.ui.lines import QUIET, STAR, STRONG, TONES, one_line

@@ -5,8 +5,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -16,41 +17,70 @@ from textual.reactive import var
 from textual.widgets import Input
 
 from okr_tui.domain.faults import Tone
-from okr_tui.domain.feed import Entry, FeedFilter, FeedWindow, Group, Page, grouped
+from okr_tui.domain.feed import Entry, FeedFilter
+from okr_tui.domain.feed_groups import Group, grouped
+from okr_tui.domain.feed_pages import FeedWindow, Page
+from okr_tui.domain.traffic import RunningRequest
+from okr_tui.domain.words import span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import QUIET, STRONG, TONES, WARNING, Line, entitle, length, one_line
 from okr_tui.ui.widgets.rows import RowList
 
+RUNNING: Final = "◌"
+HEALED: Final = "△"
+"""Marks what went wrong and heals by itself."""
 
-def entry_lines(group: Group, width: int, today: date, zone: tzinfo) -> tuple[Line, ...]:
-    """Return the lines of a group; its detail follows the text, or is on a line below if it matters."""
-    return _lines(group.tone, group.at, group.text, group.detail, width, today, zone)
+
+def entry_lines(group: Group, width: int, today: date, zone: tzinfo, now: float = 0.0) -> tuple[Line, ...]:
+    """Return the lines of a group; its detail follows the text, or is on a line below where there is no room.
+
+    Of a request that runs they say for how long, at `now` (epoch seconds), and how fast its answer comes.
+    """
+    detail, more, glyph = group.detail, group.more, HEALED if group.healed else TONES[group.tone][0]
+    if run := group.running:
+        speed = run.tokens_per_second(now)
+        detail = f"{detail} · running {span(now - run.since)}"
+        more = "" if speed is None else f"{speed:.0f} tok/s"
+        glyph = RUNNING
+    return _lines(group.tone, glyph, group.at, group.text, detail, more, width, today, zone)
 
 
 # What is drawn and not the group: a run of a hundred requests would keep each of their records.
 @lru_cache(maxsize=512)
 def _lines(
-    tone: Tone, at: float, text: str, detail: str, width: int, today: date, zone: tzinfo
+    tone: Tone,
+    glyph: str,
+    at: float,
+    text: str,
+    detail: str,
+    more: str,
+    width: int,
+    today: date,
+    zone: tzinfo,
 ) -> tuple[Line, ...]:
-    glyph, style = TONES[tone]
+    style = TONES[tone][1]
     moment = datetime.fromtimestamp(at, zone)
     day = "" if moment.date() == today else f"{moment:%d %b} "
     lead: Line = ((f"{day}{moment:%H:%M:%S} ", QUIET), (f"{glyph} ", style))
     indent = (" " * length(lead), "")
     room = max(10, width - length(lead))
-    calm = tone in ("quiet", "info")
-    text_style = QUIET if tone == "quiet" else "" if calm else style
-    first, *more = textwrap.wrap(text, room) or [""]
+    text_style = QUIET if tone == "quiet" else "" if tone == "info" else style
+    first, *others = textwrap.wrap(text, room) or [""]
     lines: list[Line] = [(*lead, (first, text_style))]
-    lines += [(indent, (line, text_style)) for line in more]
-    suffix = f"  {one_line(detail)}" if detail else ""
-    if length(lines[-1]) + len(suffix) <= width:
-        lines[-1] = (*lines[-1], (suffix, QUIET))
-    elif not calm:
-        wrapped = textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
-        lines += [(indent, (line, QUIET)) for line in wrapped]
+    lines += [(indent, (line, text_style)) for line in others]
+    detail = one_line(detail)
+    for suffix in (" · ".join(part for part in (detail, more) if part), detail):
+        if not suffix:
+            break
+        if length(lines[-1]) + 2 + cell_len(suffix) <= width:
+            lines[-1] = (*lines[-1], (f"  {suffix}", QUIET))
+            break
+    else:
+        lines += [
+            (indent, (line, QUIET)) for line in textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
+        ]
     return tuple(lines)
 
 
@@ -85,6 +115,8 @@ class FeedList(RowList[Group]):
         self.reading = False
         """Whether a page was requested and has not arrived."""
         self._news: tuple[Entry, ...] = ()
+        self._under_way: tuple[RunningRequest, ...] = ()
+        self._now = 0.0
 
     @property
     def total(self) -> int:
@@ -102,12 +134,21 @@ class FeedList(RowList[Group]):
         waiting = self.window.unseen(self._news)
         return sum(map(self.wanted.matches, self._news[len(self._news) - waiting :])) if waiting else 0
 
-    def show_news(self, news: tuple[Entry, ...], today: date) -> None:
-        """Take over the newest lines, oldest first."""
-        if news == self._news and today == self.today:
+    def show_news(
+        self, news: tuple[Entry, ...], today: date, running: tuple[RunningRequest, ...] = (), now: float = 0.0
+    ) -> None:
+        """Take over the newest lines, oldest first, and the requests under way at `now` (epoch seconds)."""
+        self._now = now
+        if news == self._news and today == self.today and running == self._under_way:
             return
-        self._news, self.today = news, today
+        self._news, self.today, self._under_way = news, today, running
         self._take_over()
+
+    def show_time(self, now: float) -> None:
+        """Count on for how long requests run."""
+        self._now = now
+        if self._under_way and not self.paused:
+            self.draw()
 
     def want(self, wanted: FeedFilter) -> None:
         """Show other lines, beginning with the newest."""
@@ -164,20 +205,29 @@ class FeedList(RowList[Group]):
         self._show()
 
     def _show(self) -> None:
-        self.show_rows(list(grouped(filter(self.wanted.matches, self.window.entries))))
+        running = self._under_way if self.window.latest else ()
+        rows = grouped(self.window.entries, running)
+        self.show_rows([row for row in rows if self._wants(row)])
         self.post_message(self.Changed(self))
+
+    def _wants(self, row: Group) -> bool:
+        if self.wanted.everything:
+            return True
+        if row.running:
+            return self.wanted.matches(row.newest)
+        return any(map(self.wanted.matches, row.entries))
 
     def key_of(self, row: Group) -> Hashable:
         """Return a line's place in the log; for a run, the place of its first."""
-        return _identity(row.entries[0])
+        return _identity(row.requests[0][0]) if row.requests else row.running and row.running.trace
 
     def keys_of(self, row: Group) -> Iterable[Hashable]:
         """Return the places of all lines of a run, so that one that grew is still found."""
-        return map(_identity, row.entries)
+        return map(_identity, row.entries) if row.requests else (self.key_of(row),)
 
     def lines_of(self, row: Group, width: int) -> Sequence[Line]:
         """Time, glyph and text, then the detail."""
-        return entry_lines(row, width, self.today, self.zone)
+        return entry_lines(row, width, self.today, self.zone, self._now)
 
     def watch_cursor(self, before: int, after: int) -> None:
         """Read on where the person comes to an edge."""
@@ -254,6 +304,7 @@ class LivePane(Vertical):
     ALLOW_MAXIMIZE = True
 
     snapshot: var[Snapshot | None] = var(None)
+    now: var[float] = var(0.0)
     faults_only: var[bool] = var(False)
     fingerprint: var[str | None] = var(None)
 
@@ -306,8 +357,14 @@ class LivePane(Vertical):
         """Take over new lines."""
         if snapshot is not None:
             self.feed.empty = self._nothing()
-            self.feed.show_news(snapshot.entries, datetime.fromtimestamp(snapshot.at, self.zone).date())
+            today = datetime.fromtimestamp(snapshot.at, self.zone).date()
+            self.feed.show_news(snapshot.entries, today, snapshot.running, snapshot.at)
             self.show_titles()
+
+    def watch_now(self, now: float) -> None:
+        """Count on for how long requests run."""
+        if self.is_mounted:
+            self.feed.show_time(now)
 
     def watch_faults_only(self) -> None:
         """Draw the other selection."""
@@ -340,7 +397,7 @@ class LivePane(Vertical):
             return ""
         wanted = self._wanted
         if wanted.everything:
-            return "no requests, faults or recoveries yet"
+            return "no requests yet"
         key_of = self._key_of
         if not (wanted.words or wanted.fingerprint):
             return f"no faults; {key_of('faults')} shows all traffic"

@@ -1,0 +1,72 @@
+"""What goes on now: the requests under way, and how much traffic the last minute had. Pure."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from okr_tui.domain.records import Attempt
+
+RECENT: Final = 60.0
+"""Seconds that count as now."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRequest:
+    """A request of this process that has not ended. Times are epoch seconds.
+
+    `sender` is who asked, `key` the 1-based place of the key it is sent with, None while it waits for one;
+    `tokens` are those that have come so far, about one a record; `first_at` is when the first of them came.
+    """
+
+    trace: str
+    sender: str
+    model: str
+    key: int | None
+    fingerprint: str | None
+    since: float
+    first_at: float | None = None
+    tokens: int = 0
+
+    def tokens_per_second(self, now: float) -> float | None:
+        """Return how fast its answer comes; None until that can be told."""
+        if self.first_at is None or now - self.first_at < 0.5:
+            return None
+        return self.tokens / (now - self.first_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The traffic of the last minute: requests that ended, and tokens a second while answers came."""
+
+    requests_per_minute: int = 0
+    tokens_per_second: float | None = None
+
+
+class RecentAttempts:
+    """The attempts of the last minute, of every process that writes to the log."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Attempt] = deque()
+
+    def add(self, attempts: Iterable[Attempt], now: float) -> None:
+        """Take up more attempts, oldest first; `now` is epoch seconds."""
+        self._kept.extend(each for each in attempts if each.client != "probe")
+        while self._kept and self._kept[0].at < now - RECENT:
+            self._kept.popleft()
+
+    def rates(self, running: Sequence[RunningRequest], now: float) -> Rates:
+        """Return the rates at a moment; what is streaming now says more of the speed than what has ended."""
+        recent = [each for each in self._kept if now - RECENT <= each.at <= now + RECENT]
+        # The sends of one request are told by what followed: only the last has no key after it.
+        ended = sum(each.next_fingerprint is None for each in recent)
+        speeds = [speed for each in running if (speed := each.tokens_per_second(now)) is not None]
+        if speeds:
+            return Rates(ended, sum(speeds))
+        streamed = [
+            (each.output_tokens, each.duration_ms - each.first_byte_ms)
+            for each in recent
+            if each.outcome == "ok" and each.output_tokens and each.first_byte_ms is not None
+        ]
+        seconds = sum(took for _, took in streamed) / 1000
+        return Rates(ended, sum(tokens for tokens, _ in streamed) / seconds if seconds > 0 else None)
