@@ -166,7 +166,7 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             if key.fingerprint in tried or identifier in tried:
                 return None
             flying = flights.get(identifier, 0)
-        return judge.usable(key.fingerprint, flying, trusted=key.trusted)
+        return judge.usable(key.fingerprint, flying, trusted=key.trusted) if not key.missing else None
 
     @cache
     def everybody() -> tuple[Verdict, ...]:
@@ -177,6 +177,7 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
                 key.fingerprint,
                 in_flight=flights.get(state.account_of(key.fingerprint), 0),
                 trusted=key.trusted,
+                missing=key.missing,
             )
             for key in config.keys
         )

@@ -217,9 +217,11 @@ class Judge:
         whole = state.model(model).block if model is not None else None
         self._common = [block for block in (whole, state.service(cloud).outage) if block]
 
-    def verdict(self, fingerprint: str, *, in_flight: int = 0, trusted: bool = True) -> Verdict:
+    def verdict(
+        self, fingerprint: str, *, in_flight: int = 0, trusted: bool = True, missing: str = ""
+    ) -> Verdict:
         """Return a key's state; `in_flight` is what this process has under way on its account."""
-        standing = self.standing(fingerprint, in_flight, trusted=trusted)
+        standing = self.standing(fingerprint, in_flight, trusted=trusted, missing=missing)
         if isinstance(standing, Verdict):
             return standing
         if len(standing) == 1:
@@ -249,11 +251,13 @@ class Judge:
         return standing if isinstance(standing, Verdict) and standing.eligible else None
 
     def standing(
-        self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True
+        self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True, missing: str = ""
     ) -> Verdict | list[Block]:
         """Return a key's verdict, or the blocks that hold it back, without the words for them."""
         if not trusted:
             return NOT_TRUSTED
+        if missing:
+            return Verdict(State.MISSING, eligible=False, reason=missing)
         key = self._state.keys.get(fingerprint, FRESH_KEY)
         if key.disabled:
             return DISABLED
@@ -339,11 +343,12 @@ def verdict(
     policy: Policy,
     in_flight: int = 0,
     trusted: bool = True,
+    missing: str = "",
     **request: Any,
 ) -> Verdict:
     """Return the state of one key; the arguments are those of a Judge and of its verdict."""
     judge = Judge(state, now=now, policy=policy, **request)
-    return judge.verdict(fingerprint, in_flight=in_flight, trusted=trusted)
+    return judge.verdict(fingerprint, in_flight=in_flight, trusted=trusted, missing=missing)
 
 
 def absent(why: str) -> Verdict:
