@@ -87,10 +87,11 @@ class _SettingsFollower:
 
 
 class PoolClient:
-    """The pool of a service, as the chat sees it."""
+    """The pool of a service, as the chat sees it. `caller` names who asks, in the log."""
 
-    def __init__(self, service: PoolService) -> None:
+    def __init__(self, service: PoolService, caller: str | None = None) -> None:
         self._service = service
+        self._caller = caller
 
     @property
     def clock(self) -> Clock:
@@ -158,7 +159,7 @@ class PoolClient:
             document["options"] = dict(sampling)
         if tools:
             document["tools"] = list(tools)
-        call = Call(CHAT.path, _encoded(document), name)
+        call = Call(CHAT.path, _encoded(document), name, caller=self._caller)
         began = self._service.clock.monotonic()
         first_token: int | None = None
         done_reason = ""

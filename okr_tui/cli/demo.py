@@ -8,10 +8,11 @@ import contextlib
 import json
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from okr_tui.services.pool_service import PoolService
     from okr_tui.ui.bridge import Opened
 
+LIVELY = "day"
 SCENARIOS = ("calm", "crowded", "day", "outage", "revoked", "spent")
 CHAT_EVERY = 1.5
 MODELS = ("gpt-oss:20b", "gemma4:31b", "kimi-k2.6", "gpt-oss:120b", "glm-5.2")
+CALLERS = ("pi", "codex", "notes")
 PROMPTS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short Python loop.")
 
 
@@ -65,9 +68,11 @@ def run_demo(scenario: str, speed: float) -> None:
                 ready = json.loads(await cloud.stdout.readline())
                 assert invocation.settings is not None
                 await asyncio.to_thread(_write_settings, invocation.settings, ready)
+                if scenario == LIVELY:
+                    await _write_history(invocation.settings, ready)
                 async with (
-                    dashboard.opened(invocation) as services,
                     _child(*_traffic_arguments(invocation, speed)),
+                    dashboard.opened(invocation) as services,
                 ):
                     yield services
 
@@ -86,12 +91,12 @@ def _policy(speed: float) -> dict[str, object]:
     }
 
 
-def _write_settings(path: Path, ready: dict[str, object]) -> None:
+def _write_settings(path: Path, ready: dict[str, Any]) -> None:
     """Write settings like a user's own."""
     document = {
         "pi-ollama": {"cloudUrl": ready["url"], "apiKeys": ready["keys"], "activeKeyIndex": 0},
         "okr-tui": {
-            "store": f"sqlite:{path.parent / 'log.db'}",
+            "store": _log_of(path),
             # The usual port may be a real gateway's.
             "gateway": {"port": 0},
             # Its weeks last minutes, so that one is nearly over at once.
@@ -101,6 +106,27 @@ def _write_settings(path: Path, ready: dict[str, object]) -> None:
     }
     path.touch(mode=0o600)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+async def _write_history(settings: Path, ready: dict[str, Any]) -> None:
+    """Fill the log with the day before."""
+    from okr_tui.cli.demo_history import Member, day_of_history
+    from okr_tui.domain.keys import fingerprint
+    from okr_tui.store.factory import locate_store
+
+    members = [
+        Member(fingerprint(key["key"]), account["id"], account["plan"])
+        for key, account in zip(ready["keys"], ready["accounts"], strict=True)
+    ]
+    store = locate_store(_log_of(settings))
+    try:
+        await store.append(day_of_history(members, time.time()))
+    finally:
+        await store.close()
+
+
+def _log_of(settings: Path) -> str:
+    return f"sqlite:{settings.parent / 'log.db'}"
 
 
 def _traffic_arguments(invocation: Invocation, speed: float) -> tuple[str, ...]:
@@ -129,25 +155,32 @@ async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, 
 
 
 async def _converse(invocation: Invocation, every: float) -> None:
-    """Send the requests of two people, each asking again once an answer has ended."""
+    """Send the requests of three programs, each asking again once an answer has ended."""
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
-    async with invocation.open_service("cli") as service:
-        await asyncio.gather(*(_ask_and_ask(service, person, every, ended) for person in range(2)))
+    async with invocation.open_service("gateway") as service:
+        await asyncio.gather(
+            *(
+                _ask_and_ask(service, caller, place, every * (1 + place), ended)
+                for place, caller in enumerate(CALLERS)
+            )
+        )
 
 
-async def _ask_and_ask(service: "PoolService", person: int, every: float, ended: asyncio.Task[bytes]) -> None:
+async def _ask_and_ask(
+    service: "PoolService", caller: str, turn: int, every: float, ended: asyncio.Task[bytes]
+) -> None:
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.messages import Message
     from okr_tui.domain.errors import OkrError
 
-    turn = person
+    pool = PoolClient(service, caller)
     while not ended.done():
         messages = [Message("user", PROMPTS[turn % len(PROMPTS)])]
         model = MODELS[turn % len(MODELS)]
-        turn += 2
+        turn += len(CALLERS)
         # Failing requests are what the demo shows: the log has them.
         with contextlib.suppress(OkrError):
-            async for _ in PoolClient(service).chat(model, messages, conversation=f"demo {turn}"):
+            async for _ in pool.chat(model, messages, conversation=f"demo {caller} {turn}"):
                 if ended.done():
                     return
         await asyncio.wait([ended], timeout=every)

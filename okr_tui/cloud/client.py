@@ -58,7 +58,7 @@ class Call:
     """A request to pass on: its path on the cloud and its JSON body, with the model it names.
 
     `headers` have names in lower case. `streams` says that the body asks for the answer piece by piece;
-    `query` follows the path's question mark.
+    `query` follows the path's question mark. `caller`: who asked, by name, where that is known.
     """
 
     path: str
@@ -68,6 +68,7 @@ class Call:
     headers: Sequence[tuple[bytes, bytes]] = ()
     streams: bool = True
     query: str = ""
+    caller: str | None = None
 
 
 class Cloud:

@@ -23,6 +23,10 @@ async def run(scenario: str, speed: float) -> None:
         ready = {
             "url": url,
             "keys": [{"key": text, "label": label} for text, label in cloud.keys],
+            "accounts": [
+                {"id": credential.account.identity()["ID"], "plan": credential.account.plan}
+                for credential in cloud.state.credentials.values()
+            ],
             "scenario": scenario,
             "session_seconds": cloud.state.scenario.session_seconds / speed,
         }

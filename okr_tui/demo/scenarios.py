@@ -36,7 +36,7 @@ class FaultRule:
 
     `key` is a label or a fingerprint. `seconds` is the wait of `slow-first-byte`. `after` is the number of
     pieces a stream sends before it fails. `in_stream` sends a named error as a record of a stream that began
-    well.
+    well. `fills`: the fault names a window, which is used up from then on.
     """
 
     fault: str
@@ -48,6 +48,7 @@ class FaultRule:
     seconds: float = 2.0
     after: int = 4
     in_stream: bool = False
+    fills: bool = False
 
 
 Action = Change | Outage | FaultRule
@@ -124,7 +125,12 @@ DAY = Scenario(
         Holder("birch", "free", legacy(68, 12.4, 10)),
         Holder("cedar", "pro", credit(60, 72), dollars=60.0),
     ),
-    timeline=((45, Change("amber", revoke=1)), (100, Change("amber", restore=1))),
+    timeline=(
+        # Whoever looks for the first time should see at once what this is about.
+        (0, FaultRule("session", account="amber", path="/api/chat", fills=True)),
+        (45, Change("amber", revoke=1)),
+        (100, Change("amber", restore=1)),
+    ),
     monthly_seconds=120.0,
 )
 

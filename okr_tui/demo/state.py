@@ -227,6 +227,8 @@ class CloudState:
                     rule.times -= 1
                     if rule.times <= 0:
                         self.rules.remove(rule)
+                if rule.fills and received.account:
+                    self.accounts[received.account].windows[rule.fault].used = 100.0
                 return rule
         return None
 

@@ -387,7 +387,7 @@ def _alert_fields(record: Alert, key: Callable[[str], str], zone: tzinfo) -> Ite
 
 
 def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) -> Iterator[Field]:
-    yield "client", record.client
+    yield "client", f"{record.caller} ({record.client})" if record.caller else record.client
     yield "key", key(record.fingerprint)
     yield "model", record.model or "none"
     yield "path", record.path

@@ -329,6 +329,7 @@ class Dispatcher:
             at=now,
             started=exchange.started,
             client=progress.client,
+            caller=progress.call.caller,
             fingerprint=exchange.key.fingerprint,
             model=progress.call.model,
             path=progress.call.path,

@@ -1,9 +1,21 @@
-"""The demo's own settings."""
+"""The demo's own settings, and the day that is in its log when it begins."""
 
+import json
 from pathlib import Path
 
 from okr_tui.cli import demo
+from okr_tui.cli.demo_history import DAY, Member, day_of_history
+from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.fold import fold
+from okr_tui.domain.health import READY, verdict
+from okr_tui.domain.keys import fingerprint
+from okr_tui.domain.policy import Policy
+from okr_tui.domain.records import Attempt, BalanceRead
 from okr_tui.settings.layers import Sources, load
+from okr_tui.store.factory import locate_store
+
+NOW = 1_785_917_640.0
+MEMBERS = [Member(f"{place:012x}", f"account {place // 2}", "pro") for place in range(4)]
 
 
 def test_the_demo_has_no_problem_of_its_own_and_its_own_pace(tmp_path: Path) -> None:
@@ -13,3 +25,43 @@ def test_the_demo_has_no_problem_of_its_own_and_its_own_pace(tmp_path: Path) -> 
     assert settings.problems == ()
     assert settings.policy.poll_gap == 1
     assert settings.policy.poll_shown == (4, 6)
+
+
+def test_the_day_before_is_a_whole_one_with_hops_and_named_callers() -> None:
+    records = day_of_history(MEMBERS, NOW)
+    assert records == day_of_history(MEMBERS, NOW)
+    times = [record.at for record in records]
+    assert times == sorted(times)
+    assert NOW - DAY <= times[0] < times[-1] < NOW
+    assert {int((NOW - at) // 14400) for at in times} >= set(range(6))
+    attempts = [record for record in records if isinstance(record, Attempt)]
+    assert len(attempts) > 400
+    assert {attempt.caller for attempt in attempts} == {"pi", "codex", "notes"}
+    assert {attempt.fingerprint for attempt in attempts} == {member.fingerprint for member in MEMBERS}
+    faults = {attempt.fault.kind for attempt in attempts if attempt.fault and attempt.next_fingerprint}
+    assert {FaultKind.SPENT, FaultKind.TRANSIENT} <= faults
+    assert any(isinstance(record, BalanceRead) for record in records)
+
+
+def test_no_key_begins_the_demo_blocked() -> None:
+    state = fold(day_of_history(MEMBERS, NOW), Policy())
+    for member in MEMBERS:
+        assert verdict(state, member.fingerprint, now=NOW, policy=Policy()) == READY
+
+
+async def test_the_day_is_in_the_log_before_the_dashboard_opens(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    ready = {
+        "url": "http://127.0.0.1:1",
+        "keys": [{"key": f"key-{place}-{'x' * 30}", "label": f"label {place}"} for place in range(2)],
+        "accounts": [{"id": "amber", "plan": "pro"}, {"id": "birch", "plan": "free"}],
+    }
+    demo._write_settings(settings, ready)
+    await demo._write_history(settings, ready)
+    store = locate_store(json.loads(settings.read_text())["okr-tui"]["store"])
+    try:
+        logged = [entry.record for entry in await store.read()]
+    finally:
+        await store.close()
+    used = {record.fingerprint for record in logged if isinstance(record, Attempt)}
+    assert used == {fingerprint(key["key"]) for key in ready["keys"]}  # type: ignore[index]

@@ -71,6 +71,13 @@ def test_callers_own_error_is_told_in_the_clouds_words_without_blame() -> None:
     assert (found.tone, found.text) == ("fault", "#1 prompt too long → the caller")
 
 
+def test_a_caller_is_called_by_name() -> None:
+    for record in (went_well(), failed(FaultKind.SPENT)):
+        found = line(replace(record, client="gateway", caller="codex"))
+        assert found is not None
+        assert found.detail.startswith("codex · ")
+
+
 def test_success_is_quiet() -> None:
     record = replace(went_well(), output_tokens=50, duration_ms=2010, first_byte_ms=1010)
     found = line(record)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from okr_tui.chat.answer import PoolClient
-from okr_tui.chat.messages import ChatEvent, Finished
+from okr_tui.chat.messages import ChatEvent, Finished, Message
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import CloudError, PoolBlockedError
@@ -42,6 +42,16 @@ async def test_the_log_tells_the_switch(harness: Harness) -> None:
     ]
     assert attempts[1].output_tokens
     assert attempts[1].first_byte_ms is not None
+
+
+async def test_the_log_names_who_asked(harness: Harness) -> None:
+    await harness.fault("session", account="amber")
+    async with harness.open(client="gateway") as service:
+        asking = PoolClient(service, "codex").chat(MODEL, [Message("user", "Hi")], conversation="one")
+        assert [event async for event in asking]
+        records = [item.record for item in await service.pool.store.read()]
+    found = [(record.client, record.caller) for record in records if isinstance(record, Attempt)]
+    assert found == [("gateway", "codex")] * 2
 
 
 async def test_a_known_spent_account_is_not_asked_again_with_any_of_its_keys(harness: Harness) -> None:

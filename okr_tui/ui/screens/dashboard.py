@@ -26,6 +26,7 @@ from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.banner import Banner, Broken, FirstRun
+from okr_tui.ui.widgets.caption import Caption
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import Header
 from okr_tui.ui.widgets.keys import KeysPane
@@ -141,6 +142,8 @@ class Dashboard(Screen[None]):
         shown = (Dashboard.snapshot, Dashboard.now, Dashboard.failure)
         key_of = self.keymap.key_of
         yield Header(self.zone, demo=self.demo).data_bind(*shown)
+        if self.demo:
+            yield Caption(key_of).data_bind(Dashboard.snapshot, Dashboard.now)
         yield Banner(self.zone, key_of).data_bind(*shown)
         with Container(id="panes"):
             with Container(id="left"):
