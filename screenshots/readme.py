@@ -84,6 +84,7 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "settings of the chat": partial(group_table, "chat"),
     "settings of the gateway": partial(group_table, "gateway"),
     "settings of the alerts": partial(group_table, "alerts"),
+    "settings of the models": partial(group_table, "models"),
 }
 
 

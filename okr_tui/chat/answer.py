@@ -11,7 +11,7 @@ from okr_tui.cloud.client import Call
 from okr_tui.cloud.dialects import Delta
 from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
-from okr_tui.domain.models import Model, bare_name
+from okr_tui.domain.models import Model
 from okr_tui.services.background import Clock
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.pool_service import PoolService
@@ -147,7 +147,7 @@ class PoolClient:
         model; `sampling` goes into the request's `options`; `tools` are descriptions of functions;
         `avoid` as in Dispatcher.send.
         """
-        name = bare_name(model)
+        name = self._service.model_names.resolve(model)
         document: dict[str, object] = {
             "model": name,
             "messages": [message.wire() for message in messages],

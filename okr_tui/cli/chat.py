@@ -217,7 +217,8 @@ def chat(
 
     async def work(service: "PoolService") -> None:
         client = PoolClient(service)
-        known = next((each for each in service.catalog.models if each.id == bare_name(model)), None)
+        name = service.model_names.resolve(model)
+        known = next((each for each in service.catalog.models if each.id == name), None)
         check_sight(known, len(pictures))
         box = Toolbox(BUILT_IN_ONLY, partial(client.post, conversation=CONVERSATION)) if tools else None
         refusal = think_refusal(known, think)

@@ -144,6 +144,18 @@ class Cloud:
         """
         return await self._whole(SHOW, body)
 
+    async def relay(self, endpoint: Endpoint, key: Key, query: str = "") -> httpx.Response:
+        """Return the answer of an endpoint about the key's account as it came, read, if it is a success.
+
+        `query` follows the path's question mark. Raises CloudError for a refusal, or without an answer.
+        """
+        response = await self._whole(endpoint, b"", key, f"?{query}" if query else "")
+        self._heard(response.headers)
+        fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
+        if fault:
+            raise self._error(endpoint, fault)
+        return response
+
     async def send(self, call: Call, key: Key) -> httpx.Response:
         """Send a call with a key; return the response, open and unread. Raises CloudError without one."""
         self._require(f"{call.method} {call.path}")

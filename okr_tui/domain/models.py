@@ -1,9 +1,9 @@
 """A model of the cloud as it is listed and shown. Unknown values are None, never a guess."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 PROVIDER: Final = "ollama-cloud"
@@ -139,12 +139,73 @@ def replacement(model: str, listed: frozenset[str]) -> str | None:
     return None
 
 
+PREFIXES: Final = (f"{PROVIDER}/", "registry.ollama.ai/", "library/", "ollama_chat/", "ollama/", "openai/")
+"""What clients put before a model's name: their own name for the provider, or Ollama's registry."""
+
+
 def bare_name(model: str) -> str:
-    """Return the catalogue's name of a model: without pi's provider prefix and the daemon's cloud suffix."""
-    model = model.removeprefix(f"{PROVIDER}/")
+    """Return a model's name without a provider's prefix and the daemon's suffix for the cloud."""
+    for prefix in PREFIXES:
+        model = model.removeprefix(prefix)
     for suffix in (":cloud", "-cloud"):
         model = model.removesuffix(suffix)
     return model
+
+
+SUFFIXES: Final = (":cloud", "-cloud", ":latest")
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """The names under which models are known: those listed, and the user's own for them."""
+
+    listed: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def resolve(self, name: str) -> str:
+        """Return the catalogue's name for any usual spelling of one.
+
+        The usual spellings have a provider's name or a registry in front, the daemon's suffix for the cloud
+        or `:latest` behind, capital letters, or leave out the tag of a model that has only one. A name that
+        is listed always stands for itself, and one that fits none, or several, is only made bare.
+        """
+        name = self.aliases.get(name, name)
+        if name in self.listed:
+            return name
+        for known in self._spelled, self._tagged:
+            for spelling in _spellings(name):
+                if len(found := known.get(spelling.lower(), [])) == 1:
+                    return found[0]
+        return bare_name(name)
+
+    @cached_property
+    def _spelled(self) -> dict[str, list[str]]:
+        """The listed models by their names in lower case."""
+        return self._by(str.lower)
+
+    @cached_property
+    def _tagged(self) -> dict[str, list[str]]:
+        """The listed models by their names in lower case without the tag."""
+        return self._by(lambda model: model.lower().partition(":")[0])
+
+    def _by(self, spelling: Callable[[str], str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for model in self.listed:
+            found.setdefault(spelling(model), []).append(model)
+        return found
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a name as it is, and ever less of it."""
+    while True:
+        shorter = name
+        yield shorter
+        while suffix := next((end for end in SUFFIXES if shorter.lower().endswith(end)), None):
+            shorter = shorter[: -len(suffix)]
+            yield shorter
+        _, slash, name = name.partition("/")
+        if not slash:
+            return
 
 
 LEVELS: Final = ("off", "minimal", "low", "medium", "high", "xhigh", "max")

@@ -9,18 +9,39 @@ from typing import Final
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from okr_tui.cloud.endpoints import ENDPOINTS, IDENTITY, MODELS, PROCESSES, SHOW, TAGS, VERSION
+from okr_tui.cloud.endpoints import (
+    BALANCE,
+    ENDPOINTS,
+    IDENTITY,
+    MODELS,
+    PROCESSES,
+    SHOW,
+    TAGS,
+    USAGE,
+    VERSION,
+    Endpoint,
+)
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.text import clean_line
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
 from okr_tui.gateway.errors import Failure, FailureError, GatewayCause, ended, failure_error, failure_of
-from okr_tui.gateway.forward import forward, show
-from okr_tui.gateway.guard import OPEN_PATHS, Guard, TokenGuard, origin_form
+from okr_tui.gateway.forward import forward, pull, show
+from okr_tui.gateway.guard import (
+    OPEN_PATHS,
+    Guard,
+    TokenGuard,
+    cors_headers,
+    matches,
+    origin_form,
+    plain_path,
+    preflight,
+)
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
-from okr_tui.gateway.request import CallerGoneError, GatewayRequest
+from okr_tui.gateway.request import CallerGoneError, GatewayRequest, request_query
 from okr_tui.services.pool_service import PoolService
+from okr_tui.settings.table import GatewayOptions
 
 MODEL_PREFIX: Final = f"{MODELS.path}/"
 READ: Final = ("GET", "HEAD")
@@ -54,7 +75,8 @@ class Gateway:
         trouble: Callable[[str], None],
     ) -> None:
         self._service = service
-        self._behind_token = self.behind(TokenGuard(token, host))
+        self._behind_token = self.behind(TokenGuard(token, host, self._options))
+        self._relay = local.AccountRelay(service)
         self._metrics = Metrics(service.pool)
         self._access = access
         self._trouble = trouble
@@ -73,7 +95,10 @@ class Gateway:
             },
             "/": Route(READ, fixed(lambda: PlainTextResponse(local.RUNNING))),
             "/healthz": Route(READ, document(lambda: {"status": "ok"})),
-            VERSION.path: Route(READ, document(lambda: local.VERSION)),
+            VERSION.path: Route(READ, fixed(lambda: JSONResponse(local.VERSION, headers=local.OWN_VERSION))),
+            BALANCE.path: Route(READ, self._relayed(BALANCE)),
+            USAGE.path: Route(READ, self._relayed(USAGE)),
+            "/api/pull": Route(("POST",), lambda request: pull(service, request)),
             PROCESSES.path: Route(READ, document(lambda: local.PROCESSES)),
             "/api/status": Route(READ, document(lambda: local.CLOUD_STATUS)),
             IDENTITY.path: Route(("GET", "POST"), document(lambda: local.identity(service.pool.view()))),
@@ -84,6 +109,10 @@ class Gateway:
             "/okr/status": Route(READ, document(status)),
             "/metrics": Route(READ, self._show_metrics),
         }
+
+    def _options(self) -> GatewayOptions:
+        """Return the settings in force."""
+        return self._service.configuration.settings.gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of the main port."""
@@ -114,7 +143,13 @@ class Gateway:
 
     async def _answer(self, request: GatewayRequest, guard: Guard) -> None:
         try:
-            request.path = guard.admit(request.scope, request.headers)
+            origin = request.headers.get("origin", "")
+            if matches(origin.lower(), self._options().origins):
+                request.extra_headers += cors_headers(origin)
+                if request.method == "OPTIONS":
+                    await request.answer(preflight(request.headers))
+                    return
+            request.path = plain_path(guard.admit(request.scope, request.headers))
             if request.path not in OPEN_PATHS:
                 request.admit()
             await self._route(request).handler(request)
@@ -133,17 +168,40 @@ class Gateway:
             await request.fail(Failure.of(GatewayCause.UNEXPECTED, "the gateway failed unexpectedly"))
 
     def _route(self, request: GatewayRequest) -> Route:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            # At any other status Codex tries five times before it goes on without.
+            raise failure_error(426, "no WebSockets here: use plain HTTP", headers={"upgrade": "HTTP/1.1"})
         route = self._found(request.path or "")
         if route is None:
-            raise failure_error(404, "the gateway has no such path")
+            raise failure_error(404, self._no_such_path(request.path or ""))
         if request.method not in route.methods:
             raise failure_error(405, "method not allowed", headers={"allow": ", ".join(route.methods)})
         return route
+
+    def _no_such_path(self, path: str) -> str:
+        """Return why there is nothing at a path, and where the caller may have meant to go."""
+        if doing := local.CHANGES.get(path):
+            return local.NO_CHANGES.format(doing)
+        known = [route for route in self._routes if route != "/"]
+        if meant := next((route for route in known if path.endswith(route)), None):
+            return (
+                f"there is no such path: {meant} stands alone, so leave out what the base URL has before it"
+            )
+        if path != "/" and (meant := next((route for route in known if route == f"/v1{path}"), None)):
+            return f"there is no such path: {meant} is meant, so the base URL ends with /v1"
+        return "the gateway has no such path"
 
     def _found(self, path: str) -> Route | None:
         if path == MODEL_PREFIX:
             return None
         return self._routes.get(MODEL_PREFIX if path.startswith(MODEL_PREFIX) else path)
+
+    def _relayed(self, endpoint: Endpoint) -> Callable[[GatewayRequest], Awaitable[None]]:
+        async def answer(request: GatewayRequest) -> None:
+            query = request_query(request.scope["query_string"])
+            await request.answer(await self._relay.answer(endpoint, query))
+
+        return answer
 
     async def _tags(self, request: GatewayRequest) -> None:
         await request.answer(JSONResponse(await local.tags(self._service)))

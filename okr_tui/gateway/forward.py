@@ -4,11 +4,12 @@ import asyncio
 from typing import Final
 
 import httpx
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from okr_tui.cloud.client import Call
-from okr_tui.cloud.endpoints import find
+from okr_tui.cloud.endpoints import CHAT, GENERATE, find
 from okr_tui.domain.errors import CloudError
+from okr_tui.gateway import local
 from okr_tui.gateway.errors import (
     PASSED_ON,
     SOURCE_HEADER,
@@ -16,6 +17,7 @@ from okr_tui.gateway.errors import (
     FailureError,
     GatewayCause,
     cut_off,
+    failure_error,
 )
 from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import (
@@ -30,14 +32,24 @@ from okr_tui.gateway.request import (
 from okr_tui.services.exchange import ERROR, RefusedError
 from okr_tui.services.pool_service import PoolService
 
+LOADING: Final = frozenset({CHAT.path, GENERATE.path})
+"""Endpoints at which a request without a prompt only loads a model, or unloads it."""
 NO_STREAM: Final = "the cloud sent a document where a stream was asked for"
 
 
 async def forward(service: PoolService, request: GatewayRequest) -> None:
     """Send a request with a key of the pool, and pass on the answer as it arrives."""
-    parsed = await _receive(request)
+    parsed = await _receive(service, request)
     assert request.path is not None
     endpoint = find(request.path)
+    if endpoint.runs_model and not parsed.model:
+        raise failure_error(400, "model is required")
+    if parsed.is_empty and request.path in LOADING and (loads := local.is_load(parsed.body)) is not None:
+        model = local.require(service, parsed.model)
+        await request.answer(
+            JSONResponse(local.loaded(request.path, model, service.clock.time(), loads=loads))
+        )
+        return
     call = Call(
         request.path,
         parsed.body,
@@ -51,7 +63,7 @@ async def forward(service: PoolService, request: GatewayRequest) -> None:
 
 async def show(service: PoolService, request: GatewayRequest) -> None:
     """Pass on `POST /api/show`, without a key."""
-    parsed = await _receive(request)
+    parsed = await _receive(service, request)
 
     async def passed() -> None:
         with service.cloud.use() as cloud:
@@ -61,11 +73,20 @@ async def show(service: PoolService, request: GatewayRequest) -> None:
     await request.run_until_gone(passed())
 
 
-async def _receive(request: GatewayRequest) -> ParsedRequest:
+async def pull(service: PoolService, request: GatewayRequest) -> None:
+    """Answer `POST /api/pull`: a model of the cloud needs no pull."""
+    parsed = await _receive(service, request)
+    local.require(service, parsed.model)
+    streams = parsed.streams is not False
+    media_type = "application/x-ndjson" if streams else "application/json"
+    await request.answer(Response(b'{"status":"success"}' + b"\n" * streams, media_type=media_type))
+
+
+async def _receive(service: PoolService, request: GatewayRequest) -> ParsedRequest:
     body = await receive_body(request.receive)
     if encoding := request.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
-    parsed = await parse_body(body, request.headers)
+    parsed = await parse_body(body, request.headers, service.model_names)
     request.model = parsed.model
     return parsed
 

@@ -1,16 +1,21 @@
 """Who may use the gateway: no foreign host name, no web page, and only with the token."""
 
+import base64
+import contextlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import unquote
 
+from starlette.responses import Response
 from starlette.types import Scope
 
 from okr_tui.domain.addresses import is_loopback
@@ -18,7 +23,14 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.request import CONTROLS
+from okr_tui.settings.table import GatewayOptions
 
+LOCAL_NAMES: Final = ("*.internal", "*.local")
+"""Names that only networks of one's own have, containers' for their host among them: no web site can."""
+FOREIGN_HOST: Final = (
+    "this gateway does not answer under that host name: add it to okr-tui.gateway.hosts if it is yours"
+)
+WEB_PAGE: Final = "requests from web pages are refused: okr-tui.gateway.origins lists those that may come"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz"})
 OWN_SITES: Final = frozenset({b"same-origin", b"none"})
@@ -41,6 +53,16 @@ def origin_form(scope: Scope) -> Scope:
     return {**scope, "raw_path": path, "path": unquote(path.decode("ascii")), "headers": headers}
 
 
+def plain_path(path: str) -> str:
+    """Return a path without the doubled and trailing slashes that base URLs of clients make."""
+    if "//" not in path and not path.endswith("/"):
+        return path
+    return SLASHES.sub("/", path).rstrip("/") or "/"
+
+
+SLASHES: Final = re.compile("/{2,}")
+
+
 class Guard(Protocol):
     """Decides for one port which requests are answered."""
 
@@ -51,7 +73,8 @@ class Guard(Protocol):
 class HeadChecks:
     """The checks of a request's head that every port makes, whatever credentials it carries."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, options: Callable[[], GatewayOptions] = GatewayOptions) -> None:
+        self._options = options
         self._exposed = not is_loopback(host)
         names = {host.lower(), socket.gethostname().lower()} if self._exposed else {host.lower()}
         self._hosts = LOOPBACK_NAMES | names
@@ -72,10 +95,12 @@ class HeadChecks:
             raise failure_error(400, "the request has both Content-Length and Transfer-Encoding")
         # Any web site can make a browser send requests here, under a host name of its choice too.
         if not self._is_known(_host_name(headers.get("host", "").lower())):
-            raise failure_error(403, "this gateway does not answer under that host name")
+            raise failure_error(403, FOREIGN_HOST)
 
     def _is_known(self, name: str) -> bool:
-        if name in self._hosts:
+        if name in self._hosts or matches(name, self._options().hosts):
+            return True
+        if self._exposed and matches(name, LOCAL_NAMES):
             return True
         try:  # no web site can make its own name resolve to an address that is written out
             ipaddress.ip_address(name.strip("[]"))
@@ -87,21 +112,25 @@ class HeadChecks:
 class TokenGuard:
     """Guards the main port: the token is needed."""
 
-    def __init__(self, token: SecretStr, host: str) -> None:
+    def __init__(
+        self, token: SecretStr, host: str, options: Callable[[], GatewayOptions] = GatewayOptions
+    ) -> None:
         self._token = token.get_secret_value().encode()
-        self._heads = HeadChecks(host)
+        self._heads = HeadChecks(host, options)
+        self._options = options
 
     def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Return the path without a token before it; raise FailureError without a valid token."""
         path: str = scope["path"]
         self._heads.check(scope, headers)
-        _refuse_web_pages(scope["headers"], headers["host"])
-        first, slash, rest = path.removeprefix("/").partition("/")
+        _refuse_web_pages(scope["headers"], headers["host"], self._options().origins)
+        first, slash, rest = path.lstrip("/").partition("/")
         in_path = self._is_token(first)
         if in_path:
             path = slash + rest or "/"
         offered = [self._is_token(text) for text in _credentials(headers)]
-        if not in_path and not any(offered) and path not in OPEN_PATHS:
+        is_open = plain_path(path) in OPEN_PATHS or (scope.get("method") == "HEAD" and path == "/")
+        if not in_path and not any(offered) and not is_open:
             raise failure_error(401, UNAUTHORIZED, "unauthorized", {"www-authenticate": "Bearer"})
         return path
 
@@ -109,22 +138,55 @@ class TokenGuard:
         return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._token)
 
 
-def _refuse_web_pages(raw: Iterable[tuple[bytes, bytes]], host: str) -> None:
+def matches(text: str, patterns: Iterable[str]) -> bool:
+    """Return whether a text is one of those listed, where an asterisk stands for any letters."""
+    return bool(text) and any(text == each or fnmatchcase(text, each) for each in patterns)
+
+
+def _refuse_web_pages(raw: Sequence[tuple[bytes, bytes]], host: str, listed: Sequence[str]) -> None:
     """Raise FailureError for a page of another origin, whichever of several such headers says so."""
-    own = f"http://{host}".lower().encode("latin-1")
+    own = f"http://{host}".lower()
+    origins = [value.decode("latin-1").strip().lower() for name, value in raw if name == b"origin"]
+    if not all(origin == own or matches(origin, listed) for origin in origins):
+        raise failure_error(403, WEB_PAGE)
+    if any(matches(origin, listed) for origin in origins):
+        return  # whose requests are to another site than their own
     for name, value in raw:
         words = {word.strip() for word in value.lower().split(b",")}
-        if name == b"origin" and value.strip().lower() != own:
-            raise failure_error(403, "requests from web pages are refused")
         if name == b"sec-fetch-site" and not words <= OWN_SITES:
-            raise failure_error(403, "requests from web pages are refused")
+            raise failure_error(403, WEB_PAGE)
+
+
+def cors_headers(origin: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers by which a page of a listed origin may read an answer (fetch.spec.whatwg.org)."""
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"*"),
+        (b"vary", b"origin"),
+    ]
+
+
+def preflight(headers: Mapping[str, str]) -> Response:
+    """Return the answer to a browser that asks before it sends a request of a listed origin."""
+    allowed = {
+        "access-control-allow-methods": "GET, HEAD, POST",
+        "access-control-allow-headers": headers.get("access-control-request-headers", "authorization, *"),
+        "access-control-max-age": "600",
+    }
+    if headers.get("access-control-request-private-network") == "true":
+        allowed["access-control-allow-private-network"] = "true"
+    return Response(status_code=204, headers=allowed)
 
 
 def _credentials(headers: Mapping[str, str]) -> Iterator[str]:
     scheme, _, text = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         yield text.strip()
+    elif scheme.lower() == "basic":  # as user name or password: both stand in addresses
+        with contextlib.suppress(ValueError):
+            yield from base64.b64decode(text.strip(), validate=True).decode().split(":", 1)
     yield headers.get("x-api-key", "")
+    yield headers.get("api-key", "")
 
 
 def _host_name(host: str) -> str:

@@ -1,10 +1,18 @@
 """Endpoints that are answered without the cloud: model lists, identity, version."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import httpx
+from starlette.responses import Response
 
 from okr_tui import __version__
 from okr_tui.cloud.documents import parse_time
-from okr_tui.domain.models import Model, bare_name
+from okr_tui.cloud.endpoints import CHAT, Endpoint
+from okr_tui.domain.models import Model
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway.errors import failure_error
@@ -12,9 +20,58 @@ from okr_tui.services.pool_service import PoolService
 
 Document = dict[str, object]
 RUNNING = "Ollama is running"
-VERSION: Document = {"version": __version__}
+# Clients refuse what they take for an old Ollama: VS Code's Copilot wants 0.6.4, and daemons relay balances
+# from 0.40.1 and usage from 0.40.6 on.
+VERSION: Document = {"version": "0.40.12"}
+OWN_VERSION = {"x-okr-tui-version": __version__}
 PROCESSES: Document = {"models": []}
 CLOUD_STATUS: Document = {"cloud": {"disabled": False, "source": "none"}}
+
+
+NO_CHANGES: Final = (
+    "the models are the cloud's: none can be {} here; `okr-tui models` lists them, and they need no pull"
+)
+CHANGES: Final[Mapping[str, str]] = {
+    "/api/push": "pushed",
+    "/api/delete": "deleted",
+    "/api/copy": "copied",
+    "/api/create": "created",
+}
+"""Endpoints of a daemon that change its models, and what they would do."""
+
+
+def is_load(body: bytes) -> bool | None:
+    """Return whether an empty request of Ollama's loads a model; False if it unloads, None for another one.
+
+    A daemon takes a request without messages or prompt for that (docs.ollama.com/api).
+    """
+    document = json.loads(body)
+    if any(document.get(name) for name in ("prompt", "messages", "images", "suffix")):
+        return None
+    keep = document.get("keep_alive")
+    return not (keep is not None and UNLOADS.fullmatch(str(keep)))
+
+
+UNLOADS: Final = re.compile(r"-?0+(?:\.0*)?(?:ns|us|ms|s|m|h)?")
+
+
+def loaded(path: str, model: str, at: float, *, loads: bool) -> Document:
+    """Return the answer to a request that only loads or unloads a model: the cloud's are always loaded."""
+    empty: Document = (
+        {"message": {"role": "assistant", "content": ""}} if path == CHAT.path else {"response": ""}
+    )
+    reason = "load" if loads else "unload"
+    return {"model": model, "created_at": rfc3339(at), **empty, "done": True, "done_reason": reason}
+
+
+def require(service: PoolService, model: str | None) -> str:
+    """Return the model; raise FailureError when there is none, or the cloud is known not to have it."""
+    if not model:
+        raise failure_error(400, "model is required")
+    listed = service.model_names.listed
+    if listed and model not in listed:
+        raise failure_error(404, f"model {model!r} not found", "model_not_found")
+    return model
 
 
 async def tags(service: PoolService) -> Document:
@@ -37,7 +94,7 @@ async def models(service: PoolService) -> Document:
 async def one_model(service: PoolService, name: str) -> Document:
     """Return the document of `/v1/models/NAME`; raise FailureError for an unknown model."""
     for model in await _listed(service):
-        if model.id == bare_name(name):
+        if model.id == service.model_names.resolve(name):
             return _entry(model)
     raise failure_error(404, f"model {name[:256]!r} not found", "model_not_found")
 
@@ -96,6 +153,39 @@ def _entry(model: Model) -> Document:
         "display_name": model.id,
         "created_at": rfc3339(created),
     }
+
+
+RELAY_SECONDS: Final = 60.0
+"""How old a relayed answer may be: an account may be read ten times a minute, by all processes together."""
+RELAYED_QUERY: Final = re.compile(r"[A-Za-z0-9_=&.:-]{0,100}")
+MOST_RELAYED: Final = 32
+
+
+class AccountRelay:
+    """What the cloud says of the account that pays for the next request, as newer daemons pass it on."""
+
+    def __init__(self, service: PoolService) -> None:
+        self._service = service
+        self._known: dict[tuple[str, str, str], tuple[float, httpx.Response]] = {}
+        self._asking = asyncio.Lock()
+
+    async def answer(self, endpoint: Endpoint, query: str = "") -> Response:
+        """Return the document of an endpoint. Raises OkrError without a key, or when it cannot be read."""
+        if not RELAYED_QUERY.fullmatch(query):
+            raise failure_error(400, "the query is not one of this endpoint")
+        service, pool = self._service, self._service.pool
+        key = service.key(pool.view().active or 1)
+        place = (endpoint.path, query, pool.state.account_of(key.fingerprint))
+        async with self._asking:
+            now = service.clock.monotonic()
+            at, found = self._known.get(place, (0.0, None))
+            if found is None or now - at > RELAY_SECONDS:
+                with service.cloud.use() as cloud:
+                    found = await cloud.relay(endpoint, key, query)
+                while len(self._known) >= MOST_RELAYED:
+                    del self._known[next(iter(self._known))]
+                self._known[place] = now, found
+        return Response(found.content, media_type="application/json")
 
 
 def _epoch(time: str | None) -> int:

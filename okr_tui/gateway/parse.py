@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from pydantic import Field, OnErrorOmit, StrictBool, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from okr_tui.domain.models import bare_name
+from okr_tui.domain.models import ModelNames
 from okr_tui.gateway.errors import FailureError, failure_error
 from okr_tui.gateway.request import SESSION_HEADERS
 
@@ -30,6 +30,9 @@ MANY_CONTAINERS, MANY_VALUES = 20_000, 200_000
 ELSEWHERE_SECONDS: Final = 30
 ELSEWHERE_BYTES: Final = 4 * 1024**3
 CHILD: Final = ("-P", "-c", "from okr_tui.gateway.parse import child; child()")
+
+
+NO_NAMES: Final = ModelNames()
 
 
 class _Part(TypedDict, total=False):
@@ -53,6 +56,7 @@ class _Document(TypedDict, total=False):
     """A request in any dialect. A field of another type counts as absent, except the model."""
 
     model: str | None
+    name: OnErrorOmit[str]
     stream: OnErrorOmit[StrictBool]
     prompt_cache_key: OnErrorOmit[str]
     session_id: OnErrorOmit[str]
@@ -77,31 +81,44 @@ class ParsedRequest:
     streams: bool | None = None
     opening: str | None = field(default=None, repr=False)
     """A digest that identifies the conversation; None where nothing does."""
+    is_empty: bool = False
+    """Whether there is nothing in it for a model to answer."""
 
 
-def parse_request(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
-    """Parse a JSON body; raise FailureError when it is none, or when the model's name is invalid."""
+def parse_request(body: bytes, headers: Mapping[str, str], names: ModelNames = NO_NAMES) -> ParsedRequest:
+    """Parse a JSON body; raise FailureError when it is none, or when the model's name is invalid.
+
+    `names` are what the model may be called. It may stand in the field "name" too, as older clients of
+    Ollama have it, whose "model" then is empty or missing.
+    """
     document = _read(body)
-    name = document.get("model")
+    written = document.get("model")
+    name = written or document.get("name") or None
     if name is not None:
-        bare = _model_name(name)
-        body = body if bare == name else _renamed(body, name, bare)
-        name = bare
-    return ParsedRequest(body, name, document.get("stream"), _conversation(document, headers))
+        model = _model_name(name, names)
+        if model != written:
+            body = _renamed(body, written, model) if written else _named(body, model)
+        name = model
+    is_empty = not (document.get("prompt") or document.get("messages") or document.get("input"))
+    return ParsedRequest(body, name, document.get("stream"), _conversation(document, headers), is_empty)
 
 
-async def parse_body(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
+async def parse_body(body: bytes, headers: Mapping[str, str], names: ModelNames = NO_NAMES) -> ParsedRequest:
     """Parse as `parse_request` does, a large body where it holds up no stream."""
     if len(body) <= AT_ONCE:
-        return parse_request(body, headers)
-    return await asyncio.to_thread(_parse_large, body, headers)
+        return parse_request(body, headers, names)
+    return await asyncio.to_thread(_parse_large, body, headers, names)
 
 
-def _parse_large(body: bytes, headers: Mapping[str, str]) -> ParsedRequest:
+def _parse_large(body: bytes, headers: Mapping[str, str], names: ModelNames) -> ParsedRequest:
     containers = body.count(b"[") + body.count(b"{")
     if containers <= MANY_CONTAINERS and body.count(b",") <= MANY_VALUES:
-        return parse_request(body, headers)
-    named = {name: headers[name] for name in SESSION_HEADERS if name in headers}
+        return parse_request(body, headers, names)
+    named = {
+        "headers": {name: headers[name] for name in SESSION_HEADERS if name in headers},
+        "listed": list(names.listed),
+        "aliases": dict(names.aliases),
+    }
     try:
         done = subprocess.run(  # noqa: S603 this program itself
             (sys.executable, *CHILD),
@@ -125,10 +142,11 @@ def child() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (ELSEWHERE_BYTES, ELSEWHERE_BYTES))
-    headers = json.loads(sys.stdin.buffer.readline())
+    named = json.loads(sys.stdin.buffer.readline())
+    names = ModelNames(frozenset(named["listed"]), named["aliases"])
     body = sys.stdin.buffer.read()
     try:
-        parsed = parse_request(body, headers)
+        parsed = parse_request(body, named["headers"], names)
     except FailureError as error:
         found: dict[str, object] = {"status": error.failure.status, "text": error.failure.text}
         changed = b""
@@ -155,10 +173,10 @@ def _read(body: bytes) -> _Document:
         raise failure_error(400, "the request is not valid JSON") from None
 
 
-def _model_name(model: str) -> str:
+def _model_name(model: str, names: ModelNames) -> str:
     if not 0 < len(model) <= MAX_MODEL_LENGTH or not model.isprintable():
         raise failure_error(400, MODEL_NAME)
-    return bare_name(model)
+    return names.resolve(model)
 
 
 def _renamed(body: bytes, name: str, bare: str) -> bytes:
@@ -170,7 +188,12 @@ def _renamed(body: bytes, name: str, bare: str) -> bytes:
         )
         if _read(changed).get("model") == bare:
             return changed
-    document = {**json.loads(body), "model": bare}
+    return _named(body, bare)
+
+
+def _named(body: bytes, model: str) -> bytes:
+    document = {**json.loads(body), "model": model}
+    document.pop("name", None)
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

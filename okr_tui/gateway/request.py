@@ -271,6 +271,8 @@ class GatewayRequest:
         """The end of what has been sent."""
         self.unreadable = 0
         """Records of the answer that were passed on without being understood."""
+        self.extra_headers: list[tuple[bytes, bytes]] = []
+        """What the head of the answer has beside the answer's own headers."""
         self._send = send
         self._ended = False
         self._head: tuple[int, RawHeaders]
@@ -294,6 +296,7 @@ class GatewayRequest:
 
     async def answer(self, response: Response) -> None:
         """Send a whole response."""
+        response.raw_headers += self.extra_headers
         await response(self.scope, self.receive, self.send)
 
     async def fail(self, failure: Failure) -> None:
@@ -313,7 +316,7 @@ class GatewayRequest:
 
     def begin(self, status: int, headers: RawHeaders) -> None:
         """Begin an answer of unknown length; its head is sent with its first piece."""
-        self._head = status, headers
+        self._head = status, (*headers, *self.extra_headers)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the answer, as soon as the caller takes it."""

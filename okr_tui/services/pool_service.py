@@ -29,6 +29,7 @@ from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
+from okr_tui.domain.models import ModelNames
 from okr_tui.domain.records import (
     Client,
     Disabled,
@@ -146,6 +147,7 @@ class PoolService:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.quota_poller = QuotaPoller(self.pool, self.cloud.use, owner, shown=client == "dashboard")
         self.catalog = ModelCatalog(self.pool, self.cloud.use, self.cloud.url)
+        self._model_names: tuple[ModelNames, object, object] = ModelNames(), None, None
         self.dispatcher = Dispatcher(self.pool, self.cloud.use, self.quota_poller.faulted)
         self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
@@ -240,6 +242,17 @@ class PoolService:
             rules=self.alerts.rules,
             running=self.dispatcher.running,
         )
+
+    @property
+    def model_names(self) -> ModelNames:
+        """Return the names under which models are known: those listed, and the user's own."""
+        models, aliases = self.catalog.models, self.configuration.settings.models.aliases
+        known, of_models, of_aliases = self._model_names
+        if of_models is not models or of_aliases is not aliases:
+            listed = frozenset(model.id for model in models if model.status == "listed")
+            known = ModelNames(listed, aliases)
+            self._model_names = known, models, aliases
+        return known
 
     @property
     def problems(self) -> tuple[str, ...]:

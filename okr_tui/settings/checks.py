@@ -243,6 +243,42 @@ def tool_names(value: object) -> bool | tuple[str, ...]:
     raise UnusableError("it must be true, false or a list of tools and tool servers")
 
 
+def patterns(form: re.Pattern[str], words: str) -> Check:
+    """Return the check of a list of texts of one form, in lower case; an asterisk stands for any letters."""
+    refused = f"it must be a list of {words}"
+
+    def parse(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UnusableError(refused)
+        found = tuple(item.strip().lower() for item in value)
+        if not all(form.fullmatch(item) for item in found):
+            raise UnusableError(refused)
+        return found
+
+    return Check(parse, {"type": "array", "items": {"type": "string"}})
+
+
+def model_name(name: str, value: object) -> str:
+    """Return the model that a name of the user's own stands for."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or not name.strip():
+        raise UnusableError("it must be the name of a model")
+    return value.strip()
+
+
+def model_names(name: str, value: object) -> tuple[str, ...]:
+    """Return the models that answer instead of another, one name or a list of them."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list):
+        raise UnusableError("it must be a list of models")
+    return tuple(model_name(name, item) for item in listed)
+
+
+def local_url(value: object) -> str | None:
+    """Return the address of a local Ollama, without a path; no user name, since nothing secret goes there."""
+    address = base_url(value)
+    return address if address is None else _without_path(address)[0]
+
+
 def as_it_is(value: object) -> object:
     """Return a value that is checked where it is used."""
     return value
@@ -297,6 +333,17 @@ BOOLEAN: Final = Check(true_or_false, {"type": "boolean"})
 PORT: Final = whole_number(0, 65535)
 CLOUD_URL: Final = Check(cloud_url, _TEXT, remark=cloud_url_remark)
 BASE_URL: Final = Check(base_url, _TEXT, shown=without_token)
+LOCAL: Final = Check(local_url, _TEXT)
+HOST_NAMES: Final = patterns(re.compile(r"[a-z0-9*._-]{1,253}"), "host names, without a scheme or a port")
+ORIGINS: Final = patterns(
+    re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9*._:\[\]-]{0,253}"), "origins, such as https://chat.example"
+)
+ALIASES: Final = object_of(model_name, {"type": "string", "minLength": 1}, "names and their models")
+FALLBACK: Final = object_of(
+    model_names,
+    {"anyOf": [{"type": "array", "items": {"type": "string", "minLength": 1}}, {"type": "string"}]},
+    "models and those that answer instead",
+)
 KEYS_OF_ACTION: Final = Check(key_text, {"type": "string"})
 TOOL_NAMES: Final = Check(
     tool_names, {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}

@@ -41,6 +41,7 @@ from okr_tui.settings.table import (
     TABLE,
     ChatSettings,
     GatewayOptions,
+    ModelSettings,
     Setting,
     unknown_names,
 )
@@ -153,6 +154,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         gateway=GatewayOptions(**_fields(values, "gateway")),
         chat=ChatSettings(**_fields(values, "chat")),
         alerts=AlertRules(**_fields(values, "alerts")),
+        models=ModelSettings(**_fields(values, "models")),
         values=values,
         files=(global_file, project_file),
         global_file=global_file,

@@ -10,7 +10,7 @@ from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
 from okr_tui.settings.json_edit import Section
 from okr_tui.settings.origin import Origin, Problem, Valued
-from okr_tui.settings.table import ChatSettings, GatewayOptions, Scalars
+from okr_tui.settings.table import ChatSettings, GatewayOptions, ModelSettings, Scalars
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Settings(Scalars):
     keys, places: the pool in order, and where each key of it is configured.
     active_index: from 0, always within the pool; 0 when the pool is empty.
     enabled_models: pi's favourite models as written, none when all are meant (domain/favourites.py).
-    keymap, policy, gateway, chat, alerts: checked, the project's members over the global ones. The chat may
-        hold secrets of tool servers, so no text form of the settings shows it.
+    keymap, policy, gateway, chat, alerts, models: checked, the project's members over the global ones. The
+        chat may hold secrets of tool servers, so no text form of the settings shows it.
     values: every setting that is a row of the table, by its name; those of `keymap` as far as they are set.
     files: every file looked at, whether it exists or not.
     project_trusted, project_refused: the answer in the global file's `okr-tui.trustedProjects`, if any.
@@ -65,6 +65,7 @@ class Settings(Scalars):
     gateway: GatewayOptions
     chat: ChatSettings = field(repr=False)
     alerts: AlertRules
+    models: ModelSettings
     values: Mapping[str, Valued[Any]] = field(repr=False)
     files: tuple[Path, ...]
     global_file: Path

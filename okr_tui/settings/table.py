@@ -250,6 +250,9 @@ class Scalars:
     )
 
 
+APPS: Final = ("app://*", "file://", "tauri://*", "vscode-webview://*", "vscode-file://*")
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
     """Where the gateway listens, and whether the dashboard starts it."""
@@ -274,6 +277,20 @@ class GatewayOptions:
         "`true`: the dashboard starts the gateway unless another process runs one",
     )
 
+    hosts: tuple[str, ...] = _member(
+        "hosts",
+        checks.HOST_NAMES,
+        (),
+        'more host names it answers under: `["okr.example", "*.ts.net"]`; an exposed one also answers under '
+        "`*.internal` (`host.docker.internal`) and `*.local`",
+    )
+    origins: tuple[str, ...] = _member(
+        "origins",
+        checks.ORIGINS,
+        APPS,
+        'apps and pages that may use it, with the token: `["https://chat.example", "chrome-extension://*"]`; '
+        "by default the same apps as Ollama allows (Obsidian, Tauri, VS Code)",
+    )
     grace_seconds: int = _member(
         "graceSeconds",
         whole_number(0, 600),
@@ -285,6 +302,31 @@ class GatewayOptions:
     def url(self) -> str:
         """The address that clients on this machine use."""
         return url(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Other names of models, and what answers where no key can."""
+
+    aliases: Mapping[str, str] = _member(
+        "aliases",
+        checks.ALIASES,
+        {},
+        'names of your own, for the gateway and the chat: `{"fast": "gpt-oss:20b"}`',
+    )
+    fallback: Mapping[str, tuple[str, ...]] = _member(
+        "fallback",
+        checks.FALLBACK,
+        {},
+        'what answers instead when no key can: `{"kimi-k3": ["glm-5.2", "local:llama3.2"], "*": [...]}`; '
+        "none by default",
+    )
+    local: str = _member(
+        "local",
+        checks.LOCAL,
+        "http://127.0.0.1:11434",
+        "the Ollama of `local:` models; no key is ever sent there",
+    )
 
 
 def _confirm(_name: str, value: object) -> Confirm:
@@ -365,6 +407,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "gateway": "where the gateway listens",
     "chat": "what the chat may do",
     "alerts": "when and how a person is told of what happens",
+    "models": "other names of models, and what answers where no key can",
 }
 """The objects in the section `okr-tui` that hold settings of their own, and what each is for."""
 
@@ -394,6 +437,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     Setting(name=f"keymap.{ANY}", check=checks.KEYS_OF_ACTION, editable=True),
     *_grouped("gateway", _rows(GatewayOptions), needs_trust=True, editable=True),
     *_grouped("chat", _rows(ChatSettings), needs_trust=True),
+    *_grouped("models", _rows(ModelSettings), needs_trust=True, editable=True),
     *_grouped("policy", _policy_rows(), needs_trust=True, editable=True),
     *_grouped("alerts", _alert_rows(), needs_trust=True, editable=True),
 )

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.models import REPLACED_BY, Model, bare_name, replacement, short_context, short_count
+from okr_tui.domain.models import (
+    REPLACED_BY,
+    Model,
+    ModelNames,
+    bare_name,
+    replacement,
+    short_context,
+    short_count,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +109,29 @@ def test_bare_name_is_the_catalogues(name: str) -> None:
 
 def test_bare_name_loses_a_cloud_tag() -> None:
     assert bare_name("glm-5.3:cloud") == "glm-5.3"
+
+
+LISTED = frozenset({"gpt-oss:20b", "gpt-oss:120b", "kimi-k2:1t", "glm-5.3", "Own", "own"})
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("kimi-k2", "kimi-k2:1t"),
+        ("kimi-k2:latest", "kimi-k2:1t"),
+        ("ollama/KIMI-K2-cloud", "kimi-k2:1t"),
+        ("glm-5.3:latest", "glm-5.3"),
+        ("library/glm-5.3:cloud", "glm-5.3"),
+        ("gpt-oss", "gpt-oss"),
+        ("gpt-oss:latest", "gpt-oss:latest"),
+        ("OWN", "OWN"),
+        ("Own", "Own"),
+        ("kimi-k2:2t", "kimi-k2:2t"),
+        ("openai/unknown:1b-cloud", "unknown:1b"),
+        ("fast", "gpt-oss:20b"),
+        ("", ""),
+        ("/", "/"),
+    ],
+)
+def test_a_name_is_resolved_where_only_one_model_can_be_meant(name: str, model: str) -> None:
+    assert ModelNames(LISTED, {"fast": "gpt-oss:20b-cloud"}).resolve(name) == model

@@ -70,7 +70,7 @@ def packed(encoding: str, plain: bytes) -> bytes:
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 async def test_packed_requests_are_unpacked(harness: Harness, encoding: str) -> None:
     script = ScriptedCloud(stream(*PIECES["/api/chat"], *CLOSINGS["/api/chat"]))
-    plain = b'{"model":"gpt-oss:20b","messages":[]}'
+    plain = b'{"model":"gpt-oss:20b","messages":[{}]}'
     async with scripted_gateway(harness, script) as gateway:
         answer = await gateway.client.post(
             "/api/chat", content=packed(encoding, plain), headers={"content-encoding": encoding}

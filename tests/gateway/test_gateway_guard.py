@@ -192,11 +192,11 @@ def refusal(
         ("GET", "/api/chat", 405),
         ("DELETE", "/v1/models/x", 405),
         ("OPTIONS", "/v1/messages", 405),
-        ("POST", "/api/pull", 404),
-        ("POST", "/api/balance", 404),
-        ("GET", "/v1/models/", 404),
+        ("GET", "/api/pull", 405),
+        ("POST", "/api/balance", 405),
+        ("GET", "/v1/models/x/y", 404),
         ("POST", "/v1/files", 404),
-        ("POST", "//api/chat", 404),
+        ("POST", "//api/chats", 404),
     ],
 )
 async def test_known_paths_and_methods_only(

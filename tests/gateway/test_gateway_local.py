@@ -23,7 +23,7 @@ async def test_small_questions_of_a_daemons_client(gateway: RunningGateway) -> N
     async def get(path: str) -> object:
         return (await gateway.client.get(path)).json()
 
-    assert await get("/api/version") == {"version": __version__}
+    assert (await gateway.client.get("/api/version")).headers["x-okr-tui-version"] == __version__
     assert await get("/api/ps") == {"models": []}
     assert await get("/api/status") == {"cloud": {"disabled": False, "source": "none"}}
     assert await get("/okr/status") == {"cloud_url": gateway.service.cloud.url}

@@ -189,7 +189,12 @@ def test_rows_are_found_by_name() -> None:
             "autostart",
             "there is no such setting; did you mean gateway.autostart?",
         ),
-        ("okr-tui", {"gateway": {"hots": 1}}, "gateway.hots", "there is no such setting; did you mean host?"),
+        (
+            "okr-tui",
+            {"gateway": {"hots": 1}},
+            "gateway.hots",
+            "there is no such setting; did you mean hosts?",
+        ),
         (
             "okr-tui",
             {"chat": {"sends": 1}},
