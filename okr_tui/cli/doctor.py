@@ -1,6 +1,5 @@
 """`okr-tui doctor`: every value, its source, problems and remedies."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,8 @@ def doctor(invocation: Invocation, *, fix: bool, offline: bool, as_json: bool) -
     ✖ is what is not in force or cannot work, and makes the exit code 1; ▲ is what is allowed but unwise. The
     cloud is asked for its models, and for identity and quota of each key, which costs nothing.
     """
+    import asyncio
+
     from okr_tui.services.configuration import configured
 
     report, settings_lines = asyncio.run(_examined(invocation, offline=offline))
@@ -156,19 +157,18 @@ def paths(invocation: Invocation, *, as_json: bool) -> None:
 
     They need not exist.
     """
-    from okr_tui.settings.checks import without_password
-    from okr_tui.settings.layers import load
+    from okr_tui.settings.locations import without_password
     from okr_tui.store.factory import default_address, state_folder
 
-    settings = load(invocation.sources())
+    global_file, project_file = invocation.files
     try:
         state: Path | None = state_folder()
     except StoreError:
         state = None
     found = {
-        "settings": str(settings.global_file),
-        "project_settings": str(settings.project_file),
-        "store": without_password(settings.store.value or default_address()),
+        "settings": str(global_file),
+        "project_settings": str(project_file),
+        "store": without_password(invocation.store_address() or default_address()),
         "state": str(state or "-"),
         "gateway_token": str(state / "gateway-token" if state else "-"),
     }

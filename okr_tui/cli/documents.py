@@ -1,20 +1,22 @@
 """The documents of `--json`. They are public: fields may be added, but never changed or removed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from okr_tui.cli.output import SCHEMA
-from okr_tui.domain.explain import Explanation
-from okr_tui.domain.faults import Fault, Hop
-from okr_tui.domain.health import State
-from okr_tui.domain.quota import Balance
-from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import rfc3339
-from okr_tui.services.service import ModelList, ModelRow, Snapshot
+
+if TYPE_CHECKING:
+    from okr_tui.domain.explain import Explanation
+    from okr_tui.domain.faults import Fault, Hop
+    from okr_tui.domain.quota import Balance
+    from okr_tui.services.overview import BalanceLine, KeyLine, ModelLine, Overview, PoolLine
+    from okr_tui.services.service import ModelRow
 
 Document = dict[str, object]
 
 
-def keys_document(pool: PoolView) -> Document:
+def keys_document(pool: "PoolLine") -> Document:
     """Describe the pool, for `keys`."""
     return {
         "active": pool.active,
@@ -24,16 +26,16 @@ def keys_document(pool: PoolView) -> Document:
     }
 
 
-def key_document(row: KeyView) -> Document:
+def key_document(row: "KeyLine") -> Document:
     """Describe one key, for `keys`."""
     return {
-        "index": row.index,
-        "fingerprint": None if row.state is State.MISSING else row.fingerprint,
+        "index": row.number,
+        "fingerprint": row.fingerprint,
         "masked": row.masked,
         "label": row.label,
         "origin": row.origin,
-        "enabled": row.state is not State.OFF,
-        "state": row.state.value,
+        "enabled": row.verdict.state != "off",
+        "state": row.verdict.state,
         "window": row.verdict.window,
         "until": rfc3339(row.verdict.until),
         "reason": row.verdict.reason,
@@ -48,7 +50,7 @@ def key_document(row: KeyView) -> Document:
     }
 
 
-def balance_document(balance: Balance | None) -> Document:
+def balance_document(balance: "Balance | BalanceLine | None") -> Document:
     """Describe the quota of an account: windows and credits."""
     dollars = balance.credits if balance else None
     return {
@@ -70,16 +72,16 @@ def balance_document(balance: Balance | None) -> Document:
     }
 
 
-def models_document(rows: tuple[ModelRow, ...], models: ModelList, *, stale: bool) -> Document:
+def models_document(rows: "Iterable[ModelLine]", refreshed_at: float | None, *, stale: bool) -> Document:
     """Describe the models that pass the filter, for `models`."""
     return {
-        "refreshed_at": rfc3339(models.refreshed_at),
+        "refreshed_at": rfc3339(refreshed_at),
         "stale": stale,
         "models": [model_document(row) for row in rows],
     }
 
 
-def model_document(row: ModelRow) -> Document:
+def model_document(row: "ModelRow | ModelLine") -> Document:
     """Describe one model, for `models`."""
     model = row.model
     return {
@@ -99,7 +101,7 @@ def model_document(row: ModelRow) -> Document:
     }
 
 
-def info_document(row: ModelRow) -> Document:
+def info_document(row: "ModelRow") -> Document:
     """Describe everything about a model, for `info`."""
     return {
         **model_document(row),
@@ -109,34 +111,25 @@ def info_document(row: ModelRow) -> Document:
     }
 
 
-def status_document(
-    snapshot: Snapshot, store: str, gateway: str | None = None, problems: tuple[str, ...] | None = None
-) -> Document:
-    """Describe the pool at a glance, for `status`; `gateway` is the URL of a running one.
-
-    problems: in place of those of the snapshot.
-    """
-    pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
-    counts = {state.value: pool.counts[state] for state in State if pool.counts.get(state)}
+def status_document(overview: "Overview", gateway: str | None = None) -> Document:
+    """Describe the pool at a glance, for `status`; `gateway` is the URL of a running one."""
+    pool = overview.pool
     return {
         "schema": SCHEMA,
-        "cloud_url": settings.cloud_url,
+        "cloud_url": overview.cloud_url,
         "active": pool.active,
         "preferred": pool.preferred,
-        "keys": {"total": len(pool.keys), State.READY.value: 0, **counts},
-        "models": sum(row.model.status == "listed" for row in models.rows),
-        "refreshed_at": rfc3339(models.refreshed_at),
-        "store": store,
+        "keys": {"total": len(pool.keys), "ready": 0, **pool.counts},
+        "models": overview.listed,
+        "refreshed_at": rfc3339(overview.refreshed_at),
+        "store": overview.store,
         "gateway": {"url": gateway},
-        "settings": {
-            "files": [str(path) for path in settings.files],
-            "problems": list(snapshot.problems if problems is None else problems),
-        },
+        "settings": {"files": list(overview.files), "problems": list(overview.problems)},
         "forecast": {"empty_at": rfc3339(pool.empty_at)},
     }
 
 
-def fault_document(fault: Fault) -> Document:
+def fault_document(fault: "Fault") -> Document:
     """Describe a fault, for `events` and the summary of `chat`."""
     return {
         "kind": fault.kind.value,
@@ -148,13 +141,13 @@ def fault_document(fault: Fault) -> Document:
     }
 
 
-def hop_document(hop: Hop) -> Document:
+def hop_document(hop: "Hop") -> Document:
     """Describe a key that a chat failed on before another one answered."""
     return {"key": hop.index, "fault": fault_document(hop.fault)}
 
 
 def explanation_document(
-    explanation: Explanation, if_fails: Explanation | None = None
+    explanation: "Explanation", if_fails: "Explanation | None" = None
 ) -> Mapping[str, object]:
     """Describe a choice and its reasons, for `explain`."""
     chosen = explanation.chosen

@@ -7,18 +7,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from okr_tui.cli.output import note
-from okr_tui.domain.errors import NoKeyError, OkrError, PoolBlockedError
+from okr_tui.domain.errors import NoKeyError, OkrError, PoolBlockedError, StoreError
 from okr_tui.domain.scrubber import Scrubber
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Client
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.current_cloud import MakeTransport
+    from okr_tui.services.overview import Overview
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
 
@@ -53,9 +55,20 @@ class Invocation:
             named=self.settings is not None,
             project_dir=self.project,
             environment=self._variables,
-            options={"cloud_url": self.cloud_url, "store": self.store},
+            options=self._options,
             policy=self.policy,
         )
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The paths of the global and the project's settings file, which need not exist."""
+        from okr_tui.settings.locations import project_file
+
+        return Path(os.path.abspath(self._global_file)), project_file(self.project)
+
+    @property
+    def _options(self) -> Mapping[str, object]:
+        return {"cloud_url": self.cloud_url, "store": self.store}
 
     @property
     def _variables(self) -> Mapping[str, str]:
@@ -77,6 +90,22 @@ class Invocation:
             return load(self.sources()).store.value
 
         return store_address(self.store, self._variables, self._global_file, self.project, read_all)
+
+    def kept_overview(self) -> "Overview | None":
+        """Return what an earlier run kept of the pool and the models, if nothing has changed since."""
+        from okr_tui.services.overview import Inputs, kept
+        from okr_tui.store.factory import default_log, end
+
+        inputs = Inputs(
+            self.files, self._variables, self._options, self.policy, named=self.settings is not None
+        )
+        try:
+            scheme, _, place = (self.store_address() or f"sqlite:{default_log()}").partition(":")
+            if scheme == "sqlite":
+                return kept(inputs, lambda: end(Path(os.path.expanduser(place))), time())
+        except StoreError:
+            pass  # there is no place for a log, which the service tells of
+        return None
 
     def open_service(
         self,
@@ -235,3 +264,26 @@ async def _finish(service: "PoolService") -> None:
     await service.alerts.finish(HOOKS_AT_EXIT)
     for problem in service.hook_problems:
         note(f"okr-tui: {problem}")
+
+
+def overview(
+    invocation: Invocation,
+    prepare: "Callable[[PoolService], Coroutine[None, None, None]] | None" = None,
+    *,
+    with_problems: bool = True,
+) -> "Overview":
+    """Return what the verbs show that ask the cloud nothing: as an earlier run kept it, else from the log.
+
+    With `prepare`, which gets the service first, it is always from the log.
+    """
+
+    async def work(service: "PoolService") -> "Overview":
+        if prepare:
+            await prepare(service)
+        problems = screen_problems(service.configuration)
+        service.keeps_overview = not problems
+        found = service.overview
+        return found._replace(problems=(*found.problems, *problems))
+
+    kept = None if prepare else invocation.kept_overview()
+    return kept or run(invocation, work, with_problems=with_problems)

@@ -1,6 +1,5 @@
 """`okr-tui keys`, and the verbs that change the pool: rotate, use, add, remove, enable, test, reset ..."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import tzinfo
@@ -17,18 +16,17 @@ from okr_tui.cli.invocation import (
     json_option,
     key_number,
     local_zone,
+    overview,
     run,
 )
 from okr_tui.cli.output import cut, note, one_line, show, show_document, show_text, table
 from okr_tui.domain.errors import NO_KEY, OkrError, SettingsError
-from okr_tui.domain.health import WINDOW_WORDS
-from okr_tui.domain.keys import Key
-from okr_tui.domain.quota import Balance
-from okr_tui.domain.view import KeyView, PoolView
-from okr_tui.domain.words import moment, sentence
+from okr_tui.domain.words import WINDOW_WORDS, moment, sentence
 
 if TYPE_CHECKING:
-    from okr_tui.domain.keys import SecretStr
+    from okr_tui.domain.keys import Key, SecretStr
+    from okr_tui.domain.quota import Balance
+    from okr_tui.services.overview import BalanceLine, KeyLine, PoolLine
     from okr_tui.services.pool_service import PoolService
     from okr_tui.services.quota_poller import Look
     from okr_tui.settings.pi import Stored
@@ -48,22 +46,22 @@ def keys(invocation: Invocation, *, check: bool, with_code: bool, as_json: bool)
 
     With --check, the exit code is 1 when a key could not be read.
     """
+    failed = 0
 
-    async def work(service: "PoolService") -> tuple[PoolView, int]:
-        failed = await _check(service) if check else 0
-        snapshot = service.snapshot
-        if as_json:
-            show_document(keys_document(snapshot.pool))
-            return snapshot.pool, failed
-        for line in _pool_lines(snapshot.pool, snapshot.at, local_zone()):
+    async def read(service: "PoolService") -> None:
+        nonlocal failed
+        failed = await _check(service)
+
+    found = overview(invocation, read if check else None)
+    if as_json:
+        show_document(keys_document(found.pool))
+    else:
+        for line in _pool_lines(found.pool, found.at, local_zone()):
             show(line)
-        if not snapshot.pool.keys:
+        if not found.pool.keys:
             note(f"okr-tui: {NO_KEY}")
-        return snapshot.pool, failed
-
-    pool, failed = run(invocation, work)
     if with_code:
-        end_with_code(len(pool.keys), usable=pool.active is not None or pool.waits_for_slot)
+        end_with_code(len(found.pool.keys), usable=found.pool.usable)
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -73,11 +71,13 @@ async def _check(service: "PoolService") -> int:
 
     Return how many keys could not be read. A refused key is checked again before it is called invalid.
     """
+    import asyncio
+
     pool, quota_poller = service.pool, service.quota_poller
     used = pool.config.in_use(pool.state)
     few = asyncio.Semaphore(AT_ONCE)
 
-    async def looked(key: Key) -> "Look":
+    async def looked(key: "Key") -> "Look":
         async with few:
             return await quota_poller.look(key)
 
@@ -93,7 +93,7 @@ async def _check(service: "PoolService") -> int:
     return sum(fault is not None for _, fault in looks)
 
 
-def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:
+def _pool_lines(pool: "PoolLine", now: float, zone: tzinfo) -> list[str]:
     lines = [
         "🔑 Ollama Cloud Key Pool",
         f"Total: {len(pool.keys)}",
@@ -101,11 +101,11 @@ def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:
     ]
     rows = [
         (
-            f"{'👉' if row.index == pool.active else '  '} #{row.index}",
+            f"{'👉' if row.number == pool.active else '  '} #{row.number}",
             row.masked,
             cut(row.label or row.account or "-", LABEL),
             row.plan or "-",
-            f"{row.state.traits.glyph} {row.state.value}",
+            f"{row.verdict.glyph} {row.verdict.state}",
             _remark(row, now, zone),
         )
         for row in pool.keys
@@ -113,7 +113,7 @@ def _pool_lines(pool: PoolView, now: float, zone: tzinfo) -> list[str]:
     return [*lines, "", *table(rows)] if rows else lines
 
 
-def active_words(pool: PoolView, now: float, zone: tzinfo) -> str:
+def active_words(pool: "PoolLine", now: float, zone: tzinfo) -> str:
     """Return which key the next request takes, or when the first one is back."""
     if pool.waits_for_slot:
         return "(none), every key is busy"
@@ -123,7 +123,7 @@ def active_words(pool: PoolView, now: float, zone: tzinfo) -> str:
     return f"#{pool.active} {pool.keys[pool.active - 1].masked}"
 
 
-def _remark(row: KeyView, now: float, zone: tzinfo) -> str:
+def _remark(row: "KeyLine", now: float, zone: tzinfo) -> str:
     if not row.verdict.eligible:
         return sentence(row.verdict, now, zone)
     if row.same_as:
@@ -131,7 +131,7 @@ def _remark(row: KeyView, now: float, zone: tzinfo) -> str:
     return quota_words(row.balance)
 
 
-def quota_words(balance: Balance | None) -> str:
+def quota_words(balance: "Balance | BalanceLine | None") -> str:
     """Return how much of each window is used, and the dollars that are left."""
     if balance is None:
         return ""
@@ -156,7 +156,7 @@ def _command(
 
     async def work(service: "PoolService") -> None:
         message = await command(service)
-        pool = service.snapshot.pool
+        pool = service.overview.pool
         place = index or pool.preferred
         if as_json:
             show_document({"message": message, "key": place and key_document(pool.keys[place - 1])})
@@ -260,7 +260,7 @@ def add_key(
     async def work(service: "PoolService") -> None:
         before = {key.fingerprint for key in service.pool.config.keys}
         message = await service.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
-        added = [row for row in service.snapshot.pool.keys if row.fingerprint not in before]
+        added = [row for row in service.overview.pool.keys if row.fingerprint not in before]
         if as_json:
             show_document({"message": message, "key": key_document(added[0])})
         else:
@@ -291,7 +291,7 @@ def remove_key(invocation: Invocation, number: int, *, forget: bool, yes: bool, 
 
     async def work(service: "PoolService") -> None:
         key = service.key(number)
-        gone = service.snapshot.pool.keys[number - 1]
+        gone = service.overview.pool.keys[number - 1]
         if not yes and sys.stdin.isatty():
             place = service.configuration.settings.places[number - 1].origin.describe()
             label = f" {key.label}" if key.label else ""

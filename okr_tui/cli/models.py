@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import info_document, models_document
-from okr_tui.cli.invocation import Invocation, json_option, local_zone, run
+from okr_tui.cli.invocation import Invocation, json_option, local_zone, overview, run
 from okr_tui.cli.keys import active_words
 from okr_tui.cli.output import note, show, show_document, table
 from okr_tui.domain.errors import OkrError
-from okr_tui.domain.models import bare_name
+from okr_tui.domain.models import REFRESH_EVERY, bare_name
 from okr_tui.domain.words import rfc3339
-from okr_tui.services.model_catalog import REFRESH_EVERY
-from okr_tui.services.service import ModelRow, Snapshot
 
 if TYPE_CHECKING:
+    from okr_tui.services.overview import ModelLine, Overview
     from okr_tui.services.pool_service import PoolService
+    from okr_tui.services.service import ModelRow, Snapshot
 
 CAPABILITIES = (("vision", "vision"), ("thinking", "think"), ("tools", "tools"))
 
@@ -31,25 +31,26 @@ def models(invocation: Invocation, words: str, *, refresh: bool, as_json: bool) 
     FILTER keeps those with all its words in name, family or capabilities.
     """
 
-    async def work(service: "PoolService") -> None:
-        if refresh or _is_old(service.snapshot):
+    async def read(service: "PoolService") -> None:
+        if refresh or _is_old(service.overview):
             await _refresh(service)
-        snapshot = service.snapshot
-        rows = tuple(row for row in snapshot.models.rows if row.model.matches(words))
-        if as_json:
-            stale = bool(snapshot.models.error) or _is_old(snapshot)
-            show_document(models_document(rows, snapshot.models, stale=stale))
-            return
-        for line in _list_lines(rows, snapshot):
-            show(line)
-        if left_out := snapshot.models.skipped_words:
-            note(f"okr-tui: {left_out}")
 
-    run(invocation, work)
+    found = None if refresh else invocation.kept_overview()
+    if found is None or _is_old(found):
+        found = overview(invocation, read)
+    rows = tuple(row for row in found.models if row.model.matches(words))
+    if as_json:
+        stale = bool(found.models_error) or _is_old(found)
+        show_document(models_document(rows, found.refreshed_at, stale=stale))
+        return
+    for line in _list_lines(rows, found):
+        show(line)
+    if found.skipped_words:
+        note(f"okr-tui: {found.skipped_words}")
 
 
-def _is_old(snapshot: Snapshot) -> bool:
-    return snapshot.at - (snapshot.models.refreshed_at or 0.0) >= REFRESH_EVERY
+def _is_old(found: "Overview") -> bool:
+    return found.at - (found.refreshed_at or 0.0) >= REFRESH_EVERY
 
 
 async def _refresh(service: "PoolService") -> None:
@@ -63,22 +64,22 @@ async def _refresh(service: "PoolService") -> None:
         note(f"okr-tui: {error}")
 
 
-def _list_lines(rows: tuple[ModelRow, ...], snapshot: Snapshot) -> list[str]:
+def _list_lines(rows: "tuple[ModelLine, ...]", found: "Overview") -> list[str]:
     if not rows:
-        known = bool(snapshot.models.rows)
+        known = bool(found.models)
         return ["No model matches." if known else "No cloud models are currently available."]
-    active = active_words(snapshot.pool, snapshot.at, local_zone())
-    total = len(snapshot.pool.keys)
+    active = active_words(found.pool, found.at, local_zone())
+    total = len(found.pool.keys)
     return [f"☁️ Cloud ({len(rows)}) — active key {active}", *table(_cells(row, total) for row in rows)]
 
 
-def _cells(row: ModelRow, total: int) -> tuple[str, ...]:
+def _cells(row: "ModelLine", total: int) -> tuple[str, ...]:
     model = row.model
     able = " ".join(word for capability, word in CAPABILITIES if model.can(capability))
     return (model.id, model.parameters_text or "-", model.context_text or "-", able, _keys(row, total))
 
 
-def _keys(row: ModelRow, total: int) -> str:
+def _keys(row: "ModelRow | ModelLine", total: int) -> str:
     if row.model.status == "gone":
         return f"gone, now {row.replaced_by}" if row.replaced_by else "gone"
     if len(row.keys) == total:
@@ -130,12 +131,12 @@ def info(invocation: Invocation, model: str, *, as_json: bool) -> None:
     run(invocation, work)
 
 
-def _row(snapshot: Snapshot, name: str) -> ModelRow | None:
+def _row(snapshot: "Snapshot", name: str) -> "ModelRow | None":
     wanted = bare_name(name)
     return next((row for row in snapshot.models.rows if row.model.id == wanted), None)
 
 
-def _details(row: ModelRow, total: int) -> list[tuple[str, str]]:
+def _details(row: "ModelRow", total: int) -> list[tuple[str, str]]:
     model = row.model
     context = f"{model.context_length:,} tokens" if model.context_length else "unknown"
     able = "unknown" if model.capabilities is None else ", ".join(model.capabilities) or "none"

@@ -91,7 +91,7 @@ async def _serve(
                 service,
                 options,
                 invocation.state_folder,
-                status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
+                status=lambda url: status_document(service.overview, url),
                 access=(lambda record: notes(json.dumps(record))) if access_log else None,
                 trouble=lambda line: notes(f"okr-tui: {line}"),
                 hurry=signals.second,
@@ -233,7 +233,7 @@ def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
             service,
             options,
             state,
-            status=lambda url: status_document(service.snapshot, service.pool.store.name, url),
+            status=lambda url: status_document(service.overview, url),
             trouble=service.gateway.tell,
         ) as host:
             yield host

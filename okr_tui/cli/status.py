@@ -1,6 +1,7 @@
 """`okr-tui status`: the pool at a glance."""
 
 import time
+from collections import Counter
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,17 @@ from okr_tui.cli.invocation import (
     exit_code_option,
     json_option,
     local_zone,
+    overview,
     run,
-    screen_problems,
 )
 from okr_tui.cli.output import show, show_document, table
 from okr_tui.domain.errors import StoreError
 
 if TYPE_CHECKING:
     from okr_tui.domain.status_line import Format, PoolStatus, StatusLine
-    from okr_tui.domain.view import PoolView
     from okr_tui.services.gateway_registry import Presence
+    from okr_tui.services.overview import Overview
     from okr_tui.services.pool_service import PoolService
-    from okr_tui.services.service import Snapshot
 
 LINE_FORMATS = ("plain", "tmux", "waybar", "starship")
 
@@ -57,25 +57,18 @@ def status(
         if with_code:
             end_with_code(line.level != "none", usable=line.level != "blocked")
         return
-    import asyncio
-
     from okr_tui.cli.documents import status_document
 
-    async def work(service: "PoolService") -> "PoolView":
-        snapshot, store = service.snapshot, service.pool.store.name
-        problems = (*snapshot.problems, *screen_problems(service.configuration))
-        gateway = await asyncio.to_thread(_running_gateway, invocation)
-        if as_json:
-            show_document(status_document(snapshot, store, gateway.url if gateway else None, problems))
-            return snapshot.pool
+    found = overview(invocation, with_problems=False)
+    gateway = _running_gateway(invocation)
+    if as_json:
+        show_document(status_document(found, gateway.url if gateway else None))
+    else:
         show("🦙 Ollama Cloud Status")
-        for line in table(_rows(snapshot, store, gateway, local_zone(), problems)):
-            show(line)
-        return snapshot.pool
-
-    pool = run(invocation, work, with_problems=False)
+        for row in table(_rows(found, gateway, local_zone())):
+            show(row)
     if with_code:
-        end_with_code(len(pool.keys), usable=pool.active is not None or pool.waits_for_slot)
+        end_with_code(len(found.pool.keys), usable=found.pool.usable)
 
 
 def _running_gateway(invocation: Invocation) -> "Presence | None":
@@ -115,28 +108,26 @@ def _show_line(line: "StatusLine", line_format: "Format", *, as_json: bool) -> N
         show(FORMATS[line_format](line))
 
 
-def _rows(
-    snapshot: "Snapshot", store: str, gateway: "Presence | None", zone: tzinfo, problems: tuple[str, ...]
-) -> list[tuple[str, str]]:
+def _rows(found: "Overview", gateway: "Presence | None", zone: tzinfo) -> list[tuple[str, str]]:
     from okr_tui.cli.keys import active_words
     from okr_tui.domain.words import moment
 
-    pool, models, settings, now = snapshot.pool, snapshot.models, snapshot.settings, snapshot.at
-    counts = ", ".join(f"{count} {state.value}" for state, count in pool.counts.items())
-    listed = sum(row.model.status == "listed" for row in models.rows)
-    read = f", read {moment(models.refreshed_at, now, zone)}" if models.refreshed_at else ", not read yet"
+    pool, now = found.pool, found.at
+    states = Counter(row.verdict.state for row in pool.keys)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    read = f", read {moment(found.refreshed_at, now, zone)}" if found.refreshed_at else ", not read yet"
     rows = [
         ("Keys", f"✅ {len(pool.keys)} configured: {counts}" if pool.keys else "❌ none configured"),
         ("Active key", active_words(pool, now, zone)),
-        ("Models", f"{listed}{read}"),
-        ("URL", settings.cloud_url),
+        ("Models", f"{found.listed}{read}"),
+        ("URL", found.cloud_url),
     ]
     if pool.empty_at:
         rows.append(("Pool empty", f"{moment(pool.empty_at, now, zone)} at this pace"))
     if pool.outage:
-        rows.append(("Outage", pool.outage.reason))
+        rows.append(("Outage", pool.outage))
     rows.append(("Gateway", f"{gateway.url} (process {gateway.pid})" if gateway else "not running"))
     if gateway and gateway.daemon_url:
         rows.append(("", f"{gateway.daemon_url} for the ollama daemon"))
-    rows += [("Log", store), ("Settings", str(settings.global_file))]
-    return rows + [("Problem", problem) for problem in problems]
+    rows += [("Log", found.store), ("Settings", found.global_file)]
+    return rows + [("Problem", problem) for problem in found.problems]

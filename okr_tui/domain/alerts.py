@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 from okr_tui.domain.choice import PoolConfig, common_refusal
 from okr_tui.domain.faults import BlockCause, Tone
 from okr_tui.domain.forecast import empty_at
-from okr_tui.domain.health import WINDOW_WORDS, spent_words
+from okr_tui.domain.health import spent_words
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, tightest_window
@@ -21,7 +21,7 @@ from okr_tui.domain.records import ALERT_EVENTS, Alert, AlertEvent
 from okr_tui.domain.state import AccountState, Block, KeyState, PoolState
 from okr_tui.domain.status_line import FORECAST, LOW
 from okr_tui.domain.usage import BudgetState
-from okr_tui.domain.words import moment, rfc3339
+from okr_tui.domain.words import WINDOW_WORDS, moment, rfc3339
 
 Terminal = Literal["auto", "osc9", "osc99", "osc777", "bell", "off"]
 """How a terminal is asked to notify."""

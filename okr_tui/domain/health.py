@@ -12,6 +12,7 @@ from typing import Any, Final
 from okr_tui.domain.faults import BlockCause, ClientCause, Tone
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, TEAM, AccountState, Block, KeyState, PoolState
+from okr_tui.domain.words import WINDOW_WORDS
 
 
 class State(StrEnum):
@@ -152,13 +153,6 @@ BLOCKS: Final[Mapping[BlockCause, BlockTraits]] = {
 }
 STRENGTH: Final = {cause: rank for rank, cause in enumerate(BlockCause)}
 """The place of each cause, strongest first."""
-WINDOW_WORDS: Final = {
-    "session": "5h",
-    "hourly": "hour",
-    "weekly": "week",
-    "monthly": "month",
-    "credits": "credits",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +165,11 @@ class Verdict:
     until: float | None = None
     window: str | None = None
     trial: bool = False
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether only a person ends the state."""
+        return self.state.traits.needs_person
 
 
 READY: Final = Verdict(State.READY, eligible=True)

@@ -7,6 +7,8 @@ from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 PROVIDER: Final = "ollama-cloud"
+REFRESH_EVERY: Final = 1800
+"""Seconds after which the list of the cloud's models is read again."""
 OFF: Final = "off"
 LEVEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 """The name of a level of thinking, as models define them."""

@@ -1,8 +1,40 @@
 """Times and states in words. Every function takes the moment and the zone; none reads a clock."""
 
 from datetime import UTC, datetime, tzinfo
+from typing import Final, Protocol
 
-from okr_tui.domain.health import Verdict
+WINDOW_WORDS: Final = {
+    "session": "5h",
+    "hourly": "hour",
+    "weekly": "week",
+    "monthly": "month",
+    "credits": "credits",
+}
+"""Short names of quota windows."""
+
+
+class Judged(Protocol):
+    """What is known of a key: a verdict, or what was kept of one."""
+
+    @property
+    def state(self) -> str:
+        """The word for the key's state."""
+
+    @property
+    def eligible(self) -> bool:
+        """Whether requests may take the key."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is so; "" where the state says enough."""
+
+    @property
+    def until(self) -> float | None:
+        """When the state ends, in epoch seconds."""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether only a person ends the state."""
 
 
 def printable(text: str, longest: int | None = None) -> str:
@@ -38,10 +70,10 @@ def span(seconds: float) -> str:
     return f"{left // 86400}d {left % 86400 // 3600}h"
 
 
-def sentence(verdict: Verdict, now: float, zone: tzinfo = UTC) -> str:
+def sentence(verdict: Judged, now: float, zone: tzinfo = UTC) -> str:
     """Return a verdict in words: "5h spent, back 10:00". What only a person ends has no time to be back."""
-    reason = verdict.reason or verdict.state.value
-    if verdict.until is None or verdict.eligible or verdict.state.traits.needs_person:
+    reason = verdict.reason or str(verdict.state)
+    if verdict.until is None or verdict.eligible or verdict.needs_person:
         return reason
     name = f" {datetime.fromtimestamp(verdict.until, zone):%Z}" if zone is UTC else ""
     return f"{reason}, back {moment(verdict.until, now, zone)}{name}"

@@ -14,6 +14,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.services.overview import Inputs
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.settings import file, layers, trust
 from okr_tui.settings.checks import UnusableError, as_text
@@ -148,6 +149,11 @@ def _number(text: str) -> object:
     raise UnusableError("a number is expected, or a list such as 15, 30, 60")
 
 
+def _inputs(sources: Sources) -> Inputs:
+    files = (Path(os.path.abspath(sources.global_file)), sources.project_file)
+    return Inputs(files, sources.environment, sources.options, sources.policy, named=sources.named)
+
+
 TORN: Final = 2.0
 """Seconds for which a file has to stay empty or missing until that is believed."""
 LOOK_AGAIN: Final = 0.05
@@ -176,8 +182,10 @@ class SettingsSubscriber(Protocol):
 class Configuration:
     """What the user configured, as values the services take."""
 
-    def __init__(self, sources: Sources, settings: Settings) -> None:
+    def __init__(self, sources: Sources, settings: Settings, digest: str = "") -> None:
         self._sources = sources
+        self._digest = digest
+        """The digest of the inputs as they were before the last reading began."""
         self._reading = asyncio.Lock()
         self._blank: set[Path] = set()
         """The files that lost all their settings while this process ran."""
@@ -186,12 +194,24 @@ class Configuration:
     @classmethod
     async def read(cls, sources: Sources) -> "Configuration":
         """Read all layers for the first time. Mistakes become problems, never errors."""
-        return cls(sources, await asyncio.to_thread(layers.load, sources))
+        digest = _inputs(sources).digest
+        return cls(sources, await asyncio.to_thread(layers.load, sources), digest)
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The environment the settings were read with."""
         return self._sources.environment
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """What the settings in force were read from; None where that does not tell what they are.
+
+        That is so when a file was changed since, or the key of a command or of the keyring is in the pool.
+        """
+        inputs = _inputs(self._sources)
+        kinds = {kind(place.reference) for place in self.settings.places}
+        plain = kinds <= {"literal", "variable"} and not self._sources.runtime
+        return inputs if plain and inputs.digest == self._digest else None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -238,6 +258,7 @@ class Configuration:
             until = time.monotonic() + TORN
             while (blank := await asyncio.to_thread(self._turned_blank)) and time.monotonic() < until:  # noqa: ASYNC110 others write
                 await asyncio.sleep(LOOK_AGAIN)
+            self._digest = _inputs(self._sources).digest
             self._take(await asyncio.to_thread(layers.load, self._sources, self.settings))
             self._blank = {path for path in {*self._blank, *blank} if file.is_blank(path)}
             return self.settings.signature != before

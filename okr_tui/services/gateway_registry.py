@@ -3,19 +3,14 @@
 The lock is the operating system's and ends with the process however that ends; a file without one is ignored.
 """
 
-import asyncio
 import json
 import os
-import socket
-import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
-
-from watchfiles import awatch
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.store.file_locks import HAVE_LOCKS, try_lock
@@ -61,6 +56,8 @@ def announced(state: Path, presence: Presence) -> Iterator[None]:
 
 def _written(folder: Path, presence: Presence) -> tuple[IO[str], Path]:
     """Write a file; return it open and locked, and its path. It is named last, so that none is read half."""
+    import tempfile
+
     descriptor, draft = tempfile.mkstemp(prefix=f"{presence.pid}.", dir=folder)
     file = os.fdopen(descriptor, "w", encoding="utf-8")
     try:
@@ -102,6 +99,10 @@ def running_gateway(state: Path) -> Presence | None:
 
 async def changes(state: Path) -> AsyncGenerator[None, None]:
     """Yield at once, after each start or end of a gateway, and every few seconds; until cancelled."""
+    import asyncio
+
+    from watchfiles import awatch
+
     folder = state / FOLDER
     while True:
         yield
@@ -131,6 +132,8 @@ def _lives(path: Path, presence: Presence) -> bool:
     if HAVE_LOCKS:
         with path.open("rb") as file:
             return not try_lock(file, shared=True)
+    import socket
+
     address = urlsplit(presence.url)
     try:
         socket.create_connection((address.hostname, address.port), CONNECT_SECONDS).close()

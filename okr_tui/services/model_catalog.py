@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.errors import CloudError, StoreError
-from okr_tui.domain.models import Model, is_favourite, replacement
+from okr_tui.domain.models import REFRESH_EVERY, Model, is_favourite, replacement
 from okr_tui.domain.records import ModelsRead
 from okr_tui.domain.view import KeyView, model_keys
 from okr_tui.services.configuration import EffectiveSettings
@@ -23,7 +23,6 @@ DOCUMENT: Final = "models with thinking"
 """The list's name in the store; another one when what is read of a model changes."""
 AT_ONCE: Final = 16
 GONE_KEPT: Final = 20
-REFRESH_EVERY: Final = 1800
 RETRY_FIRST: Final = 5.0
 """Seconds after which a failed refresh is tried again; doubled after each further failure."""
 RETRY_LONGEST: Final = 300.0

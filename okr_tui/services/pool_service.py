@@ -26,7 +26,6 @@ from okr_tui.domain.errors import (
 from okr_tui.domain.faults import Rule
 from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.feed_pages import Page
-from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import ModelNames
@@ -44,7 +43,7 @@ from okr_tui.domain.schedule import ahead_of, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
 from okr_tui.domain.view import view
-from okr_tui.domain.words import sentence, span
+from okr_tui.domain.words import WINDOW_WORDS, sentence, span
 from okr_tui.services.alerts import Alerts
 from okr_tui.services.background import Background, Clock, SystemClock, run_uncancelled
 from okr_tui.services.budgets import Budgets
@@ -57,6 +56,7 @@ from okr_tui.services.key_settings import KeySettings, SettingEdits
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
+from okr_tui.services.overview import Basis, Overview, keep, unchanged_until
 from okr_tui.services.quota_poller import QuotaPoller
 from okr_tui.services.service import KeepIn, Snapshot
 from okr_tui.services.undo import UndoHistory
@@ -135,6 +135,8 @@ class PoolService:
         self.clock = clock
         self._store = store
         self.client: Client = client
+        self.keeps_overview = False
+        """Whether the overview is kept for the next run when the service closes."""
         self._applied = configuration.effective
         self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone)
         self._status_writer = StatusWriter(self.pool, lambda: configuration.settings.alerts)
@@ -204,6 +206,7 @@ class PoolService:
             # Closed in the reverse order; one that fails does not keep the others open.
             for close in (
                 service._status_writer.close,
+                service._keep_overview,
                 service._hooks.close,
                 service.pool.settled,
                 service.quota_poller.close,
@@ -253,6 +256,26 @@ class PoolService:
             known = ModelNames(listed, aliases)
             self._model_names = known, models, aliases
         return known
+
+    @property
+    def overview(self) -> Overview:
+        """Return what the verbs show that ask the cloud nothing, as it is now."""
+        return Overview.of(self.snapshot, self._store.name)
+
+    async def _keep_overview(self) -> None:
+        """Keep the overview for the next run, unless it has problems, or a log that other ways lead to."""
+        inputs, identity = self.configuration.inputs, self._store.identity
+        if (
+            self.keeps_overview
+            and inputs
+            and identity
+            and self._store.name.startswith("sqlite:")
+            and not (self.problems or self.catalog.error)
+        ):
+            overview = self.overview
+            basis = Basis(inputs.digest, repr(identity), self.pool.sequence)
+            until = unchanged_until(self.pool.state, self.pool.policy, overview)
+            await asyncio.to_thread(keep, overview, inputs, basis, until)
 
     @property
     def problems(self) -> tuple[str, ...]:

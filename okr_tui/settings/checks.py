@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.policy import Limits, Policy
+from okr_tui.settings.locations import without_password
 
 ENDPOINTS: Final = re.compile(
     r"(?:/+(?:api|v1))+(?:/+(?:chat(?:/completions)?|completions|generate|tags|models|messages|responses))?$",
@@ -127,17 +128,6 @@ def base_url(value: object) -> str | None:
     if _parts(address)[0] not in {"http", "https"}:
         raise UnusableError("it must be http://HOST:PORT")
     return address.rstrip("/")
-
-
-def without_password(store: str) -> str:
-    """Return a store's address for people, without user, password and options of a server."""
-    try:
-        parts = urlsplit(store)
-    except ValueError:
-        return f"{store.partition(':')[0]}:…"
-    if not parts.netloc:
-        return store
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def without_token(address: str) -> str:

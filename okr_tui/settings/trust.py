@@ -16,10 +16,11 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.words import printable
 from okr_tui.settings.alerts import hook_words, is_address
-from okr_tui.settings.checks import UnusableError, cloud_url, without_password
+from okr_tui.settings.checks import UnusableError, cloud_url
 from okr_tui.settings.json_edit import SURROGATE
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
 from okr_tui.settings.keys import NAMES, entries, kind, reference
+from okr_tui.settings.locations import without_password
 from okr_tui.settings.sections import MISSING, Layer
 from okr_tui.settings.table import ANY, ORIGINAL, OURS, SHORT, TABLE, Setting
 

@@ -1,6 +1,7 @@
 """From a store's address to the store."""
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
@@ -140,6 +141,33 @@ def look(path: Path, since: float, until: float, detail: Detail, *documents: str
             return Look(combine(head, days, _records(database, head.through)), _load(database, *documents))
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the log {path}: {error}") from error
+
+
+def end(path: Path) -> tuple[str, int] | None:
+    """Return what tells this log from another, as `repr` of SqliteStore.identity, and its last place.
+
+    None where that cannot be told without opening the log as a process of the pool does.
+    """
+    if any(unsent_folder(f"sqlite:{path}").glob("*")):
+        return None
+    try:
+        status = os.stat(path)
+        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)) as log:
+            log.execute("begin")
+            (identity,) = log.execute("select body from document where name = 'identity'").fetchone()
+            (last,) = log.execute("select max(sequence) from log").fetchone()
+    except (OSError, sqlite3.Error, TypeError):
+        return None
+    return repr((identity, (status.st_dev, status.st_ino))), last or 0
+
+
+def unsent_folder(log: str) -> Path:
+    """Return where records wait that could not be written to a log, by its store's name.
+
+    Raises StoreError for a user without a home folder.
+    """
+    return state_folder() / "unsent" / hashlib.sha256(log.encode()).hexdigest()[:16]
 
 
 def _load(database: sqlite3.Connection, *names: str) -> dict[str, str]:

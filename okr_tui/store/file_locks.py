@@ -4,7 +4,6 @@ The library filelock does not replace them: it has no shared lock on a file that
 a folder, and where a file system has no locks it leaves marker files that outlive their process, or raises.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -93,6 +92,8 @@ async def exclusive_create(folder: Path) -> AsyncIterator[None]:
     SQLite refuses at once instead of waiting. A folder that is not free within PATIENCE seconds, or that
     cannot be locked at all, is used as it is.
     """
+    import asyncio
+
     with ExitStack() as stack:
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,6 @@
 """Records that could not be written to the log, kept in a file until some process can send them."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.store.base import decode, encode
-from okr_tui.store.factory import state_folder
+from okr_tui.store.factory import unsent_folder
 from okr_tui.store.file_locks import try_lock
 
 MOST_LINES: Final = 20_000
@@ -116,6 +115,6 @@ def _folder(log: str) -> Path | None:
     if log == "memory:":
         return None
     try:
-        return state_folder() / "unsent" / hashlib.sha256(log.encode()).hexdigest()[:16]
+        return unsent_folder(log)
     except StoreError:
         return None

@@ -214,6 +214,7 @@ def open_cli(
     cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock, pace=pace)
     for name in ("time", "monotonic"):
         patch.setattr(f"okr_tui.services.background.SystemClock.{name}", lambda _: clock())
+    patch.setattr("okr_tui.cli.invocation.time", clock)
     with serve_in_thread(cloud) as url:
         cli = CliHarness(folder, url, cloud.keys, clock, capture, patch)
         cli.write_settings()

@@ -182,7 +182,7 @@ def test_what_nobody_expected_is_one_line(cli: CliHarness, monkeypatch: pytest.M
         raise LookupError("nowhere")
 
     monkeypatch.setattr("okr_tui.settings.layers.load", broken)
-    result = cli.run("paths")
+    result = cli.run("doctor")
     assert (result.code, result.out) == (1, "")
     line = result.err.removesuffix("\n")
     assert line.startswith("okr-tui: unexpected LookupError; ")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.health import STATES, WINDOW_WORDS, Wait
+from okr_tui.domain.health import STATES, Wait
 from okr_tui.domain.quota import Balance, Credits, Window
 from okr_tui.domain.records import Disabled, Record
 from okr_tui.domain.status_line import (
@@ -21,6 +21,7 @@ from okr_tui.domain.status_line import (
 )
 from okr_tui.domain.usage import UsageSum
 from okr_tui.domain.view import view
+from okr_tui.domain.words import WINDOW_WORDS
 from tests.domain.facts import (
     KEYS,
     NOW,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from okr_tui.domain.errors import StoreError
-from okr_tui.services.model_catalog import REFRESH_EVERY
+from okr_tui.domain.models import REFRESH_EVERY
 from okr_tui.store.sqlite import SqliteStore
 from tests.harness import Harness
 

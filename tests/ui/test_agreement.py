@@ -19,7 +19,7 @@ from okr_tui.domain.explain import explain
 from okr_tui.domain.faults import FaultKind, Scope
 from okr_tui.domain.feed import history
 from okr_tui.domain.fold import fold
-from okr_tui.domain.health import WINDOW_WORDS, State, Wait
+from okr_tui.domain.health import State, Wait
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Strategy
@@ -29,7 +29,8 @@ from okr_tui.domain.state import PoolState
 from okr_tui.domain.status_line import PoolStatus, status_line
 from okr_tui.domain.usage import UsageSum
 from okr_tui.domain.view import PoolView, view
-from okr_tui.domain.words import rfc3339
+from okr_tui.domain.words import WINDOW_WORDS, rfc3339
+from okr_tui.services.overview import Overview
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.screens.key_details import fact_lines
 from okr_tui.ui.widgets.banner import banner_lines
@@ -85,6 +86,11 @@ class Case:
     def view(self) -> PoolView:
         """The pool as it is shown."""
         return view(self.state, self.config, POLICY, NOW, self.flights)
+
+    @property
+    def overview(self) -> Overview:
+        """What the verbs show."""
+        return Overview.of(self.snapshot, "memory:")
 
     @property
     def snapshot(self) -> Snapshot:
@@ -248,15 +254,15 @@ def test_a_case_is_what_it_is_called(case: Case) -> None:
 def test_documents_and_header_count_the_same_states(case: Case) -> None:
     pool, snapshot = case.view, case.snapshot
     words = [state.value for state in case.states]
-    assert [row["state"] for row in keys_document(pool)["keys"]] == words  # type: ignore[attr-defined]
-    counted = status_document(snapshot, "memory:")["keys"]
+    assert [row["state"] for row in keys_document(case.overview.pool)["keys"]] == words  # type: ignore[attr-defined]
+    counted = status_document(case.overview)["keys"]
     assert isinstance(counted, dict)
     found = {word: count for word, count in counted.items() if count and word != "total"}
     assert found == {word: words.count(word) for word in words}
     header = said(header_line(snapshot, NOW, UTC, 400, demo=False))
     for word, count in found.items():
         assert f"{count} {word}" in header
-    drawn = "\n".join(_pool_lines(pool, NOW, UTC))
+    drawn = "\n".join(_pool_lines(case.overview.pool, NOW, UTC))
     for row in pool.keys:
         assert re.search(rf"#{row.index} .* {row.state.traits.glyph} {row.state.value}\b", drawn)
 
@@ -273,8 +279,8 @@ def test_choice_and_reasons_are_those_of_explain(case: Case) -> None:
         assert (row.state, row.reason) == (standing.state, standing.reason)
         if not row.verdict.eligible:
             assert row.reason == row.verdict.reason
-    assert status_document(case.snapshot, "memory:")["active"] == pool.active
-    words = active_words(pool, NOW, UTC)
+    assert status_document(case.overview)["active"] == pool.active
+    words = active_words(case.overview.pool, NOW, UTC)
     assert words.startswith(f"#{pool.active} " if pool.active else "(none)")
 
 

@@ -19,11 +19,10 @@ from textual.widgets import Static
 from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.forecast import burn_rate, empty_at
-from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import CREDITS, HOURS, KeyHistory, sparkline, tally_slots, used_slots
 from okr_tui.domain.quota import Balance, Credits, Sample, Window
 from okr_tui.domain.view import KeyView, PoolView
-from okr_tui.domain.words import moment, sentence, span
+from okr_tui.domain.words import WINDOW_WORDS, moment, sentence, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf

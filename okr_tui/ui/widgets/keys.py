@@ -8,10 +8,10 @@ from textual.binding import BindingType
 from textual.reactive import var
 
 from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
-from okr_tui.domain.health import WINDOW_WORDS, State
+from okr_tui.domain.health import State
 from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.view import KeyView, brackets
-from okr_tui.domain.words import sentence, span
+from okr_tui.domain.words import WINDOW_WORDS, sentence, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import (
