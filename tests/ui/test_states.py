@@ -48,7 +48,9 @@ async def test_first_run_says_what_to_do_and_goes_by_itself() -> None:
 async def test_all_blocked_names_the_earliest_return() -> None:
     blocked = pool(key(1, SPENT), key(2, INVALID), active=None, earliest=NOW + 252)
     async with run_app(ScriptedService(snapshot(pool=blocked))) as driver:
-        assert driver.words("#banner") == "▲ every key is blocked; the first is back in 4m 12s, at 08:18:12"
+        first, second = driver.words("#banner").splitlines()
+        assert first == "▲ every key is blocked; the first is back in 4m 12s, at 08:18:12"
+        assert second.startswith("✖ #2 is refused")
 
 
 async def test_a_pool_that_answers_is_busy_and_not_blocked() -> None:
@@ -72,9 +74,9 @@ async def test_settings_problems_are_named_and_bounded() -> None:
     async with run_app(service) as driver:
         lines = driver.words("#banner").splitlines()
         assert lines[0] == "▲ settings.json:4:7: expected a [comma]"
-        assert lines[-1] == "▲ and 2 more in the settings; , shows them, e edits the file"
+        assert lines[2] == "▲ and 2 more in the settings; , shows them, e edits the file"
         assert "▲ 4 in settings" in driver.words("#header")
-        service.show(shown)
+        service.show(replace(shown, pool=pool(key(1))))
         await driver.until(lambda: not driver.app.dashboard.query_one("#banner").display)
 
 
@@ -127,7 +129,7 @@ async def test_a_log_that_takes_nothing_is_told_before_the_settings() -> None:
     shown = snapshot(log=log, settings=settings(problems=("settings.json:4:7: expected a comma",)))
     service = ScriptedService(shown)
     async with run_app(service) as driver:
-        assert driver.words("#banner").splitlines() == [
+        assert driver.words("#banner").splitlines()[:2] == [
             f"▲ {log[0]}",
             "▲ settings.json:4:7: expected a comma; e edits the file",
         ]
@@ -152,7 +154,7 @@ async def test_lines_from_the_future_are_told() -> None:
 async def test_a_port_that_is_taken_names_the_key_that_tries_again() -> None:
     gateway = GatewayView(error="cannot listen on 127.0.0.1:11435: another program listens there")
     async with run_app(ScriptedService(snapshot(gateway=gateway))) as driver:
-        assert driver.words("#banner").endswith("another program listens there; g tries again")
+        assert "another program listens there; g tries again" in driver.words("#banner")
         assert "▲ gateway" in driver.words("#header")
 
 

@@ -11,12 +11,13 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from okr_tui.domain.schedule import from_the_future
-from okr_tui.domain.words import moment, span
+from okr_tui.domain.words import span
 from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, one_line
 from okr_tui.ui.screens.settings import notices
+from okr_tui.ui.widgets.pool_notices import key_notices, pool_notices
 
 PROBLEMS = 2
 MOST, PART = 8, 5
@@ -29,25 +30,16 @@ def banner_lines(
     snapshot: Snapshot, failure: str | None, now: float, zone: tzinfo, key_of: KeyOf
 ) -> list[Line]:
     """Return the lines, the most serious first."""
-    pool = snapshot.pool
     lines: list[Line] = []
     if failure:
         lines.append(((f"✖ the service ended: {failure}; quit and start again", FAULT),))
-    if pool.outage:
-        again = f", next try in {span(pool.outage.until - now)}" if pool.outage.until else ""
-        lines.append(((f"▲ {pool.outage.reason}{again}", FAULT),))
-    elif pool.waits_for_slot:
-        lines.append((("▲ every key is busy; the next request waits for the first that is free", WARNING),))
-    elif pool.keys and not any(row.verdict.eligible for row in pool.keys):
-        back = "no recovery time is known"
-        if pool.earliest is not None:
-            back = f"the first is back in {span(pool.earliest - now)}, at {moment(pool.earliest, now, zone)}"
-        lines.append(((f"▲ every key is blocked; {back}", WARNING),))
+    lines += [(notice,) for notice in pool_notices(snapshot, now, zone, key_of)]
     lines += [((f"▲ {words}", FAULT),) for words in snapshot.log]
     lines += [((f"▲ {words}", WARNING),) for words in clock_notices(snapshot, now)]
     lines += [((f"▲ {words}", WARNING),) for words in settings_problems(snapshot.settings.problems, key_of)]
     lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings, key_of)]
     lines += [((f"▲ {words}", WARNING),) for words in gateway_notices(snapshot.gateway, key_of)]
+    lines += [(notice,) for notice in key_notices(snapshot, now, key_of)]
     return lines
 
 
