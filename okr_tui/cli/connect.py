@@ -183,7 +183,7 @@ def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> 
 
 
 async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
-    from okr_tui.gateway.guard import NAME, load_token
+    from okr_tui.gateway.tokens import SHARED, load_token
 
     state = invocation.state_folder
     load_token(state)
@@ -193,9 +193,9 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
         reach = _reach(service.configuration.settings.gateway, state)
         models = await _models(service) if client in (PI, "anthropic") else ()
     if client == PI:
-        _pi(invocation, pi_provider(reach.url, state / NAME, models), write=write)
+        _pi(invocation, pi_provider(reach.url, state / SHARED, models), write=write)
     else:
-        lines = CLIENTS[client](reach, f"$(cat {shlex.quote(str(state / NAME))})", models)
+        lines = CLIENTS[client](reach, f"$(cat {shlex.quote(str(state / SHARED))})", models)
         note_text(advice(client, reach))
         for line in lines:
             show(line)

@@ -57,6 +57,7 @@ VERBS = {
     "reset-key": ("keys", "Forget all earlier faults of key N and its account."),
     "serve": ("serve", "Run the gateway for clients of Ollama, OpenAI and Anthropic."),
     "connect": ("connect", "Show how to point a client at the gateway."),
+    "token": ("token", "Show, add, rotate or revoke the tokens of the gateway."),
     "trust": ("doctor", "Trust the project's settings file, or refuse to."),
     "doctor": ("doctor", "Check the configuration: every value, its source, problems and remedies."),
     "paths": ("doctor", "Show where settings, log and state are."),

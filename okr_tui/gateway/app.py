@@ -40,6 +40,7 @@ from okr_tui.gateway.guard import (
 )
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
 from okr_tui.gateway.request import CallerGoneError, GatewayRequest, request_query
+from okr_tui.gateway.tokens import Tokens
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.table import GatewayOptions
 
@@ -58,7 +59,7 @@ class Route:
 
 
 class Gateway:
-    """The application behind the token; `behind` puts the same one behind another guard.
+    """The application behind a token, or those of a folder; `behind` puts the same one behind another guard.
 
     `host` is the address it listens on; `status` makes the document of `/okr/status`; `access` is called with
     a line for each request; `trouble` with one line for each unexpected error.
@@ -67,7 +68,7 @@ class Gateway:
     def __init__(
         self,
         service: PoolService,
-        token: SecretStr,
+        token: SecretStr | Tokens,
         host: str,
         *,
         status: Callable[[], Record],
@@ -204,14 +205,14 @@ class Gateway:
         return answer
 
     async def _tags(self, request: GatewayRequest) -> None:
-        await request.answer(JSONResponse(await local.tags(self._service)))
+        await request.answer(JSONResponse(await local.tags(self._service, request.caller)))
 
     async def _models(self, request: GatewayRequest) -> None:
-        await request.answer(JSONResponse(await local.models(self._service)))
+        await request.answer(JSONResponse(await local.models(self._service, request.caller)))
 
     async def _one_model(self, request: GatewayRequest) -> None:
         name = (request.path or "").removeprefix(MODEL_PREFIX)
-        await request.answer(JSONResponse(await local.one_model(self._service, name)))
+        await request.answer(JSONResponse(await local.one_model(self._service, request.caller, name)))
 
     async def _show_metrics(self, request: GatewayRequest) -> None:
         await request.answer(Response(await self._metrics.text(), media_type=MEDIA_TYPE))

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
-from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
+from okr_tui.domain.errors import BudgetError, CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import ClientCause, Fault, FaultKind
 from okr_tui.domain.health import pool_cause
 from okr_tui.domain.words import moment, rfc3339, span
@@ -65,6 +65,7 @@ class GatewayCause(Enum):
     LOG = "log"
     ENDING = "ending"
     UNEXPECTED = "unexpected"
+    BUDGET = "budget"
 
 
 Cause = ClientCause | GatewayCause
@@ -102,6 +103,8 @@ CAUSES: Final[Mapping[Cause, Row]] = {
     ClientCause.BUSY: Row(429, RATE_CODE),
     ClientCause.NO_VALID_KEY: Row(403, "no_valid_key", final=True, others=_STOPS),
     GatewayCause.NO_KEY: Row(403, "no_key", final=True, source="gateway", others=_STOPS),
+    # A limit that the gateway's owner has set for a client or a model.
+    GatewayCause.BUDGET: Row(402, "budget_exceeded", final=True, source="gateway", others=_STOPS),
     ClientCause.NO_PLAN: Row(403, "no_plan", final=True, others=_STOPS),
     # OpenAI's own code for a model that does not exist.
     ClientCause.NO_MODEL: Row(404, "model_not_found"),
@@ -201,7 +204,9 @@ def for_client(failure: Failure, client: str | None, dialect: Dialect = "openai"
 UNKNOWN_RETURN: Final = 60
 """Retry-After in seconds where the end of a block is not known."""
 NEAR: Final = 120
-"""A return that is nearer is told in seconds, without the time of day."""
+"""A return that is nearer is told in seconds."""
+BACK_LATER: Final = frozenset({ClientCause.QUOTA, GatewayCause.BUDGET})
+"""Causes whose end a person waits for: told with the time of day."""
 
 
 def failure_of(error: OkrError, now: float) -> Failure:
@@ -210,6 +215,8 @@ def failure_of(error: OkrError, now: float) -> Failure:
         return _blocked(error, now)
     if isinstance(error, NoKeyError):
         return Failure.of(GatewayCause.NO_KEY, str(error))
+    if isinstance(error, BudgetError):
+        return _waiting(GatewayCause.BUDGET, error, now, error.resets_at)
     if isinstance(error, CloudError):
         return _refused(error, error.fault, now)
     cause = GatewayCause.LOG if isinstance(error, StoreError) else GatewayCause.UNEXPECTED
@@ -249,18 +256,25 @@ def _blocked(error: PoolBlockedError, now: float) -> Failure:
     return _waiting(cause, error, now, error.earliest)
 
 
-def _waiting(cause: ClientCause, error: OkrError, now: float, back: float | None) -> Failure:
+def _waiting(cause: Cause, error: OkrError, now: float, back: float | None) -> Failure:
     """Return the failure of a cause that passes by itself; `back` is when, in epoch seconds."""
     wait = UNKNOWN_RETURN if back is None else max(1, math.ceil(back - now))
     if back is None:
         when = "at an unknown time"
-    elif wait < NEAR:
-        when = f"in {wait} s"
     else:
-        when = f"in {span(wait)}, at {moment(back, now)} UTC"
-    first = "next try" if cause is ClientCause.OUTAGE else "next key free"
+        when = f"in {wait} s" if wait < NEAR else f"in {span(wait)}"
+        if cause in BACK_LATER:
+            when = f"{when}, at {moment(back, now)} UTC"
+    first = RETURNS.get(cause, "next key free")
     code = f"{CAUSES[cause].code}: " if cause is not ClientCause.OUTAGE else ""
     return Failure.of(cause, f"{code}{error}; {first} {when}", retry_after=wait, retry_at=back)
+
+
+RETURNS: Final[Mapping[Cause, str]] = {
+    ClientCause.OUTAGE: "next try",
+    GatewayCause.BUDGET: "the budget is new",
+}
+"""What is back then, where it is no key."""
 
 
 def _refused(error: CloudError, fault: Fault, now: float) -> Failure:

@@ -50,6 +50,9 @@ async def forward(service: PoolService, request: GatewayRequest) -> None:
             JSONResponse(local.loaded(request.path, model, service.clock.time(), loads=loads))
         )
         return
+    caller = request.caller.name or request.client
+    if endpoint.runs_model:
+        await service.budgets.check(caller, parsed.model)
     call = Call(
         request.path,
         parsed.body,
@@ -57,6 +60,7 @@ async def forward(service: PoolService, request: GatewayRequest) -> None:
         headers=request_headers(request.scope["headers"]),
         streams=endpoint.streams if parsed.streams is None else parsed.streams,
         query=request_query(request.scope["query_string"]),
+        caller=caller,
     )
     await request.run_until_gone(_pass(service, request, call, parsed.opening))
 
@@ -88,6 +92,10 @@ async def _receive(service: PoolService, request: GatewayRequest) -> ParsedReque
         body = await asyncio.to_thread(unpack, body, encoding)
     parsed = await parse_body(body, request.headers, service.model_names)
     request.model = parsed.model
+    if parsed.model and not request.caller.may_use(parsed.model):
+        raise failure_error(
+            403, f"the token of {request.caller.name} is not for {parsed.model}", "model_not_allowed"
+        )
     return parsed
 
 

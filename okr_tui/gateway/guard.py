@@ -4,14 +4,10 @@ import base64
 import contextlib
 import hmac
 import ipaddress
-import os
 import re
-import secrets
 import socket
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import unquote
 
@@ -19,10 +15,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from okr_tui.domain.addresses import is_loopback
-from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.request import CONTROLS
+from okr_tui.gateway.tokens import ANYBODY, Caller, Tokens
 from okr_tui.settings.table import GatewayOptions
 
 LOCAL_NAMES: Final = ("*.internal", "*.local")
@@ -110,12 +106,12 @@ class HeadChecks:
 
 
 class TokenGuard:
-    """Guards the main port: the token is needed."""
+    """Guards the main port: a token is needed. Whose it is becomes the scope's user."""
 
     def __init__(
-        self, token: SecretStr, host: str, options: Callable[[], GatewayOptions] = GatewayOptions
+        self, token: SecretStr | Tokens, host: str, options: Callable[[], GatewayOptions] = GatewayOptions
     ) -> None:
-        self._token = token.get_secret_value().encode()
+        self._tokens = token
         self._heads = HeadChecks(host, options)
         self._options = options
 
@@ -125,17 +121,22 @@ class TokenGuard:
         self._heads.check(scope, headers)
         _refuse_web_pages(scope["headers"], headers["host"], self._options().origins)
         first, slash, rest = path.lstrip("/").partition("/")
-        in_path = self._is_token(first)
-        if in_path:
+        caller = self._caller(first)
+        if caller:
             path = slash + rest or "/"
-        offered = [self._is_token(text) for text in _credentials(headers)]
+        for text in _credentials(headers):
+            caller = self._caller(text) or caller
         is_open = plain_path(path) in OPEN_PATHS or (scope.get("method") == "HEAD" and path == "/")
-        if not in_path and not any(offered) and not is_open:
+        if caller is None and not is_open:
             raise failure_error(401, UNAUTHORIZED, "unauthorized", {"www-authenticate": "Bearer"})
+        scope["user"] = caller or ANYBODY
         return path
 
-    def _is_token(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._token)
+    def _caller(self, text: str) -> Caller | None:
+        if isinstance(self._tokens, Tokens):
+            return self._tokens.caller(text)
+        token = self._tokens.get_secret_value().encode()
+        return ANYBODY if hmac.compare_digest(text.encode("utf-8", "surrogatepass"), token) else None
 
 
 def matches(text: str, patterns: Iterable[str]) -> bool:
@@ -193,38 +194,3 @@ def _host_name(host: str) -> str:
     """Return a Host header without its port."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host
-
-
-NAME: Final = "gateway-token"
-SHORTEST: Final = 16
-
-
-def load_token(folder: Path) -> SecretStr:
-    """Return the token in a folder, made at the first call; of several made at once, the first counts."""
-    path = folder / NAME
-    try:
-        if not path.exists():
-            _make(path)
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        words = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise OkrError(f"cannot use the gateway's token {path}: {words}") from None
-    if len(text) < SHORTEST or not text.isalnum():
-        raise OkrError(f"the gateway's token {path} is damaged: delete the file, a new one will be made")
-    return SecretStr(text)
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=f"{NAME}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(24) + "\n")
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        os.unlink(draft)

@@ -16,6 +16,7 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway.errors import failure_error
+from okr_tui.gateway.tokens import Caller
 from okr_tui.services.pool_service import PoolService
 
 Document = dict[str, object]
@@ -74,14 +75,14 @@ def require(service: PoolService, model: str | None) -> str:
     return model
 
 
-async def tags(service: PoolService) -> Document:
-    """Return the document of `/api/tags`, in the cloud's shape."""
-    return {"models": [_tag(model) for model in await _listed(service)]}
+async def tags(service: PoolService, caller: Caller) -> Document:
+    """Return the document of `/api/tags`, in the cloud's shape, with what the caller may use."""
+    return {"models": [_tag(model) for model in await _listed(service, caller)]}
 
 
-async def models(service: PoolService) -> Document:
+async def models(service: PoolService, caller: Caller) -> Document:
     """Return the document of `/v1/models`, with the fields of OpenAI and of Anthropic."""
-    entries = [_entry(model) for model in await _listed(service)]
+    entries = [_entry(model) for model in await _listed(service, caller)]
     return {
         "object": "list",
         "data": entries,
@@ -91,9 +92,9 @@ async def models(service: PoolService) -> Document:
     }
 
 
-async def one_model(service: PoolService, name: str) -> Document:
+async def one_model(service: PoolService, caller: Caller, name: str) -> Document:
     """Return the document of `/v1/models/NAME`; raise FailureError for an unknown model."""
-    for model in await _listed(service):
+    for model in await _listed(service, caller):
         if model.id == service.model_names.resolve(name):
             return _entry(model)
     raise failure_error(404, f"model {name[:256]!r} not found", "model_not_found")
@@ -110,14 +111,14 @@ def identity(pool: PoolView) -> Document:
     }
 
 
-async def _listed(service: PoolService) -> list[Model]:
+async def _listed(service: PoolService, caller: Caller) -> list[Model]:
     found = list(_served(service))
     if not found:
         await service.catalog.refresh()
         found = list(_served(service))
     if not found and service.catalog.error:
         raise failure_error(502, f"the model list cannot be read: {service.catalog.error}")
-    return found
+    return [model for model in found if caller.may_use(model.id)]
 
 
 def _served(service: PoolService) -> Iterator[Model]:

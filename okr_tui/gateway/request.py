@@ -23,6 +23,7 @@ from okr_tui.gateway.errors import (
     failure_error,
     for_client,
 )
+from okr_tui.gateway.tokens import ANYBODY, Caller
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 SESSION_HEADERS: Final = (
@@ -281,6 +282,12 @@ class GatewayRequest:
     def client(self) -> str | None:
         """The caller's program, where it is a known one."""
         return client_name(self.headers)
+
+    @property
+    def caller(self) -> Caller:
+        """Whose token came with the request."""
+        caller: Caller = self.scope.get("user", ANYBODY)
+        return caller
 
     @property
     def dialect(self) -> Dialect:

@@ -26,8 +26,9 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.app import Gateway, Record
 from okr_tui.gateway.daemon import HOST as DAEMON_HOST
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
-from okr_tui.gateway.guard import MAX_HEAD_BYTES, load_token
+from okr_tui.gateway.guard import MAX_HEAD_BYTES
 from okr_tui.gateway.request import CONNECTION, RawHeaders
+from okr_tui.gateway.tokens import Tokens, load_token
 from okr_tui.services.background import tune_gc
 from okr_tui.services.gateway_registry import Presence, announced
 from okr_tui.services.pool_service import PoolService
@@ -473,11 +474,11 @@ class Host:
                 daemon = stack.enter_context(listen(DAEMON_HOST, options.daemon_port, DAEMON_CHOOSING))
                 daemon_address = url(DAEMON_HOST, _port(daemon))
             service.cloud.use_transport(Transport)
-            token = await asyncio.to_thread(load_token, state)
-            service.scrubber.add(token.get_secret_value())
+            await asyncio.to_thread(load_token, state)
+            tokens = Tokens(state, service.scrubber, service.budgets.limit_callers)
             gateway = Gateway(
                 service,
-                token,
+                tokens,
                 options.host,
                 status=lambda: status(address),
                 access=access,

@@ -31,6 +31,7 @@ class Budgets:
         self._pool = pool
         self._budgets = budgets
         self._zone = zone
+        self._of_callers: Mapping[str, Budget] = {}
         self._usage: Usage = {}
         self._day_ends = 0.0
         self._read_at = 0.0
@@ -42,14 +43,23 @@ class Budgets:
         del old
         self._budgets = new.settings.budgets.value
 
+    def limit_callers(self, budgets: Mapping[str, Budget]) -> None:
+        """Take up what callers of the gateway may use by their tokens, beside the budgets of the settings."""
+        self._of_callers = budgets
+        self._read_at = self._day_ends = 0.0
+
+    @property
+    def _all(self) -> tuple[Budget, ...]:
+        return (*self._budgets.values(), *self._of_callers.values())
+
     async def states(self) -> tuple[BudgetState, ...]:
         """Return how much of each budget is used; of a log that is away, as far as this process knows."""
-        if not self._budgets:
+        if not self._all:
             return ()
         now = self._pool.clock.time()
         if now >= self._day_ends or now - self._read_at >= READ_EVERY or now < self._read_at:
             await self._read(now)
-        return budget_states(self._budgets.values(), self._usage, now, self._zone)
+        return budget_states(self._all, self._usage, now, self._zone)
 
     async def check(self, *names: str | None) -> None:
         """Raise BudgetError where a hard budget of one of these callers and models is used up."""
@@ -73,7 +83,7 @@ class Budgets:
         self._usage, self._through = dict(reading.usage), reading.through
 
     def _add(self, record: Record, sequence: int | None) -> None:
-        if not self._budgets or not isinstance(record, Attempt) or not record.at < self._day_ends:
+        if not self._all or not isinstance(record, Attempt) or not record.at < self._day_ends:
             return
         if (sequence is None or sequence > self._through) and (part := addition(record)):
             cell, added = part

@@ -6,8 +6,8 @@ a folder, and where a file system has no locks it leaves marker files that outli
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -101,6 +101,20 @@ async def exclusive_create(folder: Path) -> AsyncIterator[None]:
             until = time.monotonic() + PATIENCE
             while not try_lock(descriptor) and time.monotonic() < until:  # noqa: ASYNC110 others' lock
                 await asyncio.sleep(PAUSE)
+        yield
+
+
+@contextmanager
+def waited_lock(path: Path) -> Iterator[None]:
+    """Let one process at a time change what a file of its own stands for; used as it is after PATIENCE.
+
+    Raises OSError when the file cannot be made.
+    """
+    make_private(path)
+    with path.open("rb") as file:
+        until = time.monotonic() + PATIENCE
+        while not _locked(file.fileno()) and time.monotonic() < until:
+            time.sleep(PAUSE)
         yield
 
 

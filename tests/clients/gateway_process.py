@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
-from okr_tui.gateway.guard import load_token
+from okr_tui.gateway.tokens import load_token
 from okr_tui.store.factory import state_folder
 from tests.harness import FAST_POLICY
 

@@ -17,6 +17,7 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.records import Attempt
 from okr_tui.gateway.app import Gateway
 from okr_tui.gateway.server import listen, serving
+from okr_tui.gateway.tokens import Tokens
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from tests.harness import MODEL, Harness
@@ -76,14 +77,14 @@ def body(path: str, **changes: object) -> dict[str, object]:
 
 @asynccontextmanager
 async def run_gateway(
-    service: PoolService, host: str = HOST, token: str = TOKEN
+    service: PoolService, host: str = HOST, token: str | Tokens = TOKEN
 ) -> AsyncGenerator[RunningGateway, None]:
     """A gateway over a keyring."""
     access: list[Mapping[str, Any]] = []
     trouble: list[str] = []
     application = Gateway(
         service,
-        SecretStr(token),
+        SecretStr(token) if isinstance(token, str) else token,
         host,
         status=lambda: {"cloud_url": service.cloud.url},
         access=access.append,

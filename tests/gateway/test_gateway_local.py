@@ -12,8 +12,8 @@ from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway import metrics
-from okr_tui.gateway.guard import NAME, load_token
 from okr_tui.gateway.server import listen
+from okr_tui.gateway.tokens import SHARED, load_token
 from okr_tui.store.base import LogEntry
 from tests.gateway.running_gateway import RunningGateway
 from tests.harness import MODEL, Harness
@@ -136,9 +136,9 @@ async def test_what_nobody_expected_is_500_in_one_line(
 def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     token = load_token(folder)
-    path = folder / NAME
+    path = folder / SHARED
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(folder) == [NAME]
+    assert os.listdir(folder) == [SHARED]
     assert load_token(folder) == token
     assert token.get_secret_value() not in repr(token)
     path.chmod(0o644)
@@ -148,7 +148,7 @@ def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40, b"a b" * 20])
 def test_a_damaged_token_is_said(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / NAME).write_bytes(content)
+    (tmp_path / SHARED).write_bytes(content)
     with pytest.raises(OkrError, match="gateway-token"):
         load_token(tmp_path)
 
