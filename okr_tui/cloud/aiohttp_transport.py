@@ -112,7 +112,7 @@ class Transport(httpx.AsyncBaseTransport):
         body = await request.aread()
         timeout = request.extensions.get("timeout", {})
         CONNECTED.set(False)
-        stale = self._idle.is_stale()
+        was_not_taken = self._idle.start()
         for last in (False, True):
             try:
                 with _translated():
@@ -130,7 +130,8 @@ class Transport(httpx.AsyncBaseTransport):
                     )
                 break
             except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-                if last or not stale or CONNECTED.get() or not isinstance(error.__cause__, DISCONNECTED):
+                lost = isinstance(error.__cause__, DISCONNECTED) and not CONNECTED.get()
+                if last or not lost or not was_not_taken():
                     raise
         self._idle.answered()
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))

@@ -6,7 +6,8 @@
 - No redirects: a key goes to the address that was set and nowhere else.
 - No compression is asked for; an answer that comes compressed is unpacked in bounded pieces (`compression`).
 - Bounds on time, on connections and on what is read of a document.
-- A connection that the other side closed while it was idle is no failure: the request is sent once more.
+- A connection that the other side closed while it was idle is no failure: the request is sent once more,
+  unless the server may have taken it.
 
 `HttpxTransport` applies them to httpx, `aiohttp_transport.Transport` to aiohttp. Requests go to a transport
 directly: httpx's client, with its cookies, redirects and passwords, is not used.
@@ -16,6 +17,7 @@ import math
 import platform
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -36,6 +38,11 @@ STALE_AFTER: Final = 1.0
 """Seconds without an answer after which a kept connection may have been closed before it is used again.
 
 Sooner it was closed by someone who had the request: that is a failure, which is recorded.
+"""
+SHOWN_WITHIN: Final = 1.0
+"""Seconds within which a kept connection shows that it had been closed: a way to the server and back.
+
+Later the server had the request and may have charged for it, so it is not sent again unseen.
 """
 CONNECTING: Final = "connect_tcp.started"
 
@@ -76,7 +83,7 @@ def client_options(network: Network, url: str) -> dict[str, Any]:
 
 
 class IdleClock:
-    """Tells whether kept connections were idle for long enough to have been closed."""
+    """Tells of requests that failed whether their kept connection had been closed while it was idle."""
 
     def __init__(self) -> None:
         self._answered = -math.inf
@@ -85,9 +92,11 @@ class IdleClock:
         """Note that a connection is in use."""
         self._answered = time.monotonic()
 
-    def is_stale(self) -> bool:
-        """Return whether the last answer is longer ago than STALE_AFTER."""
-        return time.monotonic() - self._answered >= STALE_AFTER
+    def start(self) -> Callable[[], bool]:
+        """Start a request; return what tells, when it fails without an answer, whether it was never taken."""
+        began = time.monotonic()
+        stale = began - self._answered >= STALE_AFTER
+        return lambda: stale and time.monotonic() - began < SHOWN_WITHIN
 
 
 class HttpxTransport(httpx.AsyncBaseTransport):
@@ -104,7 +113,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         Raises httpx's errors, and UnusableNetworkError for a proxy or certificates that cannot be used.
         """
         pool = self._pool(request.url)
-        connected, stale = False, self._idle.is_stale()
+        connected, was_not_taken = False, self._idle.start()
 
         async def trace(event: str, _details: object) -> None:
             nonlocal connected
@@ -114,7 +123,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         try:
             response = await pool.handle_async_request(request)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if connected or not stale:
+            if connected or not was_not_taken():
                 raise
             response = await pool.handle_async_request(request)
         self._idle.answered()

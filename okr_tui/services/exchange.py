@@ -92,6 +92,8 @@ class Exchange:
         self._tail = b""
         """The line of a stream that has not ended yet: only whole ones are passed on."""
         self._cut: Fault | None = None
+        self._behind: Fault | None = None
+        """The fault that came right behind the first output, in one piece with it."""
         self._waited = 0.0
         self._done = False
         self._understood = False
@@ -172,7 +174,10 @@ class Exchange:
         while piece := await self._next():
             self._held.append(piece)
             held += len(piece.data)
-            if self.fault or held > self._policy.held_back or any(r.commits for r in piece.records):
+            if any(record.commits for record in piece.records):
+                self._behind, self.fault = self.fault, None
+                return
+            if self.fault or held > self._policy.held_back:
                 return
         whole = b"".join(piece.data for piece in self._held)
         if not find(self._call.path).reader and ERROR.match(whole):
@@ -228,15 +233,16 @@ class Exchange:
         return data[:end]
 
     def _piece(self, data: bytes, records: tuple[StreamRecord, ...], before: int) -> Piece:
-        """Make a piece without the cloud's error record: that is in the fault.
+        """Make a piece without the data of the cloud's error record, and without what follows it.
 
-        `before` is how many bytes of the data came before the chunk that completed the records.
+        The error is in the fault. `before` is how many bytes of the data came before the chunk that completed
+        the records.
         """
         self._understood = self._understood or bool(records)
-        for record in records:
+        for place, record in enumerate(records, 1):
             if record.error is not None and self.fault is None and not self._done:
                 self._fail(classify_record(record.error, self._call.path))
-                data = data[: max(0, before + record.start)]
+                return Piece(data[: max(0, before + record.start)], records[:place])
             self._done = self._done or record.done
             self.input_tokens = record.input_tokens or self.input_tokens
             if record.cached_tokens is not None:
@@ -250,6 +256,7 @@ class Exchange:
         for held in self._held:
             yield held
         self._held.clear()
+        self.fault = self._behind
         try:
             while self.fault is None and self._cut is None and (piece := await self._next()):
                 given = monotonic()

@@ -110,12 +110,22 @@ async def test_an_answer_that_says_nothing_is_not_held_back_for_ever() -> None:
             assert (await anext(pieces)).data == EMPTY
 
 
-async def test_the_clouds_error_record_is_cut_off_the_answer() -> None:
+@pytest.mark.parametrize("before", [b"", EMPTY, EMPTY + WORD])
+async def test_the_clouds_error_record_is_cut_off_the_answer(before: bytes) -> None:
+    """What came before it is passed on, even in one piece with it: nothing else may answer then."""
     read: list[bytes] = []
-    async with exchange(200, WORD + ERROR) as opened:
+    async with exchange(200, before + WORD + ERROR) as opened:
+        assert opened.fault is None
         with pytest.raises(CloudError, match="internal error"):
             await collect(opened, read)
-    assert b"".join(read) == WORD
+    assert b"".join(read) == before + WORD
+    assert opened.fault is not None
+    assert not opened.complete
+
+
+async def test_an_error_before_any_output_is_that_of_the_request() -> None:
+    async with exchange(200, EMPTY + ERROR + WORD) as opened:
+        assert opened.fault is not None
 
 
 @pytest.mark.parametrize("dialect", ["native", "openai"])
