@@ -5,7 +5,8 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,8 @@ from okr_tui.cli.crash import describe_crash
 from okr_tui.cli.invocation import Invocation, local_zone
 
 if TYPE_CHECKING:
-    from okr_tui.ui.bridge import Opened, OpenService
+    from okr_tui.services.background import Clock
+    from okr_tui.ui.bridge import Opened
 
 
 class NoTerminal(click.ClickException):
@@ -26,11 +28,11 @@ class NoTerminal(click.ClickException):
 def dashboard(invocation: Invocation) -> object:
     """Run the dashboard on the user's own keys and return what `run` returns."""
     require_terminal()
-    return run(lambda: opened(invocation), demo=False)
+    return run(lambda clock: opened(invocation, clock), demo=False)
 
 
 @contextlib.asynccontextmanager
-async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
+async def opened(invocation: Invocation, clock: "Clock") -> AsyncGenerator["Opened", None]:
     """Open the service and the conversations; a thread imports them, so that the screen stays responsive."""
     await asyncio.to_thread(importlib.import_module, "okr_tui.chat.service")
     from okr_tui.chat.answer import PoolClient
@@ -38,7 +40,7 @@ async def opened(invocation: Invocation) -> AsyncGenerator["Opened", None]:
     from okr_tui.cli.serve import hosting
 
     async with (
-        invocation.open_service("dashboard") as service,
+        invocation.open_service("dashboard", clock=clock) as service,
         ConversationService.open(PoolClient(service), invocation.state) as conversations,
     ):
         await service.host(hosting(invocation, service))
@@ -51,14 +53,25 @@ def require_terminal() -> None:
         raise NoTerminal("the dashboard needs a terminal; okr-tui --help lists commands that do not")
 
 
-def run(open_service: "OpenService", *, demo: bool) -> object:
-    """Show the dashboard over a service until the user leaves. Returns "demo" when they ask for the demo."""
+def run(open_service: "Callable[[Clock], AbstractAsyncContextManager[Opened]]", *, demo: bool) -> object:
+    """Show the dashboard over a service until the user leaves. Returns "demo" when they ask for the demo.
+
+    Screen and service have one clock, which the cloud puts right when somebody has set this machine's wrong.
+    """
     if os.environ.get("LC_TERMINAL") == "iTerm2" or os.environ.get("TERM_PROGRAM") == "iTerm.app":
         # It loses what input methods commit under the kitty protocol; Textual reads this when imported.
         os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    from okr_tui.services.background import SystemClock
     from okr_tui.ui.app import OkrApp
 
-    app = OkrApp(open_service, zone=local_zone(), demo=demo, describe_crash=describe_crash)
+    clock = SystemClock()
+    app = OkrApp(
+        lambda: open_service(clock),
+        zone=local_zone(),
+        demo=demo,
+        clock=clock.time,
+        describe_crash=describe_crash,
+    )
     result = app.run()
     if app.return_code:
         raise click.exceptions.Exit(app.return_code)

@@ -19,6 +19,7 @@ import click
 from okr_tui.cli.invocation import Invocation
 
 if TYPE_CHECKING:
+    from okr_tui.services.background import Clock
     from okr_tui.services.pool_service import PoolService
     from okr_tui.ui.bridge import Opened
 
@@ -62,7 +63,7 @@ def run_demo(scenario: str, speed: float) -> None:
         )
 
         @contextlib.asynccontextmanager
-        async def service() -> AsyncGenerator["Opened", None]:
+        async def service(clock: "Clock") -> AsyncGenerator["Opened", None]:
             async with _child("-m", "okr_tui.demo", "--scenario", scenario, "--speed", str(speed)) as cloud:
                 assert cloud.stdout is not None
                 ready = json.loads(await cloud.stdout.readline())
@@ -72,7 +73,7 @@ def run_demo(scenario: str, speed: float) -> None:
                     await _write_history(invocation.settings, ready)
                 async with (
                     _child(*_traffic_arguments(invocation, speed)),
-                    dashboard.opened(invocation) as services,
+                    dashboard.opened(invocation, clock) as services,
                 ):
                     yield services
 

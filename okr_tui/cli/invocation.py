@@ -18,6 +18,7 @@ from okr_tui.domain.scrubber import Scrubber
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Client
+    from okr_tui.services.background import Clock
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.current_cloud import MakeTransport
     from okr_tui.services.overview import Overview
@@ -113,6 +114,7 @@ class Invocation:
         *,
         watching: bool = True,
         make_transport: "MakeTransport | None" = None,
+        clock: "Clock | None" = None,
     ) -> AbstractAsyncContextManager["PoolService"]:
         """Open the service, for `async with`; `make_transport` replaces its way to the network."""
         from okr_tui.services.pool_service import PoolService
@@ -123,6 +125,7 @@ class Invocation:
             watching=watching,
             zone=local_zone(),
             make_transport=make_transport,
+            clock=clock,
             scrubber=SCRUBBER,
         )
 

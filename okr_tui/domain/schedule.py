@@ -10,6 +10,7 @@ from okr_tui.domain.faults import BlockCause
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, jitter
 from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.words import span
 
 AFTER_RESET = 2.0
 
@@ -133,6 +134,29 @@ def ahead_of(headers: Mapping[str, str], now: float) -> float | None:
 def is_far(seconds: float | None, far: float = FAR) -> bool:
     """Return whether a difference between two clocks, in seconds, is worth a warning."""
     return seconds is not None and abs(seconds) > far
+
+
+def clock_problem(ahead: float, times: Sequence[float], now: float, far: float = FAR) -> str | None:
+    """Return a warning if this machine's clock differs from the cloud's, or from others' that share the log.
+
+    Args:
+        ahead: seconds by which it is ahead of the cloud's; 0 while they agree.
+        times: when entries of the log were made, in epoch seconds.
+        now: epoch seconds.
+        far: seconds beyond which a difference is worth a warning.
+    """
+    if ahead:
+        way = "ahead of" if ahead > 0 else "behind"
+        return (
+            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, which is used until it is right; "
+            "set the clock"
+        )
+    if late := from_the_future(times, now, far):
+        return (
+            f"the log has entries from {span(late)} in the future; set the clock of this machine, or of the "
+            "one that wrote them"
+        )
+    return None
 
 
 def from_the_future(times: Sequence[float], now: float, far: float = FAR) -> float | None:

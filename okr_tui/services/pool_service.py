@@ -39,7 +39,7 @@ from okr_tui.domain.records import (
     SettingsRead,
     Use,
 )
-from okr_tui.domain.schedule import ahead_of, is_far
+from okr_tui.domain.schedule import ahead_of, clock_problem, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
 from okr_tui.domain.view import view
@@ -279,8 +279,10 @@ class PoolService:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Return what is wrong with settings, network, log and background work, a line each."""
-        return (*self.configuration.problems, *self.network_problems, *self._log_problems)
+        """Return what is wrong with settings, network, log, background work and clock, a line each."""
+        clock = clock_problem(self._clock_ahead, (), self.clock.time())
+        own = (*self.configuration.problems, *self.network_problems, *self._log_problems)
+        return (*own, clock) if clock else own
 
     @property
     def hook_problems(self) -> tuple[str, ...]:

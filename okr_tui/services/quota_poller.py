@@ -29,8 +29,8 @@ BURST = 16
 SPREAD = 2.0
 """Seconds between further handfuls of readings."""
 HANDFUL = 4
-CONFIRM_GAP = 1.5
-"""Second looks at a refusal are so many times further apart than readings: both keep one limit together."""
+SECOND_GAP = 1.5
+"""Readings beside the regular ones are so many times further apart."""
 LEASE = "meter"
 LEASE_SECONDS = 15.0
 
@@ -101,7 +101,8 @@ class QuotaPoller:
         """
         await self._pool.catch_up()
         account = self._pool.state.account_of(key.fingerprint)
-        if not await self._claim(account):
+        known = self._pool.state.account(account).balance_at is not None
+        if not await self._claim(account) and (known or not await self._claim_second(account)):
             return Look(fresh=False, fault=self._failed.get(account))
         fault = await self.identity(key)
         now_of = self._pool.state.account_of(key.fingerprint)
@@ -116,6 +117,13 @@ class QuotaPoller:
     async def _claim(self, account: str) -> bool:
         """Take the one reading that an account has in `poll_gap` seconds, in all processes of the log."""
         return await self._take_turn(f"reading {account}", self._pool.policy.poll_gap)
+
+    async def _claim_second(self, account: str) -> bool:
+        """Take a reading that cannot wait for its turn: without an answer yet, or to look at a refusal again.
+
+        There are fewer of them, so that both keep one limit together.
+        """
+        return await self._take_turn(f"second {account}", SECOND_GAP * self._pool.policy.poll_gap)
 
     async def _take_turn(self, name: str, gap: float) -> bool:
         """Take what may be done once in so many seconds by all processes of the log."""
@@ -187,7 +195,7 @@ class QuotaPoller:
     async def _confirm(self, key: Key) -> None:
         await self._pool.clock.sleep(random.uniform(*self._pool.policy.confirm_after))  # noqa: S311 a wait
         account = self._pool.state.account_of(key.fingerprint)
-        if await self._take_turn(f"confirming {account}", CONFIRM_GAP * self._pool.policy.poll_gap):
+        if await self._claim_second(account):
             await self.balance(key)
 
     async def _read(self, reading: Reading) -> None:

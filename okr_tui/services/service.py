@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.faults import Tone
@@ -13,6 +13,7 @@ from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.models import Model
 from okr_tui.domain.records import AlertEvent
+from okr_tui.domain.schedule import clock_problem
 from okr_tui.domain.traffic import RunningRequest
 from okr_tui.domain.view import PoolView
 
@@ -133,6 +134,10 @@ class AlertNotice:
     window: str | None = None
 
 
+LATEST: Final = 20
+"""Entries of the log that are looked at for times of the future."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a user interface shows, at one moment (epoch seconds). Entries run from oldest to newest.
@@ -159,8 +164,15 @@ class Snapshot:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Return the problems of settings, log and background work, a line each."""
-        return (*self.settings.problems, *self.log)
+        """Return the problems of settings, log, background work and clock, a line each."""
+        clock = self.clock_problem(self.at)
+        return (*self.settings.problems, *self.log, *([clock] if clock else ()))
+
+    def clock_problem(self, now: float) -> str | None:
+        """Return a warning if a clock is wrong at `now` (epoch seconds)."""
+        return clock_problem(
+            self.clock_ahead, [entry.at for entry in self.entries[-LATEST:]], now, self.rules.clock_seconds
+        )
 
 
 class Service(Protocol):

@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from okr_tui import __version__
+from okr_tui.cli import dashboard
 from okr_tui.cli.main import VERBS, root
 from okr_tui.cli.output import cells, cut, one_line, table
-from tests.cli.harness import MODEL, CliHarness
+from okr_tui.services.background import Clock
+from tests.cli.harness import MODEL, NOW, CliHarness
 
 HEAVY = ("httpx", "pydantic", "watchfiles", "textual", "rich", "starlette", "uvicorn", "asyncio")
 SCREEN = ("textual", "okr_tui.ui", "starlette", "uvicorn")
@@ -217,3 +222,35 @@ def test_text_in_cells() -> None:
     assert cells(cut("日本語", 4)) <= 4
     assert one_line("a\x1b[2Jb\x9bc\u202ed\te\n") == "a[2Jbcd e"
     assert one_line("one\nforged\u2028row") == "one forged row"
+
+
+def test_a_clock_behind_the_log_is_a_problem_of_status(cli: CliHarness) -> None:
+    cli.clock.now = NOW + 3600
+    cli.run_ok("disable-key", "2")
+    cli.clock.now = NOW
+    (problem,) = cli.run_ok("status", "--json").json["settings"]["problems"]
+    assert problem.startswith("the log has entries from 1h 00m in the future; set the clock of this machine")
+    assert f"Problem     {problem}" in cli.run_ok("status").out
+
+
+def test_screen_and_service_have_one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    class App:
+        return_code = 0
+
+        def __init__(self, opened: Callable[[], object], **options: Any) -> None:
+            made.append({"opened": opened(), **options})
+
+        def run(self) -> None:
+            pass
+
+    monkeypatch.setattr("okr_tui.ui.app.OkrApp", App)
+    given: list[Clock] = []
+
+    def opened(clock: Clock) -> Any:
+        given.append(clock)
+        return nullcontext()
+
+    dashboard.run(opened, demo=False)
+    assert made[0]["clock"] == given[0].time

@@ -67,6 +67,7 @@ async def test_a_clock_unlike_the_clouds_is_noticed(tmp_path: Path, ahead: float
         async with harness.open() as service:
             await service.catalog.refresh()
             assert service.snapshot.clock_ahead == pytest.approx(told, abs=2)
+            assert any("set the clock" in line for line in service.problems) is bool(told)
             await harness.clock.advance(-ahead)
             await service.catalog.refresh()
             assert service.snapshot.clock_ahead == 0

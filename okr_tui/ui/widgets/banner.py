@@ -10,8 +10,6 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.domain.schedule import from_the_future
-from okr_tui.domain.words import span
 from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import KeyOf
@@ -22,8 +20,6 @@ from okr_tui.ui.widgets.pool_notices import key_notices, pool_notices
 PROBLEMS = 2
 MOST, PART = 8, 5
 """The banner has so many lines at most, and no larger part of the screen's height."""
-LATEST = 20
-"""Newest lines of the log whose times are checked."""
 
 
 def banner_lines(
@@ -35,7 +31,8 @@ def banner_lines(
         lines.append(((f"✖ the service ended: {failure}; quit and start again", FAULT),))
     lines += [(notice,) for notice in pool_notices(snapshot, now, zone, key_of)]
     lines += [((f"▲ {words}", FAULT),) for words in snapshot.log]
-    lines += [((f"▲ {words}", WARNING),) for words in clock_notices(snapshot, now)]
+    if words := snapshot.clock_problem(now):
+        lines.append(((f"▲ {words}", WARNING),))
     lines += [((f"▲ {words}", WARNING),) for words in settings_problems(snapshot.settings.problems, key_of)]
     lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings, key_of)]
     lines += [((f"▲ {words}", WARNING),) for words in gateway_notices(snapshot.gateway, key_of)]
@@ -54,23 +51,6 @@ def settings_problems(problems: Sequence[str], key_of: KeyOf) -> Iterator[str]:
     yield last if more > 0 else f"{last}; {edit}"
     if more > 0:
         yield f"and {more} more in the settings; {key_of('show-settings')} shows them, {edit}"
-
-
-def clock_notices(snapshot: Snapshot, now: float) -> Iterator[str]:
-    """Yield a warning if this clock differs from the cloud's, or from those of others who share the log."""
-    if ahead := snapshot.clock_ahead:
-        way = "ahead of" if ahead > 0 else "behind"
-        yield (
-            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, so every recovery time is wrong "
-            "by as much; set the clock"
-        )
-    elif late := from_the_future(
-        [entry.at for entry in snapshot.entries[-LATEST:]], now, snapshot.rules.clock_seconds
-    ):
-        yield (
-            f"the log has entries from {span(late)} in the future; set the clock of this machine, or of the "
-            "one that wrote them"
-        )
 
 
 def gateway_notices(gateway: GatewayView, key_of: KeyOf) -> Iterator[str]:
