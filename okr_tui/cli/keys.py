@@ -82,11 +82,11 @@ async def _check(service: "PoolService") -> int:
             return await quota_poller.look(key)
 
     looks = await asyncio.gather(*map(looked, used))
-    for key, (_, fault) in zip(used, looks, strict=True):
+    for key, (fresh, fault) in zip(used, looks, strict=True):
         if fault:
-            quota_poller.faulted(key, fault)
-            status = f"{fault.status} " if fault.status else ""
-            note(f"okr-tui: #{pool.config.index(key.fingerprint)} {key.masked}: {status}{fault.text}")
+            if fresh:
+                quota_poller.faulted(key, fault)
+            note(f"okr-tui: #{pool.config.index(key.fingerprint)} {key.masked}: {fault.sentence}")
     if young := sum(not look.fresh for look in looks):
         note(f"okr-tui: accounts read less than {pool.policy.poll_gap:g} s ago are not read again: {young}")
     await quota_poller.settle(pool.policy.confirm_at_exit)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
 from okr_tui.domain.errors import CloudError, StoreError
-from okr_tui.domain.faults import Fault, Rule
+from okr_tui.domain.faults import BlockCause, Fault, FaultKind, Rule, Scope
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
@@ -38,7 +38,7 @@ LEASE_SECONDS = 15.0
 class Look(NamedTuple):
     """What came of an explicit reading; not `fresh`: the last one is too young, and stands.
 
-    `fault` is why the reading failed; of one that is not fresh, where this process knows it.
+    `fault` is why the reading failed; of one that is not fresh, where that is known.
     """
 
     fresh: bool
@@ -101,18 +101,30 @@ class QuotaPoller:
         """
         await self._pool.catch_up()
         account = self._pool.state.account_of(key.fingerprint)
-        known = self._pool.state.account(account).balance_at is not None
+        last = self._last_look(key)
+        known = last.fault or self._pool.state.account(account).balance_at is not None
         if not await self._claim(account) and (known or not await self._claim_second(account)):
-            return Look(fresh=False, fault=self._failed.get(account))
+            return last
         fault = await self.identity(key)
         now_of = self._pool.state.account_of(key.fingerprint)
         if now_of != account and not await self._claim(now_of):
-            return Look(fresh=False, fault=self._failed.get(now_of))
+            return self._last_look(key)
         if fault is None:
             fault = await self.balance(key)
         if fault:
             self._failed[now_of] = fault
         return Look(True, fault)
+
+    def _last_look(self, key: Key) -> Look:
+        """Return what came of the last reading of a key, here or in another process."""
+        state = self._pool.state
+        account = state.account_of(key.fingerprint)
+        fault = self._failed.get(account)
+        if refused := state.key(key.fingerprint).blocks.get(BlockCause.INVALID):
+            fault = Fault(FaultKind.UNAUTHORIZED, Scope.KEY, refused.text, refused.status)
+        elif refused := state.account(account).blocks.get(BlockCause.SUSPENDED):
+            fault = Fault(FaultKind.FORBIDDEN, Scope.ACCOUNT, refused.text, refused.status)
+        return Look(fresh=False, fault=fault)
 
     async def _claim(self, account: str) -> bool:
         """Take the one reading that an account has in `poll_gap` seconds, in all processes of the log."""

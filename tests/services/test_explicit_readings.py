@@ -56,6 +56,20 @@ async def test_an_account_that_cannot_be_read_is_asked_no_more_often(
     assert 2 <= len(await harness.sent("/api/balance")) <= 10
 
 
+async def test_the_last_answer_stands_in_other_processes_too(harness: Harness) -> None:
+    await harness.change("amber", suspended=True)
+    await harness.change("birch", revoke=1)
+    refused = {1: "#1.*: 403 account suspended", 3: "#3.*: 401 invalid credentials"}
+    async with harness.open() as one:
+        for place, words in refused.items():
+            with pytest.raises(OkrError, match=words):
+                await one.test_key(place)
+    async with harness.open() as other:
+        for place, words in refused.items():
+            with pytest.raises(OkrError, match=f"{words}, a moment ago"):
+                await other.test_key(place)
+
+
 async def test_other_machines_clocks_hold_no_reading_up_for_ever() -> None:
     key, store, clock = Key.of("a synthetic key of one account", "global"), MemoryStore(), ManualClock()
     cloud = CountingCloud()
