@@ -1,13 +1,15 @@
 """The options before the verb, and the service that they open."""
 
+import math
 import os
 import re
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -118,7 +120,10 @@ class Invocation:
     ) -> AbstractAsyncContextManager["PoolService"]:
         """Open the service, for `async with`; `make_transport` replaces its way to the network."""
         from okr_tui.services.pool_service import PoolService
+        from okr_tui.services.service import LOG_PROGRESS
 
+        if client != "dashboard" and sys.stderr.isatty():
+            LOG_PROGRESS.set(progress_notes())
         return PoolService.open(
             self.sources(),
             client=client,
@@ -128,6 +133,10 @@ class Invocation:
             clock=clock,
             scrubber=SCRUBBER,
         )
+
+
+NOTED_EVERY = 2.0
+"""Seconds between two notes of how far something has come."""
 
 
 class LocalZone(tzinfo):
@@ -150,6 +159,19 @@ class LocalZone(tzinfo):
         seconds = dt.replace(tzinfo=UTC, microsecond=0).timestamp()
         local = datetime.fromtimestamp(seconds)  # noqa: DTZ006 the zone is the question
         return local.replace(microsecond=dt.microsecond, tzinfo=self)
+
+
+def progress_notes() -> Callable[[str], None]:
+    """Return what prints how far something long has come, to standard error and not too often."""
+    noted = -math.inf
+
+    def show(words: str) -> None:
+        nonlocal noted
+        if monotonic() - noted >= NOTED_EVERY:
+            noted = monotonic()
+            note(f"okr-tui: {words}")
+
+    return show
 
 
 def _with_offset(local: datetime) -> datetime:

@@ -117,7 +117,10 @@ class _Successes:
             model = self._state.models.get(record.model)
             if (model and (model.block or model.failures)) or record.model in account.known.models:
                 return False
-        if record.in_flight >= account.slots:
+        known, slots = account.known, account.slots
+        if known.slots_until is not None:
+            slots = known.slot_count(self._policy, at)
+        if record.in_flight >= slots:
             if account.clean + 1 >= self._policy.busy_clean_requests:
                 return False
             account.clean += 1
@@ -133,8 +136,6 @@ class _Successes:
         known = self._state.account(identifier)
         if not self._calm or key.blocks or key.trial_at is not None or known.blocks:
             return None
-        if known.slots_until is not None:
-            return None  # how many slots it has depends on the time
         if identifier not in self._accounts:
             slots = known.slot_count(self._policy, 0)
             self._accounts[identifier] = _Account(known, slots, known.clean)

@@ -12,7 +12,7 @@ from typing import Final
 from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.feed import Entry, entries, history
-from okr_tui.domain.fold import apply as fold
+from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Alert, Attempt, BalanceRead, IdentityRead, Record, SettingsRead
 from okr_tui.domain.state import PoolState
@@ -21,10 +21,15 @@ from okr_tui.domain.words import moment
 from okr_tui.services.background import Clock
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
+from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
 from okr_tui.store.usage import sum_up
 
 ENTRIES: Final = APART
+PAGE: Final = 2000
+"""Records that are folded at once: a fiftieth of a second."""
+TELLING: Final = 0.5
+"""Seconds after which a person is told how far the log was read."""
 COMPACT_EVERY: Final = 900.0
 SUM_EVERY: Final = 60.0
 """Seconds between two looks whether there is enough to be added to the sums of usage."""
@@ -118,13 +123,25 @@ class LivePool:
         if self._log_state != PoolState():
             await self._checkpoints.leave(self._log_state)
         kept = await self._checkpoints.load()
-        logged = await self.store.read(kept.sequence)
-        self._log_state, self._sequence = kept.state, kept.sequence
-        self._identity = self.store.identity
-        for item in logged[:-ENTRIES]:
-            self._writer.arrived(item)
-            self._step(item, fold(self._log_state, item.record, self.policy))
-        recent = logged[-ENTRIES:]
+        identity = self.store.identity
+        state, sequence, settings_read = kept.state, kept.sequence, self.settings_read
+        recent: list[LogEntry] = []
+        async for page in self._pages(sequence):
+            recent += page
+            older, recent = recent[:-ENTRIES], recent[-ENTRIES:]
+            # In steps, so that a state may be kept at each.
+            for start in range(0, len(older), APART):
+                step = older[start : start + APART]
+                state = fold((item.record for item in step), self.policy, state)
+                sequence = step[-1].sequence
+                self._checkpoints.passed(sequence, state)
+                settings_read = _settings_read(step) or settings_read
+        if identity not in (None, self.store.identity):  # another call found another log meanwhile
+            await self._start()
+            return
+        # From here on without a pause: what others append meanwhile follows the last record read.
+        self._log_state, self._sequence, self._identity = state, sequence, self.store.identity
+        self.settings_read = settings_read
         told = history(
             ((item.sequence, item.record) for item in recent),
             self._log_state,
@@ -144,8 +161,25 @@ class LivePool:
         self.state = self._log_state
         for unsent in self._writer.unsent:
             if unsent.applied:
-                self.state = fold(self.state, unsent.record, self.policy)
+                self.state = apply(self.state, unsent.record, self.policy)
         self._announce_news()
+
+    async def _pages(self, after: int) -> AsyncIterator[list[LogEntry]]:
+        """Yield the records behind a place, so many at once that others get their turn between them."""
+        clock = asyncio.get_running_loop().time
+        began, first, last = clock(), after, 0
+        while True:
+            page = await self.store.read(after, PAGE) or await self.store.read(after)
+            if not page:
+                break
+            for item in page if self._writer.unsent else ():
+                self._writer.arrived(item)
+            yield page
+            after = page[-1].sequence
+            if clock() - began > TELLING:
+                last = last or (await self.store.read_back(None, 1))[-1].sequence
+                of = max(last, after) - first
+                LOG_PROGRESS.get()(f"reading the log: {after - first:,} of {of:,} records")
 
     async def compact(self) -> None:
         """Sum up usage, keep a state once the log has grown, and drop records too old or too many.
@@ -262,7 +296,7 @@ class LivePool:
 
     def _count(self, unsent: Unsent) -> None:
         """Apply a record that is not in the log yet."""
-        before, self.state = self.state, fold(self.state, unsent.record, self.policy)
+        before, self.state = self.state, apply(self.state, unsent.record, self.policy)
         lines = entries(unsent.record, before, self.state, self.config, self.policy, self._zone)
         self.entries.extend(lines)
         self._unsent_lines[unsent] = lines
@@ -286,11 +320,11 @@ class LivePool:
     def _pass(self, item: LogEntry, own: Unsent | None) -> None:
         """Apply a record of the log, `own` if it was sent from here: then it may count already."""
         before = self.state
-        self._step(item, fold(self._log_state, item.record, self.policy))
+        self._step(item, apply(self._log_state, item.record, self.policy))
         if not any(unsent.applied for unsent in self._writer.unsent):
             self.state = self._log_state
         elif own is None or not own.applied:
-            self.state = fold(self.state, item.record, self.policy)
+            self.state = apply(self.state, item.record, self.policy)
         self._tell(item, own, before)
         if own is None or not own.applied:
             self._observe(item.record, item.sequence)
@@ -332,7 +366,7 @@ class LivePool:
 
     def choose_after(self, record: Record, request: SelectionRequest) -> Selection:
         """Choose the key that a request would get once this record is in the log."""
-        return choose(fold(self.state, record, self.policy), self.config, request, self.policy)
+        return choose(apply(self.state, record, self.policy), self.config, request, self.policy)
 
     def announce(self) -> None:
         """Wake every waiter for a change."""
@@ -400,3 +434,8 @@ class LivePool:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _settings_read(items: Sequence[LogEntry]) -> SettingsRead | None:
+    """Return the last record of settings among some records."""
+    return next((item.record for item in reversed(items) if isinstance(item.record, SettingsRead)), None)

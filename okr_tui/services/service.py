@@ -1,6 +1,7 @@
 """The service as user interfaces see it: immutable snapshots down, commands up."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -18,6 +19,8 @@ from okr_tui.domain.traffic import RunningRequest
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
+LOG_PROGRESS: ContextVar[Callable[[str], object]] = ContextVar("log_progress", default=lambda _: None)
+"""Called with how far the log was read, in words, where opening the service takes long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,11 @@ VALUES = 900
 """Values in one statement that every SQLite takes."""
 TIME_STEP = 50_000_000
 """Nanoseconds within which two writes may carry the same time."""
+INCREMENTAL: Final = 2
+"""SQLite's number for files that give free pages back when they are asked to."""
+FREE_PART: Final = 0.25
+"""The part of the file that is free before it is worth giving back."""
+PAGES_AT_ONCE: Final = 500
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -182,12 +187,29 @@ class SqliteStore:
         return (await self._write(query, [*values, document, held])).rowcount > 0
 
     async def trim(self, through: int, before: float, most: int) -> None:
-        """Drop old records. Freed pages are used again, so the file stays near its bound."""
+        """Drop old records, and give the room back where it is a good part of the file."""
         query = """delete from log where sequence <= ? and (at < ? or sequence <= (
             select max(sequence) from (
                 select sequence, sum(length(body)) over (order by sequence desc) as bytes from log
             ) where bytes > ?))"""
-        await self._write(query, (through, before, most))
+        dropped = (await self._write(query, (through, before, most))).rowcount
+        if dropped > 0:
+            await self._shrink()
+
+    async def _shrink(self) -> None:
+        """Give free pages back, a few at once: nobody else is served meanwhile."""
+        free, pages, kind = [
+            (await self._fetch(f"pragma {name}", ()))[0][0]
+            for name in ("freelist_count", "page_count", "auto_vacuum")
+        ]
+        if free < pages * FREE_PART:
+            return
+        if kind != INCREMENTAL:  # a log of an earlier version is written anew, once
+            await self._fetch(f"pragma auto_vacuum = {INCREMENTAL}", ())
+            await self._fetch("vacuum", ())
+        for _ in range(0, free, PAGES_AT_ONCE) if kind == INCREMENTAL else ():
+            await self._tried("write", _give_back)
+        await self._fetch("pragma wal_checkpoint (truncate)", ())
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
@@ -292,6 +314,7 @@ class SqliteStore:
             ) from error
 
     async def _prepare(self, database: aiosqlite.Connection) -> None:
+        await database.execute(f"pragma auto_vacuum = {INCREMENTAL}")  # works on a file that is empty yet
         await database.execute("pragma journal_mode = wal")
         await database.execute("pragma synchronous = normal")
         await database.executescript(SCHEMA)
@@ -344,6 +367,11 @@ class SqliteStore:
         for ending in ("-wal", "-shm"):
             path.with_name(path.name + ending).unlink(missing_ok=True)
         self.notice = f"{path} {why}; it is kept as {spare.name}, a fresh one is begun"
+
+
+async def _give_back(database: aiosqlite.Connection) -> None:
+    """Take free pages off the file. As a script: a single statement is taken one step, which is one page."""
+    await database.executescript(f"pragma incremental_vacuum ({PAGES_AT_ONCE})")
 
 
 async def _connect(database: str, prepare: Callable[[aiosqlite.Connection], Any]) -> aiosqlite.Connection:

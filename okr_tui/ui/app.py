@@ -241,6 +241,10 @@ class OkrApp(TerminalApp):
         self.service, self.conversations = event.service, event.conversations
         self.drafts.restore()
 
+    @on(bridge.LogRead)
+    def _log_read(self, event: bridge.LogRead) -> None:
+        self.dashboard.live.log_progress = event.words
+
     @on(bridge.SnapshotArrived)
     def _snapshot_arrived(self, event: bridge.SnapshotArrived) -> None:
         snapshot = replace(event.snapshot, settings=self.settings.checked(event.snapshot.settings))
@@ -253,6 +257,7 @@ class OkrApp(TerminalApp):
         with self.batch_update():
             self.now = self.clock()
             self.snapshot = snapshot
+            self.dashboard.live.log_progress = ""
         if first and snapshot.gateway.autostart and snapshot.gateway.url is None:
             # Importing it takes a moment; the keys should be on the screen first.
             self.call_after_refresh(self.action_switch_gateway)

@@ -9,7 +9,7 @@ from textual.message import Message
 
 from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import KeyHistory
-from okr_tui.services.service import Service, Snapshot
+from okr_tui.services.service import LOG_PROGRESS, Service, Snapshot
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.widgets.live import FeedList
 
@@ -29,6 +29,17 @@ class ServiceOpened(Message):
 
     service: Service
     conversations: "ConversationService"
+
+
+@dataclass
+class LogRead(Message):
+    """How far the log was read while the service opens, in words."""
+
+    words: str
+
+    def can_replace(self, message: Message) -> bool:
+        """Let newer words replace those still in the queue."""
+        return isinstance(message, LogRead)
 
 
 @dataclass
@@ -62,6 +73,7 @@ async def serve(
     open_service: OpenService, post: Post, at_end: Callable[[], Coroutine[None, None, None]]
 ) -> None:
     """Hold the service open and post its snapshots until cancelled; `at_end` is done before it is closed."""
+    LOG_PROGRESS.set(lambda words: post(LogRead(words)))
     async with open_service() as (service, conversations):
         from okr_tui.services.background import run_uncancelled
 

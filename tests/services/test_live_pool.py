@@ -1,6 +1,8 @@
 """The fold kept beside the log: a start from a kept state equals a start from the whole log."""
 
 import asyncio
+import sqlite3
+from pathlib import Path
 from unittest.mock import AsyncMock
 
 import pytest
@@ -8,15 +10,18 @@ import pytest
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.fold import fold
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.records import Attempt
+from okr_tui.domain.records import Attempt, Record, SettingsRead
 from okr_tui.domain.usage import total
 from okr_tui.services import live_pool as pools
 from okr_tui.services.live_pool import ENTRIES, LivePool
 from okr_tui.services.log_writer import COMPACT_AFTER, LOG_SECONDS
+from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.store.base import LogEntry, Store
 from okr_tui.store.memory import MemoryStore
+from okr_tui.store.sqlite import SqliteStore
 from okr_tui.store.usage import BEHIND, read_usage, summed_through
 from tests.harness import START, ManualClock
 
@@ -53,6 +58,49 @@ async def test_a_start_from_a_kept_state_equals_a_start_from_the_whole_log() -> 
     assert await store.load("snapshot")
     assert again.state == (await opened(whole, clock)).state
     assert len(again.entries) == ENTRIES
+
+
+async def test_a_long_log_is_read_page_by_page_and_says_how_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "PAGE", 100)
+    monkeypatch.setattr(pools, "TELLING", -1.0)
+    told: list[str] = []
+    LOG_PROGRESS.set(told.append)
+    read = SettingsRead(at=START, keys=3, cloud_url="https://cloud.example")
+    records: list[Record] = [read, *(attempt(place, START + place) for place in range(2 * ENTRIES + 49))]
+    store = MemoryStore()
+    await store.append(records)
+    pool = await opened(store, ManualClock())
+    assert told[0] == "reading the log: 100 of 1,050 records"
+    assert told[-1] == "reading the log: 1,050 of 1,050 records"
+    assert pool.state == fold(records, Policy())
+    assert pool.settings_read == read
+    assert pool.sequence == len(records)
+    assert [entry.sequence for entry in pool.entries][-1] == len(records)
+
+
+async def test_a_short_log_is_read_without_a_word() -> None:
+    told: list[str] = []
+    LOG_PROGRESS.set(told.append)
+    store = MemoryStore()
+    await store.append([attempt(place, START + place) for place in range(20)])
+    await opened(store, ManualClock())
+    assert not told
+
+
+async def test_records_of_a_later_version_do_not_end_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "PAGE", 10)
+    store = await SqliteStore.open(tmp_path / "log.db")
+    await store.append([attempt(place, START + place) for place in range(12)])
+    log = sqlite3.connect(tmp_path / "log.db")
+    log.executemany("insert into log (at, body) values (1, ?)", [('{"kind": "unheard of"}',)] * 30)
+    log.commit()
+    log.close()
+    await store.append([attempt(place, START + place) for place in range(12, 30)])
+    pool = await opened(store, ManualClock())
+    await store.close()
+    assert sum(key.requests for key in pool.state.keys.values()) == 30
 
 
 async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> None:

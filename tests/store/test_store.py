@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,25 @@ async def test_a_damaged_page_sets_the_log_aside(tmp_path: Path, while_open: boo
     assert store.notice
     assert "it is kept as log.db.broken-" in store.notice
     await store.close()
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["new", "of an earlier version"])
+async def test_the_file_of_a_log_shrinks_when_it_is_trimmed(tmp_path: Path, *, earlier: bool) -> None:
+    path = tmp_path / "log.db"
+    if earlier:
+        sqlite3.connect(path).executescript("pragma auto_vacuum = none; pragma journal_mode = wal")
+    store = await SqliteStore.open(path)
+    try:
+        for _ in range(60):
+            await store.append(facts(150))
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("pragma wal_checkpoint (truncate)")
+        full = path.stat().st_size
+        await store.trim(150 * 50, before=10**9, most=10**9)
+        assert path.stat().st_size < full / 3
+        assert len(await store.read()) == 150 * 10
+    finally:
+        await store.close()
 
 
 async def test_a_log_of_an_earlier_version_takes_tokens(tmp_path: Path) -> None:

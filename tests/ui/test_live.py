@@ -1,16 +1,20 @@
 """The live pane: follows, stays put, pauses, filters, reads the log back, shows a line in full."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date
 
 import pytest
+from textual.message import Message
 from textual.pilot import Pilot
 
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.records import Attempt
+from okr_tui.services.service import LOG_PROGRESS
+from okr_tui.ui import bridge
 from okr_tui.ui.widgets.live import LivePane, entry_lines
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
@@ -49,6 +53,35 @@ def live_of(driver: Driver) -> LivePane:
 
 def title(driver: Driver) -> str:
     return str(live_of(driver).border_title)
+
+
+async def test_a_log_that_takes_long_to_read_says_how_far_it_has_come() -> None:
+    async with run_app(ScriptedService()) as driver:
+        driver.app.post_message(bridge.LogRead("reading the log: 2,000 of 90,000 records"))
+        await driver.until(lambda: "2,000 of 90,000" in str(live_of(driver).border_subtitle))
+        driver.app.post_message(bridge.SnapshotArrived(snapshot()))
+        await driver.until(lambda: "reading" not in str(live_of(driver).border_subtitle))
+
+
+async def test_what_the_opening_service_says_of_the_log_reaches_the_screen() -> None:
+    posted: list[Message] = []
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[bridge.Opened]:
+        LOG_PROGRESS.get()("reading the log: 2,000 of 90,000 records")
+        raise ConnectionError
+        yield
+
+    def post(message: Message) -> bool:
+        posted.append(message)
+        return True
+
+    async def nothing() -> None:
+        pass
+
+    with pytest.raises(ConnectionError):
+        await bridge.serve(opened, post, nothing)
+    assert posted == [bridge.LogRead("reading the log: 2,000 of 90,000 records")]
 
 
 @pytest.fixture

@@ -307,6 +307,8 @@ class LivePane(Vertical):
     now: var[float] = var(0.0)
     faults_only: var[bool] = var(False)
     fingerprint: var[str | None] = var(None)
+    log_progress: var[str] = var("")
+    """How far the log was read, while the service opens."""
 
     def __init__(self, zone: tzinfo, key_of: KeyOf) -> None:
         super().__init__(id="live", classes="pane")
@@ -346,6 +348,10 @@ class LivePane(Vertical):
     def filtering(self) -> bool:
         """Whether lines are left out, or a filter is being typed."""
         return self.has_class("-filtering") or not self.feed.wanted.everything
+
+    def watch_log_progress(self) -> None:
+        """Show how far the log was read."""
+        self.show_titles()
 
     def next_key(self) -> None:
         """Show only the first key's lines, then the next's, finally all."""
@@ -416,7 +422,8 @@ class LivePane(Vertical):
         elif not feed.following and (waiting or not feed.window.latest):
             held = f" · reading back{waiting}"
         entitle(self, title=(("Live", STRONG), (f" {' · '.join(words)}", QUIET), (held, WARNING)))
-        entitle(self, subtitle=(("reading the log …" if feed.reading else "", QUIET),))
+        reading = self.log_progress or ("reading the log …" if feed.reading else "")
+        entitle(self, subtitle=((reading, QUIET),))
 
     def _selection(self) -> list[str]:
         words = ["faults"] if self.faults_only else []
