@@ -74,7 +74,7 @@ def key(index: int, verdict: Verdict = READY, **changes: object) -> KeyView:
 
 KEYS = (
     key(1, label="amber", preferred=True, account_keys=(1, 2), in_flight=1),
-    key(2, label="amber", account_keys=(1, 2)),
+    key(2, label="amber", account_keys=(1, 2), same_as=1),
     key(3, SPENT, label="birch", plan="free", balance=windows(100, 61)),
     key(4, INVALID, plan=None, balance=None, read_at=None),
     key(5, label="cedar", plan="max", balance=dollars(12.5)),

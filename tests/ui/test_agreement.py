@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
+from functools import partial
 
 import pytest
 
@@ -28,7 +29,7 @@ from okr_tui.domain.records import Disabled, Record
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.status_line import PoolStatus, status_line
 from okr_tui.domain.usage import UsageSum
-from okr_tui.domain.view import PoolView, view
+from okr_tui.domain.view import KeyView, PoolView, view
 from okr_tui.domain.words import WINDOW_WORDS, rfc3339
 from okr_tui.services.overview import Overview
 from okr_tui.services.service import Snapshot
@@ -53,6 +54,8 @@ from tests.domain.facts import (
     windows,
 )
 from tests.ui import examples
+from tests.ui.driver import Driver, run_app
+from tests.ui.scripted_service import ScriptedService
 
 KNOWN: tuple[Record, ...] = (
     belongs(A, "amber", plan="pro"),
@@ -301,7 +304,9 @@ def test_the_banner_blames_what_the_pool_suffers_from(case: Case) -> None:
     banner = " ".join(said(line) for line in banner_lines(snapshot, None, NOW, UTC, key_of))
     usable = [row for row in pool.keys if row.verdict.eligible]
     waits = any(row.state.traits.wait is Wait.SLOT for row in pool.keys)
-    assert ("blocked" in banner) == (not usable and not waits and not pool.outage)
+    assert ("blocked" in banner or "every key is refused" in banner) == (
+        not usable and not waits and not pool.outage
+    )
     assert ("busy" in banner) == (not usable and waits and not pool.outage)
     assert (pool.outage is not None) == bool(pool.outage and pool.outage.reason in banner)
     first = explain_lines(
@@ -331,3 +336,36 @@ def test_live_calls_a_blocked_key_what_the_table_calls_it(case: Case) -> None:
         if row.state in (State.OUTAGE, State.SHAKY):
             continue  # told of the cloud, or of several requests
         assert row.verdict.reason in " ".join(entry.text for entry in mine), (row.index, mine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 140, 160, 200])
+async def test_the_table_draws_it_at_every_width(width: int) -> None:
+    service = ScriptedService()
+    async with run_app(service, (width, 45)) as driver:
+        for name, case in CATALOGUE.items():
+            snapshot = case.snapshot
+            service.show(snapshot)
+            await driver.until(partial(shows, driver, snapshot))
+            await driver.pilot.pause()
+            for row, line in zip(snapshot.pool.keys, driver.rows("#keys")[1:], strict=False):
+                where = f"{name} at {width}: {line}"
+                assert f"{row.state.traits.glyph} {row.state.value}" in line, where
+                assert ("▶" in line) == (snapshot.pool.active == row.index), where
+                if width >= 72 and row.same_as is None:
+                    for used in numbers(row):
+                        assert f"{used:.0f}%" in line, where
+                if row.bought_usd and width >= 72:
+                    assert f"${row.bought_usd:.2f}" in line, where
+
+
+def shows(driver: Driver, snapshot: Snapshot) -> bool:
+    """Whether the table has taken over a snapshot."""
+    shown = driver.app.dashboard.keys.snapshot
+    return shown is not None and shown.pool is snapshot.pool
+
+
+def numbers(row: KeyView) -> list[float]:
+    """How full the windows of a key's account are."""
+    windows = row.balance.windows if row.balance else ()
+    return [each.used_percent for each in windows if each.used_percent is not None]

@@ -20,7 +20,7 @@ async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:
     assert lines[1].startswith("▶┌ 1")
     assert "same as #1" in lines[2]
     assert "▣ spent 5h" in lines[3]
-    assert "back 2h 14m" in lines[3]
+    assert "2h 14m" in lines[3]
     assert "$12.50" in lines[5]
 
 
@@ -52,8 +52,8 @@ async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedServi
         app.now = NOW + 60
         await driver.pilot.pause()
         lines = driver.rows("#keys")
-    assert "back 2h 13m" in lines[3]
-    assert "retry 3m 12s" in lines[4]
+    assert "2h 13m" in lines[3]
+    assert "3m 12s" in lines[4]
 
 
 async def test_the_clock_rests_while_nothing_counts_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
 """The pool: one line per key with its state, its quota and when it comes back."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
+from rich.cells import cell_len
 from textual.binding import BindingType
 from textual.reactive import var
+from textual.widgets import Input
 
 from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.health import State
@@ -32,8 +35,10 @@ from okr_tui.ui.lines import (
 )
 from okr_tui.ui.widgets.rows import RowList
 
-RESET: Final = 6
-"""The cells of the time until a window resets."""
+RESET: Final = 7
+"""The cells of the time until a window resets, with the blank before it."""
+PERCENT: Final = 5
+"""The cells of a percent, with the blank before it."""
 
 
 def bar(used: float, cells: int = 4) -> str:
@@ -47,38 +52,104 @@ def fullness(used: float, rules: AlertRules = DEFAULT_RULES) -> str:
     return FAULT if used >= rules.critical_percent else WARNING if used >= rules.amber_percent else GOOD
 
 
-def meter(
-    window: Window | None, now: float, *, percent: bool, resets: bool, rules: AlertRules = DEFAULT_RULES
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """How the two quota columns are drawn: the cells of their bars, and whether they say when they reset."""
+
+    first: int
+    second: int
+    resets: bool = False
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """The cells of both columns."""
+        more = PERCENT + (RESET if self.resets else 0)
+        return self.first + more, max(self.second + more, PERCENT)
+
+    @property
+    def width(self) -> int:
+        """The cells of both columns and the blank between them."""
+        return sum(self.widths) + 1
+
+
+GAUGES: Final = (
+    Gauges(10, 10, resets=True),
+    Gauges(8, 8, resets=True),
+    Gauges(4, 4, resets=True),
+    Gauges(8, 8),
+    Gauges(4, 4),
+    Gauges(4, 0),
+    Gauges(0, 0),
+)
+"""The first for which there is room is taken."""
+NOTE, SHORT_NOTE = 12, 7
+"""The cells that a note needs with the blank before it: "back 2h 14m", or "2h 14m" where there is little."""
+MARKS, KEY, ACCOUNT, PLAN, STATE = 2, 9, 8, 4, 13
+LABEL_LEAST, LABEL_MOST = 7, 32
+WITH_PLAN, WITH_ACCOUNT = 68, 108
+"""The width from which on plan and account have columns of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of the table at a width: the cells of number and label, what is shown, and what is left."""
+
+    number: int
+    label: int
+    plan: bool
+    account: bool
+    gauges: Gauges
+    note: int
+
+    @classmethod
+    def of(cls, width: int, rows: Sequence[KeyView]) -> "Layout":
+        """Return what fits in so many cells: quota first, then what a note needs, then whole labels."""
+        number = max(2, len(str(max((row.index for row in rows), default=0))))
+        plan, account = width >= WITH_PLAN, width >= WITH_ACCOUNT
+        names = [_name(row, account=account) for row in rows]
+        longest = min(max(map(cell_len, names), default=0), LABEL_MOST)
+        label = max(5, min(longest, LABEL_LEAST))
+        fixed = MARKS + number + 1 + KEY + 1 + label + 1 + STATE + 1
+        room = width - fixed - (PLAN + 1) * plan - (ACCOUNT + 1) * account
+        fitting = [each for note in (NOTE, SHORT_NOTE) for each in GAUGES if each.width + note <= room]
+        gauges = next((each for each in fitting if each.first), GAUGES[-1])
+        spare = room - gauges.width - (NOTE if gauges.width + NOTE <= room else SHORT_NOTE)
+        grown = max(label, min(longest, label + spare))
+        return cls(number, grown, plan, account, gauges, max(0, room - (grown - label) - gauges.width))
+
+
+def _name(row: KeyView, *, account: bool) -> str:
+    """Return what stands in the column of labels."""
+    return row.label or ("-" if account else row.account or "-")
+
+
+def gauge(
+    window: Window | None, cells: int, now: float, *, resets: bool, rules: AlertRules = DEFAULT_RULES
 ) -> Line:
-    """Return a window's bar, with the number and the time until it resets where there is room."""
+    """Return a window's bar with its number, and the time until it resets where that is wanted."""
     if window is None or window.used_percent is None:
         return (("-", QUIET),)
     used = window.used_percent
-    number = ((f" {used:>3.0f}%" if resets else f" {used:>2.0f}%", QUIET),) if percent else ()
-    return ((bar(used), fullness(used, rules)), *number, *(_left(window.resets_at, now) if resets else ()))
+    number = (f"{used:.0f}%".rjust(PERCENT), QUIET if cells else fullness(used, rules))
+    drawn: Line = ((bar(used, cells), fullness(used, rules)), number) if cells else (number,)
+    if not resets or window.resets_at is None or window.resets_at <= now:
+        return drawn
+    return (*drawn, (span(window.resets_at - now).rjust(RESET), QUIET))
 
 
-def _left(at: float | None, now: float) -> Line:
-    return ((f" {span(at - now):>{RESET}}", QUIET),) if at is not None and at > now else ()
-
-
-def meters(
-    balance: Balance | None,
-    now: float,
-    *,
-    percent: bool,
-    resets: bool,
-    rules: AlertRules = DEFAULT_RULES,
+def gauges(
+    balance: Balance | None, form: Gauges, now: float, rules: AlertRules = DEFAULT_RULES
 ) -> tuple[Line, Line]:
-    """Return the two quota columns: session and week, or the dollars that are left."""
+    """Return the two quota columns: the session and the longer window, or the dollars that are left."""
     if balance is None:
-        return (("-", QUIET),), (("-", QUIET),)
-    first = meter(balance.window("session"), now, percent=percent, resets=resets, rules=rules)
-    weekly = balance.window("weekly")
-    if weekly is None and balance.credits:
-        dollars = balance.credits.balance_usd + (balance.credits.purchased_usd or 0.0)
-        return first, ((f"${dollars:.2f}", WARNING if dollars < rules.low_dollars else GOOD),)
-    return first, meter(weekly, now, percent=percent, resets=resets, rules=rules)
+        return (("-".rjust(form.first or PERCENT), QUIET),), (("-", QUIET),)
+    first = gauge(balance.window("session"), form.first, now, resets=form.resets, rules=rules)
+    longer = balance.window("weekly") or balance.window("monthly")
+    if longer is None and balance.credits:
+        left = f"${max(0.0, balance.credits.balance_usd):.2f}"
+        style = WARNING if balance.dollars_left < rules.low_dollars else GOOD
+        return first, ((f"{left} left" if form.widths[1] > len(left) + 5 else left, style),)
+    return first, gauge(longer, form.second, now, resets=form.resets, rules=rules)
 
 
 def last_fault(row: KeyView, now: float) -> str:
@@ -103,21 +174,26 @@ def countdown(row: KeyView, now: float) -> str:
     return f"{'retry' if row.state.traits.retried else 'back'} {span(verdict.until - now)}"
 
 
-def note(row: KeyView, now: float) -> str:
-    """Return the short note that replaces the bars where there is no room for both."""
-    if not row.verdict.eligible:
-        plain = "" if row.state.traits.plain else row.verdict.reason
-        return countdown(row, now) or plain
-    return f"same as #{row.same_as}" if row.same_as else ""
+def bought(row: KeyView) -> str:
+    """Return the bought credit that is left: "$3.50 bought"."""
+    return f"${row.bought_usd:.2f} bought" if row.bought_usd > 0 else ""
 
 
-def notes(row: KeyView, now: float, room: int, *, runs: bool = False) -> str:
-    """Everything worth a note that has room, the most useful first; `runs`: what runs has its own column."""
+def notes(row: KeyView, now: float, room: int) -> str:
+    """Return everything worth a note that has room, the most useful first."""
+    back = countdown(row, now)
+    if len(back) > room:
+        back = back.partition(" ")[2]
+    dollars = bought(row)
+    if len(dollars) > room:
+        dollars = dollars.partition(" ")[0]
+    explained = row.verdict.trial or (not row.verdict.eligible and not back and not row.state.traits.plain)
     parts = [
-        countdown(row, now),
-        f"same as #{row.same_as}" if row.same_as else "",
-        f"{row.in_flight} of {row.slots} running" if row.in_flight and not runs else "",
-        row.verdict.reason if row.verdict.trial or row.state.traits.retried else "",
+        back,
+        dollars,
+        row.verdict.reason if explained else "",
+        f"{row.in_flight} of {row.slots} running" if row.in_flight else "",
+        row.verdict.reason if row.state.traits.retried and not explained else "",
         last_fault(row, now),
     ]
     text = ""
@@ -127,107 +203,240 @@ def notes(row: KeyView, now: float, room: int, *, runs: bool = False) -> str:
     return text
 
 
-KEY, LABEL, ACCOUNT, PLAN, STATE, METER, RUNS = 9, 8, 8, 4, 13, 9, 5
-WIDEST: Final = 108
-"""From this width on the account and the percents have columns of their own."""
-WIDE: Final = 82
-"""From this width on each window says when it resets, and what runs and what failed last have a column."""
-FULL: Final = 76
-"""From this width on bars and note are side by side; below, a note replaces the bars."""
-WITH_PLAN: Final = 55
+Order = Literal["", "label", "plan", "state", "used", "back"]
+ORDERS: Final[tuple[Order, ...]] = ("", "label", "plan", "state", "used", "back")
+"""What keys are sorted by; "" is their place in the pool."""
+GRAVE: Final = tuple(State)
+"""The states as they are counted in the header: the good ones first."""
+
+
+def ordered(rows: Iterable[KeyView], order: Order, *, falling: bool) -> list[KeyView]:
+    """Return the keys sorted; those of which the value is not known come last in both directions."""
+    known: list[tuple[float | str, KeyView]] = []
+    unknown: list[KeyView] = []
+    for row in rows:
+        value = _value(row, order)
+        if value is None:
+            unknown.append(row)
+        else:
+            known.append((value, row))
+    known.sort(key=lambda pair: pair[0], reverse=falling)
+    return [row for _, row in known] + unknown
+
+
+def _value(row: KeyView, order: Order) -> float | str | None:
+    match order:
+        case "label":
+            return (row.label or row.account or "").lower() or None
+        case "plan":
+            return row.plan
+        case "state":
+            return GRAVE.index(row.state)
+        case "used":
+            return row.balance.included_percent if row.balance else None
+        case "back":
+            return None if row.verdict.eligible else row.verdict.until
+        case _:
+            return row.index
+
+
+def matches(row: KeyView, words: str) -> bool:
+    """Return whether a key has every word in label, account, plan, state or mask: "faulty", "#3", "!free"."""
+    text = " ".join(
+        (
+            row.masked,
+            row.label or "",
+            row.account or "",
+            row.plan or "",
+            state_text(row),
+            "" if row.verdict.eligible else "faulty",
+            "preferred" if row.preferred else "",
+        )
+    ).lower()
+
+    def has(word: str) -> bool:
+        if word.startswith("!") and len(word) > 1:
+            return not has(word[1:])
+        return word == f"#{row.index}" or (not word.startswith("#") and word in text)
+
+    return all(map(has, words.lower().split()))
+
+
+class KeysFilter(Input):
+    """The words a key has to have."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="label, plan, state, #3, faulty, !free", id="keys-words", compact=True)
+        self.cursor_blink = False
+
+    def action_keep_filter(self) -> None:
+        """Go on to the keys."""
+        self.screen.query_one(KeysPane).focus()
 
 
 class KeysPane(RowList[KeyView]):
-    """The pool as a list; 1 to 9 pick a key, the cursor says which one the other actions on keys mean."""
+    """The pool as a list; the cursor says which key the actions on keys mean, unless some are marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("pool")]
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
+    words: var[str] = var("")
+    """What the filter asks for."""
 
     def __init__(self, zone: tzinfo = UTC) -> None:
         super().__init__(id="keys", classes="pane")
         self.zone = zone
         self.border_title = "Keys"
         self.empty = "opening …"
+        self.order: Order = ""
+        self.falling = False
+        self.marked: frozenset[str] = frozenset()
+        """The fingerprints of the keys that are marked."""
         self._brackets: dict[str, str] = {}
+        self._layouts: dict[int, Layout] = {}
 
     def header(self, width: int) -> Line:
-        """Return the column titles."""
-        titles = ["   #", fit("key", KEY), fit("label", LABEL)]
-        if width >= WIDEST:
+        """Return the column titles, the sorted one with its direction."""
+        form = self._layout(width)
+        first, second = form.gauges.widths
+        titles = [" " * MARKS + "#".rjust(form.number), fit("key", KEY), self._title("label", form.label)]
+        if form.account:
             titles.append(fit("account", ACCOUNT))
-        if width >= WITH_PLAN:
-            titles.append(fit("plan", PLAN))
-        titles.append(fit("state", STATE))
-        if width >= WIDE:
-            size = _window_width(width)
-            titles += [fit("5h  resets", size), fit("week resets", size), fit("runs", RUNS), "last"]
-        elif width >= FULL:
-            titles += [fit("5h used", METER), fit("week", METER), ""]
-        else:
-            titles.append("5h   week")
+        if form.plan:
+            titles.append(self._title("plan", PLAN))
+        titles.append(self._title("state", STATE))
+        used = "5h used" if first >= 7 else "5h".rjust(first)
+        if form.gauges.resets:
+            used += "resets".rjust(first - len(used))
+        titles.append(fit(used + self._arrow("used"), first))
+        titles.append(fit("week used" if second >= 9 else "week".rjust(second), second))
+        if self.order == "back" or form.note < NOTE:
+            titles.append(self._title("back", max(0, form.note - 1)))
         return fit_line(((" ".join(titles), ""),), width)
+
+    def _title(self, order: Order, width: int) -> str:
+        return fit(order + self._arrow(order), width)
+
+    def _arrow(self, order: Order) -> str:
+        return "" if order != self.order else "▼" if self.falling else "▲"
+
+    def _layout(self, width: int) -> Layout:
+        if width not in self._layouts:
+            if len(self._layouts) > 2:
+                self._layouts.clear()
+            self._layouts[width] = Layout.of(width, self.rows)
+        return self._layouts[width]
 
     def lines_of(self, row: KeyView, width: int) -> Sequence[Line]:
         """Return the one line of a key."""
+        form = self._layout(width)
         lost = row.state.traits.needs_person
         active = self.snapshot is not None and self.snapshot.pool.active == row.index
-        mark = "▶" if active else "▷" if row.preferred else " "
-        bracket = self._brackets.get(row.fingerprint, " ")
+        mark = ("▶", NOTICE) if active else ("▷", NOTICE) if row.preferred else (" ", "")
+        joint = (
+            ("+", NOTICE)
+            if row.fingerprint in self.marked
+            else (self._brackets.get(row.fingerprint, " "), QUIET)
+        )
         cells: list[Line] = [
-            ((mark, NOTICE), (bracket, QUIET), (f"{row.index:>2}", STRONG if active else "")),
+            (mark, joint, (str(row.index).rjust(form.number), STRONG if active else "")),
             ((fit(row.masked, KEY), QUIET if lost else STRONG if active else ""),),
+            ((fit(_name(row, account=form.account), form.label), QUIET if lost else ""),),
         ]
-        account = row.account or "-"
-        named = row.label or (account if width < WIDEST else "-")
-        cells.append(((fit(named, LABEL), QUIET if lost else ""),))
-        if width >= WIDEST:
-            cells.append(((fit(account, ACCOUNT), QUIET),))
-        if width >= WITH_PLAN:
+        if form.account:
+            cells.append(((fit(row.account or "-", ACCOUNT), QUIET),))
+        if form.plan:
             cells.append(((fit(row.plan or "-", PLAN), QUIET),))
         cells.append(((fit(state_text(row), STATE), STATE_STYLES[row.state]),))
-        return (fit_line(joined([*cells, *self._quota(row, width, cells)], (" ", "")), width),)
+        return (fit_line(joined([*cells, *self._quota(row, form)], (" ", "")), width),)
 
-    def _quota(self, row: KeyView, width: int, before: Sequence[Line]) -> Iterator[Line]:
-        """Return the windows and what else is worth saying, as much as there is room for."""
-        wide = width >= WIDE
-        percent = width >= (WIDEST if wide else FULL)
-        first, second = meters(row.balance, self.now, percent=percent, resets=wide, rules=self._rules)
+    def _quota(self, row: KeyView, form: Layout) -> Iterable[Line]:
+        """Return the windows, which every state keeps, and what else is worth saying where there is room."""
+        style = QUIET if row.verdict.eligible else STATE_STYLES[row.state]
+        first, second = form.gauges.widths
+        if row.same_as:
+            same = f"same as #{row.same_as}"
+            text = notes(row, self.now, form.gauges.width + form.note - len(same) - 1)
+            yield ((fit(same, form.gauges.width) if len(same) <= form.gauges.width else same, QUIET),)
+            yield ((text, style),) if len(same) <= form.gauges.width else ()
+            return
+        left, right = gauges(row.balance, form.gauges, self.now, self._rules)
         if row.state.traits.needs_person:
-            first, second = faded(first), faded(second)
-        size = _window_width(width) if wide else METER
-        room = width - length(joined(before, (" ", ""))) - 2 * size - 3
-        if wide:
-            runs = f"{row.in_flight}/{row.slots}"
-            yield from (fit_line(first, size), fit_line(second, size))
-            yield ((fit(runs, RUNS), "" if row.in_flight else QUIET),)
-            yield ((notes(row, self.now, room - RUNS - 1, runs=True), QUIET),)
-        elif width >= FULL:
-            yield from (fit_line(first, size), fit_line(second, size))
-            yield ((notes(row, self.now, room), QUIET),)
-        elif text := note(row, self.now):
-            yield ((text, QUIET if row.verdict.eligible else STATE_STYLES[row.state]),)
-        else:
-            yield (*fit_line(first, 4), (" ", ""), *second)
-
-    def key_of(self, row: KeyView) -> Hashable:
-        """Return the fingerprint, which stays the same when the key moves."""
-        return row.fingerprint
+            left, right = faded(left), faded(right)
+        yield fit_line(left, first)
+        taken = max(second, length(right))
+        yield fit_line(right, taken)
+        yield ((notes(row, self.now, form.note - 1 - taken + second), style),)
 
     @property
     def _rules(self) -> AlertRules:
         return self.snapshot.rules if self.snapshot else DEFAULT_RULES
 
+    def key_of(self, row: KeyView) -> Hashable:
+        """Return the fingerprint, which stays the same when the key moves."""
+        return row.fingerprint
+
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         """Draw the new pool."""
         if snapshot is not None:
-            self.empty = "no keys"
-            entitle(self, title=_title(snapshot))
-            rows = snapshot.pool.keys
-            self._brackets = dict(zip((row.fingerprint for row in rows), brackets(rows), strict=True))
-            self.show_rows(rows)
+            self._show(snapshot)
+
+    def watch_words(self) -> None:
+        """Show the keys that match."""
+        if self.snapshot is not None:
+            self._show(self.snapshot)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        pool = snapshot.pool
+        rows = ordered(
+            (row for row in pool.keys if matches(row, self.words)), self.order, falling=self.falling
+        )
+        self.empty = "no key matches" if pool.keys else "no keys"
+        self.marked &= {row.fingerprint for row in pool.keys}
+        self._brackets = dict(zip((row.fingerprint for row in rows), brackets(rows), strict=True))
+        self._layouts.clear()
+        self.show_rows(rows)
+        self.say_why()
+
+    def sort_by_next(self) -> None:
+        """Sort by the next column, after the last by the place in the pool."""
+        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+        self.falling = self.order in ("used", "state")
+        self._sorted()
+
+    def sort_reverse(self) -> None:
+        """Sort the other way round."""
+        self.falling = not self.falling
+        self._sorted()
+
+    def _sorted(self) -> None:
+        if self.snapshot is not None:
+            self._show(self.snapshot)
+            self.keep_in_sight()
+
+    def mark_selected(self) -> None:
+        """Mark the key under the cursor, or take its mark away, and go on to the next."""
+        if row := self.selected:
+            self.marked ^= {row.fingerprint}
+            self.draw()
+            self.action_cursor_down()
             self.say_why()
+
+    def unmark_all(self) -> None:
+        """Take all marks away."""
+        self.marked = frozenset()
+        self.draw()
+        self.say_why()
+
+    @property
+    def chosen(self) -> tuple[KeyView, ...]:
+        """The marked keys in pool order; without any, the one under the cursor."""
+        rows = self.snapshot.pool.keys if self.snapshot else ()
+        found = tuple(row for row in rows if row.fingerprint in self.marked)
+        return found or ((self.selected,) if self.selected else ())
 
     def watch_now(self) -> None:
         """Update the countdowns."""
@@ -239,12 +448,19 @@ class KeysPane(RowList[KeyView]):
 
     def say_why(self) -> None:
         """Spell out the selected key's state on the lower border, where no column cuts it."""
+        if self.snapshot is not None:
+            entitle(self, title=self._heading(self.snapshot))
         row = self.selected
         if row is None:
             entitle(self, subtitle=(("", ""),))
             return
         words = f"#{row.index} {sentence(row.verdict, self.now, self.zone)}"
-        more = [f"{row.in_flight} of {row.slots} running" if row.in_flight else "", last_fault(row, self.now)]
+        more = [
+            bought(row),
+            f"{row.in_flight} of {row.slots} running" if row.in_flight else "",
+            "quota not read yet" if row.balance is None and row.verdict.eligible else "",
+            last_fault(row, self.now),
+        ]
         room = self.size.width - len(words) - 2
         shown = ""
         for part in more:
@@ -252,12 +468,17 @@ class KeysPane(RowList[KeyView]):
             shown = longer if len(longer) <= room else shown
         entitle(self, subtitle=((words, STATE_STYLES[row.state]), (shown, QUIET)))
 
-
-def _window_width(width: int) -> int:
-    """Return the width of a window's column that also says when it resets, in cells."""
-    return 4 + (5 if width >= WIDEST else 0) + 1 + RESET
-
-
-def _title(snapshot: Snapshot) -> Line:
-    strategy = snapshot.pool.strategy
-    return (("Keys", STRONG), (f" {strategy}", QUIET)) if strategy != "sticky" else (("Keys", STRONG),)
+    def _heading(self, snapshot: Snapshot) -> Line:
+        pool = snapshot.pool
+        words = [pool.strategy] if pool.strategy != "sticky" else []
+        if self.words:
+            words.append(f"“{self.words.strip()}” · {len(self.rows)} of {len(pool.keys)}")
+        if self.order:
+            words.append(f"by {self.order}")
+        if self.marked:
+            words.append(f"{len(self.marked)} marked")
+        working = [row for row in pool.keys if not row.state.traits.needs_person]
+        unread = {row.account or row.fingerprint for row in working if row.balance is None}
+        if unread and any(row.balance for row in working):
+            words.append(f"quota of {len(unread)} not read yet")
+        return (("Keys", STRONG), (f" {' · '.join(words)}" if words else "", QUIET))
