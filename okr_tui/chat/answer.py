@@ -164,9 +164,9 @@ class PoolClient:
         first_token: int | None = None
         done_reason = ""
         came = Delta()
-        sending = self._service.dispatcher.send(call, self._service.client, conversation, avoid=avoid)
+        sending = self._service.fallback.send(call, self._service.client, conversation, avoid=avoid)
         async with sending as exchange:
-            yield Routed(exchange.key.fingerprint, exchange.index, exchange.hops)
+            yield Routed(exchange.key.fingerprint, exchange.index, exchange.hops, exchange.answered_by)
             async for piece in exchange:
                 for record in piece.records:
                     if record.delta:

@@ -80,6 +80,8 @@ class Routed:
     fingerprint: str
     index: int | None
     hops: tuple[Hop, ...] = ()
+    answered_by: str | None = None
+    """The model that answers instead of the one asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,8 @@ class AnswerRecorder:
         message = continued.message if continued else Message("assistant", "")
         place = continued.place if continued else self.conversation.next_place
         thought = continued.answered.thinking_ms if continued and continued.answered else None
-        answered = Answered(self._model, event.fingerprint, event.index, event.hops, thinking_ms=thought)
+        model = event.answered_by or self._model
+        answered = Answered(model, event.fingerprint, event.index, event.hops, thinking_ms=thought)
         self._pieces = [Delta(message.content, message.thinking)] if continued else []
         self._thinking = None
         self._growing = Turn(place, message, self._clock.time(), answered)

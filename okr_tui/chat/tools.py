@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from okr_tui.chat.conversation import ConsentRequested, Decision, Noted, RoundEvent, ToolRan
-from okr_tui.chat.messages import ChatEvent, Message, ToolResult
+from okr_tui.chat.messages import ChatEvent, Message, Routed, ToolResult
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.cloud.endpoints import WEB_FETCH, WEB_SEARCH
 from okr_tui.domain.errors import OkrError
@@ -314,6 +314,8 @@ async def run_tool_loop(
                 if isinstance(event, Delta):
                     pieces.append(event)
                 yield event
+                if isinstance(event, Routed) and event.answered_by:
+                    yield Noted(f"{event.answered_by} answers: no key can take the model asked for")
         answer = whole(pieces)
         if not answer.tool_calls or not left:
             return

@@ -83,6 +83,7 @@ class JsonAnswer(StreamedAnswer):
             "tool_calls": [_call_document(call) for call in self.tool_calls],
             "done_reason": end.done_reason if end else None,
             "key": self.routed.index if self.routed else None,
+            **({"answered_by": self.routed.answered_by} if self.routed and self.routed.answered_by else {}),
             "hops": [hop_document(hop) for hop in (self.routed.hops if self.routed else ())],
             "input_tokens": end.input_tokens if end else None,
             "output_tokens": end.output_tokens if end else None,

@@ -20,6 +20,7 @@ from okr_tui.domain.records import (
     Alert,
     Attempt,
     BalanceRead,
+    FellBack,
     IdentityRead,
     ModelsRead,
     Record,
@@ -118,6 +119,9 @@ class History:
             case SettingsRead():
                 own: Document = {"keys": record.keys, "cloud_url": record.cloud_url}
                 return {**document, **own, "problems": list(record.problems)}
+            case FellBack():
+                models: Document = {"model": record.model, "answered_by": record.answered_by}
+                return {**document, "client": record.client, "caller": record.caller, **models}
             case ModelsRead():
                 changes: Document = {"added": list(record.added), "removed": list(record.removed)}
                 return {**document, "count": record.count, **changes, "error": record.error}

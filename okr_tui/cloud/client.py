@@ -157,7 +157,10 @@ class Cloud:
         return response
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
-        """Send a call with a key; return the response, open and unread. Raises CloudError without one."""
+        """Send a call with a key; return the response, open and unread. Raises CloudError without one.
+
+        A key that is none is not sent.
+        """
         self._require(f"{call.method} {call.path}")
         address = self.url.rstrip("/") + call.path
         url = httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address)
@@ -165,7 +168,7 @@ class Cloud:
         headers = [
             *((name, value) for name, value in CALL_HEADERS if name not in named),
             *call.headers,
-            (b"authorization", self._sent(key)),
+            *([(b"authorization", self._sent(key))] if key.usable else ()),
         ]
         extensions = self._extensions if call.streams else self._whole_extensions
         try:

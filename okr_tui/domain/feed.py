@@ -21,6 +21,7 @@ from okr_tui.domain.records import (
     Command,
     Disabled,
     Enabled,
+    FellBack,
     IdentityRead,
     ModelsRead,
     Record,
@@ -80,7 +81,7 @@ def entries(
     """
     own = entry(record, after, config, policy, zone)
     found = (*((own,) if own else ()), *consequences(record, before, after, config, policy, zone))
-    client = record.client if isinstance(record, Attempt | Command) else None
+    client = record.client if isinstance(record, Attempt | Command | FellBack) else None
     return tuple(replace(line, client=client, sequence=sequence, record=record) for line in found)
 
 
@@ -125,10 +126,18 @@ def entry(
             return Entry(record.at, "info", f"settings read: {record.keys} key{plural}", record.cloud_url)
         case ModelsRead():
             return _models(record)
+        case FellBack():
+            return _fell_back(record)
         case Alert():
             return _alert(record, after, config, zone)
         case _:
             return None
+
+
+def _fell_back(record: FellBack) -> Entry:
+    who = record.caller or record.client
+    text = f"{record.answered_by} answers instead of {record.model}"
+    return Entry(record.at, "warning", text, f"{who} · no key could", model=record.model)
 
 
 def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) -> Entry | None:
@@ -364,6 +373,9 @@ def _record_fields(record: Record, key: Callable[[str], str], zone: tzinfo) -> I
         yield from (("problem", problem) for problem in record.problems)
     elif isinstance(record, Alert):
         yield from _alert_fields(record, key, zone)
+    elif isinstance(record, FellBack):
+        yield "asked for", record.model
+        yield "answered by", record.answered_by
     elif isinstance(record, ModelsRead):
         yield "models", str(record.count)
         yield from (("added", name) for name in record.added)

@@ -201,6 +201,21 @@ class Alert:
         return self.over or (last.until is not None and self.at >= last.until)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FellBack:
+    """Another model answered instead of the one asked for, since no key could take that.
+
+    `answered_by` begins with `local:` for a model of a local Ollama.
+    """
+
+    at: float
+    kind: Literal["fallback"] = "fallback"
+    client: Client
+    caller: str | None = None
+    model: str
+    answered_by: str
+
+
 Record = (
     Attempt
     | BalanceRead
@@ -214,5 +229,6 @@ Record = (
     | ModelsRead
     | Trial
     | Alert
+    | FellBack
 )
 """Any record; `kind` tells them apart."""

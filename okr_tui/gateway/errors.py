@@ -252,7 +252,7 @@ def _blocked(error: PoolBlockedError, now: float) -> Failure:
     if cause is ClientCause.NO_MODEL:
         return Failure.of(cause, "the cloud has no such model: `okr-tui models` lists those it has")
     if cause in (ClientCause.NO_VALID_KEY, ClientCause.NO_PLAN):
-        return Failure.of(cause, str(error))
+        return Failure.of(cause, f"{CAUSES[cause].code}: {error}; `okr-tui keys` shows them")
     return _waiting(cause, error, now, error.earliest)
 
 

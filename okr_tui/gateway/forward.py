@@ -1,6 +1,7 @@
 """Endpoints that are passed on to the cloud, with a key of the pool."""
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import httpx
@@ -34,6 +35,9 @@ from okr_tui.services.pool_service import PoolService
 
 LOADING: Final = frozenset({CHAT.path, GENERATE.path})
 """Endpoints at which a request without a prompt only loads a model, or unloads it."""
+NO_FALLBACK: Final = "x-okr-tui-no-fallback"
+"""The request header of a caller who wants the model asked for, or an error."""
+ANSWERED_BY: Final = b"x-okr-tui-answered-by"
 NO_STREAM: Final = "the cloud sent a document where a stream was asked for"
 
 
@@ -102,9 +106,14 @@ async def _receive(service: PoolService, request: GatewayRequest) -> ParsedReque
 async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
     signs = SignsOfLife(request, service.pool.policy.sign_of_life) if _is_event_stream(call) else None
     try:
-        async with service.dispatcher.send(call, "gateway", conversation) as exchange:
+        others = service.fallback.send(call, "gateway", conversation, allows=partial(_may_answer, request))
+        async with others as exchange:
             if signs:
                 await signs.stop()
+            if exchange.answered_by and request.status is None:
+                request.extra_headers.append((ANSWERED_BY, exchange.answered_by.encode()))
+            elif exchange.answered_by:  # the head is gone; a comment can still tell it
+                await request.write(b": %b: %b\n\n" % (ANSWERED_BY, exchange.answered_by.encode()))
             if request.status is not None and not exchange.streams:
                 raise FailureError(Failure.of(GatewayCause.CLOUD, NO_STREAM))
             request.begin(exchange.status, response_headers(exchange.headers.raw, service.scrubber))
@@ -133,6 +142,11 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
     finally:
         if signs:
             await signs.stop()
+
+
+def _may_answer(request: GatewayRequest, model: str) -> bool:
+    """Return whether a model may answer a request for another one."""
+    return request.headers.get(NO_FALLBACK, "0") in ("", "0") and request.caller.may_use(model)
 
 
 def _is_event_stream(call: Call) -> bool:

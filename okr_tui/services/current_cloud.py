@@ -54,6 +54,10 @@ class CurrentCloud:
             self._users[cloud] -= 1
             self._close_unused(cloud)
 
+    def client_at(self, url: str) -> Cloud:
+        """Make another client by the same rules, for an address that no key goes to; it is the caller's."""
+        return self._made(url)
+
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
         """Rebuild the client if anything it is built from changed."""
         self._settings = new
@@ -87,13 +91,13 @@ class CurrentCloud:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _made(self) -> Cloud:
+    def _made(self, url: str | None = None) -> Cloud:
         make, settings = self._make_transport, self._settings
         return Cloud(
-            settings.settings.cloud_url.value,
+            url or settings.settings.cloud_url.value,
             settings.policy,
             transport=make(self._network) if make else None,
             network=self._network,
-            heard=self._heard,
+            heard=(lambda _: None) if url else self._heard,
             scrubber=self._scrubber,
         )

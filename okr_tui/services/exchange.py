@@ -68,6 +68,8 @@ class Exchange:
         self.index: int | None = None
         self.hops: tuple[Hop, ...] = ()
         self.fault: Fault | None = None
+        self.answered_by: str | None = None
+        """The model that answers instead of the one asked for; None where that one does."""
         self.refusal: Refusal | None = None
         self.committed = False
         self.streams = False

@@ -50,6 +50,7 @@ from okr_tui.services.budgets import Budgets
 from okr_tui.services.configuration import Configuration, SettingsSubscriber
 from okr_tui.services.current_cloud import CurrentCloud, MakeTransport
 from okr_tui.services.dispatcher import Dispatcher
+from okr_tui.services.fallback import Fallback
 from okr_tui.services.gateway_switch import GatewaySwitch, Hosting
 from okr_tui.services.hooks import Hooks
 from okr_tui.services.key_settings import KeySettings, SettingEdits
@@ -151,6 +152,13 @@ class PoolService:
         self.catalog = ModelCatalog(self.pool, self.cloud.use, self.cloud.url)
         self._model_names: tuple[ModelNames, object, object] = ModelNames(), None, None
         self.dispatcher = Dispatcher(self.pool, self.cloud.use, self.quota_poller.faulted)
+        self.fallback = Fallback(
+            self.pool,
+            self.cloud,
+            self.dispatcher,
+            lambda: self.model_names,
+            lambda: self.configuration.settings.models,
+        )
         self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)

@@ -1,0 +1,146 @@
+"""What answers when no key can take a request: another model of the cloud, or one of a local Ollama.
+
+Nothing does unless `okr-tui.models.fallback` says so. It happens only before any output, is told in the log,
+and the caller can tell it from `Exchange.answered_by`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from okr_tui.cloud.client import Call
+from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError
+from okr_tui.domain.faults import ClientCause
+from okr_tui.domain.health import pool_cause
+from okr_tui.domain.keys import Key
+from okr_tui.domain.models import ModelNames
+from okr_tui.domain.records import Client, FellBack
+from okr_tui.services.current_cloud import CurrentCloud
+from okr_tui.services.dispatcher import Dispatcher
+from okr_tui.services.exchange import Exchange, RefusedError
+from okr_tui.services.live_pool import LivePool
+from okr_tui.settings.table import ModelSettings
+
+LOCAL: Final = "local:"
+ANY_MODEL: Final = "*"
+CAUSES: Final = frozenset(
+    {ClientCause.QUOTA, ClientCause.NO_PLAN, ClientCause.NO_MODEL, ClientCause.NO_VALID_KEY}
+)
+"""Why no key can take a request for a longer time; all else passes, or is the request's own fault."""
+KEYLESS: Final = Key.absent(LOCAL, "local", LOCAL, None, "a local model needs no key")
+
+
+class Fallback:
+    """Sends requests as the dispatcher does, and what it cannot send to what the settings name instead."""
+
+    def __init__(
+        self,
+        pool: LivePool,
+        cloud: CurrentCloud,
+        dispatcher: Dispatcher,
+        names: Callable[[], ModelNames],
+        settings: Callable[[], ModelSettings],
+    ) -> None:
+        self._pool = pool
+        self._cloud = cloud
+        self._dispatcher = dispatcher
+        self._names = names
+        self._settings = settings
+
+    @asynccontextmanager
+    async def send(
+        self,
+        call: Call,
+        client: Client,
+        conversation: str | None = None,
+        *,
+        avoid: Collection[str] = (),
+        allows: Callable[[str], bool] = lambda _: True,
+    ) -> AsyncGenerator[Exchange, None]:
+        """Open an exchange as `Dispatcher.send` does, with another model where that fails for long.
+
+        `allows` says of each other model whether it may answer. Raises what Dispatcher.send raised for the
+        model asked for, when none of the others can answer either.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                exchange = await stack.enter_async_context(
+                    self._dispatcher.send(call, client, conversation, avoid=avoid)
+                )
+            except (NoKeyError, PoolBlockedError, RefusedError) as error:
+                others = () if avoid or not _lasts(error) else self._others(call.model)
+                found = await self._first(stack, call, client, conversation, filter(allows, others))
+                if found is None:
+                    raise
+                exchange = found
+            yield exchange
+
+    def _others(self, model: str | None) -> tuple[str, ...]:
+        """Return what the settings name instead of a model, in order."""
+        if model is None:
+            return ()
+        listed, resolve = self._settings().fallback, self._names().resolve
+        own = next((others for name, others in listed.items() if resolve(name) == model), None)
+        return listed.get(ANY_MODEL, ()) if own is None else own
+
+    async def _first(
+        self,
+        stack: AsyncExitStack,
+        call: Call,
+        client: Client,
+        conversation: str | None,
+        others: Iterable[str],
+    ) -> Exchange | None:
+        """Return an exchange with the first other model that answers, to be closed by the stack."""
+        for other in others:
+            is_local = other.startswith(LOCAL)
+            model = other.removeprefix(LOCAL) if is_local else self._names().resolve(other)
+            if not is_local and model == call.model:
+                continue
+            body = await asyncio.to_thread(_renamed, call.body, model)
+            renamed = replace(call, body=body, model=model)
+            try:
+                exchange = await (
+                    self._local(stack, renamed)
+                    if is_local
+                    else stack.enter_async_context(self._dispatcher.send(renamed, client, conversation))
+                )
+            except OkrError:
+                continue  # the next one may do; the caller is told why the model itself could not answer
+            exchange.answered_by = f"{LOCAL}{model}" if is_local else model
+            await self._pool.note(
+                FellBack(
+                    at=self._pool.clock.time(),
+                    client=client,
+                    caller=call.caller,
+                    model=call.model or "",
+                    answered_by=exchange.answered_by,
+                )
+            )
+            return exchange
+        return None
+
+    async def _local(self, stack: AsyncExitStack, call: Call) -> Exchange:
+        """Open an exchange with the local Ollama. Raises CloudError where it does not answer."""
+        cloud = await stack.enter_async_context(self._cloud.client_at(self._settings().local))
+        exchange = Exchange(cloud, call, KEYLESS, self._pool.policy, self._pool.clock)
+        await stack.enter_async_context(exchange)
+        if exchange.fault:
+            raise CloudError(f"{call.model}: {exchange.fault.text}", exchange.fault)
+        return exchange
+
+
+def _lasts(error: OkrError) -> bool:
+    if isinstance(error, PoolBlockedError):
+        return pool_cause(error.states) in CAUSES
+    return isinstance(error, NoKeyError) or (
+        isinstance(error, CloudError) and error.fault.traits.cause in CAUSES
+    )
+
+
+def _renamed(body: bytes, model: str) -> bytes:
+    document = {**json.loads(body), "model": model}
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
