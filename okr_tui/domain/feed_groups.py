@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from okr_tui.domain.faults import Tone
-from okr_tui.domain.feed import Entry
+from okr_tui.domain.faults import Scope, Tone
+from okr_tui.domain.feed import Entry, sender
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.traffic import RunningRequest
 from okr_tui.domain.words import span
@@ -16,6 +16,8 @@ QUIET_LEAST: Final = 3
 ALIKE_LEAST: Final = 2
 LISTED: Final = 6
 """Keys that a run names at most."""
+SENDERS: Final = 3
+"""Senders, and models, that a run names at most."""
 SEVERITY: Final[tuple[Tone, ...]] = ("fault", "warning", "good", "info", "quiet")
 Sends = tuple[Entry, ...]
 """The lines of one request, oldest first, or any other line alone."""
@@ -92,7 +94,7 @@ class Group:
             return _request_detail(self.requests[0])
         within = f"in {span(self.newest.at - self.requests[0][0].at)}"
         if self.tone != "quiet" or self.healed:
-            return " · ".join(part for part in (within, _request_detail(self.requests[-1])) if part)
+            return " · ".join((within, *_shared(self.requests)))
         counts = Counter(sends[-1].key for sends in self.requests)
         keys = " ".join(f"#{key or '?'} ×{count}" for key, count in counts.most_common(LISTED))
         records = [entry.record for entry in self.entries]
@@ -103,6 +105,21 @@ class Group:
     def more(self) -> str:
         """What else was measured, for where there is room."""
         return self.requests[0][-1].more if len(self.requests) == 1 and not self.running else ""
+
+
+def _shared(requests: Sequence[Sends]) -> list[str]:
+    """Return what is known of a run of requests that met the same: its one detail, or who sent them."""
+    details = list(dict.fromkeys(map(_request_detail, requests)))
+    if len(details) == 1:
+        return [each for each in details if each]
+    newest = [sends[-1].record for sends in requests]
+    attempts = [record for record in newest if isinstance(record, Attempt)]
+    found: list[str] = []
+    for names in ([sender(each) for each in attempts], [each.model for each in attempts]):
+        distinct = list(dict.fromkeys(name for name in names if name))
+        if distinct:
+            found.append(" ".join(distinct[:SENDERS]) + (" …" if len(distinct) > SENDERS else ""))
+    return found or [_request_detail(requests[-1])]
 
 
 def _words(entry: Entry) -> str:
@@ -165,7 +182,10 @@ def grouped(entries: Iterable[Entry], running: Sequence[RunningRequest] = ()) ->
 
 
 def _kind(sends: Sends) -> Hashable:
-    """Return what the requests of one run have in common; key and time of return may differ."""
+    """Return what the requests of one run have in common.
+
+    Key and time of return may differ, and who asked for what, unless the fault is about the model.
+    """
     if len(sends) == 1 and sends[0].tone == "quiet" and not sends[0].is_fault:
         return "quiet"
     return tuple(map(_met, sends))
@@ -174,6 +194,9 @@ def _kind(sends: Sends) -> Hashable:
 def _met(entry: Entry) -> Hashable:
     record = entry.record
     if isinstance(record, Attempt):
-        fault = record.fault and (record.fault.kind, record.fault.status, record.fault.text)
-        return (entry.client, record.caller, entry.model, record.path, entry.tone, fault)
+        fault = record.fault
+        if fault is None:
+            return entry.tone
+        narrow = fault.scope in (Scope.MODEL, Scope.ACCOUNT_MODEL, Scope.REQUEST, Scope.ENDPOINT)
+        return (entry.tone, fault.kind, fault.status, fault.text, entry.model if narrow else None)
     return (entry.tone, entry.fingerprint, entry.text, entry.detail)

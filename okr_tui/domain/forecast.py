@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from okr_tui.domain.quota import Sample, tightest_window
+from okr_tui.domain.quota import Balance, Sample, tightest_window
 from okr_tui.domain.schedule import has_date
 from okr_tui.domain.state import PoolState
 
@@ -35,6 +35,16 @@ def empty_at(samples: Sequence[Sample], *, least: float = 60) -> float | None:
         return None
     at = samples[-1].at + (100 - samples[-1].used_percent) / rate
     return at if has_date(at) else None
+
+
+def full_at(balance: Balance | None, samples: Sequence[Sample], *, least: float = 60) -> float | None:
+    """Return when an account is full at its pace (epoch seconds); None if its window is reset before.
+
+    `least` is as for `burn_rate`.
+    """
+    at = empty_at(samples, least=least)
+    reset = balance.resets_at(tightest_window(balance)) if balance else None
+    return None if at is None or (reset is not None and reset < at) else at
 
 
 def pool_empty_at(state: PoolState, usable: Iterable[str], now: float, *, least: float = 60) -> float | None:

@@ -1,11 +1,13 @@
-"""What goes on now: the requests under way, and how much traffic the last minute had. Pure."""
+"""What goes on: requests under way, the traffic of a minute, the tokens of the last hours. Pure."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, tzinfo
+from typing import Final, NamedTuple
 
 from okr_tui.domain.records import Attempt
+from okr_tui.domain.usage import HOUR, Accounts, Cell, UsageSum, spent_on_day
 
 RECENT: Final = 60.0
 """Seconds that count as now."""
@@ -43,6 +45,9 @@ class Rates:
     tokens_per_second: float | None = None
 
 
+NO_TRAFFIC: Final = Rates()
+
+
 class RecentAttempts:
     """The attempts of the last minute, of every process that writes to the log."""
 
@@ -70,3 +75,42 @@ class RecentAttempts:
         ]
         seconds = sum(took for _, took in streamed) / 1000
         return Rates(ended, sum(tokens for tokens, _ in streamed) / seconds if seconds > 0 else None)
+
+
+HOURS: Final = 24
+"""Hours that the strip of usage goes back."""
+
+
+class UsageStrip(NamedTuple):
+    """The tokens that an account used in each of the last HOURS hours, oldest first."""
+
+    account: str
+    tokens: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """The tokens of all these hours."""
+        return sum(self.tokens)
+
+
+class RecentUsage(NamedTuple):
+    """The tokens of the present day in the viewer's zone, and of the last hours by account."""
+
+    today: int = 0
+    strips: tuple[UsageStrip, ...] = ()
+
+
+def recent_usage(
+    usage: Mapping[Cell, UsageSum], accounts: Accounts, now: float, zone: tzinfo = UTC
+) -> RecentUsage:
+    """Return what was used lately, from sums by the hour; an account that is not known is its key."""
+    last = int(now // HOUR)
+    hours: dict[str, list[int]] = {}
+    for cell, added in usage.items():
+        place = HOURS - 1 - (last - cell.start // HOUR)
+        if cell.seconds == HOUR and 0 <= place < HOURS and added.tokens:
+            name = accounts.get(cell.series.fingerprint, cell.series.fingerprint)
+            hours.setdefault(name, [0] * HOURS)[place] += added.tokens
+    strips = [UsageStrip(name, tuple(tokens)) for name, tokens in hours.items()]
+    strips.sort(key=lambda strip: (-strip.total, strip.account))
+    return RecentUsage(spent_on_day(usage, now, zone).tokens, tuple(strips))

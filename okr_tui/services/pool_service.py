@@ -60,6 +60,7 @@ from okr_tui.services.model_catalog import ModelCatalog
 from okr_tui.services.overview import Basis, Overview, keep, unchanged_until
 from okr_tui.services.quota_poller import QuotaPoller
 from okr_tui.services.service import KeepIn, Snapshot
+from okr_tui.services.traffic_monitor import TrafficMonitor
 from okr_tui.services.undo import UndoHistory
 from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
@@ -159,6 +160,7 @@ class PoolService:
             lambda: self.model_names,
             lambda: self.configuration.settings.models,
         )
+        self._traffic = TrafficMonitor(self.pool, lambda: self.dispatcher.running, zone)
         self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)
@@ -252,6 +254,8 @@ class PoolService:
             alerts=self.alerts.notices,
             rules=self.alerts.rules,
             running=self.dispatcher.running,
+            rates=self._traffic.rates,
+            usage=self._traffic.usage,
         )
 
     @property
@@ -614,6 +618,9 @@ class PoolService:
         start("watching for alerts", self.alerts.follow_changes)
         start("watching for alerts that time brings", self.alerts.follow_time)
         start("refreshing the model list", self.catalog.keep_fresh)
+        if self.client == "dashboard":
+            start("counting traffic", self._traffic.count)
+            start("reading usage", self._traffic.read)
 
     async def _watch_settings(self) -> None:
         async for _ in watch.changes(self.configuration.settings.files):

@@ -15,7 +15,7 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.models import Model
 from okr_tui.domain.records import AlertEvent
 from okr_tui.domain.schedule import clock_problem
-from okr_tui.domain.traffic import RunningRequest
+from okr_tui.domain.traffic import NO_TRAFFIC, Rates, RecentUsage, RunningRequest
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
@@ -164,6 +164,9 @@ class Snapshot:
     """The latest alerts that the settings want told, oldest first."""
     rules: AlertRules = DEFAULT_RULES
     running: tuple[RunningRequest, ...] = ()
+    rates: Rates = NO_TRAFFIC
+    usage: RecentUsage | None = None
+    """Of every process on the log; None before it was read."""
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ def counts_down(snapshot: Snapshot) -> bool:
     """Return whether a text on the screen changes with time alone."""
     pool = snapshot.pool
     ages = snapshot.models.error is not None or any(row.read_at for row in pool.keys)
-    return ages or pool.outage is not None or any(row.verdict.until for row in pool.keys)
+    waits = pool.outage is not None or any(row.verdict.until for row in pool.keys)
+    return ages or waits or bool(snapshot.running)
 
 
 class OkrApp(TerminalApp):

@@ -81,6 +81,18 @@ def test_faults_that_say_the_same_are_one_line_though_keys_alternate() -> None:
     assert (group.tone, group.healed) == ("quiet", True)
 
 
+def test_requests_that_met_the_same_are_one_line_whoever_asked_for_what() -> None:
+    requests: list[Record] = []
+    for number, (client, model) in enumerate([("pi", "kimi-k3"), ("codex", "glm-5.2"), ("pi", "glm-5.2")]):
+        named: dict[str, Any] = {"trace": f"r{number}", "caller": client, "model": model}
+        requests += [spent(NOW + number, **named), replace(went_well(NOW + number + 0.5, C), **named)]
+    (group,) = grouped(told(*requests))
+    assert group.text == "#1 5h spent, back 19:00 UTC → #3 ×3"
+    assert group.detail == "in 2s · pi codex · kimi-k3 glm-5.2"
+    gone = [failed(FaultKind.GONE, NOW, key, status=410, model=name) for key, name in ((A, "a"), (C, "b"))]
+    assert len(list(grouped(told(*gone)))) == 2
+
+
 def test_the_sends_of_a_request_are_one_line_though_others_come_between() -> None:
     hop = replace(spent(), trace="r1")
     answer = replace(went_well(NOW + 3, C), trace="r1", output_tokens=40, duration_ms=1200)

@@ -33,6 +33,7 @@ from okr_tui.ui.widgets.keys import KeysPane
 from okr_tui.ui.widgets.live import FeedList, LivePane
 from okr_tui.ui.widgets.models import ModelsPane, ModelTable
 from okr_tui.ui.widgets.rows import RowList
+from okr_tui.ui.widgets.usage_strip import UsageStripPane
 
 WIDTHS = [
     (0, "-narrow"),
@@ -41,7 +42,7 @@ WIDTHS = [
     (160, "-large"),
     (220, "-huge"),
 ]
-HEIGHTS = [(0, "-short"), (22, "-high")]
+HEIGHTS = [(0, "-short"), (22, "-high"), (36, "-tall")]
 STOPS: Final = ("#keys", "#feed", "#model-table", "#turns", "#prompt")
 FOOTER_CONTEXTS: Final[dict[str, FooterContext]] = {
     "keys": "keys",
@@ -148,6 +149,7 @@ class Dashboard(Screen[None]):
         with Container(id="panes"):
             with Container(id="left"):
                 yield KeysPane(self.zone).data_bind(Dashboard.snapshot, Dashboard.now)
+                yield UsageStripPane(self.zone).data_bind(Dashboard.snapshot)
                 yield TabRow(key_of).data_bind(Dashboard.snapshot, Dashboard.tab)
                 yield LivePane(self.zone, key_of).data_bind(Dashboard.snapshot, Dashboard.now)
             with Container(id="right"):

@@ -7,11 +7,13 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from okr_tui.domain.health import State
+from okr_tui.domain.status_line import short_count
 from okr_tui.domain.words import moment, span
 from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.ui.lines import (
     FAULT,
     GOOD,
+    NOTICE,
     QUIET,
     STATE_STYLES,
     WARNING,
@@ -41,12 +43,27 @@ def counts(snapshot: Snapshot) -> Line:
     return joined(found, (" · ", QUIET))
 
 
+def traffic(snapshot: Snapshot, *, short: bool = False) -> Line:
+    """Return what goes on: "2 running · 14/min · 61 tok/s · 182k today"; `short` leaves the rates out."""
+    rates, usage = snapshot.rates, snapshot.usage
+    found: list[Line] = []
+    if running := len(snapshot.running):
+        found.append(((f"{running} running", NOTICE),))
+    if rates.requests_per_minute and not short:
+        found.append(((f"{rates.requests_per_minute}/min", QUIET),))
+    if rates.tokens_per_second and not short:
+        found.append(((f"{rates.tokens_per_second:.0f} tok/s", QUIET),))
+    if usage and usage.today:
+        found.append(((f"{short_count(usage.today)} today", QUIET),))
+    return joined(found, (" · ", QUIET))
+
+
 def forecast(snapshot: Snapshot, now: float, zone: tzinfo) -> Line:
     """When the pool is empty at its present pace."""
     empty_at = snapshot.pool.empty_at
     if empty_at is None:
         return ()
-    return (("pool empty at this pace ", QUIET), (moment(empty_at, now, zone), WARNING))
+    return (("empty ~", QUIET), (moment(empty_at, now, zone), WARNING))
 
 
 def gateway(shown: GatewayView, *, short: bool) -> Line:
@@ -77,14 +94,18 @@ def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) ->
 
 
 def header_line(snapshot: Snapshot, now: float, zone: tzinfo, width: int, *, demo: bool) -> Line:
-    """Return the whole line; where there is no room, the forecast goes first, then the host, then a word."""
+    """Return the whole line; where there is no room, the host goes first, then rates, then the forecast."""
     where: Line = ((host(snapshot.settings.cloud_url), QUIET),)
-    ahead = forecast(snapshot, now, zone)
+    ahead, states = forecast(snapshot, now, zone), counts(snapshot)
+    rates, little = traffic(snapshot), traffic(snapshot, short=True)
     choices = [
-        ([NAME, where, counts(snapshot), ahead], False),
-        ([NAME, where, counts(snapshot)], False),
-        ([NAME, counts(snapshot)], False),
-        ([NAME, counts(snapshot)], True),
+        ([NAME, where, states, rates, ahead], False),
+        ([NAME, states, rates, ahead], False),
+        ([NAME, states, rates], False),
+        ([NAME, states, little, ahead], False),
+        ([NAME, states, little], False),
+        ([NAME, states, ahead], True),
+        ([NAME, states], True),
     ]
     for choice, short in choices:
         left = joined(choice, ("   ", ""))

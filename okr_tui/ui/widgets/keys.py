@@ -359,9 +359,9 @@ class KeysPane(RowList[KeyView]):
         first, second = form.gauges.widths
         if row.same_as:
             same = f"same as #{row.same_as}"
-            text = notes(row, self.now, form.gauges.width + form.note - len(same) - 1)
-            yield ((fit(same, form.gauges.width) if len(same) <= form.gauges.width else same, QUIET),)
-            yield ((text, style),) if len(same) <= form.gauges.width else ()
+            taken = max(form.gauges.width, len(same))
+            yield ((fit(same, taken), QUIET),)
+            yield ((notes(row, self.now, form.note - 1 - taken + form.gauges.width), style),)
             return
         left, right = gauges(row.balance, form.gauges, self.now, self._rules)
         if row.state.traits.needs_person:

@@ -78,10 +78,23 @@ def _lines(
             lines[-1] = (*lines[-1], (f"  {suffix}", QUIET))
             break
     else:
-        lines += [
-            (indent, (line, QUIET)) for line in textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
-        ]
+        lines += [(indent, (line, QUIET)) for line in wrapped_parts(detail, room)]
     return tuple(lines)
+
+
+def wrapped_parts(detail: str, room: int) -> list[str]:
+    """Return a detail on at most two lines, broken between its parts where that is possible."""
+    first, *rest = detail.split(" · ")
+    lines = [first]
+    for part in rest:
+        longer = f"{lines[-1]} · {part}"
+        if cell_len(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    if len(lines) <= 2 and all(cell_len(line) <= room for line in lines):
+        return lines
+    return textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
 
 
 class FeedList(RowList[Group]):
