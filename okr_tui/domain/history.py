@@ -43,7 +43,7 @@ def extended(
     tallies = dict(history.tallies)
     for record in records:
         if isinstance(record, BalanceRead) and record.fingerprint in account_keys:
-            for name, used in _parts(record.balance):
+            for name, used in quota_parts(record.balance):
                 samples.setdefault(name, []).append(Sample(record.at, used))
         elif isinstance(record, Attempt) and record.fingerprint == fingerprint and record.client != "probe":
             slot = int(record.at // SLOT)
@@ -56,7 +56,8 @@ def extended(
     return KeyHistory(kept, {slot: tally for slot, tally in tallies.items() if slot >= oldest})
 
 
-def _parts(balance: Balance) -> Sequence[tuple[str, float]]:
+def quota_parts(balance: Balance) -> Sequence[tuple[str, float]]:
+    """Return the percent used of each window of a reading, and of its dollars."""
     parts = [(each.name, each.used_percent) for each in balance.windows if each.used_percent is not None]
     if balance.credits and balance.credits.used_percent is not None:
         parts.append((CREDITS, balance.credits.used_percent))

@@ -42,6 +42,7 @@ from okr_tui.domain.records import (
 from okr_tui.domain.schedule import ahead_of, clock_problem, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
+from okr_tui.domain.usage_charts import Period
 from okr_tui.domain.view import view
 from okr_tui.domain.words import WINDOW_WORDS, sentence, span
 from okr_tui.services.alerts import Alerts
@@ -59,7 +60,7 @@ from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
 from okr_tui.services.overview import Basis, Overview, keep, unchanged_until
 from okr_tui.services.quota_poller import QuotaPoller
-from okr_tui.services.service import KeepIn, Snapshot
+from okr_tui.services.service import KeepIn, Snapshot, UsageReport
 from okr_tui.services.traffic_monitor import TrafficMonitor
 from okr_tui.services.undo import UndoHistory
 from okr_tui.settings import watch
@@ -361,6 +362,10 @@ class PoolService:
     async def key_history(self, fingerprint: str) -> KeyHistory:
         """Return what the key of a fingerprint did over the last hours."""
         return await self._reader.key_history(fingerprint)
+
+    async def usage(self, period: Period) -> UsageReport:
+        """Return what was spent in a period that ends now, and the readings of quota."""
+        return await self._reader.usage(period)
 
     async def use_key(self, index: int) -> str:
         """Prefer the key at a 1-based index, write the choice to the settings and log it."""

@@ -1,6 +1,6 @@
 """The service as user interfaces see it: immutable snapshots down, commands up."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.records import AlertEvent
 from okr_tui.domain.schedule import clock_problem
 from okr_tui.domain.traffic import NO_TRAFFIC, Rates, RecentUsage, RunningRequest
+from okr_tui.domain.usage import Cell, CloudReading, UsageSum
+from okr_tui.domain.usage_charts import Period, QuotaHistory
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]
@@ -122,6 +124,25 @@ class GatewayView:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageReport:
+    """What was spent since a moment, and the readings of quota, as of a moment (epoch seconds).
+
+    `names` are accounts and keys in words; `first` is when the first of all usage was; `read_since` is how
+    far back readings of quota were looked for.
+    """
+
+    at: float
+    since: float
+    usage: Mapping[Cell, UsageSum]
+    accounts: Mapping[str, str]
+    names: Mapping[str, str]
+    cloud: Mapping[str, CloudReading]
+    quotas: tuple[QuotaHistory, ...]
+    first: float | None = None
+    read_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AlertNotice:
     """An alert for a person, by an identity of its own; `at` in epoch seconds.
 
@@ -201,6 +222,9 @@ class Service(Protocol):
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
         """Return what the key of a fingerprint did over the last hours."""
+
+    async def usage(self, period: Period) -> UsageReport:
+        """Return what was spent in a period that ends now."""
 
     async def use_key(self, index: int) -> str:
         """Prefer the key at a 1-based index and write the choice to the settings."""

@@ -152,6 +152,12 @@ async def summed_through(store: "Store") -> int:
     return Head.read(await store.load(HEAD)).through
 
 
+async def first_moment(store: "Store") -> float | None:
+    """Return when the first day with usage began, in epoch seconds; None while nothing is summed up."""
+    first = Head.read(await store.load(HEAD)).first
+    return None if first is None else float(first * DAY)
+
+
 async def sum_up(store: "Store", now: float, last: int | None = None, *, behind: int = BEHIND) -> None:
     """Add the records that are not in the sums yet, once there are more than `behind` of them.
 

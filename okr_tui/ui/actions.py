@@ -26,6 +26,7 @@ Owner = Literal[
     "turns",
     "saved",
     "broken",
+    "usage",
 ]
 FooterContext = Literal[
     "keys",
@@ -41,11 +42,13 @@ FooterContext = Literal[
     "broken",
     "settings",
     "key",
+    "usage",
 ]
 
 EVERYWHERE: Final[tuple[FooterContext, ...]] = ("keys", "live", "models", "chat")
 KEYS, MODELS, LIVE, CHAT, SAVED = "Keys", "Models", "Live", "Chat", "Conversations"
 LISTS, VIEW, SETTINGS, GATEWAY, PROGRAM = "Lists", "View", "Settings", "Gateway", "Program"
+USAGE = "Usage"
 
 KEPT: Final = {"ctrl+q": "quit", "f1": "help", "ctrl+c": "copying"}
 """Keys that no keymap takes away, by the action they belong to."""
@@ -378,6 +381,42 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "answer-trust", ("T",), "T", "trust", "trust the project's settings file or not",
         SETTINGS, footer=("settings",), title="settings: trust the project's file or not", needs="service",
+    ),
+    Action(
+        "show-usage", ("U",), "U", "usage", "where the quota goes: charts and their tables",
+        USAGE, title="usage: charts and tables", needs="service",
+    ),
+    Action(
+        "usage-next", ("tab",), "tab", "next chart", "tokens, quota left, requests, speed",
+        USAGE, owner="usage", footer=("usage",), run="chart(1)",
+    ),
+    Action(
+        "usage-previous", ("shift+tab",), "shift+tab", "chart before", "the chart before",
+        USAGE, owner="usage", run="chart(-1)",
+    ),
+    Action(
+        "usage-period", ("p",), "p", "period", "look further back; after the longest time the shortest",
+        USAGE, owner="usage", footer=("usage",), run="period(1)",
+    ),
+    Action(
+        "usage-nearer", ("P",), "P", "nearer", "look less far back",
+        USAGE, owner="usage", run="period(-1)",
+    ),
+    Action(
+        "usage-stack", ("b",), "b", "stack by", "tokens by model, account, key or client",
+        USAGE, owner="usage", footer=("usage",), run="stack",
+    ),
+    Action(
+        "usage-series", ("f",), "f", "one series", "draw only the first series, then the next, then all",
+        USAGE, owner="usage", footer=("usage",), run="series",
+    ),
+    Action(
+        "usage-export", ("e",), "e", "export", "write the table as CSV and JSON",
+        USAGE, owner="usage", footer=("usage",), run="export",
+    ),
+    Action(
+        "close-usage", ("escape", "q", "U"), "esc", "back", "back from usage to the dashboard",
+        USAGE, owner="usage", footer=("usage",), run="close",
     ),
     Action(
         "switch-gateway", ("g",), "g", "gateway", "start the gateway in this process, or stop it",

@@ -30,6 +30,7 @@ from okr_tui.ui.controllers.conversations import ConversationsController, DraftC
 from okr_tui.ui.controllers.pool import PoolController
 from okr_tui.ui.controllers.settings import SettingsController
 from okr_tui.ui.controllers.slash import SlashController
+from okr_tui.ui.controllers.usage import UsageController
 from okr_tui.ui.external_programs import EditFile, clipboard_tool, copy_with, edit_file
 from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.screens.dashboard import Dashboard
@@ -108,6 +109,7 @@ class OkrApp(TerminalApp):
         self.theme = DEFAULT
         self._wanted_theme = theme
         self.alerts = AlertsController(self, self.write_sequence, os.environ)
+        self.usage = UsageController(self)
         self.pool = PoolController(self, self.selected_key)
         self.settings = SettingsController(self, self, lambda path: self.edit_file(self, path))
         self.chat = ChatController(self, lambda: self.pane)
@@ -305,6 +307,18 @@ class OkrApp(TerminalApp):
     def _history_arrived(self, event: bridge.HistoryArrived) -> None:
         self.pool.show_history(event)
 
+    @on(bridge.UsageRequested)
+    def _usage_requested(self, event: bridge.UsageRequested) -> None:
+        self.usage.read(event)
+
+    @on(bridge.UsageArrived)
+    def _usage_arrived(self, event: bridge.UsageArrived) -> None:
+        self.usage.show(event)
+
+    @on(bridge.ExportRequested)
+    def _export_requested(self, event: bridge.ExportRequested) -> None:
+        self.usage.export(event)
+
     @on(ChatRequested)
     def _chat_requested(self, event: ChatRequested) -> None:
         self.dashboard.chat_with(event.model)
@@ -460,6 +474,10 @@ class OkrApp(TerminalApp):
     def action_switch_gateway(self) -> None:
         """Start the gateway in this process, or stop it."""
         self.pool.switch_gateway()
+
+    def action_show_usage(self) -> None:
+        """Show where the quota goes."""
+        self.usage.open()
 
     def action_show_settings(self) -> None:
         """Show every value and where it comes from."""

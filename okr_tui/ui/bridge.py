@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from okr_tui.domain.errors import OkrError
 from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import KeyHistory
-from okr_tui.services.service import LOG_PROGRESS, Service, Snapshot
+from okr_tui.domain.usage_charts import PERIODS
+from okr_tui.services.service import LOG_PROGRESS, Service, Snapshot, UsageReport
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.widgets.live import FeedList
 
 if TYPE_CHECKING:
     from okr_tui.chat.conversation import Answering, ConversationEvent
     from okr_tui.chat.service import ConversationService
+    from okr_tui.ui.screens.usage import UsageScreen
 
 
 Opened = tuple[Service, "ConversationService"]
@@ -69,6 +72,32 @@ class HistoryArrived(Message):
     history: KeyHistory
 
 
+@dataclass
+class UsageRequested(Message):
+    """The usage screen needs the sums of a period, by its place among PERIODS."""
+
+    screen: "UsageScreen"
+    period: int
+
+
+@dataclass
+class ExportRequested(Message):
+    """A table is to be written to files: their name without ending, and the text of each."""
+
+    stem: str
+    csv: str
+    json: str
+
+
+@dataclass
+class UsageArrived(Message):
+    """The sums that the usage screen requested; None with the reason if they cannot be read."""
+
+    request: UsageRequested
+    report: UsageReport | None
+    trouble: str = ""
+
+
 async def serve(
     open_service: OpenService, post: Post, at_end: Callable[[], Coroutine[None, None, None]]
 ) -> None:
@@ -97,6 +126,16 @@ async def page(service: Service, request: FeedList.PageRequested, post: Post) ->
 async def history(service: Service, request: KeyDetails.HistoryRequested, post: Post) -> None:
     """Read the history of a key and post it."""
     post(HistoryArrived(request, await service.key_history(request.fingerprint)))
+
+
+async def usage(service: Service, request: UsageRequested, post: Post) -> None:
+    """Read the sums of a period and post them, or why they cannot be read."""
+    try:
+        report = await service.usage(PERIODS[request.period])
+    except OkrError as error:
+        post(UsageArrived(request, None, str(error)))
+    else:
+        post(UsageArrived(request, report))
 
 
 @dataclass

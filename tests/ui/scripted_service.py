@@ -13,9 +13,11 @@ from okr_tui.domain.feed import Entry, FeedFilter
 from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.history import KeyHistory
 from okr_tui.domain.keys import SecretStr
+from okr_tui.domain.usage_charts import Period
 from okr_tui.services.service import (
     KeepIn,
     Snapshot,
+    UsageReport,
 )
 from okr_tui.settings.table import ChatSettings
 from okr_tui.ui.app import OkrApp
@@ -53,6 +55,7 @@ class ScriptedService:
         self.pages: list[tuple[int | None, int | None]] = []
         self.walked = KeyHistory()
         self.histories: list[str] = []
+        self.report = UsageReport(NOW, NOW - 86400, {}, {}, {}, {}, ())
 
     @property
     def snapshot(self) -> Snapshot:
@@ -70,6 +73,13 @@ class ScriptedService:
             yield self._snapshot
             await self._changed.wait()
             self._changed.clear()
+
+    async def usage(self, period: Period) -> UsageReport:
+        """The sums that the test set."""
+        self.calls.append(("usage", period.name))
+        if self.error:
+            raise self.error
+        return self.report
 
     def _called(self, *call: object) -> str:
         self.calls.append(call)

@@ -104,7 +104,7 @@ def open_conversations(app: Application) -> "ConversationService":
 
 ON_A_KEY: Final = frozenset(action.name for action in ACTIONS if action.needs == "key")
 NEEDS_SERVICE: Final = frozenset(action.name for action in ACTIONS if action.needs)
-NOT_OVER_SETTINGS: Final = ON_A_KEY | {"refresh_models", "demo", "show_settings"}
+NOT_OVER_SETTINGS: Final = ON_A_KEY | {"refresh_models", "demo", "show_settings", "show_usage"}
 """Actions on the dashboard, which the settings screen hides."""
 NEEDS_SNAPSHOT: Final[dict[str, Callable[[Snapshot], bool]]] = {
     "show_settings": lambda snapshot: True,  # noqa: ARG005

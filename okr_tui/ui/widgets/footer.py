@@ -22,6 +22,7 @@ LASTING = frozenset(
         "maximise",
         "back",
         "close-settings",
+        "close-usage",
         "close-key",
         "quit",
         "leave-saved",
