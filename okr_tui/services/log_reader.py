@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from okr_tui.domain.feed import Entry, FeedFilter, history
 from okr_tui.domain.feed_pages import Page
 from okr_tui.domain.forecast import empty_at
-from okr_tui.domain.health import WINDOW_WORDS
 from okr_tui.domain.history import HOURS, KeyHistory, extended, quota_parts
 from okr_tui.domain.quota import Sample
 from okr_tui.domain.records import BalanceRead
 from okr_tui.domain.state import AccountState, KeyState, PoolState
 from okr_tui.domain.usage import CLOUD_USAGE, read_readings
 from okr_tui.domain.usage_charts import Period, QuotaHistory, begin
+from okr_tui.domain.words import WINDOW_WORDS
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import UsageReport
 from okr_tui.store.base import LogEntry

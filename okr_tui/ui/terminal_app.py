@@ -71,8 +71,8 @@ class TerminalApp(App[str]):
         return TerminalDriver
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return Textual's filters, and the one that lets no text from outside steer the terminal."""
-        return [*super().get_line_filters(), self._drawable]
+        """Return the filter that lets no text from outside steer the terminal, then Textual's."""
+        return [self._drawable, *super().get_line_filters()]
 
     def write_sequence(self, sequence: str) -> None:
         """Send the terminal a control sequence that draws nothing."""

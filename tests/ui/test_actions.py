@@ -17,6 +17,7 @@ from okr_tui.ui.screens.dashboard import FOOTER_CONTEXTS, Dashboard
 from okr_tui.ui.screens.dialogs import Dialog
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.settings import SettingsScreen
+from okr_tui.ui.screens.usage import UsageScreen
 from okr_tui.ui.widgets.banner import Broken
 from okr_tui.ui.widgets.footer import MOST, chosen
 from okr_tui.ui.widgets.keys import KeysPane
@@ -40,6 +41,7 @@ OWNERS = {
     "turns": Transcript,
     "saved": SearchInput,
     "broken": Broken,
+    "usage": UsageScreen,
 }
 SOMETIMES = {"undo", "make-file-private", "answer-trust", "maximise"}
 """What the footer offers only while there is something for it."""
@@ -53,7 +55,7 @@ def test_every_action_exists_on_its_owner() -> None:
 
 
 def test_no_key_means_two_things_in_one_place() -> None:
-    for owner in ("prompt", "filter", "settings", "dialog", "live", "key", "saved"):
+    for owner in ("prompt", "filter", "settings", "dialog", "live", "key", "saved", "usage"):
         keys = [binding.key for binding in bindings(owner)]
         assert len(keys) == len(set(keys))
     for pane in ("pool", "models", "turns"):

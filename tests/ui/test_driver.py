@@ -192,6 +192,12 @@ def test_a_terminal_that_is_gone_stops_nobody() -> None:
     file.flush()
 
 
+def test_text_without_a_style_gets_a_plain_one() -> None:
+    """Textual's filter for NO_COLOR ends the application otherwise."""
+    (drawn,) = DrawableFilter().apply([Segment("x")], Color(0, 0, 0))
+    assert drawn.style == Style()
+
+
 @pytest.mark.parametrize(
     "address", ["https://a.example/\x1b\\\x1b]52;c;eA==\x07", "https://a.example/\x9b\u202e\n"]
 )

@@ -279,7 +279,7 @@ class UsageScreen(Screen[None]):
 
     def action_export(self) -> None:
         """Write the table to a file."""
-        if self.chart is None or not self.chart.rows:
+        if self.chart is None or self.chart.is_empty:
             self.notify("There is nothing to export yet", severity="warning")
             return
         stem = f"usage-{self.kind}-{PERIODS[self.period].name.replace(' ', '-')}"
