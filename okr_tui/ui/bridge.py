@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
@@ -18,7 +18,6 @@ from okr_tui.ui.widgets.live import FeedList
 if TYPE_CHECKING:
     from okr_tui.chat.conversation import Answering, ConversationEvent
     from okr_tui.chat.service import ConversationService
-    from okr_tui.ui.screens.usage import UsageScreen
 
 
 Opened = tuple[Service, "ConversationService"]
@@ -72,11 +71,22 @@ class HistoryArrived(Message):
     history: KeyHistory
 
 
+class UsageView(Protocol):
+    """What shows usage."""
+
+    @property
+    def is_attached(self) -> bool:
+        """Return whether it is still open."""
+
+    def show(self, period: int, report: UsageReport | None, trouble: str = "") -> None:
+        """Show sums that were read, or why they could not be."""
+
+
 @dataclass
 class UsageRequested(Message):
     """The usage screen needs the sums of a period, by its place among PERIODS."""
 
-    screen: "UsageScreen"
+    screen: UsageView
     period: int
 
 
