@@ -115,7 +115,7 @@ class Dashboard(Screen[None]):
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
     ESCAPE_TO_MINIMIZE = False
-    ALLOW_IN_MAXIMIZED_VIEW = "#footer"
+    ALLOW_IN_MAXIMIZED_VIEW = "#footer, ToastRack"
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
