@@ -117,6 +117,10 @@ class Prompt(TextArea):
             draft = _behind(sent, draft)
         self.begin(joined(text, draft))
 
+    def on_blur(self) -> None:
+        """Let escape leave again: whoever went elsewhere has seen that the answer ended."""
+        self.stays = False
+
     def on_key(self, event: events.Key) -> None:
         """Handle keys that mean something else here than in a text."""
         self.stays = self.stays and event.key == "escape"
