@@ -95,7 +95,7 @@ class Banner(Static):
     def _draw(self) -> None:
         if self.snapshot is None:
             return
-        width = self.content_size.width or self.app.size.width - 2
+        width = max(LEAST_WIDTH, self.content_size.width or self.app.size.width - 2)
         found = banner_lines(self.snapshot, self.failure, self.now, self.zone, self._key_of)
         lines: list[Line] = [
             ((part, style),)
