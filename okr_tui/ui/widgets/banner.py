@@ -18,6 +18,8 @@ from okr_tui.ui.screens.settings import notices
 from okr_tui.ui.widgets.pool_notices import key_notices, pool_notices
 
 PROBLEMS = 2
+LEAST_WIDTH = 10
+"""Cells that lines are wrapped at where a terminal is too narrow for any."""
 MOST, PART = 8, 5
 """The banner has so many lines at most, and no larger part of the screen's height."""
 
