@@ -71,6 +71,11 @@ class _Body(httpx.AsyncByteStream):
             async for chunk in self._response.content.iter_any():
                 yield chunk
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all of the answer has arrived and was read."""
+        return self._response.content.at_eof()
+
     async def aclose(self) -> None:
         """Close the connection, unless the answer was read to its end."""
         if self._response.content.at_eof():

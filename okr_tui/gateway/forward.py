@@ -21,6 +21,7 @@ from okr_tui.gateway.errors import (
     failure_error,
 )
 from okr_tui.gateway.parse import ParsedRequest, parse_body
+from okr_tui.gateway.plain import BODY
 from okr_tui.gateway.request import (
     GatewayRequest,
     SignsOfLife,
@@ -91,7 +92,9 @@ async def pull(service: PoolService, request: GatewayRequest) -> None:
 
 
 async def _receive(service: PoolService, request: GatewayRequest) -> ParsedRequest:
-    body = await receive_body(request.receive)
+    body: bytes | None = request.scope.get(BODY)
+    if body is None:
+        body = await receive_body(request.receive)
     if encoding := request.headers.get("content-encoding", ""):
         body = await asyncio.to_thread(unpack, body, encoding)
     parsed = await parse_body(body, request.headers, service.model_names)
@@ -122,7 +125,7 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
             try:
                 async for piece in exchange:
                     if piece.data:
-                        await request.write(piece.data)
+                        await request.write(piece.data, last=exchange.at_end)
                     request.unreadable = exchange.unreadable
             except CloudError as error:
                 if request.status is None:

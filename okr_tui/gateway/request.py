@@ -233,11 +233,11 @@ class Connection(Protocol):
     ASGI messages, and waiting for one that says that the caller left, cost twice as much.
     """
 
-    async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
-        """Begin an answer of unknown length; send its head and first piece together."""
+    async def begin(self, status: int, headers: RawHeaders, data: bytes, *, last: bool = False) -> None:
+        """Begin an answer of unknown length; send its head and first piece together, and its end too."""
 
-    async def write(self, data: bytes) -> None:
-        """Send a further piece, as soon as the caller takes it."""
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send a further piece, as soon as the caller takes it, and the end with the last."""
 
     def write_now(self, data: bytes) -> None:
         """Send a last piece without waiting until the caller takes it."""
@@ -325,16 +325,17 @@ class GatewayRequest:
         """Begin an answer of unknown length; its head is sent with its first piece."""
         self._head = status, (*headers, *self.extra_headers)
 
-    async def write(self, data: bytes) -> None:
-        """Send a piece of the answer, as soon as the caller takes it."""
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send a piece of the answer, as soon as the caller takes it, and the end with the last one."""
         if data:
             self._last = data
         if self.status is None:
             status, headers = self._head
-            await self._connection.begin(status, headers, data)
+            await self._connection.begin(status, headers, data, last=last)
             self.status = status
         else:
-            await self._connection.write(data)
+            await self._connection.write(data, last=last)
+        self._ended = last
 
     def admit(self) -> None:
         """Keep the connection before those of callers that have shown no credentials."""
@@ -342,10 +343,9 @@ class GatewayRequest:
             self._connection.admit()
 
     async def end(self) -> None:
-        """End the answer."""
-        if self.status is None:
-            await self.write(b"")
-        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+        """End the answer, if its end was not sent with its last piece."""
+        if not self._ended:
+            await self.write(b"", last=True)
 
     async def run_until_gone(self, work: Coroutine[None, None, None]) -> None:
         """Run the work; when the caller leaves, cancel it and raise CallerGoneError.

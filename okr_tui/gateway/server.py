@@ -27,6 +27,7 @@ from okr_tui.gateway.app import Gateway, Record
 from okr_tui.gateway.daemon import HOST as DAEMON_HOST
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
 from okr_tui.gateway.guard import MAX_HEAD_BYTES
+from okr_tui.gateway.plain import UNFINISHED, PlainCycle, PlainRequest, read_plain
 from okr_tui.gateway.request import CONNECTION, RawHeaders
 from okr_tui.gateway.tokens import Tokens, load_token
 from okr_tui.services.background import tune_gc
@@ -41,6 +42,8 @@ except ModuleNotFoundError:  # Windows
     resource = None  # type: ignore[assignment]
 
 HEAD_SECONDS: Final = 5.0
+HOLD_SECONDS: Final = 0.05
+"""How long the body of a plain request may come after its head, as many clients send it."""
 WRITE_SECONDS: Final = 60.0
 WRITE_LOOKS: Final = 10
 WRITE_LEAST: Final = 1024
@@ -165,6 +168,11 @@ class _Protocol(H11Protocol):
     _stuck: asyncio.TimerHandle | None = None
     _leave: Callable[[], None] | None = None
     _chunked = False
+    _held = b""
+    """The beginning of a plain request, whose body is awaited for HOLD_SECONDS."""
+    _holding: asyncio.TimerHandle | None = None
+    _ahead = b""
+    """What came during the answer to a plain request."""
 
     def __init__(
         self,
@@ -179,19 +187,33 @@ class _Protocol(H11Protocol):
         self.conn = _Heads(h11.SERVER, MAX_HEAD_BYTES)
         self._all = connections
 
-    async def begin(self, status: int, headers: RawHeaders, data: bytes) -> None:
-        """Begin an answer; write its head and first piece together."""
+    async def begin(self, status: int, headers: RawHeaders, data: bytes, *, last: bool = False) -> None:
+        """Begin an answer; write its head and first piece together, and its end with the last."""
+        if isinstance(self.cycle, PlainCycle):
+            self.cycle.begin(status, headers)
+            await self.cycle.write(data, last=last)
+            return
         response = h11.Response(status_code=status, headers=list(headers), reason=STATUS_PHRASES[status])
         if await self._can_write():
             head = self.conn.send(response) or b""
             self._chunked = CHUNKED in head.lower()
             self.transport.write(head + self._framed(data))
         self.cycle.response_started = True
+        if last:
+            await self._end()
 
-    async def write(self, data: bytes) -> None:
-        """Write a further piece, as soon as the caller takes it."""
-        if await self._can_write():
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Write a further piece, as soon as the caller takes it, and the end with the last."""
+        if isinstance(self.cycle, PlainCycle):
+            await self.cycle.write(data, last=last)
+            return
+        if data and await self._can_write():
             self.transport.write(self._framed(data))
+        if last:
+            await self._end()
+
+    async def _end(self) -> None:
+        await self.cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _can_write(self) -> bool:
         if self.flow.write_paused:
@@ -206,7 +228,11 @@ class _Protocol(H11Protocol):
 
     def write_now(self, data: bytes) -> None:
         """Write a last piece, and the end, without waiting until the caller takes it."""
-        if not self.cycle.disconnected and not self.cycle.response_complete:
+        if isinstance(self.cycle, PlainCycle):
+            if not self.cycle.disconnected and not self.cycle.response_complete:
+                self.cycle.keep_alive = False
+                self.cycle.write_now(data, last=True)
+        elif not self.cycle.disconnected and not self.cycle.response_complete:
             end = b"0\r\n\r\n" if self._chunked else b""
             self.transport.write(self._framed(data) + end)
             self.cycle.response_complete = True
@@ -239,6 +265,65 @@ class _Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.MUST_CLOSE:
             return  # its last request has arrived, and bytes after it are no request
+        if self._is_answering_plainly():
+            self._ahead += data
+            if len(self._ahead) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            return
+        if self._is_between_requests():
+            held, data = self._held, self._let_go() + data
+            found = read_plain(data)
+            if isinstance(found, PlainRequest):
+                self._answer_plainly(found)
+                return
+            if found is UNFINISHED and not held:
+                self._held = data
+                self._holding = self.loop.call_later(HOLD_SECONDS, self._read_held)
+                return
+        self._read(data)
+
+    def _is_answering_plainly(self) -> bool:
+        return isinstance(self.cycle, PlainCycle) and not self.cycle.response_complete
+
+    def _is_between_requests(self) -> bool:
+        """Whether h11 has nothing of a request, and waits for none to end."""
+        conn = self.conn
+        return conn.their_state is h11.IDLE and conn.our_state is h11.IDLE and not conn.trailing_data[0]
+
+    def _let_go(self) -> bytes:
+        """Return what was held, and hold it no longer."""
+        held, self._held = self._held, b""
+        if self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
+        return held
+
+    def _read_held(self) -> None:
+        """Give h11 what was held: the rest takes its time."""
+        if not self.transport.is_closing():
+            self._read(self._let_go())
+
+    def _answer_plainly(self, request: PlainRequest) -> None:
+        self._forget()
+        self._unset_keepalive_if_required()
+        scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "state": self.app_state.copy(),
+        }
+        cycle = PlainCycle(request, scope, self)
+        self.cycle = cycle  # type: ignore[assignment]
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _read(self, data: bytes) -> None:
+        """Read what comes as h11 does."""
         super().data_received(data)
         if self.flow.read_paused and self.conn.their_state is not h11.SEND_BODY:
             ahead, _ = self.conn.trailing_data
@@ -253,6 +338,9 @@ class _Protocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._watch()
+        if self._ahead and not self.transport.is_closing():
+            ahead, self._ahead = self._ahead, b""
+            self.data_received(ahead)
 
     def send_400_response(self, msg: str) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -264,6 +352,7 @@ class _Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.remove(self)
+        self._let_go()
         self._forget()
         self._unstick()
         self._unset_keepalive_if_required()

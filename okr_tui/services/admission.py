@@ -27,7 +27,7 @@ Constraints = tuple[str | None, str | None, frozenset[str]]
 class Ticket:
     """A key to send with, and the account whose slot is held. `trial`: the request tests the key.
 
-    `state` and `config` are what it was issued on.
+    `state` and `config` are what it was issued on; `at_once` says that nothing was waited for.
     """
 
     key: Key
@@ -35,6 +35,7 @@ class Ticket:
     trial: bool
     state: PoolState
     config: PoolConfig
+    at_once: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -141,6 +142,11 @@ class Admission:
         """
         if same and (ticket := self._same(same, request())):
             return ticket
+        if not self._line and not slots and self._ramp() <= 0:
+            selection = self._pool.choose(request())
+            if selection.key:
+                self._admitted += 1
+                return self._give(selection.key, trial=selection.trial, at_once=True)
         entered = slots.since if slots else self._pool.clock.monotonic()
         waiter = Waiter(request, refuse, entered, asyncio.get_running_loop().create_future(), slots)
         insort(self._line, waiter, key=lambda other: other.entered)
@@ -255,11 +261,11 @@ class Admission:
         judged = self._pool.choose(request).verdicts[place - 1]
         return self._give(key, trial=judged.trial) if judged.eligible else None
 
-    def _give(self, key: Key, *, trial: bool) -> Ticket:
+    def _give(self, key: Key, *, trial: bool, at_once: bool = False) -> Ticket:
         state = self._pool.state
         account = state.account_of(key.fingerprint)
         self._pool.in_flight[account] += 1
-        return Ticket(key, account, trial, state, self._pool.config)
+        return Ticket(key, account, trial, state, self._pool.config, at_once)
 
     def _ramp(self) -> float:
         """Return the seconds until the next request may move on after a switch; 0 when none has to wait."""

@@ -124,6 +124,13 @@ class Exchange:
         """Return whether the answer came to its end, whatever the caller did after its end mark."""
         return self.fault is None and self._cut is None and (self._done or self._heard_all)
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the piece given last is known to be the last: all of a complete answer is here."""
+        if not self._done or self._held or self._tail or self.fault or self._cut:
+            return False
+        return self._response is not None and getattr(self._response.stream, "at_end", False)
+
     async def __aenter__(self) -> Self:
         longest = self._policy.first_byte if self._call.streams else self._policy.document
         try:
@@ -255,9 +262,8 @@ class Exchange:
     async def __aiter__(self) -> AsyncIterator[Piece]:
         """Yield the pieces, those held back first. Raises CloudError for a fault after the first output."""
         self.committed = True
-        for held in self._held:
-            yield held
-        self._held.clear()
+        while self._held:
+            yield self._held.pop(0)
         self.fault = self._behind
         try:
             while self.fault is None and self._cut is None and (piece := await self._next()):

@@ -17,7 +17,7 @@ from okr_tui.store.base import AppendToken, LogEntry, Store
 from okr_tui.store.unsent import UnsentFile
 from okr_tui.store.usage import summed_through
 
-GATHER: Final = 0.01
+GATHER: Final = 0.05
 """Seconds a record may wait for others: writes are expensive, and make other processes read."""
 SHORT: Final = 0.2
 """Seconds a request waits for the log at most."""
