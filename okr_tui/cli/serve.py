@@ -70,10 +70,10 @@ def serve(
 def _faster_loop() -> "Callable[[], asyncio.AbstractEventLoop] | None":
     """Return what makes the event loop of the extra `fast`; None without it."""
     try:
-        import uvloop
+        uvloop = importlib.import_module("uvloop")
     except ModuleNotFoundError:
         return None
-    return uvloop.new_event_loop
+    return uvloop.new_event_loop  # type: ignore[no-any-return]
 
 
 async def _serve(

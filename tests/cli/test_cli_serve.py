@@ -1,13 +1,17 @@
 """`serve` as a process of its own."""
 
+import asyncio
 import json
 import signal
 import socket
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from okr_tui.cli import serve
 from okr_tui.settings.table import GatewayOptions
 from tests.cli.harness import MODEL, CliHarness
 
@@ -78,3 +82,10 @@ def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:
         process.terminate()
         _, err = process.communicate(timeout=20)
     assert err.count(b"gateway.nonsense is ignored: there is no such setting") == 1
+
+
+def test_the_extra_fast_gives_serve_its_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", SimpleNamespace(new_event_loop=asyncio.SelectorEventLoop))
+    assert serve._faster_loop() is asyncio.SelectorEventLoop
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert serve._faster_loop() is None
