@@ -21,7 +21,8 @@ from okr_tui.store.base import UnreachableLogError
 
 DOCUMENT: Final = "models with thinking"
 """The list's name in the store; another one when what is read of a model changes."""
-AT_ONCE: Final = 16
+AT_ONCE: Final = 40
+"""Details that are read at once: those of a usual list take one round trip."""
 GONE_KEPT: Final = 20
 RETRY_FIRST: Final = 5.0
 """Seconds after which a failed refresh is tried again; doubled after each further failure."""

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import time
 
+from tests.bench import refresh
 from tests.bench.home import Home
 from tests.bench.row import Row
 from tests.bench.terminal import started
@@ -94,5 +95,15 @@ ROWS: tuple[Row, ...] = (
         "an empty Textual app",
     ),
     Row("memory", "memory of the dashboard, painted", "MiB", 60, memory_at_paint, judged="value", rounds=3),
+    Row(
+        "refresh",
+        "cold refresh of 40 models",
+        "s",
+        3,
+        refresh.refresh,
+        refresh.trip,
+        "one round trip of 80 ms",
+        given=refresh.slow_cloud,
+    ),
     Row("serve", "start of `serve`", "s", 0.6, serve_start, judged="value"),
 )

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from okr_tui.cloud.client import Cloud
+from okr_tui.cloud.documents import Listing
 from okr_tui.domain.errors import StoreError
-from okr_tui.domain.models import REFRESH_EVERY
+from okr_tui.domain.models import REFRESH_EVERY, Model
 from okr_tui.store.sqlite import SqliteStore
 from tests.harness import Harness
 
@@ -41,3 +43,27 @@ async def test_a_refresh_that_the_log_does_not_keep_is_an_error_in_words(
             await service.catalog.refresh()
         assert service.catalog.models
         assert "the disk is full" in (service.catalog.error or "")
+
+
+async def test_the_details_of_forty_models_are_asked_for_at_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tuple(Model(f"model-{place}") for place in range(40))
+    waiting, all_here = 0, asyncio.Event()
+
+    async def models(_: Cloud) -> Listing:
+        return Listing(listed, 0)
+
+    async def details(_: Cloud, model: Model) -> Model:
+        nonlocal waiting
+        waiting += 1
+        if waiting == len(listed):
+            all_here.set()
+        await all_here.wait()
+        return model
+
+    monkeypatch.setattr(Cloud, "models", models)
+    monkeypatch.setattr(Cloud, "details", details)
+    async with harness.open() as service, asyncio.timeout(5):
+        await service.catalog.refresh()
+    assert len(service.catalog.models) == 40
