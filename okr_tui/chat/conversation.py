@@ -8,9 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from okr_tui.chat.messages import Finished, Message, Routed, ToolResult
 from okr_tui.chat.options import ChatOptions
@@ -20,6 +18,9 @@ from okr_tui.domain.faults import Hop
 from okr_tui.domain.models import Model, short_context
 from okr_tui.domain.schedule import has_date
 from okr_tui.domain.text import clean_line
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 TITLE_LONGEST: Final = 60
 UNTITLED: Final = "New conversation"
@@ -254,14 +255,18 @@ NAMES: Final = {"user": "You", "assistant": "Answer", "tool": "Tool", "system": 
 
 
 @cache
-def conversation_adapter() -> TypeAdapter[Conversation]:
+def conversation_adapter() -> "TypeAdapter[Conversation]":
     """Return what reads and writes whole conversations; made on first use, since that takes a while."""
+    from pydantic import TypeAdapter
+
     return TypeAdapter(Conversation)
 
 
 @cache
-def turn_adapter() -> TypeAdapter[Turn]:
+def turn_adapter() -> "TypeAdapter[Turn]":
     """Return what reads and writes single turns."""
+    from pydantic import TypeAdapter
+
     return TypeAdapter(Turn)
 
 
@@ -294,7 +299,7 @@ def from_json(text: str) -> Conversation:
         if document.pop("version", None) != VERSION:
             raise ChatError("this conversation was exported by another version of the program")
         conversation = conversation_adapter().validate_python(document)
-    except (ValidationError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ChatError("this exported conversation is damaged") from error
     times = (conversation.created, conversation.updated, *(turn.at for turn in conversation.turns))
     if not all(map(has_date, times)):

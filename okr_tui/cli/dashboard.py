@@ -16,6 +16,7 @@ from okr_tui.cli.invocation import Invocation, local_zone
 
 if TYPE_CHECKING:
     from okr_tui.services.background import Clock
+    from okr_tui.services.overview import Inputs
     from okr_tui.ui.bridge import Opened
 
 
@@ -28,7 +29,7 @@ class NoTerminal(click.ClickException):
 def dashboard(invocation: Invocation) -> object:
     """Run the dashboard on the user's own keys and return what `run` returns."""
     require_terminal()
-    return run(lambda clock: opened(invocation, clock), demo=False)
+    return run(lambda clock: opened(invocation, clock), demo=False, inputs=invocation.inputs)
 
 
 @contextlib.asynccontextmanager
@@ -53,10 +54,16 @@ def require_terminal() -> None:
         raise NoTerminal("the dashboard needs a terminal; okr-tui --help lists commands that do not")
 
 
-def run(open_service: "Callable[[Clock], AbstractAsyncContextManager[Opened]]", *, demo: bool) -> object:
+def run(
+    open_service: "Callable[[Clock], AbstractAsyncContextManager[Opened]]",
+    *,
+    demo: bool,
+    inputs: "Inputs | None" = None,
+) -> object:
     """Show the dashboard over a service until the user leaves. Returns "demo" when they ask for the demo.
 
     Screen and service have one clock, which the cloud puts right when somebody has set this machine's wrong.
+    With the `inputs` of the settings it begins with what the last run showed, and keeps what it shows.
     """
     if os.environ.get("LC_TERMINAL") == "iTerm2" or os.environ.get("TERM_PROGRAM") == "iTerm.app":
         # It loses what input methods commit under the kitty protocol; Textual reads this when imported.
@@ -64,6 +71,11 @@ def run(open_service: "Callable[[Clock], AbstractAsyncContextManager[Opened]]", 
     from okr_tui.services.background import SystemClock
     from okr_tui.ui.app import OkrApp
 
+    last = None
+    if inputs:
+        from okr_tui.services.last_snapshot import LastSnapshot
+
+        last = LastSnapshot(inputs)
     clock = SystemClock()
     app = OkrApp(
         lambda: open_service(clock),
@@ -71,6 +83,7 @@ def run(open_service: "Callable[[Clock], AbstractAsyncContextManager[Opened]]", 
         demo=demo,
         clock=clock.time,
         describe_crash=describe_crash,
+        last=last,
     )
     result = app.run()
     if app.return_code:

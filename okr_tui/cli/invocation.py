@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from okr_tui.services.background import Clock
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.current_cloud import MakeTransport
-    from okr_tui.services.overview import Overview
+    from okr_tui.services.overview import Inputs, Overview
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
 
@@ -70,6 +70,14 @@ class Invocation:
         return Path(os.path.abspath(self._global_file)), project_file(self.project)
 
     @property
+    def inputs(self) -> "Inputs":
+        """Everything that settings are read from."""
+        from okr_tui.services.overview import Inputs
+
+        named = self.settings is not None
+        return Inputs(self.files, self._variables, self._options, self.policy, named=named)
+
+    @property
     def _options(self) -> Mapping[str, object]:
         return {"cloud_url": self.cloud_url, "store": self.store}
 
@@ -96,16 +104,13 @@ class Invocation:
 
     def kept_overview(self) -> "Overview | None":
         """Return what an earlier run kept of the pool and the models, if nothing has changed since."""
-        from okr_tui.services.overview import Inputs, kept
+        from okr_tui.services.overview import kept
         from okr_tui.store.factory import default_log, end
 
-        inputs = Inputs(
-            self.files, self._variables, self._options, self.policy, named=self.settings is not None
-        )
         try:
             scheme, _, place = (self.store_address() or f"sqlite:{default_log()}").partition(":")
             if scheme == "sqlite":
-                return kept(inputs, lambda: end(Path(os.path.expanduser(place))), time())
+                return kept(self.inputs, lambda: end(Path(os.path.expanduser(place))), time())
         except StoreError:
             pass  # there is no place for a log, which the service tells of
         return None

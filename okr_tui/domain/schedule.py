@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from okr_tui.domain.choice import PoolConfig
@@ -124,6 +123,8 @@ def ahead_of(headers: Mapping[str, str], now: float) -> float | None:
     An answer from a cache says how old it is (`age`), so its date is that much older. Headers are lower case,
     unless the mapping ignores case.
     """
+    from email.utils import parsedate_to_datetime
+
     try:
         dated = parsedate_to_datetime(headers["date"]).timestamp()
         return now - dated - int(headers.get("age", "0"))

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from okr_tui.services.service import ModelRow, Snapshot
 
 FILES: Final = KeptFiles("overview")
+SECTIONS: Final = ("pi-ollama", "ollama", "okr-tui")
+PREFERENCE: Final = "activeKeyIndex"
+OURS: Final = ("OLLAMA_", "OKR_TUI_", "PI_", "XDG_", "HOME")
+"""What the names of variables begin with that settings are read from."""
 LONGEST: Final = 86_400.0
 """Seconds for which an overview counts at most."""
 LEFT_OUT: Final = ("model_info",)
@@ -329,6 +333,21 @@ class Inputs(NamedTuple):
         return sha256(repr(parts).encode(errors="surrogateescape")).hexdigest()
 
     @property
+    def pool_digest(self) -> str:
+        """The digest of what decides which keys the pool has and where they go, without who is preferred."""
+        texts = [_content(path)[0] for path in self.files]
+        whole = b"".join(texts)
+        names = sorted(name for name in self.environment if name.startswith(OURS) or name.encode() in whole)
+        parts = (
+            __version__,
+            [str(path) for path in self.files],
+            [_sections(text) for text in texts],
+            [(name, self.environment[name]) for name in names],
+            sorted(self._given),
+        )
+        return sha256(repr(parts).encode(errors="surrogateescape")).hexdigest()
+
+    @property
     def _given(self) -> list[tuple[str, object]]:
         return [(name, value) for name, value in self.options.items() if value is not None]
 
@@ -338,6 +357,15 @@ def _content(path: Path) -> tuple[bytes, int]:
         return path.read_bytes(), path.stat().st_mode
     except OSError as error:
         return b"", error.errno or 0
+
+
+def _sections(text: bytes) -> object:
+    """Return the settings of a file that concern the pool; its whole text where that cannot be told."""
+    try:
+        document = json.loads(text)
+        return [{**document.get(name, {}), PREFERENCE: None} for name in SECTIONS]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return text
 
 
 def kept(inputs: Inputs, end: Callable[[], tuple[str, int] | None], now: float) -> Overview | None:

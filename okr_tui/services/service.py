@@ -188,6 +188,8 @@ class Snapshot:
     rates: Rates = NO_TRAFFIC
     usage: RecentUsage | None = None
     """Of every process on the log; None before it was read."""
+    remembered: bool = False
+    """Whether it is what the last run left, and not what holds now."""
 
     @property
     def problems(self) -> tuple[str, ...]:

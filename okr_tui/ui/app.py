@@ -13,6 +13,7 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.reactive import var
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from okr_tui.domain.errors import OkrError
@@ -24,7 +25,7 @@ from okr_tui.ui.chat import messages
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.controllers.alerts import AlertsController
-from okr_tui.ui.controllers.application import LONG, available
+from okr_tui.ui.controllers.application import LONG, NEEDS_SERVICE, available
 from okr_tui.ui.controllers.chat import ChatController
 from okr_tui.ui.controllers.conversations import ConversationsController, DraftController
 from okr_tui.ui.controllers.pool import PoolController
@@ -46,11 +47,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from okr_tui.chat.service import ConversationService
+    from okr_tui.services.last_snapshot import LastSnapshot
 
 TICK: Final = 1.0
 """Seconds between two looks at the clock, while something counts down."""
 KEY_LIKE: Final = re.compile(r"(?=\S*\d)(?=\S*[a-z])[\w.-]{24,}", re.ASCII | re.IGNORECASE)
 """One word of letters and digits, as long as keys are."""
+SAVE_AFTER: Final = 5.0
+"""Seconds between a change and the moment at which it is kept for the next run."""
+MOST_HELD: Final = 1000
 QUIT_AGAIN: Final = 2.0
 """Seconds within which pressing the same key again quits."""
 
@@ -91,6 +96,7 @@ class OkrApp(TerminalApp):
         edit_file: EditFile = edit_file,
         clock: Callable[[], float] = time.time,
         describe_crash: DescribeCrash = describe_briefly,
+        last: "LastSnapshot | None" = None,
     ) -> None:
         super().__init__(describe_crash)
         self.zone: tzinfo = zone or datetime.now(UTC).astimezone().tzinfo or UTC
@@ -100,6 +106,10 @@ class OkrApp(TerminalApp):
         self.conversations: ConversationService | None = None
         self.edit_file = edit_file
         self._open_service = open_service
+        self._last = last
+        self._saving: Timer | None = None
+        self._held: list[events.Event] = []
+        """What was typed behind a key that waits for the service, the key first."""
         self._demo = demo
         self._own_theme = theme is not None
         self._serving: Worker[None] | None = None
@@ -154,11 +164,14 @@ class OkrApp(TerminalApp):
         return details[-1].row if details else self.dashboard.keys.selected
 
     def on_mount(self) -> None:
-        """Show the screen at once, and open the service meanwhile."""
+        """Show at once what the last run left, and open the service meanwhile."""
         self.use_theme(self._wanted_theme)
         self.now = self.clock()
         self._ticking = self.set_interval(TICK, self._tick, pause=True)
-        self._serve()
+        if self._last and (last := self._last.load()):
+            self._take(last)
+        # Its modules take the processor for a while; the screen is drawn first.
+        self.call_after_refresh(self._serve)
 
     def _serve(self) -> None:
         serving = bridge.serve(self._open_service, self.post_message, self.drafts.keep)
@@ -167,6 +180,8 @@ class OkrApp(TerminalApp):
     async def on_unmount(self) -> None:
         """Wait until the service has closed. Raises what failed while it closed."""
         self.alerts.close()
+        if self._saving:
+            self._save()
         serving = self._serving
         if serving is None or serving.state is WorkerState.ERROR:
             return
@@ -250,17 +265,14 @@ class OkrApp(TerminalApp):
 
     @on(bridge.SnapshotArrived)
     def _snapshot_arrived(self, event: bridge.SnapshotArrived) -> None:
-        snapshot = replace(event.snapshot, settings=self.settings.checked(event.snapshot.settings))
-        theme = snapshot.settings.theme
-        if not self._own_theme and theme != self._wanted_theme:
-            self._wanted_theme = theme
-            self.use_theme(theme)
-        first = self.snapshot is None
+        first = self.snapshot is None or self.snapshot.remembered
+        snapshot = self._take(event.snapshot)
         self.alerts.show(snapshot)
-        with self.batch_update():
-            self.now = self.clock()
-            self.snapshot = snapshot
-            self.dashboard.live.log_progress = ""
+        self.dashboard.live.log_progress = ""
+        if self._last and self._saving is None:
+            self._saving = self.set_timer(SAVE_AFTER, self._save)
+        if first:
+            self.call_after_refresh(self._type_held)
         if first and snapshot.gateway.autostart and snapshot.gateway.url is None:
             # Importing it takes a moment; the keys should be on the screen first.
             self.call_after_refresh(self.action_switch_gateway)
@@ -269,6 +281,58 @@ class OkrApp(TerminalApp):
             self._ticking.resume()
         else:
             self._ticking.pause()
+
+    def _take(self, snapshot: Snapshot) -> Snapshot:
+        """Show a snapshot; return it with the problems of keymap and theme."""
+        snapshot = replace(snapshot, settings=self.settings.checked(snapshot.settings))
+        theme = snapshot.settings.theme
+        if not self._own_theme and theme != self._wanted_theme:
+            self._wanted_theme = theme
+            self.use_theme(theme)
+        with self.batch_update():
+            self.now = self.clock()
+            self.snapshot = snapshot
+        return snapshot
+
+    def _save(self) -> None:
+        """Keep the newest snapshot for the next run."""
+        self._saving = None
+        if self._last and self.snapshot and not self.snapshot.remembered:
+            self._last.save(self.snapshot)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hold back a key that needs the service until it is open, with all that is typed behind it."""
+        if isinstance(event, events.Key | events.Paste) and self._must_wait(event):
+            if len(self._held) < MOST_HELD:
+                self._held.append(event)
+        else:
+            await super().on_event(event)
+
+    def _must_wait(self, event: events.Key | events.Paste) -> bool:
+        if event.is_forwarded:  # it comes back from where it went
+            return False
+        if self._held:
+            return True
+        open_now = self.snapshot is not None and not self.snapshot.remembered
+        if open_now or self.failure is not None or isinstance(event, events.Paste):
+            return False
+        if self.focused and self.focused.check_consume_key(event.key, event.character):
+            return False
+        bound = self.screen.active_bindings.get(event.key)
+        return (
+            bound is not None and bound.binding.action.rpartition(".")[2].partition("(")[0] in NEEDS_SERVICE
+        )
+
+    async def _type_held(self) -> None:
+        """Let through what was held back, each once the one before has been handled."""
+        if self._held:
+            where = self.focused or self.screen
+            await super().on_event(self._held.pop(0))
+            where.post_message(bridge.KeyHandled())  # it takes the key's way, and arrives after it
+
+    @on(bridge.KeyHandled)
+    def _key_handled(self) -> None:
+        self.call_after_refresh(self._type_held)
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -279,6 +343,9 @@ class OkrApp(TerminalApp):
             return
         if worker is self._serving and state in (WorkerState.ERROR, WorkerState.SUCCESS):
             self.service = self.conversations = None
+            self._held.clear()
+            if self.snapshot and self.snapshot.remembered:
+                self.snapshot = None
             self.failure = failure_line(worker.error) if worker.error else "it closed by itself"
         elif state is WorkerState.ERROR and worker.group == "command":
             line = failure_line(worker.error)

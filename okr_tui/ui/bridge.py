@@ -44,6 +44,10 @@ class LogRead(Message):
         return isinstance(message, LogRead)
 
 
+class KeyHandled(Message):
+    """A key that was held back has been handled; the next may follow."""
+
+
 @dataclass
 class SnapshotArrived(Message):
     """The service's state changed."""

@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import UTC
 
 import pytest
+from textual.widgets import Input
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.health import State, Verdict
-from okr_tui.services.service import GatewayView, ModelList
+from okr_tui.services.last_snapshot import LastSnapshot
+from okr_tui.services.overview import Inputs
+from okr_tui.services.service import GatewayView, ModelList, Snapshot
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.bridge import Opened, OpenService
+from okr_tui.ui.screens.dialogs import AddKey
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, opener
@@ -198,8 +202,19 @@ async def test_too_small_says_which_size_is_needed(service: ScriptedService, siz
         assert "too small" not in driver.screen()
 
 
-async def test_the_first_paint_does_not_wait_for_the_service() -> None:
-    service, gate = ScriptedService(), asyncio.Event()
+@asynccontextmanager
+async def opening(
+    service: ScriptedService, last: Snapshot | None = None
+) -> AsyncIterator[tuple[Driver, asyncio.Event, list[Snapshot]]]:
+    """A dashboard whose service opens with the event; the list has what it keeps for the next run."""
+    gate, kept = asyncio.Event(), []
+
+    class Last(LastSnapshot):
+        def load(self) -> Snapshot | None:
+            return last and replace(last, remembered=True)
+
+        def save(self, snapshot: Snapshot) -> None:
+            kept.append(snapshot)
 
     @asynccontextmanager
     async def slow() -> AsyncIterator[Opened]:
@@ -207,14 +222,75 @@ async def test_the_first_paint_does_not_wait_for_the_service() -> None:
         async with opener(service)() as opened:
             yield opened
 
-    driver = Driver(OkrApp(slow, zone=UTC, clock=lambda: NOW))
+    where = Inputs((SETTINGS_FILE, SETTINGS_FILE), {}, {}, {})
+    driver = Driver(OkrApp(slow, zone=UTC, clock=lambda: NOW, last=Last(where)))
     async with driver.app.run_test(message_hook=driver.heard, notifications=True) as driver.pilot:
         await driver.pilot.pause()
+        yield driver, gate, kept
+
+
+async def test_the_first_paint_does_not_wait_for_the_service(service: ScriptedService) -> None:
+    async with opening(service) as (driver, gate, _):
         assert "opening" in driver.words("#header")
-        await driver.press("r", "1", "t")
+        await driver.press("r", "2", "t")
         assert service.calls == []
         gate.set()
-        await driver.until(lambda: driver.app.dashboard.keys.rows)
+        await driver.until(lambda: len(service.calls) == 3)
+        assert [call[0] for call in service.calls] == ["rotate", "use_key", "test_key"]
+
+
+async def test_what_the_last_run_left_is_shown_with_its_age(service: ScriptedService) -> None:
+    last = replace(snapshot(pool=pool(key(1, label="earlier"))), at=NOW - 3600)
+    async with opening(service, last) as (driver, gate, _):
+        assert "earlier" in driver.screen()
+        assert "as it was 1h 00m ago" in driver.words("#header")
+        gate.set()
+        await driver.until(lambda: "amber" in driver.screen())
+        assert "earlier" not in driver.screen()
+        assert "as it was" not in driver.words("#header")
+
+
+async def test_keys_pressed_before_the_service_is_open_are_not_lost(service: ScriptedService) -> None:
+    async with opening(service, snapshot()) as (driver, gate, _):
+        await driver.press("down", "t", "down", "x", "a")
+        for letter in "ab1":
+            await driver.press(letter)
+        assert service.calls == []
+        gate.set()
+        await driver.until(lambda: len(service.calls) == 2)
+        assert service.calls == [("test_key", 2), ("reset_key", 3)]
+        await driver.until(lambda: isinstance(driver.app.screen, AddKey))
+        await driver.until(lambda: not driver.app._held)
+        await driver.until(lambda: driver.app.screen.query_one(Input).value)
+        assert driver.app.screen.query_one(Input).value == "ab1"
+
+
+async def test_what_is_typed_into_the_prompt_meanwhile_stays(service: ScriptedService) -> None:
+    async with opening(service, snapshot()) as (driver, gate, _):
+        driver.app.dashboard.go("#prompt")
+        await driver.pilot.pause()
+        await driver.press("r", "1")
+        gate.set()
+        await driver.until(lambda: driver.app.service)
+        await driver.press("t")
+        assert driver.app.pane.prompt.text == "r1t"
+        assert service.calls == []
+
+
+async def test_a_service_that_fails_leaves_nothing_of_the_last_run() -> None:
+    driver = Driver(OkrApp(unopened("disk full"), zone=UTC, clock=lambda: NOW))
+    async with driver.app.run_test(message_hook=driver.heard) as driver.pilot:
+        driver.app._take(replace(snapshot(), remembered=True))
+        await driver.until(lambda: driver.app.dashboard.has_class("-broken"))
+
+
+async def test_what_is_shown_is_kept_at_the_end(service: ScriptedService) -> None:
+    async with opening(service) as (driver, gate, kept):
+        gate.set()
+        await driver.until(lambda: driver.app.snapshot)
+        assert kept == []
+        await driver.press("q")
+    assert [shown.pool for shown in kept] == [service.snapshot.pool]
 
 
 async def test_an_unknown_theme_is_told_and_the_default_used(service: ScriptedService) -> None:

@@ -79,6 +79,8 @@ def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) ->
     """Return warnings: problems, stale readings, the gateway, the demo."""
     readings = [row.read_at for row in snapshot.pool.keys if row.read_at is not None and row.verdict.eligible]
     found: list[Line] = []
+    if snapshot.remembered:
+        found.append(((f"as it was {span(now - snapshot.at)} ago", QUIET),))
     if readings and now - min(readings) > snapshot.rules.stale_seconds:
         found.append(((f"quota read {span(now - min(readings))} ago", WARNING),))
     if problems := len(snapshot.settings.problems):

@@ -1,0 +1,234 @@
+"""What the dashboard showed last, kept in a small file, so that the next one has something to show at once.
+
+It is drawn before settings, log and cloud are loaded, with its age, and the service's first snapshot takes
+its place. It holds masks and no key, and counts only for the settings files, sections and variables that it
+was made with. Whatever the file holds, what is read of it is bounded, of the right types, and safe to draw.
+"""
+
+import json
+import math
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from okr_tui.domain.feed import Entry
+from okr_tui.domain.feed_groups import grouped
+from okr_tui.domain.text import clean_line
+from okr_tui.domain.traffic import NO_TRAFFIC
+from okr_tui.services.overview import Inputs
+from okr_tui.services.service import GatewayView, Snapshot
+from okr_tui.store.kept_files import KeptFiles
+
+FILES: Final = KeptFiles("snapshot")
+MOST_KEYS: Final = 100
+MOST_MODELS: Final = 200
+MOST_LINES: Final = 60
+NUMBERS: Final = (-1e9, 2.5e11)
+"""What numbers may be: every moment among them has a date."""
+MOST_ITEMS: Final = 10_000
+
+Read = Callable[[Any], Any]
+
+
+class LastSnapshot:
+    """The last snapshot for some settings, in its file."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+
+    def load(self) -> Snapshot | None:
+        """Return what was kept as a snapshot; None where there is nothing that counts here."""
+        try:
+            digest, found = json.loads(FILES.read(self._inputs.name) or "null")
+            if digest != self._inputs.pool_digest:
+                return None
+            snapshot: Snapshot = _reader(Snapshot)(found)
+        except (TypeError, ValueError, LookupError, RecursionError):
+            return None
+        return replace(snapshot, remembered=True) if _is_consistent(snapshot) else None
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; one without keys is not worth it."""
+        if snapshot.pool.keys:
+            document = (self._inputs.pool_digest, _plain(_reduced(snapshot)))
+            FILES.write(self._inputs.name, json.dumps(document, separators=(",", ":")))
+
+
+def _reduced(snapshot: Snapshot) -> Snapshot:
+    """Return what is worth keeping: no state of the moment, no problem, and of long lists the begin."""
+    pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
+    keys = tuple(replace(row, samples=(), in_flight=0) for row in pool.keys[:MOST_KEYS])
+    places = range(1, len(keys) + 1)
+    return replace(
+        snapshot,
+        pool=replace(
+            pool,
+            keys=tuple(
+                replace(row, account_keys=tuple(at for at in row.account_keys if at in places))
+                for row in keys
+            ),
+            active=pool.active if pool.active in places else None,
+            preferred=pool.preferred if pool.preferred in places else None,
+        ),
+        models=replace(
+            models,
+            rows=tuple(
+                replace(
+                    row,
+                    model=replace(row.model, model_info={}),
+                    keys=tuple(at for at in row.keys if at in places),
+                )
+                for row in models.rows[:MOST_MODELS]
+            ),
+            refreshing=False,
+        ),
+        settings=replace(settings, problems=(), lines=(), trust=None, open_to_others=None),
+        entries=_last_lines(snapshot.entries),
+        gateway=GatewayView(),
+        log=(),
+        undoable=(),
+        alerts=(),
+        running=(),
+        rates=NO_TRAFFIC,
+        usage=None,
+    )
+
+
+def _last_lines(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the last lines as they are shown, each request and each run of alike ones as one."""
+    groups = list(grouped(entries))[-MOST_LINES:]
+    return tuple(
+        replace(
+            group.newest,
+            at=group.at,
+            tone=group.tone,
+            text=group.text,
+            detail=group.detail,
+            more=group.more,
+            record=None,
+            trace=None,
+        )
+        for group in groups
+    )
+
+
+def _is_consistent(snapshot: Snapshot) -> bool:
+    """Return whether all places that are named are places of its keys."""
+    keys = snapshot.pool.keys
+    places = range(1, len(keys) + 1)
+    named = [at for at in (snapshot.pool.active, snapshot.pool.preferred) if at is not None]
+    named += [at for row in snapshot.models.rows for at in row.keys]
+    named += [at for key in keys for at in key.account_keys]
+    return (
+        bool(keys)
+        and all(at in places for at in named)
+        and all(key.index == at and key.account_keys for at, key in enumerate(keys, 1))
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: objects as lists of their fields."""
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return [_plain(getattr(value, each.name)) for each in fields(value)]
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+@cache
+def _reader(hint: Any) -> Read:
+    """Return what makes a value of a type from what JSON has of it; it raises ValueError for all else."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _one_of(tuple(map(_reader, arguments)))
+    if origin is Literal:
+        return _chosen(arguments)
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is ...:
+            item = _reader(arguments[0])
+            return lambda found: tuple(map(item, _items(found)))
+        return _record(tuple, arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        name, item = map(_reader, arguments)
+        return lambda found: {name(each): item(value) for each, value in _members(found)}
+    if isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return _record(lambda values: hint(*values), tuple(hints[each.name] for each in fields(hint)))
+    if isinstance(hint, type) and hasattr(hint, "_fields"):
+        return _record(lambda values: hint(*values), tuple(get_type_hints(hint).values()))
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint
+    return _scalar(hint)
+
+
+def _scalar(hint: Any) -> Read:
+    def read(found: Any) -> Any:
+        if hint is float and isinstance(found, int | float) and not isinstance(found, bool):
+            return _bounded(found)
+        if type(found) is not (str if hint is Path else hint):
+            raise ValueError("of another type")
+        if isinstance(found, int):
+            return _bounded(found) if hint is int else found
+        return hint(clean_line(found)) if hint in (str, Path) else found
+
+    return read
+
+
+def _bounded(number: float) -> float:
+    if not (math.isfinite(number) and NUMBERS[0] <= number <= 1000 * NUMBERS[1]):
+        raise ValueError("out of bounds")
+    if isinstance(number, float) and number > NUMBERS[1]:
+        raise ValueError("out of bounds")
+    return number
+
+
+def _one_of(readers: tuple[Read, ...]) -> Read:
+    def read(found: Any) -> Any:
+        for each in readers:
+            try:
+                return each(found)
+            except (TypeError, ValueError):
+                continue
+        raise ValueError("none of the types")
+
+    return read
+
+
+def _chosen(allowed: tuple[Any, ...]) -> Read:
+    def read(found: Any) -> Any:
+        if found not in allowed:
+            raise ValueError("none of the values")
+        return found
+
+    return read
+
+
+def _record(make: Callable[[tuple[Any, ...]], Any], hints: tuple[Any, ...]) -> Read:
+    readers: list[Read] = []
+
+    def read(found: Any) -> Any:
+        if not readers:
+            readers.extend(map(_reader, hints))
+        return make(tuple(each(value) for each, value in zip(readers, _items(found), strict=True)))
+
+    return read
+
+
+def _items(found: Any) -> list[Any]:
+    if not isinstance(found, list) or len(found) > MOST_ITEMS:
+        raise ValueError("no list")
+    return found
+
+
+def _members(found: Any) -> Any:
+    if not isinstance(found, dict) or len(found) > MOST_ITEMS:
+        raise ValueError("no object")
+    return found.items()
