@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
 import time
 import uuid
@@ -45,6 +46,8 @@ OPENING: Final = 1.5
 """Seconds within which a locked log has to be opened."""
 PAUSE: Final = 0.02
 LOOK_EVERY = 0.2
+LOOKS: Final = 10
+"""Looks at a file that another program seems to write, each a moment after the one before."""
 VALUES = 900
 """Values in one statement that every SQLite takes."""
 TIME_STEP = 50_000_000
@@ -69,11 +72,16 @@ class SqliteStore:
         self.name = f"sqlite:{path}"
         self.notice: str | None = None
         self.identity: object = None
+        self._identity_text: str | None = None
         self._path = path
         self._journal = f"{path}-wal"
         self._database: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
         self._file: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | None = None
+        """When the file itself was changed last, and its size: what waits beside it moves there at times."""
+        self._in_file = False
+        """Whether the file itself, without what waits beside it, was seen to be this log."""
         self._writable = True
         self._closed = False
         self._sent = "writer, number"
@@ -277,11 +285,47 @@ class SqliteStore:
         return UnreachableLogError(f"{what}; {_way_out(error)}")
 
     async def _check(self, action: str) -> None:
-        """SQLite goes on with a file that has lost its name, where no other process sees what it writes."""
-        if self._database and _identity(self._path) != self._file:
+        """Raise ReplacedLogError if the file is not the log any more.
+
+        SQLite goes on with a file that has lost its name, where no other process sees what it writes, and
+        with one that another program has written over, which it damages.
+        """
+        if self._database is None:
+            return
+        if _identity(self._path) != self._file:
             with contextlib.suppress(sqlite3.Error):
                 await self._drop()
             raise ReplacedLogError(f"cannot {action} the log {self._path}: it was removed or replaced")
+        if self._writable and _content(self._path) != self._seen:
+            await self._look_into(action)
+
+    async def _look_into(self, action: str) -> None:
+        """Take note of a file that has changed: its log was copied into it, or another program wrote it."""
+        what = f"cannot {action} the log {self._path}"
+        for _ in range(LOOKS):
+            content = _content(self._path)
+            found = await asyncio.to_thread(_identity_within, self._path)
+            cut = self._seen and content and content[1] < self._seen[1]
+            if not cut and (found == self._identity_text or (found is None and not self._in_file)):
+                self._seen, self._in_file = content, found is not None
+                return
+            settled = content is not None and abs(time.time_ns() - content[0]) > TIME_STEP
+            if settled and content == _content(self._path):
+                await self._take_over(what)
+                raise ReplacedLogError(f"{what}: another program wrote over it")
+            await asyncio.sleep(PAUSE)
+        raise UnreachableLogError(f"{what}: another program writes over it; wait until it has ended")
+
+    async def _take_over(self, what: str) -> None:
+        """Put what another program wrote into a file of its own: the old one gets what SQLite still holds."""
+        try:
+            async with exclusive_create(self._path.parent):
+                if _identity(self._path) == self._file:  # else another process was first
+                    await asyncio.to_thread(_move_into_new_file, self._path)
+            with contextlib.suppress(sqlite3.Error):
+                await self._drop()
+        except OSError as error:
+            raise UnreachableLogError(f"{what}: another program wrote over it: {error}") from error
 
     async def _connected(self) -> aiosqlite.Connection:
         async with self._opening:
@@ -342,6 +386,7 @@ class SqliteStore:
     async def _known(self, database: aiosqlite.Connection, *, writable: bool) -> aiosqlite.Connection:
         try:
             self._file, self._writable = _identity(self._path), writable
+            self._seen, self._in_file = None, False
         except BaseException:
             await database.close()  # its thread would keep the process alive
             raise
@@ -356,7 +401,8 @@ class SqliteStore:
     async def _identified(self, database: aiosqlite.Connection) -> list[Any]:
         rows = list(await database.execute_fetchall("select body from document where name = ?", (IDENTITY,)))
         if rows:
-            self.identity = (rows[0][0], _identity(self._path))
+            self._identity_text = str(rows[0][0])
+            self.identity = (self._identity_text, _identity(self._path))
         return rows
 
     def _set_aside(self, why: str) -> None:
@@ -414,3 +460,41 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _content(path: Path) -> tuple[int, int] | None:
+    """Return what changes with the content of a file; None when it cannot be seen."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _identity_within(path: Path) -> str | None:
+    """Return the identity of the log in a file, without what waits beside it.
+
+    None: it has none yet. "": the file holds no log.
+    """
+    if not (content := _content(path)) or not content[1]:
+        return ""
+    try:
+        address = f"{path.absolute().as_uri()}?immutable=1"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+            rows = database.execute("select body from document where name = ?", (IDENTITY,)).fetchall()
+    except sqlite3.Error as error:
+        return None if _code(error) == sqlite3.SQLITE_ERROR else ""
+    return str(rows[0][0]) if rows else None
+
+
+def _move_into_new_file(path: Path) -> None:
+    """Give a file's name to a copy of it, without what waits beside it. Raises OSError."""
+    copy = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        make_private(copy)
+        shutil.copyfile(path, copy)
+        copy.replace(path)
+    finally:
+        copy.unlink(missing_ok=True)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The stores: one contract, and what only a file has to stand."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import stat
@@ -199,6 +200,56 @@ async def test_a_log_taken_away_while_it_is_used_is_said_once_and_opened_again(
     assert len(await store.read()) == (3 if replaced else 1)
     assert store.identity not in (before, None)
     await store.close()
+
+
+@pytest.mark.parametrize("writing", [False, True])
+@pytest.mark.parametrize(("by", "left"), [("copy", 3), ("emptied", 0), ("cut", 0), ("garbage", 0)])
+async def test_a_log_that_another_program_writes_over_is_taken_up(
+    tmp_path: Path, by: str, left: int, writing: bool
+) -> None:
+    """In the same file, as `cp` does: SQLite would go on with what it remembers, and spoil the rest."""
+    path = tmp_path / "log.db"
+    other = await SqliteStore.open(tmp_path / "other.db")
+    await other.append(facts(3))
+    await other.close()
+    store, second = await SqliteStore.open(path), await SqliteStore.open(path)
+    await store.append(facts(2000))
+    await (await store._connected()).execute("pragma wal_checkpoint(truncate)")
+    await store.append(facts(1))
+    assert len(await second.read()) == 2001
+    before = store.identity
+    match by:
+        case "copy":
+            path.write_bytes((tmp_path / "other.db").read_bytes())
+        case "garbage":
+            path.write_bytes(os.urandom(50_000))
+        case _:
+            os.truncate(path, 0 if by == "emptied" else 40_960)
+    for each in (store, second):
+        with pytest.raises(ReplacedLogError):
+            await (each.append(facts(1)) if writing else anext(each.tail(lambda: 1)))
+    assert store.identity == before
+    with contextlib.suppress(ReplacedLogError):  # what is left of it can be opened, and not read
+        await store.append(facts(1))
+        left += 1
+    assert len(await store.read()) == len(await second.read()) == left
+    assert store.identity == second.identity != before
+    for each in (store, second):
+        await each.close()
+    third = await SqliteStore.open(path)
+    assert len(await third.read()) == left
+    await third.close()
+
+
+async def test_checkpoints_of_other_processes_are_no_damage(tmp_path: Path) -> None:
+    one, two = [await SqliteStore.open(tmp_path / "log.db") for _ in range(2)]
+    for place in range(30):
+        await one.append(facts(50))
+        await (await two._connected()).execute("pragma wal_checkpoint(passive)")
+        assert len(await one.read()) == 50 * (place + 1)
+    assert one.notice is None
+    await one.close()
+    await two.close()
 
 
 @pytest.mark.parametrize("while_open", [False, True])
