@@ -8,6 +8,7 @@ forms, and what is shorter tells too little. Where a text was cut before does no
 import base64
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
 from typing import Final
 
 from okr_tui.domain.keys import mask
@@ -40,7 +41,10 @@ class Scrubber:
     """Hides the secrets it knows. One that was added stays known, also after its key has left the pool."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._learning = Lock()
         self._known: set[str] = set()
+        self._new: list[str] = []
+        """Secrets whose runs are made once a text is long enough to hold one: many keys have very many."""
         self._runs: dict[str, str] = {}
         """Every run of every form of a secret, in lower case, with what is shown instead."""
         self.add(*secrets)
@@ -49,11 +53,9 @@ class Scrubber:
         """Hide these texts from now on. Those shorter than RUN are taken for words."""
         for secret in secrets:
             if secret not in self._known:
-                self._known.add(secret)
-                shown = mask(secret)
-                for form in _forms(secret):
-                    for start in range(len(form) - RUN + 1):
-                        self._runs.setdefault(form[start : start + RUN], shown)
+                with self._learning:
+                    self._known.add(secret)
+                    self._new.append(secret)
 
     def scrub(self, text: str) -> str:
         """Return a text without secrets and e-mail addresses."""
@@ -62,7 +64,7 @@ class Scrubber:
 
     def mask_keys(self, text: str) -> str:
         """Return a text with the secrets in it masked; e-mail addresses stay."""
-        return _WORD.sub(self._masked, text) if self._runs else text
+        return _WORD.sub(self._masked, text) if self._known else text
 
     def scrub_bytes(self, raw: bytes) -> bytes:
         """Return bytes, of any encoding that extends ASCII, without secrets and e-mail addresses."""
@@ -72,6 +74,8 @@ class Scrubber:
         return raw if scrubbed == text else b"".join(map(_encoded, scrubbed))
 
     def _masked(self, word: re.Match[str]) -> str:
+        if self._new:
+            self._learn()
         text = word[0]
         plain, places = _plain(text)
         parts: list[str] = []
@@ -80,6 +84,16 @@ class Scrubber:
             parts += (text[end : places[start]], shown)
             end = places[stop]
         return "".join((*parts, text[end:])) if parts else text
+
+    def _learn(self) -> None:
+        """Make the runs of new secrets. Any thread may be the first that needs them."""
+        with self._learning:
+            for secret in self._new:
+                shown = mask(secret)
+                for form in _forms(secret):
+                    for start in range(len(form) - RUN + 1):
+                        self._runs.setdefault(form[start : start + RUN], shown)
+            self._new = []
 
     def _found(self, plain: str) -> Iterator[tuple[int, int, str]]:
         """Yield where parts of secrets begin and end, and what is shown instead."""

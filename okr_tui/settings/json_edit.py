@@ -7,6 +7,7 @@ What changes a text also takes one with comments and trailing commas, and keeps 
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -375,6 +376,8 @@ class Document:
     strict: str = field(repr=False)
     root: Mapping[str, object] = field(repr=False)
     _known: KnownSpans = field(default_factory=dict, repr=False, compare=False)
+    _lines: list[int] = field(default_factory=list, repr=False, compare=False)
+    """Where each line begins, once a position was looked for."""
 
     @classmethod
     def of(cls, path: Path, raw: bytes | None, *, commented: bool = False) -> "Document":
@@ -398,7 +401,13 @@ class Document:
     def position(self, *path: str | int) -> Position:
         """Line and column of the value at `path`, or (None, None)."""
         span = locate(self.strict, path, self._known)
-        return position(self.text, span.start) if span else (None, None)
+        return self._position(span.start) if span else (None, None)
+
+    def _position(self, offset: int) -> tuple[int, int]:
+        if not self._lines:
+            self._lines.extend((0, *(found.end() for found in re.finditer("\n", self.text))))
+        line = bisect_right(self._lines, offset)
+        return line, offset - self._lines[line - 1] + 1
 
     def repeated(self, path: tuple[str, ...] = ()) -> list[tuple[str, Position]]:
         """Return the names that an object has more than once, each with the place of its last value."""
@@ -409,7 +418,7 @@ class Document:
         counts = Counter(str(member.name) for member in members)
         last = {str(member.name): member.value.start for member in members}
         twice = (name for name, count in counts.items() if count > 1)
-        return [(name, position(self.text, last[name])) for name in twice]
+        return [(name, self._position(last[name])) for name in twice]
 
     def section(self, name: str) -> Section:
         """Return the section, empty when absent. Raises SettingsError, with its place, if it is no object."""
