@@ -38,6 +38,8 @@ LOADING: Final = frozenset({CHAT.path, GENERATE.path})
 """Endpoints at which a request without a prompt only loads a model, or unloads it."""
 NO_FALLBACK: Final = "x-okr-tui-no-fallback"
 """The request header of a caller who wants the model asked for, or an error."""
+UNNAMED: Final = "gateway"
+"""What usage calls a caller without a name."""
 ANSWERED_BY: Final = b"x-okr-tui-answered-by"
 NO_STREAM: Final = "the cloud sent a document where a stream was asked for"
 
@@ -57,7 +59,7 @@ async def forward(service: PoolService, request: GatewayRequest) -> None:
         return
     caller = request.caller.name or request.client
     if endpoint.runs_model:
-        await service.budgets.check(caller, parsed.model)
+        await service.budgets.check(caller or UNNAMED, parsed.model)
     call = Call(
         request.path,
         parsed.body,
@@ -109,7 +111,9 @@ async def _receive(service: PoolService, request: GatewayRequest) -> ParsedReque
 async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
     signs = SignsOfLife(request, service.pool.policy.sign_of_life) if _is_event_stream(call) else None
     try:
-        others = service.fallback.send(call, "gateway", conversation, allows=partial(_may_answer, request))
+        others = service.fallback.send(
+            call, "gateway", conversation, allows=partial(_may_answer, service, request)
+        )
         async with others as exchange:
             if signs:
                 await signs.stop()
@@ -147,9 +151,10 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
             await signs.stop()
 
 
-def _may_answer(request: GatewayRequest, model: str) -> bool:
+def _may_answer(service: PoolService, request: GatewayRequest, model: str) -> bool:
     """Return whether a model may answer a request for another one."""
-    return request.headers.get(NO_FALLBACK, "0") in ("", "0") and request.caller.may_use(model)
+    wanted = request.headers.get(NO_FALLBACK, "0") in ("", "0")
+    return wanted and request.caller.may_use(model) and service.budgets.allow(model)
 
 
 def _is_event_stream(call: Call) -> bool:

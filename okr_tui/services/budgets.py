@@ -1,6 +1,6 @@
 """Budgets: how many tokens clients and models used today, kept up to date for the gateway and for alerts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import tzinfo
 from typing import Final
 
@@ -42,6 +42,7 @@ class Budgets:
         """Take up other budgets."""
         del old
         self._budgets = new.settings.budgets.value
+        self._read_at = self._day_ends = 0.0  # without budgets nothing was counted
 
     def limit_callers(self, budgets: Mapping[str, Budget]) -> None:
         """Take up what callers of the gateway may use by their tokens, beside the budgets of the settings."""
@@ -63,13 +64,22 @@ class Budgets:
 
     async def check(self, *names: str | None) -> None:
         """Raise BudgetError where a hard budget of one of these callers and models is used up."""
-        for state in await self.states():
-            budget = state.budget
-            if budget.hard and state.exceeded and budget.name in names:
-                raise BudgetError(
-                    f"{budget.name} has used its budget of {budget.tokens_per_day:,} tokens a day",
-                    state.resets_at,
-                )
+        await self.states()  # reads what other processes used, where that is due
+        if state := self._used_up(names):
+            most = state.budget.tokens_per_day
+            text = f"{state.budget.name} has used its budget of {most:,} tokens a day"
+            raise BudgetError(text, state.resets_at)
+
+    def allow(self, name: str) -> bool:
+        """Return whether no hard budget of a caller or model is used up, as far as this process knows."""
+        return self._used_up((name,)) is None
+
+    def _used_up(self, names: Collection[str | None]) -> BudgetState | None:
+        hard = [each for each in self._all if each.hard and each.name in names]
+        if not hard:
+            return None
+        states = budget_states(hard, self._usage, self._pool.clock.time(), self._zone)
+        return next((state for state in states if state.exceeded), None)
 
     async def _read(self, now: float) -> None:
         begin = midnight(now, self._zone)
