@@ -78,7 +78,7 @@ class Gateway:
         self._service = service
         self._behind_token = self.behind(TokenGuard(token, host, self._options))
         self._relay = local.AccountRelay(service)
-        self._metrics = Metrics(service.pool)
+        self._metrics = Metrics(service)
         self._access = access
         self._trouble = trouble
 
