@@ -85,7 +85,7 @@ class Progress:
         begun = sent.started + sent.first_byte_ms / 1000 if sent and sent.first_byte_ms is not None else None
         return RunningRequest(
             trace=self.trace,
-            sender=self.client,
+            sender=self.call.caller or self.client,
             model=self.call.model or self.call.path,
             key=sent.index if sent else None,
             fingerprint=sent.key.fingerprint if sent else None,

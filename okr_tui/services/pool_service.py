@@ -459,20 +459,26 @@ class PoolService:
         self._undo.note(f"resetting #{index} {key.masked}", back)
         return f"#{index} {key.masked}: older faults forgotten"
 
-    async def set_enabled(self, index: int, *, enabled: bool) -> str:
-        """Put a key into use or take it out of use."""
-        key = self._usable(index)
-        was = not self.pool.state.key(key.fingerprint).disabled
-        await self._record(Enabled if enabled else Disabled, key)
-        if was != enabled:
+    async def set_enabled(self, *indexes: int, enabled: bool) -> str:
+        """Put keys into use or take them out of use, as one change."""
+        keys = [self._usable(index) for index in indexes]
+        changed = [key for key in keys if self.pool.state.key(key.fingerprint).disabled == enabled]
+        for key in keys:
+            await self._record(Enabled if enabled else Disabled, key)
+        if len(keys) == 1:
+            names = f"#{indexes[0]} {keys[0].masked}"
+        else:
+            names = " ".join(f"#{index}" for index in indexes)
+        if changed:
 
             async def back() -> str:
-                name = self._name_of(key)
-                await self._record(Enabled if was else Disabled, key)
-                return f"{name}: switched {_on_or_off(was)} again"
+                found = [self._name_of(key) for key in changed]
+                for key in changed:
+                    await self._record(Disabled if enabled else Enabled, key)
+                return f"{', '.join(found)}: switched {_on_or_off(not enabled)} again"
 
-            self._undo.note(f"switching #{index} {key.masked} {_on_or_off(enabled)}", back)
-        return f"#{index} {key.masked}: switched {_on_or_off(enabled)}"
+            self._undo.note(f"switching {names} {_on_or_off(enabled)}", back)
+        return f"{names}: switched {_on_or_off(enabled)}"
 
     async def _record(self, fact: type[Reset | ResetUndone | Enabled | Disabled], key: Key) -> None:
         """Log what a person decided about a key."""

@@ -243,8 +243,8 @@ class Service(Protocol):
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""
 
-    async def set_enabled(self, index: int, *, enabled: bool) -> str:
-        """Put a key into use or take it out of use."""
+    async def set_enabled(self, *indexes: int, enabled: bool) -> str:
+        """Put keys into use or take them out of use, as one change."""
 
     async def try_key(self, secret: SecretStr, label: str | None) -> str:
         """Ask the cloud about a key that is to be added; return what it says. Raises KeyRefusedError."""

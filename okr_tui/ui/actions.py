@@ -14,6 +14,7 @@ Owner = Literal[
     "app",
     "screen",
     "pool",
+    "keys",
     "list",
     "prompt",
     "filter",
@@ -199,6 +200,27 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         KEYS, owner="pool", footer=("keys", "key"), run="app.use_key({key})", needs="key",
     ),
     Action(
+        "use-selected", ("0",), "0", "prefer", "prefer the selected key; 1 and 2 is key 12",
+        KEYS, owner="pool", run="app.use_selected", title="keys: prefer the selected key", needs="key",
+    ),
+    Action(
+        "filter-keys", ("slash",), "/", "filter", "show only keys with these words: pro, faulty, !off, #3",
+        KEYS, owner="keys", run="screen.filter_keys", title="keys: filter", needs="key",
+    ),
+    Action(
+        "sort-keys", ("s",), "s", "sort", "sort the keys by the next column, or by number again",
+        KEYS, owner="keys", run="screen.sort_keys", title="keys: sort by a column", needs="key",
+    ),
+    Action(
+        "sort-keys-reverse", ("S",), "S", "reverse", "sort the keys the other way round",
+        KEYS, owner="keys", run="screen.sort_keys_reverse", title="keys: sort the other way round",
+        needs="key",
+    ),
+    Action(
+        "mark-key", ("space",), "space", "mark", "mark the key: on/off then means all that are marked",
+        KEYS, owner="keys", run="screen.mark_key", title="keys: mark the selected key", needs="key",
+    ),
+    Action(
         "rotate", ("r",), "r", "rotate", "prefer the next key that is not blocked",
         KEYS, owner="pool", footer=("keys",), run="app.rotate", title="keys: rotate to the next key",
         needs="key",
@@ -226,7 +248,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         needs="key",
     ),
     Action(
-        "toggle-key", ("o",), "o", "on/off", "take the selected key out of the pool or put it back",
+        "toggle-key", ("o",), "o", "on/off", "switch the selected or marked keys off, or on again",
         KEYS, owner="pool", footer=("key",), run="app.toggle_key",
         title="keys: switch the selected key on or off", needs="key",
     ),

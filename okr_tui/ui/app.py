@@ -120,7 +120,7 @@ class OkrApp(TerminalApp):
         self._wanted_theme = theme
         self.alerts = AlertsController(self, self.write_sequence, os.environ)
         self.usage = UsageController(self)
-        self.pool = PoolController(self, self.selected_key)
+        self.pool = PoolController(self, self.selected_key, self.chosen_keys)
         self.settings = SettingsController(self, self, lambda path: self.edit_file(self, path))
         self.chat = ChatController(self, lambda: self.pane)
         self.drafts = DraftController(self, lambda: self.pane, self.chat.show_notice)
@@ -162,6 +162,13 @@ class OkrApp(TerminalApp):
         """Return the key whose details are open, else the one under the cursor."""
         details = [screen for screen in self.screen_stack if isinstance(screen, KeyDetails)]
         return details[-1].row if details else self.dashboard.keys.selected
+
+    def chosen_keys(self) -> Sequence[KeyView]:
+        """Return the keys that are marked, or the one that actions apply to."""
+        row = self.selected_key()
+        if self.screen is self.dashboard and self.dashboard.keys.marked:
+            return self.dashboard.keys.chosen
+        return (row,) if row else ()
 
     def on_mount(self) -> None:
         """Show at once what the last run left, and open the service meanwhile."""
@@ -500,7 +507,11 @@ class OkrApp(TerminalApp):
 
     def action_use_key(self, index: int) -> None:
         """Prefer the key of that number."""
-        self.pool.use(index)
+        self.pool.type_digit(index)
+
+    def action_use_selected(self) -> None:
+        """Prefer the selected key; after another digit it is a 0."""
+        self.pool.type_digit(0)
 
     def action_rotate(self) -> None:
         """Prefer the next key."""

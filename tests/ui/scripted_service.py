@@ -131,9 +131,9 @@ class ScriptedService:
         """Record the call."""
         return self._changed_pool("reset_key", index)
 
-    async def set_enabled(self, index: int, *, enabled: bool) -> str:
+    async def set_enabled(self, *indexes: int, enabled: bool) -> str:
         """Record the call."""
-        return self._changed_pool("set_enabled", index, enabled)
+        return self._changed_pool("set_enabled", *indexes, enabled)
 
     async def try_key(self, secret: SecretStr, label: str | None) -> str:  # noqa: ARG002
         """Refuse a key that is in `refused`, else say what was set."""

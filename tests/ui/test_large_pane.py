@@ -114,7 +114,7 @@ async def test_what_stands_in_for_the_panes_does_so_for_a_large_one(service: Scr
 async def test_escape_leaves_no_filter_that_a_large_pane_hides(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         dashboard = driver.app.dashboard
-        await driver.press("slash", "k", "enter")
+        await driver.press("tab", "tab", "slash", "k", "enter")
         dashboard.go("#keys")
         await driver.press("m", "escape")
         assert dashboard.maximized is None

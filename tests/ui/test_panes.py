@@ -109,7 +109,7 @@ async def test_model_names_are_never_markup() -> None:
 async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         models = driver.app.dashboard.models
-        await driver.press("slash")
+        await driver.press("tab", "tab", "slash")
         await driver.type("gpt 120")
         assert [row.model.id for row in models.table.rows] == ["gpt-oss:120b"]
         assert "1 of 11" in str(models.border_title)
@@ -126,7 +126,7 @@ async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) ->
 
 async def test_keys_of_a_filter_are_only_letters(service: ScriptedService) -> None:
     async with run_app(service) as driver:
-        await driver.press("slash")
+        await driver.press("tab", "tab", "slash")
         await driver.type("1rq")
         assert driver.app.dashboard.models.words == "1rq"
     assert service.calls == []

@@ -1,11 +1,12 @@
 """What a person can do with the pool: its keys, its models, its gateway and the pages of its log."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 from textual.app import SystemCommand
 from textual.content import Content
+from textual.timer import Timer
 
 from okr_tui.chat.slash import keys_text, models_text, status_text
 from okr_tui.domain.errors import NoKeyError
@@ -21,13 +22,28 @@ from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import TextScreen
 from okr_tui.ui.widgets.live import FeedList
 
+NEXT_DIGIT: Final = 0.6
+"""Seconds within which the next digit of a number is typed."""
+
 
 class PoolController:
-    """Sends the pool's commands. `selected_key` returns the key that actions apply to."""
+    """Sends the pool's commands.
 
-    def __init__(self, app: Application, selected_key: Callable[[], KeyView | None]) -> None:
+    `selected_key` returns the key that actions apply to, `chosen_keys` those of an action on several; without
+    it that is the selected one.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        selected_key: Callable[[], KeyView | None],
+        chosen_keys: Callable[[], Sequence[KeyView]] | None = None,
+    ) -> None:
         self.app = app
         self.selected_key = selected_key
+        self._chosen_keys = chosen_keys
+        self._typed = ""
+        self._waiting: Timer | None = None
 
     async def _undoable(self, service: Service, command: Awaitable[str]) -> str:
         """Run a command; where it can be taken back, say with which key."""
@@ -41,6 +57,29 @@ class PoolController:
         """Prefer the key at the 1-based place."""
         if service := self.app.service:
             send(self.app, self._undoable(service, service.use_key(index)))
+
+    def type_digit(self, digit: int) -> None:
+        """Prefer the key of a number that is typed digit by digit; 0 alone is the selected key.
+
+        Only where the pool has keys of more digits a short number waits for the next one.
+        """
+        row = self.selected_key()
+        if digit == 0 and not self._typed:
+            if row:
+                self.use(row.index)
+            return
+        if self._waiting:
+            self._waiting.stop()
+        self._typed += str(digit)
+        keys = len(self.app.snapshot.pool.keys) if self.app.snapshot else 0
+        if int(self._typed) * 10 > keys:
+            self._use_typed()
+        else:
+            self._waiting = self.app.set_timer(NEXT_DIGIT, self._use_typed)
+
+    def _use_typed(self) -> None:
+        number, self._typed, self._waiting = int(self._typed), "", None
+        self.use(number)
 
     def rotate(self) -> None:
         """Prefer the next key."""
@@ -58,9 +97,12 @@ class PoolController:
             send(self.app, self._undoable(service, service.reset_key(row.index)))
 
     def toggle(self) -> None:
-        """Switch the selected key on or off."""
-        if (service := self.app.service) and (row := self.selected_key()):
-            switch = service.set_enabled(row.index, enabled=row.state is State.OFF)
+        """Switch the chosen keys off, or on where all of them are off."""
+        row = self.selected_key()
+        rows = self._chosen_keys() if self._chosen_keys else (row,) if row else ()
+        if (service := self.app.service) and rows:
+            off = all(each.state is State.OFF for each in rows)
+            switch = service.set_enabled(*(each.index for each in rows), enabled=off)
             send(self.app, self._undoable(service, switch))
 
     def add(self) -> None:

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from okr_tui.domain.models import following
 from okr_tui.services.service import Snapshot
@@ -29,7 +29,7 @@ from okr_tui.ui.widgets.banner import Banner, Broken, FirstRun
 from okr_tui.ui.widgets.caption import Caption
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import Header
-from okr_tui.ui.widgets.keys import KeysPane
+from okr_tui.ui.widgets.keys import KeysFilter, KeysPane
 from okr_tui.ui.widgets.live import FeedList, LivePane
 from okr_tui.ui.widgets.models import ModelsPane, ModelTable
 from okr_tui.ui.widgets.rows import RowList
@@ -52,9 +52,12 @@ FOOTER_CONTEXTS: Final[dict[str, FooterContext]] = {
     "turns": "chat",
     "prompt": "prompt",
     "filter": "filter",
+    "keys-words": "filter",
     "first": "first",
     "broken": "broken",
 }
+FILTERED: Final = {"#filter": "#model-table", "#feed-words": "#feed", "#keys-words": "#keys"}
+"""The list that a filter is for."""
 TAB_OF: Final = {"turns": "chat", "prompt": "chat", "filter": "models", "feed-words": "live"}
 """The tab of a stop if it differs from its context."""
 ON_PANES: Final = frozenset(action.name for action in ACTIONS if action.owner == "screen")
@@ -148,7 +151,8 @@ class Dashboard(Screen[None]):
         yield Banner(self.zone, key_of).data_bind(*shown)
         with Container(id="panes"):
             with Container(id="left"):
-                yield KeysPane(self.zone).data_bind(Dashboard.snapshot, Dashboard.now)
+                yield KeysFilter()
+                yield KeysPane(self.zone, key_of).data_bind(Dashboard.snapshot, Dashboard.now)
                 yield UsageStripPane(self.zone).data_bind(Dashboard.snapshot)
                 yield TabRow(key_of).data_bind(Dashboard.snapshot, Dashboard.tab)
                 yield LivePane(self.zone, key_of).data_bind(Dashboard.snapshot, Dashboard.now)
@@ -272,7 +276,7 @@ class Dashboard(Screen[None]):
             return
         stops = [stop for stop in STOPS if stop != "#turns" or self.chat.has_class("-talking")]
         focused = f"#{self.focused.id}" if self.focused else ""
-        focused = {"#filter": "#model-table", "#feed-words": "#feed"}.get(focused, focused)
+        focused = FILTERED.get(focused, focused)
         following = stops.index(focused) + direction if focused in stops else 0
         self.go(stops[following % len(stops)])
 
@@ -307,6 +311,38 @@ class Dashboard(Screen[None]):
         """Type a filter for the models."""
         self.go("#model-table")
         self.models.open_filter()
+
+    def action_filter_keys(self) -> None:
+        """Type a filter for the keys."""
+        if self.maximized is self.keys:
+            self.minimize()
+        words = self.query_one(KeysFilter)
+        words.display = True
+        words.focus()
+
+    @on(Input.Changed, "#keys-words")
+    def _keys_words_changed(self, event: Input.Changed) -> None:
+        self.keys.words = event.value
+
+    def clear_keys_filter(self) -> None:
+        """Show all keys again, none of them marked."""
+        words = self.query_one(KeysFilter)
+        words.value = ""
+        words.display = False
+        self.keys.unmark_all()
+        self.keys.focus()
+
+    def action_sort_keys(self) -> None:
+        """Sort the keys by the next column."""
+        self.keys.sort_by_next()
+
+    def action_sort_keys_reverse(self) -> None:
+        """Sort the keys the other way round."""
+        self.keys.sort_reverse()
+
+    def action_mark_key(self) -> None:
+        """Mark the selected key, or take its mark away."""
+        self.keys.mark_selected()
 
     def action_prompt(self) -> None:
         """Focus the prompt."""
@@ -384,12 +420,24 @@ class Dashboard(Screen[None]):
             self.say_back()
         elif self.live.filtering and self.live.has_focus_within:
             self.live.clear_filter()
+        elif self._keys_narrowed:
+            self.clear_keys_filter()
         elif self.models.has_class("-filtering") and self._filter_in_sight:
             self.models.clear_filter()
         elif self.maximized is not None:
             self.minimize()
         elif self.focused is self.chat.prompt:
             self.go("#model-table" if not self.has_class("-narrow") else "#keys")
+
+    @property
+    def _keys_narrowed(self) -> bool:
+        """Whether escape may mean the filter or the marks of the keys."""
+        words = self.query_one(KeysFilter)
+        return (
+            self.maximized is None
+            and (words.display or bool(self.keys.marked))
+            and self.focused in (words, self.keys)
+        )
 
     @property
     def _filter_in_sight(self) -> bool:

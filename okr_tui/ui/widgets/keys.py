@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import ClassVar, Final, Literal
 
 from rich.cells import cell_len
@@ -17,6 +17,7 @@ from okr_tui.domain.view import KeyView, brackets
 from okr_tui.domain.words import WINDOW_WORDS, sentence, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
+from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import (
     FAULT,
     GOOD,
@@ -64,7 +65,7 @@ class Gauges:
     def widths(self) -> tuple[int, int]:
         """The cells of both columns."""
         more = PERCENT + (RESET if self.resets else 0)
-        return self.first + more, max(self.second + more, PERCENT)
+        return self.first + more, self.second + more if self.second else PERCENT - 1
 
     @property
     def width(self) -> int:
@@ -130,7 +131,10 @@ def gauge(
     if window is None or window.used_percent is None:
         return (("-", QUIET),)
     used = window.used_percent
-    number = (f"{used:.0f}%".rjust(PERCENT), QUIET if cells else fullness(used, rules))
+    number = (
+        f"{used:.0f}%".rjust(PERCENT if cells else PERCENT - 1),
+        QUIET if cells else fullness(used, rules),
+    )
     drawn: Line = ((bar(used, cells), fullness(used, rules)), number) if cells else (number,)
     if not resets or window.resets_at is None or window.resets_at <= now:
         return drawn
@@ -142,7 +146,7 @@ def gauges(
 ) -> tuple[Line, Line]:
     """Return the two quota columns: the session and the longer window, or the dollars that are left."""
     if balance is None:
-        return (("-".rjust(form.first or PERCENT), QUIET),), (("-", QUIET),)
+        return (("-", QUIET),), (("-", QUIET),)
     first = gauge(balance.window("session"), form.first, now, resets=form.resets, rules=rules)
     longer = balance.window("weekly") or balance.window("monthly")
     if longer is None and balance.credits:
@@ -279,16 +283,17 @@ class KeysFilter(Input):
 class KeysPane(RowList[KeyView]):
     """The pool as a list; the cursor says which key the actions on keys mean, unless some are marked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("pool")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("pool"), *bindings("keys")]
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
     words: var[str] = var("")
     """What the filter asks for."""
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    def __init__(self, zone: tzinfo, key_of: KeyOf) -> None:
         super().__init__(id="keys", classes="pane")
         self.zone = zone
+        self._key_of = key_of
         self.border_title = "Keys"
         self.empty = "opening …"
         self.order: Order = ""
@@ -394,7 +399,7 @@ class KeysPane(RowList[KeyView]):
         rows = ordered(
             (row for row in pool.keys if matches(row, self.words)), self.order, falling=self.falling
         )
-        self.empty = "no key matches" if pool.keys else "no keys"
+        self.empty = f"no key matches; {self._key_of('back')} shows all" if pool.keys else "no keys"
         self.marked &= {row.fingerprint for row in pool.keys}
         self._brackets = dict(zip((row.fingerprint for row in rows), brackets(rows), strict=True))
         self._layouts.clear()
