@@ -267,13 +267,14 @@ def _ranked(
 
 def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> Iterator[tuple[Key, str]]:
     """Return the keys that a request stays with while it can, and why."""
-    if request.conversation:
+    states, conversation = state.keys, request.conversation
+    if conversation:
         for key in config.keys:
-            if state.account_of(key.fingerprint) == request.conversation:
+            fingerprint = key.fingerprint
+            if (states.get(fingerprint, FRESH_KEY).account or fingerprint) == conversation:
                 yield key, "has served this conversation"
     if place := config.index(config.preferred):
         yield config.keys[place - 1], "preferred"
-    states = state.keys
     served = [
         (last_ok, -place)
         for place, key in enumerate(config.keys)

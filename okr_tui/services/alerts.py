@@ -55,7 +55,7 @@ class Alerts:
         """Tell what is due after each change, until cancelled."""
         async for _ in self._pool.changes():
             await self.tell()
-            await asyncio.sleep(APART)
+            await asyncio.sleep(self._pool.apart(APART))
 
     async def follow_time(self) -> None:
         """Tell what is due with time alone, until cancelled."""

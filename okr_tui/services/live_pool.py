@@ -36,6 +36,9 @@ SUM_EVERY: Final = 60.0
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 JOINED: Final = 0.05
+LOOKED_AT_EASILY: Final = 50
+"""Keys that may be looked at as often as there is news."""
+LONGEST_APART: Final = 2.0
 ALERTS: Final = 20
 """Alerts that are kept for screens to show."""
 LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
@@ -398,8 +401,8 @@ class LivePool:
         """Announce the moments at which a block ends, since no record does; until cancelled."""
         while True:
             now = self.clock.time()
-            due = (row.verdict.until for row in self.view().keys)
-            ends = [until for until in due if until is not None and until > now]
+            judged = self.choose(SelectionRequest(now, in_flight=self.in_flight)).verdicts
+            ends = [each.until for each in judged if each.until is not None and each.until > now]
             await self.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
             if ends and self.clock.time() >= min(ends):
                 self.announce()
@@ -420,6 +423,10 @@ class LivePool:
             await self.clock.sleep(SUM_EVERY)
             await self.sum_usage()
 
+    def apart(self, seconds: float) -> float:
+        """Return how far apart looks at every key are to be, so that more keys do not take more of them."""
+        return min(seconds * max(1.0, len(self.config.keys) / LOOKED_AT_EASILY), LONGEST_APART)
+
     async def wait(self, seconds: float) -> None:
         """Wait at most that long for news from the log or the settings; quick news is joined."""
         learned = asyncio.Event()
@@ -428,7 +435,7 @@ class LivePool:
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if learned.is_set():
-                await asyncio.sleep(JOINED)
+                await asyncio.sleep(self.apart(JOINED))
         finally:
             self._learned.discard(learned)
             for task in waiting:

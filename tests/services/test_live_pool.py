@@ -298,3 +298,9 @@ async def test_a_busy_log_is_summed_every_minute() -> None:
     await asyncio.sleep(0)
     assert await summed_through(store) == BEHIND + 1
     keeping.cancel()
+
+
+@pytest.mark.parametrize(("count", "apart"), [(3, 0.05), (50, 0.05), (1000, 1.0), (100_000, 2.0)])
+def test_looks_at_very_many_keys_are_further_apart(count: int, apart: float) -> None:
+    pool = LivePool(MemoryStore(), PoolConfig(KEYS[:1] * count), Policy(), ManualClock())
+    assert pool.apart(0.05) == pytest.approx(apart)
