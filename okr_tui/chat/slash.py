@@ -39,14 +39,6 @@ class SlashCommand:
 
 
 COMMANDS: Final = (
-    SlashCommand("ollama-status", "Show cloud connection status and active key"),
-    SlashCommand("ollama-models", "List all discovered cloud models"),
-    SlashCommand("ollama-refresh", "Re-fetch the live model inventory"),
-    SlashCommand("ollama-info", "Show details for a specific model", "model", "MODEL"),
-    SlashCommand("ollama-keys", "Show masked key-pool status"),
-    SlashCommand("ollama-rotate", "Rotate to the next key and persist the change"),
-    SlashCommand("ollama-use-key", "Activate a specific key by 1-based index and persist", "key", "N"),
-    SlashCommand("ollama", "The same commands, as /ollama status and so on", "command", "SUB"),
     SlashCommand("help", "What can be typed here"),
     SlashCommand("new", "Begin a new conversation", screen=True),
     SlashCommand("open", "Open another conversation", "text", "[WORDS]", screen=True),
@@ -66,6 +58,14 @@ COMMANDS: Final = (
     SlashCommand("set", "Set an option; alone, show them", "option", "[NAME VALUE]", screen=True),
     SlashCommand("think", "How much the model thinks", "level", "LEVEL", screen=True),
     SlashCommand("tools", "Let the model call tools, or not", "switch", "[on | off]", screen=True),
+    SlashCommand("ollama-status", "Show cloud connection status and active key"),
+    SlashCommand("ollama-models", "List all discovered cloud models"),
+    SlashCommand("ollama-refresh", "Re-fetch the live model inventory"),
+    SlashCommand("ollama-info", "Show details for a specific model", "model", "MODEL"),
+    SlashCommand("ollama-keys", "Show masked key-pool status"),
+    SlashCommand("ollama-rotate", "Rotate to the next key and persist the change"),
+    SlashCommand("ollama-use-key", "Activate a specific key by 1-based index and persist", "key", "N"),
+    SlashCommand("ollama", "The same commands, as /ollama status and so on", "command", "SUB"),
 )
 BY_NAME: Final = {command.name: command for command in COMMANDS}
 

@@ -1,14 +1,10 @@
 """Every action of the dashboard, declared once: bindings, footer, help and palette derive from this table."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from textual.app import SystemCommand
 from textual.binding import Binding
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
-from textual.content import Content
 
 Owner = Literal[
     "app",
@@ -154,7 +150,7 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "think-level", ("ctrl+l",), "^l", "think", "think more or less: the model's next level",
-        CHAT, owner="chat", footer=("prompt",), run="app.think_level", title="chat: next think level",
+        CHAT, owner="chat", run="app.think_level", title="chat: next think level",
     ),
     Action(
         "thinking", ("ctrl+t",), "^t", "thoughts", "show or fold the models' thoughts",
@@ -462,7 +458,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "help", ("question_mark", "f1"), "?", "help", "this help (F1 also while typing)",
-        PROGRAM, footer=(*EVERYWHERE, "first", "broken", "settings", "key"), title="program: help",
+        PROGRAM, footer=(*EVERYWHERE, "prompt", "cut", "first", "broken", "settings", "key"), title="program: help",
     ),
     Action(
         "command-palette", ("ctrl+p", "colon"), "^p", "palette", "search every command (also :)",
@@ -535,34 +531,3 @@ def groups(actions: Sequence[Action] = ACTIONS) -> dict[str, list[Action]]:
     for action in actions:
         found.setdefault(action.group, []).append(action)
     return found
-
-
-Option = tuple[str, Callable[[], Any]]
-"""A name, and what choosing it does."""
-
-
-def action_commands(
-    actions: Sequence[Action], applies: Callable[[Action], bool], run: Callable[[str], Any]
-) -> Iterator[SystemCommand]:
-    """Yield the actions that have a title and apply now; `run` runs a Textual action by its target."""
-    for action in actions:
-        if action.title and applies(action):
-            tip = f"{action.tooltip} ({action.shown})"
-            yield SystemCommand(action.title, tip, partial(run, action.target))
-
-
-def picker(options: Sequence[Option], placeholder: str) -> CommandPalette:
-    """Return a palette of a few options. Their names may be outside text, so they are never markup."""
-
-    class Options(Provider):
-        async def discover(self) -> Hits:
-            for name, choose in options:
-                yield DiscoveryHit(Content(name), choose, text=name)
-
-        async def search(self, query: str) -> Hits:
-            matcher = self.matcher(query)
-            for name, choose in options:
-                if (score := matcher.match(name)) > 0:
-                    yield Hit(score, matcher.highlight(name), choose, text=name)
-
-    return CommandPalette(providers=[Options], placeholder=placeholder)

@@ -20,7 +20,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui import bridge
-from okr_tui.ui.actions import Action, action_commands, bindings
+from okr_tui.ui.actions import Action, bindings
 from okr_tui.ui.chat import messages
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.chat.transcript import Transcript
@@ -34,6 +34,7 @@ from okr_tui.ui.controllers.slash import SlashController
 from okr_tui.ui.controllers.usage import UsageController
 from okr_tui.ui.external_programs import EditFile, clipboard_tool, copy_with, edit_file
 from okr_tui.ui.keymap import ActiveKeymap
+from okr_tui.ui.palette import PaletteProvider, action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
@@ -81,6 +82,7 @@ class OkrApp(TerminalApp):
     CSS_PATH = "okr.tcss"
     TITLE = "okr-tui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    COMMANDS = {PaletteProvider}  # noqa: RUF012  as Textual declares it
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
@@ -114,6 +116,8 @@ class OkrApp(TerminalApp):
         self._own_theme = theme is not None
         self._serving: Worker[None] | None = None
         self._quit_pressed: tuple[str, float] = ("", 0.0)
+        self.recent: list[str] = []
+        """The titles of the palette's commands that were used last, the last first."""
         for each in THEMES:
             self.register_theme(each)
         self.theme = DEFAULT
@@ -144,9 +148,11 @@ class OkrApp(TerminalApp):
                 hasattr(owner, f"action_{action.name}") and owner.check_action(action.name, ()) is not False
             )
 
-        yield from self.pool.palette()
         yield from action_commands(self.keymap.actions, applies, self.run_action)
         yield from self.settings.palette()
+        if screen is self.dashboard:
+            yield from self.dashboard.palette()
+        yield from self.pool.palette()
 
     @property
     def dashboard(self) -> Dashboard:

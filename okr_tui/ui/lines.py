@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from okr_tui.domain.faults import Tone
 from okr_tui.domain.health import STATES, State
+from okr_tui.domain.view import KeyView
 
 Part = tuple[str, str]
 """A text and its style; styles name theme variables."""
@@ -95,3 +96,8 @@ def entitle(widget: Widget, *, title: Line | None = None, subtitle: Line | None 
             words = content(line)
             if getattr(widget, name) != words.markup:
                 setattr(widget, name, words)
+
+
+def called(row: KeyView) -> str:
+    """Return a key's number, mask and label on one line."""
+    return f"#{row.index} {row.masked}{f' {one_line(row.label)}' if row.label else ''}"

@@ -31,7 +31,8 @@ async def test_a_slash_lists_what_there_is_and_tab_completes(service: ScriptedSe
     async with run_app(service) as driver:
         await begun(driver)
         await driver.type("/")
-        assert "/ollama-status" in listed(driver)
+        assert listed(driver).startswith("▸ /help")
+        assert "/ollama" not in listed(driver)
         await driver.type("thi")
         assert listed(driver).startswith("▸ /think LEVEL")
         await driver.press("tab")
@@ -136,3 +137,32 @@ async def test_a_model_without_eyes_refuses_a_picture(service: ScriptedService, 
         await driver.toast("gpt-oss:20b takes no images: choose a model with vision", "error")
         assert pane(driver).prompt.text == str(picture)
         assert pane(driver).composer.pictures == ()
+
+
+async def test_help_opens_at_its_top_and_escape_closes_it(service: ScriptedService) -> None:
+    service.answer = answer("yes")
+    async with run_app(service, (80, 24)) as driver:
+        await begun(driver)
+        await ask_and_wait(driver, "why")
+        await send(driver, "/help")
+        await driver.until(lambda: pane(driver).transcript.notice)
+        await driver.until(lambda: "/help" in driver.screen())
+        turns_pane, notice = pane(driver).transcript, pane(driver).transcript.notice
+        assert notice is not None
+        assert notice.size.height > turns_pane.size.height
+        await driver.until(lambda: notice.region.y == turns_pane.region.y)
+        await driver.until(lambda: "esc close" in driver.words("#footer"))
+        await driver.press("escape")
+        await driver.until(lambda: pane(driver).transcript.notice is None)
+        assert pane(driver).prompt.has_focus
+
+
+async def test_notices_do_not_pile_up(service: ScriptedService) -> None:
+    async with run_app(service) as driver:
+        await begun(driver)
+        for text in ("/help", "/set temperature=0", "/set top_p=0.5"):
+            await send(driver, text)
+            await driver.until(lambda: pane(driver).prompt.text == "")
+        assert len(pane(driver).query(".notice")) == 1
+        options = pane(driver).conversation.options
+    assert (options.temperature, options.top_p) == (0, 0.5)

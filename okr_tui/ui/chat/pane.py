@@ -166,6 +166,7 @@ class ChatPane(Vertical):
         """Show a block under the turns that belongs to the screen alone."""
         await self.transcript.show_notice(text, style)
         self.draw()
+        self.post_message(ChatChanged())
 
     @on(Prompt.Sent)
     def _send(self, event: Prompt.Sent) -> None:
@@ -309,6 +310,8 @@ class ChatPane(Vertical):
         """Go one step back within the chat; return False when there is none."""
         if self.running:
             self.stop()
+        elif await self.transcript.close_notice():
+            self.draw()
         elif self.composer.editing is not None:
             self._leave_editing()
         elif self.views.rivals:

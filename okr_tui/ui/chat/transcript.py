@@ -133,10 +133,35 @@ class Transcript(VerticalScroll):
             if id(turn.state) in dropped:
                 await turn.remove()
 
+    @property
+    def notice(self) -> Notice | None:
+        """The block that is shown beside the conversation."""
+        return next(iter(self.query_children(Notice)), None)
+
     async def show_notice(self, text: str, style: str = QUIET) -> None:
-        """Add a block that is not part of the conversation."""
-        await self.mount(Notice(text, style))
+        """Show a block that is not part of the conversation, in place of the one before.
+
+        It comes into sight whole, or from its beginning.
+        """
+        await self.close_notice()
+        notice = Notice(text, style)
+        await self.mount(notice)
         self.anchor()
+
+        def begin() -> None:
+            if notice.is_attached and notice.size.height > self.scrollable_content_region.height:
+                self.release_anchor()
+                self.scroll_to_widget(notice, top=True, animate=False, immediate=True)
+
+        self.call_after_refresh(begin)
+
+    async def close_notice(self) -> bool:
+        """Take the block away; return whether there was one."""
+        notice = self.notice
+        if notice is not None:
+            await notice.remove()
+            self.anchor()
+        return notice is not None
 
     async def show(self, states: Sequence[TurnState]) -> None:
         """Show another conversation."""

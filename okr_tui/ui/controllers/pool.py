@@ -14,8 +14,9 @@ from okr_tui.domain.health import State
 from okr_tui.domain.view import KeyView
 from okr_tui.services.service import Service, Snapshot
 from okr_tui.ui import bridge
-from okr_tui.ui.actions import picker
 from okr_tui.ui.controllers.application import LONG, SHORT, Application, send
+from okr_tui.ui.lines import called
+from okr_tui.ui.palette import picker
 from okr_tui.ui.screens.dialogs import AddKey, FirstFavourite, LabelKey, RemoveKey
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
@@ -204,8 +205,8 @@ class PoolController:
         yield SystemCommand("ollama-keys", "the pool and each key's health", partial(self.show_text, "keys"))
         yield SystemCommand("ollama-rotate", "prefer the next key that is not blocked", self.rotate)
         for key in snapshot.pool.keys if snapshot else ():
-            name, tip = f"ollama-use-key {key.index}", f"prefer {key.masked} and remember it"
-            yield SystemCommand(name, tip, partial(self.use, key.index))
+            tip = f"prefer {called(key)} and remember it"
+            yield SystemCommand(f"ollama-use-key {key.index}", tip, partial(self.use, key.index))
         for row in snapshot.models.rows if snapshot else ():
             show = partial(self.show_model, row.model.id)
             yield SystemCommand(

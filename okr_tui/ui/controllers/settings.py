@@ -11,9 +11,9 @@ from textual.app import SuspendNotSupported, SystemCommand
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.policy import STRATEGIES
 from okr_tui.services.service import SettingsView, TrustQuestion
-from okr_tui.ui.actions import picker
 from okr_tui.ui.controllers.application import Application, send
 from okr_tui.ui.keymap import keymap_problems, theme_problems, with_problems
+from okr_tui.ui.palette import picker
 from okr_tui.ui.screens.settings import AskTrust, ChangeSetting, SettingsScreen
 
 

@@ -187,6 +187,8 @@ class SlashController:
 
     async def _do_set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
+        if "=" in name:  # as the command line wants it
+            name, _, value = argument.partition("=")
         if name:
             self.chat.set_option(name, value)
         await self.pane.show_notice("\n".join(self.pane.conversation.options.lines()) or NO_OPTIONS)

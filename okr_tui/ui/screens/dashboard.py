@@ -1,12 +1,13 @@
 """The dashboard: its panes, where the focus is, and the actions on panes that need no service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from typing import ClassVar, Final, Literal
 
 from textual import events, on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.message import Message
@@ -16,12 +17,13 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from okr_tui.domain.models import following
+from okr_tui.domain.words import sentence
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import ACTIONS, FooterContext, bindings
 from okr_tui.ui.chat.messages import ChatChanged
 from okr_tui.ui.chat.pane import ChatPane
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
-from okr_tui.ui.lines import QUIET, Line, content
+from okr_tui.ui.lines import QUIET, Line, called, content
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import record_screen
@@ -245,7 +247,12 @@ class Dashboard(Screen[None]):
         foot, chat = self.query_one(FootLine), self.chat
         last_step = foot.context in ("prompt", "cut") and chat.composer.editing is None
         large = self.maximized is not None
-        foot.back = "stop" if chat.running else "restore" if large and last_step else "back"
+        if chat.running:
+            foot.back = "stop"
+        elif chat.transcript.notice is not None:
+            foot.back = "close"
+        else:
+            foot.back = "restore" if large and last_step else "back"
 
     @on(TabRow.Picked)
     def _tab_picked(self, event: TabRow.Picked) -> None:
@@ -297,10 +304,23 @@ class Dashboard(Screen[None]):
             pool = self.snapshot.pool
             self.app.push_screen(record_screen(event.rows.selected, pool, self.clock(), self.zone))
 
-    def open_key(self) -> None:
-        """Everything about the selected key."""
-        if row := self.keys.selected:
-            self.app.push_screen(KeyDetails(row.fingerprint, self.zone, self.clock, self.keymap))
+    def open_key(self, fingerprint: str | None = None) -> None:
+        """Show everything about a key, else about the selected one."""
+        if fingerprint is None and self.keys.selected:
+            fingerprint = self.keys.selected.fingerprint
+        if fingerprint is not None:
+            self.app.push_screen(KeyDetails(fingerprint, self.zone, self.clock, self.keymap))
+
+    def palette(self) -> Iterator[SystemCommand]:
+        """Yield the palette's commands that lead to a key or a model by its name."""
+        if self.snapshot is None:
+            return
+        for key in self.snapshot.pool.keys:
+            words = f"everything about it: {sentence(key.verdict, self.now, self.zone)}"
+            yield SystemCommand(f"key {called(key)}", words, partial(self.open_key, key.fingerprint))
+        for row in self.snapshot.models.rows:
+            name = row.model.id
+            yield SystemCommand(f"model {name}", "chat with it", partial(self.chat_with, name))
 
     def chat_with(self, model: str) -> None:
         """Go to the prompt and ask this model from now on."""

@@ -33,7 +33,7 @@ LASTING = frozenset(
 
 def shown_key(action: Action, context: FooterContext) -> str:
     """Return the key as people write it; where `?` would be typed, help is F1."""
-    return "F1" if action.id == "help" and context in ("prompt", "filter") else action.shown
+    return "F1" if action.id == "help" and context in ("prompt", "cut", "filter") else action.shown
 
 
 def chosen(actions: Sequence[Action], context: FooterContext, width: int) -> list[tuple[str, Action]]:
