@@ -458,7 +458,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "help", ("question_mark", "f1"), "?", "help", "this help (F1 also while typing)",
-        PROGRAM, footer=(*EVERYWHERE, "prompt", "cut", "first", "broken", "settings", "key"), title="program: help",
+        PROGRAM, footer=(*EVERYWHERE, "prompt", "cut", "first", "broken", "settings", "key"),
+        title="program: help",
     ),
     Action(
         "command-palette", ("ctrl+p", "colon"), "^p", "palette", "search every command (also :)",

@@ -36,10 +36,10 @@ from okr_tui.ui.external_programs import EditFile, clipboard_tool, copy_with, ed
 from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.palette import PaletteProvider, action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
+from okr_tui.ui.screens.help import HelpScreen
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
 from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.screens.text import TextScreen, help_text
 from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
 from okr_tui.ui.themes import DEFAULT, THEMES, theme_names
 from okr_tui.ui.widgets.live import FeedList
@@ -505,7 +505,8 @@ class OkrApp(TerminalApp):
 
     def action_help(self) -> None:
         """Show every key and mark."""
-        self.push_screen(TextScreen("okr-tui help", help_text(self.keymap.actions)))
+        focused = self.focused.id if self.focused else None
+        self.push_screen(HelpScreen(self.keymap.actions, focused, self.keymap.key_of))
 
     def action_key_details(self) -> None:
         """Show everything about the selected key."""

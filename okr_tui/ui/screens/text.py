@@ -1,6 +1,5 @@
-"""A text over the dashboard: help, the original's commands, a line of the log in full."""
+"""A text over the dashboard: the original's commands, a line of the log in full."""
 
-from collections.abc import Sequence
 from datetime import tzinfo
 from typing import ClassVar, Final
 
@@ -14,8 +13,8 @@ from textual.widgets import Static
 from okr_tui.domain.feed import entry_fields
 from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.view import PoolView
-from okr_tui.ui.actions import ACTIONS, COPY_OR_QUIT, Action, borrowed, groups
-from okr_tui.ui.lines import QUIET, STAR, STRONG, TONES, one_line
+from okr_tui.ui.actions import COPY_OR_QUIT, borrowed
+from okr_tui.ui.lines import QUIET, STRONG, TONES, one_line
 
 
 class TextScreen(ModalScreen[None]):
@@ -46,33 +45,6 @@ class TextScreen(ModalScreen[None]):
     def action_close(self) -> None:
         """Back to the dashboard."""
         self.dismiss()
-
-
-def help_text(actions: Sequence[Action] = ACTIONS) -> Content:
-    """Every action under its heading, and what the marks mean."""
-    lines: list[Content] = []
-    for heading, members in groups(actions).items():
-        lines.append(Content.assemble("\n" if lines else "", (heading, "bold $text-primary")))
-        lines += [
-            Content.assemble((f"  {action.shown:<10}", "bold $text-accent"), f" {action.tooltip}")
-            for action in members
-        ]
-    lines.append(
-        Content.assemble(
-            ("\nMarks\n", "bold $text-primary"),
-            ("  ▶", "$text-primary"),
-            "          the key that the next request takes\n",
-            ("  ▷", "$text-primary"),
-            "          the key you prefer, while another one is used\n",
-            ("  ▇▁▁▁", "$text-success"),
-            "       how much of a quota window is used\n",
-            (f"  {STAR}", "$text-primary"),
-            "          a favourite model, which pi cycles through too\n",
-            ("  †", "$text-warning"),
-            "          a model that is gone, or is being replaced",
-        )
-    )
-    return Content("\n").join(lines)
 
 
 NAME: Final = 12
