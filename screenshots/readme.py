@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from okr_tui.cli.help import EXAMPLES, EXIT_CODES, VERB_CODES
 from okr_tui.cli.main import VERBS, root
 from okr_tui.settings.table import GROUPS, OURS, TABLE
 from okr_tui.ui.actions import groups
@@ -37,6 +38,25 @@ def commands_table() -> Iterator[str]:
         command = root.get_command(context, name)
         if words and command is not None:
             yield f"| {_code(_usage(name, command))} | {' '.join(map(_code, _options(command)))} | {words} |"
+
+
+def examples() -> Iterator[str]:
+    """Yield the examples that the verbs' help shows."""
+    shown = [example for verb in VERBS for example in EXAMPLES.get(verb, ())]
+    yield "| command | does |"
+    yield "|---|---|"
+    for command, what in shown:
+        yield f"| {_code(command)} | {what} |"
+
+
+def exit_codes() -> Iterator[str]:
+    """Yield what exit codes mean, and what they mean for single verbs."""
+    yield "| exit code | means |"
+    yield "|---|---|"
+    for code, words in EXIT_CODES.items():
+        yield f"| {code} | {words} |"
+    for verb, words in VERB_CODES.items():
+        yield f"| {_code(verb)} | {words} |"
 
 
 def settings_table() -> Iterator[str]:
@@ -80,6 +100,8 @@ def _code(text: str) -> str:
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "keys": keys_table,
     "commands": commands_table,
+    "examples": examples,
+    "exit codes": exit_codes,
     "settings": settings_table,
     "settings of the chat": partial(group_table, "chat"),
     "settings of the gateway": partial(group_table, "gateway"),

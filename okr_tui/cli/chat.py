@@ -15,6 +15,7 @@ import click
 from okr_tui.chat.conversation import Noted, RoundEvent, ToolRan
 from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
+from okr_tui.cli.completion import complete_models
 from okr_tui.cli.documents import Document, hop_document
 from okr_tui.cli.invocation import Invocation, json_option, run
 from okr_tui.cli.output import note, show_piece, show_record
@@ -157,7 +158,7 @@ CONVERSATION = "cli"
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @click.argument("prompt", metavar="[PROMPT | -]", required=False)
 @click.option("--system", metavar="TEXT", default="", help="A system message before the prompt.")
 @click.option(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from okr_tui.cli.completion import complete_keys, complete_models
 from okr_tui.cli.documents import explanation_document
 from okr_tui.cli.invocation import (
     NUMBERED,
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @click.option(
-    "--if-fails", type=key_number, metavar="N", help="Also show what would happen if key N were spent."
+    "--if-fails",
+    type=key_number,
+    metavar="N",
+    shell_complete=complete_keys,
+    help="Also show what would happen if key N were spent.",
 )
 @exit_code_option
 @json_option

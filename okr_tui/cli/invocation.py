@@ -49,13 +49,14 @@ class Invocation:
 
         return self.state or state_folder()
 
-    def sources(self) -> "Sources":
-        """Return where settings are read from."""
+    def sources(self, *, asks: bool = True) -> "Sources":
+        """Return where settings are read from; `asks` as there."""
         from okr_tui.settings.layers import Sources
 
         return Sources(
             global_file=self._global_file,
             named=self.settings is not None,
+            asks=asks,
             project_dir=self.project,
             environment=self._variables,
             options=self._options,

@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from okr_tui.cli.completion import complete_keys
 from okr_tui.cli.documents import key_document, keys_document
 from okr_tui.cli.invocation import (
     NUMBERED,
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 LABEL = 12
-LONGEST = 65536
+LONGEST = 1024 * 1024
+STANDARD_INPUT = "-"
 
 
 @click.command()
@@ -44,7 +47,7 @@ LONGEST = 65536
 def keys(invocation: Invocation, *, check: bool, with_code: bool, as_json: bool) -> None:
     """List the keys with their state, quota and account.
 
-    With --check, the exit code is 1 when a key could not be read.
+    With --check, the exit code is 1 when a key could not be read or is refused.
     """
     failed = 0
 
@@ -69,9 +72,12 @@ def keys(invocation: Invocation, *, check: bool, with_code: bool, as_json: bool)
 async def _check(service: "PoolService") -> int:
     """Read who each key belongs to, and each account's quota once; a recent reading counts.
 
-    Return how many keys could not be read. A refused key is checked again before it is called invalid.
+    Return how many keys could not be read, or are refused. A refused key is checked again before it is called
+    invalid.
     """
     import asyncio
+
+    from okr_tui.domain.health import State
 
     pool, quota_poller = service.pool, service.quota_poller
     used = pool.config.in_use(pool.state)
@@ -90,7 +96,9 @@ async def _check(service: "PoolService") -> int:
     if young := sum(not look.fresh for look in looks):
         note(f"okr-tui: accounts read less than {pool.policy.poll_gap:g} s ago are not read again: {young}")
     await quota_poller.settle(pool.policy.confirm_at_exit)
-    return sum(fault is not None for _, fault in looks)
+    unread = {key.fingerprint for key, (_, fault) in zip(used, looks, strict=True) if fault}
+    refused = {row.fingerprint for row in pool.view().keys if row.state in (State.INVALID, State.SUSPENDED)}
+    return len(unread | refused)
 
 
 def _pool_lines(pool: "PoolLine", now: float, zone: tzinfo) -> list[str]:
@@ -185,7 +193,7 @@ def rotate(invocation: Invocation, *, as_json: bool) -> None:
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @json_option
 @click.pass_obj
 def use_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
@@ -202,7 +210,7 @@ def use_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @json_option
 @click.pass_obj
 def enable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
@@ -211,7 +219,7 @@ def enable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @json_option
 @click.pass_obj
 def disable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
@@ -220,7 +228,7 @@ def disable_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @json_option
 @click.pass_obj
 def test_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
@@ -229,7 +237,7 @@ def test_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @json_option
 @click.pass_obj
 def reset_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
@@ -278,7 +286,7 @@ def _read_key() -> "SecretStr":
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @click.option("--forget", is_flag=True, help="Delete it from the system's secret store too.")
 @click.option("--yes", is_flag=True, help="Remove without confirmation.")
 @json_option
@@ -306,7 +314,7 @@ def remove_key(invocation: Invocation, number: int, *, forget: bool, yes: bool, 
 
 
 @click.command(context_settings=NUMBERED)
-@click.argument("number", type=key_number, metavar="N")
+@click.argument("number", type=key_number, metavar="N", shell_complete=complete_keys)
 @click.argument("text", required=False)
 @json_option
 @click.pass_obj
@@ -316,22 +324,22 @@ def label_key(invocation: Invocation, number: int, text: str | None, *, as_json:
 
 
 @click.command()
+@click.argument("source", required=False)
 @click.option("--yes", is_flag=True, help="Add without confirmation.")
 @json_option
 @click.pass_obj
-def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
-    """Add the keys that pi holds for Ollama in its auth.json."""
-    from okr_tui.settings.locations import agent_folder
-    from okr_tui.settings.pi import auth_file, stored_keys
+def import_keys(invocation: Invocation, source: str | None, *, yes: bool, as_json: bool) -> None:
+    """Add the keys for Ollama that another program holds.
 
-    environment = invocation.sources().environment
-    path = auth_file(agent_folder(environment))
-    found = stored_keys(path, environment)
+    SOURCE is pi's auth.json (the default), a .env, a configuration of LiteLLM or CLIProxyAPI, a file with a
+    key on each line, or - for standard input. Of a configuration, keys for addresses of ollama.com are taken.
+    """
+    place, found = _stored(invocation, source)
     if not found:
-        raise OkrError(f"{path} has no API key for ollama or ollama-cloud; nothing was added")
+        raise OkrError(f"{place} has no API key for Ollama; nothing was added")
     for stored in found:
         note(f"{stored.provider}: {stored.words}")
-    if not yes:
+    if not yes and source != STANDARD_INPUT:
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to confirm on; use --yes")
         click.confirm("Add to the pool?", abort=True, err=True)
@@ -345,9 +353,28 @@ def import_keys(invocation: Invocation, *, yes: bool, as_json: bool) -> None:
         for _, message in () if as_json else done:
             show_text(message)
         if not any(ok for ok, _ in done):
-            raise OkrError(f"no key of {path} was added")
+            raise OkrError(f"no key of {place} was added")
 
     run(invocation, work)
+
+
+def _stored(invocation: Invocation, source: str | None) -> "tuple[str, list[Stored]]":
+    """Return where keys are taken from, for people, and the keys."""
+    from okr_tui.settings.import_sources import keys_in, read_text
+    from okr_tui.settings.locations import agent_folder
+    from okr_tui.settings.pi import auth_file, stored_keys
+
+    environment = invocation.sources().environment
+    if source is None:
+        path = auth_file(agent_folder(environment))
+        return str(path), stored_keys(path, environment)
+    if source == STANDARD_INPUT:
+        text = sys.stdin.buffer.read(LONGEST).decode(errors="replace")
+        if text.lstrip().startswith("{"):
+            raise click.UsageError("a JSON file is read by its name: import-keys FILE")
+        return "standard input", keys_in(text, Path("-"), environment)
+    path = Path(source)
+    return str(path), keys_in(read_text(path), path, environment)
 
 
 async def _imported(service: "PoolService", stored: "Stored") -> tuple[bool, str]:

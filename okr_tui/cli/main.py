@@ -50,7 +50,7 @@ VERBS = {
     "add-key": ("keys", "Add a key, typed at a hidden prompt or piped in."),
     "remove-key": ("keys", "Remove key N from the settings."),
     "label-key": ("keys", "Give key N a label; without TEXT, take its label away."),
-    "import-keys": ("keys", "Add the keys that pi holds for Ollama in its auth.json."),
+    "import-keys": ("keys", "Add the keys for Ollama that another program holds."),
     "enable-key": ("keys", "Put key N back into the pool."),
     "disable-key": ("keys", "Take key N out of the pool until it is enabled again."),
     "test-key": ("keys", "Read identity and quota of key N; this costs no quota."),
@@ -61,6 +61,10 @@ VERBS = {
     "trust": ("doctor", "Trust the project's settings file, or refuse to."),
     "doctor": ("doctor", "Check the configuration: every value, its source, problems and remedies."),
     "paths": ("doctor", "Show where settings, log and state are."),
+    "config": ("config", "Show and change single settings."),
+    "completion": ("completion", "Print the completion script of a shell."),
+    "purge": ("purge", "Remove everything of ours: log, conversations, token, and what connect wrote."),
+    "help": ("help", "Show the help of a verb or a topic."),
     "demo": ("demo", "Run the dashboard on a simulated cloud; your files stay untouched."),
     "traffic": ("demo", ""),
 }
@@ -87,6 +91,10 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"okr_tui.cli.{VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        if VERBS[cmd_name][1]:
+            from okr_tui.cli.help import epilog
+
+            command.epilog = epilog(cmd_name)
         return command
 
     def resolve_command(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from okr_tui.cli.completion import complete_models
 from okr_tui.cli.documents import info_document, models_document
 from okr_tui.cli.invocation import Invocation, json_option, local_zone, overview, run
 from okr_tui.cli.keys import active_words
@@ -108,7 +109,7 @@ def refresh(invocation: Invocation, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @json_option
 @click.pass_obj
 def info(invocation: Invocation, model: str, *, as_json: bool) -> None:

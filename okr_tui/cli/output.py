@@ -33,6 +33,11 @@ def show_text(text: str) -> None:
     click.echo(drawable_lines(text))
 
 
+def show_raw(text: str) -> None:
+    """Print a text that another program reads, as it is."""
+    click.echo(text)
+
+
 def show_piece(text: str, *, err: bool = False) -> None:
     """Print a piece of an answer, without ending the line. Only a terminal is spared what it would act on."""
     stream = sys.stderr if err else sys.stdout

@@ -8,16 +8,18 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from okr_tui.cli.documents import status_document
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.output import note, one_line, show
+from okr_tui.cli.output import note, one_line, show, show_raw
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.text import clean_line
 from okr_tui.services.gateway_switch import Hosting, Running
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 EXPOSED = "okr-tui: other machines can reach this gateway, and its traffic is not encrypted"
 ADVICE = "`okr-tui connect CLIENT` shows how to use it"
+KEPT_VARIABLES = ("OKR_TUI_SETTINGS", "OKR_TUI_STORE", "PI_CODING_AGENT_DIR", "XDG_STATE_HOME")
+"""Variables that a unit has to name, since a service does not see those of a shell."""
 MOST_NOTES = 1000
 """Lines for standard error that wait to be read; more are dropped."""
 NOTES_SECONDS = 1.0
@@ -47,6 +51,11 @@ PORT = click.IntRange(0, 65535)
     "--expose", is_flag=True, help="Allow a host that other machines can reach; nothing is encrypted."
 )
 @click.option("--access-log", is_flag=True, help="Write a line of JSON to standard error for every request.")
+@click.option(
+    "--print-unit",
+    type=click.Choice(["systemd", "launchd"]),
+    help="Print a unit that keeps this gateway running, and end.",
+)
 @click.pass_obj
 def serve(
     invocation: Invocation,
@@ -56,13 +65,18 @@ def serve(
     *,
     expose: bool,
     access_log: bool,
+    print_unit: str | None,
 ) -> None:
     """Run the gateway for clients of Ollama, OpenAI and Anthropic.
 
-    It listens on this machine and sends each request with a key of the pool.
+    It listens on this machine and sends each request with a key of the pool. SIGTERM lets answers under way
+    end, SIGHUP reads the settings again unless standard input is a terminal.
     """
     given = {"host": host or None, "port": port, "daemon_port": daemon_port}
     chosen = {name: value for name, value in given.items() if value is not None}
+    if print_unit:
+        _print_unit(invocation, print_unit, chosen, expose=expose, access_log=access_log)
+        return
     with asyncio.Runner(loop_factory=_faster_loop()) as runner:
         runner.run(_serve(invocation, chosen, expose=expose, access_log=access_log))
 
@@ -74,6 +88,55 @@ def _faster_loop() -> "Callable[[], asyncio.AbstractEventLoop] | None":
     except ModuleNotFoundError:
         return None
     return uvloop.new_event_loop  # type: ignore[no-any-return]
+
+
+def _print_unit(
+    invocation: Invocation, kind: str, chosen: Mapping[str, object], *, expose: bool, access_log: bool
+) -> None:
+    from okr_tui.cli import units
+    from okr_tui.settings.layers import load
+
+    settings = load(invocation.sources(asks=False))
+    options = [] if invocation.settings is None else ["--settings", os.path.abspath(invocation.settings)]
+    if invocation.cloud_url:
+        options += ["--cloud-url", invocation.cloud_url]
+    if invocation.store and _has_no_password(invocation.store):
+        options += ["--store", invocation.store]
+    options.append("serve")
+    for name, number in chosen.items():
+        options += [f"--{name.replace('_', '-')}", str(number)]
+    options += ["--expose"] if expose else []
+    options += ["--access-log"] if access_log else []
+    grace, environment = settings.gateway.grace_seconds, invocation.sources().environment
+    needed = {name: environment[name] for name in KEPT_VARIABLES if environment.get(name)}
+    if not _has_no_password(needed.get("OKR_TUI_STORE", "")):
+        del needed["OKR_TUI_STORE"]
+    folders = [invocation.state_folder, settings.global_file.parent]
+    if kind == "systemd":
+        show_raw(units.systemd(options, grace, folders, needed, notifies=_notifier() is not None).rstrip())
+    else:
+        log = Path("~/Library/Logs/okr-tui.log").expanduser()
+        show_raw(units.launchd(options, grace, log, needed).rstrip())
+
+
+def _has_no_password(store: str) -> bool:
+    """Return whether a log's address may stand in a unit, which others may read; say so where it may not."""
+    from okr_tui.settings.locations import without_password
+
+    if without_password(store) == store:
+        return True
+    note("okr-tui: the log's address has a password, so the unit leaves it out; set okr-tui.store")
+    return False
+
+
+def _notifier() -> Callable[[str], None] | None:
+    """Return what tells systemd of states, as sd_notify(3) does; None without the extra."""
+    try:
+        library = importlib.import_module("sdnotify")
+    except ModuleNotFoundError:
+        return None
+    notify: Callable[[str], None] = library.SystemdNotifier().notify
+    return notify
 
 
 async def _serve(
@@ -96,7 +159,8 @@ async def _serve(
                     f"{options.host} can be reached by other machines; add --expose if that is intended"
                 )
             notes(EXPOSED)
-        with _stop_signals() as signals:
+        tell = (os.environ.get("NOTIFY_SOCKET") and _notifier()) or (lambda _: None)
+        with _stop_signals(_reloading(service, notes, tell)) as signals:
             async with Host.open(
                 service,
                 options,
@@ -109,7 +173,9 @@ async def _serve(
                 show(f"listening on {running.url}")
                 if running.daemon_url:
                     show(f"listening on {running.daemon_url} for the ollama daemon")
+                tell("READY=1")
                 await _until(signals, service, running, chosen, notes)
+                tell("STOPPING=1")
 
 
 def _options(service: "PoolService", chosen: Mapping[str, object]) -> "GatewayOptions":
@@ -125,9 +191,33 @@ class _Signals:
     second: asyncio.Event
 
 
+def _reloading(
+    service: "PoolService", notes: Callable[[str], None], tell: Callable[[str], None]
+) -> Callable[[], None]:
+    """Return what reads the settings again at a signal; a supervisor is told when that begins and ends."""
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        await service.reload()
+        tell("READY=1")
+        problems = len(service.problems)
+        notes(f"okr-tui: settings read again: {len(service.pool.config.keys)} keys, {problems} problems")
+
+    def begin() -> None:
+        task = asyncio.ensure_future(reload())
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    return begin
+
+
 @contextmanager
-def _stop_signals() -> Iterator[_Signals]:
-    """Wait for signals that end the gateway."""
+def _stop_signals(reload: Callable[[], None]) -> Iterator[_Signals]:
+    """Wait for signals that end the gateway.
+
+    SIGHUP calls `reload` where standard input is no terminal; else the terminal has gone, and it ends.
+    """
     signals = _Signals(asyncio.Event(), asyncio.Event())
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -144,10 +234,15 @@ def _stop_signals() -> Iterator[_Signals]:
 
     for number in numbers:
         loop.add_signal_handler(number, stop)
+    hangs_up = getattr(signal, "SIGHUP", None)
+    if hangs_up is not None:
+        loop.add_signal_handler(hangs_up, stop if sys.stdin.isatty() else reload)
     try:
         yield signals
     finally:
         restore()
+        if hangs_up is not None:
+            loop.remove_signal_handler(hangs_up)
 
 
 @asynccontextmanager

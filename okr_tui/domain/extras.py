@@ -12,6 +12,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "socks": "socksio>=1,<2",
     "zstd": "zstandard>=0.22",
     "daemon": "cryptography>=42",
+    "systemd": "sdnotify>=0.3.2",
 }
 """What each extra of the package installs, as pyproject.toml says."""
 

@@ -154,6 +154,8 @@ def bare_name(model: str) -> str:
     return model
 
 
+LIST_DOCUMENT: Final = "models with thinking"
+"""The name of the model list in the store; another one when what is read of a model changes."""
 SUFFIXES: Final = (":cloud", "-cloud", ":latest")
 
 

@@ -96,6 +96,7 @@ class Gateway:
             },
             "/": Route(READ, fixed(lambda: PlainTextResponse(local.RUNNING))),
             "/healthz": Route(READ, document(lambda: {"status": "ok"})),
+            "/readyz": Route(READ, self._readiness),
             VERSION.path: Route(READ, fixed(lambda: JSONResponse(local.VERSION, headers=local.OWN_VERSION))),
             BALANCE.path: Route(READ, self._relayed(BALANCE)),
             USAGE.path: Route(READ, self._relayed(USAGE)),
@@ -203,6 +204,11 @@ class Gateway:
             await request.answer(await self._relay.answer(endpoint, query))
 
         return answer
+
+    async def _readiness(self, request: GatewayRequest) -> None:
+        ready = local.can_answer(self._service)
+        status = "ready" if ready else "blocked"
+        await request.answer(JSONResponse({"status": status}, 200 if ready else 503))
 
     async def _tags(self, request: GatewayRequest) -> None:
         await request.answer(JSONResponse(await local.tags(self._service, request.caller)))

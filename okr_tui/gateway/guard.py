@@ -28,7 +28,7 @@ FOREIGN_HOST: Final = (
 )
 WEB_PAGE: Final = "requests from web pages are refused: okr-tui.gateway.origins lists those that may come"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-OPEN_PATHS: Final = frozenset({"/healthz"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 OWN_SITES: Final = frozenset({b"same-origin", b"none"})
 """Values of Sec-Fetch-Site for the own page, and for an address that a person typed."""
 MAX_HEADERS: Final = 100

@@ -12,6 +12,8 @@ from starlette.responses import Response
 from okr_tui import __version__
 from okr_tui.cloud.documents import parse_time
 from okr_tui.cloud.endpoints import CHAT, Endpoint
+from okr_tui.domain.choice import SelectionRequest
+from okr_tui.domain.health import Wait
 from okr_tui.domain.models import Model
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
@@ -175,7 +177,7 @@ class AccountRelay:
         if not RELAYED_QUERY.fullmatch(query):
             raise failure_error(400, "the query is not one of this endpoint")
         service, pool = self._service, self._service.pool
-        key = service.key(pool.view().active or 1)
+        key = service.usable_key(pool.view().active or 1)
         place = (endpoint.path, query, pool.state.account_of(key.fingerprint))
         async with self._asking:
             now = service.clock.monotonic()
@@ -191,3 +193,13 @@ class AccountRelay:
 
 def _epoch(time: str | None) -> int:
     return int(parse_time(time) or 0)
+
+
+def can_answer(service: PoolService) -> bool:
+    """Return whether a request would find a key now, or one to wait for."""
+    pool = service.pool
+    request = SelectionRequest(service.clock.time(), in_flight=pool.in_flight)
+    selection = pool.choose(request)
+    return selection.key is not None or any(
+        judged.state.traits.wait is Wait.SLOT for judged in selection.verdicts
+    )

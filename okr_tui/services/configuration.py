@@ -14,16 +14,18 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.text import clean_line
 from okr_tui.services.overview import Inputs
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.settings import file, layers, trust
-from okr_tui.settings.checks import UnusableError, as_text
-from okr_tui.settings.json_edit import Document
+from okr_tui.settings.checks import UnusableError, as_text, nearest
+from okr_tui.settings.json_edit import Document, put, take_out
 from okr_tui.settings.keys import INDEX, kind, preferring
 from okr_tui.settings.layers import Sources
 from okr_tui.settings.origin import Origin, Valued
 from okr_tui.settings.schema import Place, Settings
-from okr_tui.settings.table import OURS, ChatSettings, Setting, find
+from okr_tui.settings.sections import MISSING
+from okr_tui.settings.table import ORIGINAL, OURS, SHORT, TABLE, ChatSettings, Setting, find
 from okr_tui.store.factory import default_address
 
 LONGEST: Final = 80
@@ -64,9 +66,19 @@ def store_address(settings: Settings) -> str:
     return _shown("store", settings.store.value or default_address())
 
 
-def setting_path(name: str) -> tuple[str, ...]:
-    """Return where a setting is in its section. Raises SettingsError if it is not changed one by one."""
-    return _editable(name).path
+def located(name: str) -> tuple[Setting, str]:
+    """Return the row of a setting, and the member of its value that is meant: "spent" in "hooks.spent".
+
+    Raises SettingsError for a name that is none.
+    """
+    for row in (find(name), find(name.partition(".")[0]), find(".".join(name.split(".")[:2]))):
+        if row is None or not (row.words or row.group):
+            continue
+        member = name.removeprefix(row.name).removeprefix(".")
+        if (row.field or row.name == name) and (not member or row.check.member):
+            return row, member
+    known = [row.name for row in TABLE if row.words or row.group]
+    raise SettingsError(f"there is no setting {clean_line(name, LONGEST)}{nearest(name, known)}")
 
 
 def checked(name: str, text: str) -> object:
@@ -78,6 +90,21 @@ def checked(name: str, text: str) -> object:
     except UnusableError as error:
         raise SettingsError(f"{name}: {error}") from None
     return value
+
+
+def check_value(name: str, value: object) -> None:
+    """Raise SettingsError where a setting, or a member of one, cannot have a value."""
+    row, member = located(name)
+    try:
+        if member and row.check.member:
+            row.check.member(member, value)
+            return
+        found = row.check.parse(value)
+        for each, item in found.items() if row.check.member else ():
+            assert row.check.member
+            row.check.member(each, item)
+    except UnusableError as error:
+        raise SettingsError(f"{name}: {error}") from None
 
 
 def target(settings: Settings, name: str) -> Path:
@@ -289,6 +316,30 @@ class Configuration:
         lost = settings.active_index.shadowed
         decides = f", which decides over {lost[0].describe()}" if lost else ""
         return f"Persisted activeKeyIndex to {written.path}{decides}"
+
+    async def write(self, name: str, value: object) -> file.Written:
+        """Write a setting, or a member of one, where it takes effect; with MISSING it is taken out there.
+
+        Raises SettingsError, with nothing changed, where an option or a variable decides, or it has no place.
+        """
+        row, member = located(name)
+        path = target(self.settings, row.name)
+        inner = (*row.path, *filter(None, [member]))
+
+        def changed(document: Document) -> str:
+            section = row.section
+            if section == ORIGINAL and row.path[0] in document.section(SHORT).values:
+                section = SHORT
+            document.section(section)
+            if value is MISSING:
+                return take_out(document.text, (section, *inner))
+            try:
+                return put(document.text, (section, *inner), value)
+            except ValueError:
+                raise SettingsError(f"{path}: {section}.{row.path[0]} must be an object {{...}}") from None
+
+        section = row.section if row.section == OURS else ORIGINAL
+        return await self.rewrite(path, ((section, row.path[0]),), changed)
 
     async def rewrite(
         self, path: Path, touched: file.Touched, function: Callable[[Document], str]

@@ -10,7 +10,7 @@ from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
-from okr_tui.services.configuration import Configuration, checked, setting_path, target
+from okr_tui.services.configuration import Configuration, checked
 from okr_tui.services.service import KeepIn
 from okr_tui.settings import file, key_references, keys
 from okr_tui.settings.json_edit import Document, put, take_out
@@ -18,7 +18,8 @@ from okr_tui.settings.keys import INDEX, kind, preferring
 from okr_tui.settings.origin import Problem
 from okr_tui.settings.pi import NAME, favouring
 from okr_tui.settings.schema import Place
-from okr_tui.settings.table import ORIGINAL, OURS
+from okr_tui.settings.sections import MISSING
+from okr_tui.settings.table import ORIGINAL
 
 ELSEWHERE = {
     "environment": "remove it where you set the variable, and start again",
@@ -283,24 +284,13 @@ class SettingEdits:
             return f"The favourites in {changed.file} are as before"
 
     async def _change(self, name: str, text: str | None) -> str:
-        path = (OURS, *setting_path(name))
-        value = checked(name, text) if text else None
-        file = target(self._configuration.settings, name)
-
-        def changed(document: Document) -> str:
-            document.section(OURS)
-            if value is None:
-                return take_out(document.text, path)
-            try:
-                return put(document.text, path, value)
-            except ValueError:
-                raise SettingsError(f"{file}: {OURS}.{path[1]} must be an object {{...}}") from None
-
-        written = await self._configuration.rewrite(file, ((OURS, path[1]),), changed)
+        value: object = checked(name, text) if text else MISSING
+        written = await self._configuration.write(name, value)
+        file = written.path
         await self._reload()
         if not written.kept:
             raise SettingsError(f"{name} was changed again in {file} by another program")
-        if value is not None:
+        if value is not MISSING:
             return f"{name} is {text} now, saved in {file}"
         line = next((line for line in self._configuration.lines if line.name == name), None)
         if line is None:

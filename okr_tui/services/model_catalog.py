@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.errors import CloudError, StoreError
-from okr_tui.domain.models import REFRESH_EVERY, Model, is_favourite, replacement
+from okr_tui.domain.models import LIST_DOCUMENT, REFRESH_EVERY, Model, is_favourite, replacement
 from okr_tui.domain.records import ModelsRead
 from okr_tui.domain.view import KeyView, model_keys
 from okr_tui.services.configuration import EffectiveSettings
@@ -19,8 +19,6 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.store.base import UnreachableLogError
 
-DOCUMENT: Final = "models with thinking"
-"""The list's name in the store; another one when what is read of a model changes."""
 AT_ONCE: Final = 40
 """Details that are read at once: those of a usual list take one round trip."""
 GONE_KEPT: Final = 20
@@ -65,7 +63,7 @@ class ModelCatalog:
         text = None
         if self._pool.trouble is None:
             with contextlib.suppress(UnreachableLogError):
-                text = await self._pool.store.load(DOCUMENT)
+                text = await self._pool.store.load(LIST_DOCUMENT)
         if text is None:
             return
         try:
@@ -199,7 +197,7 @@ class ModelCatalog:
         self._failures = 0
         self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
         with contextlib.suppress(UnreachableLogError):  # the next one is kept
-            await self._pool.store.save(DOCUMENT, _adapter.dump_json(self._known).decode())
+            await self._pool.store.save(LIST_DOCUMENT, _adapter.dump_json(self._known).decode())
         await self._pool.note(
             ModelsRead(
                 at=now,

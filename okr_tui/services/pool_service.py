@@ -369,7 +369,7 @@ class PoolService:
 
     async def use_key(self, index: int) -> str:
         """Prefer the key at a 1-based index, write the choice to the settings and log it."""
-        self._usable(index)
+        self.usable_key(index)
         return f"Active Ollama cloud key → {await self._prefer(index)}"
 
     async def rotate(self) -> str:
@@ -431,7 +431,7 @@ class PoolService:
 
         An account that was read a moment ago is not read again: the last reading is the answer.
         """
-        key = self._usable(index)
+        key = self.usable_key(index)
         fresh, fault = await self.quota_poller.look(key)
         if fault:
             if fresh:
@@ -449,7 +449,7 @@ class PoolService:
 
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""
-        key = self._usable(index)
+        key = self.usable_key(index)
         await self._record(Reset, key)
 
         async def back() -> str:
@@ -461,7 +461,7 @@ class PoolService:
 
     async def set_enabled(self, *indexes: int, enabled: bool) -> str:
         """Put keys into use or take them out of use, as one change."""
-        keys = [self._usable(index) for index in indexes]
+        keys = [self.usable_key(index) for index in indexes]
         changed = [key for key in keys if self.pool.state.key(key.fingerprint).disabled == enabled]
         for key in keys:
             await self._record(Enabled if enabled else Disabled, key)
@@ -590,7 +590,7 @@ class PoolService:
             raise OkrError(f"Invalid key index: {index}; the pool has {len(keys)}")
         return keys[index - 1]
 
-    def _usable(self, index: int) -> Key:
+    def usable_key(self, index: int) -> Key:
         """Return the key at a 1-based index as `key` does; raise SettingsError for one not to be used yet."""
         key = self.key(index)
         if not key.trusted:

@@ -253,6 +253,9 @@ def preferring(document: Document, section: str, index: int, key: Key, *, shifti
 SECTIONS = (ORIGINAL, SHORT)
 
 
+UNASKED = Problem("it was not asked for")
+
+
 @dataclass(slots=True)
 class Pool:
     """Keys in order, the place of each, what commands printed, and what was wrong."""
@@ -274,11 +277,14 @@ def collect(
     layers: Iterable[Layer],
     environment: Mapping[str, str],
     commands: Mapping[tuple[str, str], SecretStr],
+    *,
+    asks: bool = True,
 ) -> Pool:
     """Read the keys of all layers; `layers` come in pool order.
 
     commands: what earlier loads left in `Pool.commands`. A command is run again only when the keys of its
         layer were edited, or when it failed.
+    asks: whether commands and the secret store are asked at all.
     """
     pool = Pool()
     known: dict[str, int] = {}
@@ -292,7 +298,9 @@ def collect(
             if not unquoted(entry.reference.get_secret_value()):
                 dropped["blank"] += 1
                 continue
-            found = _resolved(entry, layer, written, environment, commands, pool)
+            found: SecretStr | Problem | None = UNASKED
+            if asks or kind(entry.reference) not in ("command", "keyring"):
+                found = _resolved(entry, layer, written, environment, commands, pool)
             if found is None:
                 continue
             label = _label(entry, pool)

@@ -61,6 +61,7 @@ class Sources:
         None means not given.
     runtime: settings the program makes while it runs, by their names in the files, of all sections.
     named: the user named the global file, so that it is a mistake when there is none.
+    asks: whether commands and the secret store are asked for keys; else those stay unknown, without a word.
     policy: numbers in place of those that the layers have, without their limits; for a simulated cloud.
     """
 
@@ -71,6 +72,7 @@ class Sources:
     runtime: Mapping[str, object] = field(default_factory=dict, repr=False)
     policy: Mapping[str, Any] = field(default_factory=dict, repr=False)
     named: bool = False
+    asks: bool = True
 
     @property
     def project_file(self) -> Path:
@@ -122,7 +124,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     chosen = {row.name: _choose(highest_first, row, problems, remedy) for row in _rows(in_files)}
     cloud = chosen["cloudUrl"].valued.value
     welcome = [layer for layer in pool_order if layer is not project or _may_join(project, cloud, problems)]
-    pool = collect(welcome, sources.environment, kept.commands)
+    pool = collect(welcome, sources.environment, kept.commands, asks=sources.asks)
     problems += pool.problems
     added = added_by(project, pool)
     if added and answer is None and project in welcome:

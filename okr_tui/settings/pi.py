@@ -67,7 +67,7 @@ def stored_keys(path: Path, environment: Mapping[str, str]) -> list[Stored]:
             own = entry.get("env")
             reference = _reference(entry["key"].strip(), environment, own if isinstance(own, dict) else {})
             if reference.get_secret_value():
-                found.append(Stored(provider, reference, _words(reference)))
+                found.append(Stored(provider, reference, reference_words(reference)))
     return found
 
 
@@ -107,7 +107,8 @@ def _reference(text: str, environment: Mapping[str, str], own: Mapping[str, obje
     return SecretStr(NAMED.sub(value, text))
 
 
-def _words(reference: SecretStr) -> str:
+def reference_words(reference: SecretStr) -> str:
+    """Return what a reference is, in words that show no key."""
     text = reference.get_secret_value()
     match kind(reference):
         case "command":

@@ -122,6 +122,7 @@ class CliHarness:
             "okr-tui": {
                 "store": f"sqlite:{self.folder / 'log.db'}",
                 "policy": {**FAST_POLICY, **(policy or {})},
+                "alerts": {"unusedPercent": 100},  # a week that ends in ten minutes is no news here
             },
         }
         self.settings_file.write_text(json.dumps(document, indent=2))

@@ -198,7 +198,7 @@ def test_a_reader_who_leaves_is_no_error_to_speak_of(make_cli: MakeCli) -> None:
         process.stdout.read(4)
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=30) == 141
     assert errors == b""
 
 

@@ -162,3 +162,108 @@ def test_a_project_is_trusted_and_trust_is_taken_back(cli: CliHarness) -> None:
     }
     assert cli.run_ok("status", "--json").json["cloud_url"] == cli.url
     assert "is already refused" in cli.run_ok("trust", "--revoke").out
+
+
+ENV = f"""# keys
+export OLLAMA_API_KEY="{NEW}"
+OLLAMA_API_KEYS=second-key-0123456789abcdef, third-key-0123456789abcdef # two
+OLLAMA_ACTIVE_KEY_INDEX=1
+OPENAI_API_KEY=sk-of-someone-else-0123
+WORK_OLLAMA_KEY=$WORK
+"""
+LITELLM = f"""
+model_list:
+  - model_name: gpt-oss   # comment
+    litellm_params:
+      model: ollama_chat/gpt-oss:20b
+      api_base: "https://ollama.com"
+      api_key: {NEW}
+  - model_name: kimi
+    litellm_params:
+      model: openai/kimi-k2.6
+      api_base: https://ollama.com/v1
+      api_key: os.environ/WORK
+  - model_name: other
+    litellm_params:
+      model: openai/gpt
+      api_base: https://api.openai.example/v1
+      api_key: sk-of-someone-else-0123
+general_settings:
+  master_key: sk-of-someone-else-0123
+"""
+PROXY = f"""port: 8317
+api-keys:
+  - "of-its-own-clients-0123456789"
+remote-management: {{secret-key: ""}}
+openai-compatibility:
+- name: openrouter
+  base-url: https://openrouter.example/api/v1
+  api-key-entries:
+  - api-key: sk-of-someone-else-0123
+- name: 'ollama'
+  base-url: 'https://ollama.com/v1'
+  api-key-entries:
+    - api-key: '{NEW}'
+      proxy-url: ""
+    - api-key: "second-key-0123456789abcdef"
+  models:
+    - name: gpt-oss:20b
+      alias: gpt
+- name: ollama-old
+  base-url: https://www.ollama.com/v1
+  api-keys: ["third-key-0123456789abcdef"]
+"""
+MORE = ["second-key-0123456789abcdef", "third-key-0123456789abcdef"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys"),
+    [
+        (".env", ENV, [NEW, *MORE, "$WORK"]),
+        ("config.yaml", LITELLM, [NEW, "$WORK"]),
+        ("proxy.yaml", PROXY, [NEW, *MORE]),
+        ("keys.txt", f"# mine\n{NEW}\n\n{MORE[0]}  # second\n{NEW}\n", [NEW, MORE[0]]),
+    ],
+)
+def test_keys_of_other_programs_are_taken_over(
+    cli: CliHarness, monkeypatch: pytest.MonkeyPatch, name: str, text: str, keys: list[str]
+) -> None:
+    monkeypatch.setenv("WORK", "work-key-0123456789abcdef")
+    source = cli.folder / name
+    source.write_text(text)
+    assert cli.run("import-keys", str(source)).code == 2
+    result = cli.run_ok("import-keys", str(source), "--yes")
+    assert in_file(cli)[4:] == keys
+    assert not any(key in result.out + result.err for key in (NEW, *MORE))
+    assert "someone-else" not in result.err
+    again = cli.run("import-keys", str(source), "--yes")
+    assert (again.code, len(in_file(cli))) == (1, 4 + len(keys))
+
+
+@pytest.mark.parametrize(
+    "text", [f"{NEW}\n{MORE[0]}\n", f"{NEW},{MORE[0]}", ENV.replace("WORK_OLLAMA_KEY=$WORK", "")]
+)
+def test_several_keys_are_piped_at_once(cli: CliHarness, text: str) -> None:
+    cli.run_ok("import-keys", "-", stdin=text)
+    assert in_file(cli)[4:6] == [NEW, MORE[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has no API key for Ollama"),
+        ("model_list:\n  - a: b\n   c: d\n", ":3: is no configuration that can be read here"),
+        ("model_list:\n" + "".join(f"{' ' * depth}- \n" for depth in range(1, 200)), "is no configuration"),
+        ("{", "not valid JSON"),
+        ("OPENAI_API_KEY=sk-of-someone-else-0123\n", "has no API key for Ollama"),
+    ],
+)
+def test_a_source_without_keys_is_one_line(cli: CliHarness, text: str, words: str) -> None:
+    source = cli.folder / "source"
+    source.write_text(text)
+    result = cli.run("import-keys", str(source), "--yes")
+    assert result.code == 1
+    assert words in result.err
+    assert len(in_file(cli)) == 4
+    missing = cli.run("import-keys", str(cli.folder / "none"), "--yes")
+    assert "cannot be read: No such file" in missing.err

@@ -2,10 +2,16 @@
 
 import asyncio
 import json
+import os
+import plistlib
+import pty
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -33,6 +39,7 @@ def token(cli: CliHarness) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(cli: CliHarness, number: signal.Signals) -> None:
+    cli.clock.now = time.time()  # a process goes by the machine's clock
     with cli.process("serve", "--port", "0", "--access-log") as process:
         url = address(process)
         with httpx.Client(base_url=url, trust_env=False) as client:
@@ -82,6 +89,114 @@ def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:
         process.terminate()
         _, err = process.communicate(timeout=20)
     assert err.count(b"gateway.nonsense is ignored: there is no such setting") == 1
+
+
+def test_a_hangup_reads_the_settings_again(cli: CliHarness) -> None:
+    with cli.process("serve", "--port", "0") as process:
+        url = address(process)
+        document = json.loads(cli.settings_file.read_text())
+        document["okr-tui"]["nonsense"] = 1
+        cli.settings_file.write_text(json.dumps(document))
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr
+        said = ""
+        while "settings read again: 4 keys" not in said:
+            said = process.stderr.readline().decode()
+            assert said, "it ended"
+        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_terminal_that_goes_away_ends_it(cli: CliHarness) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "okr_tui", *cli.where, "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        address(process)
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=20)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0
+
+
+def test_a_supervisor_is_told_of_every_state(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sdnotify")
+    path = cli.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.settimeout(20)
+        supervisor.bind(str(path))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        with cli.process("serve", "--port", "0") as process:
+            assert supervisor.recv(100) == b"READY=1"
+            address(process)
+            process.send_signal(signal.SIGHUP)
+            assert supervisor.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert supervisor.recv(100) == b"READY=1"
+            process.terminate()
+            assert supervisor.recv(100) == b"STOPPING=1"
+            process.communicate(timeout=20)
+
+
+def test_a_unit_for_systemd(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OKR_TUI_STORE", "redis://user:hidden-word@host/0")
+    document = json.loads(cli.settings_file.read_text())
+    document["okr-tui"]["gateway"] = {"graceSeconds": 100}
+    cli.settings_file.write_text(json.dumps(document))
+    result = cli.run_ok("serve", "--port", "11500", "--access-log", "--print-unit", "systemd")
+    assert "hidden-word" not in result.out + result.err
+    lines = result.out.splitlines()
+    (start,) = [line for line in lines if line.startswith("ExecStart=/")]
+    assert start.endswith(f"--settings {cli.settings_file} serve --port 11500 --access-log")
+    assert {"Type=notify", "TimeoutStopSec=115", "NoNewPrivileges=yes", "UMask=0077"} <= {*lines}
+    assert f"ReadWritePaths=-{cli.folder / '.local/state/okr-tui'} -{cli.folder}" in lines
+    assert not [line for line in lines if line.startswith("Environment=")]
+    monkeypatch.setenv("XDG_STATE_HOME", str(cli.folder / "per cent % state"))
+    monkeypatch.setitem(sys.modules, "sdnotify", None)
+    text = cli.run_ok("serve", "--print-unit", "systemd").out
+    assert "Type=exec" in text
+    assert f'Environment="XDG_STATE_HOME={cli.folder}/per cent %% state"' in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_unit(cli: CliHarness) -> None:
+    unit = cli.folder / "okr-tui.service"
+    unit.write_text(cli.run_ok("serve", "--print-unit", "systemd").out)
+    result = subprocess.run(
+        ["systemd-analyze", "--user", "--man=no", "verify", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(cli.folder), "HOME": str(cli.folder)},
+    )
+    assert "okr-tui.service" not in result.stderr, result.stderr
+
+
+def test_a_property_list_for_launchd(cli: CliHarness) -> None:
+    text = cli.run_ok("serve", "--host", "::1", "--print-unit", "launchd").out
+    document = plistlib.loads(text.encode())
+    assert document["ProgramArguments"][-5:] == [
+        "--settings",
+        str(cli.settings_file),
+        "serve",
+        "--host",
+        "::1",
+    ]
+    assert Path(document["ProgramArguments"][0]).is_absolute()
+    assert (document["ExitTimeOut"], document["KeepAlive"]) == (45, {"SuccessfulExit": False})
+
+
+def test_the_container_files_name_what_is_there() -> None:
+    folder = Path(__file__).parent.parent.parent / ".github" / "docker"
+    docker, compose = (folder / "Dockerfile").read_text(), (folder / "compose.yaml").read_text()
+    assert "/healthz" in docker
+    assert str(GatewayOptions().port) in docker
+    assert f"127.0.0.1:{GatewayOptions().port}:{GatewayOptions().port}" in compose
+    assert GatewayOptions().grace_seconds < 45
+    assert "stop_grace_period: 45s" in compose
 
 
 def test_the_extra_fast_gives_serve_its_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,21 @@ async def test_healthz_needs_no_token(gateway: RunningGateway) -> None:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
 
 
+async def test_readyz_tells_whether_the_pool_can_answer_and_no_more(gateway: RunningGateway) -> None:
+    service = gateway.service
+    async with bare(gateway) as client:
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+        for index in range(1, 5):
+            await service.set_enabled(index, enabled=False)
+        blocked = await client.get("/readyz")
+        assert (blocked.status_code, blocked.json()) == (503, {"status": "blocked"})
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.post("/readyz")).status_code == 405
+        await service.set_enabled(2, enabled=True)
+        assert (await client.get("/readyz")).status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -1,0 +1,179 @@
+"""`okr-tui purge`: everything of ours removed again, so that nothing stays behind after uninstalling."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from okr_tui.cli.invocation import Invocation, json_option
+from okr_tui.cli.output import note, show, show_document
+from okr_tui.domain.errors import OkrError, StoreError
+
+if TYPE_CHECKING:
+    from okr_tui.settings.json_edit import Document
+    from okr_tui.settings.schema import Settings
+
+DATABASES = ("", "-wal", "-shm")
+KEYS = ("apiKeys", "apiKey", "activeKeyIndex")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Remove without confirmation.")
+@click.option("--keys", "with_keys", is_flag=True, help="Remove keys and settings of ours too.")
+@json_option
+@click.pass_obj
+def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) -> None:
+    """Remove everything of ours: log, conversations, token, and what connect wrote.
+
+    What connect wrote is undone first. Keys and settings stay, in settings.json and in the system's secret
+    store, unless --keys is given. It refuses while a process of ours runs.
+    """
+    from okr_tui.settings.layers import load
+    from okr_tui.settings.pi import models_file
+    from okr_tui.store.factory import default_log
+
+    settings = load(invocation.sources(asks=False))
+    try:
+        state: Path | None = invocation.state_folder
+        log: Path | None = default_log()
+    except StoreError:
+        state = log = None
+    address = settings.store.value or (f"sqlite:{log}" if log else "")
+    scheme, _, place = address.partition(":")
+    log = Path(os.path.expanduser(place)) if scheme == "sqlite" else None
+    _refuse_while_running(state, log)
+    paths = list(_paths(state, log))
+    entries = _secret_names(settings) if with_keys else ()
+    for line in (
+        *(f"remove {path}" for path in paths),
+        *([f"undo connect in {models_file(settings.global_file)}"] if state else ()),
+        *([f"remove keys and okr-tui's settings from {settings.global_file}"] if with_keys else ()),
+        *(f"remove the entry {name} of the secret store" for name in entries),
+    ):
+        note(line)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to confirm on; use --yes")
+        click.confirm("Remove all of that?", abort=True, err=True)
+    if state:
+        _undo_connections(settings, state)
+    for path in paths:
+        _remove(path)
+    if with_keys:
+        _forget(settings, entries)
+    kept = [*_kept(settings, scheme, address, with_keys=with_keys)]
+    if as_json:
+        show_document({"removed": [str(path) for path in paths], "kept": kept})
+        return
+    for path in paths:
+        show(f"Removed {path}")
+    for line in kept:
+        show(f"Kept: {line}")
+
+
+def _paths(state: Path | None, log: Path | None) -> Iterator[Path]:
+    """Yield what is there of ours: the state folder, and a log that is elsewhere."""
+    if state and state.exists():
+        yield state
+    if log and state not in (None, *log.parents):
+        yield from (path for end in DATABASES if (path := log.with_name(log.name + end)).exists())
+        yield from sorted(log.parent.glob(f"{log.name}.broken-*"))
+
+
+def _refuse_while_running(state: Path | None, log: Path | None) -> None:
+    """Raise OkrError while a gateway runs, or a process has the log or the conversations open."""
+    from okr_tui.services.gateway_registry import running_gateways
+
+    for presence in running_gateways(state) if state else ():
+        raise OkrError(f"a gateway runs in process {presence.pid}, at {presence.url}; end it first")
+    for database in filter(None, (log, state and state / "conversations.db")):
+        if _is_open(database):
+            raise OkrError(f"a process of okr-tui runs: it has {database} open; end it first")
+
+
+def _is_open(database: Path) -> bool:
+    """Return whether another process has a database open: leaving write-ahead mode needs it alone.
+
+    Source: https://www.sqlite.org/wal.html, section 3.3.
+    """
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(database, timeout=0)) as connection:
+            connection.execute("pragma journal_mode = delete").fetchone()
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    except sqlite3.DatabaseError:
+        return False  # it is damaged, and goes like the rest
+    return False
+
+
+def _undo_connections(settings: "Settings", state: Path) -> None:
+    from okr_tui.settings import pi
+
+    done = pi.undo(pi.models_file(settings.global_file), state)
+    if done and done.changed:
+        note(f"Undid connect in {done.path}")
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OkrError(f"{path} cannot be removed: {error.strerror}; remove it by hand") from None
+
+
+def _secret_names(settings: "Settings") -> tuple[str, ...]:
+    """Return the entries of the secret store that the settings name."""
+    from okr_tui.settings.key_references import KEYRING
+    from okr_tui.settings.keys import kind
+
+    references = (place.reference for place in settings.places)
+    names = (each.get_secret_value().strip() for each in references if kind(each) == "keyring")
+    return tuple(name.removeprefix(KEYRING) for name in names)
+
+
+def _forget(settings: "Settings", entries: tuple[str, ...]) -> None:
+    """Take keys and the section okr-tui out of the user's file, and the entries out of the secret store."""
+    from okr_tui.settings import file
+    from okr_tui.settings.json_edit import take_out
+    from okr_tui.settings.key_references import forget
+    from okr_tui.settings.table import ORIGINAL, OURS, SHORT
+
+    for name in entries:
+        if problem := forget(name):
+            note(f"okr-tui: the entry {name} of the secret store stays: {problem.message}")
+
+    def without(document: "Document") -> str:
+        text = take_out(document.text, (OURS,))
+        for section in (ORIGINAL, SHORT):
+            values = document.root.get(section)
+            left = [name for name in values if name not in KEYS] if isinstance(values, dict) else []
+            paths = [(section, name) for name in KEYS] if left else [(section,)]
+            for path in paths:
+                text = take_out(text, path)
+        return text
+
+    with contextlib.suppress(FileNotFoundError):
+        file.rewrite(settings.global_file, (), without)
+
+
+def _kept(settings: "Settings", scheme: str, address: str, *, with_keys: bool) -> Iterator[str]:
+    from okr_tui.settings.locations import without_password
+
+    if not with_keys and settings.global_file.exists():
+        yield f"keys and settings in {settings.global_file}; purge --keys removes them"
+    if scheme not in ("sqlite", "memory", ""):
+        yield f"the log on {without_password(address)}, which others may share"
+    if settings.project_file.exists():
+        yield f"the project's own {settings.project_file}"

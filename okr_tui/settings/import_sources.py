@@ -1,0 +1,205 @@
+"""Keys for Ollama in files of other programs: auth.json, a `.env`, LiteLLM's and CLIProxyAPI's, plain lists.
+
+Sources: https://docs.litellm.ai/docs/proxy/configs (`model_list`, `os.environ/NAME`), and CLIProxyAPI's
+config.example.yaml (`openai-compatibility`, `api-key-entries`).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import SecretStr
+from okr_tui.domain.text import unquoted
+from okr_tui.settings.json_edit import failure
+from okr_tui.settings.key_references import VARIABLE
+from okr_tui.settings.pi import Stored, reference_words, stored_keys
+
+LARGEST: Final = 1024 * 1024
+DEEPEST: Final = 50
+ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
+YAML_MEMBER: Final = re.compile(
+    r"(\"[^\"]*\"|'[^']*'|[^\s:#\[\]{},\"'-][^:#]*?|-[^\s:#][^:#]*?)\s*:(?:\s+(.*))?"
+)
+KEY_NAMES: Final = ("api_key", "api-key")
+LIST_NAMES: Final = ("api_keys", "api-keys")
+BASES: Final = ("api_base", "base_url", "base-url")
+LITELLM_VARIABLE: Final = "os.environ/"
+CLOUD: Final = "ollama.com"
+
+
+def keys_in(text: str, path: Path, environment: Mapping[str, str]) -> list[Stored]:
+    """Return the keys for Ollama in the text of a file, or of standard input, whose format is found out.
+
+    Raises SettingsError where the text cannot be read.
+    """
+    if text.lstrip().startswith("{"):
+        return stored_keys(path, environment)
+    lines = text.splitlines()
+    if any(re.match(r"[\w-]+:(\s|$)", line) for line in lines):
+        found = list(_in_yaml(_Yaml(text, path).read(), ours=False))
+    elif any(ASSIGNMENT.fullmatch(line) for line in lines):
+        found = list(_in_assignments(lines))
+    else:
+        words = (word for line in lines for word in line.partition("#")[0].replace(",", " ").split())
+        found = [("key", word) for word in words]
+    unique: dict[str, str] = {}
+    for name, written in found:
+        if text := unquoted(written):
+            unique.setdefault(text, name)
+    references = [(name, SecretStr(_reference(written))) for written, name in unique.items()]
+    return [Stored(name, reference, reference_words(reference)) for name, reference in references]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file. Raises SettingsError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except OSError as error:
+        raise failure(f"cannot be read: {error.strerror}", str(path)) from error
+    if len(raw) > LARGEST:
+        raise failure("is larger than 1 MB, too large for a list of keys", str(path))
+    return raw.decode("utf-8-sig", errors="replace")
+
+
+def _reference(written: str) -> str:
+    if written.startswith(LITELLM_VARIABLE):
+        return VARIABLE + written.removeprefix(LITELLM_VARIABLE)
+    return written
+
+
+def _in_assignments(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a `.env`: of variables that name Ollama and a key, several between commas."""
+    for line in lines:
+        found = ASSIGNMENT.fullmatch(line)
+        if found is None or not {"OLLAMA", "KEY"} <= {*re.findall("OLLAMA|KEY", found[1].upper())}:
+            continue
+        value = found[2] if found[2][:1] in "\"'" else found[2].partition(" #")[0]
+        if not found[1].upper().endswith("INDEX"):
+            yield from ((found[1], part.strip()) for part in unquoted(value).split(","))
+
+
+def _in_yaml(value: object, *, ours: bool) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a LiteLLM or CLIProxyAPI configuration that stand at an address of Ollama's cloud."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _in_yaml(item, ours=ours)
+    if not isinstance(value, dict):
+        return
+    base = next((value[name] for name in BASES if isinstance(value.get(name), str)), None)
+    if base is not None:
+        host = urlsplit(str(base)).hostname or ""
+        ours = host == CLOUD or host.endswith(f".{CLOUD}")
+    elif str(value.get("model", "")).startswith("ollama"):
+        ours = True
+    if ours:
+        yield from ((name, value[name]) for name in KEY_NAMES if isinstance(value.get(name), str))
+        for name in LIST_NAMES:
+            listed = value.get(name)
+            yield from (
+                ((name, item) for item in listed if isinstance(item, str)) if isinstance(listed, list) else ()
+            )
+    for item in value.values():
+        yield from _in_yaml(item, ours=ours)
+
+
+class _Yaml:
+    """Reads as much of YAML as such configurations use: mappings, lists, quotes, comments, lists in brackets.
+
+    What it does not know stays text.
+    """
+
+    def __init__(self, text: str, path: Path) -> None:
+        self._path = path
+        self._lines = [
+            (number, len(line) - len(line.lstrip(" ")), line.strip())
+            for number, line in enumerate((_uncommented(line) for line in text.splitlines()), 1)
+            if line.strip() and line.strip() != "---"
+        ]
+        self._at = 0
+
+    def read(self) -> object:
+        """Return the document: objects, lists and texts. Raises SettingsError with the line."""
+        value = self._block(0, 0)
+        if self._at < len(self._lines):
+            raise self._error()
+        return value
+
+    def _block(self, indent: int, depth: int) -> object:
+        if depth > DEEPEST:
+            raise self._error()
+        if self._at >= len(self._lines):
+            return None
+        here = self._lines[self._at][1]
+        if here < indent:
+            return None
+        return self._list(here, depth) if self._is_item() else self._mapping(here, depth)
+
+    def _is_item(self) -> bool:
+        text = self._lines[self._at][2]
+        return text == "-" or text.startswith("- ")
+
+    def _list(self, indent: int, depth: int) -> list[object]:
+        items: list[object] = []
+        while self._at < len(self._lines) and self._lines[self._at][1] == indent and self._is_item():
+            number, _, text = self._lines[self._at]
+            rest = text[1:].lstrip()
+            if not rest:
+                self._at += 1
+                items.append(self._block(indent + 1, depth + 1))
+            elif rest == "-" or rest.startswith("- ") or YAML_MEMBER.fullmatch(rest):
+                self._lines[self._at] = (number, indent + len(text) - len(rest), rest)
+                items.append(self._block(indent + 1, depth + 1))
+            else:
+                self._at += 1
+                items.append(_scalar(rest))
+        return items
+
+    def _mapping(self, indent: int, depth: int) -> dict[str, object]:
+        members: dict[str, object] = {}
+        while self._at < len(self._lines) and self._lines[self._at][1] == indent and not self._is_item():
+            found = YAML_MEMBER.fullmatch(self._lines[self._at][2])
+            if found is None:
+                raise self._error()
+            self._at += 1
+            name, text = unquoted(found[1]), found[2] or ""
+            if text[:1] in ("|", ">"):
+                members[name] = self._skipped(indent)
+            elif text:
+                members[name] = _scalar(text)
+            elif self._at < len(self._lines) and self._lines[self._at][1] == indent and self._is_item():
+                members[name] = self._list(indent, depth + 1)
+            else:
+                members[name] = self._block(indent + 1, depth + 1)
+        return members
+
+    def _skipped(self, indent: int) -> str:
+        while self._at < len(self._lines) and self._lines[self._at][1] > indent:
+            self._at += 1
+        return ""
+
+    def _error(self) -> SettingsError:
+        line = self._lines[min(self._at, len(self._lines) - 1)][0] if self._lines else 1
+        return failure("is no configuration that can be read here; pipe the keys in", str(self._path), line)
+
+
+def _uncommented(line: str) -> str:
+    """Return a line without its comment: a `#` at its start or after a blank, outside quotes."""
+    quote = ""
+    for at, letter in enumerate(line):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'" and (at == 0 or line[at - 1] in " [,:"):
+            quote = letter
+        elif letter == "#" and (at == 0 or line[at - 1] in " \t"):
+            return line[:at].rstrip()
+    return line.rstrip()
+
+
+def _scalar(text: str) -> object:
+    if text.startswith("[") and text.endswith("]"):
+        return [unquoted(part.strip()) for part in text[1:-1].split(",") if part.strip()]
+    return unquoted(text)
