@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("steady")
 NO_SKIPS = "OKR_TUI_NO_SKIPS"
 """Environment variable: when set, a skipped test fails, because a complete run must skip nothing."""
 MAY_SKIP = "OKR_TUI_MAY_SKIP"
-"""Environment variable: part of a skip reason that stays allowed in a complete run."""
+"""Environment variable: parts of skip reasons that stay allowed in a complete run, one a line."""
 NOT_ON_THIS_PLATFORM = ("no package brings one for this platform",)
 CLIENTS = Path(__file__).parent / "clients"
 Reports = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -59,7 +59,7 @@ def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
     if not report.skipped or not os.environ.get(NO_SKIPS):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    allowed = (*NOT_ON_THIS_PLATFORM, *filter(None, [os.environ.get(MAY_SKIP)]))
+    allowed = (*NOT_ON_THIS_PLATFORM, *filter(None, os.environ.get(MAY_SKIP, "").splitlines()))
     if not any(words in reason for words in allowed):
         report.outcome = "failed"
         report.longrepr = f"{reason}\n{NO_SKIPS} is set: no test may be skipped for this reason"

@@ -1,8 +1,9 @@
-"""`okr-tui connect`: what each client needs to use the gateway, and for pi, writing it. No token is shown."""
+"""`okr-tui connect`: what each client needs to use the gateway, also in its own file. No token is shown."""
 
 import asyncio
 import json
 import shlex
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from okr_tui.cli import client_files
+from okr_tui.cli.client_files import ClientFile, put_block, take_block
 from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.output import note, note_text, show, show_text
+from okr_tui.cli.output import note, note_text, show, show_text, table
 from okr_tui.domain.errors import OkrError, SettingsError
 from okr_tui.domain.models import PROVIDER
+from okr_tui.settings.json_edit import plain, put, take_out
+from okr_tui.settings.locations import home_folder
 
 if TYPE_CHECKING:
     from okr_tui.domain.models import Model
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from okr_tui.settings.table import GatewayOptions
 
 PI = "pi"
+OURS = "okr-tui"
+"""What the gateway is called in the files of clients."""
 NO_GATEWAY = (
     "no gateway is running, so requests fail: run `okr-tui serve`, or set okr-tui.gateway.autostart "
     "to let the dashboard start it"
@@ -65,53 +72,295 @@ class Reach:
     runs: bool
 
 
-Lines = Callable[[Reach, str, "Sequence[Model]"], list[str]]
-"""The lines for a shell, from where the gateway is, the token's placeholder in a shell, and the models."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client is told: `advice` in one line, `lines` to copy, and what else is to be known."""
+
+    advice: str
+    lines: Sequence[str]
+    notes: Sequence[str] = ()
 
 
-def _ollama(reach: Reach, token: str, _: "Sequence[Model]") -> list[str]:
-    return [f'export OLLAMA_HOST="{reach.url}/{token}"', "ollama list"]
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What there is to tell: where the gateway is, the file of its token, and the models.
+
+    `token` is what stands for the token in a shell; no text here has the token itself.
+    """
+
+    reach: Reach
+    token_file: Path
+    models: "Sequence[Model]"
+
+    @property
+    def token(self) -> str:
+        """The token as a shell reads it from its file."""
+        return f"$(cat {shlex.quote(str(self.token_file))})"
+
+    @property
+    def model(self) -> str:
+        """A model to begin with: the first that calls tools."""
+        return next((model.id for model in self.models if model.can("tools")), "MODEL")
 
 
-def _ollama_daemon(reach: Reach, _: str, __: "Sequence[Model]") -> list[str]:
+IN_SHELL = "Run this in the client's shell:"
+IN_FILES = (
+    "{} keeps the token in a file of its own: `okr-tui token add NAME` makes one for it alone, which "
+    "`okr-tui token revoke NAME` ends"
+)
+
+
+def _ollama(gateway: Gateway) -> Told:
+    lines = [f'export OLLAMA_HOST="{gateway.reach.url}/{gateway.token}"', "ollama list"]
+    return Told(IN_SHELL, lines, [IN_FILES.format("`ollama launch`")])
+
+
+def _ollama_daemon(gateway: Gateway) -> Told:
+    reach = gateway.reach
     if reach.daemon_url is None:
         again = f"the gateway at {reach.url}" if reach.runs else "the gateway"
         raise OkrError(
             f"{again} has no port for an ollama daemon: start it with `okr-tui serve --daemon-port PORT`, "
             "or set okr-tui.gateway.daemonPort"
         )
-    return [f"export OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", "ollama serve"]
+    return Told(
+        "`ollama serve` reads this once, at its start; for a service: `sudo systemctl edit ollama`, under "
+        f'[Service] Environment="OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", `sudo systemctl restart ollama`',
+        [f"export OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", "ollama serve"],
+        [
+            "`ollama run MODEL-cloud` without a prompt asks ollama.com for an account and fails without one "
+            "(`ollama signin`); with a prompt, or as `okr-tui connect ollama` says, it needs none"
+        ],
+    )
 
 
-def _openai(reach: Reach, token: str, _: "Sequence[Model]") -> list[str]:
-    return [f'export OPENAI_BASE_URL="{reach.url}/v1"', f'export OPENAI_API_KEY="{token}"']
-
-
-def _anthropic(reach: Reach, token: str, models: "Sequence[Model]") -> list[str]:
-    model = next((model.id for model in models if model.can("tools")), "MODEL")
-    return [
-        f'export ANTHROPIC_BASE_URL="{reach.url}"',
-        f'export ANTHROPIC_AUTH_TOKEN="{token}"',
-        f"export ANTHROPIC_MODEL={shlex.quote(model)}",
+def _openai(gateway: Gateway) -> Told:
+    lines = [
+        f'export OPENAI_BASE_URL="{gateway.reach.url}/v1"',
+        f'export OPENAI_API_KEY="{gateway.token}"',
     ]
+    return Told(
+        IN_SHELL,
+        lines,
+        ["Codex does not read OPENAI_BASE_URL and would send this token to OpenAI: `okr-tui connect codex`"],
+    )
 
 
-CLIENTS: Mapping[str, Lines] = {
+def _anthropic(gateway: Gateway) -> Told:
+    return Told(
+        IN_SHELL,
+        [
+            f'export ANTHROPIC_BASE_URL="{gateway.reach.url}"',
+            f'export ANTHROPIC_AUTH_TOKEN="{gateway.token}"',
+            f"export ANTHROPIC_MODEL={shlex.quote(gateway.model)}",
+        ],
+    )
+
+
+def _claude_code(gateway: Gateway) -> Told:
+    told = _anthropic(gateway)
+    small = f"export ANTHROPIC_DEFAULT_HAIKU_MODEL={shlex.quote(gateway.model)}"
+    # Without it an answer that breaks off is asked for, and paid for, once more as one document.
+    once = "export CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1"
+    return Told(told.advice, [*told.lines, small, once, "claude"])
+
+
+def _codex(gateway: Gateway) -> Told:
+    return Told(
+        "Add this to ~/.codex/config.toml, or use --write:",
+        _codex_block(gateway).splitlines(),
+        [f"then: codex -c model_provider={OURS} -m {gateway.model}"],
+    )
+
+
+def _codex_block(gateway: Gateway) -> str:
+    """Return the gateway as a provider of Codex, which runs a command for the token.
+
+    Its variable OPENAI_BASE_URL is not read, and one that is exported reaches every shell it starts.
+    """
+    return "\n".join(
+        [
+            f"[model_providers.{OURS}]",
+            f'name = "{OURS}"',
+            f"base_url = {json.dumps(gateway.reach.url + '/v1')}",
+            'wire_api = "responses"',
+            f'auth = {{ command = "cat", args = [{json.dumps(str(gateway.token_file))}] }}',
+        ]
+    )
+
+
+def _opencode(gateway: Gateway) -> Told:
+    document = json.dumps({"provider": {OURS: _opencode_provider(gateway)}}, ensure_ascii=False, indent=2)
+    return Told(
+        "Add this to ~/.config/opencode/opencode.json, or use --write:",
+        document.splitlines(),
+        [f"then: opencode -m {OURS}/{gateway.model}"],
+    )
+
+
+def _opencode_provider(gateway: Gateway) -> dict[str, object]:
+    """Return the gateway as a provider of opencode, which reads the token from its file."""
+    return {
+        "npm": "@ai-sdk/openai-compatible",
+        "name": OURS,
+        "options": {"baseURL": f"{gateway.reach.url}/v1", "apiKey": f"{{file:{gateway.token_file}}}"},
+        "models": {model.id: _opencode_model(model) for model in gateway.models},
+    }
+
+
+def _opencode_model(model: "Model") -> dict[str, object]:
+    document: dict[str, object] = {"name": model.id}
+    if model.capabilities is not None:
+        document |= {"tool_call": model.can("tools"), "attachment": model.can("vision")}
+    if model.context_length:
+        output = max(1, min(LONGEST_ANSWER, model.context_length // 4))
+        document["limit"] = {"context": model.context_length, "output": output}
+    return document
+
+
+def _aider(gateway: Gateway) -> Told:
+    lines = [
+        f'export OPENAI_API_BASE="{gateway.reach.url}/v1"',
+        f'export OPENAI_API_KEY="{gateway.token}"',
+        f"aider --model {shlex.quote('openai/' + gateway.model)} --no-show-model-warnings",
+    ]
+    return Told(IN_SHELL, lines)
+
+
+def _llm(gateway: Gateway) -> Told:
+    return Told(
+        "Add this to extra-openai-models.yaml in the folder of `llm logs path`, or use --write:",
+        _llm_block(gateway).splitlines(),
+        [
+            f'then: llm keys set {OURS} --value "{gateway.token}"; llm -m {OURS}/{gateway.model} hello',
+            IN_FILES.format("llm"),
+        ],
+    )
+
+
+def _llm_block(gateway: Gateway) -> str:
+    """Return the models as llm's own file lists them; it is YAML, of which JSON texts are a part."""
+    lines = []
+    for model in gateway.models:
+        lines += [
+            f"- model_id: {json.dumps(f'{OURS}/{model.id}')}",
+            f"  model_name: {json.dumps(model.id)}",
+            f"  api_base: {json.dumps(gateway.reach.url + '/v1')}",
+            f"  api_key_name: {OURS}",
+        ]
+        lines += ["  supports_tools: true"] * model.can("tools") + ["  vision: true"] * model.can("vision")
+    return "\n".join(lines)
+
+
+def _vscode(gateway: Gateway) -> Told:
+    url = f"{gateway.reach.url}/TOKEN"
+    return Told(
+        "Put this into VS Code's settings.json, with the token in place of TOKEN:",
+        [f'"github.copilot.chat.byok.ollamaEndpoint": {json.dumps(url)}'],
+        [
+            f"the token is in {gateway.token_file}; then: Chat, Manage Models, Ollama",
+            IN_FILES.format("VS Code"),
+        ],
+    )
+
+
+def _open_webui(gateway: Gateway) -> Told:
+    inside = gateway.reach.url.replace("127.0.0.1", "host.docker.internal").replace(
+        "localhost", "host.docker.internal"
+    )
+    return Told(
+        "Run this in a shell, with your IMAGE; containers reach the gateway after "
+        "`okr-tui serve --host 0.0.0.0 --expose`:",
+        [
+            "docker run -d -p 3000:8080 --add-host=host.docker.internal:host-gateway \\",
+            f'  -e OPENAI_API_BASE_URL="{inside}/v1" -e OPENAI_API_KEY="{gateway.token}" \\',
+            "  -e ENABLE_OLLAMA_API=false -v open-webui:/app/backend/data IMAGE",
+        ],
+        [
+            "without a container, the same two variables with this address instead: "
+            f"{gateway.reach.url}/v1, and `open-webui serve`",
+            IN_FILES.format("Open WebUI"),
+        ],
+    )
+
+
+CLIENTS: Mapping[str, Callable[[Gateway], Told]] = {
     "ollama": _ollama,
     "ollama-daemon": _ollama_daemon,
     "openai": _openai,
     "anthropic": _anthropic,
+    "claude-code": _claude_code,
+    "codex": _codex,
+    "opencode": _opencode,
+    "aider": _aider,
+    "llm": _llm,
+    "vscode": _vscode,
+    "open-webui": _open_webui,
 }
+WORDS: Mapping[str, str] = {
+    PI: "pi's models.json, with --write and --undo",
+    "ollama": "Ollama's command and libraries, by OLLAMA_HOST",
+    "ollama-daemon": "`ollama serve`, for its cloud models",
+    "openai": "OpenAI's libraries, and most programs that take a base URL",
+    "anthropic": "Anthropic's libraries",
+    "claude-code": "Claude Code",
+    "codex": "Codex's config.toml, with --write and --undo",
+    "opencode": "opencode.json, with --write and --undo",
+    "aider": "aider",
+    "llm": "llm's extra-openai-models.yaml, with --write and --undo",
+    "vscode": "VS Code's Copilot chat",
+    "open-webui": "Open WebUI, in a container",
+}
+NEEDS_MODELS = (PI, "anthropic", "claude-code", "codex", "opencode", "aider", "llm")
 
 
-def advice(client: str, reach: Reach) -> str:
-    """Return what to do with the lines of a client, in one line."""
-    if client != "ollama-daemon":
-        return "Run this in the client's shell:"
-    return (
-        "`ollama serve` reads this once, at its start; for a service: `sudo systemctl edit ollama`, under "
-        f'[Service] Environment="OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", `sudo systemctl restart ollama`'
-    )
+def client_file(client: str, environment: Mapping[str, str], gateway: Gateway | None) -> ClientFile | None:
+    """Return the file that a client reads, and how it is told of a gateway; None for one without."""
+    home = home_folder(environment)
+    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    match client:
+        case "codex":
+            folder = Path(environment.get("CODEX_HOME") or home / ".codex")
+            block = _codex_block(gateway) if gateway else ""
+            return ClientFile(folder / "config.toml", lambda text: _toml(put_block(text, block)), take_block)
+        case "opencode":
+            json_file, with_comments = (config / "opencode" / f"opencode.{end}" for end in ("json", "jsonc"))
+            path = with_comments if with_comments.exists() and not json_file.exists() else json_file
+            provider = _opencode_provider(gateway) if gateway else {}
+            return ClientFile(
+                path,
+                lambda text: put(_json(text), ("provider", OURS), provider),
+                lambda text: take_out(text, ("provider", OURS)),
+            )
+        case "llm":
+            folder = Path(environment.get("LLM_USER_PATH") or config / "io.datasette.llm")
+            block = _llm_block(gateway) if gateway else ""
+            path = folder / "extra-openai-models.yaml"
+            return ClientFile(path, lambda text: put_block(_yaml_list(text), block), take_block)
+    return None
+
+
+def _toml(text: str) -> str:
+    """Return the text; raise ValueError where it is no TOML any more."""
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"it would be no valid TOML with [model_providers.{OURS}] in it ({error})") from None
+    return text
+
+
+def _json(text: str) -> str:
+    if text.strip() and not isinstance(json.loads(plain(text)), dict):
+        raise ValueError("it is no JSON object")
+    return text
+
+
+def _yaml_list(text: str) -> str:
+    """Return the text; raise ValueError where it is not a list whose items stand at the line's beginning."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if lines and (lines[0] != "---" and not lines[0].startswith("- ")):
+        raise ValueError("it is not the list of models that llm expects, each beginning with `- `")
+    return text
 
 
 def pi_provider(url: str, token: Path, models: "Sequence[Model]") -> dict[str, object]:
@@ -162,22 +411,31 @@ class MistakenError(click.ClickException):
 
 
 @click.command()
-@click.argument("client", type=click.Choice([PI, *CLIENTS]))
-@click.option("--write", is_flag=True, help="For pi: add the gateway and its models to pi's models.json.")
-@click.option("--undo", is_flag=True, help="For pi: undo what --write changed.")
+@click.argument("client", required=False, type=click.Choice([PI, *CLIENTS]))
+@click.option("--write", is_flag=True, help="Write it into the client's own file (pi, codex, opencode, llm).")
+@click.option("--undo", is_flag=True, help="Undo what --write changed.")
 @click.pass_obj
-def connect(invocation: Invocation, client: str, *, write: bool, undo: bool) -> None:
+def connect(invocation: Invocation, client: str | None, *, write: bool, undo: bool) -> None:
     """Show how to point a client at the gateway.
 
-    anthropic is for Claude Code too; ollama-daemon is for `ollama serve`, which then uses the pool for its
+    Without CLIENT, list the clients. ollama-daemon is for `ollama serve`, which then uses the pool for its
     cloud models.
     """
-    if (write or undo) and client != PI:
-        raise MistakenError(f"--write and --undo are for {PI}: what {client} needs is set in its shell")
+    if client is None:
+        if write or undo:
+            raise MistakenError("--write and --undo need a client")
+        for line in table(WORDS.items()):
+            show(line)
+        return
+    has_file = client == PI or client_file(client, invocation.sources().environment, None) is not None
+    if (write or undo) and not has_file:
+        raise MistakenError(f"--write and --undo are not for {client}: what it needs is set in its shell")
     if write and undo:
         raise MistakenError("--write and --undo exclude each other")
-    if undo:
+    if undo and client == PI:
         _undo(invocation)
+    elif undo:
+        _undo_file(invocation, client)
     else:
         asyncio.run(_connect(invocation, client, write=write))
 
@@ -191,16 +449,53 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
         for problem in service.problems:
             note(f"okr-tui: {problem}")
         reach = _reach(service.configuration.settings.gateway, state)
-        models = await _models(service) if client in (PI, "anthropic") else ()
+        models = await _models(service) if client in NEEDS_MODELS else ()
+    gateway = Gateway(reach, state / SHARED, models)
     if client == PI:
         _pi(invocation, pi_provider(reach.url, state / SHARED, models), write=write)
+    elif write:
+        _write_file(invocation, client, gateway)
     else:
-        lines = CLIENTS[client](reach, f"$(cat {shlex.quote(str(state / SHARED))})", models)
-        note_text(advice(client, reach))
-        for line in lines:
+        told = CLIENTS[client](gateway)
+        note_text(told.advice)
+        for line in told.lines:
             show(line)
+        for line in told.notes:
+            note(f"okr-tui: {line}")
     if not reach.runs:
         note(f"okr-tui: {NO_GATEWAY}")
+
+
+def _write_file(invocation: Invocation, client: str, gateway: Gateway) -> None:
+    file = client_file(client, invocation.sources().environment, gateway)
+    assert file is not None
+    if not gateway.models and client != "codex":
+        raise OkrError(f"no models are known, so nothing was written to {file.path}; try again")
+    told = CLIENTS[client](gateway)
+    try:
+        written = client_files.write(client, file, invocation.state_folder)
+    except SettingsError:
+        note(f"Not written; add this to {file.path}:")
+        show_text("\n".join(told.lines))
+        raise
+    if written:
+        show(f"Wrote the gateway to {file.path}; `okr-tui connect {client} --undo` takes it out again")
+    else:
+        show(f"{file.path} is up to date; nothing was written")
+    for line in told.notes:
+        note(f"okr-tui: {line}")
+
+
+def _undo_file(invocation: Invocation, client: str) -> None:
+    file = client_file(client, invocation.sources().environment, None)
+    assert file is not None
+    words = {
+        "nothing": f"Nothing to undo: nothing of the gateway is in {file.path}",
+        "restored": f"{file.path} is as it was before",
+        "removed": f"Removed {file.path}, which was created for the gateway",
+        "taken out": f"Took the gateway out of {file.path}; what else was changed there since stays",
+    }
+    show(words[client_files.undo(client, file, invocation.state_folder)])
 
 
 def _reach(options: "GatewayOptions", state: Path) -> Reach:

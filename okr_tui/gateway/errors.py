@@ -31,7 +31,6 @@ USER_AGENTS: Final[tuple[tuple[str, str], ...]] = (
     ("opencode/", "opencode"),
     ("claude-cli/", "claude-code"),
     ("litellm/", LITELLM),
-    ("ai/", AI_SDK),
     ("ollama-python/", "ollama-python"),
     ("ollama-js/", "ollama-js"),
     ("ollama/", "ollama"),
@@ -49,6 +48,8 @@ def client_name(headers: Mapping[str, str]) -> str | None:
         return named
     agent = headers.get("user-agent", "").lower()
     found = next((name for start, name in USER_AGENTS if agent.startswith(start)), None)
+    if found is None and "ai-sdk/" in agent:
+        return AI_SDK
     # LiteLLM reads raw responses through the openai package, and so do few others.
     if found == "openai" and headers.get("x-stainless-raw-response") == "true":
         return LITELLM

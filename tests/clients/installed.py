@@ -12,6 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
 LEAST_NODE = (22, 19)
+ENVIRONMENTS = HERE / "environments"
 INSTALL = "npm ci --ignore-scripts --prefix tests/clients"
 
 
@@ -21,6 +22,22 @@ def node_package(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the npm package {name} is not installed: {INSTALL}")
     return folder
+
+
+def environment(name: str) -> Path:
+    """The folder of a client that has an environment of its own."""
+    folder = ENVIRONMENTS / name
+    if not any((folder / place).is_dir() for place in ("node_modules", ".venv")):
+        pytest.skip(f"the client {name} is not installed: .ci/clients {name}")
+    return folder
+
+
+def packaged(folder: Path, pattern: str) -> Path:
+    """The program that a package brings for this platform."""
+    found = next(folder.glob(f"node_modules/{pattern}"), None)
+    if found is None or not _is_packaged():
+        pytest.skip(f"{folder.name} has no program here, and no package brings one for this platform")
+    return found
 
 
 def node() -> str:

@@ -255,7 +255,8 @@ def test_whose_error_it_is(fault: Fault, source: str) -> None:
 
 def test_the_ai_sdks_provider_for_ollama_finds_the_words() -> None:
     failure = Failure.of(ClientCause.QUOTA, "words")
-    client = client_name({"user-agent": "ai/6.0.326 ai-sdk/provider-utils/4.0.65 runtime/node.js/22"})
+    agents = ("ai/6.0.326 ai-sdk/provider-utils/4.0.65 runtime/node.js/22", "ai-sdk/provider-utils/4.0.65")
+    (client,) = {client_name({"user-agent": agent}) for agent in agents}
     document = error_document("native", failure, client)
     assert document["error"]["message"] == "words"  # type: ignore[index]
     assert error_document("native", failure) == {"error": "words"}
