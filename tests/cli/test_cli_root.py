@@ -14,7 +14,7 @@ import pytest
 from okr_tui import __version__
 from okr_tui.cli import dashboard
 from okr_tui.cli.main import VERBS, root
-from okr_tui.cli.output import cells, cut, one_line, table
+from okr_tui.cli.output import cells, cut, one_line, show_document, table
 from okr_tui.services.background import Clock
 from tests.cli.harness import MODEL, NOW, CliHarness
 
@@ -255,3 +255,16 @@ def test_screen_and_service_have_one_clock(monkeypatch: pytest.MonkeyPatch) -> N
 
     dashboard.run(opened, demo=False)
     assert made[0]["clock"] == given[0].time
+
+
+@pytest.mark.parametrize("count", [0, 3, 100, 101])
+def test_a_document_is_the_same_whatever_its_layout(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [{"label": f'"{number}"\n', "uses": [number]} for number in range(count)]
+    show_document({"none": None, "keys": keys})
+    printed = capsys.readouterr().out
+    whole = {"schema": 1, "none": None, "keys": keys}
+    assert json.loads(printed) == whole
+    if count <= 100:
+        assert printed == json.dumps(whole, indent=2) + "\n"
+    else:
+        assert printed.count("\n") == count + 6
