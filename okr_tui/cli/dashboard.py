@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from okr_tui.services.background import Clock
     from okr_tui.services.overview import Inputs
     from okr_tui.ui.bridge import Opened
+    from okr_tui.ui.last_screen import LastScreen
 
 
 class NoTerminal(click.ClickException):
@@ -65,6 +66,20 @@ def run(
     Screen and service have one clock, which the cloud puts right when somebody has set this machine's wrong.
     With the `inputs` of the settings it begins with what the last run showed, and keeps what it shows.
     """
+    from okr_tui.ui.last_screen import LastScreen
+
+    last_screen = LastScreen(inputs) if inputs else None
+    with last_screen.cover() if last_screen else contextlib.nullcontext():
+        return _run(open_service, demo=demo, inputs=inputs, last_screen=last_screen)
+
+
+def _run(
+    open_service: "Callable[[Clock], AbstractAsyncContextManager[Opened]]",
+    *,
+    demo: bool,
+    inputs: "Inputs | None",
+    last_screen: "LastScreen | None",
+) -> object:
     if os.environ.get("LC_TERMINAL") == "iTerm2" or os.environ.get("TERM_PROGRAM") == "iTerm.app":
         # It loses what input methods commit under the kitty protocol; Textual reads this when imported.
         os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
@@ -84,6 +99,7 @@ def run(
         clock=clock.time,
         describe_crash=describe_crash,
         last=last,
+        last_screen=last_screen,
     )
     result = app.run()
     if app.return_code:

@@ -94,7 +94,6 @@ def _reduced(snapshot: Snapshot) -> Snapshot:
         alerts=(),
         running=(),
         rates=NO_TRAFFIC,
-        usage=None,
     )
 
 

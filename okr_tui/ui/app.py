@@ -34,6 +34,7 @@ from okr_tui.ui.controllers.slash import SlashController
 from okr_tui.ui.controllers.usage import UsageController
 from okr_tui.ui.external_programs import EditFile, clipboard_tool, copy_with, edit_file
 from okr_tui.ui.keymap import ActiveKeymap
+from okr_tui.ui.last_screen import LastScreen
 from okr_tui.ui.palette import PaletteProvider, action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.help import HelpScreen
@@ -99,8 +100,9 @@ class OkrApp(TerminalApp):
         clock: Callable[[], float] = time.time,
         describe_crash: DescribeCrash = describe_briefly,
         last: "LastSnapshot | None" = None,
+        last_screen: LastScreen | None = None,
     ) -> None:
-        super().__init__(describe_crash)
+        super().__init__(describe_crash, last_screen)
         self.zone: tzinfo = zone or datetime.now(UTC).astimezone().tzinfo or UTC
         self.clock = clock
         self.keymap = ActiveKeymap()
@@ -183,8 +185,9 @@ class OkrApp(TerminalApp):
         self._ticking = self.set_interval(TICK, self._tick, pause=True)
         if self._last and (last := self._last.load()):
             self._take(last)
-        # Its modules take the processor for a while; the screen is drawn first.
-        self.call_after_refresh(self._serve)
+        # Two layouts: the second knows the width. What loads the service takes the processor for a while.
+        self.call_after_refresh(self.call_after_refresh, self.uncover)
+        self.call_after_refresh(self.call_after_refresh, self._serve)
 
     def _serve(self) -> None:
         serving = bridge.serve(self._open_service, self.post_message, self.drafts.keep)
@@ -193,8 +196,6 @@ class OkrApp(TerminalApp):
     async def on_unmount(self) -> None:
         """Wait until the service has closed. Raises what failed while it closed."""
         self.alerts.close()
-        if self._saving:
-            self._save()
         serving = self._serving
         if serving is None or serving.state is WorkerState.ERROR:
             return
@@ -256,8 +257,9 @@ class OkrApp(TerminalApp):
     def exit(
         self, result: str | None = None, return_code: int = 0, message: "RenderableType | None" = None
     ) -> None:
-        """Exit after storing what was typed last."""
+        """Exit after storing what was typed last, and what is shown."""
         self.drafts.note_last()
+        self._save()
         super().exit(result, return_code, message)
 
     def _means_to_quit(self, key: str) -> bool:
@@ -310,8 +312,13 @@ class OkrApp(TerminalApp):
     def _save(self) -> None:
         """Keep the newest snapshot for the next run."""
         self._saving = None
-        if self._last and self.snapshot and not self.snapshot.remembered:
-            self._last.save(self.snapshot)
+        snapshot = self.snapshot
+        if snapshot is None or snapshot.remembered:
+            return
+        if self._last:
+            self._last.save(snapshot)
+        if self.last_screen and (lines := self.dashboard.picture()):
+            self.last_screen.save(lines, (self.size.width, self.size.height), snapshot.at)
 
     async def on_event(self, event: events.Event) -> None:
         """Hold back a key that needs the service until it is open, with all that is typed behind it."""

@@ -30,6 +30,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from okr_tui.ui.keyboard import learn_layout
+from okr_tui.ui.last_screen import OPEN, LastScreen
 from okr_tui.ui.output import TerminalFile
 
 ESC: Final = "\x1b"
@@ -232,6 +233,12 @@ class TerminalDriver(LinuxDriver):
         if self._writer_thread is not None and not constants.DISABLE_KITTY_KEY:
             self.write(REPORT_ALTERNATE_KEYS)
             self.flush()
+
+    def write(self, data: str) -> None:
+        """Write to the terminal. One that shows the last run's screen is not cleared by opening another."""
+        shown: LastScreen | None = getattr(self._app, "last_screen", None)
+        if data != OPEN or shown is None or not shown.hand_over():
+            super().write(data)
 
     def disable_input(self) -> None:
         """Stop reading; returns when the input thread has ended."""

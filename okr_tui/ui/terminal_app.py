@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -15,7 +15,11 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from okr_tui.ui.keyboard import latin_key
+from okr_tui.ui.last_screen import LastScreen
 from okr_tui.ui.output import DrawableFilter
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 LEAST_SIZE: Final = (60, 16)
 """Columns and lines below which nothing but a note about the size is drawn."""
@@ -56,8 +60,11 @@ class TerminalApp(App[str]):
     DEFAULT_MODE: ClassVar[str] = "main"
     MODES: ClassVar[dict[str, Any]] = {TOO_SMALL: TooSmallScreen}
 
-    def __init__(self, describe_crash: DescribeCrash = describe_briefly) -> None:
+    def __init__(
+        self, describe_crash: DescribeCrash = describe_briefly, last_screen: LastScreen | None = None
+    ) -> None:
         super().__init__()
+        self.last_screen = last_screen
         self.add_mode(self.DEFAULT_MODE, self.get_default_screen)
         self._describe_crash = describe_crash
         self._drawable = DrawableFilter()
@@ -69,6 +76,22 @@ class TerminalApp(App[str]):
         from okr_tui.ui.driver import TerminalDriver
 
         return TerminalDriver
+
+    @property
+    def covered(self) -> bool:
+        """Whether the screen of the last run stands on the terminal, and nothing is drawn yet."""
+        return self.last_screen is not None and self.last_screen.covers
+
+    def uncover(self) -> None:
+        """Draw over the screen of the last run."""
+        if self.last_screen is not None and self.last_screen.covers:
+            self.last_screen.covers = False
+            self.screen.refresh()
+
+    def _display(self, screen: Screen[Any], renderable: "RenderableType | None") -> None:
+        """Draw, unless the screen of the last run is still better than what there is to draw."""
+        if not self.covered:
+            super()._display(screen, renderable)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return the filter that lets no text from outside steer the terminal, then Textual's."""

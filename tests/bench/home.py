@@ -116,7 +116,7 @@ def made(keys: int = KEYS, models: int = MODELS, records: int = RECORDS) -> Iter
                 json.dumps(
                     {
                         "pi-ollama": {"cloudUrl": url, "apiKeys": entries},
-                        "okr-tui": {"gateway": {"port": 0}},
+                        "okr-tui": {"gateway": {"port": 0}, "alerts": {"events": []}},
                     }
                 )
             )

@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.bench import refresh
 from tests.bench.home import Home
@@ -38,6 +40,15 @@ def verb(name: str, *arguments: str, target: float = 2.5) -> Row:
         floor=import_click,
         floor_words="`import click`",
     )
+
+
+@contextmanager
+def shown_before(home: Home) -> Iterator[Home]:
+    """A home whose dashboard ran before and has left what it showed."""
+    with started(home.command(), home.environment, home.folder) as program:
+        program.shows(*PAINTED)
+        program.read_for(8.0)
+    yield home
 
 
 def paint_empty(home: Home) -> float:
@@ -93,6 +104,7 @@ ROWS: tuple[Row, ...] = (
         paint,
         paint_empty,
         "an empty Textual app",
+        given=shown_before,
     ),
     Row("memory", "memory of the dashboard, painted", "MiB", 60, memory_at_paint, judged="value", rounds=3),
     Row(

@@ -38,7 +38,9 @@ class Program:
         except OSError:
             found = b""
         if not found:
-            raise SystemExit(f"the program ended: {CONTROL.sub(b'', self.drawn)[-2000:].decode()}")
+            raise SystemExit(
+                f"the program ended: {CONTROL.sub(b'', self.drawn)[-2000:].decode(errors='replace')}"
+            )
         self.drawn += found
         return True
 

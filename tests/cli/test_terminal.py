@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -226,3 +226,53 @@ def test_no_text_of_a_hostile_cloud_steers_the_terminal(tmp_path: Path) -> None:
     assert b"EVIL" in opened.output, "what is outside text was drawn"
     assert OUTSIDE.findall(opened.output) == []
     assert FORBIDDEN.findall(opened.output.decode()) == []
+
+
+@pytest.fixture
+def again(tmp_path: Path) -> Iterator[Callable[[], Terminal]]:
+    """Dashboards with keys, one after another, the first of which has ended."""
+    opened: list[Terminal] = []
+    with hostile_cloud() as cloud:
+        file = tmp_path / "settings.json"
+        file.write_text(settings(cloud.url, f"sqlite:{tmp_path / 'log.db'}"))
+
+        def start() -> Terminal:
+            opened.append(Terminal(tmp_path, "--settings", str(file)))
+            return opened[-1]
+
+        first = start()
+        first.wait_for(b"gpt-oss:20b")
+        first.read(0.5)
+        first.send(b"q")
+        assert first.end() == 0
+        assert b"as it was" not in first.output
+        try:
+            yield start
+        finally:
+            for each in opened:
+                each.close()
+
+
+def test_the_last_screen_is_there_at_once_and_gives_way(again: Callable[[], Terminal]) -> None:
+    second = again()
+    second.wait_for(b"as it was")
+    assert b"gpt-oss:20b" in second.output
+    assert second.output.count(b"\x1b[?1049h") == 1
+    assert b"\x1b[?1003h" not in second.output, "Textual has not begun"
+    second.send(b"?")
+    second.wait_for(b"ords to look for")
+    assert second.output.count(b"\x1b[?1049h") == 1, "another would clear it"
+    second.send(b"\x1bq")
+    assert second.end() == 0
+    assert all(sequence in second.output for sequence in LEFT)
+
+
+def test_one_that_is_killed_meanwhile_restores_the_terminal(again: Callable[[], Terminal]) -> None:
+    second = again()
+    before = termios.tcgetattr(second._master)
+    second.wait_for(b"as it was")
+    second.process.send_signal(signal.SIGTERM)
+    second.end()
+    assert b"\x1b[?1049l" in second.output
+    assert b"\x1b[?25h" in second.output
+    assert termios.tcgetattr(second._master)[3] == before[3] | termios.ECHO | termios.ICANON | termios.ISIG

@@ -13,6 +13,7 @@ from textual.containers import Container
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -170,6 +171,23 @@ class Dashboard(Screen[None]):
         self.add_class("-tab-live")
         self.query_one(KeysPane).focus()
         self.watch(self, "maximized", self.say_back, init=False)
+
+    def picture(self) -> list[str]:
+        """Return the lines of the screen as a terminal gets them, without what the chat and toasts show.
+
+        Nothing while anything else is shown in place of the panes, or over them.
+        """
+        hidden = self.maximized is not None or self.has_class("-first") or self.has_class("-broken")
+        if hidden or not self.is_current:
+            return []
+        lines = self._compositor.render_strips()
+        for region in (self.chat.content_region, *(toast.region for toast in self.query("Toast"))):
+            blank = Strip.blank(region.width, self.chat.rich_style)
+            for y in range(max(0, region.y), min(region.bottom, len(lines))):
+                line = lines[y]
+                parts = [line.crop(0, region.x), blank, line.crop(region.right, line.cell_length)]
+                lines[y] = Strip.join(parts).crop(0, line.cell_length)
+        return [line.render(self.app.console) for line in lines]
 
     @property
     def chat(self) -> ChatPane:
