@@ -1,5 +1,6 @@
 """The options before the verb, and the service that they open."""
 
+import contextlib
 import math
 import os
 import re
@@ -266,13 +267,15 @@ def run(
 
     A fault that the work met is confirmed before the end, so that the next command knows of it. Problems of
     the settings go to standard error first, unless the work shows them itself. Raises OkrError at once where
-    the environment names certificates that cannot be used.
+    the environment names certificates that cannot be used, and at the end where a choice of the user is lost.
     """
 
     import asyncio
 
     async def once() -> T:
-        async with invocation.open_service("cli", watching=False) as service:
+        failure: OkrError | None = None
+        async with contextlib.AsyncExitStack() as closing:
+            service = await closing.enter_async_context(invocation.open_service("cli", watching=False))
             if unusable := service.network.certificate_problems(service.cloud.url):
                 raise OkrError(unusable[0])
             problems = (*service.problems, *screen_problems(service.configuration)) if with_problems else ()
@@ -280,11 +283,18 @@ def run(
                 note(f"okr-tui: {problem}")
             try:
                 done = await work(service)
-            except OkrError:
-                await _finish(service)
-                raise
+            except OkrError as error:
+                failure = error
             await _finish(service)
-            return done
+            try:
+                await closing.aclose()
+            except StoreError as lost:
+                if failure is None and service.pool.loses_choices:
+                    raise
+                note(f"okr-tui: {lost}")
+        if failure:
+            raise failure
+        return done
 
     return asyncio.run(once())
 

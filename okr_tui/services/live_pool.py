@@ -14,7 +14,7 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.feed import Entry, entries, history
 from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.records import Alert, Attempt, BalanceRead, IdentityRead, Record, SettingsRead
+from okr_tui.domain.records import Alert, Attempt, BalanceRead, Command, IdentityRead, Record, SettingsRead
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
@@ -90,6 +90,11 @@ class LivePool:
     def sequence(self) -> int:
         """Return the place in the log of the last record that the state includes."""
         return self._sequence
+
+    @property
+    def loses_choices(self) -> bool:
+        """Whether what a person chose is not in the log; what requests learned is learned again."""
+        return any(isinstance(unsent.record, Command) for unsent in self._writer.unsent)
 
     @property
     def trouble(self) -> str | None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -109,6 +109,13 @@ def _redis(url: str) -> "Store":
 
 
 BUSY_SECONDS: Final = 5.0
+UNWRITABLE: Final = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+)
+"""What SQLite says where it cannot make the files that it needs beside a log, even to read it."""
 SUMMED_KINDS: Final = ('"kind":"attempt"', '"kind":"identity"')
 OPTIONAL: Final = dict.fromkeys(
     ("model", "caller", "fault", "next_fingerprint", "first_byte_ms", "input_tokens", "cached_tokens",
@@ -126,21 +133,31 @@ class Look(NamedTuple):
 def look(path: Path, since: float, until: float, detail: Detail, *documents: str) -> Look:
     """Read usage between two moments, as `read_usage` does, and documents, all as of one moment.
 
-    A log that does not exist is empty. Raises StoreError for one that cannot be read.
+    A log that does not exist, or has just begun, is empty. Raises StoreError for one that cannot be read.
     """
     if not path.exists():
         return Look(UsageReading({}, {}), {})
     try:
-        address = f"file:{quote(str(path.absolute()))}?mode=ro"
-        with contextlib.closing(
-            sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-        ) as database:
-            database.execute("begin")
-            head = Head.read(_load(database, HEAD).get(HEAD))
-            days = _load(database, *head.names(detail, since, until))
-            return Look(combine(head, days, _records(database, head.through)), _load(database, *documents))
+        return _look(path, "mode=ro", since, until, detail, documents)
     except sqlite3.Error as error:
-        raise StoreError(f"cannot read the log {path}: {error}") from error
+        failure = error
+    with contextlib.suppress(sqlite3.Error):
+        if failure.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # no tables: begun on a full disk
+            return Look(UsageReading({}, {}), {})
+        if failure.sqlite_errorcode & 0xFF in UNWRITABLE:
+            return _look(path, "immutable=1", since, until, detail, documents)
+    raise StoreError(f"cannot read the log {path}: {failure}") from failure
+
+
+def _look(path: Path, way: str, since: float, until: float, detail: Detail, documents: Sequence[str]) -> Look:
+    address = f"file:{quote(str(path.absolute()))}?{way}"
+    with contextlib.closing(
+        sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    ) as database:
+        database.execute("begin")
+        head = Head.read(_load(database, HEAD).get(HEAD))
+        days = _load(database, *head.names(detail, since, until))
+        return Look(combine(head, days, _records(database, head.through)), _load(database, *documents))
 
 
 def end(path: Path) -> tuple[str, int] | None:

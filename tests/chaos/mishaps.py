@@ -161,6 +161,8 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._cut = False
+        self.delay = 0.0
+        """Seconds by which everything is late, each way."""
         self._connections: set[asyncio.StreamWriter] = set()
         self.away: list[Period] = []
         self.mishaps: dict[str, Mishap] = {"cut": self.cut, "partition": self.hold}
@@ -177,22 +179,34 @@ class Proxy:
 
     async def cut(self) -> None:
         """End every connection and refuse new ones, as a server that was killed."""
-        with _noted(self.away):
-            self._cut = True
-            self._abort()
-            try:
-                await asyncio.sleep(self._dice.uniform(0.5, 2.5))
-            finally:
-                self._cut = False
+        with _noted(self.away), self.closed():
+            await asyncio.sleep(self._dice.uniform(0.5, 2.5))
 
     async def hold(self) -> None:
         """Let nothing through, as a network that is parted; what was sent meanwhile arrives afterwards."""
-        with _noted(self.away):
-            self._flowing.clear()
-            try:
-                await asyncio.sleep(self._dice.uniform(0.5, 2.5))
-            finally:
-                self._flowing.set()
+        with _noted(self.away), self.held():
+            await asyncio.sleep(self._dice.uniform(0.5, 2.5))
+
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Have no connection in the block."""
+        self._cut = True
+        self._abort()
+        try:
+            yield
+        finally:
+            self._cut = False
+
+    @contextlib.contextmanager
+    def held(self, *, lost: bool = False) -> Iterator[None]:
+        """Let nothing through in the block; what was sent meanwhile comes afterwards, unless it is `lost`."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            if lost:
+                self._abort()
+            self._flowing.set()
 
     def _abort(self) -> None:
         for writer in self._connections:
@@ -218,6 +232,7 @@ class Proxy:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
+            await asyncio.sleep(self.delay)
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError

@@ -3,6 +3,7 @@
 import io
 import os
 import pwd
+import resource
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from okr_tui.cli import main
 from tests.cli.harness import MODEL, CliHarness
+from tests.cli.test_cli_chat import HELLO
 from tests.cli.test_cli_serve import address
 from tests.cli.test_terminal import Terminal
 
@@ -249,3 +251,28 @@ def test_serve_names_what_keeps_it_from_the_cloud(cli: CliHarness, monkeypatch: 
         process.terminate()
         _, err = process.communicate(timeout=20)
     assert err.startswith(b"okr-tui: SSL_CERT_FILE=/missing/ca.pem cannot be used")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_disk_that_is_full_from_the_start_fails_no_request(cli: CliHarness, begun: bool) -> None:
+    """No process can write a byte into any file; only what a person chose is missed."""
+    if begun:
+        cli.run_ok("disable-key", "2")
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-B", "-m", "okr_tui", *cli.where, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, preexec_fn=no_room, check=False)
+
+    answered = run("chat", MODEL, "hello")
+    assert (answered.returncode, answered.stdout) == (0, HELLO), answered.stderr
+    assert "what was not written could not be kept either, and is lost" in answered.stderr
+    for verb in ("status", "keys", "usage"):
+        assert run(verb).returncode == 0, verb
+    lost = run("disable-key", "1")
+    assert lost.returncode == 1
+    assert "is lost" in lost.stderr
+    refused = run("chat", "no-such-model", "hello")
+    assert (refused.returncode, "no-such-model failed on #" in refused.stderr) == (1, True), refused.stderr

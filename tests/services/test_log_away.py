@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from redis.asyncio import Redis
@@ -24,6 +25,7 @@ from okr_tui.store.base import AppendToken, LogEntry, Store, UnreachableLogError
 from okr_tui.store.factory import locate_store
 from okr_tui.store.memory import MemoryStore
 from okr_tui.store.unsent import UnsentFile, _folder, _read
+from tests.chaos.mishaps import Proxy
 from tests.harness import START, ManualClock
 from tests.redis_server import RedisServer
 from tests.services.test_live_pool import KEYS, attempt, returned
@@ -371,6 +373,50 @@ async def test_a_server_that_hung_has_each_record_once(tmp_path: Path) -> None:
     finally:
         server._process.send_signal(signal.SIGCONT)
         server.kill()
+
+
+@asynccontextmanager
+async def far_and_near(folder: Path) -> AsyncIterator[tuple[LivePool, LivePool, Proxy]]:
+    """Two processes over one server, the first behind a proxy."""
+    server = RedisServer(folder)
+    proxy = Proxy(server.port, Random(1))
+    try:
+        async with (
+            proxy.open() as port,
+            process(locate_store(server.url)) as near,
+            process(locate_store(f"redis://127.0.0.1:{port}/0")) as far,
+        ):
+            yield far, near, proxy
+    finally:
+        server.kill()
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_network_that_swallows_everything_holds_no_request_up(tmp_path: Path, lost: bool) -> None:
+    async with far_and_near(tmp_path) as (far, near, proxy):
+        await far.note(attempt(1, START))
+        await eventually(lambda: counts(near) == [0, 1, 0], near)
+        with proxy.held(lost=lost):
+            assert await timed(far, attempt(0, START)) < 2 * SHORT + 0.2
+            for _ in range(3):
+                assert await timed(far, attempt(2, START)) < SHORT
+            await near.note(attempt(1, START))
+        await eventually(lambda: counts(near) == [1, 2, 3], near)
+        await eventually(lambda: far.state == near.state and far.trouble is None, far, near)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("delay", [0.05, 0.4])
+async def test_a_server_far_away_holds_no_request_up(tmp_path: Path, delay: float) -> None:
+    async with far_and_near(tmp_path) as (far, near, proxy):
+        proxy.delay = delay
+        for _ in range(3):
+            assert await timed(far, attempt(0, START)) < 2 * SHORT + 0.2
+        await eventually(lambda: counts(near) == [3, 0, 0], near)
+        assert counts(far) == [3, 0, 0]
+        proxy.delay = 0.0
+        await eventually(lambda: far.trouble is None, far)
 
 
 async def test_an_emptied_server_gets_back_what_was_known_and_places_of_all_agree(redis_url: str) -> None:

@@ -20,6 +20,7 @@ from okr_tui.store.factory import open_store
 from okr_tui.store.redis import LAST, LOG, PAGE, RedisStore
 from tests.harness import Harness, ask, wait_for
 from tests.redis_server import RedisServer
+from tests.services.test_log_away import eventually
 
 
 @asynccontextmanager
@@ -260,7 +261,7 @@ async def test_without_the_redis_package_the_error_names_the_extra(monkeypatch: 
         await open_store("redis://localhost")
 
 
-async def test_two_keyrings_over_one_server_agree(harness: Harness, redis_url: str) -> None:
+async def test_services_over_one_server_agree(harness: Harness, redis_url: str) -> None:
     harness.environment["OKR_TUI_STORE"] = redis_url
     await harness.fault("session", path="/api/chat", account="amber")
     async with harness.open() as first, harness.open(watching=True) as second:
@@ -270,7 +271,9 @@ async def test_two_keyrings_over_one_server_agree(harness: Harness, redis_url: s
         await first.reset_key(1)
         await wait_for(second, lambda snapshot: snapshot.pool.keys[0].verdict.eligible)
         await first.refresh_models()
-    async with harness.open() as third:
-        assert third.pool.store.name == redis_url
-        assert third.pool.state == second.pool.state
-        assert third.snapshot.models.rows
+        async with harness.open(watching=True) as third:
+            assert third.pool.store.name == redis_url
+            assert third.snapshot.models.rows
+            # They read quota meanwhile, and hear of all that is written.
+            await eventually(lambda: third.pool.sequence == second.pool.sequence, second.pool, third.pool)
+            assert third.pool.state == second.pool.state
