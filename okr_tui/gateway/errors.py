@@ -180,20 +180,24 @@ def failure_error(
 
 PI_STATES: Final = re.compile(r": #\d.*(?=; next key free)", re.DOTALL)
 """The keys' states in the text of a spent pool, whose words ("rate limited") make pi repeat its turn."""
-LITELLM_STOPS: Final = "Invalid response object from API"
-"""The only words of an error at which LiteLLM's `ollama_chat` does not ask again."""
+LITELLM_STOPS: Final[Mapping[Dialect, str]] = {
+    "native": "Invalid response object from API",
+    "openai": "invalid_request_error",
+}
+"""Words at which LiteLLM does not ask again, whatever it knows of the status: in a stream there is none."""
 
 
 def for_client(failure: Failure, client: str | None, dialect: Dialect = "openai") -> Failure:
     """Return a failure as the client of this name gets it; None for one that is not known."""
     row = CAUSES[failure.cause] if failure.cause else None
-    if row is None or not row.final or client is None:
+    ends = row is not None and (row.final or failure.cause in AFTER_OUTPUT)
+    if row is None or not ends or client is None:
         return failure
     text = failure.text
     if client == PI and failure.cause is ClientCause.QUOTA:
         text = PI_STATES.sub("; `okr-tui explain` says more", text)
-    elif client == LITELLM and dialect == "native":
-        text = f"{text} ({LITELLM_STOPS})"
+    elif client == LITELLM and dialect in LITELLM_STOPS:
+        text = f"{text} ({LITELLM_STOPS[dialect]})"
     status = row.others.get(client, failure.status)
     return (
         failure

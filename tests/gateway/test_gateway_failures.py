@@ -11,7 +11,6 @@ from okr_tui.domain.errors import CloudError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import ClientCause, ConnectionFailure, Fault, FaultKind, Scope
 from okr_tui.gateway.errors import (
     CAUSES,
-    LITELLM_STOPS,
     Cause,
     Failure,
     client_name,
@@ -228,7 +227,7 @@ def test_what_cannot_be_helped_is_told_with_a_status_that_ends_it(
     assert told.status == (status if status and row.others else row.status)
     if cause in (ClientCause.QUOTA, ClientCause.NO_VALID_KEY):
         assert told.status in (400, 402, 403)
-    assert told.text == "words"
+    assert told.text.startswith("words")
 
 
 def test_the_first_return_is_told_in_the_zone_of_the_words_and_as_a_header() -> None:
@@ -262,9 +261,11 @@ def test_the_ai_sdks_provider_for_ollama_finds_the_words() -> None:
     assert error_document("native", failure) == {"error": "words"}
 
 
-def test_litellms_ollama_chat_stops_at_words_of_its_own() -> None:
+def test_litellm_stops_at_words_of_its_own() -> None:
     failure = Failure.of(ClientCause.QUOTA, "words")
-    assert for_client(failure, "litellm", "native").text == f"words ({LITELLM_STOPS})"
+    assert for_client(failure, "litellm", "native").text == "words (Invalid response object from API)"
+    assert for_client(ended(), "litellm", "openai").text.endswith("(invalid_request_error)")
+    assert for_client(ended(), "openai", "openai") == ended()
 
 
 def test_the_clouds_own_words_end_an_answer_where_no_client_repeats_at_them() -> None:
