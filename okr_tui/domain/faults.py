@@ -51,6 +51,20 @@ class ConnectionFailure(StrEnum):
     UNREADABLE = "unreadable"
 
 
+CONNECTION_WORDS: Final[Mapping[ConnectionFailure, str]] = {
+    ConnectionFailure.NAME: "name not found",
+    ConnectionFailure.REFUSED: "refused",
+    ConnectionFailure.UNREACHABLE: "unreachable",
+    ConnectionFailure.CERTIFICATE: "not trusted",
+    ConnectionFailure.TLS: "no TLS",
+    ConnectionFailure.PROXY: "proxy failed",
+    ConnectionFailure.TIMEOUT: "timed out",
+    ConnectionFailure.CUT: "cut off",
+    ConnectionFailure.UNREADABLE: "unreadable",
+}
+"""Why there was no answer, for a narrow column."""
+
+
 class Scope(StrEnum):
     """What a fault concerns, and so what it blocks."""
 
@@ -356,8 +370,10 @@ class Fault:
 
     @property
     def word(self) -> str:
-        """The fault in one word: its status, or its kind's word where the status says nothing."""
-        return str(self.status) if self.status and self.status >= 400 else self.traits.word
+        """The fault in a word or two: its status, why there was no answer, or its kind's word."""
+        if self.status and self.status >= 400:
+            return str(self.status)
+        return CONNECTION_WORDS[self.connection] if self.connection else self.traits.word
 
 
 class Step(Enum):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Final
 
@@ -23,17 +24,18 @@ Sends = tuple[Entry, ...]
 """The lines of one request, oldest first, or any other line alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Group:
     """One line of the feed as it is shown: a request with all its sends, or a run of alike ones.
 
-    Oldest first. `running` is the request itself while it has not ended; it may have no line yet.
+    Oldest first. `running` is the request itself while it has not ended; it may have no line yet. What is
+    said is worked out once: `grouped` gives the groups of before for lines that have not changed.
     """
 
     requests: tuple[Sends, ...]
     running: RunningRequest | None = None
 
-    @property
+    @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """All lines of it, oldest first."""
         return tuple(entry for sends in self.requests for entry in sends)
@@ -52,19 +54,19 @@ class Group:
         """When it last happened (epoch seconds); of a request that runs, when it began."""
         return self.running.since if self.running else self.newest.at
 
-    @property
+    @cached_property
     def tone(self) -> Tone:
         """The gravest tone of the newest request."""
         if self.running:
             return "info"
         return min((entry.tone for entry in self.requests[-1]), key=SEVERITY.index)
 
-    @property
+    @cached_property
     def healed(self) -> bool:
         """Whether something went wrong that nobody has to care about."""
         return self.tone == "quiet" and any(entry.is_fault for entry in self.requests[-1])
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The line: of a request its keys one after the other, of a run its newest with the count."""
         run = self.running
@@ -85,7 +87,7 @@ class Group:
             text = f"{named} {_words(entry)}"
         return f"{text} ×{count}"
 
-    @property
+    @cached_property
     def detail(self) -> str:
         """The detail after the text; for a run also the time it spans."""
         if run := self.running:
@@ -155,8 +157,12 @@ def _request_detail(sends: Sends) -> str:
     return last.detail
 
 
-def grouped(entries: Iterable[Entry], running: Sequence[RunningRequest] = ()) -> Iterator[Group]:
+def grouped(
+    entries: Iterable[Entry], running: Sequence[RunningRequest] = (), known: Iterable[Group] = ()
+) -> Iterator[Group]:
     """Return the lines for entries in order, and at the end those of requests under way.
+
+    `known` are the groups of a moment ago: those that are the same are used again.
 
     The sends of a request stand where its newest stands, though others came between. Successes, and requests
     that met the same, whichever key it was, are one line.
@@ -169,13 +175,19 @@ def grouped(entries: Iterable[Entry], running: Sequence[RunningRequest] = ()) ->
         sends.append(entry)
         requests[name] = sends
     done = [tuple(sends) for name, sends in requests.items() if name not in under_way]
+    same = {(id(group.newest), len(group.requests)): group for group in known if not group.running}
+
+    def group_of(alike: tuple[Sends, ...]) -> Group:
+        before = same.get((id(alike[-1][-1]), len(alike)))
+        return before if before is not None and before.requests == alike else Group(alike)
+
     for _, run in groupby(done, key=_kind):
         alike = tuple(run)
         quiet = alike[0][-1].tone == "quiet" and not any(entry.is_fault for entry in alike[0])
         if len(alike) < (QUIET_LEAST if quiet else ALIKE_LEAST):
-            yield from (Group((sends,)) for sends in alike)
+            yield from (group_of((sends,)) for sends in alike)
         else:
-            yield Group(alike)
+            yield group_of(alike)
     for trace, under in under_way.items():
         before = requests.get(trace)
         yield Group((tuple(before),) if before else (), under)

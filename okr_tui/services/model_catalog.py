@@ -50,6 +50,8 @@ class ModelCatalog:
         self._known = KeptModels(url)
         self._refreshing: asyncio.Task[None] | None = None
         self._error: str | None = None
+        self._lacking: str | None = None
+        """Which details could not be read of a list that was."""
         self._failures = 0
         self._moved = asyncio.Event()
 
@@ -90,6 +92,7 @@ class ModelCatalog:
             refreshed_at=self._known.refreshed_at,
             refreshing=self._refreshing is not None,
             error=self._error,
+            lacking=self._lacking,
             skipped=self._known.skipped,
             favourites_only=bool(enabled),
         )
@@ -122,7 +125,7 @@ class ModelCatalog:
         """Forget the models of another cloud, and have `keep_fresh` read those of the new one at once."""
         url = new.settings.cloud_url.value
         if old.settings.cloud_url.value != url:
-            self._known, self._error, self._failures = KeptModels(url), None, 0
+            self._known, self._error, self._lacking, self._failures = KeptModels(url), None, None, 0
             self._moved.set()
             self._pool.announce()
 
@@ -143,6 +146,11 @@ class ModelCatalog:
     def error(self) -> str | None:
         """Return why the last refresh failed; None when it did not."""
         return self._error
+
+    @property
+    def lacking(self) -> str | None:
+        """Return of which models the last refresh could not read the details, and why; None of none."""
+        return self._lacking
 
     async def _refresh(self) -> None:
         try:
@@ -195,7 +203,9 @@ class ModelCatalog:
         was = {model.id for model in before.models if model.status == "listed"}
         self._known = KeptModels(before.cloud_url, now, (*models, *gone), listing.skipped)
         self._failures = 0
-        self._error = f"no details of {len(failures)} models: {failures[0]}" if failures else None
+        self._error = None
+        models_of = "1 model" if len(failures) == 1 else f"{len(failures)} models"
+        self._lacking = f"no details of {models_of}: {failures[0]}" if failures else None
         with contextlib.suppress(UnreachableLogError):  # the next one is kept
             await self._pool.store.save(LIST_DOCUMENT, _adapter.dump_json(self._known).decode())
         await self._pool.note(
@@ -204,6 +214,6 @@ class ModelCatalog:
                 count=len(models),
                 added=tuple(sorted(names - was)) if was else (),
                 removed=tuple(sorted(was - names)),
-                error=self._error,
+                error=self._lacking,
             )
         )

@@ -424,7 +424,8 @@ class PoolService:
             raise OkrError(f"models not refreshed: {self.catalog.error}; {kept}")
         count = sum(model.status == "listed" for model in self.catalog.models)
         left_out = self.snapshot.models.skipped_words
-        return f"Loaded {count} cloud Ollama models{f'; {left_out}' if left_out else ''}"
+        parts = [f"Loaded {count} cloud Ollama models", left_out, self.catalog.lacking]
+        return "; ".join(part for part in parts if part)
 
     async def test_key(self, index: int) -> str:
         """Read identity and balance of a key now, at no cost. Raises OkrError when one cannot be read.

@@ -53,6 +53,8 @@ class ModelList:
     refreshing: bool = False
     error: str | None = None
     skipped: int = 0
+    lacking: str | None = None
+    """Of which models the details could not be read, and why."""
     favourites_only: bool = False
 
     @property

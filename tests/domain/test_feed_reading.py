@@ -117,6 +117,17 @@ def test_hops_that_met_the_same_stand_together_and_a_repeat_is_counted() -> None
     assert whole.tone == "fault"
 
 
+def test_groups_that_have_not_changed_are_used_again() -> None:
+    entries = told(*(went_well(NOW + n) for n in range(4)), spent(NOW + 9))
+    first = list(grouped(entries))
+    more = [*entries, *told(failed(FaultKind.GONE, NOW + 12, status=410))]
+    second = list(grouped(more, known=first))
+    assert [one is other for one, other in zip(first, second, strict=False)] == [True, True]
+    longer = list(grouped([*entries[:4], *told(went_well(NOW + 8)), *entries[4:]], known=second))
+    assert longer[0].text == "5 requests ok"
+    assert longer[1] is first[1]
+
+
 def test_a_request_is_born_running_and_becomes_its_result() -> None:
     run = RunningRequest("r1", "pi", MODEL, 3, C, NOW + 1, NOW + 2, 90)
     (born,) = grouped((), [run])

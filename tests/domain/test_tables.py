@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 import okr_tui
-from okr_tui.domain.faults import FAULTS, BlockCause, ClientCause, FaultKind, Retry, Rule, Scope, Tone
+from okr_tui.domain.faults import (
+    FAULTS,
+    BlockCause,
+    ClientCause,
+    ConnectionFailure,
+    FaultKind,
+    Retry,
+    Rule,
+    Scope,
+    Tone,
+)
 from okr_tui.domain.fold import RULES
 from okr_tui.domain.health import BLOCKS, STATES, State, Wait, pool_cause
 from tests.domain.facts import MODEL, NOW, POLICY, A, a_fault, after, failed, judged
@@ -57,6 +67,13 @@ def test_a_fault_counts_against_a_key_as_its_row_says(kind: FaultKind) -> None:
 @pytest.mark.parametrize(("status", "word"), [(429, "429"), (None, "spent"), (200, "spent")])
 def test_a_status_that_says_nothing_gives_way_to_the_kinds_word(status: int | None, word: str) -> None:
     assert a_fault(FaultKind.SPENT, status=status).word == word
+
+
+@pytest.mark.parametrize("connection", ConnectionFailure)
+def test_a_fault_without_an_answer_says_why_there_was_none(connection: ConnectionFailure) -> None:
+    word = a_fault(FaultKind.TRANSIENT, connection=connection).word
+    assert word != "failed"
+    assert len(word) <= 14
 
 
 def test_every_rule_is_worked_out_and_used() -> None:

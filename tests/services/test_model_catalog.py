@@ -7,10 +7,11 @@ import pytest
 
 from okr_tui.cloud.client import Cloud
 from okr_tui.cloud.documents import Listing
-from okr_tui.domain.errors import StoreError
+from okr_tui.cloud.errors import no_response
+from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import REFRESH_EVERY, Model
 from okr_tui.store.sqlite import SqliteStore
-from tests.harness import Harness
+from tests.harness import MODEL, Harness
 
 
 async def test_a_list_dated_in_the_future_is_read_anew(harness: Harness) -> None:
@@ -67,3 +68,23 @@ async def test_the_details_of_forty_models_are_asked_for_at_once(
     async with harness.open() as service, asyncio.timeout(5):
         await service.catalog.refresh()
     assert len(service.catalog.models) == 40
+
+
+async def test_details_that_cannot_be_read_are_no_list_that_is_not_new(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    details = Cloud.details
+
+    async def some(cloud: Cloud, model: Model) -> Model:
+        if model.id == MODEL:
+            raise CloudError("POST /api/show: HTTP 502", no_response("HTTP 502"))
+        return await details(cloud, model)
+
+    monkeypatch.setattr(Cloud, "details", some)
+    lacking = f"no details of 1 model: {MODEL}: POST /api/show: HTTP 502"
+    async with harness.open() as service:
+        said = await service.refresh_models()
+        assert said.endswith(f"; {lacking}")
+        shown = service.snapshot.models
+        assert (shown.error, shown.lacking) == (None, lacking)
+        assert service.snapshot.entries[-1].text == f"{len(shown.rows)} models, some without details"

@@ -9,7 +9,7 @@ import pytest
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.health import State, Verdict
 from okr_tui.domain.history import KeyHistory
-from okr_tui.domain.quota import Balance, Sample, Window
+from okr_tui.domain.quota import Balance, Credits, Sample, Window
 from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.key_details import Facts, KeyDetails, fact_lines
@@ -44,7 +44,8 @@ def spent() -> ScriptedService:
     keys = (*KEYS[:2], SPENT_KEY, *KEYS[3:])
     own = tuple(
         Entry(NOW - 90 * n, "fault", f"#3 fault {n} → #1", "gateway · 429", 3, SPENT_KEY.fingerprint,
-              f"gpt-oss:{n}b", "gateway", 100 - n, attempt(NOW - 90 * n))
+              f"gpt-oss:{n}b", "gateway", 100 - n,
+              attempt(NOW - 90 * n, replace(SPENT_FAULT, text=f"{SPENT_FAULT.text} {n}")))
         for n in range(3, 0, -1)
     )  # fmt: skip
     service = ScriptedService(snapshot(pool=pool(*keys), entries=(*ENTRIES, *own)))
@@ -105,6 +106,19 @@ def test_a_key_is_forecast_from_when_its_pool_is() -> None:
 
     assert "400.0% an hour, full 08:23" in said(8)
     assert "an hour" not in said(10)
+
+
+def test_what_was_bought_is_told_from_what_is_included_and_an_unread_log_from_an_empty_one() -> None:
+    balance = Balance(credits=Credits(0.0, 60.0, 3.5))
+    row = replace(KEYS[0], balance=balance)
+
+    def said(history: KeyHistory | None) -> str:
+        lines = fact_lines(row, pool(row), history, NOW, UTC, 100, ActiveKeymap().key_of)
+        return "\n".join("".join(text for text, _ in line) for line in lines)
+
+    assert "$0.00 of $60.00 included and $3.50 bought are left" in said(KeyHistory())
+    assert "requests   none in 6 h" in said(KeyHistory())
+    assert "requests   reading the log …" in said(None)
 
 
 async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService) -> None:

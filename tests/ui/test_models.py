@@ -12,7 +12,7 @@ from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui.lines import STAR
 from okr_tui.ui.screens.model import ModelScreen, model_text
-from okr_tui.ui.widgets.models import Order, matches, ordered
+from okr_tui.ui.widgets.models import Order, about, matches, ordered
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
@@ -205,3 +205,16 @@ async def test_quitting_while_an_answer_comes_is_asked_twice(service: ScriptedSe
         assert driver.app.is_running
         await driver.press(key)
     assert service.closed
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ((1, 2, 3), "20.9B · 131K context · think tools"),
+        ((2,), "only #2 may use it · 20.9B · 131K context · think tools"),
+        ((1, 3), "2 of 3 keys may use it · 20.9B · 131K context · think tools"),
+        ((), "no key may use it · 20.9B · 131K context · think tools"),
+    ],
+)
+def test_the_column_of_keys_is_put_in_words(keys: tuple[int, ...], words: str) -> None:
+    assert about(replace(MODELS[0], keys=keys), 3) == words

@@ -32,9 +32,15 @@ HEADING: Final = "bold $text-primary"
 MARKS: Final = (
     ("▶", "$text-primary", "the key that the next request takes"),
     ("▷", "$text-primary", "the key you prefer, while another one is used"),
+    ("+", "$text-primary", "a key that is marked"),
     ("▇▁▁▁", "$text-success", "how much of a quota window is used"),
     (STAR, "$text-primary", "a favourite model, which pi cycles through too"),
     ("†", "$text-warning", "a model that is gone, or is being replaced"),
+    ("keys", "", "in Models: which keys may use it, whatever their quota"),
+    ("◌", "$text-primary", "in Live: a request that is running"),
+    ("△", "$text-muted", "in Live: it went wrong and healed by itself"),
+    ("▲", "$text-warning", "in Live: a switch, a spent window, an outage"),
+    ("✖", "$text-error", "in Live: it needs you, or an error reached a caller"),
 )
 
 

@@ -53,7 +53,7 @@ BAR: Final = 20
 def fact_lines(
     row: KeyView,
     pool: PoolView,
-    history: KeyHistory,
+    history: KeyHistory | None,
     now: float,
     zone: tzinfo,
     width: int,
@@ -87,7 +87,7 @@ def fact_lines(
     if row.balance is None or not (row.balance.windows or row.balance.credits):
         add("used", f"no quota read yet; {key_of('test-key')} reads it", QUIET)
     else:
-        lines += _quota(row.balance, history, pool.forecast_least, rules, now, zone, width)
+        lines += _quota(row.balance, history or KeyHistory(), pool.forecast_least, rules, now, zone, width)
     lines += _traffic(history, now, width)
     lines.append(())
     for name, verdict in row.models:
@@ -205,8 +205,10 @@ def _credits(
     width: int,
 ) -> Iterator[Line]:
     words = f"${dollars.balance_usd:.2f}"
-    words += f" of ${dollars.allowance_usd:.2f} left" if dollars.allowance_usd else " left"
-    words += f", ${dollars.purchased_usd:.2f} bought" if dollars.purchased_usd else ""
+    words += f" of ${dollars.allowance_usd:.2f}" if dollars.allowance_usd else ""
+    words += (
+        f" included and ${dollars.purchased_usd:.2f} bought are left" if dollars.purchased_usd else " left"
+    )
     until = ""
     if dollars.until is not None:
         until = f"new ones {moment(dollars.until, now, zone)}, in {span(dollars.until - now)}"
@@ -220,7 +222,10 @@ def _credits(
     yield from _history(samples, now, width)
 
 
-def _traffic(history: KeyHistory, now: float, width: int) -> Iterator[Line]:
+def _traffic(history: KeyHistory | None, now: float, width: int) -> Iterator[Line]:
+    if history is None:
+        yield from _wrapped("requests", "reading the log …", QUIET, width)
+        return
     tallies = tally_slots(history, now)
     requests, faults = sum(t.requests for t in tallies), sum(t.faults for t in tallies)
     if not requests:
@@ -296,7 +301,7 @@ class KeyDetails(Screen[None]):
         self.fingerprint = fingerprint
         self.zone = zone
         self.clock = clock
-        self._key_history = KeyHistory()
+        self._key_history: KeyHistory | None = None
         self._lines: list[Line] = []
         self._asked: tuple[object, ...] = ()
 
@@ -408,7 +413,7 @@ class KeyDetails(Screen[None]):
         if here is None or len(rows) < 2:
             return
         self.fingerprint = rows[(here + direction) % len(rows)].fingerprint
-        self._key_history = KeyHistory()
+        self._key_history = None
         self.query_one(Facts).scroll_home(animate=False)
         self.query_one(FeedList).want(FeedFilter(fingerprint=self.fingerprint))
         self.watch_snapshot(self.snapshot)

@@ -69,7 +69,10 @@ def record_screen(group: Group, pool: PoolView, now: float, zone: tzinfo) -> Tex
         mark = (f"{glyph} {one_line(value)}", style) if place == 0 else (one_line(value), "")
         parts.append(Content.assemble((f"{name:<{NAME}}", QUIET), mark))
     if len(group.entries) > 1:
-        heading = f"\n{len(group.entries)} similar lines: the newest above, earlier ones below"
+        if len(group.requests) == 1:
+            heading = f"\n{len(group.entries)} sends of one request: the last above, earlier ones below"
+        else:
+            heading = f"\n{len(group.entries)} similar lines: the newest above, earlier ones below"
         parts.append(Content.styled(heading, STRONG))
         for earlier in group.entries[-2 : -2 - LISTED : -1]:
             fields = dict(entry_fields(earlier, key, now, zone))

@@ -130,6 +130,7 @@ class FeedList(RowList[Group]):
         self._news: tuple[Entry, ...] = ()
         self._under_way: tuple[RunningRequest, ...] = ()
         self._now = 0.0
+        self._groups: list[Group] = []
 
     @property
     def total(self) -> int:
@@ -219,8 +220,8 @@ class FeedList(RowList[Group]):
 
     def _show(self) -> None:
         running = self._under_way if self.window.latest else ()
-        rows = grouped(self.window.entries, running)
-        self.show_rows([row for row in rows if self._wants(row)])
+        self._groups = list(grouped(self.window.entries, running, self._groups))
+        self.show_rows([row for row in self._groups if self._wants(row)])
         self.post_message(self.Changed(self))
 
     def _wants(self, row: Group) -> bool:

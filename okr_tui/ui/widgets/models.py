@@ -75,10 +75,23 @@ def fate(row: ModelRow) -> str:
     return f"retiring, use {row.replaced_by}" if row.replaced_by else ""
 
 
-def about(row: ModelRow) -> str:
-    """Return what becomes of a model, its size, its context and what it can do, on one line."""
+def usable_with(keys: tuple[int, ...], total: int) -> str:
+    """Say which keys may use a model; nothing where all may."""
+    if len(keys) == total:
+        return ""
+    if not keys:
+        return "no key may use it"
+    return f"only #{keys[0]} may use it" if len(keys) == 1 else f"{len(keys)} of {total} keys may use it"
+
+
+def about(row: ModelRow, total: int) -> str:
+    """Return what becomes of a model, who may use it, its size, its context and what it can do.
+
+    `total` is the number of keys in the pool.
+    """
     model = row.model
-    parts = [fate(row), model.parameters_text, model.context_text and f"{model.context_text} context"]
+    usable = "" if model.status == "gone" else usable_with(row.keys, total)
+    parts = [fate(row), usable, model.parameters_text, model.context_text and f"{model.context_text} context"]
     return " · ".join(part for part in [*parts, abilities(model, aligned=False)] if part)
 
 
@@ -320,11 +333,12 @@ class ModelsPane(Vertical):
             entitle(self, subtitle=((f"not refreshed: {fit(models.error, 60).rstrip()}", FAULT),))
         else:
             row = self.table.selected
-            entitle(self, subtitle=((about(row) if row else "", QUIET),))
+            entitle(self, subtitle=((about(row, self.table.total_keys) if row else "", QUIET),))
 
     def _age(self, models: ModelList) -> str:
         if models.refreshing:
             return " · reading …"
         if models.error and models.refreshed_at is not None:
             return f" · as of {span(self.now - models.refreshed_at)} ago"
-        return f" · {models.skipped} not shown" if models.skipped else ""
+        lacking = " · some without details" if models.lacking else ""
+        return (f" · {models.skipped} not shown" if models.skipped else "") + lacking
