@@ -11,8 +11,8 @@ from typing import Final
 
 from okr_tui import __version__
 from okr_tui.domain.alerts import told_as
-from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.health import State
+from okr_tui.domain.faults import FAULTS
+from okr_tui.domain.health import STATES
 from okr_tui.domain.records import ALERT_EVENTS, Alert, Attempt
 from okr_tui.domain.usage import NO_MODEL, BudgetState
 from okr_tui.domain.view import KeyView, PoolView
@@ -116,7 +116,7 @@ class Metrics:
             key = ("key", row.fingerprint)
             for outcome in OUTCOMES:
                 self._requests[key, ("client", OWN), ("outcome", outcome)] += 0
-            for fault in FaultKind:
+            for fault in FAULTS:
                 self._faults[key, ("kind", fault.value)] += 0
         for event in ALERT_EVENTS:
             self._alerts[(("event", event),)] += 0
@@ -144,7 +144,7 @@ class Metrics:
         yield from _heading("okr_request_seconds", "histogram", "From sending to the end of a good answer.")
         yield from self._duration.lines("okr_request_seconds")
         states: dict[Labels, float] = {
-            (("state", state.value),): pool.counts.get(state, 0) for state in State
+            (("state", state.value),): pool.counts.get(state, 0) for state in STATES
         }
         yield from _family("okr_keys", "gauge", "Keys of the pool by state.", states)
         flights: dict[Labels, float] = {

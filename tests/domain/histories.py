@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.quota import Balance, Credits, Window
 from okr_tui.domain.records import (
+    ALERT_EVENTS,
+    Alert,
     Attempt,
     BalanceRead,
     Client,
@@ -129,6 +131,18 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
     ),
     st.builds(
         ModelsRead, at=TIMES, count=st.integers(0, 99), added=NAMES, removed=NAMES, error=st.none() | TEXTS
+    ),
+    st.builds(
+        Alert,
+        at=TIMES,
+        event=st.sampled_from(ALERT_EVENTS),
+        subject=ACCOUNTS | FINGERPRINTS,
+        over=st.booleans(),
+        fingerprint=st.none() | FINGERPRINTS,
+        window=WINDOW_NAMES,
+        percent=PERCENT,
+        until=st.none() | TIMES,
+        owner=TEXTS,
     ),
 )
 HISTORIES = st.lists(RECORDS, max_size=25)

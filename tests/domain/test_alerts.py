@@ -1,9 +1,11 @@
 """Alerts: each crossing is told once, by one of all processes, and again only after its end or reset."""
 
+import json
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
 
 from okr_tui.domain.alerts import AlertRules, QuietHours, document, due, is_shown, text, told_as
 from okr_tui.domain.choice import PoolConfig
@@ -32,6 +34,7 @@ from tests.domain.facts import (
     went_well,
     windows,
 )
+from tests.domain.histories import HISTORIES, TIMES
 
 RULES = AlertRules()
 
@@ -326,3 +329,35 @@ def test_credits_that_are_told_name_no_account() -> None:
     found = due(log.state, log.config, POLICY, RULES, NOW)
     assert found
     assert all("acme" not in str(document(each, log.config)) for each in found)
+
+
+@given(HISTORIES, TIMES)
+def test_what_was_told_is_not_due_again(records: list[Record], now: float) -> None:
+    log = Log(*records)
+    log.tell(now, slowed=True)
+    assert log.tell(now, slowed=True) == []
+
+
+@given(HISTORIES, TIMES)
+def test_what_is_due_has_words_and_a_document_without_the_text_of_a_key(
+    records: list[Record], now: float
+) -> None:
+    log = Log(*records)
+    for alert in due(log.state, log.config, POLICY, RULES, now, slowed=True):
+        told = json.dumps(document(alert, log.config, ZoneInfo("Asia/Kolkata")))
+        assert text(alert, log.config)
+        assert not any(key.secret.get_secret_value() in told for key in KEYS)
+
+
+@given(HISTORIES, TIMES)
+def test_of_any_number_of_processes_one_tells(records: list[Record], now: float) -> None:
+    log = Log(*records)
+    found = due(log.state, log.config, POLICY, RULES, now)
+    told = []
+    for owner in ("first", "second", "third"):
+        for alert in found:
+            raised = replace(alert, owner=owner)
+            log.add(raised)
+            told += [owner] * (log.state.alerts[raised.name] == raised)
+    assert set(told) <= {"first"}
+    assert len(told) == len(found)
