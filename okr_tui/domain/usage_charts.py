@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
 
-from okr_tui.domain.quota import SESSION, Sample
+from okr_tui.domain.quota import SESSION, Sample, next_reset
 from okr_tui.domain.usage import (
     DAY,
     HOUR,
@@ -33,6 +33,7 @@ STACKS: Final[tuple[By, ...]] = ("model", "account", "key", "client")
 MOST_SERIES: Final = 5
 OTHERS: Final = "others"
 NOW_MARK: Final = "now"
+RESET_MARK: Final = "reset"
 NOBODY: Final = Series("", None, "")
 MEASURES: Final = ("tokens/s", "first token s")
 
@@ -137,7 +138,7 @@ class Buckets:
     def __init__(self, unit: Unit, since: float, until: float, zone: tzinfo) -> None:
         self.unit = unit
         self._naming = Naming(zone)
-        self._since, self._until = since, until
+        self.since, self.until = since, until
         self.labels = tuple(self._all())
         self._places = {label: place for place, label in enumerate(self.labels)}
         self._known: dict[tuple[int, int], int | None] = {}
@@ -160,10 +161,10 @@ class Buckets:
 
     def _all(self) -> Iterator[str]:
         if self.unit == "hour":
-            for start in range(int(self._since // HOUR) * HOUR, int(self._until) + 1, HOUR):
+            for start in range(int(self.since // HOUR) * HOUR, int(self.until) + 1, HOUR):
                 yield self._naming.hour_at(start)
             return
-        day, last = (date.fromisoformat(self._naming.day_at(at)) for at in (self._since, self._until))
+        day, last = (date.fromisoformat(self._naming.day_at(at)) for at in (self.since, self.until))
         before = ""
         while day <= last:
             if (label := _named(self.unit, day.isoformat())) != before:
@@ -296,7 +297,7 @@ def left(histories: Iterable[QuotaHistory], buckets: Buckets, now: float, zone: 
     """Return what was left of each window at the end of each bucket, in percent, and its forecast.
 
     Before its first reading a window is unknown; between two readings it is as at the earlier. The marks are
-    the ends of sessions, and the forecast reaches to where a window is empty, at most AHEAD buckets on.
+    the ends of sessions or weeks, and the forecast reaches AHEAD hours on.
     """
     future = _future(now, buckets.unit, zone)
     size = len(buckets.labels)
@@ -312,11 +313,13 @@ def left(histories: Iterable[QuotaHistory], buckets: Buckets, now: float, zone: 
             known = values[place] = value if value is not None else known
         lines.append(Line(each.name, (*values, *_forecast(each, known, now, len(future)))))
     if buckets.unit == "hour":
-        marks = [
-            (place, "reset")
+        marks += [
+            (place, RESET_MARK)
             for place, label in enumerate((*buckets.labels, *future))
             if datetime.fromisoformat(label).timestamp() % SESSION < HOUR
         ]
+    else:
+        marks += [(place, RESET_MARK) for place in _weeks(buckets)]
     labels = (*buckets.labels, *future)
     marks.append((size - 1, NOW_MARK))
     return Chart(
@@ -329,6 +332,15 @@ def left(histories: Iterable[QuotaHistory], buckets: Buckets, now: float, zone: 
         marks=tuple(marks),
         ahead=len(future),
     )
+
+
+def _weeks(buckets: Buckets) -> Iterator[int]:
+    """Yield the places of the buckets in which a week begins: Monday 00:00 UTC, for all accounts."""
+    monday = next_reset("weekly", buckets.since - 1)
+    while monday is not None and monday <= buckets.until:
+        if (place := buckets.at(monday)) is not None:
+            yield place
+        monday = next_reset("weekly", monday)
 
 
 def _future(now: float, unit: Unit, zone: tzinfo) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import tzinfo
 from typing import Final
 
-from okr_tui.domain.errors import BudgetError
+from okr_tui.domain.errors import BudgetError, StoreError
 from okr_tui.domain.records import Attempt, Record
 from okr_tui.domain.usage import (
     Budget,
@@ -17,7 +17,6 @@ from okr_tui.domain.usage import (
 )
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.live_pool import LivePool
-from okr_tui.store.base import UnreachableLogError
 from okr_tui.store.usage import read_usage
 
 READ_EVERY: Final = 300.0
@@ -88,7 +87,7 @@ class Budgets:
         self._day_ends, self._read_at = next_midnight(now, self._zone), now
         try:
             reading = await read_usage(self._pool.store, begin, now)
-        except UnreachableLogError:
+        except StoreError:
             return  # the pool tells of it
         self._usage, self._through = dict(reading.usage), reading.through
 

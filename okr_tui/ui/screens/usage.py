@@ -203,14 +203,19 @@ class UsageScreen(Screen[None]):
         if self.kind in ("tokens", "requests") and chart.partial:
             notes.append(((f"the last {PERIODS[self.period].unit} is not over yet", QUIET),))
         if self.kind == "left":
-            ends = " · sessions end at the upright lines" if chart.marks else ""
+            what = "sessions" if chart.unit == "hour" else "weeks"
+            ends = f" · {what} end at the upright lines" if len(chart.marks) > 1 else ""
             forecast = " · behind now: at this pace" if chart.ahead else ""
             notes.append(((f"percent left{ends}{forecast}", QUIET),))
             if report.read_since is not None and report.read_since > report.since + 3600:
                 begun = datetime.fromtimestamp(report.read_since, self.zone)
                 notes.append(((f"readings from {begun:%d %b %H:%M} on", QUIET),))
         if self.kind == "speed":
-            notes.append((("bars: tokens a second · the table has the time to the first token too", QUIET),))
+            shown = self.only or chart.lines[0].name
+            words = (
+                f"bars: {shown} · {self._keymap.key_of('usage-series')} draws the next column of the table"
+            )
+            notes.append(((words, QUIET),))
         if self.kind == "tokens" and (
             note := cloud_note(report.cloud, report.since, report.at, total(report.usage))
         ):
