@@ -212,9 +212,7 @@ class UsageScreen(Screen[None]):
                 notes.append(((f"readings from {begun:%d %b %H:%M} on", QUIET),))
         if self.kind == "speed":
             shown = self.only or chart.lines[0].name
-            words = (
-                f"bars: {shown} · {self._keymap.key_of('usage-series')} draws the next column of the table"
-            )
+            words = f"bars: {shown} · {self._keymap.key_of('usage-series')} draws the next column"
             notes.append(((words, QUIET),))
         if self.kind == "tokens" and (
             note := cloud_note(report.cloud, report.since, report.at, total(report.usage))
