@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Final
@@ -20,6 +21,10 @@ LOOK_EVERY: Final = 30.0
 """Seconds between two looks without news: resets and forecasts come with time alone."""
 APART: Final = 0.5
 """Seconds from one look to the next at least, however much happens."""
+
+
+BY_TIME: Final = frozenset({"unused"})
+"""Events that time brings, and no request or reading: for processes that stay."""
 
 
 class Alerts:
@@ -66,9 +71,9 @@ class Alerts:
     async def tell(self) -> None:
         """Record what is due, and start the hooks of what this process was the first to record."""
         async with self._telling:
-            await self._tell()
+            await self._tell(frozenset())
 
-    async def _tell(self) -> None:
+    async def _tell(self, left_out: Collection[str]) -> None:
         pool = self._pool
         now = pool.clock.time()
         due = alerts.due(
@@ -82,9 +87,9 @@ class Alerts:
             gateways=self._gateway.running,
             budgets=await self._budgets.states(),
         )
-        if not due:
+        raised = [replace(each, owner=uuid.uuid4().hex) for each in due if each.event not in left_out]
+        if not raised:
             return
-        raised = [replace(each, owner=uuid.uuid4().hex) for each in due]
         await pool.append(*raised)
         for each in raised:
             event = alerts.told_as(each)
@@ -95,7 +100,8 @@ class Alerts:
     async def finish(self, seconds: float) -> None:
         """Tell what this process itself found out, and wait up to some seconds for its hooks."""
         if self._pool.has_learned:
-            await self.tell()
+            async with self._telling:
+                await self._tell(BY_TIME)
             await self._hooks.settle(seconds)
 
     @property
