@@ -41,8 +41,8 @@ from okr_tui.ui.screens.help import HelpScreen
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
 from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
-from okr_tui.ui.themes import DEFAULT, THEMES, theme_names
+from okr_tui.ui.terminal_app import BackgroundReported, DescribeCrash, TerminalApp, describe_briefly
+from okr_tui.ui.themes import DARK, DEFAULT, LIGHT, THEMES, theme_names
 from okr_tui.ui.widgets.live import FeedList
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class OkrApp(TerminalApp):
         """What was typed behind a key that waits for the service, the key first."""
         self._demo = demo
         self._own_theme = theme is not None
+        self._dark = True
         self._serving: Worker[None] | None = None
         self._quit_pressed: tuple[str, float] = ("", 0.0)
         self.recent: list[str] = []
@@ -217,8 +218,16 @@ class OkrApp(TerminalApp):
         return theme_names(self.available_themes)
 
     def use_theme(self, name: str | None) -> None:
-        """Use a theme; the default one if there is none of that name."""
-        self.theme = name if name in self.available_themes else DEFAULT
+        """Use a theme; if there is none of that name, one that is as light or dark as the terminal."""
+        fitting = DARK.name if self._dark else LIGHT.name
+        self.theme = name if name in self.available_themes else fitting
+
+    @on(BackgroundReported)
+    def _background_reported(self, event: BackgroundReported) -> None:
+        """Follow the terminal, unless a theme was chosen."""
+        self._dark = event.dark
+        if self._wanted_theme not in self.available_themes:
+            self.use_theme(None)
 
     def use_keymap(self, entries: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         """Apply the user's keys; return the rejected entries by action, with the reason."""

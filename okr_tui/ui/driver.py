@@ -32,6 +32,7 @@ from textual.message import Message
 from okr_tui.ui.keyboard import learn_layout
 from okr_tui.ui.last_screen import OPEN, LastScreen
 from okr_tui.ui.output import TerminalFile
+from okr_tui.ui.terminal_app import BackgroundReported
 
 ESC: Final = "\x1b"
 SEQUENCE_LIMIT: Final = 8192
@@ -46,6 +47,17 @@ SIZE_LIMIT: Final = 4096
 REPORT_ALTERNATE_KEYS: Final = f"{ESC}[=4;2u"
 """Ask for the key of the base layout too (sw.kovidgoyal.net/kitty/keyboard-protocol)."""
 
+ASK_BACKGROUND: Final = f"{ESC}]11;?\x07"
+"""Ask for the background's colour (xterm's OSC 11); terminals that do not know it say nothing."""
+FOLLOW_SCHEME: Final = f"{ESC}[?2031h"
+FORGET_SCHEME: Final = f"{ESC}[?2031l"
+"""Ask to be told of a change between light and dark, and no longer (contour-terminal.org, mode 2031)."""
+
+_BACKGROUND: Final = re.compile(
+    r"\x1b\]11;rgba?:([\da-f]{1,4})/([\da-f]{1,4})/([\da-f]{1,4})(?:/[\da-f]{1,4})?(?:\x07|\x1b\\)",
+    re.IGNORECASE,
+)
+_SCHEME: Final = re.compile(r"\x1b\[\?997;([12])n")
 _KEY: Final = re.compile(r"\x1b\[([\d:]*)(?:;([\d:]*))?(?:;([\d:]*))?([u~ABCDEFHPQRS])")
 _CURSOR: Final = re.compile(r"\x1b\[(\d{1,5});(\d{1,5})R")
 _MOUSE: Final = re.compile(r"\x1b\[<\d{1,3};-?\d{1,6};-?\d{1,6}[Mm]")
@@ -57,6 +69,7 @@ _RELEASED: Final = "3"
 _SHIFT: Final = 0b1
 _SHORTCUT: Final = 0b11_1110
 """The bits of alt, ctrl, super, hyper and meta; a key with one of them types nothing."""
+
 
 Reading = Generator[Read1 | Peek1, str, str]
 
@@ -158,6 +171,10 @@ class TerminalParser(XTermParser):
                 yield mouse
         elif found := _MODE.fullmatch(sequence):
             yield from self._mode_report(found[1], int(found[2]))
+        elif found := _BACKGROUND.fullmatch(sequence):
+            yield BackgroundReported(_is_dark(*found.groups()))
+        elif found := _SCHEME.fullmatch(sequence):
+            yield BackgroundReported(found[1] == "1")
         elif found := _RESIZE.fullmatch(sequence):
             yield from self._resized(*map(int, found.groups()))
         elif sequence in ANSI_SEQUENCES_KEYS:
@@ -211,6 +228,12 @@ def _plain_key(codes: str, modifiers: str, text: str, end: str) -> str:
     return "" if text and not plain else f"{ESC}[{code or 1};{modifier};{plain}{end}"
 
 
+def _is_dark(*parts: str) -> bool:
+    """Return whether a colour is dark, from the hexadecimal digits of red, green and blue."""
+    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in parts)
+    return bool(0.299 * red + 0.587 * green + 0.114 * blue < 0.5)
+
+
 def _character(code: str) -> str | None:
     """Return the character of a decimal code point; None for one that no text has."""
     value = int(code) if code.isdecimal() and len(code) <= 7 else -1
@@ -230,6 +253,9 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Take the terminal over."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._writer_thread is not None and os.environ.get("TERM") != "linux":
+            self.write(ASK_BACKGROUND + FOLLOW_SCHEME)
+            self.flush()
         if self._writer_thread is not None and not constants.DISABLE_KITTY_KEY:
             self.write(REPORT_ALTERNATE_KEYS)
             self.flush()
@@ -239,6 +265,12 @@ class TerminalDriver(LinuxDriver):
         shown: LastScreen | None = getattr(self._app, "last_screen", None)
         if data != OPEN or shown is None or not shown.hand_over():
             super().write(data)
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back."""
+        if self._writer_thread is not None and os.environ.get("TERM") != "linux":
+            self.write(FORGET_SCHEME)
+        super().stop_application_mode()
 
     def disable_input(self) -> None:
         """Stop reading; returns when the input thread has ended."""

@@ -101,7 +101,8 @@ ANSI: Final = Theme(
         "text-error": "ansi_red",
         "text-primary": "ansi_blue",
         "text-accent": "ansi_blue",
-        "text-muted": "ansi_bright_black",
+        # Bright black is the background itself in some palettes, and hardly to be read in most.
+        "text-muted": "ansi_default",
         "border": "ansi_blue",
         "border-blurred": "ansi_bright_black",
         "block-cursor-background": "ansi_blue",

@@ -17,6 +17,7 @@ from textual.strip import Strip
 
 from okr_tui.ui.driver import PASTE_LIMIT, SEQUENCE_LIMIT, TerminalParser
 from okr_tui.ui.output import DrawableFilter, TerminalFile
+from okr_tui.ui.terminal_app import BackgroundReported
 
 ESC = "\x1b"
 
@@ -232,3 +233,25 @@ def test_fifty_thousand_random_strings_are_lived_through() -> None:
         read(decode(data), parser)
     read(f"{ESC}[201~", parser)
     assert "q" in [each.key for each in read("qq", parser) if isinstance(each, events.Key)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "dark"),
+    [
+        (f"{ESC}]11;rgb:0000/2b2b/3636{ESC}\\", True),
+        (f"{ESC}]11;rgb:fdfd/f6f6/e3e3\x07", False),
+        (f"{ESC}]11;rgb:ff/FF/ff\x07", False),
+        (f"{ESC}]11;rgba:1111/1111/1111/ffff\x07", True),
+        (f"{ESC}[?997;1n", True),
+        (f"{ESC}[?997;2n", False),
+    ],
+)
+def test_the_background_of_the_terminal_is_understood(sent: str, dark: bool) -> None:
+    assert [each.dark for each in read(f"a{sent}b") if isinstance(each, BackgroundReported)] == [dark]
+    assert typed(f"a{sent}b") == "ab"
+
+
+@pytest.mark.parametrize("sent", [f"{ESC}]11;rgb:zz/0/0\x07", f"{ESC}]11;?\x07", f"{ESC}[?997;3n"])
+def test_what_is_no_colour_says_nothing(sent: str) -> None:
+    assert not any(isinstance(each, BackgroundReported) for each in read(sent))
+    assert typed(f"a{sent}b") == "ab"

@@ -1,7 +1,6 @@
 """What a person can change in the settings, and the screens that ask for it."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Protocol
@@ -13,7 +12,7 @@ from okr_tui.domain.policy import STRATEGIES
 from okr_tui.services.service import SettingsView, TrustQuestion
 from okr_tui.ui.controllers.application import Application, send
 from okr_tui.ui.keymap import keymap_problems, theme_problems, with_problems
-from okr_tui.ui.palette import picker
+from okr_tui.ui.screens.dialogs import PickTheme
 from okr_tui.ui.screens.settings import AskTrust, ChangeSetting, SettingsScreen
 
 
@@ -49,14 +48,16 @@ class SettingsController:
         return with_problems(settings, (*keymap_problems(settings, refused), *themes))
 
     def pick_theme(self) -> None:
-        """Ask for a theme."""
-        options = [(name, partial(self._choose_theme, name)) for name in self.appearance.themes]
-        self.app.push_screen(picker(options, "Which theme?"))
-
-    def _choose_theme(self, name: str) -> None:
-        self.appearance.use_theme(name)
+        """Ask for a theme; each is shown while the cursor is on it."""
         if service := self.app.service:
-            send(self.app, service.change_setting("theme", name))
+            snapshot = self.app.snapshot
+            now = snapshot.settings.theme if snapshot else None
+
+            async def save(name: str | None) -> str:
+                return await service.change_setting("theme", name)
+
+            show = self.appearance.use_theme
+            self.app.push_screen(PickTheme(tuple(self.appearance.themes), now, show, save))
 
     def palette(self) -> Iterator[SystemCommand]:
         """Yield what the palette offers beyond the table of actions."""

@@ -297,3 +297,43 @@ class FirstFavourite(Dialog):
     def answer(self) -> Awaitable[str]:
         """Add it."""
         return self.send()
+
+
+class PickTheme(Dialog):
+    """Shows each theme on the screen below while the cursor is on it; escape brings back the one before."""
+
+    HEADING = "Theme"
+    FOOT = "enter keeps it · esc goes back"
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        chosen: str | None,
+        show: Callable[[str | None], None],
+        save: Callable[[str | None], Awaitable[str]],
+    ) -> None:
+        super().__init__()
+        self.names = names
+        self.chosen = chosen
+        self.show = show
+        self.save = save
+
+    def question(self) -> ComposeResult:
+        """Yield the names, the one in force marked."""
+        choice = Choice(("", "as light or dark as the terminal"), *((name, name) for name in self.names))
+        choice.select(self.chosen or "")
+        yield choice
+
+    @on(RowList.Moved)
+    def _preview(self) -> None:
+        self.show(self.query_one(Choice).value or None)
+
+    def answer(self) -> Awaitable[str]:
+        """Remember the theme."""
+        self.chosen = self.query_one(Choice).value or None
+        return self.save(self.chosen)
+
+    def action_leave(self) -> None:
+        """Bring back the theme that is in force."""
+        self.show(self.chosen)
+        super().action_leave()
