@@ -41,8 +41,8 @@ from okr_tui.ui.screens.help import HelpScreen
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
 from okr_tui.ui.screens.settings import SettingsScreen
-from okr_tui.ui.terminal_app import BackgroundReported, DescribeCrash, TerminalApp, describe_briefly
-from okr_tui.ui.themes import DARK, DEFAULT, LIGHT, THEMES, theme_names
+from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
+from okr_tui.ui.themes import DARK, DEFAULT, LIGHT, THEMES, BackgroundReported, theme_names
 from okr_tui.ui.widgets.live import FeedList
 
 if TYPE_CHECKING:

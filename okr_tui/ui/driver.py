@@ -32,7 +32,7 @@ from textual.message import Message
 from okr_tui.ui.keyboard import learn_layout
 from okr_tui.ui.last_screen import OPEN, LastScreen
 from okr_tui.ui.output import TerminalFile
-from okr_tui.ui.terminal_app import BackgroundReported
+from okr_tui.ui.themes import BackgroundReported
 
 ESC: Final = "\x1b"
 SEQUENCE_LIMIT: Final = 8192

@@ -5,14 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events
 from textual.app import App, ComposeResult
 from textual.driver import Driver
 from textual.filter import LineFilter
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -34,13 +32,6 @@ DescribeCrash = Callable[[BaseException], str]
 def describe_briefly(error: BaseException) -> str:
     """Name the kind of an error, and none of its values."""
     return f"unexpected {type(error).__name__}"
-
-
-@dataclass
-class BackgroundReported(Message):
-    """The terminal told whether its background is dark."""
-
-    dark: bool
 
 
 class TooSmallScreen(Screen[None]):

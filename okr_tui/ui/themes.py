@@ -4,9 +4,18 @@ Every text has a contrast of at least 4.5 to its background; the tests measure i
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
+from textual.message import Message
 from textual.theme import Theme
+
+
+@dataclass
+class BackgroundReported(Message):
+    """The terminal told whether its background is dark."""
+
+    dark: bool
 
 
 def _scrollbars(bar: str, track: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from okr_tui.ui.driver import PASTE_LIMIT, SEQUENCE_LIMIT, TerminalParser
 from okr_tui.ui.output import DrawableFilter, TerminalFile
-from okr_tui.ui.terminal_app import BackgroundReported
+from okr_tui.ui.themes import BackgroundReported
 
 ESC = "\x1b"
 

@@ -3,8 +3,7 @@
 import pytest
 
 from okr_tui.ui.screens.dialogs import PickTheme
-from okr_tui.ui.terminal_app import BackgroundReported
-from okr_tui.ui.themes import DARK, LIGHT
+from okr_tui.ui.themes import DARK, LIGHT, BackgroundReported
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import settings, snapshot
 from tests.ui.scripted_service import ScriptedService
