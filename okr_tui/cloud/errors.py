@@ -41,11 +41,15 @@ NEVER_THE_CLOUD: Final = frozenset({407, 451})
 IN_STREAM: Final = 200
 ANSWER_TYPES: Final = frozenset({"text/event-stream", "text/plain", "application/octet-stream"})
 """What answers come as, besides the kinds of JSON; the latter two from servers that do not care."""
-TEXT_FIELDS: Final = ("error", "message", "detail", "msg", "reason")
+TEXT_FIELDS: Final = ("error", "errors", "message", "detail", "description", "title", "msg", "reason")
 """Where error documents of other servers have their text."""
 FOREIGN_FIELDS: Final = frozenset({"status", "statusCode", "status_code", "timestamp"})
 """Fields that error documents of proxies and frameworks have, and the cloud's have not."""
 DEEPEST: Final = 4
+FIRST_RECORD: Final = re.compile(
+    r"\s*(?:(?:event|id|retry|):[^\n]*\n)*(?:data:\s*)?(?P<record>\{.*)", re.DOTALL
+)
+"""The first record of a stream of JSON lines, or of server-sent events."""
 
 
 def clean(text: str) -> str:
@@ -122,12 +126,23 @@ class _Body:
 
 def _read(body: bytes) -> _Body:
     try:
-        document = json.loads(body)
+        document = _document(body)
     except (ValueError, RecursionError):
         return _Body()
     if (text := error_message(document)) is not None and not _is_foreign(document):
         return _Body(text, own=True, is_json=True)
     return _Body(" ".join(_texts(document, DEEPEST)) or None, is_json=True)
+
+
+def _document(body: bytes) -> object:
+    """Return the JSON document of an error, also that of the first record of a stream. Raises ValueError."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        found = FIRST_RECORD.match(body.decode().removeprefix("\ufeff"))
+        if found is None:
+            raise
+        return json.JSONDecoder().raw_decode(found["record"])[0]
 
 
 def _is_foreign(document: object) -> bool:
@@ -164,7 +179,7 @@ def _foreign(
     if found.text:
         fault = _judge(status, headers, found.text, path, now)
         text = fault.text.lower()
-        of_quota = fault.traits.rule is Rule.WINDOW and (USAGE_LIMIT.search(text) or _window(text))
+        of_quota = fault.traits.rule is Rule.WINDOW and USAGE_LIMIT.search(text)
         if of_quota or fault.traits.rule is Rule.SLOTS:
             return fault
     if status >= 500 or status in TRANSIENT_STATUSES:

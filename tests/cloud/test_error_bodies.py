@@ -118,6 +118,7 @@ def test_a_proxy_and_a_law_say_nothing_of_a_key_even_in_json(status: int) -> Non
         {"message": "you (ann) have reached your weekly usage limit"},
         {"detail": "weekly usage limit"},
         {"error": ["weekly usage limit"]},
+        {"errors": [{"message": "reached your weekly usage limit"}]},
         {"detail": [{"msg": "you have reached your weekly usage limit"}]},
         {"code": 7, "detail": {"error": {"message": "reached your weekly usage limit"}}},
     ],
@@ -126,6 +127,50 @@ def test_quota_words_count_in_whichever_field_they_are(body: object) -> None:
     fault = classify(429, {}, json.dumps(body).encode(), "/api/chat")
     assert fault is not None
     assert (fault.kind, fault.window) == (FaultKind.SPENT, "weekly")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "too many requests in this session"},
+        {"detail": "monthly cap of the load balancer"},
+        {"errors": [{"title": "no credit", "detail": "the balance of the hour"}]},
+    ],
+)
+@pytest.mark.parametrize("status", [402, 403, 429])
+def test_loose_words_of_others_are_no_quota(body: object, status: int) -> None:
+    fault = classify(status, {}, json.dumps(body).encode(), "/api/chat")
+    assert fault
+    assert fault.kind is FaultKind.PATH
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "{}\n",
+        "{}{{}}",
+        '\n\n{}\r\n{{"done":true}}\n',
+        "data: {}\n\n",
+        "event: error\r\ndata:{}\r\n\r\ndata: [DONE]\r\n\r\n",
+        ": keep-alive\nid: 7\nevent: error\ndata: {}\n\n",
+        "\ufeff{}",
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        (429, "you have reached your weekly usage limit", FaultKind.SPENT),
+        (401, "invalid credentials", FaultKind.UNAUTHORIZED),
+    ],
+)
+def test_an_error_in_the_form_of_a_stream_is_read(
+    wrapped: str, status: int, text: str, kind: FaultKind
+) -> None:
+    """A front end may answer in the form that was asked for, whatever the status."""
+    body = wrapped.format(json.dumps({"error": text})).encode()
+    fault = classify(status, {}, body, "/api/chat")
+    assert fault
+    assert (fault.kind, fault.text) == (kind, text)
 
 
 def test_slots_are_recognised_in_whichever_field() -> None:
