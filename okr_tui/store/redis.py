@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -52,6 +54,21 @@ def public_name(url: str) -> str:
             "with %-escapes for special characters in the password"
         ) from None
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _pool_of(url: str) -> tuple[str, str]:
+    """Return an address without its prefix, and that prefix. Raises StoreError for one that is no name."""
+    address, mark, query = url.partition("?")
+    options = [option for option in query.split("&") if option] if mark else []
+    found = [option.partition("=")[2] for option in options if option.startswith("prefix=")]
+    if not found:
+        return url, ""
+    if not POOL.fullmatch(found[-1]):
+        raise StoreError(
+            "the prefix in the store's address is not usable: it must be up to 40 letters, digits, - _ and ."
+        )
+    rest = "&".join(option for option in options if not option.startswith("prefix="))
+    return address + (f"?{rest}" if rest else ""), found[-1]
 
 
 def _usable(parts: SplitResult) -> bool:
@@ -116,12 +133,44 @@ return 1
 """
 
 
-PREFIX: Final = "{okr-tui}:"
-"""In front of every name; the braces keep all of them together on one server of a cluster."""
-LOG: Final = f"{PREFIX}log"
-LAST: Final = f"{PREFIX}last"
-IDENTITY: Final = f"{PREFIX}identity"
-"""What tells this log from another: an emptied server has none."""
+OWN: Final = "okr-tui"
+POOL: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+"""A name for one of several pools on a server, given as `?prefix=NAME`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of what one pool keeps on a server; the braces keep them together in a cluster.
+
+    `identity` tells this log from another: an emptied server has none.
+    """
+
+    prefix: str
+
+    @classmethod
+    def of(cls, pool: str) -> Self:
+        """Return the names of a pool; "" for the only one."""
+        return cls(f"{{{OWN}:{pool}}}:" if pool else f"{{{OWN}}}:")
+
+    @property
+    def log(self) -> str:
+        """The stream of records."""
+        return f"{self.prefix}log"
+
+    @property
+    def last(self) -> str:
+        """The place of the last record."""
+        return f"{self.prefix}last"
+
+    @property
+    def identity(self) -> str:
+        """What tells the log from another."""
+        return f"{self.prefix}identity"
+
+    def document(self, name: str) -> str:
+        """Return what the text kept under a name is called there."""
+        return f"{self.prefix}document:{name}"
+
 
 PAGE: Final = 1000
 BLOCK_MILLISECONDS: Final = 2000
@@ -143,7 +192,9 @@ class RedisStore:
     """A log on a server. The place of a record is its entry's identifier, so that both have one order."""
 
     def __init__(self, url: str) -> None:
-        self.name = public_name(url)
+        url, pool = _pool_of(url)
+        self._names = Names.of(pool)
+        self.name = public_name(url) + (f"?prefix={pool}" if pool else "")
         self.notice: str | None = None
         try:
             self._client = Redis.from_url(
@@ -182,7 +233,7 @@ class RedisStore:
         """Ask the server once for something of the log, within OPENING seconds."""
         try:
             async with asyncio.timeout(OPENING):
-                await self._ask("open", partial(self._client.get, LAST), patience=0)
+                await self._ask("open", partial(self._client.get, self._names.last), patience=0)
         except TimeoutError:
             raise UnreachableLogError(
                 f"cannot open the log at {self.name}: no answer within {OPENING:.0f} s; {self._check_server}"
@@ -208,7 +259,12 @@ class RedisStore:
         remembered = REMEMBERED if token else TIMEOUT + PATIENCE
         token = token or AppendToken(uuid.uuid4().hex, 0)
         values = [value for record in records for value in (record.at, encode(record))]
-        keys = [LOG, LAST, f"{PREFIX}writer:{token.writer}", IDENTITY]
+        keys = [
+            self._names.log,
+            self._names.last,
+            f"{self._names.prefix}writer:{token.writer}",
+            self._names.identity,
+        ]
         known: list[str | int] = [self._held or "", uuid.uuid4().hex, self._seen]
         args: list[str | int | float] = [*known, token.writer, token.number, round(remembered), *values]
         last, left_out, held = await self._ask("write", lambda: self._append(keys=keys, args=args))
@@ -222,7 +278,7 @@ class RedisStore:
         """Return the records behind a place. Those of later versions are skipped."""
         if limit is None:
             return (await self._read(after))[0]
-        page = partial(self._client.xrange, LOG, min=f"{after + 1}-0", count=limit)
+        page = partial(self._client.xrange, self._names.log, min=f"{after + 1}-0", count=limit)
         return _logged(await self._ask("read", page))
 
     def change_token(self) -> None:
@@ -231,7 +287,7 @@ class RedisStore:
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """Return the last records before a place. Those of later versions are skipped."""
         edge = "+" if before is None else f"{max(before - 1, 0)}-0"
-        page = partial(self._client.xrevrange, LOG, max=edge, count=limit)
+        page = partial(self._client.xrevrange, self._names.log, max=edge, count=limit)
         return _logged((await self._ask("read", page))[::-1])
 
     async def _read(self, after: int, patience: float | None = None) -> tuple[list[LogEntry], int]:
@@ -249,8 +305,8 @@ class RedisStore:
         """Return entries behind a place. Raises ReplacedLogError if the log has lost what was seen of it."""
         seen = self._seen  # own appends may go on meanwhile
         async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.mget(IDENTITY, LAST)
-            pipeline.xrange(LOG, min=f"{after + 1}-0", count=PAGE)
+            pipeline.mget(self._names.identity, self._names.last)
+            pipeline.xrange(self._names.log, min=f"{after + 1}-0", count=PAGE)
             (held, last), entries = await pipeline.execute()
         if (self._held and held != self._held) or int(last or 0) < seen:
             raise self._replaced("read", held)
@@ -268,7 +324,9 @@ class RedisStore:
         after = 0
         while True:
             replaced, after = self._times_replaced, max(after, seen())
-            growth = partial(self._client.xread, {LOG: f"{after}-0"}, count=1, block=BLOCK_MILLISECONDS)
+            growth = partial(
+                self._client.xread, {self._names.log: f"{after}-0"}, count=1, block=BLOCK_MILLISECONDS
+            )
             await self._ask("read", growth)
             found, after = await self._read(after)
             if replaced != self._times_replaced:
@@ -278,19 +336,19 @@ class RedisStore:
 
     async def load(self, document: str) -> str | None:
         """Return the text kept under a name."""
-        text: str | None = await self._ask("read", partial(self._client.get, _document(document)))
+        text: str | None = await self._ask("read", partial(self._client.get, self._names.document(document)))
         return text
 
     async def save(self, document: str, text: str) -> None:
         """Keep a text under a name."""
-        await self._ask("write", partial(self._client.set, _document(document), text))
+        await self._ask("write", partial(self._client.set, self._names.document(document), text))
 
     async def load_all(self, documents: Sequence[str]) -> dict[str, str]:
         """Return the texts kept under names, by name."""
         found: dict[str, str] = {}
         for start in range(0, len(documents), PAGE):
             names = documents[start : start + PAGE]
-            texts = await self._ask("read", partial(self._client.mget, list(map(_document, names))))
+            texts = await self._ask("read", partial(self._client.mget, [*map(self._names.document, names)]))
             found |= {name: text for name, text in zip(names, texts, strict=True) if text is not None}
         return found
 
@@ -299,7 +357,7 @@ class RedisStore:
 
         Sent again after it was done, it finds its own text and answers False.
         """
-        keys = [_document(document), *map(_document, texts)]
+        keys = [self._names.document(document), *map(self._names.document, texts)]
         args = ["" if held is None else f"={held}", *texts.values()]
         return bool(await self._ask("write", partial(self._save_if, keys=keys, args=args)))
 
@@ -308,13 +366,15 @@ class RedisStore:
         edge, size = "+", 0
         while edge != "0-0":
             args: list[str | int | float] = [through, before, most, edge, size, PAGE]
-            place, size = await self._ask("write", partial(self._trim, keys=[LOG], args=args))
+            place, size = await self._ask("write", partial(self._trim, keys=[self._names.log], args=args))
             edge = f"{max(place - 1, 0)}-0"
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
         args: list[str | float] = [owner, now, now + seconds, LEASE_LONGEST]
-        held = await self._ask("write", partial(self._lease, keys=[f"{PREFIX}lease:{name}"], args=args))
+        held = await self._ask(
+            "write", partial(self._lease, keys=[f"{self._names.prefix}lease:{name}"], args=args)
+        )
         return bool(held)
 
     async def close(self) -> None:
@@ -368,10 +428,6 @@ def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
             token = AppendToken(fields["writer"], int(fields["number"])) if "writer" in fields else None
             found.append(LogEntry(_place(entry), decode(fields["body"]), token))
     return found
-
-
-def _document(name: str) -> str:
-    return f"{PREFIX}document:{name}"
 
 
 def _spoken(url: str) -> str:

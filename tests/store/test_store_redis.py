@@ -17,10 +17,12 @@ from okr_tui.domain.health import State
 from okr_tui.domain.records import Record, Use
 from okr_tui.store.base import LogEntry, UnreachableLogError
 from okr_tui.store.factory import open_store
-from okr_tui.store.redis import LAST, LOG, PAGE, RedisStore
+from okr_tui.store.redis import PAGE, Names, RedisStore
 from tests.harness import Harness, ask, wait_for
 from tests.redis_server import RedisServer
 from tests.services.test_log_away import eventually
+
+NAMES = Names.of("")
 
 
 @asynccontextmanager
@@ -90,10 +92,10 @@ async def test_an_append_whose_answer_is_lost_is_written_once(redis_url: str) ->
 
 async def test_an_append_that_fails_leaves_nothing(redis_url: str) -> None:
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client:
-        await client.set(LOG, "taken by somebody else")
+        await client.set(NAMES.log, "taken by somebody else")
         with pytest.raises(StoreError, match=r"cannot write the log at redis://127.*WRONGTYPE.*--store"):
             await store.append([fact(1), fact(2)])
-        await client.delete(LOG)
+        await client.delete(NAMES.log)
         await store.append([fact(3)])
         assert [(item.sequence, item.record.at) for item in await store.read()] == [(1, 3)]
 
@@ -102,16 +104,41 @@ async def test_places_go_on_growing_when_the_server_forgot(redis_url: str) -> No
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client:
         await store.append([fact(1), fact(2)])
         await store.read()
-        await client.delete(LOG, LAST)
+        await client.delete(NAMES.log, NAMES.last)
         await store.append([fact(3)])
         assert places(await store.read(2)) == [3]
+
+
+async def test_pools_with_prefixes_share_a_server_and_nothing_else(redis_url: str) -> None:
+    async with (
+        opened(redis_url) as alone,
+        opened(f"{redis_url}?prefix=birch.1") as birch,
+        opened(f"{redis_url}?prefix=cedar&socket_keepalive=yes") as cedar,
+    ):
+        await birch.append([Use(at=1, fingerprint="b")])
+        await cedar.append([Use(at=2, fingerprint="c")])
+        await birch.save("note", "of birch")
+        assert await birch.lease("reading", "one", 0, 60)
+        assert await cedar.lease("reading", "two", 0, 60)
+        assert [len(await store.read()) for store in (alone, birch, cedar)] == [0, 1, 1]
+        assert (await cedar.load("note"), await birch.load("note")) == (None, "of birch")
+        assert birch.name == f"{alone.name}?prefix=birch.1"
+        assert birch.identity != cedar.identity
+    async with opened(f"{redis_url}?prefix=birch.1") as again:
+        assert [entry.record.at for entry in await again.read()] == [1]
+
+
+@pytest.mark.parametrize("prefix", ["", "a b", "}:", "x" * 41, "a%20b"])
+async def test_a_prefix_that_is_no_name_is_refused(prefix: str) -> None:
+    with pytest.raises(StoreError, match="prefix in the store's address"):
+        RedisStore(f"redis://user:hidden-word@host/0?prefix={prefix}")
 
 
 async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> None:
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(20):
         await store.append([fact(1)])
-        await client.xadd(LOG, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
-        await client.set(LAST, 2)
+        await client.xadd(NAMES.log, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
+        await client.set(NAMES.last, 2)
         tail = store.tail(int)
         assert places(await anext(tail)) == [1]
         await store.append([fact(3)])
