@@ -115,6 +115,8 @@ class History:
         if isinstance(record, Alert):
             return alerts.document(record, self.config, self._zone)
         document: Document = {"at": rfc3339(record.at), "kind": record.kind}
+        if hasattr(record, "who"):
+            document["who"] = record.who
         match record:
             case SettingsRead():
                 own: Document = {"keys": record.keys, "cloud_url": record.cloud_url}
@@ -182,7 +184,9 @@ class History:
         return self._stamped(record.at, words)
 
     def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
-        return f"#{self.config.index(record.fingerprint) or '?'}"
+        place = self.config.index(record.fingerprint)
+        owner = f"a key of {record.who}'s" if record.who else "#?"
+        return f"#{place}" if place else owner
 
     def _stamped(self, at: float, words: str) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"

@@ -23,6 +23,8 @@ class PoolConfig:
     preferred: str | None = None
     strategy: Strategy = "sticky"
     cloud: str = ""
+    person: str | None = None
+    """What records call this person where several share the log; None on a log of one's own."""
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,7 @@ def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
         wall=common_refusal(state, config, policy),
         past_busy=request.past_busy,
         cloud=config.cloud,
+        person=config.person,
     )
 
 

@@ -110,15 +110,17 @@ def entry(
         case BalanceRead() if not record.balance.understood:
             return _about_key(record.fingerprint, record.at, "warning", "quota format not understood", config)
         case Use():
-            return _about_key(record.fingerprint, record.at, "info", "chosen as preferred key", config)
+            return _by_hand(record, "chosen as preferred key", config)
         case Reset():
-            return _about_key(record.fingerprint, record.at, "info", "reset: older faults forgotten", config)
+            return _by_hand(record, "reset: older faults forgotten", config)
         case ResetUndone():
-            return _about_key(record.fingerprint, record.at, "info", "reset undone: old faults count", config)
+            return _by_hand(record, "reset undone: old faults count", config)
         case Enabled():
-            return _about_key(record.fingerprint, record.at, "info", "switched on", config)
+            return _by_hand(record, "switched on", config)
         case Disabled():
-            return _about_key(record.fingerprint, record.at, "info", "switched off", config)
+            return _by_hand(record, "switched off", config)
+        case SettingsRead() if _other(record.who, config):
+            return None  # their own settings, on their own machine
         case SettingsRead():
             if record.problems:
                 return Entry(record.at, "warning", record.problems[0], f"{len(record.problems)} in settings")
@@ -172,8 +174,30 @@ def _about_key(fingerprint: str, at: float, tone: Tone, text: str, config: PoolC
     return Entry(at, tone, f"{_name(place)} {text}", key=place, fingerprint=fingerprint)
 
 
-def _name(place: int | None) -> str:
-    return f"#{place}" if place else "a removed key"
+def _by_hand(record: Use | Reset | ResetUndone | Enabled | Disabled, text: str, config: PoolConfig) -> Entry:
+    """Return the line of what a person did to a key, with their name if it was another one."""
+    other = _other(record.who, config)
+    place = config.index(record.fingerprint)
+    words = f"{_name(place, other)} {text}{f' by {other}' if other else ''}"
+    return Entry(record.at, "info", words, key=place, fingerprint=record.fingerprint)
+
+
+def _other(who: str | None, config: PoolConfig) -> str | None:
+    """Return the name of another person who wrote a record; None for this one and on a log of one's own."""
+    return None if who == config.person else who
+
+
+def _name(place: int | None, owner: str | None = None) -> str:
+    """Return what a key is called; one that this machine does not hold is of whoever used it."""
+    if place:
+        return f"#{place}"
+    return f"a key of {owner}'s" if owner else "a removed key"
+
+
+def _sender(record: Attempt, config: PoolConfig) -> str:
+    """Return who sent a request, with the name of another person in front."""
+    other = _other(record.who, config)
+    return f"{other}'s {sender(record)}" if other else sender(record)
 
 
 def sender(record: Attempt) -> str:
@@ -187,7 +211,7 @@ def _success(record: Attempt, config: PoolConfig) -> Entry | None:
     place = config.index(record.fingerprint)
     first, tokens = record.first_byte_ms, record.output_tokens or 0
     streamed = record.duration_ms - (first or 0) if first is not None else 0
-    parts = [sender(record), f"{tokens} tok" if tokens else "", f"{record.duration_ms / 1000:.1f} s"]
+    parts = [_sender(record, config), f"{tokens} tok" if tokens else "", f"{record.duration_ms / 1000:.1f} s"]
     more = [
         f"{1000 * tokens / streamed:.0f} tok/s" if tokens and streamed > 0 else "",
         f"first {first / 1000:.1f} s" if first is not None else "",
@@ -195,13 +219,13 @@ def _success(record: Attempt, config: PoolConfig) -> Entry | None:
     return Entry(
         record.at,
         "quiet",
-        f"{_name(place)} {record.model or record.path}",
+        f"{_name(place, _other(record.who, config))} {record.model or record.path}",
         " · ".join(filter(None, parts)),
         place,
         record.fingerprint,
         record.model,
         more=" · ".join(filter(None, more)),
-        brief=_name(place),
+        brief=_name(place, _other(record.who, config)),
         trace=record.trace,
     )
 
@@ -222,8 +246,8 @@ def _failure(
         reason = sentence(judged, record.at, zone)
     elif record.begun:
         reason += " in the middle of the answer"
-    brief = f"{_name(place)} {reason}"
-    parts = [sender(record), record.model or record.path]
+    brief = f"{_name(place, _other(record.who, config))} {reason}"
+    parts = [_sender(record, config), record.model or record.path]
     if fault.traits.quoted and fault.text not in brief:
         parts.append(fault.sentence)
     elif fault.status and str(fault.status) not in brief:

@@ -165,7 +165,8 @@ def step_of(state: PoolState, record: Record, policy: Policy) -> PoolState:
         case Trial():
             return _trial(state, record, policy)
         case Enabled() | Disabled():
-            return state.with_key(record.fingerprint, disabled=isinstance(record, Disabled))
+            off = isinstance(record, Disabled)
+            return state.with_key(record.fingerprint, disabled=off, disabled_by=record.who if off else None)
         case Reset():
             return _reset(state, record)
         case ResetUndone():

@@ -190,6 +190,7 @@ class Judge:
         wall: what refuses all accounts alike, and so stands for their own refusals.
         past_busy: what the cloud said of taken slots is ignored.
         cloud: the address that they go to.
+        person: what records call the person who asks.
     """
 
     def __init__(
@@ -203,7 +204,9 @@ class Judge:
         wall: Block | None = None,
         past_busy: bool = False,
         cloud: str = "",
+        person: str | None = None,
     ) -> None:
+        self._person = person
         self._state = state
         self._now = now
         self._policy = policy
@@ -259,7 +262,7 @@ class Judge:
             return Verdict(State.MISSING, eligible=False, reason=missing)
         key = self._state.keys.get(fingerprint, FRESH_KEY)
         if key.disabled:
-            return DISABLED
+            return DISABLED if key.disabled_by in (None, self._person) else _disabled_by(key.disabled_by)
         identifier = key.account or fingerprint
         account = self._state.accounts.get(identifier, FRESH_ACCOUNT)
         over: list[Block] = []
@@ -353,6 +356,11 @@ def verdict(
 def absent(why: str) -> Verdict:
     """Return the verdict of a key whose reference gives none."""
     return Verdict(State.MISSING, eligible=False, reason=why)
+
+
+@lru_cache(maxsize=64)
+def _disabled_by(who: str | None) -> Verdict:
+    return Verdict(State.OFF, eligible=False, reason=f"switched off by {who}")
 
 
 @lru_cache(maxsize=64)

@@ -24,6 +24,8 @@ class Command:
 
     at: float
     client: Client | None = None
+    who: str | None = None
+    """Who, by the name in their settings, where several people share a log; None on a log of one's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class Attempt:
     client: Client
     caller: str | None = None
     """Who used the gateway, by the name of their token; None where it had none."""
+    who: str | None = None
+    """Whose machine sent it, as in Command."""
     fingerprint: str
     model: str | None = None
     path: str
@@ -84,6 +88,7 @@ class BalanceRead:
     at: float
     kind: Literal["balance"] = "balance"
     started: float
+    who: str | None = None
     fingerprint: str
     balance: Balance
 
@@ -95,6 +100,7 @@ class IdentityRead:
     at: float
     kind: Literal["identity"] = "identity"
     started: float
+    who: str | None = None
     fingerprint: str
     account: str
     plan: str | None = None
@@ -150,8 +156,8 @@ class SettingsRead(Command):
     problems: tuple[str, ...] = ()
 
     def says_the_same(self, other: "SettingsRead") -> bool:
-        """Return whether only time and client differ: several processes read the same files."""
-        return replace(self, at=other.at, client=other.client) == other
+        """Return whether only time, client and person differ: several processes read the same files."""
+        return replace(self, at=other.at, client=other.client, who=other.who) == other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

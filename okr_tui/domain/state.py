@@ -90,6 +90,8 @@ class KeyState:
     account: str | None = None
     identity_at: float | None = None
     disabled: bool = False
+    disabled_by: str | None = None
+    """Who switched it off, where several people share the log."""
     blocks: Blocks = field(default_factory=dict)
     requests: int = 0
     faults: int = 0

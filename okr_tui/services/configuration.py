@@ -37,6 +37,8 @@ KEPT: Final = {
 }
 WORDS: Final = {"true": True, "false": False}
 DEFAULT: Final = Origin("default")
+SOMEONE: Final = "someone"
+"""What records on a shared log call a person who has not said a name."""
 
 
 def trust_question(settings: Settings) -> TrustQuestion | None:
@@ -252,7 +254,14 @@ class Configuration:
         keys = self.settings.keys
         preferred = keys[self.settings.active_index.value].fingerprint if keys else None
         strategy = cast(Strategy, self.settings.strategy.value)
-        return PoolConfig(keys, preferred, strategy, self.settings.cloud_url.value)
+        person = self.settings.person.value or SOMEONE if self.shares_log else None
+        return PoolConfig(keys, preferred, strategy, self.settings.cloud_url.value, person)
+
+    @property
+    def shares_log(self) -> bool:
+        """Whether the log is on a server, where other people may write to it too."""
+        scheme = (self.settings.store.value or "sqlite:").partition(":")[0]
+        return scheme not in ("sqlite", "memory")
 
     @property
     def shifting(self) -> bool:

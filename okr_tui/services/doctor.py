@@ -97,6 +97,7 @@ def examine(configuration: Configuration, state: Path | None) -> Report:
         *_sections(settings),
         *_locks(settings),
         *_log(settings),
+        *_shared(configuration),
         *_watches(settings),
         *_pi(settings, agent, configuration, state),
         *_gateway(settings, state),
@@ -296,6 +297,14 @@ def _log(settings: Settings) -> Iterator[Finding]:
     if broken:
         what = f"{len(broken)} damaged logs were set aside, the last as {broken[-1]}"
         yield Finding("note", what, f"rm {path}.broken-*")
+
+
+def _shared(configuration: Configuration) -> Iterator[Finding]:
+    if configuration.shares_log and not configuration.settings.person.value:
+        what = (
+            f"others may share the log {store_address(configuration.settings)}, and records call you someone"
+        )
+        yield Finding("warning", what, "okr-tui config set name NAME")
 
 
 def _watches(settings: Settings) -> Iterator[Finding]:

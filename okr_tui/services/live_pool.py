@@ -42,6 +42,8 @@ LONGEST_APART: Final = 2.0
 ALERTS: Final = 20
 """Alerts that are kept for screens to show."""
 LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
+SIGNED: Final = (Command, *LEARNED)
+"""Records that say who wrote them."""
 ALONE: Final = "this process goes on alone since"
 
 
@@ -271,7 +273,7 @@ class LivePool:
         are sent once it is back.
         """
         self._note_learned(records)
-        await self._writer.add(records)
+        await self._writer.add(self._signed(records))
 
     async def note(self, record: Record, *, hurried: bool = True) -> None:
         """Append what a request learned; it is never held up by a log that is away.
@@ -279,7 +281,17 @@ class LivePool:
         A record that is not `hurried` waits a moment for others, so that more are written together.
         """
         self._note_learned((record,))
-        await self._writer.add((record,), hurried=hurried)
+        await self._writer.add(self._signed((record,)), hurried=hurried)
+
+    def _signed(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return records with the name of this person, where several share the log."""
+        person = self.config.person
+        if person is None:
+            return records
+        return [
+            replace(record, who=person) if isinstance(record, SIGNED) and record.who is None else record
+            for record in records
+        ]
 
     def _note_learned(self, records: Sequence[Record]) -> None:
         self.has_learned = self.has_learned or any(isinstance(record, LEARNED) for record in records)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.policy import Limits, Policy
+from okr_tui.domain.text import has_hidden
 from okr_tui.settings.locations import without_password
 
 ENDPOINTS: Final = re.compile(
@@ -25,6 +26,7 @@ ENDPOINTS: Final = re.compile(
 """The endings of addresses as clients of Ollama, OpenAI and Anthropic want them."""
 DAEMON_PORT: Final = 11434
 LONGEST_NAME: Final = 40
+LONGEST_PERSON: Final = 32
 
 
 class UnusableError(Exception):
@@ -79,6 +81,14 @@ def text(value: object) -> str | None:
     if not value.strip().isprintable():
         raise UnusableError("it holds characters that cannot be printed")
     return value.strip() or None
+
+
+def person(value: object) -> str | None:
+    """Return a name that other people read: short, and no address that could find its owner."""
+    name = text(value)
+    if name is not None and (len(name) > LONGEST_PERSON or "@" in name or has_hidden(name)):
+        raise UnusableError(f"it must be a name of up to {LONGEST_PERSON} letters, and no e-mail address")
+    return name
 
 
 def some_text(value: object) -> str:
@@ -317,6 +327,7 @@ _TRUSTED: Final = {
 }
 
 TEXT: Final = Check(text, _TEXT)
+PERSON: Final = Check(person, _TEXT)
 STORE: Final = Check(text, _TEXT, shown=without_password)
 HOST: Final = Check(some_text, {"type": "string", "minLength": 1})
 BOOLEAN: Final = Check(true_or_false, {"type": "boolean"})

@@ -229,6 +229,14 @@ class Scalars:
         variable="OKR_TUI_STORE",
         needs_trust=True,
     )
+    person: Valued[str | None] = _scalar(
+        "name",
+        checks.PERSON,
+        None,
+        "what records on a shared log call you; `someone` without it",
+        needs_trust=True,
+        editable=True,
+    )
     theme: Valued[str | None] = _scalar(
         "theme", checks.TEXT, None, "the theme of the dashboard, by name", editable=True
     )

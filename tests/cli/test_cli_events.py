@@ -15,7 +15,7 @@ UUID = Text(r"[0-9a-f-]{36}")
 def test_every_kind_in_full(cli: CliHarness) -> None:
     text = cli.keys[0][0]
     cli.write_settings(keys=1)
-    who = {"key": 1, "fingerprint": fingerprint(text)}
+    who = {"who": None, "key": 1, "fingerprint": fingerprint(text)}
     cli.run_ok("keys", "--check")
     cli.run_ok("chat", MODEL, "hello")
     cli.run_ok("refresh")
@@ -57,15 +57,15 @@ def test_every_kind_in_full(cli: CliHarness) -> None:
         "cached_tokens": None,
         "output_tokens": 22,
     }
-    second = {"key": 2, "fingerprint": fingerprint(cli.keys[1][0])}
+    second = {"who": None, "key": 2, "fingerprint": fingerprint(cli.keys[1][0])}
     assert rest == [
         {"at": START, "kind": "models", "count": 16, "added": [], "removed": [], "error": None},
         {"at": START, "kind": "disabled", **who},
         {"at": START, "kind": "enabled", **who},
         {"at": START, "kind": "reset", **who},
-        {"at": START, "kind": "settings", "keys": 1, "cloud_url": cli.url, "problems": []},
+        {"at": START, "kind": "settings", "who": None, "keys": 1, "cloud_url": cli.url, "problems": []},
         {"at": START, "kind": "use", **who},
-        {"at": START, "kind": "settings", "keys": 2, "cloud_url": cli.url, "problems": []},
+        {"at": START, "kind": "settings", "who": None, "keys": 2, "cloud_url": cli.url, "problems": []},
         {"at": START, "kind": "use", **second},
     ]
 

@@ -1,0 +1,87 @@
+"""Several people on one log: what another did is told with their name, and with nothing else of theirs."""
+
+import json
+import socket
+
+import pytest
+
+from okr_tui.domain.keys import mask
+from okr_tui.settings.checks import UnusableError, person
+from tests.cli.harness import MODEL, CliHarness
+
+
+class Team:
+    """People with settings of their own over one log; amber and birch share their first key."""
+
+    def __init__(self, cli: CliHarness, store: str) -> None:
+        self.cli = cli
+        document = json.loads(cli.settings_file.read_text())
+        document["okr-tui"]["store"] = store
+        self.files = {name: cli.folder / f"{name}.json" for name in ("amber", "birch", "nameless")}
+        keys = document["pi-ollama"]["apiKeys"]
+        for name, own in (("amber", keys[:2]), ("birch", [keys[0], keys[2]]), ("nameless", keys[:1])):
+            document["pi-ollama"]["apiKeys"] = own
+            document["okr-tui"].pop("name", None)
+            if name != "nameless":
+                document["okr-tui"]["name"] = name
+            self.files[name].write_text(json.dumps(document))
+
+    def run(self, name: str, *arguments: str) -> str:
+        """Run a command of one of them."""
+        result = self.cli.run_ok("--settings", str(self.files[name]), *arguments)
+        assert socket.gethostname() not in result.out
+        return result.out
+
+
+@pytest.fixture
+def team(cli: CliHarness, redis_url: str) -> Team:
+    return Team(cli, f"{redis_url}?prefix=team")
+
+
+def test_what_another_did_is_told_with_their_name(team: Team) -> None:
+    team.run("birch", "disable-key", "1")
+    row = json.loads(team.run("amber", "keys", "--json"))["keys"][0]
+    assert (row["state"], row["reason"]) == ("off", "switched off by birch")
+    assert json.loads(team.run("birch", "keys", "--json"))["keys"][0]["reason"] == "switched off by you"
+    assert "#1 switched off by birch" in team.run("amber", "events")
+    assert "#1 switched off\n" in team.run("birch", "events")
+    team.run("amber", "enable-key", "1")
+    assert "#1 switched on by amber" in team.run("birch", "events")
+
+
+def test_a_key_that_this_machine_does_not_hold_is_another_s(team: Team) -> None:
+    team.run("birch", "use-key", "2")
+    team.run("birch", "disable-key", "1")
+    team.run("birch", "chat", MODEL, "hello")
+    told = team.run("amber", "events")
+    assert f"a key of birch's {MODEL} ok · birch's cli" in told
+    assert "a key of birch's chosen as preferred key by birch" in told
+    assert "settings read" not in told
+    assert "#?" not in told
+    lines = [json.loads(line) for line in team.run("amber", "events", "--json").splitlines()]
+    attempts = [line for line in lines if line["kind"] == "attempt"]
+    assert {(line["who"], line["key"]) for line in attempts} == {("birch", None)}
+    assert {line["who"] for line in lines if line["kind"] in ("use", "disabled")} == {"birch"}
+
+
+def test_who_has_said_no_name_is_someone(team: Team) -> None:
+    team.run("nameless", "disable-key", "1")
+    assert "#1 switched off by someone" in team.run("amber", "events")
+    result = team.cli.run("--settings", str(team.files["nameless"]), "doctor", "--offline")
+    assert "records call you someone" in result.out
+    assert "okr-tui config set name NAME" in result.out
+
+
+def test_a_log_of_one_s_own_bears_no_name(cli: CliHarness) -> None:
+    cli.run_ok("config", "set", "name", "amber")
+    cli.run_ok("disable-key", "1")
+    lines = cli.run_ok("events", "--json").lines
+    assert [line["who"] for line in lines if line["kind"] == "disabled"] == [None]
+    assert cli.run_ok("keys", "--json").json["keys"][0]["reason"] == "switched off by you"
+    assert mask(cli.keys[0][0]) in cli.run_ok("keys").out
+
+
+@pytest.mark.parametrize("name", ["amber@example.org", "x" * 33, "a\u202eb", 5])
+def test_what_is_no_name_for_others_is_refused(name: object) -> None:
+    with pytest.raises(UnusableError):
+        person(name)
