@@ -42,9 +42,13 @@ USER_AGENTS: Final[tuple[tuple[str, str], ...]] = (
 """How the User-Agent of a client begins, in lower case, and what it is called here."""
 
 
+NAMED_CLIENTS: Final = frozenset({PI, AI_SDK, *(name for _, name in USER_AGENTS)})
+"""What a client may call itself: the log and the metrics tell it, so that no other name will do."""
+
+
 def client_name(headers: Mapping[str, str]) -> str | None:
     """Return the client's name, from its own header or a known User-Agent; header names in lower case."""
-    if named := headers.get(CLIENT_HEADER):
+    if (named := headers.get(CLIENT_HEADER)) in NAMED_CLIENTS:
         return named
     agent = headers.get("user-agent", "").lower()
     found = next((name for start, name in USER_AGENTS if agent.startswith(start)), None)
@@ -258,10 +262,14 @@ def _blocked(error: PoolBlockedError, now: float) -> Failure:
         return Failure.of(cause, "the cloud has no such model: `okr-tui models` lists those it has")
     if cause in (ClientCause.NO_VALID_KEY, ClientCause.NO_PLAN):
         return Failure.of(cause, f"{CAUSES[cause].code}: {error}; `okr-tui keys` shows them")
-    return _waiting(cause, error, now, error.earliest)
+    # All slots are taken by requests under way here: the cloud was not asked, and has refused nothing.
+    own: Source | None = "gateway" if cause is ClientCause.BUSY else None
+    return _waiting(cause, error, now, error.earliest, own)
 
 
-def _waiting(cause: Cause, error: OkrError, now: float, back: float | None) -> Failure:
+def _waiting(
+    cause: Cause, error: OkrError, now: float, back: float | None, source: Source | None = None
+) -> Failure:
     """Return the failure of a cause that passes by itself; `back` is when, in epoch seconds."""
     wait = UNKNOWN_RETURN if back is None else max(1, math.ceil(back - now))
     if back is None:
@@ -272,7 +280,7 @@ def _waiting(cause: Cause, error: OkrError, now: float, back: float | None) -> F
             when = f"{when}, at {moment(back, now)} UTC"
     first = RETURNS.get(cause, "next key free")
     code = f"{CAUSES[cause].code}: " if cause is not ClientCause.OUTAGE else ""
-    return Failure.of(cause, f"{code}{error}; {first} {when}", retry_after=wait, retry_at=back)
+    return Failure.of(cause, f"{code}{error}; {first} {when}", retry_after=wait, retry_at=back, source=source)
 
 
 RETURNS: Final[Mapping[Cause, str]] = {

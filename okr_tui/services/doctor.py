@@ -27,9 +27,10 @@ from okr_tui.domain.errors import ADD_A_KEY, CloudError, SettingsError, StoreErr
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
-from okr_tui.domain.models import PROVIDER
+from okr_tui.domain.models import PROVIDER, ModelNames
 from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
+from okr_tui.services.fallback import LOCAL
 from okr_tui.services.gateway_registry import Presence, running_gateways
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.port_holder import holder
@@ -126,6 +127,8 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
     findings += [_worded(severity, line) for line in service.snapshot.log if line not in told]
     if not offline and not told:
         findings += await _asked(service)
+    if not offline:
+        findings += await _fallbacks(service)
     for row in service.pool.view().keys:
         name = f"key {row.index} {row.masked}"
         if row.state in REFUSED:
@@ -173,6 +176,39 @@ async def _asked(service: PoolService) -> list[Finding]:
         for key, fault in found
         if rows[key.fingerprint].state not in REFUSED  # those are told with what is known of them
     ]
+
+
+async def _fallbacks(service: PoolService) -> list[Finding]:
+    """Return which of the models that stand in for others cannot answer."""
+    settings, listed = service.configuration.settings.models, service.model_names.listed
+    others = {other for each in settings.fallback.values() for other in each}
+    local = {other.removeprefix(LOCAL) for other in others if other.startswith(LOCAL)}
+    cloud = {*settings.aliases.values(), *(other for other in others if not other.startswith(LOCAL))}
+    missing = sorted(name for name in cloud if listed and service.model_names.resolve(name) not in listed)
+    found = [
+        Finding("warning", f"okr-tui.models names {name}, which the cloud does not list", UNKNOWN_MODEL)
+        for name in missing
+    ]
+    if local:
+        try:
+            async with service.cloud.client_at(settings.local) as client:
+                there = ModelNames(frozenset(model.id for model in (await client.models()).models))
+        except CloudError as error:
+            what = f"the local Ollama {settings.local} does not answer: {_fault_words(error.fault)}"
+            return [*found, Finding("warning", what, "start it: ollama serve; or set okr-tui.models.local")]
+        found += [
+            Finding(
+                "warning",
+                f"the local Ollama has no {name}, which models.fallback names",
+                f"ollama pull {name}",
+            )
+            for name in sorted(local)
+            if there.resolve(name) not in there.listed
+        ]
+    return found
+
+
+UNKNOWN_MODEL: Final = "okr-tui models lists those it has"
 
 
 def _fault_words(fault: Fault) -> str:

@@ -402,3 +402,18 @@ def test_safe_remedies_are_done(home: CliHarness) -> None:
     change(home, lambda document: document["okr-tui"].pop("nonsense"))
     home.settings_file.chmod(0o644)
     assert "✔ " in home.run_ok("doctor", "--fix").out
+
+
+def test_what_stands_in_for_a_model_is_looked_for(home: CliHarness) -> None:
+    others = ["no-such:1b", "ollama/gpt-oss:20b", "local:gpt-oss:20b", "local:llama9"]
+    models = {"fallback": {"*": others}, "aliases": {"fast": "gone:1b"}, "local": home.url}
+    change(home, lambda settings: settings["okr-tui"].update(models=models))
+    home.run_ok("refresh")
+    found = doctor(home)
+    assert has(found, "warning", "no-such:1b, which the cloud does not list", "okr-tui models")
+    assert has(found, "warning", "gone:1b, which the cloud does not list", "okr-tui models")
+    assert has(found, "warning", "the local Ollama has no llama9", "ollama pull llama9")
+    assert not any("gpt-oss:20b" in what for _, what, _ in found)
+    change(home, lambda settings: settings["okr-tui"]["models"].update(local="http://127.0.0.1:1"))
+    assert has(doctor(home), "warning", "the local Ollama http://127.0.0.1:1 does not answer", "ollama serve")
+    assert not any("local Ollama" in what for _, what, _ in doctor(home, "--offline"))

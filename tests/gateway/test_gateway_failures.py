@@ -200,6 +200,8 @@ def test_a_refusal_by_its_kind(kind: FaultKind, status: int | None, expected: in
 def test_what_passes_in_a_moment_is_no_quota(state: str, kind: FaultKind) -> None:
     blocked = PoolBlockedError("no key", 1270.0, frozenset({state}))
     refused = CloudError("m failed", Fault(kind, Scope.ACCOUNT, "text", 429, retry_after=270.0))
+    sources = [failure_of(error, 1000.0).source for error in (blocked, refused)]
+    assert sources == ["gateway" if state == "busy" else "cloud", "cloud"]
     for failure in (failure_of(blocked, 1000.0), failure_of(refused, 1000.0)):
         assert (failure.status, failure.code) == (429, "rate_limit_exceeded")
         assert failure.headers["retry-after"] == "270"
@@ -250,6 +252,11 @@ def test_whose_error_it_is(fault: Fault, source: str) -> None:
     assert failure_of(CloudError("m failed", fault), 0.0).source == source
     if fault.kind is not FaultKind.SPENT:
         assert cut_off(fault).source == source
+
+
+@pytest.mark.parametrize(("named", "client"), [("pi", "pi"), ("laptop", None), ("a\nb", None), ("", None)])
+def test_only_known_programs_name_themselves(named: str, client: str | None) -> None:
+    assert client_name({"x-okr-tui-client": named}) == client
 
 
 def test_the_ai_sdks_provider_for_ollama_finds_the_words() -> None:
