@@ -98,6 +98,19 @@ def test_hops_are_told_beside_the_answer(cli: CliHarness) -> None:
     assert (summary["key"], summary["hops"]) == (3, [{"key": 1, "fault": SESSION}])
 
 
+def test_another_model_that_answers_is_told(cli: CliHarness) -> None:
+    cli.fault("subscription", model=MODEL, times=None)
+    document = json.loads(cli.settings_file.read_text())
+    document["okr-tui"]["models"] = {"fallback": {"*": [OTHER]}, "aliases": {"fast": MODEL}}
+    cli.settings_file.write_text(json.dumps(document))
+    result = cli.run_ok("chat", "fast", "hello")
+    assert f"{OTHER} answers: no key can take the model asked for" in result.err
+    summary = cli.run_ok("chat", MODEL, "hello", "--json").lines[-1]
+    assert summary["answered_by"] == OTHER
+    events = [event for event in cli.run_ok("events", "--json").lines if event["kind"] == "fallback"]
+    assert [(event["model"], event["answered_by"]) for event in events] == [(MODEL, OTHER)] * 2
+
+
 def test_every_key_blocked(make_cli: MakeCli) -> None:
     cli = make_cli("spent")
     cli.run_ok("keys", "--check")
