@@ -113,7 +113,8 @@ class OkrApp(TerminalApp):
         self._last = last
         self._saving: Timer | None = None
         self._held: list[events.Event] = []
-        """What was typed behind a key that waits for the service, the key first."""
+        """What was typed behind a key that waits, the key first."""
+        self._laid_out = self._typing = False
         self._demo = demo
         self._own_theme = theme is not None
         self._dark = True
@@ -186,9 +187,15 @@ class OkrApp(TerminalApp):
         self._ticking = self.set_interval(TICK, self._tick, pause=True)
         if self._last and (last := self._last.load()):
             self._take(last)
-        # Two layouts: the second knows the width. What loads the service takes the processor for a while.
-        self.call_after_refresh(self.call_after_refresh, self.uncover)
-        self.call_after_refresh(self.call_after_refresh, self._serve)
+        # The second layout knows the width.
+        self.call_after_refresh(self.call_after_refresh, self._begin)
+
+    def _begin(self) -> None:
+        """Draw, take keys, and load the service, which takes the processor for a while."""
+        self._laid_out = True
+        self.uncover()
+        self.call_after_refresh(self._type_held)
+        self.call_after_refresh(self._serve)
 
     def _serve(self) -> None:
         serving = bridge.serve(self._open_service, self.post_message, self.drafts.keep)
@@ -330,20 +337,22 @@ class OkrApp(TerminalApp):
             self.last_screen.save(lines, (self.size.width, self.size.height), snapshot.at)
 
     async def on_event(self, event: events.Event) -> None:
-        """Hold back a key that needs the service until it is open, with all that is typed behind it."""
-        if isinstance(event, events.Key | events.Paste) and self._must_wait(event):
+        """Hold back a key until the screen is laid out, and one that needs the service until that is open.
+
+        All that is typed behind it waits too.
+        """
+        typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
+        if typed and (self._held or self._waits(event)):
             if len(self._held) < MOST_HELD:
                 self._held.append(event)
         else:
             await super().on_event(event)
 
-    def _must_wait(self, event: events.Key | events.Paste) -> bool:
-        if event.is_forwarded:  # it comes back from where it went
-            return False
-        if self._held:
+    def _waits(self, event: events.Event) -> bool:
+        if not self._laid_out:
             return True
-        open_now = self.snapshot is not None and not self.snapshot.remembered
-        if open_now or self.failure is not None or isinstance(event, events.Paste):
+        is_open = self.snapshot is not None and not self.snapshot.remembered
+        if is_open or self.failure is not None or not isinstance(event, events.Key):
             return False
         if self.focused and self.focused.check_consume_key(event.key, event.character):
             return False
@@ -353,14 +362,16 @@ class OkrApp(TerminalApp):
         )
 
     async def _type_held(self) -> None:
-        """Let through what was held back, each once the one before has been handled."""
-        if self._held:
+        """Let through what was held back and waits no more, each once the one before has been handled."""
+        if self._held and not self._typing and not self._waits(self._held[0]):
+            self._typing = True
             where = self.focused or self.screen
             await super().on_event(self._held.pop(0))
             where.post_message(bridge.KeyHandled())  # it takes the key's way, and arrives after it
 
     @on(bridge.KeyHandled)
     def _key_handled(self) -> None:
+        self._typing = False
         self.call_after_refresh(self._type_held)
 
     @on(Worker.StateChanged)
