@@ -117,7 +117,9 @@ class PoolStatus(NamedTuple):
             return key._replace(state="ready", eligible=True, until=None, windows=windows)
 
         keys = tuple(map(key_later, self.keys))
-        active = self.active or next((key.number for key in keys if key.eligible), None)
+        # Where no key was taken, those that work were not allowed: only one that is back may be now.
+        back = (key.number for key, was in zip(keys, self.keys, strict=True) if key.eligible > was.eligible)
+        active = self.active or next(back, None)
         outage = self.outage and not _over(self.outage_until, now)
         empty_at = None if _over(self.empty_at, now) else self.empty_at
         return self._replace(active=active, empty_at=empty_at, outage=outage, keys=keys)
@@ -174,6 +176,9 @@ def status_line(pool: PoolStatus, today: UsageSum, now: float, zone: tzinfo = UT
         back = min((key.until for key in pool.keys if key.until is not None), default=None)
         level = "blocked"
         parts[0] += f" ✖ back {clock_time(back, now, zone)}" if back else " ✖ see okr-tui keys"
+    elif pool.keys and active is None:
+        level = "blocked"
+        parts[0] += " ✖ the pinned key cannot be used"
     elif active:
         used = f" {tightest.used_percent:.0f}% {tightest.word}" if tightest else ""
         left = f" ${active.left_usd:.2f}" if active.left_usd is not None else ""

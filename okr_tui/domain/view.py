@@ -86,6 +86,12 @@ class PoolView:
         return not usable and any(row.state.traits.wait is Wait.SLOT for row in self.keys)
 
     @property
+    def is_pinned_away(self) -> bool:
+        """Whether the one key that the strategy allows cannot take a request, though others could."""
+        pinned = self.strategy == "pinned" and self.active is None and self.preferred is not None
+        return pinned and any(row.verdict.eligible for row in self.keys)
+
+    @property
     def is_blocked(self) -> bool:
         """Whether no key is free and none will be by itself as soon as an answer under way ends."""
         return bool(self.keys) and not self.waits_for_slot and not any(r.verdict.eligible for r in self.keys)

@@ -34,6 +34,7 @@ from tests.domain.facts import (
     config,
     failed,
     reading,
+    went_well,
     windows,
 )
 
@@ -178,3 +179,13 @@ def test_every_format_escapes_what_it_would_act_on() -> None:
 )
 def test_counts_are_short(count: int, text: str) -> None:
     assert short_count(count) == text
+
+
+def test_a_pinned_key_that_is_away_is_replaced_by_no_other_until_it_is_back() -> None:
+    shown = view(after(went_well(key=B), spent(A)), config(2, preferred=A, strategy="pinned"), POLICY, NOW)
+    status = PoolStatus.of(shown, NOW, WINDOW_WORDS)
+    away = status_line(status, TODAY, NOW)
+    assert (away.text, away.level) == ("1/2 ✖ the pinned key cannot be used · 182k today", "blocked")
+    assert status.keys[0].until is not None
+    back = status_line(status, TODAY, status.keys[0].until + 1)
+    assert (back.text, back.level) == ("2/2 · #1 · 182k today", "ok")

@@ -214,6 +214,7 @@ CATALOGUE: dict[str, Case] = {
         (State.SLOWED,) * 3,
         (*WELL, *(failed(FaultKind.SLOWED, NOW - 1, key, status=429, text="slow") for key in (A, B, C))),
     ),
+    "pinned to a key in use": Case((BUSY, READY, READY), WELL, {"amber": 3}, strategy="pinned"),
     "pinned to a spent key": Case((SPENT, READY, READY), (*WELL, spent(A)), strategy="pinned"),
     "bought credit only": Case(
         (READY, SPENT, SPENT),
@@ -307,7 +308,8 @@ def test_the_banner_blames_what_the_pool_suffers_from(case: Case) -> None:
     assert ("blocked" in banner or "every key is refused" in banner) == (
         not usable and not waits and not pool.outage
     )
-    assert ("busy" in banner) == (not usable and waits and not pool.outage)
+    assert ("every key is busy" in banner) == (not usable and waits and not pool.outage)
+    assert ("pinned" in banner) == bool(usable and pool.active is None)
     assert (pool.outage is not None) == bool(pool.outage and pool.outage.reason in banner)
     first = explain_lines(
         explain(case.state, case.config, SelectionRequest(NOW, in_flight=case.flights), POLICY), NOW, "It"
@@ -321,7 +323,7 @@ def test_the_line_for_status_bars_agrees(case: Case) -> None:
     ready = sum(row.verdict.eligible for row in pool.keys)
     assert line.text.startswith(f"{ready}/{len(pool.keys)}")
     waits = pool.waits_for_slot
-    assert (line.level == "blocked") == (not ready and not waits and not pool.outage)
+    assert (line.level == "blocked") == (pool.active is None and not waits and not pool.outage)
     assert (line.level == "outage") == (pool.outage is not None)
     for row, told in zip(pool.keys, line.tooltip.splitlines(), strict=False):
         assert f"  {row.state.value}" in told

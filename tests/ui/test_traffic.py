@@ -61,10 +61,14 @@ async def test_a_running_request_is_a_line_that_counts_and_becomes_its_result() 
 
 
 async def test_the_strip_is_shown_where_there_is_room_only() -> None:
-    async with run_app(ScriptedService(BUSY), (120, 40)) as driver:
-        strip = driver.app.dashboard.query_one("#usage")
+    service = ScriptedService(BUSY)
+    async with run_app(service, (120, 40)) as driver:
+        strip = driver.app.dashboard.query_one("#usage-strip")
         assert strip.display
-        assert "253k tok" in driver.words("#usage")
+        assert "253k tok" in driver.words("#usage-strip")
+        assert strip.region.height == 6
+        service.show(snapshot(usage=RecentUsage()))
+        await driver.until(lambda: strip.region.height == 3)
         for size in [(120, 30), (80, 50)]:
             await driver.pilot.resize_terminal(*size)
             await driver.pilot.pause()

@@ -85,6 +85,8 @@ GAUGES: Final = (
 """The first for which there is room is taken."""
 NOTE, SHORT_NOTE = 12, 7
 """The cells that a note needs with the blank before it: "back 2h 14m", or "2h 14m" where there is little."""
+RECENT_FAULT: Final = 3600
+"""Seconds for which the last fault is worth a note in the table; the details keep it."""
 MARKS, KEY, ACCOUNT, PLAN, STATE = 2, 9, 8, 4, 13
 LABEL_LEAST, LABEL_MOST = 7, 32
 WITH_PLAN, WITH_ACCOUNT = 68, 108
@@ -198,7 +200,7 @@ def notes(row: KeyView, now: float, room: int) -> str:
         row.verdict.reason if explained else "",
         f"{row.in_flight} of {row.slots} running" if row.in_flight else "",
         row.verdict.reason if row.state.traits.retried and not explained else "",
-        last_fault(row, now),
+        last_fault(row, now) if now - (row.last_fault_at or 0) < RECENT_FAULT else "",
     ]
     text = ""
     for part in parts:

@@ -8,7 +8,7 @@ from okr_tui.domain.faults import CREDITS, FaultKind
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.view import KeyView
-from okr_tui.domain.words import moment, span
+from okr_tui.domain.words import moment, sentence, span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, WARNING, Part, one_line
@@ -32,7 +32,11 @@ def pool_notices(snapshot: Snapshot, now: float, zone: tzinfo, key_of: KeyOf) ->
         yield "▲ every key is busy; the next request waits for the first that is free", WARNING
     elif _all_refused(snapshot):
         yield from _refused(snapshot, key_of)
-    elif pool.keys and not any(row.verdict.eligible for row in pool.keys):
+    elif pool.is_pinned_away:
+        pinned = pool.keys[(pool.preferred or 1) - 1]
+        words = f"the pool is pinned to #{pinned.index}, and it is {sentence(pinned.verdict, now, zone)}"
+        yield f"▲ {words}; no other key is used", WARNING
+    elif pool.is_blocked:
         back = "no recovery time is known"
         if pool.earliest is not None:
             back = f"the first is back in {span(pool.earliest - now)}, at {moment(pool.earliest, now, zone)}"

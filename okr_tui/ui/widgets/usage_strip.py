@@ -85,7 +85,7 @@ class UsageStripPane(Static):
     snapshot: var[Snapshot | None] = var(None)
 
     def __init__(self, zone: tzinfo = UTC) -> None:
-        super().__init__(id="usage", classes="pane")
+        super().__init__(id="usage-strip", classes="pane")
         self.zone = zone
         self._lines: list[Line] = []
 
