@@ -5,8 +5,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from tests.bench import refresh
+from tests.bench import gateway, growth, refresh
 from tests.bench.home import Home
 from tests.bench.row import Row
 from tests.bench.terminal import started
@@ -118,4 +119,73 @@ ROWS: tuple[Row, ...] = (
         given=refresh.slow_cloud,
     ),
     Row("serve", "start of `serve`", "s", 0.6, serve_start, judged="value"),
+    Row("choose", "slowest choice over 1,000 keys", "ms", 1, growth.slowest_choice, judged="value", rounds=3),
+    Row("view", "slowest view of 1,000 keys", "ms", 10, growth.slowest_view, judged="value", rounds=3),
+    Row("settings", "settings of 1,000 keys", "ms", 50, growth.settings, judged="value", rounds=3),
+    Row("fold", "records folded", "1/s", 100_000, growth.folded, judged="value", least=True, rounds=3),
+    Row(
+        "log",
+        "a log of 100,000 records without a kept state",
+        "s",
+        1.5,
+        growth.opened,
+        judged="value",
+        rounds=3,
+        given=growth.long_log,
+    ),
+    Row(
+        "many-keys",
+        "`keys --json` of 1,000 keys",
+        "s",
+        1.5,
+        growth.keys_of_large,
+        growth.keys_of_small,
+        "of 10 keys",
+        given=growth.two_homes,
+    ),
+    Row(
+        "many-keys-serve",
+        "processor time of a request through `serve` with 1,000 keys",
+        "ms",
+        1.5,
+        lambda pair: gateway.processor(pair.ours),
+        lambda pair: gateway.processor(pair.floor),
+        "with 6 keys",
+        given=gateway.few_and_many,
+    ),
+    Row(
+        "requests",
+        "requests through `serve`",
+        "1/s",
+        0.8,
+        lambda pair: gateway.rate(pair.ours),
+        lambda pair: gateway.rate(pair.floor),
+        "uvicorn on h11 and aiohttp, bare",
+        least=True,
+        given=gateway.beside_bare,
+    ),
+    Row(
+        "requests-fast",
+        "requests through `serve` with the extra `fast`",
+        "1/s",
+        0.6,
+        lambda pair: gateway.rate(pair.ours),
+        lambda pair: gateway.rate(pair.floor),
+        "uvicorn on uvloop and httptools and aiohttp, bare",
+        least=True,
+        given=partial(gateway.beside_bare, fast=True),
+    ),
+    *(
+        Row(
+            f"first-byte-{streams}",
+            f"first byte through `serve`, {streams} streams at once",
+            "ms",
+            target,
+            lambda pair, streams=streams: gateway.first_byte(pair.ours, streams),  # type: ignore[misc]
+            lambda pair, streams=streams: gateway.first_byte(pair.floor, streams),  # type: ignore[misc]
+            "uvicorn on h11 and aiohttp, bare",
+            given=gateway.beside_bare,
+        )
+        for streams, target in ((1, 1.3), (64, 1.3), (256, 2.0))
+    ),
 )

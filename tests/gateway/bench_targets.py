@@ -1,21 +1,24 @@
 """What the load is measured on, a process each: the cloud, a bare pass-through to it, and the gateway."""
 
 import asyncio
+import importlib
 import json
 import multiprocessing
 import re
 import resource
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiohttp
+import uvicorn
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,7 +33,9 @@ HOST = "127.0.0.1"
 TOKEN = "0123456789abcdef" * 2
 PATH = "/v1/chat/completions"
 KEYS = tuple(f"synthetic-key-of-a-benchmark-{index}" for index in range(4))
-UNBOUNDED = 100_000
+SLOTS = 1000
+"""The most that settings take for a key."""
+LINE = 10_000
 INTERVAL = 0.02
 END = b"data: [DONE]\n\n"
 Make = Callable[[str], AsyncIterator[ASGIApp]]
@@ -84,11 +89,37 @@ async def bare(upstream: str) -> AsyncIterator[ASGIApp]:
         yield application
 
 
+async def bare_uvicorn(upstream: str, *, fast: bool) -> AsyncIterator[Any]:
+    """The same as uvicorn itself serves it: by httptools, or by h11."""
+    async for application in bare(upstream):
+        yield uvicorn.Config(
+            application,
+            http="httptools" if fast else "h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+        )
+
+
+@asynccontextmanager
+async def serving_bare(config: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve as uvicorn does, until the block is left."""
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:  # noqa: ASYNC110 it has no event
+        await asyncio.sleep(0.01)
+    yield
+    server.should_exit = True
+    await task
+
+
 async def gateway(upstream: str, keys: Sequence[str] = KEYS) -> AsyncIterator[ASGIApp]:
     """The gateway as it runs in life, over a pool whose keys take any number of requests."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.json"
-        policy = {"slots_unknown": UNBOUNDED, "queue_longest": UNBOUNDED}
+        policy = {"slots_unknown": SLOTS, "queue_longest": LINE}
         document = {
             "pi-ollama": {"cloudUrl": upstream, "apiKeys": [*keys]},
             "okr-tui": {"store": f"sqlite:{folder}/log.db", "policy": policy},
@@ -97,6 +128,7 @@ async def gateway(upstream: str, keys: Sequence[str] = KEYS) -> AsyncIterator[AS
         settings.chmod(0o600)
         sources = Sources(settings, Path(folder), {})
         async with PoolService.open(sources, client="gateway", make_transport=Transport) as service:
+            assert not service.problems, service.problems
             yield Gateway(service, SecretStr(TOKEN), HOST, status=dict, trouble=show)
 
 
@@ -104,7 +136,8 @@ async def serve(make: Make, upstream: str, ready: Pipe) -> None:
     """Serve an application; tell its address, and at each question what it has used."""
     with listen(HOST, 0) as listener:
         async for application in make(upstream):
-            async with serving(application, listener):
+            serve_it = serving_bare if isinstance(application, uvicorn.Config) else serving
+            async with serve_it(application, listener):
                 ready.send(f"http://{HOST}:{listener.getsockname()[1]}")
                 while await asyncio.to_thread(ready.recv):
                     ready.send(Used(time.process_time(), most_memory()))
@@ -122,17 +155,19 @@ def most_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2
 
 
-def run(make: Make, upstream: str, ready: Pipe) -> None:
+def run(make: Make, upstream: str, ready: Pipe, fast: bool) -> None:
     """A process that serves."""
-    asyncio.run(serve(make, upstream, ready))
+    loop_factory = importlib.import_module("uvloop").new_event_loop if fast else None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(make, upstream, ready))
 
 
 @contextmanager
-def served(make: Make, upstream: str = "") -> Iterator[tuple[str, Pipe]]:
-    """A process that serves, its address and the way to ask it."""
+def served(make: Make, upstream: str = "", *, fast: bool = False) -> Iterator[tuple[str, Pipe]]:
+    """A process that serves, its address and the way to ask it; `fast`: on uvloop."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=run, args=(make, upstream, there))
+    process = context.Process(target=run, args=(make, upstream, there, fast))
     process.start()
     there.close()
     try:
