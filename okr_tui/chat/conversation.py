@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from okr_tui.chat.messages import Finished, Message, Routed, ToolResult
 from okr_tui.chat.options import ChatOptions
@@ -27,6 +28,7 @@ UNTITLED: Final = "New conversation"
 NOT_RUN: Final = "The call was not run."
 WARN_SHARE: Final = 0.8
 FULL_SHARE: Final = 0.95
+LINKS: Final = re.compile(r"https?://[^\s<>\"'`)\]]+")
 FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$")
 
 
@@ -411,3 +413,19 @@ ConversationEvent = Began | RoundEvent | Ended
 
 Form = Literal["markdown", "json"]
 Answering = AsyncGenerator[ConversationEvent, None]
+
+
+def links_of(text: str) -> tuple[str, ...]:
+    """Return the addresses of the web in a text, each once, in their order."""
+    return tuple(dict.fromkeys(found.rstrip(".,;:!?") for found in LINKS.findall(text)))
+
+
+def is_plain(address: str) -> bool:
+    """Return whether an address leads where it seems to: plain letters, and no user name."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    visible = all("!" <= letter <= "~" for letter in address)
+    return parts.scheme in ("http", "https") and bool(host) and visible and "@" not in parts.netloc

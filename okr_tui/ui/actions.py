@@ -128,7 +128,19 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "copy-code", ("Y",), "Y", "copy code", "copy a code block of the selected answer",
-        CHAT, owner="turns", footer=("chat",), run="app.copy_code", title="chat: copy a code block",
+        CHAT, owner="turns", run="app.copy_code", title="chat: copy a code block",
+    ),
+    Action(
+        "copy-conversation", ("C",), "C", "copy all", "copy the whole conversation as Markdown",
+        CHAT, owner="turns", run="app.copy_conversation", title="chat: copy the conversation",
+    ),
+    Action(
+        "open-link", ("o",), "o", "link", "open a link of the selected answer, after showing it",
+        CHAT, owner="turns", run="app.open_link", title="chat: open a link of the selected answer",
+    ),
+    Action(
+        "find-turn", ("slash",), "/", "find", "find words in the conversation; enter goes on",
+        CHAT, owner="turns", footer=("chat",), run="app.find_turn", title="chat: find in the conversation",
     ),
     Action(
         "branch-turn", ("b",), "b", "branch", "start a new conversation from the selected turn",
@@ -309,6 +321,10 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "line-details", ("i",), "enter i", "open", "everything about a line of Live, with the response",
         LIVE, owner="live", footer=("live",), run="choose",
+    ),
+    Action(
+        "copy-line", ("y",), "y", "copy", "copy everything about the selected line of Live",
+        LIVE, owner="live",
     ),
     Action(
         "filter-feed", ("slash",), "/", "filter", "only lines with these words: 429 #3 gpt, !ok",

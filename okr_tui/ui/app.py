@@ -41,6 +41,7 @@ from okr_tui.ui.screens.help import HelpScreen
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
 from okr_tui.ui.screens.settings import SettingsScreen
+from okr_tui.ui.screens.text import TextScreen, record_screen
 from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
 from okr_tui.ui.themes import DARK, DEFAULT, LIGHT, THEMES, BackgroundReported, theme_names
 from okr_tui.ui.widgets.live import FeedList
@@ -402,6 +403,20 @@ class OkrApp(TerminalApp):
     def _page_requested(self, event: FeedList.PageRequested) -> None:
         self.pool.read_page(event)
 
+    @on(FeedList.CopyRequested)
+    def _line_copied(self, event: FeedList.CopyRequested) -> None:
+        if self.snapshot is not None:
+            shown = record_screen(event.group, self.snapshot.pool, self.clock(), self.zone)
+            self.copy(shown.text.plain, "the line of Live")
+
+    @on(TextScreen.CopyRequested)
+    def _text_copied(self, event: TextScreen.CopyRequested) -> None:
+        self.copy(event.text, "the text")
+
+    @on(messages.LinkChosen)
+    def _link_chosen(self, event: messages.LinkChosen) -> None:
+        self.chat.open_links((event.address,))
+
     @on(bridge.PageArrived)
     def _page_arrived(self, event: bridge.PageArrived) -> None:
         self.pool.show_page(event)
@@ -638,6 +653,18 @@ class OkrApp(TerminalApp):
     def action_copy_code(self) -> None:
         """Copy a code block of the selected answer."""
         self.chat.copy_code()
+
+    def action_copy_conversation(self) -> None:
+        """Copy the whole conversation."""
+        self.chat.copy_conversation()
+
+    def action_open_link(self) -> None:
+        """Show the links of the selected answer."""
+        self.chat.open_link()
+
+    def action_find_turn(self) -> None:
+        """Ask for words to find in the conversation."""
+        self.chat.ask_what_to_find()
 
     def action_branch_turn(self) -> None:
         """Start a new conversation from the selected turn."""

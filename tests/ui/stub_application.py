@@ -48,6 +48,7 @@ class StubApplication:
         self.screens: list[Screen[Any]] = []
         self.messages: list[Message] = []
         self.copied: list[tuple[str, str]] = []
+        self.opened: list[str] = []
         self.timers: list[StubTimer] = []
         self.failures: list[OkrError] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,6 +73,10 @@ class StubApplication:
         """Note a message."""
         self.messages.append(message)
         return True
+
+    def open_url(self, url: str) -> None:
+        """Note an address that was opened."""
+        self.opened.append(url)
 
     def copy(self, text: str, name: str) -> None:
         """Note what was copied."""

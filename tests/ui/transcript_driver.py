@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from textual import on
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
@@ -13,6 +14,7 @@ from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui import app as app_module
 from okr_tui.ui.chat.answer import AnswerView
+from okr_tui.ui.chat.messages import LinkChosen
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.chat.turn_state import TurnState
@@ -40,9 +42,9 @@ class Host(App[None]):
         """The transcript."""
         yield Transcript(shown=self.shown)
 
-    def open_url(self, url: str, *, new_tab: bool = True) -> None:  # noqa: ARG002
-        """Note the address."""
-        self.opened.append(url)
+    @on(LinkChosen)
+    def _link_chosen(self, event: LinkChosen) -> None:
+        self.opened.append(event.address)
 
 
 class TranscriptDriver:

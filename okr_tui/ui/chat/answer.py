@@ -23,6 +23,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from okr_tui.ui.chat.markdown import LINK, LayoutRow, MarkdownDocument, copied
+from okr_tui.ui.chat.messages import LinkChosen
 
 FLUSH: Final = 1 / 15
 """Seconds for which arriving text is collected before it is drawn."""
@@ -161,7 +162,7 @@ class AnswerView(Widget):
         super().notify_style_update()
 
     def on_click(self, event: events.Click) -> None:
-        """Open a link; only addresses of the web are links."""
+        """Ask to open a link; only addresses of the web are links."""
         if address := event.style.meta.get(LINK):
             event.stop()
-            self.app.open_url(address)
+            self.post_message(LinkChosen(address))

@@ -66,6 +66,71 @@ class PickCode(ModalScreen[None]):
         self.dismiss()
 
 
+class OpenLink(Dialog):
+    """Shows where the links of an answer lead; enter opens the chosen one."""
+
+    HEADING = "Open this link?"
+    FOOT = "enter opens · y copies · esc cancels"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "copy", show=False)]
+
+    def __init__(
+        self, addresses: Sequence[str], show: Callable[[str], None], copy: Callable[[str, str], None]
+    ) -> None:
+        super().__init__()
+        self.addresses = addresses
+        self.show = show
+        self.copy = copy
+
+    def question(self) -> ComposeResult:
+        """Yield the addresses, each as a whole."""
+        yield Choice(*((address, address) for address in self.addresses))
+        yield Static(id="address", markup=False)
+
+    def on_mount(self) -> None:
+        """Spell out the first one."""
+        self._spell()
+
+    @on(RowList.Moved)
+    def _spell(self) -> None:
+        address = self.query_one("#address", Static)
+        address.update(Content(self.query_one(Choice).value))
+
+    async def _open(self, address: str) -> str:
+        self.show(address)
+        return f"Opened {address}"
+
+    def answer(self) -> Awaitable[str]:
+        """Open the chosen address."""
+        return self._open(self.query_one(Choice).value)
+
+    def action_copy(self) -> None:
+        """Copy the chosen address."""
+        self.copy(self.query_one(Choice).value, "the address")
+        self.dismiss()
+
+
+class FindWords(Dialog):
+    """Asks for words; each enter shows the next turn that has them."""
+
+    HEADING = "Find in this conversation"
+    FOOT = "enter shows the next · esc closes"
+
+    def __init__(self, words: str, find: Callable[[str], str]) -> None:
+        super().__init__()
+        self.words = words
+        self.find = find
+
+    def question(self) -> ComposeResult:
+        """Yield the field."""
+        yield field("Words", LineInput(self.words, "words"))
+
+    def answer(self) -> None:
+        """Show the next turn, and which of how many it is; the dialog stays."""
+        words = self.query_one("#words", Input).value
+        if words.strip():
+            self.note(self.find(words))
+
+
 Form = Literal["markdown", "json"]
 ENDINGS: Final[dict[str, str]] = {"markdown": ".md", "json": ".json"}
 

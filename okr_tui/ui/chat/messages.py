@@ -98,3 +98,10 @@ class PasteTruncated(Message):
     """A paste was too long; `dropped` characters of it were left out."""
 
     dropped: int
+
+
+@dataclass
+class LinkChosen(Message):
+    """A link in an answer was clicked."""
+
+    address: str

@@ -244,6 +244,33 @@ class Transcript(VerticalScroll):
         shown = self.selected is not None and self.selected.parent is self
         return self.selected if shown else self.last
 
+    def find(self, words: str) -> tuple[int, int]:
+        """Select the next turn, upwards, that has all the words, and bring it into sight.
+
+        Return its place among those that have them, from 1, and how many there are; after the first turn
+        the search goes on from the end.
+        """
+        wanted = words.lower().split()
+        texts = [f"{state.question}\n{state.text}".lower() for state in self.states]
+        found = [place for place, text in enumerate(texts) if all(word in text for word in wanted)]
+        if not found or not wanted:
+            return 0, 0
+        shown = self.selected.state if self.selected is not None else None
+        here = next((place for place, state in enumerate(self.states) if state is shown), len(self.states))
+        place = max((each for each in found if each < here), default=found[-1])
+        self.release_anchor()
+        self.call_later(self._show_state, self.states[place])
+        return found.index(place) + 1, len(found)
+
+    async def _show_state(self, state: TurnState) -> None:
+        while not any(turn.state is state for turn in self.query_children(TurnView)) and self._first:
+            self._loading = False
+            await self.show_earlier()
+        for turn in self.query_children(TurnView):
+            if turn.state is state:
+                self.selected = turn
+                self.call_after_refresh(self.scroll_to_widget, turn, top=True, animate=False, immediate=True)
+
     def on_focus(self) -> None:
         """Select the last turn, where none is yet."""
         self.selected = self.chosen

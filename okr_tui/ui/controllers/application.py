@@ -75,6 +75,9 @@ class Application(Protocol):
     def start(self, work: Coroutine[Any, Any, None], group: str = "command") -> Worker[None]:
         """Run a coroutine in the background. A failure in the group "command" is shown as a toast."""
 
+    def open_url(self, url: str) -> None:
+        """Open an address in the browser."""
+
     def copy(self, text: str, name: str) -> None:
         """Copy a text that is not secret and confirm it by its name."""
 

@@ -1,20 +1,21 @@
 """The chat's controller: answers from start to end, and actions on turns."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.worker import Worker, WorkerState
 
-from okr_tui.chat.conversation import Conversation, code_blocks
+from okr_tui.chat.conversation import Conversation, code_blocks, is_plain, links_of
 from okr_tui.chat.options import think_levels
 from okr_tui.domain.errors import OkrError
 from okr_tui.ui import bridge
-from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
+from okr_tui.ui.chat.dialogs import ConfirmTool, FindWords, OpenLink, PickCode
 from okr_tui.ui.chat.labels import model_named
 from okr_tui.ui.chat.messages import AnswerRequested, ComparisonRequested, ConversationConfigured, How
 from okr_tui.ui.controllers.application import LONG, Application, open_conversations
+from okr_tui.ui.lines import one_line
 
 if TYPE_CHECKING:
     from okr_tui.chat.conversation import Answering
@@ -33,6 +34,8 @@ class ChatController:
         self._confirming: list[ConfirmTool] = []
         # A question and a change of its conversation would overwrite each other.
         self._in_turn = asyncio.Lock()
+        self._found = ""
+        """The words that were looked for last."""
 
     @property
     def pane(self) -> "ChatPane":
@@ -208,6 +211,47 @@ class ChatController:
         """Copy the selected answer, or the question that has none."""
         if turn := self._turn():
             self.app.copy(turn.text or turn.state.question, "the answer" if turn.text else "the question")
+
+    def copy_conversation(self) -> None:
+        """Copy the whole conversation as Markdown."""
+        name = self.pane.conversation.id
+        if not name:
+            self.app.notify("There is no turn yet", severity="warning")
+            return
+
+        async def copy() -> None:
+            self.app.copy(await open_conversations(self.app).export(name), "the conversation")
+
+        self.app.start(copy())
+
+    def open_link(self) -> None:
+        """Show where the links of the selected answer lead."""
+        if turn := self._turn():
+            self.open_links(links_of(turn.text))
+
+    def open_links(self, addresses: Sequence[str]) -> None:
+        """Ask which of some addresses to open; those that may mislead are left out."""
+        safe = [address for address in addresses if is_plain(address)]
+        if safe:
+            self.app.push_screen(OpenLink(safe, self.app.open_url, self.app.copy))
+        elif addresses:
+            words = f"Not opened, as it may lead elsewhere than it seems: {one_line(addresses[0])}"
+            self.app.notify(words, severity="warning", timeout=LONG, markup=False)
+        else:
+            self.app.notify("There is no link in this answer", severity="warning")
+
+    def ask_what_to_find(self) -> None:
+        """Ask for words, and show one turn after another that has them."""
+        self.app.push_screen(FindWords(self._found, self.find))
+
+    def find(self, words: str) -> str:
+        """Show the next turn, upwards, that has all the words; return which of how many it is, in words."""
+        self._found = words
+        transcript = self.pane.transcript
+        place, total = transcript.find(words)
+        if not total:
+            return f"no turn has {one_line(words)[:40]!r}"
+        return f"turn {place} of {total} with these words"
 
     def copy_code(self, number: int | None = None) -> None:
         """Copy a code block of the selected answer; ask which one where there are several."""

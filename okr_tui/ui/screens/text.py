@@ -1,5 +1,6 @@
 """A text over the dashboard: the original's commands, a line of the log in full."""
 
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import ClassVar, Final
 
@@ -7,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -22,9 +24,16 @@ class TextScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "close", show=False),
+        Binding("y", "copy", "copy", show=False),
         *borrowed("help", "close"),
         *COPY_OR_QUIT,
     ]
+
+    @dataclass
+    class CopyRequested(Message):
+        """The text is to be copied."""
+
+        text: str
 
     def __init__(self, title: str, text: Content) -> None:
         super().__init__()
@@ -40,7 +49,11 @@ class TextScreen(ModalScreen[None]):
 
     def foot(self) -> str:
         """Return the line of keys under the text."""
-        return "esc closes"
+        return "y copies · esc closes"
+
+    def action_copy(self) -> None:
+        """Put the text on the clipboard."""
+        self.post_message(self.CopyRequested(self.text.plain))
 
     def action_close(self) -> None:
         """Back to the dashboard."""

@@ -104,6 +104,12 @@ class FeedList(RowList[Group]):
     FOLLOWS_END = True
 
     @dataclass
+    class CopyRequested(Message):
+        """Everything about a line is to be copied."""
+
+        group: Group
+
+    @dataclass
     class PageRequested(Message):
         """The user reached an edge of the loaded lines; `before` or `after` may be a place of the log."""
 
@@ -194,6 +200,11 @@ class FeedList(RowList[Group]):
         """Note that a page that was requested will not come."""
         self.reading = False
         self.post_message(self.Changed(self))
+
+    def action_copy_line(self) -> None:
+        """Ask for a copy of the selected line, with everything that is known of it."""
+        if self.selected is not None:
+            self.post_message(self.CopyRequested(self.selected))
 
     def action_pause(self) -> None:
         """Pause while new lines are collected, or show them."""
