@@ -87,7 +87,7 @@ class UsageScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Title, chart, legend, table, the keys that apply."""
         yield Static(id="header")
-        with Vertical(id="usage"):
+        with Vertical(id="usage-body"):
             yield ChartView(id="usage-chart")
             yield Static(id="usage-legend")
             yield DataTable[Text](id="usage-table", cursor_type="row")
