@@ -1,6 +1,7 @@
 """`okr-tui help`, and the examples and exit codes that each verb's help and README show."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import click
@@ -147,6 +148,7 @@ def _exit_codes() -> Iterator[str]:
 def _json() -> Iterator[str]:
     yield 'Every verb but demo, serve, connect and completion takes --json: one document, with "schema": 1.'
     yield "events and chat write one document a line; the last line of chat is the summary."
+    yield f"The JSON Schema of each is in {Path(__file__).parent / 'schemas'}."
     yield "Fields may be added to a document; none is changed or removed. Times are RFC 3339 in UTC."
     yield "Errors are one line on standard error, and the exit code."
 

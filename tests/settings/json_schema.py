@@ -12,9 +12,9 @@ TYPES = {
     "number": (int, float),
     "integer": (int, float),
 }
-ANNOTATIONS = {"$schema", "title", "description"}
+ANNOTATIONS = {"$schema", "$defs", "title", "description"}
 HANDLED = {
-    "type", "enum", "anyOf", "oneOf", "$ref", "properties", "additionalProperties", "required",
+    "type", "enum", "const", "anyOf", "oneOf", "$ref", "properties", "additionalProperties", "required",
     "items", "prefixItems", "minItems", "maxItems", "minLength", "maxProperties",
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
 }  # fmt: skip
@@ -35,6 +35,8 @@ def _holds(schema: Mapping[str, Any], value: object, root: Mapping[str, Any]) ->
     if "type" in schema:
         names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
         yield any(_is(name, value) for name in names)
+    if "const" in schema:
+        yield value == schema["const"] and type(value) is type(schema["const"])
     if "enum" in schema:
         yield value in schema["enum"]
     for name, wanted in (("anyOf", {1, 2, 3}), ("oneOf", {1})):
