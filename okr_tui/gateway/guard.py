@@ -18,7 +18,7 @@ from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.request import CONTROLS
-from okr_tui.gateway.tokens import ANYBODY, Caller, Tokens
+from okr_tui.gateway.tokens import ANYBODY, SHORTEST, Caller, Tokens
 from okr_tui.settings.table import GatewayOptions
 
 LOCAL_NAMES: Final = ("*.internal", "*.local")
@@ -121,7 +121,7 @@ class TokenGuard:
         self._heads.check(scope, headers)
         _refuse_web_pages(scope["headers"], headers["host"], self._options().origins)
         first, slash, rest = path.lstrip("/").partition("/")
-        caller = self._caller(first)
+        caller = self._caller(first) if len(first) >= SHORTEST else None
         if caller:
             path = slash + rest or "/"
         for text in _credentials(headers):

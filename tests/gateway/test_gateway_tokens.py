@@ -155,6 +155,14 @@ async def test_a_budget_of_the_settings_is_kept_too(harness: Harness, gateway: R
     assert (refused.status_code, "budget" in refused.json()["error"]) == (402, True)
 
 
+async def test_a_damaged_file_shuts_out_named_callers_alone(guarded: RunningGateway, folder: Path) -> None:
+    made = tokens.add(folder, Caller("laptop"), 0).get_secret_value()
+    (folder / NAMED).write_text("{")
+    assert (await ask(guarded, load_token(folder).get_secret_value())).status_code == 200
+    refused = await ask(guarded, made)
+    assert (refused.status_code, "is damaged" in refused.text) == (500, True)
+
+
 async def test_a_token_is_nowhere_in_what_goes_out(guarded: RunningGateway, folder: Path) -> None:
     made = tokens.add(folder, Caller("laptop"), 0).get_secret_value()
     assert (await ask(guarded, made)).status_code == 200
