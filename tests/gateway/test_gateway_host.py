@@ -254,7 +254,7 @@ async def test_settings_that_are_not_used_are_said(harness: Harness) -> None:
         assert view.url
         assert view.error is None
         (problem,) = service.problems
-        assert problem.endswith(": gateway.hots is ignored: there is no such setting; did you mean host?")
+        assert problem.endswith(": gateway.hots is ignored: there is no such setting; did you mean hosts?")
 
 
 async def test_a_server_that_fails_is_said(free: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

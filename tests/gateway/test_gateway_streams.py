@@ -220,4 +220,4 @@ async def test_a_full_account_makes_requests_wait_in_line(harness: Harness, gate
     await gateway.service.reload()
     answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
-    assert {attempt.outcome for attempt in await gateway.attempts()} == {"ok"}
+    assert {attempt.outcome for attempt in await gateway.settled(8)} == {"ok"}
