@@ -305,8 +305,7 @@ class SqliteStore:
         for _ in range(LOOKS):
             content = _content(self._path)
             found = await asyncio.to_thread(_identity_within, self._path)
-            cut = self._seen and content and content[1] < self._seen[1]
-            if not cut and (found == self._identity_text or (found is None and not self._in_file)):
+            if found == self._identity_text or (found is None and not self._in_file):
                 self._seen, self._in_file = content, found is not None
                 return
             settled = content is not None and abs(time.time_ns() - content[0]) > TIME_STEP

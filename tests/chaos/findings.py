@@ -129,13 +129,16 @@ class Evidence:
     def sent_to_blocked(self) -> Iterator[str]:
         """Yield the requests that met a block which their process had to know of."""
         trials = [record for record in self.records if isinstance(record, Trial)]
+        attempts = self.attempts
         refused: dict[tuple[str, float], list[Sent]] = {}
         for sent in sorted(self.truth.sent, key=lambda each: each.at):
             block = self.truth.refusal(sent)
             if block is None or sent.process == 0:
                 continue
             before = refused.setdefault((sent.account, block.since), [])
-            if any(self._known(first, sent) for first in before) and not self._is_trial(sent, trials):
+            begun = self._begun(sent, attempts)
+            known = any(self._known(first, sent, begun) for first in before)
+            if known and not self._is_trial(sent, trials):
                 first = min(before, key=lambda each: each.ended)
                 blocked, earlier = sent.at - block.since, sent.at - first.ended
                 yield (
@@ -144,8 +147,21 @@ class Evidence:
                 )
             before.append(sent)
 
-    def _known(self, first: Sent, later: Sent) -> bool:
-        """Return whether the process of a later send had to know of the refusal of the first."""
+    def _begun(self, sent: Sent, attempts: Sequence[Attempt]) -> float:
+        """Return when a process sent what was refused: on a busy machine long before it arrived.
+
+        Of the attempts in the log that may be this one, that is the one which ended next to it.
+        """
+        times = [
+            (abs(self.true_time(each.at) - sent.ended), self.true_time(each.started))
+            for each in attempts
+            if each.fault and each.fingerprint == sent.fingerprint
+        ]
+        near = [(apart, began) for apart, began in times if 0 <= sent.at - began < BEGUN_BEFORE]
+        return min(near, default=(0.0, sent.at))[1]
+
+    def _known(self, first: Sent, later: Sent, begun: float) -> bool:
+        """Return whether the process of a later send, `begun` then, had to know of the first's refusal."""
         known = first.ended + self.agree_within
         source, process = self.worker(first.process), self.worker(later.process)
         assert source
@@ -160,7 +176,7 @@ class Evidence:
                     known = max(known, away.until + JOINED_AFTER)
         for pause in meeting(process.stopped, first.ended, later.at):
             known = max(known, pause.until + self.agree_within)
-        return later.at > known
+        return begun > known
 
     def _is_trial(self, sent: Sent, trials: Sequence[Trial]) -> bool:
         """Return whether a request was the one that tests an account whose block should be over."""

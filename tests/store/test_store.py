@@ -252,6 +252,30 @@ async def test_checkpoints_of_other_processes_are_no_damage(tmp_path: Path) -> N
     await two.close()
 
 
+@pytest.mark.parametrize("by", ["trimming", "vacuum"])
+async def test_a_log_that_others_make_smaller_is_the_same_log(tmp_path: Path, by: str) -> None:
+    path = tmp_path / "log.db"
+    one, two = [await SqliteStore.open(path) for _ in range(2)]
+    await one.append(facts(2000))
+    await (await one._connected()).execute_fetchall("pragma wal_checkpoint(truncate)")
+    before, size = one.identity, path.stat().st_size
+    assert len(await two.read()) == 2000
+    if by == "trimming":
+        await two.trim(1900, 1e9, 0)
+    else:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("delete from log where sequence <= 1900")
+            other.execute("vacuum")
+            other.execute("pragma wal_checkpoint(truncate)").fetchall()
+    assert path.stat().st_size < size
+    await one.append(facts(1))
+    await two.append(facts(1))
+    assert len(await one.read()) == len(await two.read()) == 102
+    assert one.identity == two.identity == before
+    await one.close()
+    await two.close()
+
+
 @pytest.mark.parametrize("while_open", [False, True])
 async def test_a_damaged_page_sets_the_log_aside(tmp_path: Path, while_open: bool) -> None:
     path = tmp_path / "log.db"
