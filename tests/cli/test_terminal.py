@@ -260,7 +260,7 @@ def test_the_last_screen_is_there_at_once_and_gives_way(again: Callable[[], Term
     assert second.output.count(b"\x1b[?1049h") == 1
     assert b"\x1b[?1003h" not in second.output, "Textual has not begun"
     second.send(b"?")
-    second.wait_for(b"okr-tui help")
+    second.wait_for(b"other way round")
     assert second.output.count(b"\x1b[?1049h") == 1, "another would clear it"
     second.send(b"\x1bq")
     assert second.end() == 0
