@@ -262,7 +262,7 @@ def test_the_last_screen_is_there_at_once_and_gives_way(again: Callable[[], Term
     second.send(b"?")
     second.wait_for(b"other way round")
     assert second.output.count(b"\x1b[?1049h") == 1, "another would clear it"
-    second.send(b"\x1bq")
+    second.send(b"\x11")
     assert second.end() == 0
     assert all(sequence in second.output for sequence in LEFT)
 
