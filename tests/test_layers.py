@@ -23,10 +23,9 @@ def loaded_by(statement: str) -> set[str]:
         ("import okr_tui.settings.layers", {"httpx", "textual", "okr_tui.store", "okr_tui.cloud"}),
         ("import okr_tui.cloud.client", {"okr_tui.settings", "okr_tui.store", "okr_tui.services"}),
         ("import okr_tui.store.sqlite", {"httpx", "okr_tui.settings", "okr_tui.cloud"}),
-        # httpx itself loads rich, for a command of its own.
         (
             "import okr_tui.services.pool_service",
-            {"textual", "starlette", "uvicorn", "aiohttp", "redis", "okr_tui.demo"},
+            {"textual", "rich", "pygments", "starlette", "uvicorn", "aiohttp", "redis", "okr_tui.demo"},
         ),
         ("import okr_tui.gateway.app", {"textual", "okr_tui.cli", "okr_tui.ui", "okr_tui.demo"}),
         ("import okr_tui.demo", {"okr_tui.domain", "okr_tui.services", "pydantic", "httpx", "textual"}),
