@@ -43,7 +43,7 @@ async def test_an_answer_is_drawn_whole_and_stored(service: ScriptedService) -> 
         assert drawn.source.endswith("```\n")
         assert "• Blue is scattered most" in driver.screen()
         assert driver.words(".hops") == "#3 5h spent → #1"
-        assert driver.words(".foot") == "61 tok/s · 0.3 s · via #1 · 1 hop"
+        assert driver.words(".foot") == "61 tok/s · first 0.3 s · 2.3 s · via #1 · 1 hop"
         assert "▸ thought" in driver.words(".who")
         question, reply = (turn.message for turn in (await stored(driver)).turns)
     assert (question.role, reply.role) == ("user", "assistant")

@@ -224,11 +224,12 @@ def remarks(state: TurnState) -> str:
 
 
 def foot_text(finished: Finished, hops: int) -> str:
-    """Return pace, time to the first token, key and fail-overs of an answer."""
+    """Return pace, time to the first token and to the last, key and fail-overs of an answer."""
     pace = finished.tokens_per_second
     parts = [
         f"{pace:.0f} tok/s" if pace else "",
-        f"{finished.first_token_ms / 1000:.1f} s" if finished.first_token_ms is not None else "",
+        f"first {finished.first_token_ms / 1000:.1f} s" if finished.first_token_ms is not None else "",
+        f"{finished.duration_ms / 1000:.1f} s" if finished.duration_ms else "",
         f"via {key_name(finished.index)}" if finished.index else "",
         f"{hops} hop{'' if hops == 1 else 's'}" if hops else "",
         finished.lack or _ending(finished.done_reason),
