@@ -76,7 +76,7 @@ CASES = {
     "no network": (
         keys(key(1), models=ModelList(error=NAME)),
         "▲ the model list cannot be read: name not found: ollama.com; check the address and the network; "
-        "R tries again, , shows the address",
+        "R tries again, the settings (,) show the address",
     ),
     "no credit": (
         keys(key(1, CREDITS), key(2)),

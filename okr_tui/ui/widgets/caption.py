@@ -16,53 +16,79 @@ NEWS: Final = 20.0
 """Seconds for which something that happened is news."""
 TIP: Final = 12.0
 """Seconds for which a tip stays."""
+Words = tuple[str, str]
+"""What is told, at length and in short."""
 LOOKED_AT: Final = 40
 """Lines of the log among which news is looked for."""
 
 
-def caption(snapshot: Snapshot, now: float, key_of: KeyOf) -> str:
-    """Return what is going on and what to press, in one line."""
-    pool = snapshot.pool
+def caption(snapshot: Snapshot, now: float, key_of: KeyOf) -> Words:
+    """Return what is going on and what to press, in one line: at length, and for narrow terminals."""
+    pool, details = snapshot.pool, key_of("key-details")
     if pool.outage:
-        return "The cloud does not answer, so no key is blamed; one request a time looks whether it is back"
+        return (
+            "The cloud does not answer, so no key is blamed; one request a time looks whether it is back",
+            "The cloud is away, so no key is blamed for it",
+        )
     if pool.keys and not pool.waits_for_slot and not any(row.verdict.eligible for row in pool.keys):
-        details = key_of("key-details")
-        return f"Every key is blocked: clients get 429 and when to come again; {details} in Keys says why"
+        return (
+            f"Every key is blocked: clients get 429 and when to come again; {details} in Keys says why",
+            f"Every key is blocked: {details} in Keys says why",
+        )
     for entry in reversed(snapshot.entries[-LOOKED_AT:]):
         if now - entry.at > NEWS:
             break
         if words := _news(entry, snapshot, key_of):
             return words
-    return _tips(key_of)[int(now // TIP) % len(_tips(key_of))]
+    tips = _tips(key_of)
+    return tips[int(now // TIP) % len(tips)]
 
 
-def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> str:
-    record = entry.record
-    undo = key_of("undo")
+def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
+    record, undo = entry.record, key_of("undo")
     if isinstance(record, Disabled | Reset | Use) and snapshot.undoable:
-        return f"Every process knows at once; {undo} in Keys takes it back"
+        return f"Every process knows at once; {undo} in Keys takes it back", f"{undo} in Keys takes it back"
     if not isinstance(record, Attempt) or record.fault is None:
-        return ""
+        return None
     places = {row.fingerprint: f"#{row.index}" for row in snapshot.pool.keys}
     mine, other = places.get(record.fingerprint), places.get(record.next_fingerprint or "")
     if mine is None:
-        return ""
-    details = key_of("key-details")
+        return None
+    details, remove = key_of("key-details"), key_of("remove-key")
     if record.fault.kind is FaultKind.SPENT:
         who = f"{other} answered instead, and no client noticed" if other else "it pauses until then"
-        return f"{mine} reached its limit: {who}; {details} on {mine} in Keys says when it is back"
+        return (
+            f"{mine} reached its limit: {who}; {details} on {mine} in Keys says when it is back",
+            f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} on it: back when",
+        )
     if record.fault.kind is FaultKind.UNAUTHORIZED:
-        return f"{mine} was revoked: others answer. {key_of('remove-key')} in Keys removes it, {undo} undoes"
-    return ""
+        return (
+            f"{mine} was revoked: others answer. {remove} in Keys removes it, {undo} undoes",
+            f"{mine} was revoked, others answer; {remove} removes it",
+        )
+    return None
 
 
-def _tips(key_of: KeyOf) -> tuple[str, ...]:
+def _tips(key_of: KeyOf) -> tuple[Words, ...]:
+    chat, toggle, undo = map(key_of, ("choose-model", "toggle-key", "undo"))
+    help_key, palette = map(key_of, ("help", "command-palette"))
     return (
-        "Simulated programs ask all the time: Live shows which key answers, and who takes over",
-        f"{key_of('choose-model')} on a line of Models begins a chat with that model",
-        f"{key_of('toggle-key')} in Keys switches a key off: watch the others take over; "
-        f"{key_of('undo')} undoes it",
-        f"{key_of('help')} shows every key, {key_of('command-palette')} finds every command",
+        (
+            "Simulated programs ask all the time: Live shows which key answers, and who takes over",
+            "Live shows which key answers, and who takes over",
+        ),
+        (
+            f"{chat} on a line of Models begins a chat with that model",
+            f"{chat} on a line of Models begins a chat",
+        ),
+        (
+            f"{toggle} in Keys switches a key off: watch the others take over; {undo} undoes it",
+            f"{toggle} in Keys switches a key off, {undo} undoes it",
+        ),
+        (
+            f"{help_key} shows every key, {palette} finds every command",
+            f"{help_key} shows every key, {palette} every command",
+        ),
     )
 
 
@@ -92,7 +118,9 @@ class Caption(Static):
     def _draw(self) -> None:
         if self.snapshot is None:
             return
-        words = fit(caption(self.snapshot, self.now, self._key_of), max(0, self.content_size.width - 2))
+        room = max(0, self.content_size.width - 2)
+        long, short = caption(self.snapshot, self.now, self._key_of)
+        words = fit(long if len(long) <= room else short, room)
         if words != self._words:
             self._words = words
             self.update(content((("▸ ", NOTICE), (words, QUIET))), layout=False)

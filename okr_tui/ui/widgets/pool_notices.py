@@ -43,7 +43,8 @@ def pool_notices(snapshot: Snapshot, now: float, zone: tzinfo, key_of: KeyOf) ->
         yield f"▲ every key is blocked; {back}", WARNING
     if not pool.outage and snapshot.models.error and snapshot.models.refreshed_at is None:
         reason = one_line(snapshot.models.error).partition(": ")[2] or one_line(snapshot.models.error)
-        keys = f"{key_of('refresh-models')} tries again, {key_of('show-settings')} shows the address"
+        again, shown = key_of("refresh-models"), key_of("show-settings")
+        keys = f"{again} tries again, the settings ({shown}) show the address"
         yield f"▲ the model list cannot be read: {reason}; {keys}", FAULT
 
 
