@@ -77,6 +77,17 @@ def undo(client: str, file: ClientFile, state: Path) -> Undone:
     return done
 
 
+def written(state: Path) -> tuple[str, ...]:
+    """Return the clients whose files `write` has changed. Raises SettingsError where that cannot be read."""
+    return tuple(_remembered(state))
+
+
+def changed_since(state: Path) -> tuple[tuple[str, Path], ...]:
+    """Return the clients, and their files, that someone else changed after `write`. Raises SettingsError."""
+    files = ((client, Path(kept["path"] or ""), kept["after"]) for client, kept in _remembered(state).items())
+    return tuple((client, path) for client, path, after in files if _digest(_bytes(path)) != after)
+
+
 @contextmanager
 def _changing(state: Path, path: Path) -> Iterator[None]:
     """Keep other processes from changing such files meanwhile, and name the file in what goes wrong."""

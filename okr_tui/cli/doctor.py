@@ -8,7 +8,7 @@ import click
 
 from okr_tui.cli.invocation import Invocation, json_option, run, screen_problems
 from okr_tui.cli.output import note, show, show_document, show_text, table
-from okr_tui.domain.errors import StoreError
+from okr_tui.domain.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     from okr_tui.services.configuration import Configuration
@@ -67,8 +67,27 @@ async def _examined(invocation: Invocation, *, offline: bool) -> "tuple[Report, 
         configuration = await Configuration.read(invocation.sources())
         more = [store_finding(error)] if state or "home" not in str(error) else []
     report = examine(configuration, state)
-    findings = (*report.findings, *_screen_findings(configuration), *more)
+    clients = _client_findings(state) if state else []
+    findings = (*report.findings, *_screen_findings(configuration), *clients, *more)
     return replace(report, findings=tuple(dict.fromkeys(findings))), configuration.lines
+
+
+def _client_findings(state: Path) -> "list[Finding]":
+    """Return which clients' files were changed after connect had written to them."""
+    from okr_tui.cli.client_files import changed_since
+    from okr_tui.services.doctor import Finding
+
+    try:
+        return [
+            Finding(
+                "warning",
+                f"{path} was changed since connect {client} --write",
+                f"check it, or run okr-tui connect {client} --undo and --write again",
+            )
+            for client, path in changed_since(state)
+        ]
+    except SettingsError as error:
+        return [Finding("warning", str(error), "undo it by hand, then remove that file")]
 
 
 def _screen_findings(configuration: "Configuration") -> "list[Finding]":

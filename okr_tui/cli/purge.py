@@ -36,7 +36,6 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
     store, unless --keys is given. It refuses while a process of ours runs.
     """
     from okr_tui.settings.layers import load
-    from okr_tui.settings.pi import models_file
     from okr_tui.store.factory import default_log
 
     settings = load(invocation.sources(asks=False))
@@ -53,7 +52,7 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
     entries = _secret_names(settings) if with_keys else ()
     for line in (
         *(f"remove {path}" for path in paths),
-        *([f"undo connect in {models_file(settings.global_file)}"] if state else ()),
+        *(["undo what connect wrote"] if state else ()),
         *([f"remove keys and okr-tui's settings from {settings.global_file}"] if with_keys else ()),
         *(f"remove the entry {name} of the secret store" for name in entries),
     ):
@@ -62,8 +61,8 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to confirm on; use --yes")
         click.confirm("Remove all of that?", abort=True, err=True)
-    if state:
-        _undo_connections(settings, state)
+    if state and state.exists():
+        _undo_connections(invocation, settings, state)
     for path in paths:
         _remove(path)
     if with_keys:
@@ -115,12 +114,19 @@ def _is_open(database: Path) -> bool:
     return False
 
 
-def _undo_connections(settings: "Settings", state: Path) -> None:
+def _undo_connections(invocation: Invocation, settings: "Settings", state: Path) -> None:
+    """Put back what connect wrote to files of clients. Raises SettingsError before anything is removed."""
+    from okr_tui.cli import client_files
+    from okr_tui.cli.connect import client_file
     from okr_tui.settings import pi
 
     done = pi.undo(pi.models_file(settings.global_file), state)
     if done and done.changed:
         note(f"Undid connect in {done.path}")
+    for client in client_files.written(state):
+        file = client_file(client, invocation.sources().environment, None)
+        if file and client_files.undo(client, file, state) != "nothing":
+            note(f"Undid connect in {file.path}")
 
 
 def _remove(path: Path) -> None:

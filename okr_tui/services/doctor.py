@@ -32,6 +32,7 @@ from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
 from okr_tui.services.fallback import LOCAL
 from okr_tui.services.gateway_registry import Presence, running_gateways
+from okr_tui.services.live_pool import ALONE
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.port_holder import holder
 from okr_tui.settings import pi
@@ -216,9 +217,10 @@ def _fault_words(fault: Fault) -> str:
 
 
 def _worded(severity: Severity, line: str, otherwise: str = "see the message") -> Finding:
-    """Return the finding of a line that ends with its remedy behind a semicolon."""
-    what, _, remedy = line.rpartition("; ")
-    return Finding(severity, what, remedy) if what else Finding(severity, line, otherwise)
+    """Return the finding of a line that may have its remedy behind a semicolon."""
+    what, _, rest = line.partition("; ")
+    remedies = [part for part in rest.split("; ") if part and not part.startswith(ALONE)]
+    return Finding(severity, what, "; ".join(remedies) or otherwise)
 
 
 def _problems(configuration: Configuration) -> Iterator[Finding]:

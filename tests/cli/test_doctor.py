@@ -252,7 +252,7 @@ def test_what_the_command_line_names_must_be_there(home: CliHarness) -> None:
 
 def test_a_log_on_a_server_that_is_away(home: CliHarness) -> None:
     found = doctor(home, "--offline", before=("--store", "redis://user:hidden-word@127.0.0.1:1/0"))
-    assert has(found, "error", "127.0.0.1:1")
+    assert has(found, "error", "127.0.0.1:1", "check the server")
     assert "hidden-word" not in str(found)
 
 
@@ -381,6 +381,17 @@ def test_a_client_whose_connection_was_changed_by_hand(home: CliHarness) -> None
     document["providers"]["ollama-cloud"]["baseUrl"] = "http://127.0.0.1:9/v1"
     models.write_text(json.dumps(document))
     assert has(doctor(home), "warning", f"ollama-cloud in {models} was changed since", "connect pi --write")
+
+
+def test_a_file_of_another_client_that_was_changed_by_hand(home: CliHarness) -> None:
+    change(home, lambda document: document["okr-tui"].pop("gateway"))
+    config = home.folder / ".codex" / "config.toml"
+    home.run_ok("refresh")
+    home.run_ok("connect", "codex", "--write")
+    change(home, lambda document: document["okr-tui"].update(gateway={"port": 0}))
+    assert doctor(home) == []
+    config.write_text(config.read_text() + "# mine\n")
+    assert has(doctor(home), "warning", f"{config} was changed since connect codex", "connect codex --undo")
 
 
 def test_safe_remedies_are_done(home: CliHarness) -> None:

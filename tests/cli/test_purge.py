@@ -38,6 +38,17 @@ def test_everything_of_ours_is_removed_after_a_question(cli: CliHarness) -> None
     assert cli.run_ok("purge", "--yes").code == 0
 
 
+def test_files_of_other_clients_are_put_back_too(cli: CliHarness) -> None:
+    config = cli.folder / ".codex" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('model = "mine"\n')
+    cli.run_ok("refresh")
+    cli.run_ok("connect", "codex", "--write")
+    assert config.read_text() != 'model = "mine"\n'
+    cli.run_ok("purge", "--yes")
+    assert config.read_text() == 'model = "mine"\n'
+
+
 def test_keys_go_only_when_that_is_asked_for(cli: CliHarness) -> None:
     document = json.loads(cli.settings_file.read_text())
     document["ollama"] = {"apiKey": cli.keys[3][0]}
