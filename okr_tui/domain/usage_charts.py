@@ -368,19 +368,27 @@ def _forecast(history: QuotaHistory, known: Value, now: float, count: int) -> It
             yield round(known * (history.empty_at - at) / max(1.0, history.empty_at - now), 1)
 
 
-def cloud_note(readings: Mapping[str, CloudReading], since: float, until: float, ours: UsageSum) -> str:
-    """Return what the cloud itself counted between two moments, and our own sum; "" where it tells nothing.
+def cloud_note(
+    readings: Mapping[str, CloudReading], since: float, until: float, usage: Usage, accounts: Accounts
+) -> str:
+    """Return what the cloud itself counted between two moments, and the log for the same accounts.
 
-    Its days are those of UTC, and it counts every client of an account.
+    "" where it tells nothing. Its days are those of UTC, and it counts every client of an account.
     """
-    found = [bucket for each in readings.values() if (bucket := each.between(since, until))]
-    counts = [bucket.counts for bucket in found]
-    known = [each for each in counts if each.input_tokens is not None and each.output_tokens is not None]
-    if not known:
+    theirs = 0
+    counted = set()
+    for account, each in readings.items():
+        bucket = each.between(since, until)
+        if bucket and bucket.counts.input_tokens is not None and bucket.counts.output_tokens is not None:
+            theirs += bucket.counts.input_tokens + bucket.counts.output_tokens
+            counted.add(account)
+    if not counted:
         return ""
-    theirs = sum((each.input_tokens or 0) + (each.output_tokens or 0) for each in known)
-    accounts = "1 account" if len(known) == 1 else f"{len(known)} accounts"
-    return f"the cloud counts {theirs:,} tokens on {accounts}, the log {ours.tokens:,}"
+    ours = sum(
+        added.tokens for cell, added in usage.items() if accounts.get(cell.series.fingerprint) in counted
+    )
+    words = "1 account" if len(counted) == 1 else f"{len(counted)} accounts"
+    return f"of {words} the cloud counts {theirs:,} tokens, the log {ours:,}"
 
 
 def sort_rows(

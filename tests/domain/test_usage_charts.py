@@ -241,10 +241,12 @@ def test_rows_sort_by_any_column_and_unknown_values_come_last() -> None:
 def test_where_the_cloud_counts_something_else_both_are_told() -> None:
     counts = CloudCounts(3, 100, 0, 50, None)
     reading = CloudReading(NOW, (CloudBucket(at("2026-11-28T00:00Z"), at("2026-11-29T00:00Z"), counts),))
-    note = cloud_note({"acme": reading}, NOW - HOUR, NOW, spent(120))
-    assert note == "the cloud counts 150 tokens on 1 account, the log 120"
+    usage = {cell("2026-11-28T05:00Z"): spent(120), cell("2026-11-28T05:00Z", key="elsewhere"): spent(9)}
+    accounts = {"a": "acme"}
+    note = cloud_note({"acme": reading}, NOW - HOUR, NOW, usage, accounts)
+    assert note == "of 1 account the cloud counts 150 tokens, the log 120"
     legacy = CloudReading(NOW, (CloudBucket(0, NOW + 1, CloudCounts(3)),))
-    assert cloud_note({"acme": legacy}, NOW - HOUR, NOW, spent(120)) == ""
+    assert cloud_note({"acme": legacy}, NOW - HOUR, NOW, usage, accounts) == ""
 
 
 def test_numbers_and_labels_fit_in_little_room() -> None:

@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from okr_tui.domain.errors import OkrError
-from okr_tui.domain.usage import By, total
+from okr_tui.domain.usage import By
 from okr_tui.domain.usage_charts import (
     KINDS,
     PERIODS,
@@ -215,7 +215,7 @@ class UsageScreen(Screen[None]):
             words = f"bars: {shown} · {self._keymap.key_of('usage-series')} draws the next column"
             notes.append(((words, QUIET),))
         if self.kind == "tokens" and (
-            note := cloud_note(report.cloud, report.since, report.at, total(report.usage))
+            note := cloud_note(report.cloud, report.since, report.at, report.usage, report.accounts)
         ):
             notes.append(((note, QUIET),))
         lines = [joined(each, ("   ", "")) for each in (parts, notes) if each]
