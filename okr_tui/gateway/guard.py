@@ -141,7 +141,8 @@ class TokenGuard:
 
 def matches(text: str, patterns: Iterable[str]) -> bool:
     """Return whether a text is one of those listed, where an asterisk stands for any letters."""
-    return bool(text) and any(text == each or fnmatchcase(text, each) for each in patterns)
+    plain = text.isascii() and text.isprintable() and text
+    return bool(plain) and any(text == each or fnmatchcase(text, each) for each in patterns)
 
 
 def _refuse_web_pages(raw: Sequence[tuple[bytes, bytes]], host: str, listed: Sequence[str]) -> None:
@@ -167,11 +168,15 @@ def cors_headers(origin: str) -> list[tuple[bytes, bytes]]:
     ]
 
 
+HEADER_NAMES: Final = re.compile(r"[A-Za-z0-9_-]+(?: *, *[A-Za-z0-9_-]+)*")
+
+
 def preflight(headers: Mapping[str, str]) -> Response:
     """Return the answer to a browser that asks before it sends a request of a listed origin."""
+    asked = headers.get("access-control-request-headers", "")
     allowed = {
         "access-control-allow-methods": "GET, HEAD, POST",
-        "access-control-allow-headers": headers.get("access-control-request-headers", "authorization, *"),
+        "access-control-allow-headers": asked if HEADER_NAMES.fullmatch(asked) else "authorization, *",
         "access-control-max-age": "600",
     }
     if headers.get("access-control-request-private-network") == "true":

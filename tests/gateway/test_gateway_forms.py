@@ -219,6 +219,10 @@ async def test_a_browser_that_asks_first_is_answered_for_listed_origins_alone(
     assert response.status_code == 204
     assert response.headers["access-control-allow-origin"] == ORIGIN["origin"]
     assert response.headers["access-control-allow-headers"] == "authorization,x-a"
+    odd = {**asking, "access-control-request-headers": "x\x01y; z"}
+    response = await ask(gateway, "OPTIONS", "/api/chat", headers={**ORIGIN, **odd})
+    assert response.status_code in (204, 400)
+    assert response.headers.get("access-control-allow-headers", "") in ("", "authorization, *")
     for origin in ("https://evil.example", "http://localhost:3000", "null", "chrome-extension://abc"):
         other = await ask(gateway, "OPTIONS", "/api/chat", headers={"origin": origin, **asking})
         assert other.status_code == 403
