@@ -79,7 +79,9 @@ def _lines(found: Explanation, now: float, subject: str) -> list[str]:
         chosen = found.chosen
         first = f"{subject} takes #{chosen.index} {chosen.key.masked}: {found.why}"
     else:
-        back = f", the first is back {moment(found.earliest, now, local_zone())}" if found.earliest else ""
+        busy = any(standing.state.traits.wait is Wait.SLOT for standing in found.keys)
+        earliest = None if busy else found.earliest
+        back = f", the first is back {moment(earliest, now, local_zone())}" if earliest else ""
         first = f"{subject} finds no key: {found.why}{back}"
     return [first, *table(_cells(standing, now) for standing in found.keys if standing is not found.chosen)]
 

@@ -14,7 +14,7 @@ from okr_tui.domain.choice import (
 )
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.fold import apply
-from okr_tui.domain.health import State, Verdict
+from okr_tui.domain.health import State, Verdict, Wait
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import tightest_window
@@ -55,7 +55,11 @@ def explain(state: PoolState, config: PoolConfig, request: SelectionRequest, pol
         for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, told, strict=True), 1)
     )
     chosen = next((found for found in keys if found.key is selection.key), None)
-    return Explanation(request.model, chosen, selection.why, keys, selection.earliest)
+    why = selection.why
+    if chosen is None and not any(found.eligible for found in keys):
+        busy = any(found.state.traits.wait is Wait.SLOT for found in keys)
+        why = "every key is busy; it waits for the first that is free" if busy else why
+    return Explanation(request.model, chosen, why, keys, selection.earliest)
 
 
 def explain_failure(

@@ -315,6 +315,8 @@ def test_the_banner_blames_what_the_pool_suffers_from(case: Case) -> None:
         explain(case.state, case.config, SelectionRequest(NOW, in_flight=case.flights), POLICY), NOW, "It"
     )[0]
     assert ("finds no key" in first) == (pool.active is None)
+    assert ("every key is busy" in first) == pool.waits_for_slot
+    assert ("the first is back" in first) == (pool.active is None and pool.earliest is not None and not waits)
 
 
 def test_the_line_for_status_bars_agrees(case: Case) -> None:
