@@ -19,6 +19,8 @@ FOLDER: Final = "gateways"
 SUFFIX: Final = ".json"
 LOOK_AGAIN_MS: Final = 5_000
 """Milliseconds; a process that is killed changes no file, so that watching alone would miss it."""
+STEP_MS: Final = 1_000
+"""Milliseconds between two wake-ups of the thread that watches."""
 CONNECT_SECONDS: Final = 0.3
 
 
@@ -112,6 +114,8 @@ async def changes(state: Path) -> AsyncGenerator[None, None]:
                 folder,
                 watch_filter=None,
                 recursive=False,
+                step=STEP_MS,
+                debounce=2 * STEP_MS,
                 rust_timeout=LOOK_AGAIN_MS,
                 yield_on_timeout=True,
             )

@@ -110,7 +110,7 @@ def made(keys: int = KEYS, models: int = MODELS, records: int = RECORDS) -> Iter
     try:
         with tempfile.TemporaryDirectory(prefix="okr-tui-bench-") as folder:
             home = Home(Path(folder), url)
-            entries = [{"key": text, "label": label} for text, label in secrets]
+            entries = [{"key": text, "label": f"k{at:02}"} for at, (text, _) in enumerate(secrets, 1)]
             home.settings.touch(mode=0o600)
             home.settings.write_text(
                 json.dumps(

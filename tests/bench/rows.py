@@ -13,7 +13,7 @@ from tests.bench.row import Row
 from tests.bench.terminal import started
 
 CLICK = "import click"
-PAINTED = ("user-16", "model-01", "requests ok")
+PAINTED = ("k16", "model-01", "requests ok")
 """Texts on the screen once keys, models and the last requests are painted."""
 EMPTY_APP = """
 from textual.app import App
