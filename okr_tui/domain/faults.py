@@ -105,8 +105,8 @@ class ClientCause(StrEnum):
 
     BUSY = "busy"
     SLOWED = "slowed"
-    QUOTA = "quota"
     OUTAGE = "outage"
+    QUOTA = "quota"
     NO_PLAN = "no-plan"
     NO_MODEL = "no-model"
     NO_VALID_KEY = "no-valid-key"

@@ -114,7 +114,7 @@ def test_every_cause_of_a_block_has_a_row_and_a_kind_or_a_rule_that_makes_it(cau
         ({State.GONE, State.INVALID}, ClientCause.NO_MODEL),
         ({State.NO_PLAN, State.OFF}, ClientCause.NO_PLAN),
         ({State.OUTAGE, State.NO_PLAN}, ClientCause.OUTAGE),
-        ({State.SPENT, State.OUTAGE, State.INVALID}, ClientCause.QUOTA),
+        ({State.SPENT, State.OUTAGE, State.INVALID}, ClientCause.OUTAGE),
         ({State.SPENT, State.SLOWED}, ClientCause.SLOWED),
         ({State.SLOWED, State.BUSY}, ClientCause.BUSY),
     ],
