@@ -77,8 +77,6 @@ async def _check(service: "PoolService") -> int:
     """
     import asyncio
 
-    from okr_tui.domain.health import State
-
     pool, quota_poller = service.pool, service.quota_poller
     used = pool.config.in_use(pool.state)
     few = asyncio.Semaphore(AT_ONCE)
@@ -97,7 +95,7 @@ async def _check(service: "PoolService") -> int:
         note(f"okr-tui: accounts read less than {pool.policy.poll_gap:g} s ago are not read again: {young}")
     await quota_poller.settle(pool.policy.confirm_at_exit)
     unread = {key.fingerprint for key, (_, fault) in zip(used, looks, strict=True) if fault}
-    refused = {row.fingerprint for row in pool.view().keys if row.state in (State.INVALID, State.SUSPENDED)}
+    refused = {row.fingerprint for row in pool.view().keys if row.state.traits.refused}
     return len(unread | refused)
 
 

@@ -352,6 +352,11 @@ class Fault:
         return self.traits.retry in (Retry.SAME_KEY_FIRST, Retry.SAME_KEY_ONLY)
 
     @property
+    def on_the_way(self) -> bool:
+        """Whether something between here and the cloud failed or answered, not the cloud."""
+        return self.kind is FaultKind.PATH or self.connection is not None
+
+    @property
     def may_be_empty_balance(self) -> bool:
         """Whether it is a 402 without the cloud's words: the account's balance tells what it means."""
         wordless = self.kind is FaultKind.PATH or self.text == f"HTTP {PAYMENT_REQUIRED}"
@@ -412,3 +417,11 @@ class Hop:
     fingerprint: str
     index: int | None
     fault: Fault
+
+
+def fault_behind(cause: BlockCause, text: str, status: int | None) -> Fault:
+    """Return the fault that makes a block of this cause, with what the cloud said then. Raises StopIteration
+    for a cause that no single fault makes.
+    """
+    kind = next(kind for kind, row in FAULTS.items() if row.block is cause)
+    return Fault(kind, FAULTS[kind].scope, text, status)

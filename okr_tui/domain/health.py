@@ -61,6 +61,7 @@ class StateTraits:
         blocked: whether its end is news: a key that comes back from it has a line in the feed.
         retried: whether the key is tried again at its end, and not known to be back.
         needs_person: whether only a person brings the key back.
+        refused: whether the cloud refuses the key or its account for good, as far as is known.
         plain: whether the word says enough, without a reason, where there is little room.
     """
 
@@ -71,6 +72,7 @@ class StateTraits:
     blocked: bool = False
     retried: bool = False
     needs_person: bool = False
+    refused: bool = False
     plain: bool = False
 
 
@@ -96,6 +98,7 @@ STATES: Final[Mapping[State, StateTraits]] = {
         blocked=True,
         retried=True,
         needs_person=True,
+        refused=True,
     ),
     State.SUSPENDED: StateTraits(
         glyph="■",
@@ -104,6 +107,7 @@ STATES: Final[Mapping[State, StateTraits]] = {
         blocked=True,
         retried=True,
         needs_person=True,
+        refused=True,
     ),
     State.OFF: StateTraits(
         glyph="–", tone="quiet", cause=ClientCause.NO_VALID_KEY, needs_person=True, plain=True

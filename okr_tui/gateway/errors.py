@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
 from okr_tui.domain.errors import BudgetError, CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
-from okr_tui.domain.faults import ClientCause, Fault, FaultKind
+from okr_tui.domain.faults import ClientCause, Fault
 from okr_tui.domain.health import pool_cause
 from okr_tui.domain.words import moment, rfc3339, span
 
@@ -253,7 +253,7 @@ def ended() -> Failure:
 
 
 def _source(fault: Fault) -> Source:
-    return "path" if fault.kind is FaultKind.PATH or fault.connection else "cloud"
+    return "path" if fault.on_the_way else "cloud"
 
 
 def _blocked(error: PoolBlockedError, now: float) -> Failure:

@@ -25,7 +25,6 @@ from okr_tui import __version__
 from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import ADD_A_KEY, CloudError, SettingsError, StoreError
 from okr_tui.domain.faults import Fault
-from okr_tui.domain.health import State
 from okr_tui.domain.keys import Key
 from okr_tui.domain.models import PROVIDER, ModelNames
 from okr_tui.domain.words import span
@@ -50,7 +49,6 @@ OTHERS: Final = 0o077
 LARGEST_LOG: Final = 256 * 1024 * 1024
 """Bytes that a log and its journal stay far below: what is older than 30 days or beyond 50 MiB is dropped."""
 AT_ONCE: Final = 16
-REFUSED: Final = (State.INVALID, State.SUSPENDED)
 Severity = Literal["error", "warning", "note"]
 
 
@@ -132,7 +130,7 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
         findings += await _fallbacks(service)
     for row in service.pool.view().keys:
         name = f"key {row.index} {row.masked}"
-        if row.state in REFUSED:
+        if row.state.traits.refused:
             findings.append(Finding("error", f"{name} is {row.state.value}: {row.verdict.reason}", REPLACE))
         if row.same_as:
             what = f"{name} is of the same account as key {row.same_as}, and adds no quota"
@@ -175,7 +173,7 @@ async def _asked(service: PoolService) -> list[Finding]:
             "try again; okr-tui events --faults shows more",
         )
         for key, fault in found
-        if rows[key.fingerprint].state not in REFUSED  # those are told with what is known of them
+        if not rows[key.fingerprint].state.traits.refused  # those are told with what is known of them
     ]
 
 

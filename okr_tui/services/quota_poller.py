@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
 from okr_tui.domain.errors import CloudError, StoreError
-from okr_tui.domain.faults import BlockCause, Fault, FaultKind, Rule, Scope
+from okr_tui.domain.faults import BlockCause, Fault, Rule, fault_behind
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
@@ -120,10 +120,10 @@ class QuotaPoller:
         state = self._pool.state
         account = state.account_of(key.fingerprint)
         fault = self._failed.get(account)
-        if refused := state.key(key.fingerprint).blocks.get(BlockCause.INVALID):
-            fault = Fault(FaultKind.UNAUTHORIZED, Scope.KEY, refused.text, refused.status)
-        elif refused := state.account(account).blocks.get(BlockCause.SUSPENDED):
-            fault = Fault(FaultKind.FORBIDDEN, Scope.ACCOUNT, refused.text, refused.status)
+        if (refused := state.key(key.fingerprint).blocks.get(BlockCause.INVALID)) or (
+            refused := state.account(account).blocks.get(BlockCause.SUSPENDED)
+        ):
+            fault = fault_behind(refused.cause, refused.text, refused.status)
         return Look(fresh=False, fault=fault)
 
     async def _claim(self, account: str) -> bool:

@@ -156,7 +156,13 @@ def test_no_module_above_the_domain_asks_for_a_kind() -> None:
             for node in ast.walk(ast.parse(path.read_text()))
         )
     }
-    assert asking <= {"domain/faults.py", "domain/explain.py", "cloud/errors.py"}
+    assert asking <= {
+        "domain/faults.py",
+        "domain/explain.py",
+        "cloud/errors.py",
+        "cli/demo_history.py",  # makes up faults
+        "cli/document_types.py",  # names the type of a field
+    }
 
 
 def test_tones_are_those_that_the_screen_has() -> None:

@@ -162,7 +162,7 @@ def test_no_word_of_a_broken_answer_makes_a_client_repeat_it(kind: FaultKind) ->
     ("states", "status"),
     [
         ({"spent", "invalid"}, 402),
-        ({"spent", "outage"}, 402),
+        ({"spent", "outage"}, 503),
         ({"outage", "off"}, 503),
         ({"no-plan", "invalid"}, 403),
         ({"no-plan", "outage"}, 503),

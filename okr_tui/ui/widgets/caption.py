@@ -5,7 +5,7 @@ from typing import Final
 from textual.reactive import var
 from textual.widgets import Static
 
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import ClientCause
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.records import Attempt, Disabled, Reset, Use
 from okr_tui.services.service import Snapshot
@@ -55,13 +55,13 @@ def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
     if mine is None:
         return None
     details, remove = key_of("key-details"), key_of("remove-key")
-    if record.fault.kind is FaultKind.SPENT:
+    if record.fault.traits.cause is ClientCause.QUOTA:
         who = f"{other} answered instead, and no client noticed" if other else "it pauses until then"
         return (
             f"{mine} reached its limit: {who}; {details} on {mine} in Keys says when it is back",
             f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} on it: back when",
         )
-    if record.fault.kind is FaultKind.UNAUTHORIZED:
+    if record.fault.traits.cause is ClientCause.NO_VALID_KEY:
         return (
             f"{mine} was revoked: others answer. {remove} in Keys removes it, {undo} undoes",
             f"{mine} was revoked, others answer; {remove} removes it",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from typing import Final
 
-from okr_tui.domain.faults import CREDITS, FaultKind
+from okr_tui.domain.faults import CREDITS, ClientCause
 from okr_tui.domain.health import State
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.view import KeyView
@@ -63,7 +63,7 @@ def key_notices(snapshot: Snapshot, now: float, key_of: KeyOf) -> Iterator[Part]
 
 def _all_refused(snapshot: Snapshot) -> bool:
     rows = snapshot.pool.keys
-    return bool(rows) and all(row.state in (State.INVALID, State.SUSPENDED) for row in rows)
+    return bool(rows) and all(row.state.traits.refused for row in rows)
 
 
 def _refused(snapshot: Snapshot, key_of: KeyOf) -> Iterator[Part]:
@@ -100,6 +100,6 @@ def _without_plan(snapshot: Snapshot, now: float) -> list[str]:
         record = entry.record
         if not isinstance(record, Attempt) or record.fault is None or now - entry.at > RECENT:
             continue
-        if record.fault.kind in (FaultKind.NO_PLAN, FaultKind.FORBIDDEN) and record.model in unusable:
+        if record.fault.traits.cause is ClientCause.NO_PLAN and record.model in unusable:
             found[record.model] = None
     return list(found)
