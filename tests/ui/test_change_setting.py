@@ -1,7 +1,6 @@
 """Settings that are changed where they are shown, and the theme that is chosen."""
 
 import pytest
-from textual.command import CommandPalette
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine
@@ -119,15 +118,3 @@ async def test_a_theme_that_there_is_not_is_told_with_those_there_are() -> None:
         app_service.show(snapshot(settings=settings(theme="okr-ansi")))
         await driver.until(lambda: driver.app.theme == "okr-ansi")
         assert driver.app.native_ansi_color
-
-
-async def test_a_theme_that_is_chosen_is_remembered(service: ScriptedService) -> None:
-    async with run_app(service) as driver:
-        driver.app.action_change_theme()
-        await driver.until(lambda: isinstance(driver.app.screen, CommandPalette))
-        await driver.type("okr-light")
-        await driver.pilot.pause(0.3)
-        await driver.press("enter")
-        await driver.toast("Done: change_setting")
-        assert driver.app.theme == "okr-light"
-    assert service.calls == [("change_setting", "theme", "okr-light")]
