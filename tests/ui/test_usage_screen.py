@@ -111,6 +111,18 @@ async def test_tokens_are_stacked_by_model_account_key_or_client(service: Script
         assert shown == [["#1 amber", "#3 birch"], ["#1 amber", "#3 birch"], ["laptop"]]
 
 
+async def test_the_legend_has_the_colours_of_the_bars(service: ScriptedService) -> None:
+    async with run_app(service) as driver:
+        await opened(driver)
+        drawn: dict[str, set[object]] = {"█": set(), "▇": set()}
+        for strip in driver.app.screen._compositor.render_strips():
+            for segment in strip:
+                if segment.text[:1] in drawn and segment.style is not None:
+                    drawn[segment.text[0]].add(segment.style.color)
+    assert len(drawn["▇"]) == 3
+    assert drawn["▇"] == drawn["█"]
+
+
 async def test_the_table_is_newest_first_and_sorts_by_any_column(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         screen = await opened(driver)

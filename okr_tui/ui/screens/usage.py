@@ -198,7 +198,7 @@ class UsageScreen(Screen[None]):
                 number = f" {known[-1]:.0f}% left" if known else " unknown"
             else:
                 number = f" {compact(sum(known))}"
-            parts.append((("▇ ", style), (line.name, ""), (number, QUIET)))
+            parts.append((("▇ ", f"ansi_{style}"), (line.name, ""), (number, QUIET)))
         notes: list[Line] = []
         if self.kind in ("tokens", "requests") and chart.partial:
             notes.append(((f"the last {PERIODS[self.period].unit} is not over yet", QUIET),))
