@@ -228,7 +228,7 @@ def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
     account = state.account_of(record.fingerprint)
     for fingerprint, key in state.keys.items():
         shares = state.service(record.cloud).outage or state.account_of(fingerprint) == account
-        if shares and key.tries(record.at, policy):
+        if shares and key.tries(record.at, policy) and (key.trial_at or 0.0) >= record.ended:
             return state
     return state.with_key(record.fingerprint, trial_at=record.at, trial_owner=record.owner)
 

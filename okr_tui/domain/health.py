@@ -161,7 +161,10 @@ STRENGTH: Final = {cause: rank for rank, cause in enumerate(BlockCause)}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a key is good for now. `until` is epoch seconds; `trial`: the next request tests it."""
+    """What a key is good for now. `until` is epoch seconds; `trial`: the next request tests it.
+
+    `ended`: when the last of the blocks that are to be tested ended, in epoch seconds.
+    """
 
     state: State
     eligible: bool
@@ -169,6 +172,7 @@ class Verdict:
     until: float | None = None
     window: str | None = None
     trial: bool = False
+    ended: float = 0.0
 
     @property
     def needs_person(self) -> bool:
@@ -283,7 +287,7 @@ class Judge:
             if in_flight >= slots:
                 return _busy(slots)
         if over:
-            return BACK
+            return replace(BACK, ended=max(block.until or 0.0 for block in over))
         return READY if key.proven else UNVERIFIED
 
     def _blocks(self, key: KeyState, account: AccountState, identifier: str) -> list[Block]:

@@ -39,6 +39,8 @@ class Trial:
     """Names the request; when several begin at once, the first in the log has the trial."""
     cloud: str = ""
     """The address it goes to."""
+    ended: float = 0.0
+    """When the block that it tests ended: a trial from before that tests another one; 0 in older logs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from okr_tui.cloud.client import Call
 from okr_tui.domain.choice import Selection, SelectionRequest
 from okr_tui.domain.errors import NO_KEY, CloudError, NoKeyError, PoolBlockedError, SettingsError
 from okr_tui.domain.faults import Fault, Hop, Rule, Scope, Step, next_step
+from okr_tui.domain.health import Verdict
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
@@ -187,30 +188,38 @@ class Dispatcher:
         try:
             await self._pool.catch_up()
             good, trial = True, ticket.trial
-            if self._pool.state is not ticket.state or self._pool.config is not ticket.config:
-                flights = Counter(self._pool.in_flight)
-                flights[ticket.account] -= 1
-                request = replace(self._request(progress), in_flight=flights)
-                if progress.slots and ticket.account in progress.slots.accounts:
-                    request = replace(request, past_busy=True)
-                selection = self._pool.choose(request)
-                place = self._pool.config.index(ticket.key.fingerprint)
-                judged = selection.verdicts[place - 1] if place is not None else None
+            changed = self._pool.state is not ticket.state or self._pool.config is not ticket.config
+            judged = self._judged(progress, ticket) if changed or trial else None
+            if changed:
                 good = judged is not None and judged.eligible
                 trial = judged is not None and judged.trial
             if good and trial:
-                good = await self._begin_trial(ticket.key)
+                good = await self._begin_trial(ticket.key, judged.ended if judged else 0.0)
         finally:
             if not good:
                 self.admission.leave(ticket)
         return good
 
-    async def _begin_trial(self, key: Key) -> bool:
-        """Return whether this request has the trial of its key; the log decides among all that began one."""
+    def _judged(self, progress: Progress, ticket: Ticket) -> Verdict | None:
+        """Return what the key of a ticket is good for now; None where the pool does not hold it any more."""
+        flights = Counter(self._pool.in_flight)
+        flights[ticket.account] -= 1
+        request = replace(self._request(progress), in_flight=flights)
+        if progress.slots and ticket.account in progress.slots.accounts:
+            request = replace(request, past_busy=True)
+        place = self._pool.config.index(ticket.key.fingerprint)
+        return None if place is None else self._pool.choose(request).verdicts[place - 1]
+
+    async def _begin_trial(self, key: Key, ended: float) -> bool:
+        """Return whether this request has the trial of its key after a block that ended then.
+
+        The log decides among all that began one.
+        """
         owner = uuid.uuid4().hex
         now = self._pool.clock.time()
         cloud = self._pool.config.cloud
-        await self._pool.note(Trial(at=now, fingerprint=key.fingerprint, owner=owner, cloud=cloud))
+        record = Trial(at=now, fingerprint=key.fingerprint, owner=owner, cloud=cloud, ended=ended)
+        await self._pool.note(record)
         return self._pool.state.key(key.fingerprint).trial_owner == owner
 
     @contextlib.asynccontextmanager

@@ -6,10 +6,11 @@ import pytest
 
 from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
-from okr_tui.domain.health import State
+from okr_tui.domain.health import State, verdict
 from okr_tui.domain.records import Outcome
 from okr_tui.domain.state import PoolState
 from tests.domain.facts import (
+    MODEL,
     NOW,
     POLICY,
     A,
@@ -105,6 +106,20 @@ def test_trial_of_an_earlier_block_does_not_hold_back_a_later_one() -> None:
         [trial(first), failed(FaultKind.SPENT, first + 3, started=first, window="hourly")], POLICY, state
     )
     assert judged(state, over(state)).trial
+
+
+def test_trial_of_a_later_block_takes_over_from_one_whose_end_was_never_recorded() -> None:
+    policy = replace(POLICY, trial_lapses=4 * 3600)
+    state = after(SPENT)
+    first = over(state)
+    meanwhile = failed(FaultKind.SPENT, first + 3, started=first - 1, window="hourly")
+    state = fold([replace(trial(first), owner="killed"), meanwhile], policy, state)
+    at = over(state)
+    ended = verdict(state, A, now=at, policy=policy, model=MODEL).ended
+    assert ended == at
+    followers = [replace(trial(at + late), owner=f"{late}", ended=ended) for late in (1, 2)]
+    state = fold(followers, policy, state)
+    assert state.key(A).trial_owner == "1"
 
 
 def test_key_that_was_never_blocked_needs_no_trial() -> None:

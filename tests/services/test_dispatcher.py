@@ -85,6 +85,22 @@ async def test_a_key_comes_back_when_its_window_does(harness: Harness) -> None:
     assert await harness.sent() == [1, 3, 1]
 
 
+async def test_a_trial_that_was_killed_does_not_take_the_one_after_a_later_block(harness: Harness) -> None:
+    await harness.fault("session", account="amber")
+    async with harness.open() as service:
+        await ask(service)
+        key = service.snapshot.pool.keys[0]
+        until = key.verdict.until
+        assert until is not None
+        await service.pool.append(Trial(at=until - 60, fingerprint=key.fingerprint, owner="killed"))
+        await harness.clock.advance(until - harness.clock.time() + 1)
+        async with asyncio.timeout(5):
+            answer = await ask(service, conversation="new")
+        records = [item.record for item in await service.pool.store.read()]
+    assert answer.index == 1
+    assert len([record for record in records if isinstance(record, Trial)]) == 2
+
+
 async def test_all_keys_spent_is_said_with_each_reason_and_the_first_return(harness: Harness) -> None:
     for account in ("amber", "birch", "cedar"):
         await harness.fault("session", account=account, times=None)
