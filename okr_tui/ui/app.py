@@ -89,6 +89,7 @@ class OkrApp(TerminalApp):
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
     failure: var[str | None] = var(None)
+    log_progress: var[str] = var("")
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ class OkrApp(TerminalApp):
     def get_default_screen(self) -> Screen[None]:
         """Return the dashboard, fed with the newest snapshot."""
         self._dashboard = Dashboard(self.zone, self.clock, self.keymap, self.copy, demo=self._demo)
-        return self._dashboard.data_bind(OkrApp.snapshot, OkrApp.now, OkrApp.failure)
+        return self._dashboard.data_bind(OkrApp.snapshot, OkrApp.now, OkrApp.failure, OkrApp.log_progress)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yield what the palette offers."""
@@ -293,14 +294,14 @@ class OkrApp(TerminalApp):
 
     @on(bridge.LogRead)
     def _log_read(self, event: bridge.LogRead) -> None:
-        self.dashboard.live.log_progress = event.words
+        self.log_progress = event.words
 
     @on(bridge.SnapshotArrived)
     def _snapshot_arrived(self, event: bridge.SnapshotArrived) -> None:
         first = self.snapshot is None or self.snapshot.remembered
         snapshot = self._take(event.snapshot)
         self.alerts.show(snapshot)
-        self.dashboard.live.log_progress = ""
+        self.log_progress = ""
         if self._last and self._saving is None:
             self._saving = self.set_timer(SAVE_AFTER, self._save)
         if first:

@@ -15,7 +15,7 @@ from okr_tui.services.last_snapshot import LastSnapshot
 from okr_tui.services.overview import Inputs
 from okr_tui.services.service import GatewayView, ModelList, Snapshot
 from okr_tui.ui.app import OkrApp
-from okr_tui.ui.bridge import Opened, OpenService
+from okr_tui.ui.bridge import LogRead, Opened, OpenService, SnapshotArrived
 from okr_tui.ui.screens.dialogs import AddKey
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
@@ -101,6 +101,17 @@ async def test_a_failed_refresh_keeps_the_rows_and_says_their_age() -> None:
         assert "as of 2h 00m ago" in str(pane.border_title)
         assert "not refreshed: HTTP 503" in str(pane.border_subtitle)
         assert len(pane.table.rows) == 11
+
+
+async def test_news_while_the_screen_is_taken_down_is_no_crash(service: ScriptedService) -> None:
+    async with run_app(service) as driver:
+        shown = driver.app.snapshot
+        assert shown is not None
+        await driver.app.dashboard.query("*").remove()
+        driver.app.post_message(LogRead("reading the log"))
+        driver.app.post_message(SnapshotArrived(shown))
+        await driver.pilot.pause()
+        assert driver.app.dashboard.picture() == []
 
 
 async def test_a_service_that_cannot_open_is_explained() -> None:

@@ -126,6 +126,7 @@ class Dashboard(Screen[None]):
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
     failure: var[str | None] = var(None)
+    log_progress: var[str] = var("")
     tab: var[Tab] = var[Tab]("live")
 
     def __init__(
@@ -158,7 +159,9 @@ class Dashboard(Screen[None]):
                 yield KeysPane(self.zone, key_of).data_bind(Dashboard.snapshot, Dashboard.now)
                 yield UsageStripPane(self.zone).data_bind(Dashboard.snapshot)
                 yield TabRow(key_of).data_bind(Dashboard.snapshot, Dashboard.tab)
-                yield LivePane(self.zone, key_of).data_bind(Dashboard.snapshot, Dashboard.now)
+                yield LivePane(self.zone, key_of).data_bind(
+                    Dashboard.snapshot, Dashboard.now, Dashboard.log_progress
+                )
             with Container(id="right"):
                 yield ModelsPane(key_of).data_bind(Dashboard.snapshot, Dashboard.now)
                 yield ChatPane(key_of).data_bind(Dashboard.snapshot)
@@ -178,7 +181,7 @@ class Dashboard(Screen[None]):
         Nothing while anything else is shown in place of the panes, or over them.
         """
         hidden = self.maximized is not None or self.has_class("-first") or self.has_class("-broken")
-        if hidden or not self.is_current:
+        if hidden or not self.is_current or not self.query(ChatPane):
             return []
         lines = self._compositor.render_strips()
         for region in (self.chat.content_region, *(toast.region for toast in self.query("Toast"))):
