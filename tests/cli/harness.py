@@ -21,6 +21,7 @@ import pytest
 
 from okr_tui.cli import main
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
+from okr_tui.domain.schedule import ahead_of
 
 NOW = 1_791_475_200.0
 """Thursday 2026-10-08, 16:00 UTC."""
@@ -33,9 +34,15 @@ class ManualTime:
     """The clock of cloud and commands; it moves only when a test says so."""
 
     now: float = NOW
+    machine_ahead: float = 0.0
+    """Seconds by which the machine that runs the commands has it wrong."""
 
     def __call__(self) -> float:
         return self.now
+
+    def hear(self, headers: Mapping[str, str]) -> float | None:
+        """Stand in for `SystemClock.hear`, which compares with the machine's clock."""
+        return ahead_of(headers, self.now + self.machine_ahead)
 
 
 @dataclass(frozen=True)
@@ -215,6 +222,7 @@ def open_cli(
     cloud = SimulatedCloud(SCENARIOS[scenario], clock=clock, pace=pace)
     for name in ("time", "monotonic"):
         patch.setattr(f"okr_tui.services.background.SystemClock.{name}", lambda _: clock())
+    patch.setattr("okr_tui.services.background.SystemClock.hear", lambda _, headers: clock.hear(headers))
     patch.setattr("okr_tui.cli.invocation.time", clock)
     with serve_in_thread(cloud) as url:
         cli = CliHarness(folder, url, cloud.keys, clock, capture, patch)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -13,12 +12,6 @@ from okr_tui.store.factory import unsent_folder
 from tests.cli.harness import CliHarness
 
 VERBS = (["status"], ["keys"], ["models"], ["status", "--json"], ["keys", "--json"], ["models", "--json"])
-
-
-@pytest.fixture(autouse=True)
-def _right_clock(cli: CliHarness) -> None:
-    """A clock that is wrong is a problem, and an overview with problems is not kept."""
-    cli.clock.now = time.time()
 
 
 @pytest.fixture

@@ -277,7 +277,7 @@ def test_a_dead_key_and_two_keys_of_one_account(make_cli: MakeCli) -> None:
 
 
 def test_a_clock_that_is_wrong(home: CliHarness) -> None:
-    home.clock.now -= 7200
+    home.clock.machine_ahead = 7200
     assert has(doctor(home), "warning", "the clock of this machine is 2h 00m ahead of the cloud's", "set it")
 
 

@@ -1,12 +1,14 @@
 """Keys and trust through the service: where it is written, who stays preferred, what is never said."""
 
 import json
+import re
 import sys
 from typing import Any
 
 import pytest
 
 from okr_tui.domain.errors import KeyRefusedError, SettingsError
+from okr_tui.domain.extras import how_to_add
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import SecretStr, fingerprint, mask
 from okr_tui.services.pool_service import PoolService
@@ -231,7 +233,7 @@ async def test_without_a_system_keyring_nothing_is_written(
             await service.add_key(SecretStr(NEW), label=None, keep="keyring")
         assert backend.entries == {}
         monkeypatch.setitem(sys.modules, "keyring", None)
-        with pytest.raises(SettingsError, match=r"install okr-tui\[keyring\]"):
+        with pytest.raises(SettingsError, match=re.escape(how_to_add("keyring"))):
             await service.add_key(SecretStr(NEW), label=None, keep="keyring")
     assert harness.settings_file.read_bytes() == before
 
