@@ -144,10 +144,10 @@ async def ask(
 
 
 def stream_answer(
-    service: PoolService, text: str = "Hello", conversation: str = "one"
+    service: PoolService, text: str = "Hello", conversation: str = "one", caller: str | None = None
 ) -> AsyncGenerator[ChatEvent, None]:
-    """Ask, and stream the events of the answer."""
-    return PoolClient(service).chat(MODEL, [Message("user", text)], conversation=conversation)
+    """Ask, and stream the events of the answer. `caller` names who asks, in the log."""
+    return PoolClient(service, caller).chat(MODEL, [Message("user", text)], conversation=conversation)
 
 
 async def wait_for(service: PoolService, condition: Callable[[Snapshot], bool]) -> Snapshot:

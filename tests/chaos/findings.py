@@ -16,8 +16,6 @@ JOINED_AFTER = 5.0
 """Seconds after the return of the log in which its processes have to catch up."""
 WRITTEN_AFTER = 0.1
 """Seconds after an answer's end in which a process that is killed takes the record along."""
-BEGUN_BEFORE = 3.0
-"""Seconds that a request may take to the cloud: its process may be stopped on the way."""
 KEPT_AFTER = 1.0
 """The same while the log is away, or was so just before, and the record is kept on disk instead."""
 SHOWN = 12
@@ -75,6 +73,11 @@ class Findings:
         for breaches in (self.unserved, self.sent_to_blocked, self.lost):
             lines += [f"  {line}" for line in breaches[:SHOWN]]
         return "\n".join(lines)
+
+
+def _name(one: Attempt | Sent) -> tuple[str, str]:
+    """Return what a record and what the cloud received have in common: the request and the key."""
+    return (one.request if isinstance(one, Sent) else one.caller) or "", one.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +140,9 @@ class Evidence:
                 continue
             before = refused.setdefault((sent.account, block.since), [])
             begun = self._begun(sent, attempts)
-            known = any(self._known(first, sent, begun) for first in before)
+            known = [first for first in before if self._known(first, sent, begun)]
             if known and not self._is_trial(sent, trials):
-                first = min(before, key=lambda each: each.ended)
+                first = min(known, key=lambda each: each.ended)
                 blocked, earlier = sent.at - block.since, sent.at - first.ended
                 yield (
                     f"{self._at(sent.at)} {sent.request} sent to {sent.account} ({sent.status}), blocked for "
@@ -150,15 +153,14 @@ class Evidence:
     def _begun(self, sent: Sent, attempts: Sequence[Attempt]) -> float:
         """Return when a process sent what was refused: on a busy machine long before it arrived.
 
-        Of the attempts in the log that may be this one, that is the one which ended next to it.
+        Of the attempts of that request on that key, that is the one which ended next to it.
         """
         times = [
             (abs(self.true_time(each.at) - sent.ended), self.true_time(each.started))
             for each in attempts
-            if each.fault and each.fingerprint == sent.fingerprint
+            if each.fault and _name(each) == _name(sent)
         ]
-        near = [(apart, began) for apart, began in times if 0 <= sent.at - began < BEGUN_BEFORE]
-        return min(near, default=(0.0, sent.at))[1]
+        return min(min(times, default=(0.0, sent.at))[1], sent.at)
 
     def _known(self, first: Sent, later: Sent, begun: float) -> bool:
         """Return whether the process of a later send, `begun` then, had to know of the first's refusal."""
@@ -171,9 +173,10 @@ class Evidence:
                 return False
             for pause in meeting(source.stopped, first.at, known):
                 known = max(known, pause.until + self.agree_within)
-            for moment in (first.ended, process.started):
-                for away in meeting(self.away, moment - JOINED_AFTER, moment + self.agree_within):
-                    known = max(known, away.until + JOINED_AFTER)
+            for away in meeting(self.away, first.ended - JOINED_AFTER, first.ended + self.agree_within):
+                known = max(known, away.until + JOINED_AFTER)
+            for away in meeting(self.away, process.started, process.joined + self.agree_within):
+                known = max(known, max(away.until, process.joined) + JOINED_AFTER)
         for pause in meeting(process.stopped, first.ended, later.at):
             known = max(known, pause.until + self.agree_within)
         return begun > known
@@ -221,37 +224,34 @@ class Evidence:
 
     def lost(self) -> Iterator[str]:
         """Yield the requests that are missing in the log, but for those that ended with their process."""
-        begun: dict[str, list[float]] = {}
-        for attempt in self.attempts:
-            begun.setdefault(attempt.fingerprint, []).append(self.true_time(attempt.started))
-        for times in begun.values():
-            times.sort(reverse=True)
-        for sent in sorted(self.truth.sent, key=lambda each: each.at):
-            if self.taken_along(sent) or self._sent_again(sent):
-                continue
-            times = begun.get(sent.fingerprint, [])
-            while times and times[-1] < sent.at - BEGUN_BEFORE:
-                times.pop()
-            if times and times[-1] < sent.at + WRITTEN_AFTER:
-                times.pop()
-            else:
+        recorded = Counter(map(_name, self.attempts))
+        for name, group in self._received().items():
+            # A process writes in order: what it took along is the last.
+            for sent in [each for each in group if not self.taken_along(each)][recorded[name] :]:
                 what = f"{sent.request} on {sent.account} ({sent.status})"
                 yield f"{self._at(sent.at)} {what} is not in the log"
 
     def doubled(self) -> int:
         """Return how many records are in the log that should not be."""
-        once = {(each.fingerprint, each.started) for each in self.attempts}
-        received = Counter(sent.fingerprint for sent in self.truth.sent)
-        recorded = Counter(each.fingerprint for each in self.attempts if not self._may_have_stayed(each))
-        return len(self.attempts) - len(once) + (recorded - received).total()
+        sends = Counter({name: len(group) for name, group in self._received().items()})
+        once = {(_name(each), each.started): each for each in self.attempts}
+        recorded = Counter(_name(each) for each in once.values() if not self._may_have_stayed(each))
+        return len(self.attempts) - len(once) + (recorded - sends).total()
+
+    def _received(self) -> dict[tuple[str, str], list[Sent]]:
+        """Return what should have a record each, by its request and its key, the first first."""
+        found: dict[tuple[str, str], list[Sent]] = {}
+        for sent in sorted(self.truth.sent, key=lambda each: each.at):
+            if sent.process and not self._sent_again(sent):
+                found.setdefault(_name(sent), []).append(sent)
+        return found
 
     def _may_have_stayed(self, attempt: Attempt) -> bool:
-        """Return whether a process that was stopped may have run out of time before it sent anything."""
-        fault = attempt.fault
-        if fault is None or fault.connection is not ConnectionFailure.TIMEOUT:
-            return False
-        since, until = self.true_time(attempt.started), self.true_time(attempt.at)
-        return any(meeting(worker.stopped, since, until) for worker in self.workers)
+        """Return whether a request may have run out of time before the cloud received it.
+
+        Its process may have been stopped, and on a busy machine either end may be late.
+        """
+        return attempt.fault is not None and attempt.fault.connection is ConnectionFailure.TIMEOUT
 
     # All processes agree.
 

@@ -39,6 +39,8 @@ class Worker:
     failures: list[Failure] = field(default_factory=list)
     done: int = 0
     longest: float = 0.0
+    joined: float = float("inf")
+    """When it said for the first time which keys it takes for blocked: it has read the log, or knew none."""
     up: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,6 +58,7 @@ class Worker:
             line = json.loads(text)
             if "states" in line:
                 self.states.append((line["at"], line["states"]))
+                self.joined = min(self.joined, line["at"])
                 self.up.set()
             elif "finished" in line:
                 self.finished.set()

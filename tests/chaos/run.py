@@ -124,6 +124,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--redis", action="store_true", help="keep the log on a Redis server")
+    within = "seconds after which processes have to agree; a busy machine needs more"
+    parser.add_argument("--agree-within", type=float, default=0.25, help=within)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         findings = asyncio.run(run(Path(folder), **vars(options)))

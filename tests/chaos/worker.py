@@ -60,7 +60,7 @@ async def work(settings: Path, number: int, requests: int, pause: float) -> None
             name, began, error = f"{number}/{turn}", time.monotonic(), None
             try:
                 async with asyncio.timeout(LONGEST):
-                    async for _ in stream_answer(service, name, conversation=name):
+                    async for _ in stream_answer(service, name, name, caller=name):
                         pass
             except (OkrError, TimeoutError) as failed:
                 error = str(failed) or f"no answer within {LONGEST:g} s"

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
@@ -120,6 +122,39 @@ def test_trial_of_a_later_block_takes_over_from_one_whose_end_was_never_recorded
     followers = [replace(trial(at + late), owner=f"{late}", ended=ended) for late in (1, 2)]
     state = fold(followers, policy, state)
     assert state.key(A).trial_owner == "1"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([1.0, 11.0, 35.0]),
+            st.sampled_from([0, 60]),
+            st.sampled_from([A, B]),
+            st.sampled_from([None, FaultKind.SPENT, FaultKind.TRANSIENT, FaultKind.UNAUTHORIZED]),
+        ),
+        min_size=6,
+        max_size=16,
+    ),
+    st.booleans(),
+)
+def test_request_that_may_try_a_key_has_its_trial(
+    steps: list[tuple[float, float, str, FaultKind | None]], alone: bool
+) -> None:
+    policy = replace(POLICY, spent_steps=(30, 60), invalid_steps=(30, 60))
+    state, at = PoolState(), NOW
+    for gap, took, key, kind in steps:
+        at += gap
+        began = at - took
+        ended = failed(kind, at, key, started=began) if kind else went_well(at, key, started=began)
+        state = fold([ended], policy, state)
+        for tried in (A, B):
+            found = verdict(state, tried, now=at, policy=policy, model=MODEL, alone=alone)
+            if found.trial:
+                own = replace(trial(at, tried), owner=f"{at}", ended=found.ended)
+                state = fold([own], policy, state)
+                assert state.key(tried).trial_owner == f"{at}"
+                now = verdict(state, tried, now=at, policy=policy, model=MODEL, alone=alone)
+                assert now.state is State.PROBING
 
 
 def test_key_that_was_never_blocked_needs_no_trial() -> None:
