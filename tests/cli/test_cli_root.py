@@ -88,8 +88,10 @@ def test_no_output_and_no_log_holds_a_key(cli: CliHarness) -> None:
             assert result.out or result.code
             refused = {"keys": {1}, "doctor": {1}, "test-key": {0, 1}}
             assert result.code in refused.get(arguments[0], {0}), result.err
-    log = b"".join(path.read_bytes() for path in cli.folder.glob("log.db*"))
-    assert not any(text.encode() in log for text, _ in cli.keys)
+    files = {path for path in cli.folder.rglob("*") if path.is_file()} - {cli.settings_file}
+    assert {path.parent.name for path in files} == {cli.folder.name, "overview"}
+    written = b"".join(path.read_bytes() for path in files)
+    assert not any(text.encode() in written for text, _ in cli.keys)
 
 
 def test_every_verb_is_listed_and_says_what_it_does(cli: CliHarness) -> None:
