@@ -212,8 +212,8 @@ class Evidence:
     def _sent_again(self, sent: Sent) -> bool:
         """Return whether a kept connection was closed without an answer.
 
-        Then the transport sends the request once more by itself: it takes the connection for one that the
-        cloud had closed before. For the log both are one.
+        Then the transport may send the request once more by itself: it takes the connection for one that
+        the cloud had closed before, and for the log both are one.
         """
         return sent.status is None and any(
             other.request == sent.request
@@ -227,7 +227,8 @@ class Evidence:
         recorded = Counter(map(_name, self.attempts))
         for name, group in self._received().items():
             # A process writes in order: what it took along is the last.
-            for sent in [each for each in group if not self.taken_along(each)][recorded[name] :]:
+            certain = [each for each in group if not self.taken_along(each) and not self._sent_again(each)]
+            for sent in certain[recorded[name] :]:
                 what = f"{sent.request} on {sent.account} ({sent.status})"
                 yield f"{self._at(sent.at)} {what} is not in the log"
 
@@ -239,10 +240,10 @@ class Evidence:
         return len(self.attempts) - len(once) + (recorded - sends).total()
 
     def _received(self) -> dict[tuple[str, str], list[Sent]]:
-        """Return what should have a record each, by its request and its key, the first first."""
+        """Return what the cloud received, by its request and its key, the first first."""
         found: dict[tuple[str, str], list[Sent]] = {}
         for sent in sorted(self.truth.sent, key=lambda each: each.at):
-            if sent.process and not self._sent_again(sent):
+            if sent.process:
                 found.setdefault(_name(sent), []).append(sent)
         return found
 

@@ -1,8 +1,11 @@
 """What counts as a breach: the claims can fail, and fail for nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from okr_tui.domain.records import Attempt
 from tests.chaos.findings import Evidence
@@ -62,6 +65,14 @@ def test_each_send_of_a_request_has_a_record() -> None:
     received = [sent("1/0", 10), sent("1/0", 12), sent("1/0", 14, OTHER_KEY)]
     found = evidence(received, [record("1/0", 12), record("1/0", 14, OTHER_KEY)])
     assert len(list(found.lost())) == 1
+
+
+@pytest.mark.parametrize("records", [1, 2])
+def test_request_whose_connection_was_cut_and_that_was_sent_again_has_one_record_or_two(records: int) -> None:
+    received = [replace(sent("1/0", 10, status=None), ended=BEGAN + 10.1), sent("1/0", 10.2)]
+    found = evidence(received, [record("1/0", 10.2 - 0.2 * place) for place in range(records)])
+    assert (list(found.lost()), found.doubled()) == ([], 0)
+    assert len(list(evidence(received).lost())) == 1
 
 
 def test_record_that_is_in_the_log_twice_is_one_too_many() -> None:
