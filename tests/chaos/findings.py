@@ -148,7 +148,8 @@ class Evidence:
                     f"{self._at(sent.at)} {sent.request} sent to {sent.account} ({sent.status}), blocked for "
                     f"{blocked:.2f} s, {first.request} was refused {earlier:.2f} s before"
                 )
-            before.append(sent)
+            if not sent.no_slot:
+                before.append(sent)
 
     def _begun(self, sent: Sent, attempts: Sequence[Attempt]) -> float:
         """Return when a process sent what was refused: on a busy machine long before it arrived.

@@ -91,6 +91,12 @@ def test_block_that_another_process_met_has_to_be_known() -> None:
     assert not list(evidence([met[0], sent("2/0", 10.6, status=401)], blocked=9).sent_to_blocked())
 
 
+def test_answer_that_no_slot_is_free_tells_of_no_block() -> None:
+    met = [replace(sent("1/0", 10, status=429), no_slot=True), sent("2/0", 11, status=429)]
+    assert not list(evidence(met, blocked=9).sent_to_blocked())
+    assert list(evidence([*met, sent("2/1", 13, status=429)], blocked=9).sent_to_blocked())
+
+
 def test_process_that_began_while_the_log_was_away_has_to_know_once_it_is_up() -> None:
     first, away = sent("1/0", 10, status=401), [Period(BEGAN + 18, BEGAN + 21)]
     late = worker(2, started=BEGAN + 20, joined=BEGAN + 30)

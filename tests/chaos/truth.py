@@ -19,6 +19,7 @@ By the default policy that would be 30 s; the policy of a run is more than ten t
 """
 CHAT: Final = "/api/chat"
 DEFINITE: Final = (401, 403, 429)
+NO_SLOT: Final = b"too many concurrent requests"
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Sent:
     ended: float = float("inf")
     status: int | None = None
     broken: bool = False
+    no_slot: bool = False
+    """Whether it was told that no slot is free, which says nothing of a block."""
 
     @property
     def process(self) -> int:
@@ -111,6 +114,7 @@ class Truth:
                 sent.status = message["status"]
             elif message.get("body", b"").startswith(b'{"error"'):
                 sent.broken = sent.status == 200
+                sent.no_slot = NO_SLOT in message["body"]
             await send(message)
 
         try:
