@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from okr_tui.cloud.endpoints import CHAT_COMPLETIONS
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.quota import SESSION, Balance, Window
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead, Record
@@ -128,7 +129,7 @@ class _Day:
                 caller=caller,
                 fingerprint=member.fingerprint,
                 model=model,
-                path="/v1/chat/completions",
+                path=CHAT_COMPLETIONS.path,
                 outcome="ok",
                 first_byte_ms=round(1000 * first),
                 duration_ms=round(1000 * (first + seconds)),
@@ -148,7 +149,7 @@ class _Day:
                 caller=caller,
                 fingerprint=member.fingerprint,
                 model=model,
-                path="/v1/chat/completions",
+                path=CHAT_COMPLETIONS.path,
                 outcome="fault",
                 fault=fault,
                 next_fingerprint=following.fingerprint,

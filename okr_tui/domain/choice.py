@@ -65,7 +65,7 @@ class Selection:
 
     `judge` gives every key's verdict: most requests go to the first key they ask for, and need no other's.
     `trial` says that this request tests a key whose block is over; `only` is the 1-based place of the one
-    key that the strategy allows, None when it allows all.
+    key that the strategy allows, 0 when it allows none, None when it allows all.
     """
 
     key: Key | None
@@ -185,7 +185,7 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             for key in config.keys
         )
 
-    only = config.index(config.preferred) if pinned else None
+    only = (config.index(config.preferred) or 0) if pinned else None
     bought = frozenset() if pinned else _living_on_bought(state, request.now)
     spender: tuple[Key, str, Verdict] | None = None
     for key, why, wanted in _ranked(state, config, request, policy):

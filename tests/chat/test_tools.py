@@ -276,7 +276,7 @@ async def test_closing_ends_the_process_and_a_later_use_starts_it_again() -> Non
 
 async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
-    with pytest.raises(ChatError, match=r"install okr-tui\[mcp\]"):
+    with pytest.raises(ChatError, match="install 'mcp>=2,<3'"):
         await served().tools(ChatSettings())
 
 

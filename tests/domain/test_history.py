@@ -188,3 +188,9 @@ def test_no_block_with_an_end_lasts_longer_than_is_believable(records: list[Reco
     for account in fold(records, POLICY).accounts.values():
         for block in account.blocks.values():
             assert block.until is None or block.until - block.since <= POLICY.longest_period
+
+
+def test_a_pinned_pool_without_a_preferred_key_promises_no_return() -> None:
+    state = fold([failed(FaultKind.SPENT, key=A)], POLICY)
+    choice = chosen(state, PoolConfig(KEYS, None, "pinned"))
+    assert (choice.key, choice.earliest) == (None, None)
