@@ -17,7 +17,8 @@ JOINED_AFTER = 5.0
 WRITTEN_AFTER = 0.1
 """Seconds after an answer's end in which a process that is killed takes the record along."""
 KEPT_AFTER = 1.0
-"""The same while the log is away, or was so just before, and the record is kept on disk instead."""
+"""The same while the log is away or the process is stopped, or was so just before: what is not written is
+kept on disk instead."""
 SHOWN = 12
 """Breaches of a claim that are described."""
 
@@ -208,7 +209,11 @@ class Evidence:
             return False
         away = meeting(self.away, process.ended - JOINED_AFTER, process.ended)
         kept = [period.since if period.full else process.ended - KEPT_AFTER for period in away]
-        return sent.ended > min((process.ended - WRITTEN_AFTER, *kept))
+        # A process reads what came meanwhile once it goes on, and then takes the log for one that is away.
+        stopped = meeting(process.stopped, process.ended - KEPT_AFTER, process.ended)
+        kept += [process.ended - KEPT_AFTER for _ in stopped]
+        read = max((sent.ended, *(pause.until for pause in meeting(process.stopped, sent.ended, sent.ended))))
+        return read > min((process.ended - WRITTEN_AFTER, *kept))
 
     def _sent_again(self, sent: Sent) -> bool:
         """Return whether a kept connection was closed without an answer.

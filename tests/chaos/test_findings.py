@@ -85,6 +85,15 @@ def test_killed_process_takes_along_only_what_ended_with_it() -> None:
     assert [line.split(" on ")[0] for line in found.lost()] == ["10.00 s: 1/0"]
 
 
+def test_process_that_is_killed_after_a_stop_takes_along_what_came_meanwhile() -> None:
+    stopped = [Period(BEGAN + 10, BEGAN + 12)]
+    received = [sent("1/0", 8), sent("1/1", 10)]
+    soon = worker(1, killed=True, ended=BEGAN + 12.2, stopped=stopped)
+    assert [line.split(" on ")[0] for line in evidence(received, workers=[soon]).lost()] == ["8.00 s: 1/0"]
+    later = worker(1, killed=True, ended=BEGAN + 13.1, stopped=stopped)
+    assert len(list(evidence(received, workers=[later]).lost())) == 2
+
+
 def test_block_that_another_process_met_has_to_be_known() -> None:
     met = [sent("1/0", 10, status=401), sent("2/0", 11, status=401)]
     assert len(list(evidence(met, blocked=9).sent_to_blocked())) == 1
