@@ -169,7 +169,7 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             if key.fingerprint in tried or identifier in tried:
                 return None
             flying = flights.get(identifier, 0)
-        return judge.usable(key.fingerprint, flying, trusted=key.trusted) if not key.missing else None
+        return judge.usable(key.fingerprint, flying, trusted=key.trusted)
 
     @cache
     def everybody() -> tuple[Verdict, ...]:
@@ -180,7 +180,6 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
                 key.fingerprint,
                 in_flight=flights.get(state.account_of(key.fingerprint), 0),
                 trusted=key.trusted,
-                missing=key.missing,
             )
             for key in config.keys
         )
