@@ -16,6 +16,8 @@ STEP: Final = 300.0
 READ_EVERY: Final = 1800.0
 UNREAD: Final = 9000.0
 """Seconds at the end without readings: the pace of the demo's own quota is not that of a real day."""
+RESET: Final = 900.0
+"""Seconds before the end at which the last session begins: nothing told of it lasts into the demo."""
 CALLERS: Final = (("pi", "kimi-k2.6"), ("codex", "gpt-oss:120b"), ("notes", "gpt-oss:20b"))
 """Who asks, and which model."""
 HOUR_OF_MOST: Final = 15
@@ -48,6 +50,7 @@ class _Day:
         self.random = random.Random(20)  # noqa: S311  the same day every time
         self.records: list[Record] = []
         self.used = {member.account: 0.0 for member in members}
+        self.sessions_begun = until - RESET - math.ceil(DAY / SESSION) * SESSION
         self.session = 0
         self.at_work = 0
 
@@ -88,7 +91,7 @@ class _Day:
         for account in self.used:
             member = next(member for member in self.members if member.account == account)
             week = min(100.0, 20 + (at - self.until + DAY) / DAY * 15)
-            resets = (self.session + 1) * SESSION + self.until - DAY
+            resets = self.sessions_begun + (self.session + 1) * SESSION
             windows = (
                 Window("session", round(self.used[account], 1), resets),
                 Window("weekly", round(week, 1)),
@@ -99,7 +102,7 @@ class _Day:
 
     def _ask(self, at: float) -> None:
         """Send one request; where a session is spent, the next account answers."""
-        if (session := int((at - self.until + DAY) // SESSION)) != self.session:
+        if (session := int((at - self.sessions_begun) // SESSION)) != self.session:
             self.session, self.at_work = session, 0
             self.used = dict.fromkeys(self.used, 0.0)
         member = self.members[self.at_work]

@@ -34,6 +34,10 @@ from okr_tui.domain.state import Block, PoolState
 from okr_tui.domain.words import moment, sentence, span
 
 
+SAME_RETURN: Final = 90.0
+"""Seconds by which a return may move without a line: more than the jitter of one that was estimated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the feed. `at` is epoch seconds; `key` the 1-based place or None; `detail` may be empty.
@@ -93,7 +97,8 @@ def consequences(
     policy: Policy,
     zone: tzinfo = UTC,
 ) -> Iterator[Entry]:
-    """Yield the lines for what a record proves: that keys are back, that an outage has begun or is over."""
+    """Yield the lines for what a record shows: a better known return, keys that are back, an outage."""
+    yield from _rescheduled(record, before, after, config, policy, zone)
     yield from _proven(record, before, after, config, policy)
     yield from _outage(record, before, after, config, policy, zone)
 
@@ -291,6 +296,26 @@ def _severity(record: Attempt, judged: Verdict | None) -> Tone:
         return fault.traits.tone if fault.traits.tone != "fault" else "warning"
     doubted = judged.state.traits.needs_person and judged.until is not None
     return "warning" if doubted else judged.state.traits.tone
+
+
+def _rescheduled(
+    record: Record, before: PoolState, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
+) -> Iterator[Entry]:
+    """Yield a line where a reading moves the return of a spent account: the refusal rarely says it."""
+    if not isinstance(record, BalanceRead):
+        return
+    account = after.account_of(record.fingerprint)
+    was = before.account(before.account_of(record.fingerprint)).blocks.get(BlockCause.SPENT)
+    now = after.account(account).blocks.get(BlockCause.SPENT)
+    if was is None or now is None or was.until is None or now.until is None:
+        return
+    if not now.holds(record.at) or abs(now.until - was.until) <= SAME_RETURN:
+        return
+    held = [key.fingerprint for key in config.keys if after.account_of(key.fingerprint) == account]
+    if held:
+        judged = verdict(after, held[0], now=record.at, policy=policy, cloud=config.cloud)
+        text = f"{' '.join(_name(config.index(each)) for each in held)} {sentence(judged, record.at, zone)}"
+        yield Entry(record.at, "info", text, "from the account", config.index(held[0]), held[0])
 
 
 def _proven(

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.feed import Entry, entry, history
+from okr_tui.domain.feed import Entry, consequences, entry, history
 from okr_tui.domain.fold import apply
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.records import (
@@ -234,3 +234,16 @@ def test_a_key_that_is_refused_for_certain_needs_a_person() -> None:
     found = line(refused_reading(FaultKind.UNAUTHORIZED, NOW + 2), apply(PoolState(), refused, POLICY))
     assert found is not None
     assert (found.tone, found.text) == ("fault", "#1 key refused")
+
+
+def test_a_reading_that_knows_the_return_of_a_spent_account_better_is_told() -> None:
+    spent = apply(
+        apply(PoolState(), belongs(A, "one"), POLICY), failed(FaultKind.SPENT, window="session"), POLICY
+    )
+    spent = apply(spent, belongs(B, "one"), POLICY)
+    found = reading(NOW + 10, windows(session=100, end=NOW + 5400))
+    after = apply(spent, found, POLICY)
+    lines = [each.text for each in consequences(found, spent, after, POOL, POLICY)]
+    assert lines == ["#1 #2 5h spent, back 17:30 UTC"]
+    again = replace(found, at=NOW + 60, started=NOW + 59)
+    assert not list(consequences(again, after, apply(after, again, POLICY), POOL, POLICY))
