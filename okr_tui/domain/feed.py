@@ -33,7 +33,6 @@ from okr_tui.domain.records import (
 from okr_tui.domain.state import Block, PoolState
 from okr_tui.domain.words import moment, sentence, span
 
-
 SAME_RETURN: Final = 90.0
 """Seconds by which a return may move without a line: more than the jitter of one that was estimated."""
 
