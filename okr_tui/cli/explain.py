@@ -51,7 +51,7 @@ def explain(
     async def work(service: "PoolService") -> Explanation:
         pool = service.pool
         now = service.clock.time()
-        request = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.in_flight)
+        request = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.flights)
         found = domain.explain(pool.state, pool.config, request, pool.policy)
         after = None
         if if_fails is not None:

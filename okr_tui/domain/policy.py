@@ -65,6 +65,8 @@ class Policy:
         default_factory=lambda: {"free": 1, "pro": 3, "max": 10, "team": 10}
     )
     slots_unknown: Count = 1
+    slot_lease: Annotated[float, Limits(ge=1, le=600)] = 15
+    """How long the slots of a machine that died stay taken on a log that several machines share."""
     queue_longest: Annotated[int, Limits(gt=0, le=10_000)] = 64
     queue_wait: Wait = 60
 

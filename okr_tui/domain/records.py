@@ -69,7 +69,7 @@ class Attempt:
     """Those that the cloud had in its cache; None where it does not report them."""
     output_tokens: int | None = None
     in_flight: int = 1
-    """Requests this process had under way on the account, this one included."""
+    """Requests that were under way on the account, this one included, as far as its process knew."""
     cloud: str = ""
     """The address it was sent to; "" in older logs."""
     request: str | None = None

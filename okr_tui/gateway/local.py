@@ -198,7 +198,7 @@ def _epoch(time: str | None) -> int:
 def can_answer(service: PoolService) -> bool:
     """Return whether a request would find a key now, or one to wait for."""
     pool = service.pool
-    request = SelectionRequest(service.clock.time(), in_flight=pool.in_flight)
+    request = SelectionRequest(service.clock.time(), in_flight=pool.flights)
     selection = pool.choose(request)
     return selection.key is not None or any(
         judged.state.traits.wait is Wait.SLOT for judged in selection.verdicts

@@ -17,6 +17,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import PoolState
 from okr_tui.services.live_pool import LivePool
+from okr_tui.services.shared_slots import SharedSlots
 
 SOON = 0.01
 Constraints = tuple[str | None, str | None, frozenset[str]]
@@ -27,7 +28,8 @@ Constraints = tuple[str | None, str | None, frozenset[str]]
 class Ticket:
     """A key to send with, and the account whose slot is held. `trial`: the request tests the key.
 
-    `state` and `config` are what it was issued on; `at_once` says that nothing was waited for.
+    `slot` names that slot among those of this process. `state` and `config` are what it was issued on;
+    `at_once` says that nothing was waited for.
     """
 
     key: Key
@@ -35,6 +37,7 @@ class Ticket:
     trial: bool
     state: PoolState
     config: PoolConfig
+    slot: str
     at_once: bool = False
 
 
@@ -72,6 +75,16 @@ class SlotWait:
         """Note that it asks again because its time has come."""
         self._looks += 1
         self._rest(now, policy)
+
+    def lost(self, now: float, policy: Policy) -> None:
+        """Note that another machine took the slot for which it would have asked again."""
+        self._looks = max(0, self._looks - 1)
+        self.postponed(now, policy)
+
+    def postponed(self, now: float, policy: Policy) -> None:
+        """Note that its time has come, and none of the accounts can be asked again yet."""
+        gaps = policy.busy_gaps
+        self.due = now + gaps[min(self._looks, len(gaps) - 1)]
 
     def _rest(self, now: float, policy: Policy) -> None:
         gaps = policy.busy_gaps
@@ -116,6 +129,7 @@ class Admission:
 
     def __init__(self, pool: LivePool) -> None:
         self._pool = pool
+        self.slots = SharedSlots(pool)
         self._line: list[Waiter] = []
         self._serving = False
         self._switched: float | None = None
@@ -131,6 +145,7 @@ class Admission:
         *,
         same: Key | None,
         slots: SlotWait | None = None,
+        since: float | None = None,
     ) -> Ticket:
         """Return a ticket, after a wait where every key is only busy.
 
@@ -139,6 +154,8 @@ class Admission:
             refuse: makes the error to raise when no key can take the request in time.
             same: a key to use again, if it is still eligible.
             slots: what it met at the cloud before, where that had no slot for it; it keeps its place in line.
+            since: when it joined the line, in monotonic seconds, if it was served from there but lost its
+                slot to another machine.
         """
         if same and (ticket := self._same(same, request())):
             return ticket
@@ -147,7 +164,7 @@ class Admission:
             if selection.key:
                 self._admitted += 1
                 return self._give(selection.key, trial=selection.trial, at_once=True)
-        entered = slots.since if slots else self._pool.clock.monotonic()
+        entered = slots.since if slots else since if since is not None else self._pool.clock.monotonic()
         waiter = Waiter(request, refuse, entered, asyncio.get_running_loop().create_future(), slots)
         insort(self._line, waiter, key=lambda other: other.entered)
         try:
@@ -172,6 +189,7 @@ class Admission:
     def leave(self, ticket: Ticket, *, had_slot: bool = True) -> None:
         """Give back the slot of a ticket; `had_slot` says that the cloud had one for it too."""
         self._pool.in_flight[ticket.account] -= 1
+        self.slots.free(ticket.slot)
         if not any(waiter.slots for waiter in self._line):
             self._freed.clear()
         elif had_slot:
@@ -239,13 +257,15 @@ class Admission:
             if freed is not None:
                 self._refuse(waiter, blocked)
             return blocked
-        if freed is None:
-            slots.looked(now, policy)
         looked, again = blocked, request
         for again in slots.requests(request, freed):
             looked = self._pool.choose(again)
             if looked.key:
+                if freed is None:
+                    slots.looked(now, policy)
                 return looked
+        if freed is None:
+            slots.postponed(now, policy)
         if freed is None and self._patience(looked, again, waiter.entered) <= 0:
             self._refuse(waiter, looked)  # the accounts have been found blocked meanwhile
         return looked
@@ -265,7 +285,7 @@ class Admission:
         state = self._pool.state
         account = state.account_of(key.fingerprint)
         self._pool.in_flight[account] += 1
-        return Ticket(key, account, trial, state, self._pool.config, at_once)
+        return Ticket(key, account, trial, state, self._pool.config, self.slots.name(), at_once)
 
     def _ramp(self) -> float:
         """Return the seconds until the next request may move on after a switch; 0 when none has to wait."""

@@ -61,7 +61,8 @@ class Progress:
     """What a request has been through so far. `passing` counts its transient faults.
 
     `began` is monotonic seconds, `since` epoch seconds; `trace` names it in the log. `slots` is set once the
-    cloud had no slot for it; `exchange` is its present send, None while it waits for a key.
+    cloud had no slot for it; `in_line` is when it began to wait for one that other machines hold, in
+    monotonic seconds; `exchange` is its present send, None while it waits for a key.
     """
 
     call: Call
@@ -77,6 +78,7 @@ class Progress:
     slots: SlotWait | None = None
     trace: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     since: float = 0.0
+    in_line: float | None = None
     exchange: Exchange | None = None
 
     @property
@@ -151,15 +153,23 @@ class Dispatcher:
         try:
             while True:
                 same, progress.same = progress.same, None
+                asked = self._pool.clock.monotonic()
                 await self._pool.catch_up()
                 ticket = await self.admission.enter(
                     lambda: self._request(progress),
                     lambda selection: self._blocked(selection, progress),
                     same=same,
                     slots=progress.slots,
+                    since=progress.in_line,
                 )
+                if not await self._has_slot(ticket):
+                    progress.in_line = asked if progress.in_line is None else progress.in_line
+                    if progress.slots:
+                        progress.slots.lost(self._pool.clock.monotonic(), self._policy)
+                    continue
                 if not await self._still_good(progress, ticket):
                     continue
+                progress.in_line = None
                 async with self._flight(progress, ticket) as exchange:
                     if exchange.fault is None:
                         yield exchange
@@ -168,6 +178,20 @@ class Dispatcher:
         finally:
             if self._under_way.pop(progress.trace, None):
                 self._pool.announce()
+
+    async def close(self) -> None:
+        """Give back what the requests of this process held."""
+        await self.admission.slots.close()
+
+    async def _has_slot(self, ticket: Ticket) -> bool:
+        """Return whether other machines left a slot for the ticket; if not, give it back."""
+        good = False
+        try:
+            good = await self.admission.slots.take(ticket.account, ticket.slot)
+        finally:
+            if not good:
+                self.admission.leave(ticket, had_slot=False)
+        return good
 
     async def _compare_clocks(self) -> None:
         """Ask the cloud for the time, once, if the log holds records of the future.
@@ -202,7 +226,7 @@ class Dispatcher:
 
     def _judged(self, progress: Progress, ticket: Ticket) -> Verdict | None:
         """Return what the key of a ticket is good for now; None where the pool does not hold it any more."""
-        flights = Counter(self._pool.in_flight)
+        flights = Counter(self._pool.flights)
         flights[ticket.account] -= 1
         request = replace(self._request(progress), in_flight=flights)
         if progress.slots and ticket.account in progress.slots.accounts:
@@ -226,7 +250,7 @@ class Dispatcher:
     async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
         """Send once; give back the slot and record the attempt at the end."""
         key = ticket.key
-        in_flight = self._pool.in_flight[ticket.account]
+        in_flight = self._pool.flights.get(ticket.account, 0)
         with self._use_cloud() as cloud:
             exchange = Exchange(cloud, progress.call, key, self._policy, self._pool.clock)
             exchange.hops = tuple(progress.hops)
@@ -264,7 +288,7 @@ class Dispatcher:
             if self._pool.clock.monotonic() - used > self._policy.conversation_idle:
                 account = None
         now = self._pool.clock.time()
-        return SelectionRequest(now, progress.call.model, account, self._pool.in_flight, progress.left_out)
+        return SelectionRequest(now, progress.call.model, account, self._pool.flights, progress.left_out)
 
     def _blocked(self, selection: Selection, progress: Progress) -> Exception:
         config = self._pool.config

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
@@ -45,6 +45,7 @@ LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
 SIGNED: Final = (Command, *LEARNED)
 """Records that say who wrote them."""
 ALONE: Final = "this process goes on alone since"
+UNCOUNTED: Final = "requests that other machines have under way are not counted"
 
 
 class LivePool:
@@ -62,6 +63,11 @@ class LivePool:
         self.alerts: deque[Alert] = deque(maxlen=ALERTS)
         """The last alerts that were raised or ended while this process ran, each once."""
         self.in_flight: Counter[str] = Counter()
+        """The requests of this process that are under way, by account."""
+        self.elsewhere: dict[str, int] = {}
+        """Those of other machines, where they were counted a moment ago."""
+        self.slots_trouble: str | None = None
+        """Why those are not counted, though the log itself can be used."""
         self.has_learned = False
         """Whether this process itself put something about keys or accounts into the log."""
         self.observers: list[Callable[[Record, int | None], None]] = []
@@ -94,6 +100,20 @@ class LivePool:
         return self._sequence
 
     @property
+    def flights(self) -> Mapping[str, int]:
+        """Return the requests under way by account, here and as far as is known elsewhere."""
+        return self.in_flight + Counter(self.elsewhere) if self.elsewhere else self.in_flight
+
+    @property
+    def away(self) -> bool:
+        """Whether nobody waits for the log, since it could not be used lately, or was slow."""
+        return self._writer.away
+
+    def lose(self, error: StoreError | None) -> None:
+        """Go on alone until the log answers again; `error`: why, None for one that was slow."""
+        self._writer.lose(error)
+
+    @property
     def loses_choices(self) -> bool:
         """Whether what a person chose is not in the log; what requests learned is learned again."""
         return any(isinstance(unsent.record, Command) for unsent in self._writer.unsent)
@@ -102,12 +122,13 @@ class LivePool:
     def trouble(self) -> str | None:
         """Return why the log cannot be used, and since when, in one line; None while it can."""
         if self._away is None:
-            return None
+            return self.slots_trouble and f"{UNCOUNTED}: {self.slots_trouble}"
         since, why = self._away
         waiting, dropped = len(self._writer.unsent), self._writer.dropped
         kept = f", records that wait for the log: {waiting}" if waiting else ""
         lost = f", lost: {dropped}" if dropped else ""
-        return f"{why}; {ALONE} {moment(since, self.clock.time(), self._zone)}{kept}{lost}"
+        uncounted = f"; {UNCOUNTED}" if self.store.slots else ""
+        return f"{why}; {ALONE} {moment(since, self.clock.time(), self._zone)}{kept}{lost}{uncounted}"
 
     async def open(self) -> None:
         """Fold the log from the last kept state on, and make the feed's lines for its last records.
@@ -136,7 +157,9 @@ class LivePool:
         identity = self.store.identity
         state, sequence, settings_read = kept.state, kept.sequence, self.settings_read
         recent: list[LogEntry] = []
+        own: list[LogEntry] = []
         async for page in self._pages(sequence):
+            own += filter(self._writer.wrote, page if self._writer.unsent else ())
             recent += page
             older, recent = recent[:-ENTRIES], recent[-ENTRIES:]
             # In steps, so that a state may be kept at each.
@@ -152,6 +175,8 @@ class LivePool:
         # From here on without a pause: what others append meanwhile follows the last record read.
         self._log_state, self._sequence, self._identity = state, sequence, self.store.identity
         self.settings_read = settings_read
+        for item in own:  # only now, as whoever waits for it reads the state next
+            self._writer.arrived(item)
         told = history(
             ((item.sequence, item.record) for item in recent),
             self._log_state,
@@ -182,8 +207,6 @@ class LivePool:
             page = await self.store.read(after, PAGE) or await self.store.read(after)
             if not page:
                 break
-            for item in page if self._writer.unsent else ():
-                self._writer.arrived(item)
             yield page
             after = page[-1].sequence
             if clock() - began > TELLING:
@@ -378,7 +401,7 @@ class LivePool:
 
     def view(self) -> PoolView:
         """Return the pool as it is shown now."""
-        return view(self.state, self.config, self.policy, self.clock.time(), self.in_flight)
+        return view(self.state, self.config, self.policy, self.clock.time(), self.flights)
 
     def choose(self, request: SelectionRequest) -> Selection:
         """Choose the key for a request."""
@@ -418,7 +441,7 @@ class LivePool:
         """Announce the moments at which a block ends, since no record does; until cancelled."""
         while True:
             now = self.clock.time()
-            judged = self.choose(SelectionRequest(now, in_flight=self.in_flight)).verdicts
+            judged = self.choose(SelectionRequest(now, in_flight=self.flights)).verdicts
             ends = [each.until for each in judged if each.until is not None and each.until > now]
             await self.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
             if ends and self.clock.time() >= min(ends):

@@ -113,13 +113,16 @@ class LogWriter:
             self._count(self.unsent)
         self._begin()
 
+    def wrote(self, item: LogEntry) -> bool:
+        """Return whether a record of the log was sent from here."""
+        return item.token is not None and item.token.writer == self._writer
+
     def arrived(self, item: LogEntry) -> Unsent | None:
         """Return the record of ours that was read back from the log, and forget it."""
-        token = item.token
-        if token is None or token.writer != self._writer:
+        if item.token is None or not self.wrote(item):
             return None
         for unsent in self.unsent:
-            if unsent.number == token.number:
+            if unsent.number == item.token.number:
                 self.confirm(unsent)
                 return unsent
         return None

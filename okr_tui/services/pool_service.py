@@ -220,6 +220,7 @@ class PoolService:
                 service._keep_overview,
                 service._hooks.close,
                 service.pool.settled,
+                service.dispatcher.close,
                 service.quota_poller.close,
                 service.cloud.aclose,
                 service.catalog.close,
@@ -384,7 +385,7 @@ class PoolService:
         if len(config.keys) == 1:
             return "nothing to rotate to: the pool has one key"
         here = config.index(config.preferred) or 1
-        selection = self.pool.choose(SelectionRequest(self.clock.time(), in_flight=self.pool.in_flight))
+        selection = self.pool.choose(SelectionRequest(self.clock.time(), in_flight=self.pool.flights))
         verdicts = selection.verdicts
         order = [(here - 1 + offset) % len(config.keys) for offset in range(1, len(config.keys))]
         free = next((place for place in order if verdicts[place].eligible), None)

@@ -43,6 +43,25 @@ class LogEntry:
     token: AppendToken | None = None
 
 
+class SlotLeases(Protocol):
+    """The request slots of accounts that machines share: a lease for each request under way.
+
+    Leases end by the clock of the store, never by that of a machine. `owner` names the process.
+    """
+
+    async def take(
+        self, account: str, owner: str, slots: Sequence[str], seconds: float, most: int = 0
+    ) -> tuple[bool, int]:
+        """Take slots of an account for some seconds, or renew them; all or none.
+
+        `most`: how many the account has in all; 0 takes them whatever others hold. Return whether they were
+        taken, and how many others hold. Raises StoreError at once where the store does not answer.
+        """
+
+    async def free(self, account: str, owner: str, slots: Sequence[str]) -> None:
+        """Give slots of an account back. Raises StoreError."""
+
+
 class Store(Protocol):
     """An ordered log shared by processes, a few named documents, and leases. Failures are StoreErrors.
 
@@ -58,6 +77,10 @@ class Store(Protocol):
     @property
     def notice(self) -> str | None:
         """What a person should know of how the store was opened."""
+
+    @property
+    def slots(self) -> SlotLeases | None:
+        """The request slots that machines share; None for a log of one machine."""
 
     async def ready(self) -> None:
         """Ask once whether the log can be used now, within two seconds. Raises StoreError if not."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from operator import attrgetter
 
 from okr_tui.domain.records import Record
-from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, encode
+from okr_tui.store.base import LEASE_LONGEST, AppendToken, LogEntry, SlotLeases, encode
 
 
 class MemoryStore:
@@ -15,6 +15,7 @@ class MemoryStore:
     name = "memory:"
     identity: object = "memory"
     notice: str | None = None
+    slots: SlotLeases | None = None
 
     def __init__(self) -> None:
         self._log: list[LogEntry] = []

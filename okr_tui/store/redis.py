@@ -28,6 +28,7 @@ from okr_tui.store.base import (
     decode,
     encode,
 )
+from okr_tui.store.redis_slots import RedisSlots
 
 SCHEMES: Final = {
     "redis": "redis",
@@ -217,6 +218,7 @@ class RedisStore:
         self._trim = self._client.register_script(TRIM)
         self._save_if = self._client.register_script(SAVE_IF)
         self._lease = self._client.register_script(LEASE)
+        self.slots = RedisSlots(self._client, self._names.prefix, self._ask)
 
     @classmethod
     async def open(cls, url: str) -> Self:

@@ -21,6 +21,7 @@ from okr_tui.store.base import (
     AppendToken,
     LogEntry,
     ReplacedLogError,
+    SlotLeases,
     UnreachableLogError,
     decode,
     encode,
@@ -71,6 +72,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self.name = f"sqlite:{path}"
         self.notice: str | None = None
+        self.slots: SlotLeases | None = None
         self.identity: object = None
         self._identity_text: str | None = None
         self._path = path
