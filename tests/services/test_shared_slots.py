@@ -158,7 +158,7 @@ async def test_a_machine_that_stood_still_goes_on_and_doubles_nothing(team: Team
         await team.harness.fault("stream-stalled", times=2)
         await amber.begin(2)  # its clock stands: it renews nothing
         key = Names.of("").prefix + f"slots:{birch.service.snapshot.pool.keys[0].account}"
-        async with Redis.from_url(team.store) as server, asyncio.timeout(10):
+        async with Redis.from_url(team.store, decode_responses=True) as server, asyncio.timeout(10):
             while await server.exists(key):
                 await asyncio.wait([amber.running[0]], timeout=0.05)
             await birch.ask()
@@ -174,14 +174,14 @@ async def test_a_machine_that_stood_still_goes_on_and_doubles_nothing(team: Team
 async def test_leases_are_renewed_while_requests_run_and_given_back_at_their_end(team: Team) -> None:
     team.lease = 2
     key = Names.of("").prefix + "slots:*"
-    async with Redis.from_url(team.store) as server:
+    async with Redis.from_url(team.store, decode_responses=True) as server:
         async with team.machine() as amber:
             await team.harness.fault("stream-stalled", times=1)
             await amber.begin(1)
             (name,) = await server.keys(key)
             for _ in range(4):
                 await server.pexpire(name, 100_000)
-                before = await server.zscore(name, (await server.zrange(name, 0, -1))[0])
+                before = await server.zscore(name, str((await server.zrange(name, 0, -1))[0]))
                 async with asyncio.timeout(5):
                     while await server.zcount(name, f"({before}", "+inf") == 0:
                         await amber.clock.advance(1)
@@ -214,7 +214,7 @@ async def test_without_the_server_each_machine_counts_its_own_and_says_so(
 async def test_a_server_that_refuses_to_count_stops_no_request(team: Team) -> None:
     async with team.machine() as amber:
         name = Names.of("").prefix + f"slots:{amber.service.snapshot.pool.keys[0].account}"
-        async with Redis.from_url(team.store) as server:
+        async with Redis.from_url(team.store, decode_responses=True) as server:
             await server.set(name, "taken by something else")
             await amber.ask()
             assert any(line.startswith(UNCOUNTED) for line in amber.service.problems)
