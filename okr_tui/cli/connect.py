@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli import client_files
-from okr_tui.cli.client_files import ClientFile, put_block, take_block
+from okr_tui.cli.client_files import BOM, ClientFile, put_block, take_block
 from okr_tui.cli.invocation import Invocation
 from okr_tui.cli.output import note, note_text, show, show_text, table
 from okr_tui.domain.errors import OkrError, SettingsError
 from okr_tui.domain.models import PROVIDER
-from okr_tui.settings.json_edit import plain, put, take_out
+from okr_tui.settings.json_edit import locate, plain, put, take_out, uncommented
 from okr_tui.settings.locations import home_folder
 
 if TYPE_CHECKING:
@@ -322,7 +322,12 @@ def client_file(client: str, environment: Mapping[str, str], gateway: Gateway | 
         case "codex":
             folder = Path(environment.get("CODEX_HOME") or home / ".codex")
             block = _codex_block(gateway) if gateway else ""
-            return ClientFile(folder / "config.toml", lambda text: _toml(put_block(text, block)), take_block)
+            return ClientFile(
+                folder / "config.toml",
+                lambda text: _toml(put_block(text, block, OTHER_TABLES)),
+                lambda text, _: take_block(text, OTHER_TABLES),
+                _toml,
+            )
         case "opencode":
             json_file, with_comments = (config / "opencode" / f"opencode.{end}" for end in ("json", "jsonc"))
             path = with_comments if with_comments.exists() and not json_file.exists() else json_file
@@ -330,14 +335,34 @@ def client_file(client: str, environment: Mapping[str, str], gateway: Gateway | 
             return ClientFile(
                 path,
                 lambda text: put(_json(text), ("provider", OURS), provider),
-                lambda text: take_out(text, ("provider", OURS)),
+                _without_provider,
+                lambda text: json.loads(uncommented(text, blocks=True)),
             )
         case "llm":
             folder = Path(environment.get("LLM_USER_PATH") or config / "io.datasette.llm")
             block = _llm_block(gateway) if gateway else ""
             path = folder / "extra-openai-models.yaml"
-            return ClientFile(path, lambda text: put_block(_yaml_list(text), block), take_block)
+            return ClientFile(
+                path,
+                lambda text: put_block(_yaml_list(text), block, OTHER_MODELS),
+                lambda text, _: take_block(text, OTHER_MODELS),
+                _yaml_list,
+            )
     return None
+
+
+OTHER_TABLES = rf"\[(?!model_providers\.{OURS}[\].])"
+OTHER_MODELS = rf"- (?!model_id: \"{OURS}/)"
+"""How what is not ours begins, as patterns, in config.toml and in llm's list of models."""
+
+
+def _without_provider(text: str, before: str) -> str:
+    """Return the text of opencode's file without the gateway, and without an object that was made for it."""
+    text = take_out(_json(text), ("provider", OURS))
+    strict = plain(text, blocks=True)
+    is_empty = (span := locate(strict, ("provider",))) and json.loads(strict[span.start : span.end]) == {}
+    had = locate(plain(before.removeprefix(BOM), blocks=True), ("provider",))
+    return take_out(text, ("provider",)) if is_empty and not had else text
 
 
 def _toml(text: str) -> str:
@@ -350,7 +375,7 @@ def _toml(text: str) -> str:
 
 
 def _json(text: str) -> str:
-    if text.strip() and not isinstance(json.loads(plain(text)), dict):
+    if text.strip() and not isinstance(json.loads(plain(text, blocks=True)), dict):
         raise ValueError("it is no JSON object")
     return text
 

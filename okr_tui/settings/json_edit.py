@@ -21,18 +21,23 @@ from okr_tui.domain.errors import SettingsError
 # A text without an end goes on to the end, so that its quotes are not tried one by one.
 TEXT = r'"(?:[^"\\]|\\.)*+"?'
 COMMENT = re.compile(rf"{TEXT}|(//[^\n]*)")
+ANY_COMMENT = re.compile(rf"{TEXT}|(//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?)")
 LAST_COMMA = re.compile(rf'({TEXT}|[^ \t\r\n"{{\[,:]+)(?:([ \t\r\n]*),(?=[ \t\r\n]*[}}\]]))?')
-COMMENT_BEHIND = re.compile(r"[ \t]*//[^\n]*")
+COMMENT_BEHIND = re.compile(r"(?:[ \t]*/\*(?:[^*\n]|\*(?!/))*+\*/)*+(?:[ \t]*//[^\n]*)?")
 
 
-def plain(text: str) -> str:
-    """Return the strict JSON of a text, with blanks for comments and trailing commas: every offset stays."""
-    return LAST_COMMA.sub(_without_comma, uncommented(text))
+def plain(text: str, *, blocks: bool = False) -> str:
+    """Return the strict JSON of a text, with blanks for comments and trailing commas: every offset stays.
+
+    blocks: comments may also stand between /* and */, as in JSONC; pi reads no such.
+    """
+    return LAST_COMMA.sub(_without_comma, uncommented(text, blocks=blocks))
 
 
-def uncommented(text: str) -> str:
-    """Return the text with blanks where comments were."""
-    return COMMENT.sub(lambda found: found[0] if found[1] is None else " " * len(found[1]), text)
+def uncommented(text: str, *, blocks: bool = False) -> str:
+    """Return the text with blanks where comments were; `blocks` as in `plain`."""
+    comment = ANY_COMMENT if blocks else COMMENT
+    return comment.sub(lambda found: found[0] if found[1] is None else " " * len(found[1]), text)
 
 
 def comment_behind(text: str, at: int) -> int:
@@ -126,11 +131,11 @@ def locate(text: str, path: Sequence[str | int], known: KnownSpans | None = None
 def put(text: str, path: Sequence[str], value: object) -> str:
     """Return `text` with the value at `path` replaced, or inserted with the objects it needs.
 
-    `text` is valid or blank; `value` is anything JSON can hold. The layout of the surroundings is
+    `text` is valid JSONC or blank; `value` is anything JSON can hold. The layout of the surroundings is
     continued. Raises ValueError when a value on the way is not an object.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
-    strict = plain(text)
+    strict = plain(text, blocks=True)
     start = _skip(strict, 0)
     if start == len(strict):
         comments = text.rstrip(BLANK)
@@ -162,7 +167,7 @@ def _append(
     if colon != strict[last.key.end : last.value.start]:
         colon = ": "
     # What stands behind the last value on its line, a comma and a comment, stays with it.
-    comma = uncommented(text[last.value.end : _skip(strict, last.value.end)]).find(",") + 1
+    comma = uncommented(text[last.value.end : _skip(strict, last.value.end)], blocks=True).find(",") + 1
     comment = comment_behind(text, last.value.end + comma)
     at = last.value.end + comma + comment
     if comment and "\n" not in gap:
@@ -302,13 +307,14 @@ def take_out(text: str, path: JsonPath) -> str:
     Comments around it stay.
     """
     *above, name = path
-    holder = locate(plain(text), above)
+    strict = plain(text, blocks=True)
+    holder = locate(strict, above)
     if holder is None:
         return text
-    members = members_of(plain(text), holder.start)
+    members = members_of(strict, holder.start)
     found = [place for place, member in enumerate(members) if member.name == name]
     for place in reversed(found):
-        strict = plain(text)
+        strict = plain(text, blocks=True)
         members = members_of(strict, holder.start)
         if strict == text:
             text = _without(text, holder.start, members, place)
@@ -328,10 +334,10 @@ def _without(text: str, start: int, members: list[Member], place: int) -> str:
 
 def _without_but_comments(text: str, members: list[Member], place: int) -> str:
     _, key, value = members[place]
-    bare = uncommented(text)
+    bare = uncommented(text, blocks=True)
     before, after = text[: key.start].rstrip(BLANK), text[value.end :]
     if len(bare[: key.start].rstrip(BLANK)) < len(before) and not after.lstrip(" \t\r").startswith("\n"):
-        before = text[: text.index("\n", len(before)) + 1]  # which ends a comment
+        before = text[: text.find("\n", len(before), key.start) + 1] or before  # which ends a comment
     comma = bare.index(",", members[place - 1].value.end) if place else None
     if bare[value.end :].lstrip(BLANK).startswith(","):
         own = bare.index(",", value.end) - value.end

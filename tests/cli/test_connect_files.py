@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ EARLIER: dict[str, list[bytes]] = {
         b"{}",
         b'{\n\t// mine\n\t"provider": {"okr-tui": {"name": "old"}, "b": {}},\n\t"theme": "x", // y\n}\n',
         b'\xef\xbb\xbf{"model":"a/b"}\r\n',
+        b'/* mine */\n{\n  "model": "a/b", /* or\n  c */\n  "provider": {/* none */}\n}\n',
     ],
     "llm": [
         b"# mine\n",
@@ -115,6 +117,62 @@ def test_what_was_added_since_stays(
     path.write_bytes(path.read_bytes() + more)
     assert "stays" in connected(cli, client, "--undo").out
     assert path.read_bytes() == raw + more
+
+
+SCHEMA = b'"$schema": "https://opencode.ai/config.json"'
+MCP = b'\n[mcp_servers.mine]\ncommand = "x"\n'
+
+
+def with_schema(raw: bytes) -> bytes:
+    """A file as opencode changes it at its first start."""
+    return raw.replace(b"{", b"{\n  " + SCHEMA + b",", 1)
+
+
+def with_server(raw: bytes) -> bytes:
+    """A file as `codex mcp add` changes it: comments at the end stay there."""
+    end = raw.find(b"# okr-tui: end")
+    return raw + MCP if end < 0 else raw[:end] + MCP + raw[end:]
+
+
+@pytest.mark.parametrize(
+    ("client", "raw", "change"),
+    [
+        *(("opencode", raw, with_schema) for raw in EARLIER["opencode"][1:]),
+        ("codex", b'model = "o3"\n', with_server),
+        ("codex", b"# mine\n\n[tui]\n\n\n[a] # b\n", with_server),
+        ("llm", b"- model_id: a\n  model_name: b\n", lambda raw: b"# first\n" + raw),
+    ],
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_what_the_client_itself_changed_since_stays_to_the_byte(
+    cli: CliHarness,
+    home: Path,
+    client: str,
+    raw: bytes,
+    change: Callable[[bytes], bytes],
+    *,
+    again: bool,
+) -> None:
+    path = put(home / FILES[client], raw)
+    connected(cli, client, "--write")
+    path.write_bytes(change(path.read_bytes()))
+    if again:
+        document = json.loads(cli.settings_file.read_text())
+        document["okr-tui"]["gateway"] = {"port": 4711}
+        cli.settings_file.write_text(json.dumps(document))
+        connected(cli, client, "--write")
+        assert b"4711/v1" in path.read_bytes()
+        assert b"11435/v1" not in path.read_bytes()
+    connected(cli, client, "--undo")
+    assert path.read_bytes() == change(raw)
+
+
+def test_a_file_that_was_made_for_the_gateway_keeps_only_what_came_since(cli: CliHarness, home: Path) -> None:
+    path = put(home / FILES["opencode"], None)
+    connected(cli, "opencode", "--write")
+    path.write_bytes(with_schema(path.read_bytes()))
+    connected(cli, "opencode", "--undo")
+    assert json.loads(path.read_bytes()) == {"$schema": "https://opencode.ai/config.json"}
 
 
 def test_a_setting_of_opencode_that_was_added_since_stays(cli: CliHarness, home: Path) -> None:

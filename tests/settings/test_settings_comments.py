@@ -11,6 +11,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.settings.json_edit import parse, plain, put, take_out
 from tests.settings.test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
 
+BLOCKS = ("/* a note */", '/* "quoted", { // */', "/**/ // both", "/* ** */")
 COMMENTS = ("// a note", '// "quoted", {', "//", "// ends in blanks  ", "// é\u00a0")
 
 
@@ -67,7 +68,7 @@ def commented(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
     """An object over several lines, with comments at the ends of lines and on lines of their own."""
     members: dict[str, object] = draw(st.dictionaries(NAMES, VALUES, max_size=4))
     newline = draw(st.sampled_from(["\n", "\r\n"]))
-    remarks = st.sampled_from(["", *COMMENTS])
+    remarks = st.sampled_from(["", *COMMENTS, *BLOCKS])
     lines = ["{" + draw(remarks)]
     for place, (name, value) in enumerate(members.items()):
         last = place == len(members) - 1
@@ -79,7 +80,7 @@ def commented(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
 
 def remarks_of(text: str) -> list[str]:
     """Everything of a text that is not JSON and not blank."""
-    strict = plain(text)
+    strict = plain(text, blocks=True)
     pairs = zip(text, strict, strict=True)
     hidden = "".join(letter if letter != kept or letter == "\n" else " " for letter, kept in pairs)
     return [part.rstrip() for line in hidden.splitlines() if (part := line.strip(" ,\r"))]
@@ -91,10 +92,10 @@ def test_a_member_comes_and_goes_between_comments(
 ) -> None:
     before, members = written
     after = put(before, (name,), value)
-    assert parse(plain(after)) == {**members, name: value}
+    assert parse(plain(after, blocks=True)) == {**members, name: value}
     assert remarks_of(after) == remarks_of(before)
     without = take_out(after, (name,))
-    assert parse(plain(without)) == {other: members[other] for other in members if other != name}
+    assert parse(plain(without, blocks=True)) == {other: members[other] for other in members if other != name}
     assert remarks_of(without) == remarks_of(before)
 
 
@@ -108,6 +109,13 @@ def test_a_member_comes_and_goes_between_comments(
         ("{ // none\n}", '{ // none\n  "n": 2\n}'),
         ("// none\n", '// none\n{\n  "n": 2\n}\n'),
         ('{ // one\n"a": 1}', '{ // one\n"a": 1,\n"n": 2}'),
+        ("{/* none */}", '{/* none */\n  "n": 2}'),
+        (
+            '{/* one\n two */\n  "a": 1 /* x */ // y\n}',
+            '{/* one\n two */\n  "a": 1 /* x */ // y\n  , "n": 2\n}',
+        ),
+        ('{"a": 1 /* x */, /* y */ }', '{"a": 1 /* x */, /* y */\n"n": 2, }'),
+        ("/* none */", '/* none */\n{\n  "n": 2\n}\n'),
     ],
 )
 def test_a_comment_stays_on_its_line(before: str, after: str) -> None:
@@ -116,4 +124,5 @@ def test_a_comment_stays_on_its_line(before: str, after: str) -> None:
 
 def test_the_end_of_a_comment_stays_its_end() -> None:
     assert take_out('{ // one\n"a": 1 }', ("a",)) == "{ // one\n }"
+    assert take_out('{ /* one */ "a": 1 }\n', ("a",)) == "{ /* one */ }\n"
     assert take_out('{"a": 1, // one\n"b": 2}', ("b",)) == '{"a": 1 // one\n}'
