@@ -65,10 +65,18 @@ def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"{reason}\n{NO_SKIPS} is set: no test may be skipped for this reason"
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the paths of directories that are not there yet, away from those that `tmp_path` has to count."""
+    folder = tmp_path_factory.mktemp("homes", numbered=False)
+    return (folder / str(number) for number in itertools.count(1))
+
+
 @pytest.fixture(autouse=True)
-def isolated_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolated_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test an empty home and an environment without keys, hosts or folders of the developer."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    home.mkdir(mode=0o700)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home))
     for name in ("API_KEY", "API_KEYS", "HOST", "HOST_CLOUD", "ACTIVE_KEY_INDEX"):

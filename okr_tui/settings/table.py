@@ -6,6 +6,7 @@ From the rows come the reading and merging of layers (layers.py), the lines of t
 tables. A number of the pool's policy is a row by its line in domain/policy.py.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -140,6 +141,8 @@ class Setting:
     variable: the variable of the environment that sets it; "" for none.
     needs_trust: whether a project's file sets it only when the user trusts that file.
     editable: whether the program changes it one by one, in the file that decides.
+    path: the names that lead to the value within its section.
+    group: the object of the section that holds the value; "" for one that stands in the section itself.
     """
 
     name: str
@@ -151,16 +154,15 @@ class Setting:
     variable: str = ""
     needs_trust: bool = False
     editable: bool = False
+    # Kept, because one reading of the settings asks for them thousands of times.
+    path: tuple[str, ...] = dataclasses.field(init=False)
+    group: str = dataclasses.field(init=False)
 
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The names that lead to the value within its section."""
-        return tuple(self.name.split(".", 1))
-
-    @property
-    def group(self) -> str:
-        """The object of the section that holds the value; "" for one that stands in the section itself."""
-        return self.path[0] if len(self.path) > 1 else ""
+    def __post_init__(self) -> None:
+        """Take the name apart."""
+        path = tuple(self.name.split(".", 1))
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "group", path[0] if len(path) > 1 else "")
 
     @property
     def option(self) -> str:
