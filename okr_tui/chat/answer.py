@@ -220,10 +220,10 @@ def _lack(came: Delta, done_reason: str, unreadable: int) -> str:
         pieces = "a piece" if unreadable == 1 else f"{unreadable} pieces"
         return f"{pieces} of the answer could not be read and {'is' if unreadable == 1 else 'are'} missing"
     if done_reason == "length":
-        return "the answer was cut off by its length: raise num_predict for more"
+        return "the answer was cut off at the length limit: raise num_predict for more"
     if came.content or came.tool_calls:
         return ""
-    return "the model only thought, and gave no answer" if came.thinking else "the answer is empty"
+    return "the model only thought and gave no answer" if came.thinking else "the answer is empty"
 
 
 def _encoded(document: Mapping[str, object]) -> bytes:

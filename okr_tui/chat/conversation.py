@@ -297,15 +297,15 @@ def from_json(text: str) -> Conversation:
     try:
         document = json.loads(text)
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
-            raise ChatError("this is no exported conversation")
+            raise ChatError("this is not an exported conversation")
         if document.pop("version", None) != VERSION:
-            raise ChatError("this conversation was exported by another version of the program")
+            raise ChatError("this conversation was exported by another version of okr-tui")
         conversation = conversation_adapter().validate_python(document)
     except (ValueError, RecursionError) as error:
         raise ChatError("this exported conversation is damaged") from error
     times = (conversation.created, conversation.updated, *(turn.at for turn in conversation.turns))
     if not all(map(has_date, times)):
-        raise ChatError("this exported conversation has times that no calendar has")
+        raise ChatError("this exported conversation has invalid dates")
     return conversation
 
 

@@ -69,7 +69,7 @@ async def prepare(database: aiosqlite.Connection, *, indexed: bool = True) -> bo
 
 def _known(version: int) -> int:
     if version > len(MIGRATIONS):
-        raise StoreError("it was written by a later version of the program")
+        raise StoreError("it was written by a later version of okr-tui: update this one")
     return version
 
 

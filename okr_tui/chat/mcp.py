@@ -187,7 +187,7 @@ class McpServer:
 
     async def _call(self, client: Any, name: str, arguments: Mapping[str, object]) -> ToolResult:
         if self._task is None or self._task.done():
-            raise self._error("it is not running any more")
+            raise self._error("it is no longer running")
         try:
             result = await client.call_tool(name, dict(arguments))
         except Exception as error:  # as above

@@ -132,7 +132,7 @@ def read_image(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no path"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a path"
         raise ChatError(f"{path} cannot be read: {reason}") from error
     webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
     if not (content.startswith(BEGINNINGS) or webp):

@@ -273,7 +273,7 @@ class ChatSession:
         model, options = self.model(conversation.model), conversation.options
         notes = [self._unsaved_notice(), think_refusal(model, options.think)]
         if options.tools and model and not _may_call(model):
-            notes.append(f"{model.id} calls no tools; it answers without")
+            notes.append(f"{model.id} cannot call tools; it answers without them")
         return [note for note in notes if note]
 
     def _unsaved_notice(self) -> str | None:
@@ -349,5 +349,5 @@ def _too_long(error: OkrError) -> CloudError | None:
     """Return the error with what to do, when the model has no room for the conversation."""
     if not isinstance(error, CloudError) or "context length" not in error.fault.text:
         return None
-    words = "the model has no room for this conversation: /new starts over, editing a question branches"
+    words = "this conversation is too long for the model: /new starts over, editing a question branches"
     return CloudError(f"{words} ({error.fault.text})", error.fault)

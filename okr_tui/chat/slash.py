@@ -39,25 +39,25 @@ class SlashCommand:
 
 
 COMMANDS: Final = (
-    SlashCommand("help", "What can be typed here"),
-    SlashCommand("new", "Begin a new conversation", screen=True),
+    SlashCommand("help", "Show what can be typed here"),
+    SlashCommand("new", "Start a new conversation", screen=True),
     SlashCommand("open", "Open another conversation", "text", "[WORDS]", screen=True),
     SlashCommand("rename", "Give the conversation a title", "text", "TITLE", screen=True),
     SlashCommand("delete", "Delete the conversation", screen=True),
-    SlashCommand("undo", "Bring the conversation deleted last back", screen=True),
-    SlashCommand("export", "Write the conversation to a file", "form", "[FORM] [PATH]", screen=True),
-    SlashCommand("model", "Talk to another model from now on", "model", "MODEL", screen=True),
-    SlashCommand("compare", "Ask the next question of two models", "models", "MODEL MODEL", screen=True),
+    SlashCommand("undo", "Bring back the last deleted conversation", screen=True),
+    SlashCommand("export", "Export the conversation to a file", "form", "[FORM] [PATH]", screen=True),
+    SlashCommand("model", "Switch to another model", "model", "MODEL", screen=True),
+    SlashCommand("compare", "Ask two models the next question", "models", "MODEL MODEL", screen=True),
     SlashCommand("again", "Ask the last question again, or with one key", "key", "[N]", screen=True),
-    SlashCommand("other", "Ask the last question again with another account's key", screen=True),
-    SlashCommand("continue", "Let a cut-off answer go on", screen=True),
-    SlashCommand("edit", "Ask the last question in other words", screen=True),
+    SlashCommand("other", "Ask the last question again on another account's key", screen=True),
+    SlashCommand("continue", "Continue an answer that was cut off", screen=True),
+    SlashCommand("edit", "Rephrase the last question", screen=True),
     SlashCommand("copy", "Copy a code block of the last answer", "text", "[N]", screen=True),
-    SlashCommand("image", "Send a picture along with the next question", "path", "PATH", screen=True),
+    SlashCommand("image", "Attach a picture to the next question", "path", "PATH", screen=True),
     SlashCommand("system", "Set the system prompt of the conversation", "text", "[TEXT]", screen=True),
-    SlashCommand("set", "Set an option; alone, show them", "option", "[NAME VALUE]", screen=True),
-    SlashCommand("think", "How much the model thinks", "level", "LEVEL", screen=True),
-    SlashCommand("tools", "Let the model call tools, or not", "switch", "[on | off]", screen=True),
+    SlashCommand("set", "Set an option, or show all", "option", "[NAME VALUE]", screen=True),
+    SlashCommand("think", "Set how much the model thinks", "level", "LEVEL", screen=True),
+    SlashCommand("tools", "Let the model call tools, or stop it", "switch", "[on | off]", screen=True),
     SlashCommand("ollama-status", "Show cloud connection status and active key"),
     SlashCommand("ollama-models", "List all discovered cloud models"),
     SlashCommand("ollama-refresh", "Re-fetch the live model inventory"),
@@ -289,7 +289,7 @@ def _details(model: Model) -> list[tuple[str, str]]:
 
 async def _keys(service: Service, _: str, zone: tzinfo) -> CommandResult:
     if not service.snapshot.pool.keys:
-        return CommandResult("🔑 Ollama Cloud Key Pool\nTotal: 0; a key is added in the keys pane", "error")
+        return CommandResult("🔑 Ollama Cloud Key Pool\nTotal: 0; add one in the Keys pane", "error")
     return CommandResult(keys_text(service.snapshot, zone))
 
 

@@ -219,14 +219,14 @@ class Toolbox:
         return (
             Tool(
                 search,
-                "Search the web. Answers titles, addresses and excerpts.",
+                "Search the web. Returns titles, addresses and excerpts.",
                 _schema({"query": ("string", "What to search for."), "max_results": ("integer", "1 to 10.")}),
                 self.settings.confirms(search),
                 self._search,
             ),
             Tool(
                 fetch,
-                "Read a web page. Answers its title, text and links.",
+                "Read a web page. Returns its title, text and links.",
                 _schema({"url": ("string", "The address of the page.")}),
                 self.settings.confirms(fetch),
                 self._fetch,
@@ -269,15 +269,15 @@ Ask = Callable[[Sequence[Message], Sequence[Mapping[str, object]]], AsyncGenerat
 """Asks a model with messages and tools, as ChatPool.chat does."""
 MOST_CALLS = 32
 """Calls of one round that are run."""
-UNKNOWN = "There is no such tool, or these were too many calls at once."
-REFUSED = "The person refused this call. Go on without it."
+UNKNOWN = "There is no such tool, or there were too many calls at once."
+REFUSED = "The user refused this call. Continue without it."
 MADE_UP = (
     "This address stands neither in the person's words nor in an earlier result, so the person has to be "
     "asked first. Go on without it, or name it in your answer."
 )
 MOST_ASKED = 4
 """Calls of one round that a person is asked about; further ones are refused."""
-TOO_MANY_QUESTIONS = "the model called more tools at once than you are asked about; the others were refused"
+TOO_MANY_QUESTIONS = "the model called more tools at once than you can be asked about; the rest were refused"
 
 
 @dataclass(slots=True)
@@ -315,7 +315,7 @@ async def run_tool_loop(
                     pieces.append(event)
                 yield event
                 if isinstance(event, Routed) and event.answered_by:
-                    yield Noted(f"{event.answered_by} answers: no key can take the model asked for")
+                    yield Noted(f"{event.answered_by} answers: no key can take the requested model")
         answer = whole(pieces)
         if not answer.tool_calls or not left:
             return
@@ -345,7 +345,7 @@ async def run_tool_loop(
             history.append(result_message(ran))
             yield ran
         if left == 1:
-            yield Noted(f"{most} rounds of tools were run; the model answers without more")
+            yield Noted(f"{most} rounds of tools were run; the model answers without running more")
 
 
 def whole(pieces: Sequence[Delta]) -> Message:

@@ -197,7 +197,7 @@ def chat(
 ) -> None:
     """Ask a model and stream its answer.
 
-    The exit code is 1 when something is missing of the answer, as when its length cut it off.
+    The exit code is 1 when the answer is incomplete, for example cut off at the length limit.
 
     Piped text is the prompt, or follows the given one. The answer goes to standard output as it arrives,
     everything else to standard error. In a shell loop that reads lines, add </dev/null.

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from okr_tui.services.service import SettingLine
     from okr_tui.settings.table import Setting
 
-NO_ARGUMENT = "keys are no arguments, where other users could see them: use add-key, remove-key, label-key"
+NO_ARGUMENT = (
+    "keys are never arguments, where other users could see them: use add-key, remove-key or label-key"
+)
 ELSEWHERE = {
     "apiKeys": NO_ARGUMENT,
     "apiKey": NO_ARGUMENT,
@@ -30,7 +32,7 @@ NAME = {"metavar": "NAME", "shell_complete": complete_settings}
 def config() -> None:
     """Show and change single settings.
 
-    A NAME is as in the settings file, without its section: strategy, gateway.port, cloudUrl, hooks.spent.
+    NAME is as in the settings file, without the section: strategy, gateway.port, cloudUrl, hooks.spent.
     """
 
 
@@ -38,7 +40,7 @@ def config() -> None:
 @json_option
 @click.pass_obj
 def list_(invocation: Invocation, *, as_json: bool) -> None:
-    """List every setting with its value, and where that comes from."""
+    """List every setting with its value and its source."""
     configuration = _read(invocation)
     lines = [line for line in configuration.lines if not line.name.startswith("key ")]
     if as_json:
@@ -53,7 +55,7 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def get(invocation: Invocation, name: str, *, as_json: bool) -> None:
-    """Print the value in force of a setting; nothing where it is not set."""
+    """Print the value of a setting that is in effect, or nothing if it is not set."""
     row, member = _located(name)
     configuration = _read(invocation)
     line = next((each for each in configuration.lines if each.name == row.name), None)
@@ -81,7 +83,7 @@ def get(invocation: Invocation, name: str, *, as_json: bool) -> None:
 def set_(invocation: Invocation, name: str, value: str, *, as_json: bool) -> None:
     """Write a setting where it takes effect.
 
-    VALUE is JSON, else a text: 11500, true, [15, 30], drain, '{"spent": "notify-send spent"}'.
+    VALUE is JSON, or else plain text: 11500, true, [15, 30], drain, '{"spent": "notify-send spent"}'.
     """
     row, member = _located(name)
     meant = _meant(row, member, value)
@@ -94,7 +96,7 @@ def set_(invocation: Invocation, name: str, value: str, *, as_json: bool) -> Non
 @json_option
 @click.pass_obj
 def unset(invocation: Invocation, name: str, *, as_json: bool) -> None:
-    """Take a setting out of the file that decides it, so that the next place or the default holds."""
+    """Remove a setting from the file that decides it, so that the next source or the default applies."""
     from okr_tui.settings.sections import MISSING
 
     _located(name)
@@ -106,7 +108,7 @@ def unset(invocation: Invocation, name: str, *, as_json: bool) -> None:
 def export(invocation: Invocation) -> None:
     """Print the settings of the global file without keys and secrets, to take them to another machine.
 
-    Keys, addresses with passwords, hooks that call an address, values that tool servers get, and trusted
+    Keys, addresses with passwords, hooks that call an address, values for tool servers, and trusted
     projects are left out.
     """
     from okr_tui.settings.file import read
@@ -191,7 +193,7 @@ def _change(invocation: Invocation, name: str, value: object, *, as_json: bool) 
             raise SettingsError(f"{written.path}: another program changed it right after; try again")
         await configuration.reload()
         if not written.changed:
-            return configuration, f"{name} is already so in {written.path}; nothing was written"
+            return configuration, f"{name} already has this value in {written.path}; nothing was written"
         what = "is no longer set" if value is MISSING else "is set"
         return configuration, f"{name} {what} in {written.path}"
 

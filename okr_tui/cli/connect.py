@@ -105,7 +105,7 @@ class Gateway:
 
 IN_SHELL = "Run this in the client's shell:"
 IN_FILES = (
-    "{} keeps the token in a file of its own: `okr-tui token add NAME` makes one for it alone, which "
+    "{} keeps the token in its own file: `okr-tui token add NAME` makes one for it alone, which "
     "`okr-tui token revoke NAME` ends"
 )
 
@@ -376,7 +376,7 @@ def _toml(text: str) -> str:
 
 def _json(text: str) -> str:
     if text.strip() and not isinstance(json.loads(plain(text, blocks=True)), dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return text
 
 
@@ -504,7 +504,7 @@ def _write_file(invocation: Invocation, client: str, gateway: Gateway) -> None:
         show_text("\n".join(told.lines))
         raise
     if written:
-        show(f"Wrote the gateway to {file.path}; `okr-tui connect {client} --undo` takes it out again")
+        show(f"Wrote the gateway to {file.path}; `okr-tui connect {client} --undo` removes it again")
     else:
         show(f"{file.path} is up to date; nothing was written")
     for line in told.notes:
@@ -515,10 +515,10 @@ def _undo_file(invocation: Invocation, client: str) -> None:
     file = client_file(client, invocation.sources().environment, None)
     assert file is not None
     words = {
-        "nothing": f"Nothing to undo: nothing of the gateway is in {file.path}",
+        "nothing": f"Nothing to undo: the gateway is not in {file.path}",
         "restored": f"{file.path} is as it was before",
         "removed": f"Removed {file.path}, which was created for the gateway",
-        "taken out": f"Took the gateway out of {file.path}; what else was changed there since stays",
+        "taken out": f"Removed the gateway from {file.path}; other changes made there since are kept",
     }
     show(words[client_files.undo(client, file, invocation.state_folder)])
 
@@ -624,8 +624,8 @@ def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
             continue
         for name in names:
             yield (
-                f"{path} loads {pi.EXTENSION} in {name}, which replaces the provider, so that requests go "
-                f"around the gateway: remove it there, or `pi remove npm:{pi.EXTENSION}`"
+                f"{path} loads {pi.EXTENSION} in {name}, which replaces the provider, so requests bypass "
+                f"the gateway: remove it there, or `pi remove npm:{pi.EXTENSION}`"
             )
     auth = pi.auth_file(agent)
     try:

@@ -22,8 +22,8 @@ FIXED = "✔"
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Do what is safe: modes of private files, locks left behind.")
-@click.option("--offline", is_flag=True, help="Send nothing; the keys are judged by the log alone.")
+@click.option("--fix", is_flag=True, help="Apply the safe fixes: modes of private files, locks left behind.")
+@click.option("--offline", is_flag=True, help="Send nothing; judge the keys by the log alone.")
 @json_option
 @click.pass_obj
 def doctor(invocation: Invocation, *, fix: bool, offline: bool, as_json: bool) -> None:
@@ -174,7 +174,7 @@ def _document(report: "Report", lines: "tuple[SettingLine, ...]", fixed: frozens
 def paths(invocation: Invocation, *, as_json: bool) -> None:
     """Show where settings, log and state are.
 
-    They need not exist.
+    They need not exist yet.
     """
     from okr_tui.settings.locations import without_password
     from okr_tui.store.factory import default_address, state_folder

@@ -10,10 +10,10 @@ from okr_tui.cli.output import show_text, table
 
 EXIT_CODES: Final[Mapping[int, str]] = {
     0: "done",
-    1: "failed: one line says what, on what, and what to do",
-    2: "usage: an option or argument cannot be used",
+    1: "failed: one line says what failed and what to do",
+    2: "usage error: an option or argument cannot be used",
     3: "no key is configured",
-    4: "every key is blocked; the message names the first return",
+    4: "every key is blocked; the message says when the first is back",
     130: "interrupted",
 }
 VERB_CODES: Final[Mapping[str, str]] = {
@@ -22,7 +22,7 @@ VERB_CODES: Final[Mapping[str, str]] = {
     "explain": "3 or 4 only with --exit-code",
     "chat": "3 no key, 4 every key blocked",
     "rotate": "3 no key, 4 every key blocked",
-    "doctor": "1 when something is not in force or cannot work",
+    "doctor": "1 when something is not in effect or cannot work",
     "test-key": "1 when the key cannot be read or is refused",
     "serve": "1 when a port cannot be used or the server fails; 0 after SIGTERM",
 }
@@ -39,12 +39,12 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "info": (("okr-tui info gpt-oss:20b", "everything about one model"),),
     "chat": (
         ('git diff | okr-tui chat gpt-oss:20b "what changed?"', "standard input and a question"),
-        ("okr-tui chat gpt-oss:20b --think high --json < question.txt", "a stream of JSON, a summary last"),
+        ("okr-tui chat gpt-oss:20b --think high --json < question.txt", "lines of JSON, the summary last"),
     ),
     "conversations": (("okr-tui conversations search tides", "conversations with that word"),),
     "explain": (
         ("okr-tui explain gpt-oss:20b", "which key is next for this model, and why"),
-        ("okr-tui explain --if-fails 1", "what follows if key 1 were spent"),
+        ("okr-tui explain --if-fails 1", "what would happen if key 1 were spent"),
     ),
     "events": (
         ("okr-tui events --faults --since 2h", "what went wrong in two hours"),
@@ -60,11 +60,11 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("pass ollama/work | okr-tui add-key --label work", "pipe it in"),
     ),
     "remove-key": (("okr-tui remove-key 3 --yes", "without the question"),),
-    "label-key": (("okr-tui label-key 2 work", "call key 2 work"),),
+    "label-key": (("okr-tui label-key 2 work", "give key 2 the label work"),),
     "import-keys": (
         ("okr-tui import-keys", "from pi's auth.json"),
-        ("okr-tui import-keys .env", "from a file of another program"),
-        ("pass ollama/all | okr-tui import-keys -", "several keys, one a line"),
+        ("okr-tui import-keys .env", "from another program's file"),
+        ("pass ollama/all | okr-tui import-keys -", "several keys, one per line"),
     ),
     "test-key": (("okr-tui test-key 1", "read its identity and quota, at no cost"),),
     "serve": (
@@ -81,10 +81,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("okr-tui config schema > okr-tui.schema.json", "for an editor"),
     ),
     "completion": (
-        ('eval "$(okr-tui completion bash)"', "in ~/.bashrc; zsh alike in ~/.zshrc"),
+        ('eval "$(okr-tui completion bash)"', "in ~/.bashrc; the same for zsh in ~/.zshrc"),
         ("okr-tui completion fish > ~/.config/fish/completions/okr-tui.fish", "for fish"),
     ),
-    "purge": (("okr-tui purge", "show what would go, and ask"),),
+    "purge": (("okr-tui purge", "show what would be removed, and ask"),),
     "demo": (("okr-tui demo --scenario outage", "the dashboard while the simulated cloud is down"),),
 }
 
@@ -129,11 +129,11 @@ def _environment() -> Iterator[str]:
     yield from table(
         [
             *((variable, f"the setting {name}") for variable, name in rows if variable),
-            ("OKR_TUI_SETTINGS", "the global settings file, as --settings"),
+            ("OKR_TUI_SETTINGS", "the global settings file, like --settings"),
             ("PI_CODING_AGENT_DIR", "the folder of pi's files, with settings.json"),
-            ("XDG_STATE_HOME", "where the state folder is made"),
-            ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "the way to the cloud"),
-            ("SSL_CERT_FILE, SSL_CERT_DIR", "certificates that are trusted"),
+            ("XDG_STATE_HOME", "the folder that holds the state folder"),
+            ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies on the way to the cloud"),
+            ("SSL_CERT_FILE, SSL_CERT_DIR", "trusted certificates"),
             ("NO_COLOR", "no colours in the dashboard"),
         ]
     )
@@ -147,7 +147,7 @@ def _exit_codes() -> Iterator[str]:
 
 def _json() -> Iterator[str]:
     yield 'Every verb but demo, serve, connect and completion takes --json: one document, with "schema": 1.'
-    yield "events and chat write one document a line; the last line of chat is the summary."
+    yield "events and chat write one document per line; the last line of chat is the summary."
     yield f"The JSON Schema of each is in {Path(__file__).parent / 'schemas'}."
     yield "Fields may be added to a document; none is changed or removed. Times are RFC 3339 in UTC."
     yield "Errors are one line on standard error, and the exit code."
@@ -158,13 +158,13 @@ def _references() -> Iterator[str]:
     yield ""
     yield from table(
         [
-            ("$NAME, ${NAME}", "a variable of the environment"),
+            ("$NAME, ${NAME}", "an environment variable"),
             ("!command", "what a command prints, without a shell, within 10 s"),
             ("keyring:NAME", "an entry of the system's secret store (extra keyring)"),
         ]
     )
     yield ""
-    yield "A reference that gives nothing keeps its place, as missing, so that numbers stay the same."
+    yield "A reference that gives nothing keeps its place as missing, so that key numbers stay the same."
 
 
 TOPICS: Final[Mapping[str, tuple[str, Callable[[], Iterator[str]]]]] = {

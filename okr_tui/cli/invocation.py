@@ -198,7 +198,7 @@ HOOKS_AT_EXIT = 5.0
 """Seconds that a command waits for the hooks of what it found out."""
 
 exit_code_option = click.option(
-    "--exit-code", "with_code", is_flag=True, help="End with 3 without a key, 4 where every key is blocked."
+    "--exit-code", "with_code", is_flag=True, help="Exit with 3 without a key, 4 when every key is blocked."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # A negative number is a wrong number and not an option of another name.

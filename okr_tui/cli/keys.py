@@ -369,7 +369,7 @@ def _stored(invocation: Invocation, source: str | None) -> "tuple[str, list[Stor
     if source == STANDARD_INPUT:
         text = sys.stdin.buffer.read(LONGEST).decode(errors="replace")
         if text.lstrip().startswith("{"):
-            raise click.UsageError("a JSON file is read by its name: import-keys FILE")
+            raise click.UsageError("name a JSON file instead of piping it: import-keys FILE")
         return "standard input", keys_in(text, Path("-"), environment)
     path = Path(source)
     return str(path), keys_in(read_text(path), path, environment)

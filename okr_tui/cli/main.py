@@ -63,7 +63,7 @@ VERBS = {
     "paths": ("doctor", "Show where settings, log and state are."),
     "config": ("config", "Show and change single settings."),
     "completion": ("completion", "Print the completion script of a shell."),
-    "purge": ("purge", "Remove everything of ours: log, conversations, token, and what connect wrote."),
+    "purge": ("purge", "Remove everything okr-tui keeps: log, conversations, token, and what connect wrote."),
     "help": ("help", "Show the help of a verb or a topic."),
     "demo": ("demo", "Run the dashboard on a simulated cloud; your files stay untouched."),
     "traffic": ("demo", ""),
@@ -207,7 +207,7 @@ def _prepare_environment(*, debug: bool) -> None:
         os.getcwd()
     except OSError:
         os.chdir("/")
-        note("okr-tui: the current folder is gone: no project's settings are read")
+        note("okr-tui: the current folder no longer exists, so no project settings are read")
     if not debug:
         warnings.simplefilter("ignore")
     for name in FOLDERS:

@@ -26,14 +26,14 @@ KEYS = ("apiKeys", "apiKey", "activeKeyIndex")
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Remove without confirmation.")
-@click.option("--keys", "with_keys", is_flag=True, help="Remove keys and settings of ours too.")
+@click.option("--keys", "with_keys", is_flag=True, help="Remove keys and okr-tui's settings too.")
 @json_option
 @click.pass_obj
 def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) -> None:
-    """Remove everything of ours: log, conversations, token, and what connect wrote.
+    """Remove everything okr-tui keeps: log, conversations, token, and what connect wrote.
 
     What connect wrote is undone first. Keys and settings stay, in settings.json and in the system's secret
-    store, unless --keys is given. It refuses while a process of ours runs.
+    store, unless --keys is given. It refuses while okr-tui is running.
     """
     from okr_tui.settings.layers import load
     from okr_tui.store.factory import default_log

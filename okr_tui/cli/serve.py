@@ -48,13 +48,13 @@ PORT = click.IntRange(0, 65535)
     help="A second port for an `ollama` daemon, which signs its requests; 0 takes a free one.",
 )
 @click.option(
-    "--expose", is_flag=True, help="Allow a host that other machines can reach; nothing is encrypted."
+    "--expose", is_flag=True, help="Allow a host that other machines can reach; traffic is not encrypted."
 )
 @click.option("--access-log", is_flag=True, help="Write a line of JSON to standard error for every request.")
 @click.option(
     "--print-unit",
     type=click.Choice(["systemd", "launchd"]),
-    help="Print a unit that keeps this gateway running, and end.",
+    help="Print a unit that keeps this gateway running, and exit.",
 )
 @click.pass_obj
 def serve(
@@ -202,7 +202,7 @@ def _reloading(
         await service.reload()
         tell("READY=1")
         problems = len(service.problems)
-        notes(f"okr-tui: settings read again: {len(service.pool.config.keys)} keys, {problems} problems")
+        notes(f"okr-tui: settings reloaded: {len(service.pool.config.keys)} keys, {problems} problems")
 
     def begin() -> None:
         task = asyncio.ensure_future(reload())

@@ -49,7 +49,7 @@ def status(
 ) -> None:
     """Show the cloud, the active key and the pool at a glance.
 
-    It asks the cloud nothing.
+    It sends nothing to the cloud.
     """
     if as_line or line_format:
         line = _line(invocation)

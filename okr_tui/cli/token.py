@@ -25,7 +25,7 @@ def token() -> None:
 @json_option
 @click.pass_obj
 def list_(invocation: Invocation, *, as_json: bool) -> None:
-    """List for whom there are tokens."""
+    """List the tokens by name."""
     from okr_tui.gateway.tokens import SHARED, named_callers
 
     folder = invocation.state_folder
@@ -53,9 +53,11 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
 @token.command()
 @click.argument("name")
 @click.option(
-    "--model", "models", multiple=True, metavar="PATTERN", help="Only models like this: gpt-oss*, kimi-k?"
+    "--model", "models", multiple=True, metavar="PATTERN", help="Only models that match: gpt-oss*, kimi-k?"
 )
-@click.option("--tokens-per-day", type=click.IntRange(min=0), help="At most so many, in and out.")
+@click.option(
+    "--tokens-per-day", type=click.IntRange(min=0), help="The most tokens a day, input and output added up."
+)
 @json_option
 @click.pass_obj
 def add(
@@ -85,7 +87,7 @@ def rotate(invocation: Invocation, name: str | None, *, as_json: bool) -> None:
         show_document({"shared": str(folder / tokens.SHARED)})
     else:
         show(f"Replaced the shared token in {folder / tokens.SHARED}")
-        note("okr-tui: clients that read it at each start go on then; give it to the others anew")
+        note("okr-tui: clients that read the file need only a restart; give the token to the others again")
 
 
 @token.command()
@@ -93,7 +95,7 @@ def rotate(invocation: Invocation, name: str | None, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def revoke(invocation: Invocation, name: str, *, as_json: bool) -> None:
-    """End the token of NAME."""
+    """Revoke the token of NAME."""
     from okr_tui.gateway import tokens
 
     tokens.revoke(invocation.state_folder, name)

@@ -1,4 +1,4 @@
-"""`okr-tui usage`: what was spent, from the log and the sums that outlive it. It asks the cloud nothing."""
+"""`okr-tui usage`: what was spent, from the log and the sums that outlive it, without the cloud."""
 
 import os
 import sys
@@ -52,7 +52,7 @@ Document = dict[str, object]
 def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, as_csv: bool) -> None:
     """Show what was spent: requests, faults and tokens.
 
-    Days are those of this machine's time zone. Cached tokens are a part of the input tokens.
+    Days are those of this machine's time zone. Cached tokens are part of the input tokens.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")

@@ -120,7 +120,7 @@ def _proxy(name: str, text: str) -> Proxy | UnusableNetworkError:
         or re.search(r"[\s\\<>\"]", text)
     ):
         return UnusableNetworkError(
-            f"{name} cannot be used: it is no proxy's address; set it to http://HOST:PORT, or unset it"
+            f"{name} cannot be used: it is not a proxy address; set it to http://HOST:PORT, or unset it"
         )
     if kind == "socks5" and importlib.util.find_spec(SOCKS_PACKAGE) is None:
         return UnusableNetworkError(f"{name} cannot be used: it names a SOCKS proxy; {NEEDS_SOCKS}")
@@ -176,7 +176,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 
 class Certificates:
-    """The certificates that are trusted, one context for every connection.
+    """The trusted certificates, one context for every connection.
 
     SSL_CERT_FILE and SSL_CERT_DIR stand in for the system's store, as in OpenSSL. Without them the system's
     store is used and, for systems that have none, the one that httpx brings along.

@@ -5,7 +5,7 @@ from typing import Final
 
 NO_CLOUD: Final = "https://refused.invalid"
 """Stands for a cloud whose address was refused: nothing is ever sent there."""
-NO_KEY_IS_SENT: Final = "no key is sent anywhere until it is put right"
+NO_KEY_IS_SENT: Final = "no key is sent anywhere until it is corrected"
 
 
 def url(host: str, port: int) -> str:

@@ -119,8 +119,8 @@ class Retry(Enum):
 
     NEXT_KEY = "go on with the next key at once"
     SAME_KEY_FIRST = "try the same key once more, then others, up to policy.transient_sends"
-    SAME_KEY_ONLY = "try the same key once more: another one takes the same way"
-    NEVER = "give the error to the caller: no key can mend it"
+    SAME_KEY_ONLY = "try the same key once more: others go the same way"
+    NEVER = "return the error to the caller: no other key can help"
 
 
 class Rule(Enum):
@@ -129,7 +129,7 @@ class Rule(Enum):
     WINDOW = "until the spent window comes back, else growing waits"
     RETRY_AFTER = "as long as the cloud says, else growing waits"
     SLOTS = "as RETRY_AFTER, and the account takes fewer requests at once"
-    DOUBT = "until a free reading says whether the refusal is meant"
+    DOUBT = "until a free reading confirms the refusal or lifts it"
     FIXED = "always as long"
     BREAKER = "once several requests met it, growing waits"
     NOTHING = "nothing is blocked"

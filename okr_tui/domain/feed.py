@@ -118,7 +118,7 @@ def entry(
         case Reset():
             return _by_hand(record, "reset: older faults forgotten", config)
         case ResetUndone():
-            return _by_hand(record, "reset undone: old faults count", config)
+            return _by_hand(record, "reset undone: older faults count again", config)
         case Enabled():
             return _by_hand(record, "switched on", config)
         case Disabled():
@@ -464,7 +464,7 @@ def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) ->
             yield "slots", f"{fault.max_concurrent} at once"
         if fault.max_output is not None:
             yield "longest", f"{fault.max_output} tokens"
-        yield "went on", key(record.next_fingerprint) if record.next_fingerprint else "with no other key"
+        yield "continued", key(record.next_fingerprint) if record.next_fingerprint else "with no other key"
     yield "started", stamp(record.started, zone)
     if record.first_byte_ms is not None:
         yield "first byte", f"{record.first_byte_ms / 1000:.2f} s"

@@ -149,8 +149,7 @@ def clock_problem(ahead: float, times: Sequence[float], now: float, far: float =
     if ahead:
         way = "ahead of" if ahead > 0 else "behind"
         return (
-            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, which is used until it is right; "
-            "set the clock"
+            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, whose time is used; set the clock"
         )
     if late := from_the_future(times, now, far):
         return (

@@ -139,7 +139,7 @@ class Gateway:
         finally:
             if request.unreadable:
                 what = f"records of an answer at {request.path} that could not be read: {request.unreadable}"
-                self._trouble(f"{what}; they were passed on as they came")
+                self._trouble(f"{what}; they were passed on unchanged")
             if self._access:
                 self._access(self._line(request, began))
 
@@ -172,7 +172,9 @@ class Gateway:
     def _route(self, request: GatewayRequest) -> Route:
         if request.headers.get("upgrade", "").lower() == "websocket":
             # At any other status Codex tries five times before it goes on without.
-            raise failure_error(426, "no WebSockets here: use plain HTTP", headers={"upgrade": "HTTP/1.1"})
+            raise failure_error(
+                426, "WebSockets are not supported here: use plain HTTP", headers={"upgrade": "HTTP/1.1"}
+            )
         route = self._found(request.path or "")
         if route is None:
             raise failure_error(404, self._no_such_path(request.path or ""))

@@ -33,7 +33,7 @@ LARGEST_IDENTITY: Final = 16 * 1024
 # others; whoever held this port while the gateway was down may spend for as long as this, not for ever.
 WINDOW: Final = 300.0
 LONGEST_STAMP: Final = 12
-UNSIGNED: Final = "this port answers this machine's ollama daemon only: other programs use the main port"
+UNSIGNED: Final = "this port serves only this machine's ollama daemon: other programs use the main port"
 NEEDS_PACKAGE: Final = f"the port for an ollama daemon needs the extra daemon: {how_to_add('daemon')}"
 SERVE: Final = "run `ollama serve` once, which makes it"
 
@@ -128,4 +128,4 @@ def _identity(file: Path) -> tuple[bytes, Verify]:
 def _damaged(file: Path) -> OkrError:
     private = file.with_suffix("")
     again = f"`ssh-keygen -y -f {private} > {file}` writes it again; without {private.name}, {SERVE}"
-    return OkrError(f"{file} holds no ed25519 public key: {again}")
+    return OkrError(f"{file} does not hold an ed25519 public key: {again}")

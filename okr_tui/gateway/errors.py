@@ -243,13 +243,15 @@ REPEATED_WORDS: Final = re.compile(
 def cut_off(fault: Fault) -> Failure:
     """Return the failure of an answer that has begun and cannot go on."""
     said = "" if REPEATED_WORDS.search(fault.text) or not fault.text else f" ({fault.text})"
-    text = f"{fault.traits.words} in the middle of this answer{said}; what has arrived is all there is of it"
+    text = f"{fault.traits.words} in the middle of this answer{said}; the answer is incomplete"
     return Failure.of(GatewayCause.CUT_OFF, text, source=_source(fault))
 
 
 def ended() -> Failure:
     """Return the failure of an answer that was in progress when the gateway ended."""
-    return Failure.of(GatewayCause.ENDING, "the gateway ended before this answer did; start it and ask again")
+    return Failure.of(
+        GatewayCause.ENDING, "the gateway stopped before this answer was complete; start it and ask again"
+    )
 
 
 def _source(fault: Fault) -> Source:
@@ -285,7 +287,7 @@ def _waiting(
 
 RETURNS: Final[Mapping[Cause, str]] = {
     ClientCause.OUTAGE: "next try",
-    GatewayCause.BUDGET: "the budget is new",
+    GatewayCause.BUDGET: "the budget starts anew",
 }
 """What is back then, where it is no key."""
 

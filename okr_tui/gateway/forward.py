@@ -41,7 +41,7 @@ NO_FALLBACK: Final = "x-okr-tui-no-fallback"
 UNNAMED: Final = "gateway"
 """What usage calls a caller without a name."""
 ANSWERED_BY: Final = b"x-okr-tui-answered-by"
-NO_STREAM: Final = "the cloud sent a document where a stream was asked for"
+NO_STREAM: Final = "the cloud sent one document instead of the requested stream"
 
 
 async def forward(service: PoolService, request: GatewayRequest) -> None:

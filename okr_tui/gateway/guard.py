@@ -24,9 +24,9 @@ from okr_tui.settings.table import GatewayOptions
 LOCAL_NAMES: Final = ("*.internal", "*.local")
 """Names that only networks of one's own have, containers' for their host among them: no web site can."""
 FOREIGN_HOST: Final = (
-    "this gateway does not answer under that host name: add it to okr-tui.gateway.hosts if it is yours"
+    "this gateway does not answer to that host name: add it to okr-tui.gateway.hosts if it is yours"
 )
-WEB_PAGE: Final = "requests from web pages are refused: okr-tui.gateway.origins lists those that may come"
+WEB_PAGE: Final = "requests from this origin are refused: add it to okr-tui.gateway.origins to allow them"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 OWN_SITES: Final = frozenset({b"same-origin", b"none"})
@@ -85,7 +85,7 @@ class HeadChecks:
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             raise failure_error(414, f"the request's address is longer than {MAX_TARGET_BYTES // 1024} KiB")
         if any(CONTROLS.search(value) for _, value in raw):
-            raise failure_error(400, "a header holds control characters")
+            raise failure_error(400, "a header contains control characters")
         # A proxy between may have used the other one to find where the request ends.
         if "transfer-encoding" in headers and "content-length" in headers:
             raise failure_error(400, "the request has both Content-Length and Transfer-Encoding")

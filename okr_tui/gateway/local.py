@@ -32,7 +32,7 @@ CLOUD_STATUS: Document = {"cloud": {"disabled": False, "source": "none"}}
 
 
 NO_CHANGES: Final = (
-    "the models are the cloud's: none can be {} here; `okr-tui models` lists them, and they need no pull"
+    "the models are in the cloud: none can be {} here; `okr-tui models` lists them, and they need no pull"
 )
 CHANGES: Final[Mapping[str, str]] = {
     "/api/push": "pushed",
@@ -175,7 +175,7 @@ class AccountRelay:
     async def answer(self, endpoint: Endpoint, query: str = "") -> Response:
         """Return the document of an endpoint. Raises OkrError without a key, or when it cannot be read."""
         if not RELAYED_QUERY.fullmatch(query):
-            raise failure_error(400, "the query is not one of this endpoint")
+            raise failure_error(400, "this endpoint does not take that query")
         service, pool = self._service, self._service.pool
         key = service.usable_key(pool.view().active or 1)
         place = (endpoint.path, query, pool.state.account_of(key.fingerprint))

@@ -134,9 +134,9 @@ class Metrics:
         yield from _family("okr_build_info", "gauge", "The program and what it runs on.", {build: 1})
         yield from _family("okr_requests_total", "counter", "Requests sent to the cloud.", self._requests)
         yield from _family("okr_faults_total", "counter", "Faults of the cloud by kind.", self._faults)
-        yield from _heading("okr_rotations_total", "counter", "Moves of a request to another key.")
+        yield from _heading("okr_rotations_total", "counter", "Times that a request moved on to another key.")
         yield _sample("okr_rotations_total", (), self._rotations)
-        words = "Tokens by kind; cached ones are a part of the input."
+        words = "Tokens by kind; cached ones are part of the input."
         yield from _family("okr_tokens_total", "counter", words, self._tokens)
         yield from _family("okr_alerts_total", "counter", "Alerts by event.", self._alerts)
         yield from _heading("okr_first_byte_seconds", "histogram", "From sending to the first byte.")
@@ -158,8 +158,8 @@ class Metrics:
         most: dict[Labels, float] = {
             (("name", each.budget.name),): each.budget.tokens_per_day for each in budgets
         }
-        yield from _family("okr_budget_used_tokens", "gauge", "Tokens of today, by budget.", used)
-        yield from _family("okr_budget_tokens", "gauge", "Tokens that a budget allows a day.", most)
+        yield from _family("okr_budget_used_tokens", "gauge", "Tokens used today, by budget.", used)
+        yield from _family("okr_budget_tokens", "gauge", "Tokens that a budget allows per day.", most)
 
 
 def _user(model: str, account: str, client: str) -> Labels:

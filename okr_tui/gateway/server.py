@@ -58,9 +58,7 @@ ACCEPTED_AT_ONCE: Final = 8
 MOST_CONNECTIONS: Final = 4096
 RESERVED_FILES: Final = 64
 """Open files that are left for the log, settings and what the program has open anyway."""
-NO_FILES_LEFT: Final = (
-    "no open files are left for connections: idle ones are closed; `ulimit -n` is the limit"
-)
+NO_FILES_LEFT: Final = "too many open files: idle connections are closed; raise the limit (`ulimit -n`)"
 CHUNKED: Final = b"\r\ntransfer-encoding: chunked\r\n"
 OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 END_OF_HEAD: Final = b"\r\n\r\n"

@@ -138,7 +138,7 @@ def load_token(folder: Path) -> SecretStr:
         words = error.strerror if isinstance(error, OSError) else "it is not text"
         raise OkrError(f"cannot use the gateway's token {path}: {words}") from None
     if len(text) < SHORTEST or not text.isalnum():
-        raise OkrError(f"the gateway's token {path} is damaged: delete the file, a new one will be made")
+        raise OkrError(f"the gateway's token {path} is damaged: delete the file, and a new one is made")
     return SecretStr(text)
 
 
@@ -157,11 +157,11 @@ def add(folder: Path, caller: Caller, now: float) -> SecretStr:
     """Make a token for a caller and return it; it is shown nowhere again. Raises OkrError."""
     name = caller.name or ""
     if not TOKEN_NAME.fullmatch(name):
-        raise OkrError(f"{name[:32]!r} is no name for a token: letters, digits, . _ and -, at most 32")
+        raise OkrError(f"{name[:32]!r} cannot name a token: use up to 32 letters, digits, . _ and -")
     with _changing(folder):
         found = _read(folder / NAMED)
         if name in found:
-            raise OkrError(f"there is a token for {name} already: rotate it, or revoke it first")
+            raise OkrError(f"{name} already has a token: rotate it, or revoke it first")
         token = _new()
         found[name] = _digest(token), replace(caller, created_at=str(rfc3339(int(now))))
         _store(folder, found)
@@ -194,7 +194,7 @@ Found = dict[str, tuple[str, Caller]]
 
 def _known(found: Found, name: str) -> tuple[str, Caller]:
     if name not in found:
-        raise OkrError(f"there is no token for {name[:32]}: `okr-tui token list` shows those there are")
+        raise OkrError(f"there is no token for {name[:32]}: `okr-tui token list` shows which there are")
     return found[name]
 
 
@@ -224,7 +224,7 @@ def _read(path: Path) -> Found:
     except OSError as error:
         raise OkrError(f"cannot read the tokens in {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise OkrError(f"{path} is damaged: delete it, and add its tokens anew") from None
+        raise OkrError(f"{path} is damaged: delete it, and add its tokens again") from None
 
 
 def _store(folder: Path, found: Found) -> None:

@@ -366,7 +366,7 @@ class Configuration:
         """
         settings = self.settings
         if not settings.project_digest:
-            raise SettingsError(f"{settings.project_file}: there is no content to decide on")
+            raise SettingsError(f"{settings.project_file}: it has no content to trust or refuse")
         if settings.project_trusted if trusted else settings.project_refused:
             return (
                 f"{settings.project_file} is already {'trusted' if trusted else 'refused'}; nothing changed"
@@ -390,13 +390,13 @@ class Configuration:
         Raises SettingsError when there is none, or its mode cannot be changed.
         """
         if not self.settings.open_to_others:
-            raise SettingsError("no settings file with keys is open to others")
+            raise SettingsError("no settings file with keys can be read by others")
         path = self.settings.open_to_others[0]
         try:
             await asyncio.to_thread(os.chmod, path, 0o600)
         except OSError as error:
             raise SettingsError(f"{path}: its mode cannot be changed: {error.strerror}") from error
-        return f"{path} is private now (mode 0600)"
+        return f"{path} is now private (mode 0600)"
 
     def _take(self, settings: Settings) -> None:
         self.settings = settings

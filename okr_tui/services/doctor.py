@@ -133,12 +133,12 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
         if row.state.traits.refused:
             findings.append(Finding("error", f"{name} is {row.state.value}: {row.verdict.reason}", REPLACE))
         if row.same_as:
-            what = f"{name} is of the same account as key {row.same_as}, and adds no quota"
+            what = f"{name} belongs to the same account as key {row.same_as} and adds no quota"
             findings.append(Finding("warning", what, f"okr-tui remove-key {row.index}"))
     if ahead := service.snapshot.clock_ahead:
         direction = "ahead of" if ahead > 0 else "behind"
         what = f"the clock of this machine is {span(abs(ahead))} {direction} the cloud's"
-        findings.append(Finding("warning", what, "set it, or let it be set: timedatectl set-ntp true"))
+        findings.append(Finding("warning", what, "set it, or have it set: timedatectl set-ntp true"))
     return findings
 
 
@@ -323,12 +323,12 @@ def _log(settings: Settings) -> Iterator[Finding]:
         result = str(error)
     if result != "ok":
         what = f"the log {path} is damaged: {result}"
-        yield Finding("error", what, f"mv {path} {path}.damaged; a fresh one is begun, the settings stay")
+        yield Finding("error", what, f"mv {path} {path}.damaged; a new one is started, your settings stay")
     journal = path.with_name(f"{path.name}-wal")
     size = sum(each.stat().st_size for each in (path, journal) if each.exists())
     if size > LARGEST_LOG:
         what = f"the log {path} keeps growing: {size // 1024 // 1024} MB with its journal"
-        yield Finding("warning", what, "end processes of okr-tui that hang; the next one tidies it up")
+        yield Finding("warning", what, "end okr-tui processes that hang; the next one to start tidies it up")
     broken = sorted(path.parent.glob(f"{path.name}.broken-*"))
     if broken:
         what = f"{len(broken)} damaged logs were set aside, the last as {broken[-1]}"
@@ -338,7 +338,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
 def _shared(configuration: Configuration) -> Iterator[Finding]:
     if configuration.shares_log and not configuration.settings.person.value:
         what = (
-            f"others may share the log {store_address(configuration.settings)}, and records call you someone"
+            f"the log {store_address(configuration.settings)} may be shared, and its records call you someone"
         )
         yield Finding("warning", what, "okr-tui config set name NAME")
 
@@ -396,7 +396,7 @@ def _gateway(settings: Settings, state: Path | None) -> Iterator[Finding]:
     for presence in running:
         again = f"end process {presence.pid} and start it again"
         if presence.version != __version__:
-            what = f"the gateway at {presence.url} is of {presence.version or 'an earlier version'}"
+            what = f"the gateway at {presence.url} runs {presence.version or 'an earlier version'}"
             yield Finding("warning", f"{what}, this is {__version__}", again)
     if running and options.port and not _runs(options.url, running):
         what = f"the gateway runs at {running[0].url}, while the settings say {options.url}"

@@ -129,7 +129,7 @@ class GatewaySwitch:
         try:
             await self.look()
             if other := self._elsewhere:
-                raise OkrError(f"a gateway already runs in process {other.pid}, at {other.url}")  # noqa: TRY301
+                raise OkrError(f"a gateway is already running in process {other.pid}, at {other.url}")  # noqa: TRY301
             self._started_with = _listening(self._section)
             async with hosting.open() as running:
                 self._running = running

@@ -116,7 +116,7 @@ class KeySettings:
     async def restore(self, removed: RemovedKey) -> str:
         """Put a key that was removed back where it was."""
         if self._found(removed.key.fingerprint):
-            raise NoKeyError(f"{removed.key.masked} is in the pool again already")
+            raise NoKeyError(f"{removed.key.masked} is already back in the pool")
         pool = list(self._configuration.settings.keys)
         pool.insert(removed.index, removed.key)
         preferred = removed.key.fingerprint if removed.preferred else self._configuration.config.preferred
@@ -231,9 +231,9 @@ def _checked(label: str | None, *keys: Key) -> str | None:
     """Return a label without blanks around it, None for a blank one. Raises SettingsError if unfit."""
     label = (label or "").strip()
     if has_hidden(label) or len(label) > LINE_LIMIT:
-        raise SettingsError("a label is a line of printable text; nothing was changed")
+        raise SettingsError("a label must be one line of printable text; nothing was changed")
     if Scrubber(key.secret.get_secret_value() for key in keys).mask_keys(label) != label:
-        raise SettingsError("a label is shown, so it must not hold a key; nothing was changed")
+        raise SettingsError("a label is shown, so it must not contain a key; nothing was changed")
     return label or None
 
 
@@ -320,7 +320,7 @@ class SettingEdits:
             return f"{model} {'is already' if wanted else 'was not'} a favourite", None
         changed = ChangedFavourites(target, before, after)
         if wanted:
-            offers = "; from its next start pi offers only favourites, until now it offered all"
+            offers = "; from its next start pi offers only favourites instead of all models"
             return f"{model} is a favourite, saved in {target}{'' if entries else offers}", changed
         more = "" if now else "; without any, pi offers all models again"
         return f"{model} is no longer a favourite, saved in {target}{more}", changed

@@ -44,7 +44,7 @@ ALERTS: Final = 20
 LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
 SIGNED: Final = (Command, *LEARNED)
 """Records that say who wrote them."""
-ALONE: Final = "this process goes on alone since"
+ALONE: Final = "this process has worked alone since"
 UNCOUNTED: Final = "requests that other machines have under way are not counted"
 
 
@@ -125,7 +125,7 @@ class LivePool:
             return self.slots_trouble and f"{UNCOUNTED}: {self.slots_trouble}"
         since, why = self._away
         waiting, dropped = len(self._writer.unsent), self._writer.dropped
-        kept = f", records that wait for the log: {waiting}" if waiting else ""
+        kept = f", records waiting for the log: {waiting}" if waiting else ""
         lost = f", lost: {dropped}" if dropped else ""
         uncounted = f"; {UNCOUNTED}" if self.store.slots else ""
         return f"{why}; {ALONE} {moment(since, self.clock.time(), self._zone)}{kept}{lost}{uncounted}"

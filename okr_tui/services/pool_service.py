@@ -114,7 +114,7 @@ class StatusWriter:
 
 TRY_WITHIN: Final = 10.0
 """Seconds for the answer about a key that is to be added."""
-TEN_A_MINUTE: Final = "the cloud allows ten readings a minute, so one is made every ten seconds"
+TEN_A_MINUTE: Final = "the cloud allows ten readings a minute, so okr-tui makes one every ten seconds"
 
 
 class PoolService:
@@ -629,7 +629,7 @@ class PoolService:
         start("writing the status for status bars", self._status_writer.run)
         start("reading quota", self.quota_poller.run)
         start("watching for alerts", self.alerts.follow_changes)
-        start("watching for alerts that time brings", self.alerts.follow_time)
+        start("watching for alerts that fall due", self.alerts.follow_time)
         start("refreshing the model list", self.catalog.keep_fresh)
         if self.client == "dashboard":
             start("counting traffic", self._traffic.count)

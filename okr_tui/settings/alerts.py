@@ -109,7 +109,7 @@ def budget(name: str, value: object) -> Budget:
     if unknown := sorted(set(value) - {"tokensPerDay", "hard"}):
         known = ("tokensPerDay", "hard")
         raise UnusableError(
-            f"{unknown[0][:LONGEST_NAME]} is no setting of a budget{nearest(unknown[0], known)}"
+            f"{unknown[0][:LONGEST_NAME]} is not a setting of a budget{nearest(unknown[0], known)}"
         )
     if "tokensPerDay" not in value:
         raise UnusableError("tokensPerDay is missing")
@@ -177,7 +177,7 @@ ALERTS: Final[tuple[AlertRow, ...]] = (
         "events",
         "events",
         Check(_parse_events, {"type": "array", "items": {"enum": [*ALERT_EVENTS]}}),
-        "the events that toasts and the terminal tell of; all but `slowed` by default",
+        "the events shown as toasts and terminal notifications; all but `slowed` by default",
     ),
     AlertRow("low_percent", "lowPercent", _PERCENT, "how full a window is at the event `window-80`"),
     AlertRow(
@@ -187,7 +187,7 @@ ALERTS: Final[tuple[AlertRow, ...]] = (
         "how full it is at the event `window-95`; bars are red from there on",
     ),
     AlertRow("amber_percent", "amberPercent", _PERCENT, "how full it is where bars turn amber"),
-    AlertRow("low_dollars", "lowDollars", number_from(0, 1e9), "dollars left below which they are amber"),
+    AlertRow("low_dollars", "lowDollars", number_from(0, 1e9), "dollars left below which credits are amber"),
     AlertRow(
         "empty_within",
         "emptyWithinSeconds",
@@ -196,7 +196,9 @@ ALERTS: Final[tuple[AlertRow, ...]] = (
     ),
     AlertRow("pace_seconds", "paceSeconds", _SECONDS, "how far apart readings must be to tell that pace"),
     AlertRow("unused_percent", "unusedPercent", _PERCENT, "how much has to be left for the event `unused`"),
-    AlertRow("unused_within", "unusedWithinSeconds", _SECONDS, "and how near the reset of the window is"),
+    AlertRow(
+        "unused_within", "unusedWithinSeconds", _SECONDS, "and how near the reset of the window has to be"
+    ),
     AlertRow("stale_seconds", "staleSeconds", _SECONDS, "the age from which a reading is shown as old"),
     AlertRow(
         "clock_seconds",

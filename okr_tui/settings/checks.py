@@ -79,7 +79,7 @@ def text(value: object) -> str | None:
     if not isinstance(value, str):
         raise UnusableError("it must be text")
     if not value.strip().isprintable():
-        raise UnusableError("it holds characters that cannot be printed")
+        raise UnusableError("it contains characters that cannot be printed")
     return value.strip() or None
 
 
@@ -87,7 +87,7 @@ def person(value: object) -> str | None:
     """Return a name that other people read: short, and no address that could find its owner."""
     name = text(value)
     if name is not None and (len(name) > LONGEST_PERSON or "@" in name or has_hidden(name)):
-        raise UnusableError(f"it must be a name of up to {LONGEST_PERSON} letters, and no e-mail address")
+        raise UnusableError(f"it must be a name of up to {LONGEST_PERSON} letters, not an e-mail address")
     return name
 
 

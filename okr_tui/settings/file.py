@@ -194,7 +194,7 @@ def _overwrite(target: Path, before: bytes, after: bytes) -> None:
             _write(os.open(target, os.O_WRONLY), before)
         except OSError:
             raise failure(
-                f"could only be written in part: {error.strerror}; its content before is in {copy}",
+                f"could only be written in part: {error.strerror}; its earlier content is in {copy}",
                 str(target),
             ) from error
         copy.unlink()

@@ -183,7 +183,9 @@ class _Yaml:
 
     def _error(self) -> SettingsError:
         line = self._lines[min(self._at, len(self._lines) - 1)][0] if self._lines else 1
-        return failure("is no configuration that can be read here; pipe the keys in", str(self._path), line)
+        return failure(
+            "is not a configuration that okr-tui can read; pipe the keys in", str(self._path), line
+        )
 
 
 def _uncommented(line: str) -> str:

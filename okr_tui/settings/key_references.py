@@ -39,7 +39,7 @@ def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool)
     if not text.startswith((COMMAND, VARIABLE, KEYRING)):
         return SecretStr(text)
     if not trusted:
-        return Problem("only keys themselves are taken from the settings of a project that is not trusted")
+        return Problem("the settings of a project that is not trusted may hold only literal keys")
     if text.startswith(VARIABLE):
         return _from_variable(text.removeprefix(VARIABLE), environment)
     if text.startswith(COMMAND):

@@ -72,11 +72,11 @@ LIST = "apiKeys"
 def malformed(text: str) -> str | None:
     """Return what in a text no key has, in words that do not repeat it; None for nothing."""
     if not text.isascii() or not text.isprintable() or " " in text:
-        return "a key is printable ASCII without blanks"
+        return "a key is printable ASCII without spaces"
     if "," in text or ";" in text:
         return "a key has no comma or semicolon in it: commas separate keys in a text, entries in a list"
     if '"' in text or "'" in text:
-        return "a quote stands in it or on one side of it only"
+        return "there is a quote inside it, or on one side only"
     if len(text) < SHORTEST_KEY:
         return f"a key has at least {SHORTEST_KEY} characters"
     return None
@@ -110,7 +110,7 @@ def added(document: Document, item: object) -> str:
     if found in [reference(other) for _, other in entries(LIST, value)]:
         if found and kind(found) == "keyring":
             return document.text
-        raise failure("has this key already; nothing was changed", str(document.path))
+        raise failure("already has this key; nothing was changed", str(document.path))
     if isinstance(value, list):
         return put_in(document.text, (ORIGINAL, LIST), len(value), _raw(item))
     if value is not None and not isinstance(value, str | dict):
@@ -150,7 +150,7 @@ def restored(document: Document, place: Place, raw: SecretStr) -> str:
     text = raw.get_secret_value()
     item = json.loads(text)
     if reference(item) in [reference(other) for _, other in entries(place.name, value)]:
-        raise failure("has this key again already; nothing was changed", str(document.path))
+        raise failure("already has this key back; nothing was changed", str(document.path))
     if place.position is None:
         if value is not None:
             raise failure(f"{'.'.join(path)} is another key now; nothing was changed", str(document.path))

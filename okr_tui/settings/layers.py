@@ -307,7 +307,7 @@ def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
     if len(found) > MOST_UNKNOWN:
         section, path, _ = found[MOST_UNKNOWN]
         origin = _origin(layer, section, path)
-        yield Problem.at(origin, f"{len(found) - MOST_UNKNOWN} more names are no settings")
+        yield Problem.at(origin, f"{len(found) - MOST_UNKNOWN} more names are not settings")
 
 
 def _origin(layer: Layer, section: str, path: tuple[str | int, ...]) -> Origin:

@@ -58,7 +58,7 @@ def tool_server(name: str, entry: object) -> ToolServer:
         raise UnusableError("it must be an object with a command or a url")
     if unknown := sorted(set(entry) - set(MEMBERS)):
         raise UnusableError(
-            f"{unknown[0][:LONGEST_NAME]} is no setting of a tool server{nearest(unknown[0], MEMBERS)}"
+            f"{unknown[0][:LONGEST_NAME]} is not a setting of a tool server{nearest(unknown[0], MEMBERS)}"
         )
     if "url" in entry:
         return ToolServer(name, url=_url(entry["url"]), headers=_secrets(entry, "headers"))
@@ -66,7 +66,7 @@ def tool_server(name: str, entry: object) -> ToolServer:
     if not isinstance(command, str) or not command.strip():
         raise UnusableError("command must be text")
     if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
-        raise UnusableError("args must be a list of texts")
+        raise UnusableError("args must be a list of strings")
     if folder is not None and not isinstance(folder, str):
         raise UnusableError("cwd must be text")
     return ToolServer(name, command, tuple(arguments), folder, env=_secrets(entry, "env"))
@@ -86,7 +86,7 @@ def _url(value: object) -> str:
 def _secrets(entry: Mapping[str, object], name: str) -> dict[str, SecretStr]:
     values = entry.get(name, {})
     if not isinstance(values, Mapping) or not all(isinstance(value, str) for value in values.values()):
-        raise UnusableError(f"{name} must be an object of texts")
+        raise UnusableError(f"{name} must be an object of strings")
     return {key: SecretStr(value) for key, value in values.items()}
 
 
@@ -305,7 +305,7 @@ class GatewayOptions:
         "graceSeconds",
         whole_number(0, 600),
         30,
-        "for how many seconds answers may go on when `serve` ends; what is left then gets an error",
+        "how many seconds running answers have to finish when `serve` ends; those left then get an error",
     )
 
     @property
@@ -372,7 +372,7 @@ class ChatSettings:
         "maxToolRounds",
         whole_number(1, 50),
         8,
-        "how often tool results may go back to the model per question; 8",
+        "how often tool results may go back to the model per question; 8 by default",
     )
 
     def confirms(self, tool: str, server: str | None = None) -> Confirm:
@@ -412,12 +412,12 @@ def _grouped(group: str, rows: Iterator[Setting], **more: Any) -> Iterator[Setti
 
 
 GROUPS: Final[Mapping[str, str]] = {
-    "policy": "any number of the pool's policy, by name",
+    "policy": "the numbers of the pool's policy, by name",
     "keymap": "other keys for actions, by the action's name",
     "gateway": "where the gateway listens",
     "chat": "what the chat may do",
-    "alerts": "when and how a person is told of what happens",
-    "models": "other names of models, and what answers where no key can",
+    "alerts": "when and how you are alerted",
+    "models": "other names for models, and what answers when no key can",
 }
 """The objects in the section `okr-tui` that hold settings of their own, and what each is for."""
 
@@ -440,7 +440,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     Setting(
         name="trustedProjects",
         check=checks.TRUSTED_PROJECTS,
-        words="answers of `okr-tui trust`; a bare path trusts that project's file whatever it contains",
+        words="answers to `okr-tui trust`; a bare path trusts that project's file whatever it contains",
     ),
     Setting(name="activeKeyFingerprint", check=checks.TEXT),
     Setting(name="activeKeyFingerprintIndex", check=whole_number(0)),

@@ -140,7 +140,7 @@ def _setting_words(project: Layer) -> list[str]:
     if isinstance(ours.get("gateway"), Mapping):
         asked.append("change how this machine's gateway listens")
     if isinstance(ours.get("chat"), Mapping):
-        asked.append("change which tools models may call in the chat, and which of them unasked")
+        asked.append("change which tools models may call in the chat, and which of them without asking")
     for row in TABLE:
         if not row.needs_trust or row.name in SAID or row.group in SAID:
             continue

@@ -209,7 +209,7 @@ class RedisStore:
         except (TypeError, ValueError) as error:
             reason = clean_line(str(error))
             raise StoreError(
-                f"cannot open the log at {self.name}: {reason}; correct the options behind the address's '?'"
+                f"cannot open the log at {self.name}: {reason}; correct what follows the '?' in the address"
             ) from error
         self._seen = 0
         self._held: str | None = None
@@ -470,10 +470,10 @@ def _mistaken(error: Exception) -> tuple[str, str] | None:
         what = text.partition("certificate verify failed:")[2].partition("(_ssl")[0].strip()
         return (
             f"a server whose certificate is not trusted ({what})",
-            "give its authority with ?ssl_ca_certs=FILE behind the address",
+            "name its certificate authority with ?ssl_ca_certs=FILE after the address",
         )
     if isinstance(error, exceptions.InvalidResponse) or "protocol error" in lower:
-        return "something that is no Redis server", "give the address of a Redis or Valkey server"
+        return "something that is not a Redis server", "give the address of a Redis or Valkey server"
     return None
 
 

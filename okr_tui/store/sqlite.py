@@ -313,9 +313,9 @@ class SqliteStore:
             settled = content is not None and abs(time.time_ns() - content[0]) > TIME_STEP
             if settled and content == _content(self._path):
                 await self._take_over(what)
-                raise ReplacedLogError(f"{what}: another program wrote over it")
+                raise ReplacedLogError(f"{what}: another program overwrote it")
             await asyncio.sleep(PAUSE)
-        raise UnreachableLogError(f"{what}: another program writes over it; wait until it has ended")
+        raise UnreachableLogError(f"{what}: another program is overwriting it; wait until that has ended")
 
     async def _take_over(self, what: str) -> None:
         """Put what another program wrote into a file of its own: the old one gets what SQLite still holds."""
@@ -326,7 +326,7 @@ class SqliteStore:
             with contextlib.suppress(sqlite3.Error):
                 await self._drop()
         except OSError as error:
-            raise UnreachableLogError(f"{what}: another program wrote over it: {error}") from error
+            raise UnreachableLogError(f"{what}: another program overwrote it: {error}") from error
 
     async def _connected(self) -> aiosqlite.Connection:
         async with self._opening:
@@ -413,7 +413,7 @@ class SqliteStore:
         path.replace(spare)
         for ending in ("-wal", "-shm"):
             path.with_name(path.name + ending).unlink(missing_ok=True)
-        self.notice = f"{path} {why}; it is kept as {spare.name}, a fresh one is begun"
+        self.notice = f"{path} {why}; it is kept as {spare.name}, and a new one is begun"
 
 
 async def _give_back(database: aiosqlite.Connection) -> None:

@@ -139,7 +139,7 @@ CHAT_ACTIONS: Final[tuple[Action, ...]] = (
         CHAT, owner="turns", run="app.open_link", title="chat: open a link of the selected answer",
     ),
     Action(
-        "find-turn", ("slash",), "/", "find", "find words in the conversation; enter goes on",
+        "find-turn", ("slash",), "/", "find", "find words in the conversation; enter finds the next",
         CHAT, owner="turns", footer=("chat",), run="app.find_turn", title="chat: find in the conversation",
     ),
     Action(
@@ -208,7 +208,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         KEYS, owner="pool", footer=("keys", "key"), run="app.use_key({key})", needs="key",
     ),
     Action(
-        "use-selected", ("0",), "0", "prefer", "prefer the selected key; 1 and 2 is key 12",
+        "use-selected", ("0",), "0", "prefer", "prefer the selected key; 1 then 2 means key 12",
         KEYS, owner="pool", run="app.use_selected", title="keys: prefer the selected key", needs="key",
     ),
     Action(
@@ -225,7 +225,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         needs="key",
     ),
     Action(
-        "mark-key", ("space",), "space", "mark", "mark the key: on/off then means all that are marked",
+        "mark-key", ("space",), "space", "mark", "mark the key: on/off then applies to all marked keys",
         KEYS, owner="keys", run="screen.mark_key", title="keys: mark the selected key", needs="key",
     ),
     Action(
@@ -243,7 +243,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         KEYS, owner="key", run="other_key(1)",
     ),
     Action(
-        "other-key-back", ("left",), "←", "previous key", "in a key's details: the key before",
+        "other-key-back", ("left",), "←", "previous key", "in a key's details: the previous key",
         KEYS, owner="key", run="other_key(-1)",
     ),
     Action(
@@ -261,7 +261,7 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
         title="keys: switch the selected key on or off", needs="key",
     ),
     Action(
-        "undo", ("u",), "u", "undo", "take back the last change of keys or favourites",
+        "undo", ("u",), "u", "undo", "undo the last change of keys or favourites",
         KEYS, owner="pool", footer=("keys", "key", "first", "settings"), run="app.undo",
         title="keys: undo the last change", needs="service",
     ),
@@ -288,11 +288,11 @@ POOL_ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         "model-info", ("i",), "i", "info", "everything about the selected model",
-        MODELS, owner="models", footer=("models",), run="screen.model_info", title="models: the details",
+        MODELS, owner="models", footer=("models",), run="screen.model_info", title="models: details",
     ),
     Action(
         "favourite", ("b", "asterisk"), "b *", "favourite", "add the model to the favourites, or remove it",
-        MODELS, owner="models", footer=("models",), run="screen.favourite", title="models: favourite or not",
+        MODELS, owner="models", footer=("models",), run="screen.favourite", title="models: toggle favourite",
     ),
     Action(
         "sort", ("s",), "s", "sort", "sort by the next column; after the last, not at all",
@@ -425,11 +425,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
         USAGE, owner="usage", footer=("usage",), run="chart(1)",
     ),
     Action(
-        "usage-previous", ("shift+tab",), "shift+tab", "chart before", "the chart before",
+        "usage-previous", ("shift+tab",), "shift+tab", "previous chart", "the previous chart",
         USAGE, owner="usage", run="chart(-1)",
     ),
     Action(
-        "usage-period", ("p",), "p", "period", "look further back; after the longest time the shortest",
+        "usage-period", ("p",), "p", "period", "look further back; after the longest period, the shortest",
         USAGE, owner="usage", footer=("usage",), run="period(1)",
     ),
     Action(

@@ -632,7 +632,7 @@ class OkrApp(TerminalApp):
         self.chat.ask_again("continue")
 
     def action_again_elsewhere(self) -> None:
-        """Ask the last question again with another account's key."""
+        """Ask the last question again on another account's key."""
         self.chat.ask_again("other")
 
     def action_keep_side(self, place: int) -> None:

@@ -144,7 +144,7 @@ async def test_an_unanswered_question_gives_way_to_the_next(
 
 async def test_a_conversation_too_long_says_what_to_do(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
-    with pytest.raises(CloudError, match="no room for this conversation: /new"):
+    with pytest.raises(CloudError, match="too long for the model: /new"):
         await heard(await chat.ask(draft.id, "word " * 120_000))
 
 

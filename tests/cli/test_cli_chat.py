@@ -104,7 +104,7 @@ def test_another_model_that_answers_is_told(cli: CliHarness) -> None:
     document["okr-tui"]["models"] = {"fallback": {"*": [OTHER]}, "aliases": {"fast": MODEL}}
     cli.settings_file.write_text(json.dumps(document))
     result = cli.run_ok("chat", "fast", "hello")
-    assert f"{OTHER} answers: no key can take the model asked for" in result.err
+    assert f"{OTHER} answers: no key can take the requested model" in result.err
     summary = cli.run_ok("chat", MODEL, "hello", "--json").lines[-1]
     assert summary["answered_by"] == OTHER
     events = [event for event in cli.run_ok("events", "--json").lines if event["kind"] == "fallback"]
@@ -235,7 +235,7 @@ def test_options_of_the_model(cli: CliHarness) -> None:
     cut = cli.run("chat", OTHER, "hello", "--think", "off", "--set", "num_predict=2", "--json")
     summary = cut.lines[-1]
     assert (summary["output_tokens"], summary["done_reason"]) == (2, "length")
-    words = "the answer was cut off by its length: raise num_predict for more"
+    words = "the answer was cut off at the length limit: raise num_predict for more"
     assert (cut.code, cut.err, summary["lack"]) == (1, f"okr-tui: {words}\n", words)
     for setting, words in (
         ("temperature=9", "from 0 to 2"),

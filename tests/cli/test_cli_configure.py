@@ -252,8 +252,11 @@ def test_several_keys_are_piped_at_once(cli: CliHarness, text: str) -> None:
     ("text", "words"),
     [
         ("", "has no API key for Ollama"),
-        ("model_list:\n  - a: b\n   c: d\n", ":3: is no configuration that can be read here"),
-        ("model_list:\n" + "".join(f"{' ' * depth}- \n" for depth in range(1, 200)), "is no configuration"),
+        ("model_list:\n  - a: b\n   c: d\n", ":3: is not a configuration that okr-tui can read"),
+        (
+            "model_list:\n" + "".join(f"{' ' * depth}- \n" for depth in range(1, 200)),
+            "is not a configuration",
+        ),
         ("{", "not valid JSON"),
         ("OPENAI_API_KEY=sk-of-someone-else-0123\n", "has no API key for Ollama"),
     ],

@@ -87,4 +87,4 @@ def test_an_exported_conversation_is_imported_as_a_new_one(cli: CliHarness, tmp_
     file.write_text("{}")
     refused = cli.run("conversations", "import", str(file))
     assert refused.code != 0
-    assert "this is no exported conversation" in refused.err
+    assert "this is not an exported conversation" in refused.err

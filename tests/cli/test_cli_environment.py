@@ -202,7 +202,7 @@ def test_a_folder_that_is_gone_ends_nothing(
         main(["--settings", str(cli.settings_file), "chat", MODEL, "Hello"])
     out, err = cli.capture.readouterr()
     assert (ended.value.code, bool(out.strip())) == (0, True)
-    assert err.startswith("okr-tui: the current folder is gone")
+    assert err.startswith("okr-tui: the current folder no longer exists")
 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])

@@ -182,7 +182,7 @@ def test_a_store_that_cannot_be_used_is_said_and_stops_no_reading_verb(cli: CliH
     assert result.out
     said = [line for line in (result.out + result.err).splitlines() if "cannot open the log " in line]
     assert len(said) == 1
-    assert "this process goes on alone since" in said[0]
+    assert "this process has worked alone since" in said[0]
 
 
 def test_what_nobody_expected_is_one_line(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_a_hangup_reads_the_settings_again(cli: CliHarness) -> None:
         process.send_signal(signal.SIGHUP)
         assert process.stderr
         said = ""
-        while "settings read again: 4 keys" not in said:
+        while "settings reloaded: 4 keys" not in said:
             said = process.stderr.readline().decode()
             assert said, "it ended"
         assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200

@@ -115,7 +115,7 @@ def test_what_was_added_since_stays(
     path = put(home / FILES[client], raw)
     connected(cli, client, "--write")
     path.write_bytes(path.read_bytes() + more)
-    assert "stays" in connected(cli, client, "--undo").out
+    assert "are kept" in connected(cli, client, "--undo").out
     assert path.read_bytes() == raw + more
 
 
@@ -223,7 +223,7 @@ def test_a_link_stays_a_link_and_modes_are_kept(cli: CliHarness, home: Path) -> 
 def test_what_others_find_out_is_told(cli: CliHarness, home: Path) -> None:
     del home
     assert "OPENAI_BASE_URL" in connected(cli, "openai").err
-    assert "keeps the token in a file" in connected(cli, "llm").err
+    assert "keeps the token in its own file" in connected(cli, "llm").err
     assert "token add" in connected(cli, "vscode").err
     assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in connected(cli, "claude-code").out
     assert state_folder().is_dir()

@@ -95,7 +95,7 @@ def test_what_is_wrong_and_what_to_do(home: CliHarness, monkeypatch: pytest.Monk
     for severity, words in (
         ("error", "activeKeyIndex is ignored: it must be a whole number"),
         ("error", "policy.nonsense is ignored"),
-        ("warning", "only keys themselves are taken"),
+        ("warning", "may hold only literal keys"),
         ("warning", "(mode 0644)"),
         ("note", f"key 1 {mask(home.keys[0][0])}"),
         ("note", "it wants to run the command `touch marker`"),
@@ -272,7 +272,7 @@ def test_a_dead_key_and_two_keys_of_one_account(make_cli: MakeCli) -> None:
     found = doctor(cli)
     assert has(found, "error", "key 5 dead…cdef is invalid: 401", "replace it")
     assert has(found, "warning", "key 2", "okr-tui remove-key 2")
-    assert "of the same account as key 1" in str(found)
+    assert "belongs to the same account as key 1" in str(found)
     assert has(doctor(cli, "--offline"), "error", "key 5 dead…cdef is invalid: 401")
 
 
@@ -320,7 +320,7 @@ def test_a_gateway_of_another_version_and_other_settings(home: CliHarness) -> No
     with announced(state, Presence("http://127.0.0.1:4", None, os.getpid(), "0.0.1")):
         change(home, lambda document: document["okr-tui"].update(gateway={"port": 4}))
         found = doctor(home)
-        assert has(found, "warning", f"is of 0.0.1, this is {__version__}", "start it again")
+        assert has(found, "warning", f"runs 0.0.1, this is {__version__}", "start it again")
         assert not has(found, "error", "port 4")
     with announced(state, Presence("http://127.0.0.1:4", None, os.getpid(), __version__)):
         assert doctor(home) == []
@@ -340,7 +340,7 @@ def test_a_log_that_is_damaged(home: CliHarness) -> None:
     raw = bytearray(log.read_bytes())
     raw[len(raw) - 40 * 4096 : len(raw) - 38 * 4096] = b"\xff" * 8192
     log.write_bytes(raw)
-    assert has(doctor(home, "--offline"), "error", f"the log {log} is damaged", "a fresh one is begun")
+    assert has(doctor(home, "--offline"), "error", f"the log {log} is damaged", "a new one is started")
 
 
 def test_a_log_that_was_set_aside_and_one_that_grows(

@@ -106,7 +106,7 @@ def test_what_nobody_needs_to_see_has_no_line(record: Record) -> None:
     [
         (Use(at=NOW, fingerprint=B), "#2 chosen as preferred key"),
         (Reset(at=NOW, fingerprint=B), "#2 reset: older faults forgotten"),
-        (ResetUndone(at=NOW, fingerprint=B), "#2 reset undone: old faults count"),
+        (ResetUndone(at=NOW, fingerprint=B), "#2 reset undone: older faults count again"),
         (Enabled(at=NOW, fingerprint=B), "#2 switched on"),
         (Disabled(at=NOW, fingerprint=B), "#2 switched off"),
         (Use(at=NOW, fingerprint=D), "a removed key chosen as preferred key"),

@@ -209,7 +209,7 @@ def test_a_fault_is_told_with_its_response_and_what_followed() -> None:
     (line,) = told(spent(first_byte_ms=None, duration_ms=1250, input_tokens=17))
     shown = fields(line)
     assert shown["when"] == "Thu 2026-10-08 16:00:00 UTC, 1m 00s ago"
-    assert (shown["key"], shown["went on"], shown["model"], shown["client"]) == ("#1", "#3", MODEL, "cli")
+    assert (shown["key"], shown["continued"], shown["model"], shown["client"]) == ("#1", "#3", MODEL, "cli")
     assert (shown["status"], shown["response"]) == ("429", "session usage limit")
     assert shown["fault"] == "spent, session window"
     assert shown["took"] == "1.25 s"

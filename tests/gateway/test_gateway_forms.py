@@ -59,7 +59,7 @@ async def test_a_base_url_that_is_wrong_is_told(gateway: RunningGateway, path: s
 async def test_what_changes_models_is_refused_in_words(gateway: RunningGateway, path: str) -> None:
     response = await gateway.client.post(path, json={"model": MODEL})
     assert response.status_code == 404
-    assert "the models are the cloud's" in response.json()["error"]
+    assert "the models are in the cloud" in response.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ async def test_one_elsewhere_is_seen_and_not_doubled(free: Harness) -> None:
         with announcing(state_of(free)) as process:
             await wait_for(service, lambda snapshot: snapshot.gateway == elsewhere)
             with pytest.raises(
-                OkrError, match=f"already runs in process {process.pid}, at http://127.0.0.1:4711"
+                OkrError, match=f"already running in process {process.pid}, at http://127.0.0.1:4711"
             ):
                 await service.switch_gateway()
             assert service.snapshot.gateway == elsewhere

@@ -77,13 +77,13 @@ def test_changes_count_at_once_in_every_process(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "-x", "x" * 33, "é", "a/b", "a\nb"])
 def test_a_name_is_plain(folder: Path, name: str) -> None:
-    with pytest.raises(OkrError, match="is no name for a token"):
+    with pytest.raises(OkrError, match="cannot name a token"):
         tokens.add(folder, Caller(name), 0)
 
 
 def test_what_cannot_be_changed_is_told(folder: Path) -> None:
     tokens.add(folder, Caller("laptop"), 0)
-    with pytest.raises(OkrError, match="there is a token for laptop already"):
+    with pytest.raises(OkrError, match="laptop already has a token"):
         tokens.add(folder, Caller("laptop"), 0)
     with pytest.raises(OkrError, match="there is no token for phone"):
         tokens.rotate(folder, "phone")

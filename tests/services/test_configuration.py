@@ -96,7 +96,7 @@ async def test_a_pool_of_untrusted_keys_alone_sends_nothing(harness: Harness) ->
 
 async def test_without_a_project_there_is_nothing_to_trust(harness: Harness) -> None:
     async with harness.open() as service:
-        with pytest.raises(SettingsError, match="no content to decide on"):
+        with pytest.raises(SettingsError, match="no content to trust or refuse"):
             await service.trust_project(trusted=True)
 
 

@@ -113,7 +113,7 @@ async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_
         assert counts(pool) == [1, 2, 2]
         assert pool.trouble
         assert "since 07:33:20" in pool.trouble
-        assert "wait for the log: 4" in pool.trouble
+        assert "waiting for the log: 4" in pool.trouble
         store.broken = False
         await returned(pool)
         logged = await store.read()
@@ -162,7 +162,7 @@ async def test_only_so_many_records_are_kept_and_the_loss_is_said(monkeypatch: p
         for place in range(8):
             await pool.note(attempt(place, START + place))
         assert pool.trouble
-        assert "wait for the log: 5, lost: 3" in pool.trouble
+        assert "waiting for the log: 5, lost: 3" in pool.trouble
         store.broken = False
         await returned(pool)
         assert [item.record.at - START for item in await store.read()] == [3, 4, 5, 6, 7]

@@ -69,7 +69,7 @@ async def test_a_refused_address_sends_no_key_anywhere_until_it_is_put_right(
         assert len(service.pool.config.keys) == 4
         (problem,) = service.problems
         assert "cloudUrl cannot be used: " in problem
-        assert "no key is sent anywhere until it is put right" in problem
+        assert "no key is sent anywhere until it is corrected" in problem
         await refused(service)
     async with harness.open() as service:
         await refused(service)

@@ -112,4 +112,4 @@ def test_budgets(home: Home) -> None:
     }
     told = "\n".join(messages(settings))
     assert "budgets.wrong is ignored: tokensPerDay: it must be a whole number" in told
-    assert "budgets.odd is ignored: hart is no setting of a budget; did you mean hard?" in told
+    assert "budgets.odd is ignored: hart is not a setting of a budget; did you mean hard?" in told

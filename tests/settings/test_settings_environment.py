@@ -63,11 +63,11 @@ def test_keys_between_commas_may_have_quotes_together_or_each(written: str, home
     ("written", "why"),
     [
         (f"{ONE};{TWO}", "a key has no comma or semicolon in it"),
-        (f"{ONE} {TWO}", "a key is printable ASCII without blanks"),
-        (f"{ONE}\n{TWO}", "a key is printable ASCII without blanks"),
-        (f"{ONE}\t{TWO}", "a key is printable ASCII without blanks"),
-        (f'"{ONE}', "a quote stands in it"),
-        (f"{ONE}'", "a quote stands in it"),
+        (f"{ONE} {TWO}", "a key is printable ASCII without spaces"),
+        (f"{ONE}\n{TWO}", "a key is printable ASCII without spaces"),
+        (f"{ONE}\t{TWO}", "a key is printable ASCII without spaces"),
+        (f'"{ONE}', "there is a quote inside it"),
+        (f"{ONE}'", "there is a quote inside it"),
     ],
 )
 def test_what_no_key_holds_is_refused_with_its_place(written: str, why: str, home: Home) -> None:

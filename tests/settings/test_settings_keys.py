@@ -62,8 +62,8 @@ def test_a_value_that_is_no_list_is_refused_without_quoting() -> None:
     ("bad", "words"),
     [
         ("", "empty"),
-        (f"{SECRET} x", "blanks"),
-        (f"{SECRET}\n", "blanks"),
+        (f"{SECRET} x", "spaces"),
+        (f"{SECRET}\n", "spaces"),
         (f"{SECRET}é", "ASCII"),
         (f"{SECRET}\x07", "ASCII"),
         (f"${SECRET}", "begin"),
@@ -137,7 +137,7 @@ def test_nothing_is_restored_over_another_key(home: Home) -> None:
     gone = place(home, 0)
     with pytest.raises(SettingsError, match="another key now"):
         keys.restored(document('{"pi-ollama": {"apiKey": "b"}}'), gone, SecretStr('"a"'))
-    with pytest.raises(SettingsError, match="again already"):
+    with pytest.raises(SettingsError, match="already has this key back"):
         keys.restored(document('{"pi-ollama": {"apiKey": "a"}}'), gone, SecretStr('"a"'))
 
 

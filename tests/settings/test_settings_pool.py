@@ -89,7 +89,7 @@ def test_a_key_no_header_can_carry_is_dropped_and_never_shown(home: Home, bad: s
     home.user(original={"apiKeys": ["a", {"key": bad}]})
     settings = home.load()
     assert texts(settings) == ["a"]
-    assert messages(settings) == ["apiKeys entry 2 is ignored: a key is printable ASCII without blanks"]
+    assert messages(settings) == ["apiKeys entry 2 is ignored: a key is printable ASCII without spaces"]
     assert settings.problems[0].describe().startswith(f"{home.file}:5:7: ")
     assert SECRET not in repr(settings)
 

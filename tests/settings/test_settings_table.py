@@ -251,7 +251,7 @@ def test_unknown_names_are_reported_with_their_place_and_no_key(home: Home) -> N
         secret,
         "hots",
     ]
-    assert "argz is no setting of a tool server; did you mean args?" in found[0].message
+    assert "argz is not a setting of a tool server; did you mean args?" in found[0].message
     assert secret not in "".join(problem.message for problem in found)
 
 
@@ -259,7 +259,7 @@ def test_a_flood_of_unknown_names_is_bounded(home: Home) -> None:
     home.user(ours={f"n{number}": 1 for number in range(500)})
     found = messages(home.load())
     assert len(found) == 21
-    assert found[-1] == "480 more names are no settings"
+    assert found[-1] == "480 more names are not settings"
 
 
 def test_an_unusable_member_gives_way_to_the_next_layer(home: Home) -> None:

@@ -122,7 +122,7 @@ def test_a_project_decides_nothing_and_what_it_would_is_asked(home: Home) -> Non
         f"send requests, with your own keys too, to {THIEF}",
         "keep the log in memory:",
         "change how this machine's gateway listens",
-        "change which tools models may call in the chat, and which of them unasked",
+        "change which tools models may call in the chat, and which of them without asking",
         "set activeKeyIndex to 1",
         "set baseUrl to http://thief.example:1",
         "set strategy to pinned",

@@ -257,7 +257,7 @@ async def test_valkeys_names_of_addresses_are_those_of_redis(redis_url: str) -> 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "something that is no Redis server answered; give the"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "something that is not a Redis server answered; give the"),
         (b"-ERR unknown command 'GET', with args beginning with: 'x'\r\n", "a Sentinel, which keeps no data"),
         (b"-MOVED 1234 127.0.0.1:7001\r\n", r"keeps the log on 127\.0\.0\.1:7001 answered; give the address"),
         (b"-CLUSTERDOWN Hash slot not served\r\n", "a node of a cluster that does not serve the log"),

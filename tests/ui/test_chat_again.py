@@ -171,7 +171,7 @@ async def test_an_answer_without_end_says_that_it_has_none(service: ScriptedServ
         driver.app.conversations_controller.open(name)
         await driver.until(lambda: turns(driver))
         await driver.until(lambda: words(turns(driver)[0], ".foot"))
-        assert words(turns(driver)[0], ".foot") == shown == "stopped before its end"
+        assert words(turns(driver)[0], ".foot") == shown == "stopped early"
 
 
 async def test_one_that_goes_on_and_is_stopped_keeps_both_parts(service: ScriptedService) -> None:

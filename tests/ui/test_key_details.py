@@ -118,7 +118,7 @@ def test_what_was_bought_is_told_from_what_is_included_and_an_unread_log_from_an
 
     assert "$0.00 of $60.00 included and $3.50 bought are left" in said(KeyHistory())
     assert "requests   none in 6 h" in said(KeyHistory())
-    assert "requests   reading the log …" in said(None)
+    assert "requests   reading the log…" in said(None)
 
 
 async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService) -> None:

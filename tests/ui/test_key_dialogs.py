@@ -112,7 +112,7 @@ async def test_a_key_that_the_cloud_refuses_needs_a_second_yes(service: Scripted
         await driver.press("enter")
         await driver.until(lambda: "✖ the cloud refuses this key: 401" in driver.screen())
         said = str(driver.app.screen.query_one("#refusal", Static).content)
-        assert said.endswith("; enter again adds it all the same, or paste another")
+        assert said.endswith("; press enter again to add it anyway, or paste another")
         assert service.calls == []
         assert SECRET not in await told(driver)
         await driver.press("enter")

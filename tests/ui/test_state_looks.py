@@ -34,7 +34,9 @@ SHOWN = {
     "port taken": snapshot(
         gateway=GatewayView(error="cannot listen on 127.0.0.1:11435: another program listens there")
     ),
-    "log full": snapshot(log=(f"{LOG}; this process goes on alone, others do not see what it learns",)),
+    "log full": snapshot(
+        log=(f"{LOG}; this process has worked alone since 08:00, records waiting for the log: 3",)
+    ),
     "clock wrong": snapshot(clock_ahead=430.0),
     "lines from the future": snapshot(entries=(*ENTRIES, replace(ENTRIES[-1], at=NOW + 3600))),
 }

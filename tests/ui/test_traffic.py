@@ -99,7 +99,7 @@ def test_an_account_that_will_be_full_before_its_reset_says_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usage", "words"), [(None, "reading the log …"), (RecentUsage(), "no tokens in the last 24 hours")]
+    ("usage", "words"), [(None, "reading the log…"), (RecentUsage(), "no tokens in the last 24 hours")]
 )
 def test_no_data_looks_so(usage: RecentUsage | None, words: str) -> None:
     assert text(strip_lines(snapshot(usage=usage), NOW, UTC, 60)[0]) == words

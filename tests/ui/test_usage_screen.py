@@ -183,7 +183,7 @@ async def test_without_any_use_the_screen_says_so_and_what_to_do(service: Script
     service.report = report(usage={}, quotas=())
     async with run_app(service, (80, 24)) as driver:
         await opened(driver)
-        assert "Nothing was sent in this time (24 h); p looks further back." in driver.screen()
+        assert "Nothing was sent in this period (24 h); p looks further back." in driver.screen()
         await driver.press("tab")
         assert "No quota has been read yet" in driver.screen()
         await driver.press("e")
@@ -264,7 +264,7 @@ async def test_the_screen_can_be_left_while_sums_are_read(service: ScriptedServi
     async with run_app(service) as driver:
         await driver.press("escape", "U")
         await driver.until(lambda: isinstance(driver.app.screen, UsageScreen))
-        assert "reading the sums" in driver.screen()
+        assert "reading usage" in driver.screen()
         await driver.press("U")
         gate.set()
         await driver.pilot.pause()

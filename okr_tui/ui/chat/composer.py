@@ -417,7 +417,7 @@ class Composer(Vertical):
         return self._held if typed == self._edited else joined(typed, self._held)
 
     def attach(self, picture: Picture) -> None:
-        """Send a picture along with the next question."""
+        """Attach a picture to the next question."""
         self.pictures = (*self.pictures, picture)
         self._pictures_changed()
 

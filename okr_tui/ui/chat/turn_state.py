@@ -122,7 +122,7 @@ class TurnState:
                 self._calling = False
             case ConsentRequested(call):
                 if tool := self.running_tool(call.name):
-                    tool.summary = "waits for you"
+                    tool.summary = "waiting for you"
             case ToolRan(call, result, seconds):
                 tool = self.running_tool(call.name) or self._call(call)
                 tool.seconds = seconds or None
@@ -170,7 +170,7 @@ class TurnState:
         """End the answer: it is whole, unless its length cut it off or its end never came."""
         end = self._finished
         if end is None:
-            words = "stopped before its end" if self.steps else "no answer came"
+            words = "stopped early" if self.steps else "no answer came"
             self.end(((words, WARNING),), incomplete=True)
             return
         hops = sum(len(route.hops) for route in self.routes)

@@ -447,7 +447,7 @@ class Dashboard(Screen[None]):
         self.notify(f"Chat with {name}", timeout=2, markup=False)
 
     async def action_new_chat(self) -> None:
-        """Begin a new conversation."""
+        """Start a new conversation."""
         await self.chat.begin_anew()
         self.go("#prompt")
 

@@ -223,13 +223,13 @@ class AddKey(Dialog):
     async def _add(self, secret: SecretStr, label: str | None, keep: KeepIn, *, test: bool) -> str:
         said = "the cloud refused it"
         if test:
-            self.note("asking the cloud about it …")
+            self.note("asking the cloud about it…")
             try:
                 said = await self.service.try_key(secret, label)
             except KeyRefusedError as error:
                 self._refused = secret
                 raise KeyRefusedError(
-                    f"{error}; enter again adds it all the same, or paste another"
+                    f"{error}; press enter again to add it anyway, or paste another"
                 ) from None
         return f"{await self.service.add_key(secret, label=label, keep=keep)}; {said}"
 

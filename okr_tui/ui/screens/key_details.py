@@ -224,7 +224,7 @@ def _credits(
 
 def _traffic(history: KeyHistory | None, now: float, width: int) -> Iterator[Line]:
     if history is None:
-        yield from _wrapped("requests", "reading the log …", QUIET, width)
+        yield from _wrapped("requests", "reading the log…", QUIET, width)
         return
     tallies = tally_slots(history, now)
     requests, faults = sum(t.requests for t in tallies), sum(t.faults for t in tallies)
@@ -394,7 +394,7 @@ class KeyDetails(Screen[None]):
     @on(FeedList.Changed)
     def _feed_changed(self, event: FeedList.Changed) -> None:
         feed = event.feed
-        more = "reading the log …" if feed.reading else "paused" if feed.paused else ""
+        more = "reading the log…" if feed.reading else "paused" if feed.paused else ""
         new = f" · {feed.unseen} new" if feed.unseen else ""
         plural = "" if feed.matched == 1 else "s"
         words = f" {feed.matched} line{plural}{new}{f' · {more}' if more else ''}"

@@ -78,7 +78,7 @@ def _retirement(row: ModelRow) -> str:
         successor = f"use {row.replaced_by}" if row.replaced_by else "no successor is known"
         return f"the cloud no longer lists it; {successor}"
     if row.replaced_by:
-        return f"Ollama names {row.replaced_by} as its successor; it may vanish"
+        return f"Ollama names {row.replaced_by} as its successor; it may disappear"
     return ""
 
 

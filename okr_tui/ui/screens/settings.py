@@ -245,7 +245,7 @@ class ChangeSetting(Dialog):
             entry.cursor_blink = False
             yield field("Then", entry)
         for place in line.shadowed:
-            yield Static(content(((f"{place} also sets it and would decide without this one", QUIET),)))
+            yield Static(content(((f"{place} also sets it and would apply without this one", QUIET),)))
 
     def answer(self) -> Awaitable[str]:
         """Write the value."""

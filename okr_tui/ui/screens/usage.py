@@ -148,7 +148,7 @@ class UsageScreen(Screen[None]):
         if chart is not None and self.only not in {None, *(line.name for line in chart.lines)}:
             self.only = None
         if chart is None:
-            words = self.trouble or "reading the sums …"
+            words = self.trouble or "reading usage…"
             view.show_words(words)
         elif chart.is_empty:
             view.show_words(self._empty_words())
@@ -163,8 +163,8 @@ class UsageScreen(Screen[None]):
             return "No quota has been read yet. It is read every minute or two while the dashboard is open."
         if self.report and not self.report.usage:
             further = f"{self._keymap.key_of('usage-period')} looks further back"
-            return f"Nothing was sent in this time ({period}); {further}."
-        return f"Nothing of this was counted in this time ({period})."
+            return f"Nothing was sent in this period ({period}); {further}."
+        return f"None of this was counted in this period ({period})."
 
     def _heading(self) -> Line:
         tabs: list[Line] = [

@@ -27,12 +27,12 @@ def caption(snapshot: Snapshot, now: float, key_of: KeyOf) -> Words:
     pool, details = snapshot.pool, key_of("key-details")
     if pool.outage:
         return (
-            "The cloud does not answer, so no key is blamed; one request a time looks whether it is back",
+            "The cloud does not answer, so no key is blamed; one request at a time tests whether it is back",
             "The cloud is away, so no key is blamed for it",
         )
     if pool.keys and not pool.waits_for_slot and not any(row.verdict.eligible for row in pool.keys):
         return (
-            f"Every key is blocked: clients get 429 and when to come again; {details} in Keys says why",
+            f"Every key is blocked: clients are told when to try again; {details} in Keys says why",
             f"Every key is blocked: {details} in Keys says why",
         )
     for entry in reversed(snapshot.entries[-LOOKED_AT:]):
@@ -47,7 +47,7 @@ def caption(snapshot: Snapshot, now: float, key_of: KeyOf) -> Words:
 def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
     record, undo = entry.record, key_of("undo")
     if isinstance(record, Disabled | Reset | Use) and snapshot.undoable:
-        return f"Every process knows at once; {undo} in Keys takes it back", f"{undo} in Keys takes it back"
+        return f"Every process knows at once; {undo} in Keys undoes it", f"{undo} in Keys undoes it"
     if not isinstance(record, Attempt) or record.fault is None:
         return None
     places = {row.fingerprint: f"#{row.index}" for row in snapshot.pool.keys}
@@ -59,7 +59,7 @@ def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
         who = f"{other} answered instead, and no client noticed" if other else "it pauses until then"
         return (
             f"{mine} reached its limit: {who}; {details} on {mine} in Keys says when it is back",
-            f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} on it: back when",
+            f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} says how long",
         )
     if record.fault.traits.cause is ClientCause.NO_VALID_KEY:
         return (

@@ -14,7 +14,9 @@ from textual.widgets import Static
 
 from okr_tui.domain.usage_charts import NOW_MARK, Chart, Line, compact, label_words
 
-MISSING: Final = "Charts need the package textual-plot: pip install textual-plot. The table has all numbers."
+MISSING: Final = (
+    "Charts need the package textual-plot: pip install textual-plot. The table has all the numbers."
+)
 STYLES: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 """Of the terminal's own palette, so that they suit its background."""
 LABEL_CELLS: Final = 8

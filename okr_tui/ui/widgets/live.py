@@ -447,7 +447,7 @@ class LivePane(Vertical):
         elif not feed.following and (waiting or not feed.window.latest):
             held = f" · reading back{waiting}"
         entitle(self, title=(("Live", STRONG), (f" {' · '.join(words)}", QUIET), (held, WARNING)))
-        reading = self.log_progress or ("reading the log …" if feed.reading else "")
+        reading = self.log_progress or ("reading the log…" if feed.reading else "")
         entitle(self, subtitle=((reading, QUIET),))
 
     def _selection(self) -> list[str]:

@@ -315,7 +315,7 @@ class ModelsPane(Vertical):
         if models.rows:
             table.empty = f"no model matches; {key_of('back')} shows all"
         elif models.refreshing:
-            table.empty = "reading the list …"
+            table.empty = "reading the list…"
         else:
             table.empty = f"no models; {key_of('refresh-models')} reads the list again"
         rows = [row for row in models.rows if matches(row, self.words)]

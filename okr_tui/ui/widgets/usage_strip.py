@@ -27,7 +27,7 @@ def strip_lines(snapshot: Snapshot, now: float, zone: tzinfo, width: int) -> lis
     """Return the lines in at most `width` cells, the account that used most first."""
     usage = snapshot.usage
     if usage is None:
-        return [(("reading the log …", QUIET),)]
+        return [(("reading the log…", QUIET),)]
     if not usage.strips:
         return [((f"no tokens in the last {HOURS} hours", QUIET),)]
     strips = list(usage.strips[:ACCOUNTS])
