@@ -288,6 +288,7 @@ class FallbackEvent(Versioned):
 
     at: Time
     kind: Literal["fallback"]
+    who: str | None
     client: Client
     caller: str | None
     model: str
@@ -299,6 +300,7 @@ class AlertDocument(Versioned):
 
     at: Time
     kind: Literal["alert"]
+    who: str | None
     event: AlertEvent
     over: bool
     about: AlertEvent

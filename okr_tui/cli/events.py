@@ -12,7 +12,7 @@ from okr_tui.cli.invocation import Invocation, age, json_option, local_zone, run
 from okr_tui.cli.keys import quota_words
 from okr_tui.cli.output import show_fitted, show_record
 from okr_tui.domain import alerts
-from okr_tui.domain.choice import PoolConfig
+from okr_tui.domain.choice import PoolConfig, other_person, unheld
 from okr_tui.domain.feed import consequences, entry
 from okr_tui.domain.fold import apply
 from okr_tui.domain.policy import Policy
@@ -120,7 +120,8 @@ class History:
 
     def _document(self, record: Record) -> Document:
         if isinstance(record, Alert):
-            return alerts.document(record, self.config, self._zone)
+            told = alerts.concerning(record, self._state, self.config) or record
+            return alerts.document(told, self.config, self._zone)
         document: Document = {"at": rfc3339(record.at), "kind": record.kind}
         if hasattr(record, "who"):
             document["who"] = record.who
@@ -184,6 +185,8 @@ class History:
                 words = f"{self._name(record)} identity read, plan {record.plan or 'unknown'}"
             case ModelsRead():
                 words = f"{record.count} models read"
+            case Alert() if alerts.told_as(record) and (other := other_person(record.who, self.config)):
+                words = f"{alerts.text(record, self.config, self._zone)} · told by {other}"
             case Alert():
                 words = f"alert {record.event}{' is over' if record.over else ''}"
             case _:
@@ -192,8 +195,7 @@ class History:
 
     def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
         place = self.config.index(record.fingerprint)
-        owner = f"a key of {record.who}'s" if record.who else "#?"
-        return f"#{place}" if place else owner
+        return f"#{place}" if place else unheld(other_person(record.who, self.config))
 
     def _stamped(self, at: float, words: str) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"

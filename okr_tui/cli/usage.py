@@ -186,7 +186,7 @@ def _names(by: By, pool: PoolStatus | None) -> "Callable[[str], str]":
         return lambda name: f"{name[:10]} {name[11:16]}{name[19:]}" if len(name) > 10 else name
     if by == "key":
         known = {key.fingerprint: f"#{key.number} {key.name}" for key in keys}
-        return lambda name: known.get(name, name)
+        return lambda name: known.get(name, f"not in the pool: {name}")
     if by == "account":
         labels: dict[str, str] = {}
         for key in keys:

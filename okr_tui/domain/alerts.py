@@ -8,16 +8,17 @@ once, and tells it again only after the end of it, or after the reset of its win
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
+from hashlib import blake2s
 from typing import Final, Literal, NamedTuple
 
-from okr_tui.domain.choice import PoolConfig, common_refusal
+from okr_tui.domain.choice import PoolConfig, common_refusal, other_person, unheld
 from okr_tui.domain.faults import BlockCause, Tone
 from okr_tui.domain.forecast import empty_at
 from okr_tui.domain.health import spent_words
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, tightest_window
-from okr_tui.domain.records import ALERT_EVENTS, Alert, AlertEvent
+from okr_tui.domain.records import ALERT_EVENTS, OWN_EVENTS, Alert, AlertEvent
 from okr_tui.domain.state import AccountState, Block, KeyState, PoolState
 from okr_tui.domain.status_line import FORECAST, LOW
 from okr_tui.domain.usage import BudgetState
@@ -101,6 +102,8 @@ EVENTS: Final[Mapping[AlertEvent, EventTraits]] = {
     "unused": EventTraits("info"),
     "budget": EventTraits("warning"),
 }
+FACTS: Final = frozenset({"spent", "invalid"})
+"""Events that everybody finds in the state, whatever their rules."""
 SLACK: Final = 5.0
 """Percent by which a window must have emptied before a mark is passed once more: readings differ a little."""
 LONG_WINDOWS: Final = frozenset({"weekly", "monthly", "credits"})
@@ -173,6 +176,8 @@ def due(
     ]
     if state.service(config.cloud).outage or refusal:
         findings.append(Finding(Alert(at=now, event="outage")))
+    by = _by(config, rules, slowed=slowed)
+    findings = [Finding(replace(alert, who=config.person, by=by), new) for alert, new in findings]
     holding = {finding.alert.name for finding in findings}
     begun = {
         alert.name: alert for alert, new in findings if new and alert.follows(state.alerts.get(alert.name))
@@ -186,15 +191,38 @@ def due(
             over=True,
             fingerprint=last.fingerprint,
             window=last.window,
+            who=config.person,
+            by=by if last.by else "",
         )
         for name, last in state.alerts.items()
-        if not last.over and name not in holding and _can_end(last, known, gateways)
+        if not last.over and name not in holding and _can_end(last, by, known, gateways)
     )
     return (*begun.values(), *ended)
 
 
-def _can_end(last: Alert, known: Collection[str], gateways: Collection[str] | None) -> bool:
-    """Return whether this process can tell that an alert is over; a budget's ends with its day."""
+def _by(config: PoolConfig, rules: AlertRules, *, slowed: bool) -> str:
+    """Return a name for all that decides what is told, but the state: others on the log may have another."""
+    keys = sorted(key.fingerprint for key in config.keys)
+    marks = (
+        rules.low_percent,
+        rules.critical_percent,
+        rules.empty_within,
+        rules.pace_seconds,
+        rules.stale_seconds,
+        rules.unused_percent,
+        rules.unused_within,
+        slowed,
+    )
+    return blake2s(repr((config.person, config.cloud, keys, marks)).encode(), digest_size=6).hexdigest()
+
+
+def _can_end(last: Alert, by: str, known: Collection[str], gateways: Collection[str] | None) -> bool:
+    """Return whether this process can tell that an alert is over; a budget's ends with its day.
+
+    What was told by other rules is left to those who have them: else each would end what the other begins.
+    """
+    if last.by not in ("", by) and last.event not in FACTS:
+        return False
     if last.event == "gateway-down":
         return gateways is not None and last.subject in gateways
     return last.event != "budget" and (not last.subject or last.subject in known)
@@ -336,11 +364,25 @@ def is_shown(alert: Alert, rules: AlertRules) -> bool:
     return told is not None and told in rules.events and alert.event in rules.events
 
 
+def concerning(alert: Alert, state: PoolState, config: PoolConfig) -> Alert | None:
+    """Return an alert as it concerns this pool, with a key of this pool; None where it does not.
+
+    On a log of several people it may be about another's pool, gateway or keys.
+    """
+    if alert.who == config.person or config.index(alert.fingerprint):
+        return None if alert.who != config.person and alert.event in OWN_EVENTS else alert
+    for key in config.keys:
+        if alert.subject in (key.fingerprint, state.quota_of(state.account_of(key.fingerprint))):
+            return replace(alert, fingerprint=key.fingerprint)
+    return None
+
+
 def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
     """Return an alert in words: "#3 amber: week 82% used, reset Mon 00:00"."""
     place = config.index(alert.fingerprint)
     label = config.keys[place - 1].label if place else None
-    key = f"#{place}{f' {label}' if label else ''}" if place else "a removed key"
+    other = other_person(alert.who, config)
+    key = f"#{place}{f' {label}' if label else ''}" if place else unheld(other)
     window = WINDOW_WORDS.get(alert.window or "", alert.window or "quota")
 
     percent = alert.percent or 0.0
@@ -368,6 +410,8 @@ def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
             return f"{key}: at this pace {window} is empty{ahead}{at(alert.until, ', before its reset')}"
         case "outage":
             return "the cloud does not answer"
+        case "gateway-down" if other:
+            return f"{other}'s gateway has stopped unexpectedly"
         case "gateway-down":
             return f"the gateway at {alert.subject} has stopped unexpectedly; restart it with okr-tui serve"
         case "unused":
@@ -387,6 +431,7 @@ def document(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> dict[str, 
         "schema": 1,
         "at": rfc3339(alert.at),
         "kind": "alert",
+        "who": alert.who,
         "event": told_as(alert) or alert.event,
         "over": alert.over,
         "about": alert.event,

@@ -42,6 +42,16 @@ class PoolConfig:
         return self._places.get(fingerprint) if fingerprint is not None else None
 
 
+def other_person(who: str | None, config: PoolConfig) -> str | None:
+    """Return the name of another person who wrote a record; None for this one and on a log of one's own."""
+    return None if who == config.person else who
+
+
+def unheld(owner: str | None) -> str:
+    """Return what a key is called that this machine does not hold; `owner` is another person who used it."""
+    return f"a key of {owner}'s" if owner else "a removed key"
+
+
 @dataclass(frozen=True, slots=True)
 class SelectionRequest:
     """What a request asks of the pool.

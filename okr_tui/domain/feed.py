@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from okr_tui.domain import alerts
-from okr_tui.domain.choice import PoolConfig, common_refusal
+from okr_tui.domain.choice import PoolConfig, common_refusal, other_person, unheld
 from okr_tui.domain.faults import BlockCause, Retry, Rule, Tone
 from okr_tui.domain.fold import apply
 from okr_tui.domain.health import BLOCKS, Verdict, blocked, verdict
@@ -112,7 +112,7 @@ def entry(
         case Attempt():
             return _failure(record, after, config, policy, zone)
         case BalanceRead() if not record.balance.understood:
-            return _about_key(record.fingerprint, record.at, "warning", "quota format not understood", config)
+            return _quota_not_understood(record, config)
         case Use():
             return _by_hand(record, "chosen as preferred key", config)
         case Reset():
@@ -123,7 +123,7 @@ def entry(
             return _by_hand(record, "switched on", config)
         case Disabled():
             return _by_hand(record, "switched off", config)
-        case SettingsRead() if _other(record.who, config):
+        case SettingsRead() if other_person(record.who, config):
             return None  # their own settings, on their own machine
         case SettingsRead():
             if record.problems:
@@ -133,15 +133,15 @@ def entry(
         case ModelsRead():
             return _models(record)
         case FellBack():
-            return _fell_back(record)
+            return _fell_back(record, config)
         case Alert():
             return _alert(record, after, config, zone)
         case _:
             return None
 
 
-def _fell_back(record: FellBack) -> Entry:
-    who = record.caller or record.client
+def _fell_back(record: FellBack, config: PoolConfig) -> Entry:
+    who = _sender(record, config)
     text = f"{record.answered_by} answers instead of {record.model}"
     return Entry(record.at, "warning", text, f"{who} · no key could", model=record.model)
 
@@ -151,10 +151,11 @@ def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) ->
     told = alerts.told_as(record)
     if after.alerts.get(record.name) != record or told is None or not alerts.EVENTS[told].in_feed:
         return None
-    tone, place = alerts.EVENTS[told].tone, config.index(record.fingerprint)
-    return Entry(
-        record.at, tone, alerts.text(record, config, zone), key=place, fingerprint=record.fingerprint
-    )
+    concerning = alerts.concerning(record, after, config)
+    if concerning is None:
+        return None
+    text, place = alerts.text(concerning, config, zone), config.index(concerning.fingerprint)
+    return Entry(record.at, alerts.EVENTS[told].tone, text, key=place, fingerprint=concerning.fingerprint)
 
 
 def history(
@@ -173,38 +174,34 @@ def history(
         yield state, entries(record, before, state, config, policy, zone, sequence)
 
 
-def _about_key(fingerprint: str, at: float, tone: Tone, text: str, config: PoolConfig) -> Entry:
-    place = config.index(fingerprint)
-    return Entry(at, tone, f"{_name(place)} {text}", key=place, fingerprint=fingerprint)
+def _quota_not_understood(record: BalanceRead, config: PoolConfig) -> Entry:
+    place = config.index(record.fingerprint)
+    text = f"{_name(place, other_person(record.who, config))} quota format not understood"
+    return Entry(record.at, "warning", text, key=place, fingerprint=record.fingerprint)
 
 
 def _by_hand(record: Use | Reset | ResetUndone | Enabled | Disabled, text: str, config: PoolConfig) -> Entry:
     """Return the line of what a person did to a key, with their name if it was another one."""
-    other = _other(record.who, config)
+    other = other_person(record.who, config)
     place = config.index(record.fingerprint)
     words = f"{_name(place, other)} {text}{f' by {other}' if other else ''}"
     return Entry(record.at, "info", words, key=place, fingerprint=record.fingerprint)
-
-
-def _other(who: str | None, config: PoolConfig) -> str | None:
-    """Return the name of another person who wrote a record; None for this one and on a log of one's own."""
-    return None if who == config.person else who
 
 
 def _name(place: int | None, owner: str | None = None) -> str:
     """Return what a key is called; one that this machine does not hold is of whoever used it."""
     if place:
         return f"#{place}"
-    return f"a key of {owner}'s" if owner else "a removed key"
+    return unheld(owner)
 
 
-def _sender(record: Attempt, config: PoolConfig) -> str:
+def _sender(record: Attempt | FellBack, config: PoolConfig) -> str:
     """Return who sent a request, with the name of another person in front."""
-    other = _other(record.who, config)
+    other = other_person(record.who, config)
     return f"{other}'s {sender(record)}" if other else sender(record)
 
 
-def sender(record: Attempt) -> str:
+def sender(record: Attempt | FellBack) -> str:
     """Return who sent a request: the gateway's caller by name, else the client of ours."""
     return record.caller or record.client
 
@@ -223,13 +220,13 @@ def _success(record: Attempt, config: PoolConfig) -> Entry | None:
     return Entry(
         record.at,
         "quiet",
-        f"{_name(place, _other(record.who, config))} {record.model or record.path}",
+        f"{_name(place, other_person(record.who, config))} {record.model or record.path}",
         " · ".join(filter(None, parts)),
         place,
         record.fingerprint,
         record.model,
         more=" · ".join(filter(None, more)),
-        brief=_name(place, _other(record.who, config)),
+        brief=_name(place, other_person(record.who, config)),
         trace=record.trace,
     )
 
@@ -242,7 +239,13 @@ def _failure(
         return None
     place = config.index(record.fingerprint)
     judged = verdict(
-        after, record.fingerprint, now=record.at, policy=policy, model=record.model, cloud=record.cloud
+        after,
+        record.fingerprint,
+        now=record.at,
+        policy=policy,
+        model=record.model,
+        cloud=record.cloud,
+        person=config.person,
     )
     stays = judged.eligible or not fault.traits.blames_key
     reason = fault.text or fault.traits.words
@@ -250,7 +253,7 @@ def _failure(
         reason = sentence(judged, record.at, zone)
     elif record.begun:
         reason += " in the middle of the answer"
-    brief = f"{_name(place, _other(record.who, config))} {reason}"
+    brief = f"{_name(place, other_person(record.who, config))} {reason}"
     parts = [_sender(record, config), record.model or record.path]
     if fault.traits.quoted and fault.text not in brief:
         parts.append(fault.sentence)
@@ -279,7 +282,7 @@ def _onward(record: Attempt, config: PoolConfig) -> str:
     if record.next_fingerprint == record.fingerprint:
         return " → again"
     if record.next_fingerprint:
-        return f" → {_name(config.index(record.next_fingerprint))}"
+        return f" → {_name(config.index(record.next_fingerprint), other_person(record.who, config))}"
     return " → no other key" if fault.traits.retry is Retry.NEXT_KEY else " → the caller"
 
 
@@ -312,7 +315,9 @@ def _rescheduled(
         return
     held = [key.fingerprint for key in config.keys if after.account_of(key.fingerprint) == account]
     if held:
-        judged = verdict(after, held[0], now=record.at, policy=policy, cloud=config.cloud)
+        judged = verdict(
+            after, held[0], now=record.at, policy=policy, cloud=config.cloud, person=config.person
+        )
         text = f"{' '.join(_name(config.index(each)) for each in held)} {sentence(judged, record.at, zone)}"
         yield Entry(record.at, "info", text, "from the account", config.index(held[0]), held[0])
 
@@ -415,6 +420,8 @@ def _record_fields(record: Record, key: Callable[[str], str], zone: tzinfo) -> I
         return
     if isinstance(record, Command) and record.client:
         yield "client", record.client
+    if who := getattr(record, "who", None):
+        yield "who", who
     if isinstance(record, SettingsRead):
         yield "keys", str(record.keys)
         yield "cloud", record.cloud_url or "none"
@@ -448,6 +455,8 @@ def _alert_fields(record: Alert, key: Callable[[str], str], zone: tzinfo) -> Ite
 
 def _attempt_fields(record: Attempt, key: Callable[[str], str], zone: tzinfo) -> Iterator[Field]:
     yield "client", f"{record.caller} ({record.client})" if record.caller else record.client
+    if record.who:
+        yield "who", record.who
     yield "key", key(record.fingerprint)
     yield "model", record.model or "none"
     yield "path", record.path

@@ -16,6 +16,8 @@ AlertEvent = Literal[
     "window-95", "unused", "budget",
 ]  # fmt: skip
 ALERT_EVENTS: tuple[AlertEvent, ...] = get_args(AlertEvent)
+OWN_EVENTS: tuple[AlertEvent, ...] = ("last-key", "outage", "gateway-down", "budget")
+"""Events about a pool, a machine or a person's settings; the others are the same for all who share a log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,8 @@ class Alert:
     until: when it is reset or back, in epoch seconds, which re-arms the alert; None where only its end does.
     empty_at: when the quota is empty at its present pace, in epoch seconds.
     owner: names who raised it; of several, the first in the log runs the hooks.
+    who: whose process raised it, as in Command.
+    by: names the keys and rules that it was raised by; others may share the log. "" in older logs.
     """
 
     at: float
@@ -196,11 +200,14 @@ class Alert:
     until: float | None = None
     empty_at: float | None = None
     owner: str = ""
+    who: str | None = None
+    by: str = ""
 
     @property
     def name(self) -> str:
-        """What is raised once only."""
-        return f"{self.event} {self.window or ''} {self.subject}"
+        """What is raised once only; what concerns a pool or a machine, once by each."""
+        own = f" {self.by}" if self.by and self.event in OWN_EVENTS else ""
+        return f"{self.event} {self.window or ''} {self.subject}{own}"
 
     def follows(self, last: "Alert | None") -> bool:
         """Return whether it says something new after the last alert of its name."""
@@ -220,6 +227,7 @@ class FellBack:
     kind: Literal["fallback"] = "fallback"
     client: Client
     caller: str | None = None
+    who: str | None = None
     model: str
     answered_by: str
 

@@ -70,6 +70,8 @@ class PoolView:
     active: int | None = None
     preferred: int | None = None
     strategy: str = "sticky"
+    person: str | None = None
+    """What records call this person on a log that several share."""
     why: str = ""
     earliest: float | None = None
     empty_at: float | None = None
@@ -128,6 +130,7 @@ def view(
         active=config.index(selection.key.fingerprint) if selection.key else None,
         preferred=config.index(config.preferred),
         strategy=config.strategy,
+        person=config.person,
         why=selection.why,
         earliest=selection.earliest,
         empty_at=pool_empty_at(

@@ -9,12 +9,22 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 
+from okr_tui.domain.alerts import concerning
 from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, choose
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.feed import Entry, entries, history
 from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.policy import Policy
-from okr_tui.domain.records import Alert, Attempt, BalanceRead, Command, IdentityRead, Record, SettingsRead
+from okr_tui.domain.records import (
+    Alert,
+    Attempt,
+    BalanceRead,
+    Command,
+    FellBack,
+    IdentityRead,
+    Record,
+    SettingsRead,
+)
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
@@ -42,7 +52,7 @@ LONGEST_APART: Final = 2.0
 ALERTS: Final = 20
 """Alerts that are kept for screens to show."""
 LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
-SIGNED: Final = (Command, *LEARNED)
+SIGNED: Final = (Command, FellBack, *LEARNED)
 """Records that say who wrote them."""
 ALONE: Final = "this process has worked alone since"
 UNCOUNTED: Final = "requests that other machines have under way are not counted"
@@ -387,8 +397,12 @@ class LivePool:
         self.entries.extend(replace(line, sequence=item.sequence) for line in told)
 
     def _observe(self, record: Record, sequence: int | None) -> None:
-        if isinstance(record, Alert) and self.state.alerts.get(record.name) == record:
-            self.alerts.append(record)
+        if (
+            isinstance(record, Alert)
+            and self.state.alerts.get(record.name) == record
+            and (found := concerning(record, self.state, self.config))
+        ):
+            self.alerts.append(found)
         for observer in self.observers:
             observer(record, sequence)
 

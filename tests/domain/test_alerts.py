@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 
-from okr_tui.domain.alerts import AlertRules, QuietHours, document, due, is_shown, text, told_as
+from okr_tui.domain.alerts import AlertRules, QuietHours, concerning, document, due, is_shown, text, told_as
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.feed import entry
@@ -308,6 +308,7 @@ def test_a_hook_gets_key_window_and_percent() -> None:
         "schema": 1,
         "at": "2026-10-08T16:00:00Z",
         "kind": "alert",
+        "who": None,
         "event": "window-80",
         "over": False,
         "about": "window-80",
@@ -361,3 +362,62 @@ def test_of_any_number_of_processes_one_tells(records: list[Record], now: float)
             told += [owner] * (log.state.alerts[raised.name] == raised)
     assert set(told) <= {"first"}
     assert len(told) == len(found)
+
+
+def rounds(*people: "Log") -> list[list[str]]:
+    """What people on one log raise and end, round after round, until all of them are still."""
+    told = []
+    for turn in range(5):
+        for person in people:
+            person.state = people[0].state
+            told.append(person.tell(NOW + turn))
+            people[0].state = person.state
+    return told
+
+
+def test_two_pools_on_one_log_do_not_end_each_other_s_alerts() -> None:
+    amber = Log(failed(FaultKind.SPENT, window="session"), pool=config(2))
+    birch = Log(pool=config(4))
+    assert rounds(amber, birch) == [["spent", "last-key"], *[[]] * 9]
+
+
+def test_two_people_with_marks_of_their_own_do_not_end_each_other_s_alerts() -> None:
+    amber = Log(reading(NOW, session(85)))
+    birch = Log(rules=replace(RULES, low_percent=95))
+    assert rounds(amber, birch) == [["window-80"], *[[]] * 9]
+    amber.add(reading(NOW + 60, session(10)))
+    birch.state = amber.state
+    assert rounds(birch, amber)[:2] == [[], ["-window-80"]]
+
+
+def test_who_wants_to_know_of_waits_and_who_does_not_share_a_log() -> None:
+    amber = Log(failed(FaultKind.SLOWED), reading(NOW, session(10)))
+    birch = Log()
+    birch.state = amber.state
+    told = due(amber.state, amber.config, POLICY, RULES, NOW, slowed=True)
+    birch.add(*told)
+    assert [each.event for each in told] == ["slowed"]
+    assert birch.tell(NOW + 1) == []
+
+
+def test_another_s_alert_is_told_of_a_key_that_is_held_here_and_not_of_their_pool() -> None:
+    amber = replace(config(2), person="amber")
+    birch = PoolConfig(KEYS[1:3], person="birch")
+    log = Log(belongs(A, "acme"), belongs(B, "acme"), reading(NOW, session(85)), pool=amber)
+    [alert] = due(log.state, amber, POLICY, RULES, NOW)
+    assert (alert.who, alert.fingerprint) == ("amber", A)
+    log.add(alert)
+    shown = entry(alert, log.state, birch, POLICY)
+    assert shown is not None
+    assert shown.text.startswith("#1: 5h 85% used")
+    assert entry(alert, log.state, PoolConfig(KEYS[2:3], person="birch"), POLICY) is None
+    for event in ("last-key", "outage", "gateway-down", "budget"):
+        own = Alert(at=NOW, event=event, subject="s", fingerprint=B, who="amber")
+        assert concerning(own, log.state, birch) is None
+        assert concerning(own, log.state, amber) == own
+
+
+def test_a_key_that_another_holds_is_theirs_in_an_alert() -> None:
+    alert = Alert(at=NOW, event="window-80", percent=82, fingerprint=A, who="amber")
+    assert text(alert, PoolConfig(person="birch")).startswith("a key of amber's: ")
+    assert text(alert, PoolConfig(person="amber")).startswith("a removed key: ")

@@ -7,13 +7,14 @@ from hypothesis import given
 
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.feed import Entry, consequences, entry, history
+from okr_tui.domain.feed import Entry, consequences, entry, entry_fields, history
 from okr_tui.domain.fold import apply
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.records import (
     Attempt,
     Disabled,
     Enabled,
+    FellBack,
     ModelsRead,
     Record,
     Reset,
@@ -121,6 +122,47 @@ def test_what_nobody_needs_to_see_has_no_line(record: Record) -> None:
 )
 def test_every_other_fact_has_its_words(record: Record, words: str) -> None:
     assert text(record) == words
+
+
+AMONG_OTHERS: list[tuple[Record, str]] = [
+    (replace(went_well(NOW, D), who="amber"), f"a key of amber's {MODEL}"),
+    (replace(went_well(NOW, D), who="birch"), f"a removed key {MODEL}"),
+    (
+        replace(failed(FaultKind.SLOWED, key=D, status=429), who="amber", next_fingerprint="e"),
+        "a key of amber's rate limited, back → a key of amber's",
+    ),
+    (replace(reading(NOW, Balance(understood=False), key=D), who="amber"), "a key of amber's quota format"),
+    (Disabled(at=NOW, fingerprint=A, who="amber"), "#1 switched off by amber"),
+    (Disabled(at=NOW, fingerprint=A, who="birch"), "#1 switched off"),
+    (Use(at=NOW, fingerprint=D, who="amber"), "a key of amber's chosen as preferred key by amber"),
+]
+
+
+@pytest.mark.parametrize(("record", "words"), AMONG_OTHERS)
+def test_what_another_did_is_told_with_their_name(record: Record, words: str) -> None:
+    config = replace(POOL, person="birch")
+    found = entry(record, apply(PoolState(), record, POLICY), config, POLICY)
+    assert found is not None
+    assert found.text.partition(", back")[0].startswith(words.partition(", back")[0])
+    assert found.text.endswith(words.rpartition(" → ")[2]) or " → " not in words
+    named = dict(entry_fields(replace(found, record=record), str, NOW))
+    assert named["who"] == getattr(record, "who", None)
+
+
+def test_who_switched_a_key_off_themselves_reads_no_name() -> None:
+    config = replace(POOL, person="birch")
+    state = apply(PoolState(), Disabled(at=NOW, fingerprint=A, who="birch"), POLICY)
+    refused = failed(FaultKind.UNAUTHORIZED, status=401, text="unauthorized")
+    found = entry(refused, apply(state, refused, POLICY), config, POLICY)
+    assert found is not None
+    assert "birch" not in found.text
+
+
+def test_another_s_fallback_names_their_gateway() -> None:
+    fell = FellBack(at=NOW, client="gateway", who="amber", model="kimi-k3", answered_by="glm-5.2")
+    found = entry(fell, PoolState(), replace(POOL, person="birch"), POLICY)
+    assert found is not None
+    assert found.detail.startswith("amber's gateway")
 
 
 def test_changes_of_the_model_list_are_named() -> None:

@@ -80,12 +80,12 @@ def test_the_strip_shows_the_largest_accounts_and_sums_up_the_others(width: int)
     rows = [key(1, account="amber", label="first"), key(2, account="birch")]
     shown = snapshot(pool=pool(*rows), usage=USAGE)
     lines = [text(line) for line in strip_lines(shown, NOW, UTC, width)]
-    assert [line[:12].strip() for line in lines] == ["first", "birch", "a removed key"[:11] + "…", "2 others"]
+    assert [line[:12].strip() for line in lines] == ["first", "birch", "not in pool", "2 others"]
     assert all(len(line) <= width for line in lines)
-    cells = 24 * max(1, min(3, (width - 12 - 9 - 16) // 24))
-    assert lines[0][13 : 13 + cells].count("·") * 24 == 2 * cells  # the first hour and the last
+    cells = 24 * max(1, min(3, (width - 11 - 9 - 16) // 24))
+    assert lines[0][12 : 12 + cells].count("·") * 24 == 2 * cells  # the first hour and the last
     assert "█" in lines[3]
-    assert lines[0][13 + cells :].startswith("  253k tok"[: max(0, width - 14 - cells)])
+    assert lines[0][12 + cells :].startswith("  253k tok"[: max(0, width - 13 - cells)])
     assert len(USAGE.strips[0].tokens) == HOURS
 
 

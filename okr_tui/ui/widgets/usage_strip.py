@@ -45,7 +45,7 @@ def _name(strip: UsageStrip, snapshot: Snapshot) -> str:
     row = _row(strip, snapshot)
     if row is not None:
         return row.label or row.account or f"#{row.index}"
-    return strip.account if strip.account.endswith("others") else "a removed key"
+    return strip.account if strip.account.endswith("others") else "not in pool"
 
 
 def _row(strip: UsageStrip, snapshot: Snapshot) -> KeyView | None:
