@@ -12,7 +12,9 @@ FOLDER = Path(okr_tui.cli.__file__).parent / "schemas"
 
 def texts() -> dict[str, str]:
     """Return the text of each file by its name."""
-    return {f"{verb}.json": json.dumps(schema_of(verb), indent=2) + "\n" for verb in DOCUMENTS}
+    return {
+        f"{verb.replace(' ', '-')}.json": json.dumps(schema_of(verb), indent=2) + "\n" for verb in DOCUMENTS
+    }
 
 
 def main() -> int:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from okr_tui.cli.invocation import Invocation
-from okr_tui.cli.output import show_raw
+from okr_tui.cli.invocation import Invocation, json_option
+from okr_tui.cli.output import show_document, show_raw
 from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ WHERE = {
 
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
+@json_option
 @click.pass_context
-def completion(context: click.Context, shell: str) -> None:
+def completion(context: click.Context, shell: str, *, as_json: bool) -> None:
     """Print the completion script of a shell.
 
     It completes verbs, options, key numbers with their labels, models, and names of settings.
@@ -42,7 +43,11 @@ def completion(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     script = found(context.find_root().command, {}, PROGRAM, VARIABLE)
-    show_raw(script.source_template % script.source_vars())
+    text = script.source_template % script.source_vars()
+    if as_json:
+        show_document({"shell": shell, "script": text})
+    else:
+        show_raw(text)
 
 
 def complete_keys(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

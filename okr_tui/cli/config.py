@@ -104,8 +104,9 @@ def unset(invocation: Invocation, name: str, *, as_json: bool) -> None:
 
 
 @config.command()
+@json_option
 @click.pass_obj
-def export(invocation: Invocation) -> None:
+def export(invocation: Invocation, *, as_json: bool) -> None:
     """Print the settings of the global file without keys and secrets, to take them to another machine.
 
     Keys, addresses with passwords, hooks that call an address, values for tool servers, and trusted
@@ -114,16 +115,26 @@ def export(invocation: Invocation) -> None:
     from okr_tui.settings.file import read
     from okr_tui.settings.without_secrets import without_secrets
 
-    root = read(invocation.sources().global_file).root
-    show_raw(json.dumps(without_secrets(root), indent=2, ensure_ascii=False))
+    kept = without_secrets(read(invocation.sources().global_file).root)
+    if as_json:
+        show_document({"settings": kept})
+    else:
+        show_raw(json.dumps(kept, indent=2, ensure_ascii=False))
 
 
 @config.command()
-def schema() -> None:
-    """Print the JSON Schema of a settings file, for editors."""
+@json_option
+def schema(*, as_json: bool) -> None:
+    """Print the JSON Schema of a settings file, for editors.
+
+    With --json it is the member settings_schema of a document.
+    """
     from okr_tui.settings.table import json_schema
 
-    show_raw(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    if as_json:
+        show_document({"settings_schema": json_schema()})
+    else:
+        show_raw(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def _read(invocation: Invocation) -> "Configuration":

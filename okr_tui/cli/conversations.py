@@ -90,13 +90,14 @@ def export(invocation: Invocation, identifier: str, path: Path, *, as_json: bool
         write_file(path, text)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error
-    note(f"Written to {path}")
+    _tell(f"Written to {path}", as_json=as_json)
 
 
 @conversations.command("import")
 @click.argument("file", type=click.File(encoding="utf-8"))
+@json_option
 @click.pass_obj
-def import_(invocation: Invocation, file: TextIO) -> None:
+def import_(invocation: Invocation, file: TextIO, *, as_json: bool) -> None:
     """Store a conversation that was exported as JSON. FILE may be -, for standard input."""
     try:
         text = file.read()
@@ -107,19 +108,27 @@ def import_(invocation: Invocation, file: TextIO) -> None:
         conversation = await opened.import_json(text)
         return f"Imported {conversation.title} as {conversation.id[:ID_SHOWN]}"
 
-    note(_work(invocation, work))
+    _tell(_work(invocation, work), as_json=as_json)
 
 
 @conversations.command()
 @click.argument("identifier", metavar="ID")
+@json_option
 @click.pass_obj
-def delete(invocation: Invocation, identifier: str) -> None:
+def delete(invocation: Invocation, identifier: str, *, as_json: bool) -> None:
     """Delete a conversation."""
 
     async def work(opened: "ConversationService") -> str:
         return await opened.delete(await opened.named(identifier))
 
-    note(_work(invocation, work))
+    _tell(_work(invocation, work), as_json=as_json)
+
+
+def _tell(message: str, *, as_json: bool) -> None:
+    if as_json:
+        show_document({"message": message})
+    else:
+        note(message)
 
 
 def _exported(invocation: Invocation, identifier: str, form: "Form") -> str:

@@ -445,19 +445,240 @@ class PathsDocument(Versioned):
     gateway_token: str
 
 
+class ErrorDocument(Versioned):
+    """What any verb prints in place of its result when it fails; `code` is the exit code.
+
+    `until` is the first return where every key is blocked.
+    """
+
+    error: str
+    code: int
+    remedy: str | None
+    until: Time | None
+
+
+class StatusLineDocument(Versioned):
+    """What `status --line` prints; `percent` is how full the next key is."""
+
+    text: str
+    level: str
+    tooltip: str
+    percent: float | None
+
+
+class KeyChangeDocument(Versioned):
+    """What a verb that changes or tests a key prints: the message for people, and the key as it is now.
+
+    The key is as it was where it is removed, and null where the pool is empty.
+    """
+
+    message: str
+    key: KeyDocument | None
+
+
+class RefreshDocument(Versioned):
+    """What `refresh` prints; `models` counts those that are listed."""
+
+    message: str
+    refreshed_at: Time | None
+    models: int
+
+
+class ImportDocument(Versioned):
+    """What `import-keys` prints: a message for each key that was found."""
+
+    message: str
+    keys: list[str]
+
+
+class TrustDocument(Versioned):
+    """What `trust` prints; `wants` is what the project's file asks for."""
+
+    message: str
+    project_file: str
+    trusted: bool
+    wants: list[str]
+
+
+class PurgeDocument(Versioned):
+    """What `purge` prints: paths, and what stays."""
+
+    removed: list[str]
+    kept: list[str]
+
+
+class CallerDocument(TypedDict):
+    """A named token of the gateway, without the token."""
+
+    name: str
+    models: list[str]
+    tokens_per_day: int | None
+    created_at: str
+
+
+class TokensDocument(Versioned):
+    """What `token list` prints; `shared` is the file of the shared token."""
+
+    shared: str
+    tokens: list[CallerDocument]
+
+
+class TokenDocument(Versioned):
+    """What `token add` and `token rotate NAME` print: the only time that the token is shown."""
+
+    name: str
+    token: str
+
+
+class SharedTokenDocument(Versioned):
+    """What `token rotate` without a name prints: the file of the new token."""
+
+    shared: str
+
+
+class RevokedDocument(Versioned):
+    """What `token revoke` prints."""
+
+    revoked: str
+
+
+class ConfigListDocument(Versioned):
+    """What `config list` prints."""
+
+    settings: list[SettingDocument]
+
+
+class ConfigGetDocument(Versioned, SettingDocument):
+    """What `config get` prints."""
+
+
+class ConfigChangeDocument(Versioned):
+    """What `config set` and `config unset` print: the message for people, and the setting in force."""
+
+    message: str
+    setting: SettingDocument | None
+
+
+class ConfigExportDocument(Versioned):
+    """What `config export` prints: the settings without keys and secrets."""
+
+    settings: dict[str, Any]
+
+
+class ConfigSchemaDocument(Versioned):
+    """What `config schema` prints with --json: the JSON Schema of a settings file."""
+
+    settings_schema: dict[str, Any]
+
+
+class CompletionDocument(Versioned):
+    """What `completion` prints."""
+
+    shell: Literal["bash", "zsh", "fish"]
+    script: str
+
+
+class HelpListDocument(Versioned):
+    """What `help` without a topic prints: one line for each verb and topic."""
+
+    verbs: dict[str, str]
+    topics: dict[str, str]
+
+
+class HelpDocument(Versioned):
+    """What `help TOPIC` prints."""
+
+    topic: str
+    text: str
+
+
+class FoundConversation(TypedDict):
+    """A conversation in a list."""
+
+    id: str
+    title: str
+    model: str | None
+    turns: int
+    created: Time | None
+    updated: Time | None
+    branched_from: str | None
+    excerpt: str
+
+
+class ConversationsDocument(Versioned):
+    """What `conversations list` and `search` print."""
+
+    conversations: list[FoundConversation]
+
+
+class ConversationDocument(Versioned):
+    """What `conversations show` prints, and `export` writes. Times are epoch seconds."""
+
+    format: str
+    version: int
+    id: str
+    title: str
+    model: str | None
+    options: dict[str, Any]
+    created: float
+    updated: float
+    branched_from: str | None
+    branched_at: int | None
+    turns: list[dict[str, Any]]
+
+
+class ConversationChangeDocument(Versioned):
+    """What `conversations export`, `import` and `delete` print."""
+
+    message: str
+
+
 DOCUMENTS: Final[Mapping[str, Any]] = {
-    "status": StatusDocument,
+    "VERB": ErrorDocument,
+    "status": StatusDocument | StatusLineDocument,
     "keys": KeysDocument,
     "models": ModelsDocument,
     "info": InfoDocument,
+    "refresh": RefreshDocument,
     "explain": ExplainDocument,
     "events": Event,
     "usage": UsageDocument,
     "chat": ChatPiece | ChatSummary,
+    **dict.fromkeys(
+        (
+            *("rotate", "use-key", "add-key", "remove-key", "label-key"),
+            *("enable-key", "disable-key", "test-key", "reset-key"),
+        ),
+        KeyChangeDocument,
+    ),
+    "import-keys": ImportDocument,
+    "trust": TrustDocument,
     "doctor": DoctorDocument,
     "paths": PathsDocument,
+    "purge": PurgeDocument,
+    "completion": CompletionDocument,
+    "help": HelpListDocument | HelpDocument,
+    "token list": TokensDocument,
+    "token add": TokenDocument,
+    "token rotate": TokenDocument | SharedTokenDocument,
+    "token revoke": RevokedDocument,
+    "config list": ConfigListDocument,
+    "config get": ConfigGetDocument,
+    "config set": ConfigChangeDocument,
+    "config unset": ConfigChangeDocument,
+    "config export": ConfigExportDocument,
+    "config schema": ConfigSchemaDocument,
+    "conversations list": ConversationsDocument,
+    "conversations search": ConversationsDocument,
+    "conversations show": ConversationDocument,
+    "conversations export": ConversationChangeDocument,
+    "conversations import": ConversationChangeDocument,
+    "conversations delete": ConversationChangeDocument,
 }
-"""The type of what each verb prints: one document, or for `events` and `chat` one line."""
+"""The type of what each verb prints: one document, or for `events` and `chat` one line.
+
+`VERB` is what each of them prints when it fails.
+"""
 
 
 def schema_of(verb: str, *, closed: bool = False) -> dict[str, Any]:
@@ -465,7 +686,9 @@ def schema_of(verb: str, *, closed: bool = False) -> dict[str, Any]:
     found = TypeAdapter(DOCUMENTS[verb]).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"okr-tui {verb} --json, schema {SCHEMA}",
+        "title": f"okr-tui {verb} --json, schema {SCHEMA}"
+        if verb != "error"
+        else f"a failure, schema {SCHEMA}",
         **_tidy(found, closed=closed),
     }
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import click
+
 from okr_tui.cli.output import SCHEMA
+from okr_tui.domain.errors import ADD_A_KEY, NoKeyError, PoolBlockedError
 from okr_tui.domain.words import rfc3339
 
 if TYPE_CHECKING:
@@ -127,6 +130,20 @@ def status_document(overview: "Overview", gateway: str | None = None) -> Documen
         "settings": {"files": list(overview.files), "problems": list(overview.problems)},
         "forecast": {"empty_at": rfc3339(pool.empty_at)},
     }
+
+
+def error_document(error: BaseException, message: str, code: int) -> Document:
+    """Describe what ended a command with `--json`, in place of its result.
+
+    `message` is the line for people, in which what to do stands behind the first semicolon.
+    """
+    remedy = message.partition("; ")[2]
+    if isinstance(error, NoKeyError):
+        remedy = ADD_A_KEY
+    elif isinstance(error, click.UsageError) and error.ctx:
+        remedy = remedy or f"{error.ctx.command_path} --help"
+    earliest = error.earliest if isinstance(error, PoolBlockedError) else None
+    return {"error": message, "code": code, "remedy": remedy or None, "until": rfc3339(earliest)}
 
 
 def fault_document(fault: "Fault") -> Document:

@@ -22,7 +22,7 @@ from okr_tui.cli.invocation import (
     run,
 )
 from okr_tui.cli.output import cut, note, one_line, show, show_document, show_text, table
-from okr_tui.domain.errors import NO_KEY, OkrError, SettingsError
+from okr_tui.domain.errors import NO_KEY, KeyRefusedError, OkrError, SettingsError
 from okr_tui.domain.words import WINDOW_WORDS, moment, sentence
 
 if TYPE_CHECKING:
@@ -246,15 +246,24 @@ def reset_key(invocation: Invocation, number: int, *, as_json: bool) -> None:
 @click.command(context_settings=NUMBERED)
 @click.option("--label", help="A label for the key.")
 @click.option("--keyring", "in_keyring", is_flag=True, help="Store the key in the system's secret store.")
+@click.option("--check/--no-check", default=True, help="Ask the cloud about the key first  [default: yes]")
 @click.argument("given", nargs=-1, metavar="")
 @json_option
 @click.pass_obj
 def add_key(
-    invocation: Invocation, label: str | None, given: tuple[str, ...], *, in_keyring: bool, as_json: bool
+    invocation: Invocation,
+    label: str | None,
+    given: tuple[str, ...],
+    *,
+    in_keyring: bool,
+    check: bool,
+    as_json: bool,
 ) -> None:
     """Add a key, typed at a hidden prompt or piped in.
 
-    It goes to the global settings file, or with --keyring to the system's secret store.
+    It goes to the global settings file, or with --keyring to the system's secret store. The cloud is asked
+    about it first, which costs no quota; a key that it refuses is not added, and one that it cannot be asked
+    about is.
     """
     if given:
         # Named here so that the usual message about an unexpected argument does not repeat it.
@@ -265,7 +274,12 @@ def add_key(
 
     async def work(service: "PoolService") -> None:
         before = {key.fingerprint for key in service.pool.config.keys}
-        message = await service.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
+        try:
+            tested = f"; {await service.try_key(secret, label)}" if check else ""
+        except KeyRefusedError as error:
+            raise KeyRefusedError(f"{error}; --no-check adds it all the same") from None
+        added_words = await service.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
+        message = f"{added_words}{tested}"
         added = [row for row in service.overview.pool.keys if row.fingerprint not in before]
         if as_json:
             show_document({"message": message, "key": key_document(added[0])})

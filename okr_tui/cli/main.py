@@ -14,13 +14,20 @@ import click
 from okr_tui import __version__
 from okr_tui.cli.crash import describe_crash
 from okr_tui.cli.invocation import SCRUBBER, Invocation, local_zone
-from okr_tui.cli.output import note, note_text
-from okr_tui.domain.errors import CloudError, OkrError, PoolBlockedError
+from okr_tui.cli.output import (
+    BROKEN_PIPE,
+    RESULTS,
+    give_up_output,
+    guard_standard_streams,
+    note,
+    note_text,
+    one_line,
+    show_record,
+)
+from okr_tui.domain.errors import CloudError, OkrError, OutputError, PoolBlockedError
 from okr_tui.domain.text import clean_line, variable
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141
-"""What a shell makes of SIGPIPE."""
 FOLDERS = (
     "HOME",
     "XDG_STATE_HOME",
@@ -73,14 +80,6 @@ VERBS = {
 class Verbs(click.Group):
     """The verbs; the module of one is imported when it is asked for."""
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the verb; a reader of its output that goes away ends it without a word."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(BROKEN_PIPE) from None
-
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """Return the names that help and completion show."""
         return [name for name, (_, words) in VERBS.items() if words]
@@ -92,9 +91,9 @@ class Verbs(click.Group):
         module = importlib.import_module(f"okr_tui.cli.{VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         if VERBS[cmd_name][1]:
-            from okr_tui.cli.help import epilog
+            from okr_tui.cli.help import add_epilogs
 
-            command.epilog = epilog(cmd_name)
+            add_epilogs(cmd_name, command)
         return command
 
     def resolve_command(
@@ -174,28 +173,52 @@ def _check(url: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
-    _prepare_environment(debug="--debug" in (arguments or sys.argv))
-    for stream in (sys.stdout, sys.stderr):
-        # Text from outside may hold what the terminal's encoding does not.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    given = sys.argv[1:] if arguments is None else arguments
+    _prepare_environment(debug="--debug" in given)
+    guard_standard_streams()
+    RESULTS.documents = 0
     try:
-        code = root.main(arguments, prog_name="okr-tui", standalone_mode=False)
-    except click.exceptions.Exit as error:
+        try:
+            code = root.main(given, prog_name="okr-tui", standalone_mode=False)
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            code = _report(error, given)
+            sys.stdout.flush()
+    except (click.exceptions.Exit, OutputError) as error:
         code = error.exit_code
-    except click.ClickException as error:
-        words = io.StringIO()
-        error.show(words)
-        note_text(words.getvalue().rstrip())
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
-    except Exception as error:
-        if "--debug" in (arguments or sys.argv):
-            note_text(SCRUBBER.scrub("".join(traceback.format_exception(error)).rstrip()))
-        note(f"okr-tui: {_words(error)}")
-        code = error.exit_code if isinstance(error, OkrError) else 1
+        give_up_output()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: BaseException, given: list[str]) -> int:
+    """Say what ended a command, to standard error and where JSON was asked for as a document.
+
+    Return the exit code.
+    """
+    match error:
+        case click.exceptions.Exit():
+            if error.exit_code == BROKEN_PIPE:
+                give_up_output()
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED
+        case click.ClickException():
+            words = io.StringIO()
+            error.show(words)
+            note_text(words.getvalue().rstrip())
+            message, code = error.format_message(), error.exit_code
+        case _:
+            if "--debug" in given:
+                note_text(SCRUBBER.scrub("".join(traceback.format_exception(error)).rstrip()))
+            message, code = _words(error), error.exit_code if isinstance(error, OkrError) else 1
+            note(f"okr-tui: {message}")
+    if isinstance(error, OutputError):
+        give_up_output()
+    elif "--json" in given and not RESULTS.documents:
+        from okr_tui.cli.documents import error_document
+
+        show_record(error_document(error, one_line(message), code))
+    return code
 
 
 def _prepare_environment(*, debug: bool) -> None:
@@ -219,7 +242,7 @@ def _prepare_environment(*, debug: bool) -> None:
             del os.environ[name]  # an empty HOME would be the root folder
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """One line: what happened, to what, what to do."""
     if isinstance(error, PoolBlockedError) and error.earliest is not None:
         from okr_tui.domain.words import moment, span

@@ -4,16 +4,76 @@ This is the door by which text leaves for the terminal: nothing in it steers the
 line stays one. No other module of the commands writes to either stream.
 """
 
+import io
 import json
+import os
+import select
 import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from okr_tui.domain.errors import OutputError
 from okr_tui.domain.text import drawable, drawable_lines
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+BROKEN_PIPE: Final = 141
+"""What a shell makes of SIGPIPE."""
+STANDARD_ERROR: Final = 2
+
+
+class _StandardStream(io.FileIO):
+    """Standard output or standard error, as a file descriptor that is never closed."""
+
+    def write(self, data: "Buffer", /) -> int:
+        """Write and return the number of bytes.
+
+        A reader that went away ends the command with BROKEN_PIPE. Raises OutputError where output cannot be
+        written; a message that cannot be written is dropped, since nothing is left to report that on.
+        """
+        try:
+            while (written := super().write(data)) is None:  # another program made it non-blocking
+                select.select([], [self], [])
+        except BrokenPipeError:
+            if self.fileno() != STANDARD_ERROR:
+                raise click.exceptions.Exit(BROKEN_PIPE) from None
+        except OSError as error:
+            if self.fileno() != STANDARD_ERROR:
+                reason = (error.strerror or str(error)).lower()
+                raise OutputError(f"standard output cannot be written: {reason}") from error
+        else:
+            return written
+        return memoryview(data).nbytes
+
+
+def guard_standard_streams() -> None:
+    """Let text that the terminal's encoding lacks be replaced, and failed writes end a command in one way."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            raw = _StandardStream(stream.fileno(), "w", closefd=False)
+            guarded = io.TextIOWrapper(
+                io.BufferedWriter(raw),
+                encoding=stream.encoding,
+                errors="replace",
+                line_buffering=stream.line_buffering,
+            )
+            setattr(sys, name, guarded)
+
+
+def give_up_output() -> None:
+    """Drop what standard output still holds, which would fail again when the process ends."""
+    with suppress(io.UnsupportedOperation):  # it is in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def one_line(text: str) -> str:
@@ -64,8 +124,19 @@ SCHEMA: Final = 1
 """The version of all documents: fields may be added to one, and none is changed or removed."""
 
 
+@dataclass(slots=True)
+class _Results:
+    """What a command has printed so far: `documents` counts those of JSON."""
+
+    documents: int = 0
+
+
+RESULTS: Final = _Results()
+
+
 def show_document(document: Mapping[str, object]) -> None:
     """Print the result as one JSON document."""
+    RESULTS.documents += 1
     members = (f"  {_json(name)}: {_member(value)}" for name, value in {"schema": SCHEMA, **document}.items())
     click.echo("{\n" + ",\n".join(members) + "\n}")
 
@@ -82,6 +153,7 @@ def _member(value: object) -> str:
 
 def show_record(document: Mapping[str, object]) -> None:
     """Print one line of a result that is a stream of JSON documents."""
+    RESULTS.documents += 1
     click.echo(_json({"schema": SCHEMA, **document}))
 
 

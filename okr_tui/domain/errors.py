@@ -5,6 +5,7 @@ OkrError
 ├── StoreError       the log or the conversations cannot be read or written
 ├── ChatError        a chat command, option, image or tool cannot be used as asked
 ├── NoKeyError       no key is configured
+├── OutputError      standard output cannot be written
 ├── BudgetError      a client's or a model's tokens of the day are used up
 ├── PoolBlockedError every key is blocked; carries the earliest return
 └── CloudError       the cloud refused or failed; carries the fault
@@ -48,6 +49,10 @@ class ChatError(OkrError):
 
 class KeyRefusedError(OkrError):
     """The cloud refuses a key that was to be added; nothing was added."""
+
+
+class OutputError(OkrError):
+    """Standard output cannot be written, as on a full disk; what was printed is incomplete."""
 
 
 class NoKeyError(OkrError):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import pytest
 
@@ -27,6 +28,18 @@ NOW = 1_791_475_200.0
 """Thursday 2026-10-08, 16:00 UTC."""
 MODEL = "gpt-oss:20b"
 FAST_POLICY = {"retry_same": [0, 0], "confirm_after": [0, 0], "spent_jitter": [30, 30]}
+
+
+def verbs_of(command: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every verb that can be typed, those below a group by both names."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from verbs_of(inner, *names, name)
+    else:
+        yield " ".join(names), command
 
 
 @dataclass

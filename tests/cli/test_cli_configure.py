@@ -43,19 +43,19 @@ def auth(cli: CliHarness, **providers: object) -> Path:
 
 
 def test_a_key_is_piped_in(cli: CliHarness) -> None:
-    result = cli.run_ok("add-key", "--label", "dill", stdin=f"{NEW}\n")
+    result = cli.run_ok("add-key", "--no-check", "--label", "dill", stdin=f"{NEW}\n")
     assert result.out == f"Added #5 {mask(NEW)} to {cli.settings_file}\n"
     assert in_file(cli)[4] == {"key": NEW, "label": "dill"}
     document = cli.run_ok("remove-key", "5", "--json").json
     assert document["key"]["label"] == "dill"
     assert len(in_file(cli)) == 4
-    document = cli.run_ok("add-key", "--json", stdin=NEW).json
+    document = cli.run_ok("add-key", "--no-check", "--json", stdin=NEW).json
     assert document["key"]["index"] == 5
     assert in_file(cli)[4] == NEW
 
 
 def test_quotes_around_a_key_are_taken_off(cli: CliHarness) -> None:
-    cli.run_ok("add-key", stdin=f'"{NEW}"\n')
+    cli.run_ok("add-key", "--no-check", stdin=f'"{NEW}"\n')
     assert in_file(cli)[4] == NEW
     result = cli.run("add-key", stdin=f"{NEW};{NEW}")
     assert result.code == 1
@@ -71,9 +71,25 @@ def test_a_key_is_typed_at_a_hidden_prompt(cli: CliHarness, monkeypatch: pytest.
 
     monkeypatch.setattr(io, "TextIOWrapper", Terminal)
     monkeypatch.setattr(click, "prompt", prompt)
-    cli.run_ok("add-key")
+    cli.run_ok("add-key", "--no-check")
     assert asked == [{"hide_input": True, "err": True}]
     assert in_file(cli)[4] == NEW
+
+
+def test_the_cloud_is_asked_about_a_key_before_it_is_added(cli: CliHarness) -> None:
+    cli.write_settings(keys=3)
+    added = cli.run_ok("add-key", stdin=cli.keys[3][0]).out
+    assert added == f"Added #4 {mask(cli.keys[3][0])} to {cli.settings_file}; tested, plan pro\n"
+    assert cli.run_ok("keys", "--json").json["keys"][3]["plan"] == "pro"
+    sent = len(cli.sent("/api/me"))
+    refused = cli.run("add-key", "--json", stdin=NEW)
+    assert refused.json["remedy"] == "--no-check adds it all the same"
+    assert (refused.code, len(in_file(cli))) == (1, 4)
+    assert len(cli.sent("/api/me")) > sent
+    assert "the cloud refuses this key: 401" in refused.err
+    cli.write_settings(keys=3, cloudUrl="http://127.0.0.1:1")
+    assert "; not tested: " in cli.run_ok("add-key", stdin=NEW).out
+    assert len(in_file(cli)) == 4
 
 
 @pytest.mark.parametrize("arguments", [[NEW], [f"-{NEW}"], ["--label", "x", NEW]])
@@ -98,7 +114,7 @@ def test_a_system_keyring_that_is_missing_says_what_to_install(
     cli: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
-    result = cli.run("add-key", "--keyring", stdin=NEW)
+    result = cli.run("add-key", "--no-check", "--keyring", stdin=NEW)
     assert result.code == 1
     assert "install 'keyring>=25'" in result.err
     assert len(in_file(cli)) == 4

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shlex
 import subprocess
 import sys
 
@@ -108,11 +110,43 @@ def test_a_terminal_is_asked_before_a_key_is_removed(
     assert len(in_file(cli)) == left - 1
 
 
-def test_a_reader_that_goes_away_is_no_failure_to_speak_of(cli: CliHarness) -> None:
-    command = [sys.executable, "-m", "okr_tui", *cli.where, "status"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == 141
+VERBS_AS_PROCESSES = (
+    "status",
+    "keys --json",
+    "usage --csv",
+    "paths",
+    "config schema",
+    "help",
+    "--help",
+    "--version",
+)
+
+
+def shell(cli: CliHarness, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, in which `okr` is the program."""
+    command = shlex.join([sys.executable, "-m", "okr_tui", *cli.where])
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cli.folder), "LANG": "C.UTF-8"}
+    script = f'okr() {{ {command} "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS_AS_PROCESSES)
+def test_a_full_disk_under_the_output_is_one_line(cli: CliHarness, verb: str) -> None:
+    done = shell(cli, f"okr {verb} > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "okr-tui: standard output cannot be written: no space left on device\n"
+    assert not list((cli.folder / ".local").rglob("crash-*"))
+
+
+@pytest.mark.parametrize("verb", VERBS_AS_PROCESSES)
+def test_a_reader_that_went_away_is_no_failure_to_speak_of(cli: CliHarness, verb: str) -> None:
+    done = shell(cli, f"exec 3> >(true); wait $!; okr {verb} >&3")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_messages_that_cannot_be_written_fail_nothing(cli: CliHarness) -> None:
+    done = shell(cli, "okr refresh 2> /dev/full")
+    assert (done.returncode, done.stdout) == (0, "Loaded 16 cloud Ollama models\n")
+    assert shell(cli, "okr info no-such 2> /dev/full").returncode == 1
