@@ -21,8 +21,8 @@ from okr_tui.gateway.errors import (
     failure_error,
 )
 from okr_tui.gateway.parse import ParsedRequest, parse_body
-from okr_tui.gateway.plain import BODY
 from okr_tui.gateway.request import (
+    BODY,
     GatewayRequest,
     SignsOfLife,
     receive_body,

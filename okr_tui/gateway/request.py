@@ -223,6 +223,8 @@ def _too_large(limit: int) -> FailureError:
     return failure_error(413, f"the request is larger than {limit // 1024 // 1024} MiB")
 
 
+BODY: Final = "okr_tui.body"
+"""The name in the ASGI scope of a body that came whole with its head."""
 CONNECTION: Final = "connection"
 """The name of the caller's Connection in the ASGI scope's state."""
 
@@ -248,8 +250,8 @@ class Connection(Protocol):
     def watch(self, leave: Callable[[], None]) -> None:
         """Call `leave` once the caller is gone, at once if it already is."""
 
-    def unwatch(self, leave: Callable[[], None]) -> None:
-        """Stop calling `leave`."""
+    def unwatch(self) -> None:
+        """Call nobody when the caller is gone."""
 
 
 class GatewayRequest:
@@ -369,7 +371,7 @@ class GatewayRequest:
                 raise CallerGoneError from None
             raise
         finally:
-            self._connection.unwatch(leave)
+            self._connection.unwatch()
 
     @property
     def _connection(self) -> Connection:

@@ -37,7 +37,7 @@ async def module_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncGener
     """One gateway for all tests of a file: what one request leaves behind, the next ones meet."""
     cloud = EchoCloud()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("okr_tui.gateway.server.IDLE_SECONDS", IDLE)
+        patch.setattr("okr_tui.gateway.connection.IDLE_SECONDS", IDLE)
         async with (
             open_harness(tmp_path_factory.mktemp("stage")) as harness,
             scripted_gateway(harness, cloud) as gateway,
@@ -51,7 +51,7 @@ async def shared(
 ) -> AsyncGenerator[SharedGateway, None]:
     """That gateway. In the end nothing is under way, it answers, and nothing met an error but the caller."""
     module_gateway.clear()
-    caplog.set_level(logging.ERROR, "uvicorn.error")
+    caplog.set_level(logging.ERROR)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: module_gateway.crashes.append(context))
     yield module_gateway
@@ -67,5 +67,5 @@ async def shared(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that waits for the rest of a request only for a moment."""
-    monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", SHORT)
+    monkeypatch.setattr("okr_tui.gateway.connection.HEAD_SECONDS", SHORT)
     monkeypatch.setattr("okr_tui.gateway.request.BODY_SECONDS", SHORT)

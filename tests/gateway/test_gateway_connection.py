@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import h11
 import pytest
 from starlette.responses import Response
 
+from okr_tui.gateway.connection import CallerConnection
 from tests.gateway.abuse import probe
 from tests.gateway.abuse_framing import CHUNKED
 from tests.gateway.raw_connection import connect, head, sized
@@ -267,4 +267,4 @@ async def test_a_connection_that_has_ended_is_freed_at_once(harness: Harness) ->
 
 def held() -> int:
     """How many connections this process keeps."""
-    return sum(type(item) is h11.Connection for item in gc.get_objects())
+    return sum(type(item) is CallerConnection for item in gc.get_objects())

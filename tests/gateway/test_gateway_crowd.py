@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from okr_tui.gateway import server
-from okr_tui.gateway.server import NO_FILES_LEFT, Connections, most_connections
+from okr_tui.gateway import connection, server
+from okr_tui.gateway.connection import NO_FILES_LEFT, Connections, most_connections
 from tests.gateway.abuse import probe
 from tests.gateway.raw_connection import RawConnection, connect
 from tests.gateway.running_gateway import RunningGateway
@@ -21,7 +21,7 @@ MOST = 6
 async def opened(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncExitStack]:
     """What keeps connections open, to a gateway that allows a few."""
     await gateway.client.get("/healthz", headers={"connection": "close"})
-    monkeypatch.setattr(server, "most_connections", lambda: MOST)
+    monkeypatch.setattr(connection, "most_connections", lambda: MOST)
     async with AsyncExitStack() as stack:
         yield stack
 

@@ -226,7 +226,7 @@ async def test_known_paths_and_methods_only(
 
 
 async def test_a_head_that_never_ends_is_cut(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", 0.01)
+    monkeypatch.setattr("okr_tui.gateway.connection.HEAD_SECONDS", 0.01)
     async with scripted_gateway(harness, ScriptedCloud()) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
         writer.write(b"POST /api/chat HTTP/1.1\r\nhost: local")

@@ -91,7 +91,7 @@ class Held:
 async def test_thousands_of_idle_connections_stop_nobody_and_leave_nothing(
     gateway: RunningGateway, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("okr_tui.gateway.server.HEAD_SECONDS", 600)
+    monkeypatch.setattr("okr_tui.gateway.connection.HEAD_SECONDS", 600)
     before = asyncio.all_tasks()
     async with connections(gateway) as idle:
         held = Held(gateway, idle)

@@ -99,7 +99,7 @@ async def begun(cloud: Crowded, count: int) -> None:
 async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.5)
+    monkeypatch.setattr("okr_tui.gateway.connection.WRITE_SECONDS", 0.5)
     much = PIECES["/api/chat"][0].replace(b"Hel", b"x" * 100_000)  # one record, which is read fast
     script = ScriptedCloud(stream(*PIECES["/api/chat"], rest=[much] * 1000, then=ready()))
     async with scripted_gateway(harness, script) as gateway:
@@ -114,7 +114,7 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
 
 
 async def test_a_slow_cloud_is_no_slow_caller(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("okr_tui.gateway.server.WRITE_SECONDS", 0.01)
+    monkeypatch.setattr("okr_tui.gateway.connection.WRITE_SECONDS", 0.01)
     going_on = asyncio.Event()
     script = ScriptedCloud(stream(*PIECES["/api/chat"], rest=CLOSINGS["/api/chat"], then=going_on))
     async with scripted_gateway(harness, script) as gateway:

@@ -91,11 +91,7 @@ async def test_a_body_that_comes_after_its_answer_is_no_request(
     assert shared.cloud.bodies in ([], [SECOND])
 
 
-@pytest.mark.parametrize("held", [600.0, 0.0], ids=["soon", "late"])
-async def test_a_body_may_come_behind_its_head(
-    shared: SharedGateway, held: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("okr_tui.gateway.server.HOLD_SECONDS", held)
+async def test_a_body_may_come_behind_its_head(shared: SharedGateway) -> None:
     async with connect(shared.gateway) as connection:
         for body, word in ((GOOD, "good"), (question("second"), "second")):
             await connection.write(head(b"content-length: %d" % len(body)))
