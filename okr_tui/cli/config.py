@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from okr_tui.cli.completion import complete_settings
-from okr_tui.cli.invocation import NUMBERED, Invocation, json_option, screen_problems
+from okr_tui.cli.invocation import NUMBERED, Invocation, ask_for_name, json_option, screen_problems
 from okr_tui.cli.output import note, show, show_document, show_raw, show_text, table
 from okr_tui.domain.errors import SettingsError, StoreError
 
@@ -89,6 +89,8 @@ def set_(invocation: Invocation, name: str, value: str, *, as_json: bool) -> Non
     meant = _meant(row, member, value)
     _check(name, meant)
     _change(invocation, name, meant, as_json=as_json)
+    if name == "store":
+        ask_for_name(invocation)
 
 
 @config.command()

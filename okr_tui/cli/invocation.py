@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from okr_tui.cli.output import note
-from okr_tui.domain.errors import NoKeyError, OkrError, PoolBlockedError, StoreError
+from okr_tui.domain.errors import NoKeyError, OkrError, PoolBlockedError, SettingsError, StoreError
 from okr_tui.domain.scrubber import Scrubber
 
 if TYPE_CHECKING:
@@ -257,6 +257,45 @@ def end_with_code(total: int, *, usable: bool) -> None:
         raise click.exceptions.Exit(PoolBlockedError.exit_code)
 
 
+def _at_a_terminal() -> bool:
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def ask_for_name(invocation: Invocation) -> None:
+    """Ask at a terminal what a log on a server shall call this person, as long as the settings do not say.
+
+    Elsewhere nothing is asked, and records call them SOMEONE, as they do who only press enter.
+    """
+    if not _at_a_terminal():
+        return
+    import asyncio
+
+    from okr_tui.services.configuration import SOMEONE, Configuration, check_value, is_shared
+
+    if not is_shared(invocation.store_address()):
+        return
+
+    def usable(text: str) -> str:
+        try:
+            check_value("name", text)
+        except SettingsError as error:
+            raise click.UsageError(str(error)) from error
+        return text.strip()
+
+    async def asked() -> None:
+        configuration = await Configuration.read(invocation.sources(asks=False))
+        if configuration.settings.person.value:
+            return
+        question = "Other people may share this log. What shall records call you?"
+        name = click.prompt(question, default=SOMEONE, value_proc=usable, err=True)
+        try:
+            await configuration.write("name", name)
+        except SettingsError as error:
+            note(f"okr-tui: the name was not kept: {error}")
+
+    asyncio.run(asked())
+
+
 def run(
     invocation: Invocation,
     work: "Callable[[PoolService], Coroutine[None, None, T]]",
@@ -271,6 +310,8 @@ def run(
     """
 
     import asyncio
+
+    ask_for_name(invocation)
 
     async def once() -> T:
         failure: OkrError | None = None

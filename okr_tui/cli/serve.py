@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import status_document
-from okr_tui.cli.invocation import Invocation
+from okr_tui.cli.invocation import Invocation, ask_for_name
 from okr_tui.cli.output import note, one_line, show, show_raw
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.text import clean_line
@@ -77,6 +77,7 @@ def serve(
     if print_unit:
         _print_unit(invocation, print_unit, chosen, expose=expose, access_log=access_log)
         return
+    ask_for_name(invocation)
     with asyncio.Runner(loop_factory=_faster_loop()) as runner:
         runner.run(_serve(invocation, chosen, expose=expose, access_log=access_log))
 

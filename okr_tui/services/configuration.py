@@ -208,6 +208,11 @@ class SettingsSubscriber(Protocol):
         """
 
 
+def is_shared(store: str | None) -> bool:
+    """Return whether a log at this address is on a server, where other people may write to it too."""
+    return (store or "sqlite:").partition(":")[0] not in ("sqlite", "memory")
+
+
 class Configuration:
     """What the user configured, as values the services take."""
 
@@ -260,8 +265,7 @@ class Configuration:
     @property
     def shares_log(self) -> bool:
         """Whether the log is on a server, where other people may write to it too."""
-        scheme = (self.settings.store.value or "sqlite:").partition(":")[0]
-        return scheme not in ("sqlite", "memory")
+        return is_shared(self.settings.store.value)
 
     @property
     def shifting(self) -> bool:
@@ -280,6 +284,7 @@ class Configuration:
             lines=self.lines,
             trust=trust_question(settings),
             open_to_others=settings.open_to_others[0] if settings.open_to_others else None,
+            nameless=self.shares_log and not settings.person.value,
             keymap=tuple(settings.keymap.items()),
         )
 

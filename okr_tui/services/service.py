@@ -104,6 +104,8 @@ class SettingsView:
     lines: tuple[SettingLine, ...] = ()
     trust: TrustQuestion | None = None
     open_to_others: Path | None = None
+    nameless: bool = False
+    """Whether the log may be shared, and has no name for this person."""
     keymap: tuple[tuple[str, str], ...] = ()
     """Keys of the keyboard by action, as written."""
 

@@ -72,6 +72,37 @@ def test_who_has_said_no_name_is_someone(team: Team) -> None:
     assert "okr-tui config set name NAME" in result.out
 
 
+def test_the_name_is_asked_for_once_at_a_terminal(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = ["--settings", str(team.files["nameless"])]
+    monkeypatch.setattr("okr_tui.cli.invocation._at_a_terminal", lambda: True)
+    asked = team.cli.run(*where, "disable-key", "1", stdin="dogwood@example.org\ndogwood\n")
+    assert asked.code == 0
+    assert "What shall records call you? [someone]: " in asked.err
+    assert "not an e-mail address" in asked.err
+    assert json.loads(team.files["nameless"].read_text())["okr-tui"]["name"] == "dogwood"
+    assert "#1 switched off by dogwood" in team.run("amber", "events")
+    assert "call you" not in team.cli.run(*where, "enable-key", "1").err
+
+
+def test_who_only_presses_enter_is_someone_and_is_not_asked_again(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ["--settings", str(team.files["nameless"])]
+    monkeypatch.setattr("okr_tui.cli.invocation._at_a_terminal", lambda: True)
+    assert "call you" in team.cli.run(*where, "keys", stdin="\n").err
+    assert "call you" not in team.cli.run(*where, "keys").err
+    assert "call you" not in team.cli.run(*where, "doctor", "--offline").out
+
+
+def test_the_name_is_asked_for_when_a_shared_log_is_chosen(
+    cli: CliHarness, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("okr_tui.cli.invocation._at_a_terminal", lambda: True)
+    assert "call you" not in cli.run_ok("keys").err
+    assert "call you" in cli.run_ok("config", "set", "store", redis_url, stdin="elm\n").err
+    assert cli.run_ok("config", "get", "name").out == "elm\n"
+
+
 def test_a_log_of_one_s_own_bears_no_name(cli: CliHarness) -> None:
     cli.run_ok("config", "set", "name", "amber")
     cli.run_ok("disable-key", "1")

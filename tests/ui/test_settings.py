@@ -12,7 +12,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.ui.lines import Line, length
 from okr_tui.ui.screens.dialogs import AddKey
-from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines
+from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines, notices
 from okr_tui.ui.screens.text import TextScreen
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
@@ -220,3 +220,10 @@ async def test_the_footer_is_the_dashboard_s_own_again_after_the_settings(servic
         await driver.until(lambda: driver.app.snapshot == moved)
         await driver.press("escape")
         await driver.until(lambda: driver.words("#footer") == before)
+
+
+def test_who_has_no_name_on_a_shared_log_is_told_where_to_choose_one() -> None:
+    view = SettingsView("https://ollama.com", PROJECT_FILE, nameless=True)
+    words = "records on this shared log call you someone; , and there name sets what they call you"
+    assert list(notices(view, {"show-settings": ","}.__getitem__)) == [words]
+    assert list(notices(replace(view, nameless=False), str)) == []

@@ -58,6 +58,9 @@ def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
     if settings.open_to_others:
         name, key = settings.open_to_others.name, key_of("make-file-private")
         yield f"{name} can be read by other users; {key} makes it private"
+    if settings.nameless:
+        key = key_of("show-settings")
+        yield f"records on this shared log call you someone; {key} and there name sets what they call you"
     if settings.trust:
         yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
 
