@@ -19,7 +19,7 @@ SYSTEMD: Final = """\
 # Save as ~/.config/systemd/user/okr-tui.service, then:
 #   systemctl --user daemon-reload && systemctl --user enable --now okr-tui
 #   loginctl enable-linger    (to keep it running while you are not logged in)
-# systemctl --user reload okr-tui reads the settings again.
+# To read the settings again: systemctl --user reload okr-tui
 [Unit]
 Description=okr-tui gateway for Ollama Cloud keys
 Wants=network-online.target
@@ -27,13 +27,16 @@ After=network-online.target
 
 [Service]
 Type={kind}
+# The service itself cannot make these folders, as all but their content is read-only for it.
+ExecStartPre=+/bin/mkdir -p -m 0700 {folders}
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=5
 TimeoutStopSec={stop}
 {environment}
-# What is not needed is closed. A key command (!pass ...) that writes needs its folder in ReadWritePaths.
+# Everything the gateway does not need is closed. A key command (!pass ...) that writes files needs their
+# folder in ReadWritePaths.
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -83,8 +86,8 @@ def systemd(
         kind="notify" if notifies else "exec",
         command=" ".join(map(_quoted, command(options))),
         stop=grace + MARGIN,
-        # A minus: a folder that is not there yet is made by the first start.
-        writable=" ".join(_quoted(f"-{folder}") for folder in writable),
+        folders=" ".join(_quoted(str(folder)) for folder in writable),
+        writable=" ".join(_quoted(str(folder)) for folder in writable),
         environment="".join(
             f"Environment={_quoted(f'{name}={text}')}\n" for name, text in environment.items()
         ),

@@ -152,7 +152,9 @@ def test_a_unit_for_systemd(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) ->
     (start,) = [line for line in lines if line.startswith("ExecStart=/")]
     assert start.endswith(f"--settings {cli.settings_file} serve --port 11500 --access-log")
     assert {"Type=notify", "TimeoutStopSec=115", "NoNewPrivileges=yes", "UMask=0077"} <= {*lines}
-    assert f"ReadWritePaths=-{cli.folder / '.local/state/okr-tui'} -{cli.folder}" in lines
+    folders = f"{cli.folder / '.local/state/okr-tui'} {cli.folder}"
+    assert f"ReadWritePaths={folders}" in lines
+    assert f"ExecStartPre=+/bin/mkdir -p -m 0700 {folders}" in lines
     assert not [line for line in lines if line.startswith("Environment=")]
     monkeypatch.setenv("XDG_STATE_HOME", str(cli.folder / "per cent % state"))
     monkeypatch.setitem(sys.modules, "sdnotify", None)

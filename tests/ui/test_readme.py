@@ -8,9 +8,11 @@ import click
 import pytest
 
 from okr_tui.cli.main import root
+from okr_tui.domain.health import State
 from okr_tui.settings.table import GROUPS, TABLE
 from okr_tui.ui.actions import ACTIONS
 from screenshots import readme
+from screenshots.sentences import sentences
 
 
 def test_the_readme_is_up_to_date() -> None:
@@ -57,7 +59,10 @@ def test_every_command_named_is_one(arguments: list[str]) -> None:
     context: click.Context = root.make_context("okr-tui", list(arguments))
     command: click.Command = root
     while isinstance(command, click.Group):
-        _, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        words = [*context._protected_args, *context.args]
+        if not words:  # the dashboard, with options
+            return
+        _, found, rest = command.resolve_command(context, words)
         assert found is not None
         command = found
         if not rest:  # its name alone: the text speaks of it
@@ -85,3 +90,21 @@ def test_every_link_leads_somewhere(target: str) -> None:
         assert (readme.README.parent / target).is_file()
     else:
         assert urlsplit(target).scheme == "https"
+
+
+OTHERS_SAY = {
+    "okr-tui: command not found",
+    "externally-managed-environment",
+    "requires a different Python",
+}
+"""Messages of shells and of pip."""
+NOT_SENTENCES = {state.value for state in State} | {"?", "insufficient_quota", "no_valid_key"}
+SYMPTOMS = re.findall(r"^\| ([^|]+) \|", TEXT.partition("| you see |")[2].partition("\n\n")[0], re.MULTILINE)
+
+
+def test_every_message_of_the_troubleshooting_is_said() -> None:
+    said = "\n".join(sentences())
+    quoted = {message for symptom in SYMPTOMS for message in re.findall(r"`([^`]+)`", symptom)}
+    assert len(quoted) > 15
+    quoted -= OTHERS_SAY | NOT_SENTENCES
+    assert [message for message in quoted if re.sub(r"\d+", "{}", message) not in said] == []
