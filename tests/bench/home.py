@@ -38,7 +38,7 @@ AT_ONCE = 500
 PLENTY = 100_000
 
 
-def scenario(keys: int) -> Scenario:
+def plenty(keys: int) -> Scenario:
     """So many accounts with a key each and quota without end."""
     holders = tuple(Holder(f"user-{at:02}", "pro", legacy(20, 10, PLENTY)) for at in range(1, keys + 1))
     # At the speed below as long as real ones.
@@ -91,9 +91,9 @@ class Home:
         return self.run([sys.executable, "-c", code])
 
 
-def _serve(pipe: "Connection[Any, Any]", keys: int) -> None:
+def _serve(pipe: "Connection[Any, Any]", played: Scenario) -> None:
     async def run() -> None:
-        cloud = SimulatedCloud(scenario(keys), speed=0.01)
+        cloud = SimulatedCloud(played, speed=0.01)
         async with serve(cloud) as url:
             pipe.send((url, cloud.keys))
             await asyncio.to_thread(pipe.recv)
@@ -102,10 +102,14 @@ def _serve(pipe: "Connection[Any, Any]", keys: int) -> None:
 
 
 @contextmanager
-def made(keys: int = KEYS, models: int = MODELS, records: int = RECORDS) -> Iterator[Home]:
-    """Make a home in a temporary folder, with a running cloud."""
+def made(
+    keys: int = KEYS, models: int = MODELS, records: int = RECORDS, scenario: Scenario | None = None
+) -> Iterator[Home]:
+    """Make a home in a temporary folder, with a running cloud: of so many good keys, or another scenario."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, keys), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(theirs, scenario or plenty(keys)), daemon=True
+    )
     process.start()
     url, secrets = ours.recv()
     try:

@@ -5,24 +5,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
-from tests.bench import gateway, growth, refresh
+from tests.bench import dashboard, gateway, growth, refresh
 from tests.bench.home import Home
 from tests.bench.row import Row
-from tests.bench.terminal import started
 
 CLICK = "import click"
-PAINTED = ("k16", "model-01", "requests ok")
-"""Texts on the screen once keys, models and the last requests are painted."""
-EMPTY_APP = """
-from textual.app import App
-from textual.widgets import Static
-class Empty(App):
-    def compose(self):
-        yield Static("first paint")
-Empty().run()
-"""
 
 
 def import_click(home: Home) -> float:
@@ -41,33 +31,6 @@ def verb(name: str, *arguments: str, target: float = 2.5) -> Row:
         floor=import_click,
         floor_words="`import click`",
     )
-
-
-@contextmanager
-def shown_before(home: Home) -> Iterator[Home]:
-    """A home whose dashboard ran before and has left what it showed."""
-    with started(home.command(), home.environment, home.folder) as program:
-        program.shows(*PAINTED)
-        program.read_for(8.0)
-    yield home
-
-
-def paint_empty(home: Home) -> float:
-    with started([home.command()[0], "-c", EMPTY_APP], home.environment, home.folder) as program:
-        return program.shows("first paint")
-
-
-def paint(home: Home) -> float:
-    """Seconds until keys, models and the last requests are on the screen."""
-    with started(home.command(), home.environment, home.folder) as program:
-        return program.shows(*PAINTED)
-
-
-def memory_at_paint(home: Home) -> float:
-    with started(home.command(), home.environment, home.folder) as program:
-        program.shows(*PAINTED)
-        program.read_for(4.0)
-        return program.memory()
 
 
 def serve_start(home: Home) -> float:
@@ -89,6 +52,52 @@ def serve_start(home: Home) -> float:
             process.terminate()
 
 
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n"
+    b'{"message":{"role":"assistant","content":"hello"},"done":true,"done_reason":"stop","eval_count":1}\n'
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A home, and a cloud in its place that answers the first request of a chat."""
+
+    home: Home
+    listener: socket.socket
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+
+@contextmanager
+def answering(home: Home) -> Iterator[Asked]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Asked(home, listener)
+
+
+def chat_start(asked: Asked) -> float:
+    """Seconds until the request of a chat has arrived."""
+    home, began = asked.home, time.perf_counter()
+    command = home.command("--cloud-url", asked.url, "chat", "model-01:1b", "hello")
+    with subprocess.Popen(
+        command, cwd=home.folder, env=home.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:
+        received, arrived = b"", 0.0
+        while b"/api/chat" not in received:
+            connection, _ = asked.listener.accept()
+            with connection:
+                received = connection.recv(1 << 16)
+                arrived = time.perf_counter()
+                while b'"hello"' not in received:
+                    received += connection.recv(1 << 16)
+                connection.sendall(ANSWER)
+        answer = process.communicate()[0]
+    if answer != b"hello\n":
+        raise SystemExit(f"the chat printed {answer!r}")
+    return arrived - began
+
+
 ROWS: tuple[Row, ...] = (
     verb("status", "--json"),
     verb("keys", "--json"),
@@ -102,12 +111,75 @@ ROWS: tuple[Row, ...] = (
         "first full paint of the dashboard",
         "s",
         1.7,
-        paint,
-        paint_empty,
+        dashboard.paint,
+        dashboard.paint_empty,
         "an empty Textual app",
-        given=shown_before,
+        given=dashboard.shown_before,
     ),
-    Row("memory", "memory of the dashboard, painted", "MiB", 60, memory_at_paint, judged="value", rounds=3),
+    Row(
+        "memory",
+        "memory of the dashboard, painted",
+        "MiB",
+        60,
+        dashboard.memory_at_paint,
+        judged="value",
+        rounds=3,
+    ),
+    Row(
+        "memory-settled",
+        "memory of the dashboard, after a while",
+        "MiB",
+        60,
+        dashboard.memory_settled,
+        judged="value",
+        rounds=1,
+        warm=False,
+        given=dashboard.settled,
+    ),
+    Row(
+        "memory-growth",
+        "memory that 30,000 records at 200/s add to the dashboard",
+        "MiB",
+        5,
+        dashboard.memory_growth,
+        judged="value",
+        rounds=1,
+        warm=False,
+        given=dashboard.settled,
+    ),
+    Row(
+        "idle",
+        "processor of the dashboard at rest",
+        "%",
+        0.5,
+        dashboard.processor,
+        judged="value",
+        rounds=3,
+        warm=False,
+        given=dashboard.calm,
+    ),
+    Row(
+        "idle-countdown",
+        "processor of the dashboard at rest, with a countdown",
+        "%",
+        1,
+        dashboard.processor,
+        judged="value",
+        rounds=3,
+        warm=False,
+        given=dashboard.spent,
+    ),
+    Row(
+        "idle-wake-ups",
+        "wake-ups of the dashboard at rest",
+        "1/s",
+        15,
+        dashboard.wake_ups,
+        judged="value",
+        rounds=3,
+        warm=False,
+        given=dashboard.calm,
+    ),
     Row(
         "refresh",
         "cold refresh of 40 models",
@@ -117,6 +189,15 @@ ROWS: tuple[Row, ...] = (
         refresh.trip,
         "one round trip of 80 ms",
         given=refresh.slow_cloud,
+    ),
+    Row(
+        "chat",
+        "start of `chat` until its request arrives",
+        "s",
+        0.35,
+        chat_start,
+        judged="value",
+        given=answering,
     ),
     Row("serve", "start of `serve`", "s", 0.6, serve_start, judged="value"),
     Row("choose", "slowest choice over 1,000 keys", "ms", 1, growth.slowest_choice, judged="value", rounds=3),
