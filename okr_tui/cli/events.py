@@ -1,7 +1,6 @@
 """`okr-tui events`: the log, oldest first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from okr_tui.domain.records import (
     Trial,
 )
 from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import rfc3339
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """The command line's root: options before the verb, errors mapped to one line and an exit code."""
 
+import gc
 import importlib
 import io
 import os
@@ -28,6 +29,8 @@ from okr_tui.domain.errors import CloudError, OkrError, OutputError, PoolBlocked
 from okr_tui.domain.text import clean_line, variable
 
 INTERRUPTED = 130
+COLLECT_RARELY = 50_000
+"""Objects after which garbage is collected: a start makes many, none of which is garbage."""
 FOLDERS = (
     "HOME",
     "XDG_STATE_HOME",
@@ -173,6 +176,7 @@ def _check(url: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
+    gc.set_threshold(COLLECT_RARELY)
     given = sys.argv[1:] if arguments is None else arguments
     _prepare_environment(debug="--debug" in given)
     guard_standard_streams()

@@ -1,7 +1,9 @@
 """An API key as the program handles it: a secret text, a stable fingerprint, a mask for people."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from okr_tui.domain.values import dataclass
 
 SHORT_KEY = 20
 SHORTEST_KEY = 16

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,7 @@ from okr_tui.domain.errors import ADD_A_KEY, CloudError, SettingsError, StoreErr
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
 from okr_tui.domain.models import PROVIDER, ModelNames
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
 from okr_tui.services.fallback import LOCAL

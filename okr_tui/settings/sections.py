@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.text import variable
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.file import read
 from okr_tui.settings.json_edit import Document, Section
 from okr_tui.settings.origin import LayerName, Origin, Problem
