@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
+from textual.geometry import Region
 from textual.widget import Widget
 
 from okr_tui.domain.faults import Tone
@@ -90,12 +91,19 @@ def content(line: Line) -> Content:
 
 
 def entitle(widget: Widget, *, title: Line | None = None, subtitle: Line | None = None) -> None:
-    """Set the words on a pane's border, where they are new: any setting draws the whole pane again."""
-    for name, line in (("border_title", title), ("border_subtitle", subtitle)):
-        if line is not None:
-            words = content(line)
-            if getattr(widget, name) != words.markup:
-                setattr(widget, name, words)
+    """Set the words on a pane's border where they are new, and draw that line of it again.
+
+    Textual's own attributes for these words would draw the whole pane.
+    """
+    for name, line, y in (("_border_title", title, 0), ("_border_subtitle", subtitle, -1)):
+        if line is None:
+            continue
+        words, before = content(line), getattr(widget, name)
+        if before is None or not words.is_same(before):
+            setattr(widget, name, words)
+            size = widget.outer_size
+            border = Region(0, y % max(1, size.height), size.width, 1)
+            widget.refresh(border.translate(-widget.content_offset))
 
 
 def called(row: KeyView) -> str:

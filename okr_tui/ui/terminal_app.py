@@ -14,6 +14,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Static
 
+from okr_tui.ui import compositor
 from okr_tui.ui.keyboard import latin_key
 from okr_tui.ui.last_screen import LastScreen
 from okr_tui.ui.output import DrawableFilter
@@ -63,6 +64,7 @@ class TerminalApp(App[str]):
     def __init__(
         self, describe_crash: DescribeCrash = describe_briefly, last_screen: LastScreen | None = None
     ) -> None:
+        compositor.install()
         super().__init__()
         self.last_screen = last_screen
         self.add_mode(self.DEFAULT_MODE, self.get_default_screen)

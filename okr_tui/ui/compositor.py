@@ -1,0 +1,61 @@
+"""How little of the screen is drawn again: the lines that changed, of the widgets that are in them.
+
+For any change Textual 8.2.8 draws all lines of every widget that the smallest rectangle around all changes
+touches, and then drops those that did not change: for a key press in a list nearly the whole screen.
+"""
+
+from collections.abc import Iterable
+
+from textual import screen
+from textual._compositor import ChopsUpdate, Compositor
+from textual.geometry import Region
+from textual.strip import Strip
+
+
+class LinesCompositor(Compositor):
+    """Textual's compositor, which asks widgets for the changed lines only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed: list[Region] | None = None
+        """Bands of lines that hold all changes; None while everything is drawn."""
+
+    def render_partial_update(self) -> ChopsUpdate | None:
+        """Return what is to be drawn of the dirty regions."""
+        self._changed = bands(self._dirty_regions)
+        try:
+            return super().render_partial_update()
+        finally:
+            self._changed = None
+
+    def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
+        """Yield region, clip and lines of the widgets that are seen in `crop`, those in front first."""
+        if crop is None or self._changed is None:
+            yield from super()._get_renders(crop)
+            return
+        open_bands = [band.intersection(crop) for band in self._changed]
+        for widget, (region, clip) in self.visible_widgets.items():
+            shown = region.intersection(clip)
+            for band in [each for each in open_bands if each.overlaps(shown)]:
+                lines = shown.intersection(Region(shown.x, band.y, shown.width, band.height))
+                yield region, lines, widget.render_lines(lines.translate(-region.offset))
+                if shown.contains_region(band):
+                    open_bands.remove(band)  # what is behind is not seen
+            if not open_bands:
+                return
+
+
+def bands(regions: Iterable[Region]) -> list[Region]:
+    """Return the smallest rectangles around regions whose lines overlap or follow one another."""
+    found: list[Region] = []
+    for region in sorted(filter(None, regions), key=lambda each: each.y):
+        if found and found[-1].bottom >= region.y:
+            found[-1] = found[-1].union(region)
+        else:
+            found.append(region)
+    return found
+
+
+def install() -> None:
+    """Let every screen made from now on use it: a screen of Textual makes its compositor itself."""
+    screen.Compositor = LinesCompositor  # type: ignore[attr-defined]

@@ -1,0 +1,89 @@
+"""What is drawn again after a change: the same as Textual would draw, from fewer lines of fewer widgets."""
+
+import random
+import re
+
+import pytest
+from textual._compositor import ChopsUpdate, Compositor
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from okr_tui.ui.compositor import LinesCompositor, bands
+from okr_tui.ui.widgets.keys import KeysPane
+from tests.ui.driver import Driver, run_app
+from tests.ui.examples import key, pool, snapshot
+from tests.ui.scripted_service import ScriptedService
+
+EMPTY_MOVE = re.compile(r"\x1b\[\d+;\d+H(?=\n|\x1b\[\d+;\d+H|$)")
+"""A move of the cursor after which nothing is written."""
+MANY = tuple(key(place, label=f"label {place}") for place in range(1, 41))
+CHANGES = [
+    [Region(3, 4, 20, 1)],
+    [Region(0, 0, 120, 1), Region(2, 30, 10, 2)],
+    [Region(50, 5, 30, 10), Region(10, 12, 4, 1), Region(110, 39, 10, 1)],
+    [Region(0, 38, 120, 2), Region(0, 37, 1, 1), Region(118, -2, 9, 4)],
+]
+
+
+def drawn(driver: Driver, changes: list[Region]) -> tuple[str, str]:
+    """What Textual would write to the terminal for some changes, and what is written."""
+    compositor = driver.app.screen._compositor
+    assert isinstance(compositor, LinesCompositor)
+    written = []
+    for render in (Compositor.render_partial_update, LinesCompositor.render_partial_update):
+        compositor._dirty_regions = {each.intersection(compositor.size.region) for each in changes}
+        update = render(compositor)
+        assert isinstance(update, ChopsUpdate)
+        written.append(EMPTY_MOVE.sub("", update.render_segments(driver.app.console)))
+    return written[0], written[1]
+
+
+@pytest.mark.parametrize("opened", ["tab", "question_mark", "ctrl+p", "d", "slash"])
+async def test_a_change_is_drawn_as_textual_draws_it(opened: str) -> None:
+    chance = random.Random(7)
+    async with run_app(ScriptedService(snapshot(pool=pool(*MANY)))) as driver:
+        await driver.press(opened)
+        driver.app.notify("a toast over the panes")
+        await driver.pilot.pause(0.1)
+        for changes in CHANGES:
+            expected, found = drawn(driver, changes)
+            assert found == expected
+        for _ in range(15):
+            corner = chance.randrange(120), chance.randrange(40)
+            size = chance.randrange(1, 60), chance.randrange(1, 12)
+            changes = [Region(*corner, *size), Region(chance.randrange(120), chance.randrange(40), 5, 1)]
+            expected, found = drawn(driver, changes)
+            assert found == expected
+
+
+async def test_a_move_in_a_list_draws_two_rows_and_the_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with run_app(ScriptedService(snapshot(pool=pool(*MANY)))) as driver:
+        keys = driver.app.dashboard.keys
+        await driver.press("down")
+        asked: list[tuple[str | None, Region]] = []
+        real = Widget.render_lines
+
+        def render_lines(widget: Widget, crop: Region) -> list[Strip]:
+            asked.append((widget.id, crop))
+            return real(widget, crop)
+
+        lines: list[int] = []
+        content_line = KeysPane.render_line
+
+        def render_line(widget: KeysPane, y: int) -> Strip:
+            lines.append(y)
+            return content_line(widget, y)
+
+        monkeypatch.setattr(Widget, "render_lines", render_lines)
+        monkeypatch.setattr(KeysPane, "render_line", render_line)
+        await driver.press("down")
+        assert keys.cursor == 2
+        assert set(lines) == {2, 3}
+        assert {crop.height for name, crop in asked if name == "keys"} <= {1, 2}
+        assert {name for name, _ in asked} <= {"keys", None}
+
+
+def test_bands_join_what_follows_one_another() -> None:
+    changes = [Region(5, 9, 2, 1), Region(3, 1, 4, 2), Region(0, 3, 2, 1), Region(1, 5, 0, 0)]
+    assert bands(changes) == [Region(0, 1, 7, 3), Region(5, 9, 2, 1)]
