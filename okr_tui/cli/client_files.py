@@ -1,4 +1,4 @@
-"""Files of other programs that are told of the gateway: changed in one step, and put back byte for byte.
+"""Configuration files of clients: changed in one step, and put back byte for byte.
 
 What a file was before is kept in the state folder, and what was put in. As long as nothing else changes the
 file, undoing restores exactly that; otherwise what was put in is taken out again, and every other byte stays.

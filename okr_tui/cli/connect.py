@@ -73,8 +73,8 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a client is told: `advice` in one line, `lines` to copy, and what else is to be known."""
+class Instructions:
+    """How to configure a client: `advice` in one line, `lines` to copy, and notes."""
 
     advice: str
     lines: Sequence[str]
@@ -110,12 +110,12 @@ IN_FILES = (
 )
 
 
-def _ollama(gateway: Gateway) -> Told:
+def _ollama(gateway: Gateway) -> Instructions:
     lines = [f'export OLLAMA_HOST="{gateway.reach.url}/{gateway.token}"', "ollama list"]
-    return Told(IN_SHELL, lines, [IN_FILES.format("`ollama launch`")])
+    return Instructions(IN_SHELL, lines, [IN_FILES.format("`ollama launch`")])
 
 
-def _ollama_daemon(gateway: Gateway) -> Told:
+def _ollama_daemon(gateway: Gateway) -> Instructions:
     reach = gateway.reach
     if reach.daemon_url is None:
         again = f"the gateway at {reach.url}" if reach.runs else "the gateway"
@@ -123,7 +123,7 @@ def _ollama_daemon(gateway: Gateway) -> Told:
             f"{again} has no port for an ollama daemon: start it with `okr-tui serve --daemon-port PORT`, "
             "or set okr-tui.gateway.daemonPort"
         )
-    return Told(
+    return Instructions(
         "`ollama serve` reads this once, at its start; for a service: `sudo systemctl edit ollama`, under "
         f'[Service] Environment="OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", `sudo systemctl restart ollama`',
         [f"export OLLAMA_CLOUD_BASE_URL={reach.daemon_url}", "ollama serve"],
@@ -134,20 +134,20 @@ def _ollama_daemon(gateway: Gateway) -> Told:
     )
 
 
-def _openai(gateway: Gateway) -> Told:
+def _openai(gateway: Gateway) -> Instructions:
     lines = [
         f'export OPENAI_BASE_URL="{gateway.reach.url}/v1"',
         f'export OPENAI_API_KEY="{gateway.token}"',
     ]
-    return Told(
+    return Instructions(
         IN_SHELL,
         lines,
         ["Codex does not read OPENAI_BASE_URL and would send this token to OpenAI: `okr-tui connect codex`"],
     )
 
 
-def _anthropic(gateway: Gateway) -> Told:
-    return Told(
+def _anthropic(gateway: Gateway) -> Instructions:
+    return Instructions(
         IN_SHELL,
         [
             f'export ANTHROPIC_BASE_URL="{gateway.reach.url}"',
@@ -157,16 +157,16 @@ def _anthropic(gateway: Gateway) -> Told:
     )
 
 
-def _claude_code(gateway: Gateway) -> Told:
-    told = _anthropic(gateway)
+def _claude_code(gateway: Gateway) -> Instructions:
+    instructions = _anthropic(gateway)
     small = f"export ANTHROPIC_DEFAULT_HAIKU_MODEL={shlex.quote(gateway.model)}"
     # Without it an answer that breaks off is asked for, and paid for, once more as one document.
     once = "export CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1"
-    return Told(told.advice, [*told.lines, small, once, "claude"])
+    return Instructions(instructions.advice, [*instructions.lines, small, once, "claude"])
 
 
-def _codex(gateway: Gateway) -> Told:
-    return Told(
+def _codex(gateway: Gateway) -> Instructions:
+    return Instructions(
         "Add this to ~/.codex/config.toml, or use --write:",
         _codex_block(gateway).splitlines(),
         [f"then: codex -c model_provider={OURS} -m {gateway.model}"],
@@ -189,9 +189,9 @@ def _codex_block(gateway: Gateway) -> str:
     )
 
 
-def _opencode(gateway: Gateway) -> Told:
+def _opencode(gateway: Gateway) -> Instructions:
     document = json.dumps({"provider": {OURS: _opencode_provider(gateway)}}, ensure_ascii=False, indent=2)
-    return Told(
+    return Instructions(
         "Add this to ~/.config/opencode/opencode.json, or use --write:",
         document.splitlines(),
         [f"then: opencode -m {OURS}/{gateway.model}"],
@@ -218,17 +218,17 @@ def _opencode_model(model: "Model") -> dict[str, object]:
     return document
 
 
-def _aider(gateway: Gateway) -> Told:
+def _aider(gateway: Gateway) -> Instructions:
     lines = [
         f'export OPENAI_API_BASE="{gateway.reach.url}/v1"',
         f'export OPENAI_API_KEY="{gateway.token}"',
         f"aider --model {shlex.quote('openai/' + gateway.model)} --no-show-model-warnings",
     ]
-    return Told(IN_SHELL, lines)
+    return Instructions(IN_SHELL, lines)
 
 
-def _llm(gateway: Gateway) -> Told:
-    return Told(
+def _llm(gateway: Gateway) -> Instructions:
+    return Instructions(
         "Add this to extra-openai-models.yaml in the folder of `llm logs path`, or use --write:",
         _llm_block(gateway).splitlines(),
         [
@@ -252,9 +252,9 @@ def _llm_block(gateway: Gateway) -> str:
     return "\n".join(lines)
 
 
-def _vscode(gateway: Gateway) -> Told:
+def _vscode(gateway: Gateway) -> Instructions:
     url = f"{gateway.reach.url}/TOKEN"
-    return Told(
+    return Instructions(
         "Put this into VS Code's settings.json, with the token in place of TOKEN:",
         [f'"github.copilot.chat.byok.ollamaEndpoint": {json.dumps(url)}'],
         [
@@ -264,11 +264,11 @@ def _vscode(gateway: Gateway) -> Told:
     )
 
 
-def _open_webui(gateway: Gateway) -> Told:
+def _open_webui(gateway: Gateway) -> Instructions:
     inside = gateway.reach.url.replace("127.0.0.1", "host.docker.internal").replace(
         "localhost", "host.docker.internal"
     )
-    return Told(
+    return Instructions(
         "Run this in a shell, with your IMAGE; containers reach the gateway after "
         "`okr-tui serve --host 0.0.0.0 --expose`:",
         [
@@ -284,7 +284,7 @@ def _open_webui(gateway: Gateway) -> Told:
     )
 
 
-CLIENTS: Mapping[str, Callable[[Gateway], Told]] = {
+CLIENTS: Mapping[str, Callable[[Gateway], Instructions]] = {
     "ollama": _ollama,
     "ollama-daemon": _ollama_daemon,
     "openai": _openai,
@@ -315,7 +315,7 @@ NEEDS_MODELS = (PI, "anthropic", "claude-code", "codex", "opencode", "aider", "l
 
 
 def client_file(client: str, environment: Mapping[str, str], gateway: Gateway | None) -> ClientFile | None:
-    """Return the file that a client reads, and how it is told of a gateway; None for one without."""
+    """Return the file that a client reads, and how to configure it; None for a client without one."""
     home = home_folder(environment)
     config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     match client:
@@ -481,11 +481,11 @@ async def _connect(invocation: Invocation, client: str, *, write: bool) -> None:
     elif write:
         _write_file(invocation, client, gateway)
     else:
-        told = CLIENTS[client](gateway)
-        note_text(told.advice)
-        for line in told.lines:
+        instructions = CLIENTS[client](gateway)
+        note_text(instructions.advice)
+        for line in instructions.lines:
             show(line)
-        for line in told.notes:
+        for line in instructions.notes:
             note(f"okr-tui: {line}")
     if not reach.runs:
         note(f"okr-tui: {NO_GATEWAY}")
@@ -496,18 +496,18 @@ def _write_file(invocation: Invocation, client: str, gateway: Gateway) -> None:
     assert file is not None
     if not gateway.models and client != "codex":
         raise OkrError(f"no models are known, so nothing was written to {file.path}; try again")
-    told = CLIENTS[client](gateway)
+    instructions = CLIENTS[client](gateway)
     try:
         written = client_files.write(client, file, invocation.state_folder)
     except SettingsError:
         note(f"Not written; add this to {file.path}:")
-        show_text("\n".join(told.lines))
+        show_text("\n".join(instructions.lines))
         raise
     if written:
         show(f"Wrote the gateway to {file.path}; `okr-tui connect {client} --undo` removes it again")
     else:
         show(f"{file.path} is up to date; nothing was written")
-    for line in told.notes:
+    for line in instructions.notes:
         note(f"okr-tui: {line}")
 
 

@@ -46,7 +46,7 @@ def _work(invocation: Invocation, work: "Callable[[ConversationService], Awaitab
 
 
 @conversations.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 @json_option
 @click.pass_obj
 def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
@@ -57,7 +57,7 @@ def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
 
 @conversations.command()
 @click.argument("words", nargs=-1, required=True)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many at most.")
 @json_option
 @click.pass_obj
 def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_json: bool) -> None:

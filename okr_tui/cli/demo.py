@@ -33,9 +33,19 @@ PROMPTS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short 
 
 @click.command()
 @click.option("--scenario", type=click.Choice(SCENARIOS), default="day", show_default=True)
-@click.option("--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="How many times as fast time passes.",
+)
 def demo(scenario: str, speed: float) -> None:
-    """Run the dashboard on a simulated cloud; your files stay untouched."""
+    """Run the dashboard on a simulated cloud; your files stay untouched.
+
+    Scenarios: in day, keys run out, are revoked and come back; in calm, nothing happens; in crowded, request
+    slots are taken; in outage, the cloud fails; in revoked, keys are refused; in spent, quota is used up.
+    """
     run_demo(scenario, speed)
 
 

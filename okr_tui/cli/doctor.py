@@ -29,8 +29,8 @@ FIXED = "✔"
 def doctor(invocation: Invocation, *, fix: bool, offline: bool, as_json: bool) -> None:
     """Check the configuration: every value, its source, problems and remedies.
 
-    ✖ is what is not in force or cannot work, and makes the exit code 1; ▲ is what is allowed but unwise. The
-    cloud is asked for its models, and for identity and quota of each key, which costs nothing.
+    ✖ marks what is not in effect or cannot work, and makes the exit code 1; ▲ marks what is allowed but
+    unwise. It asks the cloud for its models, and for identity and quota of each key, at no cost.
     """
     import asyncio
 
@@ -174,7 +174,7 @@ def _document(report: "Report", lines: "tuple[SettingLine, ...]", fixed: frozens
 def paths(invocation: Invocation, *, as_json: bool) -> None:
     """Show where settings, log and state are.
 
-    They need not exist yet.
+    The files need not exist yet.
     """
     from okr_tui.settings.locations import without_password
     from okr_tui.store.factory import default_address, state_folder
@@ -205,9 +205,9 @@ def paths(invocation: Invocation, *, as_json: bool) -> None:
 def trust(invocation: Invocation, *, revoke: bool, as_json: bool) -> None:
     """Trust the project's settings file, or refuse to.
 
-    The keys of a trusted file join the pool, and it may choose where keys go, how they are found and used,
-    and which programs the chat starts, until its content changes. Any other file brings favourites, theme
-    and keymap alone.
+    Until its content changes, a trusted file adds its keys to the pool, and may choose where keys are sent,
+    how they are found and used, and which programs the chat starts. Any other file brings only favourites,
+    theme and keymap.
     """
 
     async def work(service: "PoolService") -> None:

@@ -99,7 +99,7 @@ class History:
         self._state = PoolState()
 
     def pass_over(self, record: Record) -> None:
-        """Go on behind a record whose events nobody wants: they cost ten times what the fold does."""
+        """Skip the events of a record that are not shown: they cost ten times what the fold does."""
         self._state = apply(self._state, record, self._policy)
 
     def take(self, record: Record) -> Iterator[Event]:

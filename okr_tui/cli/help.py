@@ -25,7 +25,7 @@ VERB_CODES: Final[Mapping[str, str]] = {
     "explain": "3 or 4 only with --exit-code",
     "chat": "3 no key, 4 every key blocked",
     "rotate": "3 no key, 4 every key blocked",
-    "add-key": "1 when it is no key, is in the pool already, or is refused by the cloud",
+    "add-key": "1 when it is not a key, is in the pool already, or is refused by the cloud",
     "doctor": "1 when something is not in effect or cannot work",
     "test-key": "1 when the key cannot be read or is refused",
     "serve": "1 when a port cannot be used or the server fails; 0 after SIGTERM",
@@ -78,7 +78,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("pass ollama/work | okr-tui add-key --label work", "pipe it in"),
         ("okr-tui add-key --no-check < key.txt", "without asking the cloud about it"),
     ),
-    "remove-key": (("okr-tui remove-key 3 --yes", "without the question"),),
+    "remove-key": (("okr-tui remove-key 3 --yes", "without being asked"),),
     "label-key": (("okr-tui label-key 2 work", "give key 2 the label work"),),
     "import-keys": (
         ("okr-tui import-keys", "from pi's auth.json"),
@@ -95,10 +95,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "connect": (
         ("okr-tui connect", "which clients there are"),
-        ("okr-tui connect codex --write", "let Codex use the gateway; --undo takes it back"),
+        ("okr-tui connect codex --write", "let Codex use the gateway; --undo puts its file back"),
     ),
     "token": (("okr-tui token add laptop", "a token for one machine, printed once"),),
-    "token list": (("okr-tui token list", "for whom there are tokens"),),
+    "token list": (("okr-tui token list", "whose tokens there are"),),
     "token add": (
         ("okr-tui token add laptop --tokens-per-day 2000000", "with a limit"),
         ("okr-tui token add ci --model 'gpt-oss*'", "for some models only"),
@@ -107,23 +107,23 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("okr-tui token rotate laptop", "replace one that leaked"),
         ("okr-tui token rotate", "replace the shared one"),
     ),
-    "token revoke": (("okr-tui token revoke laptop", "end it at once"),),
+    "token revoke": (("okr-tui token revoke laptop", "which ends it at once"),),
     "trust": (
         ("okr-tui trust", "the .pi/settings.json of this folder counts"),
-        ("okr-tui trust --revoke", "it counts no longer"),
+        ("okr-tui trust --revoke", "it no longer counts"),
     ),
     "doctor": (
-        ("okr-tui doctor --fix", "do what is safe"),
+        ("okr-tui doctor --fix", "apply the safe fixes"),
         ("okr-tui doctor --offline --json", "for a script, sending nothing"),
     ),
     "paths": (("okr-tui paths --json | jq -r .state", "the state folder, for a script"),),
     "config": (
         ("okr-tui config set strategy drain", "write a setting where it takes effect"),
-        ("okr-tui config get gateway.port", "print the value in force"),
+        ("okr-tui config get gateway.port", "print the value in effect"),
         ("okr-tui config schema > okr-tui.schema.json", "for an editor"),
     ),
     "config list": (("okr-tui config list", "every setting, and where it comes from"),),
-    "config get": (("okr-tui config get gateway.port", "the value in force"),),
+    "config get": (("okr-tui config get gateway.port", "the value in effect"),),
     "config set": (
         ("okr-tui config set gateway.port 11500", "a number"),
         ("okr-tui config set hooks.spent 'notify-send spent'", "a text"),
@@ -184,7 +184,7 @@ def _settings() -> Iterator[str]:
 def _environment() -> Iterator[str]:
     from okr_tui.settings.table import OURS, TABLE
 
-    yield "The command line decides over the environment, that over the project's file, that over the global."
+    yield "Precedence: the command line, the environment, the project's file, the global file."
     yield ""
     rows = [(row.variable, f"{'okr-tui.' if row.section == OURS else ''}{row.name}") for row in TABLE]
     yield from table(

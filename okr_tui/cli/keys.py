@@ -262,8 +262,7 @@ def add_key(
     """Add a key, typed at a hidden prompt or piped in.
 
     It goes to the global settings file, or with --keyring to the system's secret store. The cloud is asked
-    about it first, which costs no quota; a key that it refuses is not added, and one that it cannot be asked
-    about is.
+    about it first, which costs no quota; a key that it refuses is not added, one that could not be tested is.
     """
     if given:
         # Named here so that the usual message about an unexpected argument does not repeat it.
@@ -344,7 +343,7 @@ def import_keys(invocation: Invocation, source: str | None, *, yes: bool, as_jso
     """Add the keys for Ollama that another program holds.
 
     SOURCE is pi's auth.json (the default), a .env, a configuration of LiteLLM or CLIProxyAPI, a file with a
-    key on each line, or - for standard input. Of a configuration, keys for addresses of ollama.com are taken.
+    key on each line, or - for standard input. Of a configuration, only keys for ollama.com are taken.
     """
     place, found = _stored(invocation, source)
     if not found:

@@ -1,4 +1,4 @@
-"""`okr-tui purge`: everything of ours removed again, so that nothing stays behind after uninstalling."""
+"""`okr-tui purge`: remove everything that okr-tui keeps, so that nothing stays behind after uninstalling."""
 
 import contextlib
 import os
@@ -78,7 +78,7 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
 
 
 def _paths(state: Path | None, log: Path | None) -> Iterator[Path]:
-    """Yield what is there of ours: the state folder, and a log that is elsewhere."""
+    """Yield what okr-tui keeps: the state folder, and a log that is elsewhere."""
     if state and state.exists():
         yield state
     if log and state not in (None, *log.parents):

@@ -70,8 +70,8 @@ def serve(
 ) -> None:
     """Run the gateway for clients of Ollama, OpenAI and Anthropic.
 
-    It listens on this machine and sends each request with a key of the pool. SIGTERM lets answers under way
-    end, SIGHUP reads the settings again unless standard input is a terminal.
+    It listens on this machine and sends each request with a key of the pool. SIGTERM lets running answers
+    finish; SIGHUP reads the settings again, unless standard input is a terminal.
     """
     given = {"host": host or None, "port": port, "daemon_port": daemon_port}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -196,7 +196,7 @@ class _Signals:
 def _reloading(
     service: "PoolService", notes: Callable[[str], None], tell: Callable[[str], None]
 ) -> Callable[[], None]:
-    """Return what reads the settings again at a signal; a supervisor is told when that begins and ends."""
+    """Return what reads the settings again at a signal; a supervisor learns when that begins and ends."""
     under_way: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:

@@ -171,7 +171,7 @@ def _texts(value: object, depth: int) -> Iterator[str]:
 def _foreign(
     status: int, headers: Mapping[str, str], body: bytes, found: _Body, path: str, now: float | None
 ) -> Fault:
-    """Judge a refusal that is in none of the cloud's forms: only words that nobody else uses count.
+    """Judge a refusal that is in none of the cloud's forms: only words that no other server uses count.
 
     Those are the texts of quota and slots, in whichever field of a JSON document. Everything else is the
     way's, or the request's where the status says so, and never blocks a key.

@@ -139,7 +139,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         proxy = proxy_for(self._network, url)
         known = (url.scheme, proxy)
         if known not in self._pools:
-            # A context that trusts nobody, where nothing is encrypted.
+            # A context that trusts no certificate, where nothing is encrypted.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if url.scheme == "https" or (proxy and proxy.scheme == "https"):
                 context = self._network.certificates.context

@@ -46,7 +46,7 @@ class QuietHours(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AlertRules:
-    """When and how a person is told: the defaults of the settings section `okr-tui.alerts`.
+    """When and how a person is alerted: the defaults of the settings section `okr-tui.alerts`.
 
     Percents are of a window that is used, seconds and dollars as named. `amber_percent` and
     `critical_percent` colour the bars too.

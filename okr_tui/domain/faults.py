@@ -1,4 +1,4 @@
-"""What goes wrong with a request: one row a kind, from whom it concerns to what a client is told.
+"""What goes wrong with a request: one row a kind, from whom it concerns to what a client gets.
 
 FAULTS is the one list of kinds. What blocks follow from a row is worked out in `fold`, what the words for a
 blocked key are in `health`.
@@ -99,7 +99,7 @@ class BlockCause(StrEnum):
 
 
 class ClientCause(StrEnum):
-    """What a client of the gateway is told, whatever its dialect: what is over soonest stands first.
+    """The cause that a client of the gateway gets, whatever its dialect: what is over soonest comes first.
 
     `gateway/errors` gives each a status and words.
     """
@@ -155,7 +155,7 @@ class FaultTraits:
             key that was refused for certain.
         words: what happened, as a clause: "the key's quota ran out". No word in it may make a client repeat
             its turn ("timeout", "overloaded", a status).
-        cause: what a client is told.
+        cause: what a client gets.
         blames_key: whether it counts among the key's faults.
         quoted: whether the feed quotes the cloud's own text; our words say as much where it does not.
     """

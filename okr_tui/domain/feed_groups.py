@@ -63,7 +63,7 @@ class Group:
 
     @cached_property
     def healed(self) -> bool:
-        """Whether something went wrong that nobody has to care about."""
+        """Whether something went wrong that needs no attention."""
         return self.tone == "quiet" and any(entry.is_fault for entry in self.requests[-1])
 
     @cached_property

@@ -39,7 +39,7 @@ SAMPLES: Final = 120
 SAMPLE_AGE: Final = 7200
 """Seconds after which a reading no longer counts for the pace."""
 ALERTS_KEPT: Final = 35 * 86400
-"""Seconds for which the last alert of a name is kept; what still holds then is told once more."""
+"""Seconds for which the last alert of a name is kept; what still holds then is announced once more."""
 REMEMBERED: Final = 32
 """Requests that are known to have failed in the outage under way."""
 Failures = tuple[Failure, ...]

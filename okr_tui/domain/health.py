@@ -57,7 +57,7 @@ class StateTraits:
     Attributes:
         glyph: one cell wide.
         tone: how it is shown.
-        cause: what a client is told when no key can serve because all are so.
+        cause: what a client gets when no key can serve because all are so.
         wait: whether a request waits for it.
         blocked: whether its end is news: a key that comes back from it has a line in the feed.
         retried: whether the key is tried again at its end, and not known to be back.
@@ -400,7 +400,7 @@ def spent_words(window: str | None) -> str:
 
 
 def pool_cause(states: Collection[str]) -> ClientCause:
-    """Return what a client is told when no key can serve, from the words of the keys' states, at least one.
+    """Return what a client gets when no key can serve, from the words of the keys' states, at least one.
 
     The key that is likely to be back first decides, so one that only a person brings back counts last.
     """

@@ -7,7 +7,7 @@ from okr_tui.domain.values import dataclass
 
 SHORT_KEY = 20
 SHORTEST_KEY = 16
-"""Characters of the shortest text that is taken for a key: no part of a shorter one is told from a word."""
+"""Characters of the shortest text that is taken for a key: no part of a shorter one differs from a word."""
 
 
 def fingerprint(text: str) -> str:

@@ -114,7 +114,7 @@ class Policy:
     longest_period: Annotated[float, Limits(ge=DAY, le=LONGEST)] = 35 * DAY
 
     forecast_least: Positive = 60
-    """A pace is told from readings that are at least so far apart."""
+    """A pace is computed from readings that are at least so far apart."""
     poll_shown: tuple[Pace, Pace] = (60, 120)
     poll_idle: tuple[Pace, Pace] = (300, 600)
     poll_jitter: Annotated[float, Limits(ge=0, lt=1)] = 0.1

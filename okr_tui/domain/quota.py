@@ -31,7 +31,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Credits:
-    """Dollars of the running period, those bought beside it, and the period's end in epoch seconds."""
+    """Dollars of the running period, those bought in addition, and the period's end in epoch seconds."""
 
     balance_usd: float
     allowance_usd: float | None = None
@@ -78,7 +78,7 @@ class Balance:
 
     @property
     def included_percent(self) -> float | None:
-        """How full the tightest limit of the plan itself is, 0 to 100, whatever was bought beside it."""
+        """How full the tightest limit of the plan itself is, 0 to 100, whatever was bought in addition."""
         most: float | None = None
         for window in self.windows:
             used = window.used_percent

@@ -21,7 +21,7 @@ STATUS: Final = "status"
 LOW: Final = 80.0
 """Percent of a window from which a person is warned, unless the settings say otherwise."""
 FORECAST: Final = 5 * 3600.0
-"""Seconds ahead within which they are told that a window, or the pool, will be empty."""
+"""Seconds ahead within which a line says that a window, or the pool, will be empty."""
 
 IN_USE: Final = frozenset({"busy", "probing"})
 """States of a key that is free once a request under way ends. The table of states is not loaded here."""

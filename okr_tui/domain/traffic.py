@@ -63,7 +63,7 @@ class RecentAttempts:
     def rates(self, running: Sequence[RunningRequest], now: float) -> Rates:
         """Return the rates at a moment; what is streaming now says more of the speed than what has ended."""
         recent = [each for each in self._kept if now - RECENT <= each.at <= now + RECENT]
-        # The sends of one request are told by what followed: only the last has no key after it.
+        # The sends of one request differ by what followed: only the last has no key after it.
         ended = sum(each.next_fingerprint is None for each in recent)
         speeds = [speed for each in running if (speed := each.tokens_per_second(now)) is not None]
         if speeds:

@@ -100,7 +100,7 @@ class Row:
 #        AI SDK asks three times, whatever x-should-retry says; pi repeats its whole turn three times.
 #   400  Codex (0.171) and LiteLLM, which is under aider (0.86): Codex asks six times at 402 and 403, thirty
 #        times at 502 and 503, and hides the text of 429; aider asks nine times, for a minute, at all else.
-#   401  nobody: every client takes it for a wrong token.
+#   401  none: every client takes it for a wrong token.
 _STOPS: Final = {CODEX: 400, LITELLM: 400}
 CAUSES: Final[Mapping[Cause, Row]] = {
     # The code is OpenAI's own.
@@ -214,9 +214,9 @@ def for_client(failure: Failure, client: str | None, dialect: Dialect = "openai"
 UNKNOWN_RETURN: Final = 60
 """Retry-After in seconds where the end of a block is not known."""
 NEAR: Final = 120
-"""A return that is nearer is told in seconds."""
+"""A return that is nearer is given in seconds."""
 BACK_LATER: Final = frozenset({ClientCause.QUOTA, GatewayCause.BUDGET})
-"""Causes whose end a person waits for: told with the time of day."""
+"""Causes whose end a person waits for: given with the time of day."""
 
 
 def failure_of(error: OkrError, now: float) -> Failure:

@@ -128,8 +128,8 @@ def _parse_large(body: bytes, headers: Mapping[str, str], names: ModelNames) -> 
             timeout=ELSEWHERE_SECONDS,
             check=True,
         )
-        told, _, renamed = done.stdout.partition(b"\n")
-        found = json.loads(told)
+        parsed, _, renamed = done.stdout.partition(b"\n")
+        found = json.loads(parsed)
     except (OSError, subprocess.SubprocessError, ValueError):
         raise failure_error(413, "the request holds more values than can be read") from None
     if "status" in found:

@@ -275,7 +275,7 @@ class GatewayRequest:
         self.unreadable = 0
         """Records of the answer that were passed on without being understood."""
         self.extra_headers: list[tuple[bytes, bytes]] = []
-        """What the head of the answer has beside the answer's own headers."""
+        """What the head of the answer has in addition to the answer's own headers."""
         self._send = send
         self._ended = False
         self._head: tuple[int, RawHeaders]

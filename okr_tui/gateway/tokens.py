@@ -75,7 +75,7 @@ class Tokens:
         self._named: tuple[object, dict[str, Caller]] = None, {}
 
     def caller(self, text: str) -> Caller | None:
-        """Return whose token a text is, None for nobody's."""
+        """Return whose token a text is, None if it is none."""
         if not text:
             return None
         if hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._shared_token()):

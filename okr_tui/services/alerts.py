@@ -106,7 +106,7 @@ class Alerts:
 
     @property
     def notices(self) -> tuple[AlertNotice, ...]:
-        """The latest alerts that a person wants to be told of, oldest first."""
+        """The latest alerts that the settings want shown, oldest first."""
         found = []
         for each in self._pool.alerts:
             event = alerts.told_as(each)

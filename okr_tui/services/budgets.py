@@ -44,7 +44,7 @@ class Budgets:
         self._read_at = self._day_ends = 0.0  # without budgets nothing was counted
 
     def limit_callers(self, budgets: Mapping[str, Budget]) -> None:
-        """Take up what callers of the gateway may use by their tokens, beside the budgets of the settings."""
+        """Take up what callers of the gateway may use by their tokens, on top of the settings' budgets."""
         self._of_callers = budgets
         self._read_at = self._day_ends = 0.0
 

@@ -34,7 +34,7 @@ KEPT: Final = {
     "literal": "",
     "variable": "in a variable",
     "command": "printed by a command",
-    "keyring": "in the system keyring",
+    "keyring": "in the system's secret store",
 }
 WORDS: Final = {"true": True, "false": False}
 DEFAULT: Final = Origin("default")

@@ -174,7 +174,7 @@ async def _asked(service: PoolService) -> list[Finding]:
             "try again; okr-tui events --faults shows more",
         )
         for key, fault in found
-        if not rows[key.fingerprint].state.traits.refused  # those are told with what is known of them
+        if not rows[key.fingerprint].state.traits.refused  # those are reported with what is known of them
     ]
 
 

@@ -112,7 +112,7 @@ class Exchange:
 
     @property
     def started(self) -> float:
-        """When it began, in epoch seconds, as the clock has it now: it may have been put right meanwhile."""
+        """When it began, in epoch seconds, as the clock has it now: it may have been corrected meanwhile."""
         return self._clock.time() - (self._clock.monotonic() - self._began)
 
     @property

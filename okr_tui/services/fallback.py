@@ -1,6 +1,6 @@
 """What answers when no key can take a request: another model of the cloud, or one of a local Ollama.
 
-Nothing does unless `okr-tui.models.fallback` says so. It happens only before any output, is told in the log,
+Nothing does unless `okr-tui.models.fallback` says so. It happens only before any output, is shown in the log,
 and the caller can tell it from `Exchange.answered_by`.
 """
 
@@ -109,7 +109,7 @@ class Fallback:
                     else stack.enter_async_context(self._dispatcher.send(renamed, client, conversation))
                 )
             except OkrError:
-                continue  # the next one may do; the caller is told why the model itself could not answer
+                continue  # the next one may do; the caller learns why the model itself could not answer
             exchange.answered_by = f"{LOCAL}{model}" if is_local else model
             await self._pool.note(
                 FellBack(

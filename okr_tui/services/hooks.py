@@ -1,4 +1,4 @@
-"""Hooks: a command or an address of the user's that is told of an alert, bounded in time and number."""
+"""Hooks: a command or an address of the user's that gets an alert, bounded in time and number."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ class Hooks:
         return event in self.lines or ANY_EVENT in self.lines
 
     def start(self, event: str, document: Mapping[str, object]) -> None:
-        """Start the hooks of an event in the background; those beyond the bounds are left out, and told."""
+        """Start the hooks of an event in the background; report those beyond the bounds, which do not run."""
         body = json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
         for line in dict.fromkeys(self.lines[name] for name in (event, ANY_EVENT) if name in self.lines):
             now = self._clock.monotonic()

@@ -56,7 +56,7 @@ class KeySettings:
         self._reload = reload
 
     async def add(self, secret: SecretStr, label: str | None, keep: KeepIn) -> str:
-        """Add a key by its text, or by a reference to the system keyring, which then holds the text."""
+        """Add a key by its text, or by a reference to the secret store, which then holds the text."""
         key = self.new_key(secret, label)
         secret = key.secret
         if keep == "file":
@@ -79,7 +79,7 @@ class KeySettings:
         return await self._add(self.new_key(resolved, None), reference)
 
     async def remove(self, key: Key, *, forget: bool = False) -> tuple[str, RemovedKey | None]:
-        """Take a key out of the file; with `forget` its text goes from the system keyring too.
+        """Take a key out of the file; with `forget` its text goes from the system's secret store too.
 
         Return what was done, and what `restore` takes; None where the key is still in the pool, or forgotten.
         """
@@ -107,11 +107,11 @@ class KeySettings:
             return said, removed
         if not forget:
             entry = f"entry {key.fingerprint} of {key_references.SERVICE}"
-            return f"{said}; its text stays in the system keyring, {entry}", removed
+            return f"{said}; its text stays in the system's secret store, {entry}", removed
         name = place.reference.get_secret_value().strip().removeprefix(key_references.KEYRING)
         if problem := await asyncio.to_thread(key_references.forget, name):
-            return f"{said}; its text is still in the system keyring: {problem.message}", None
-        return f"{said} and its text from the system keyring", None
+            return f"{said}; its text is still in the system's secret store: {problem.message}", None
+        return f"{said} and its text from the system's secret store", None
 
     async def restore(self, removed: RemovedKey) -> str:
         """Put a key that was removed back where it was."""

@@ -39,7 +39,7 @@ ENTRIES: Final = APART
 PAGE: Final = 2000
 """Records that are folded at once: a fiftieth of a second."""
 TELLING: Final = 0.5
-"""Seconds after which a person is told how far the log was read."""
+"""Seconds after which the progress of reading the log is shown."""
 COMPACT_EVERY: Final = 900.0
 SUM_EVERY: Final = 60.0
 """Seconds between two looks whether there is enough to be added to the sums of usage."""
@@ -116,7 +116,7 @@ class LivePool:
 
     @property
     def away(self) -> bool:
-        """Whether nobody waits for the log, since it could not be used lately, or was slow."""
+        """Whether no request waits for the log, as it could not be used lately or was slow."""
         return self._writer.away
 
     def lose(self, error: StoreError | None) -> None:

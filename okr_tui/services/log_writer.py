@@ -69,7 +69,7 @@ class LogWriter:
         self.dropped = 0
         """Records that were given up, since too many waited."""
         self.back = asyncio.Event()
-        """Set but while the log could not be used lately, or was slow: then nobody waits for it."""
+        """Set, except while the log could not be used lately or was slow: no request waits for it then."""
         self.back.set()
         self._writer = uuid.uuid4().hex
         self._next = 0
@@ -81,7 +81,7 @@ class LogWriter:
 
     @property
     def away(self) -> bool:
-        """Whether nobody waits for the log, since it could not be used lately, or was slow."""
+        """Whether no request waits for the log, as it could not be used lately or was slow."""
         return not self.back.is_set()
 
     async def add(self, records: Sequence[Record], *, hurried: bool = True) -> None:
@@ -106,7 +106,7 @@ class LogWriter:
             self.lose(None)
 
     def lose(self, error: StoreError | None) -> None:
-        """Let nobody wait for the log until a try was quick; `error`: why, None for a slow one."""
+        """Let no request wait for the log until a try was quick; `error`: why, None for a slow one."""
         if error:
             self._lost(error)
         else:

@@ -360,7 +360,7 @@ def _content(path: Path) -> tuple[bytes, int]:
 
 
 def _sections(text: bytes) -> object:
-    """Return the settings of a file that concern the pool; its whole text where that cannot be told."""
+    """Return the settings of a file that concern the pool; its whole text where that cannot be determined."""
     try:
         document = json.loads(text)
         return [{**document.get(name, {}), PREFERENCE: None} for name in SECTIONS]
@@ -371,7 +371,7 @@ def _sections(text: bytes) -> object:
 def kept(inputs: Inputs, end: Callable[[], tuple[str, int] | None], now: float) -> Overview | None:
     """Return the overview that an earlier run kept; None where anything has changed since.
 
-    `end` returns the identity of the log and the place of its last record, None for one that cannot be told.
+    `end` returns the identity of the log and the place of its last record, None for one that is unknown.
     """
     try:
         *basis, at, until, found = json.loads(FILES.read(inputs.name) or "null")

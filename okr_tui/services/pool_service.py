@@ -517,7 +517,7 @@ class PoolService:
         return f"tested, plan {found.plan or 'unknown'}"
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
-        """Add a key to the global settings: its text, or a reference to it in the system keyring."""
+        """Add a key to the global settings: its text, or a reference to it in the system's secret store."""
         key = self._key_settings.new_key(secret, label)
         said = await self._key_settings.add(secret, label, keep)
         if found := self._tried.pop(key.fingerprint, None):
@@ -531,7 +531,7 @@ class PoolService:
     async def remove_key(self, index: int, *, forget: bool = False) -> str:
         """Take a key out of the global settings.
 
-        `forget` deletes its text from the system keyring too, which cannot be undone.
+        `forget` deletes its text from the system's secret store too, which cannot be undone.
         """
         key = self.key(index)
         said, removed = await self._key_settings.remove(key, forget=forget)

@@ -30,7 +30,7 @@ SPREAD = 2.0
 """Seconds between further handfuls of readings."""
 HANDFUL = 4
 SECOND_GAP = 1.5
-"""Readings beside the regular ones are so many times further apart."""
+"""Readings other than the regular ones are so many times further apart."""
 LEASE = "meter"
 LEASE_SECONDS = 15.0
 
@@ -97,7 +97,7 @@ class QuotaPoller:
     async def look(self, key: Key) -> Look:
         """Read identity and balance of a key now, unless its account was read within the last `poll_gap`.
 
-        That holds for all processes of the log together, so that nobody exceeds the cloud's limit.
+        That holds for all processes of the log together, so that the cloud's limit is kept.
         """
         await self._pool.catch_up()
         account = self._pool.state.account_of(key.fingerprint)

@@ -186,7 +186,7 @@ class Snapshot:
     undoable: tuple[str, ...] = ()
     """What `undo` would take back, in words, the last change first."""
     alerts: tuple[AlertNotice, ...] = ()
-    """The latest alerts that the settings want told, oldest first."""
+    """The latest alerts that the settings want shown, oldest first."""
     rules: AlertRules = DEFAULT_RULES
     running: tuple[RunningRequest, ...] = ()
     rates: Rates = NO_TRAFFIC
@@ -254,7 +254,7 @@ class Service(Protocol):
         """Ask the cloud about a key that is to be added; return what it says. Raises KeyRefusedError."""
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
-        """Add a key to the global settings: its text, or a reference to it in the system keyring."""
+        """Add a key to the global settings: its text, or a reference to it in the system's secret store."""
 
     async def remove_key(self, index: int) -> str:
         """Take a key out of the global settings; `undo` brings it back while this process lives."""

@@ -184,9 +184,9 @@ ALERTS: Final[tuple[AlertRow, ...]] = (
         "critical_percent",
         "criticalPercent",
         _PERCENT,
-        "how full it is at the event `window-95`; bars are red from there on",
+        "how full a window is at the event `window-95`; bars are red from there on",
     ),
-    AlertRow("amber_percent", "amberPercent", _PERCENT, "how full it is where bars turn amber"),
+    AlertRow("amber_percent", "amberPercent", _PERCENT, "how full a window is where its bar turns amber"),
     AlertRow("low_dollars", "lowDollars", number_from(0, 1e9), "dollars left below which credits are amber"),
     AlertRow(
         "empty_within",
@@ -194,10 +194,20 @@ ALERTS: Final[tuple[AlertRow, ...]] = (
         _SECONDS,
         "how soon a window has to be empty at its pace for the event `empty-soon`",
     ),
-    AlertRow("pace_seconds", "paceSeconds", _SECONDS, "how far apart readings must be to tell that pace"),
-    AlertRow("unused_percent", "unusedPercent", _PERCENT, "how much has to be left for the event `unused`"),
     AlertRow(
-        "unused_within", "unusedWithinSeconds", _SECONDS, "and how near the reset of the window has to be"
+        "pace_seconds", "paceSeconds", _SECONDS, "how far apart readings must be to tell a window's pace"
+    ),
+    AlertRow(
+        "unused_percent",
+        "unusedPercent",
+        _PERCENT,
+        "how much of a window has to be left for the event `unused`",
+    ),
+    AlertRow(
+        "unused_within",
+        "unusedWithinSeconds",
+        _SECONDS,
+        "how near the reset of a window has to be for the event `unused`",
     ),
     AlertRow("stale_seconds", "staleSeconds", _SECONDS, "the age from which a reading is shown as old"),
     AlertRow(
@@ -210,7 +220,7 @@ ALERTS: Final[tuple[AlertRow, ...]] = (
         "quiet_hours",
         "quietHours",
         Check(quiet_hours, {"type": ["string", "null"]}, shown=_hours_text),
-        'such as `"22:00-07:00"`, in this machine\'s zone: alerts go to Live and the log only',
+        'hours such as `"22:00-07:00"`, in this machine\'s zone, when alerts go to Live and the log only',
     ),
     AlertRow("toasts", "toasts", _boolean(), "whether the dashboard shows toasts"),
     AlertRow(

@@ -22,8 +22,8 @@ COMMAND = "!"
 VARIABLE = "$"
 KEYRING = "keyring:"
 COMMAND_TIMEOUT = 10.0
-NEEDS_EXTRA = f"the system keyring needs the extra keyring: {how_to_add('keyring')}"
-UNUSABLE = "the system keyring cannot be used; install a backend, such as GNOME Keyring or keyrings.alt"
+NEEDS_EXTRA = f"the system's secret store needs the extra keyring: {how_to_add('keyring')}"
+UNUSABLE = "the system's secret store cannot be used; install a backend such as GNOME Keyring or keyrings.alt"
 # Only a name in capitals is shown to the user; a mistaken key after "$" hardly looks like that.
 SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -97,14 +97,14 @@ def _from_keyring(name: str) -> SecretStr | Problem:
     except ImportError:
         return Problem(NEEDS_EXTRA)
     except Exception as error:  # a backend may raise anything it likes
-        return Problem(f"the system keyring failed: {type(error).__name__}")
+        return Problem(f"the system's secret store failed: {type(error).__name__}")
     if not value or not value.strip():
-        return Problem(f'the system keyring has no such entry of the service "{SERVICE}"')
+        return Problem(f"the system's secret store has no such entry of the service '{SERVICE}'")
     return SecretStr(unquoted(value))
 
 
 def keep(secret: SecretStr, name: str) -> Problem | None:
-    """Put a key into the system keyring under that name; answers what prevents it. Blocks like `resolve`."""
+    """Put a key into the secret store under that name; answers what prevents it. Blocks like `resolve`."""
     text = secret.get_secret_value()
     try:
         keyring = _backend()
@@ -125,7 +125,7 @@ def forget(name: str) -> Problem | None:
     except ImportError:
         return Problem(NEEDS_EXTRA)
     except Exception as error:  # as above
-        return Problem(f"the system keyring failed: {type(error).__name__}")
+        return Problem(f"the system's secret store failed: {type(error).__name__}")
     return None
 
 

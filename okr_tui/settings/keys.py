@@ -104,7 +104,7 @@ def entry(found: SecretStr, label: str | None) -> object:
 def added(document: Document, item: object) -> str:
     """Add an entry at the end of `pi-ollama.apiKeys`; a value there that is no list becomes one.
 
-    A reference to the system keyring that is there already stays alone: its secret had been lost.
+    A reference to the system's secret store that is there already stays alone: its secret had been lost.
     """
     value = _value(document, ORIGINAL, LIST)
     found = reference(item)

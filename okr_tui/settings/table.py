@@ -429,7 +429,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     Setting(
         name="apiKey",
         check=checks.API_KEY,
-        words="one more key, after those",
+        words="one more key, after those of `apiKeys`",
         section=ORIGINAL,
         variable="OLLAMA_API_KEY",
     ),

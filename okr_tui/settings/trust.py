@@ -71,7 +71,7 @@ def is_understood(listed: object) -> bool:
 def remembered(listed: object, project: Path, digest: str, *, trusted: bool) -> list[object]:
     """Return the setting with this answer in it, in place of the earlier ones for the project.
 
-    Raises SettingsError when the setting is no list, which only the user can put right.
+    Raises SettingsError when the setting is no list, which only the user can correct.
     """
     said: dict[str, object] = {"path": os.path.realpath(project), "sha256": digest}
     if not trusted:

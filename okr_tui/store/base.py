@@ -12,7 +12,7 @@ from okr_tui.domain.records import Record
 from okr_tui.domain.values import dataclass
 
 LEASE_LONGEST: Final = 600.0
-"""Seconds; a lease that seems to last longer was taken by a clock that was ahead, and holds nobody back."""
+"""Seconds; a lease that seems to last longer was taken by a clock that was ahead, and blocks no one."""
 
 
 class UnreachableLogError(StoreError):

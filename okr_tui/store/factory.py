@@ -115,7 +115,7 @@ UNWRITABLE: Final = (
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_FULL,
 )
-"""What SQLite says where it cannot make the files that it needs beside a log, even to read it."""
+"""What SQLite says where it cannot make the files that it needs next to a log, even to read it."""
 SUMMED_KINDS: Final = ('"kind":"attempt"', '"kind":"identity"')
 OPTIONAL: Final = dict.fromkeys(
     ("model", "caller", "fault", "next_fingerprint", "first_byte_ms", "input_tokens", "cached_tokens",

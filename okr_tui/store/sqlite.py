@@ -81,9 +81,9 @@ class SqliteStore:
         self._opening = asyncio.Lock()
         self._file: tuple[int, int] | None = None
         self._seen: tuple[int, int] | None = None
-        """When the file itself was changed last, and its size: what waits beside it moves there at times."""
+        """When the file itself was changed last, and its size: its journal moves there at times."""
         self._in_file = False
-        """Whether the file itself, without what waits beside it, was seen to be this log."""
+        """Whether the file itself, without its journal, was seen to be this log."""
         self._writable = True
         self._closed = False
         self._sent = "writer, number"
@@ -207,7 +207,7 @@ class SqliteStore:
             await self._shrink()
 
     async def _shrink(self) -> None:
-        """Give free pages back, a few at once: nobody else is served meanwhile."""
+        """Give free pages back, a few at once: no other call is served meanwhile."""
         free, pages, kind = [
             (await self._fetch(f"pragma {name}", ()))[0][0]
             for name in ("freelist_count", "page_count", "auto_vacuum")
@@ -473,7 +473,7 @@ def _content(path: Path) -> tuple[int, int] | None:
 
 
 def _identity_within(path: Path) -> str | None:
-    """Return the identity of the log in a file, without what waits beside it.
+    """Return the identity of the log in a file, without its journal.
 
     None: it has none yet. "": the file holds no log.
     """
@@ -489,7 +489,7 @@ def _identity_within(path: Path) -> str | None:
 
 
 def _move_into_new_file(path: Path) -> None:
-    """Give a file's name to a copy of it, without what waits beside it. Raises OSError."""
+    """Give a file's name to a copy of it, without its journal. Raises OSError."""
     copy = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         make_private(copy)

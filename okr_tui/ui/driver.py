@@ -279,7 +279,7 @@ class TerminalDriver(LinuxDriver):
         os.read(self._wake_read, 1)
 
     def run_input_thread(self) -> None:
-        """Read until told to stop. Waits without a timeout while no sequence is half read."""
+        """Read until stopped. Waits without a timeout while no sequence is half read."""
         parser = TerminalParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         with selectors.DefaultSelector() as selector:

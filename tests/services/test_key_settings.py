@@ -202,7 +202,7 @@ async def test_a_text_kept_by_the_system_is_not_in_the_file(harness: Harness, ba
         assert service.snapshot.pool.keys[4].fingerprint == name
         assert NEW not in harness.settings_file.read_text()
         assert root(harness)["pi-ollama"]["apiKeys"][4] == {"key": f"keyring:{name}", "label": "dill"}
-        assert "its text stays in the system keyring" in await service.remove_key(5)
+        assert "its text stays in the system's secret store" in await service.remove_key(5)
         await service.undo()
         assert service.snapshot.pool.keys[4].label == "dill"
         await service.remove_key(5, forget=True)

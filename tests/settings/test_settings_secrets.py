@@ -78,7 +78,7 @@ def test_the_system_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError(SECRET)
 
     monkeypatch.setattr(module, "get_password", fail)
-    assert message("keyring:work") == "the system keyring failed: RuntimeError"
+    assert message("keyring:work") == "the system's secret store failed: RuntimeError"
 
 
 def test_the_system_keyring_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_a_key_is_kept_in_the_system_keyring_and_forgotten(monkeypatch: pytest.M
     assert key("keyring:name") == SECRET
     assert key_references.forget("name") is None
     assert backend.entries == {}
-    assert key_references.forget("name") == Problem("the system keyring failed: KeyError")
+    assert key_references.forget("name") == Problem("the system's secret store failed: KeyError")
 
 
 def test_a_system_keyring_that_does_not_work_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ class Transcript(VerticalScroll):
 
     @property
     def notice(self) -> Notice | None:
-        """The block that is shown beside the conversation."""
+        """The block that is shown next to the conversation."""
         return next(iter(self.query_children(Notice)), None)
 
     async def show_notice(self, text: str, style: str = QUIET) -> None:

@@ -330,7 +330,7 @@ def _cells(chart: Chart, row: tuple[str | Value, ...], *, ahead: bool) -> list[s
 
 
 async def write_table(stem: str, texts: dict[str, str]) -> str:
-    """Write a table beside other files of the working directory; a file that is there stays.
+    """Write a table to a new file of the working directory; existing files stay.
 
     texts: by ending. Returns what was done. Raises OkrError when a file cannot be written.
     """

@@ -17,7 +17,7 @@ NEWS: Final = 20.0
 TIP: Final = 12.0
 """Seconds for which a tip stays."""
 Words = tuple[str, str]
-"""What is told, at length and in short."""
+"""A caption, long and short."""
 LOOKED_AT: Final = 40
 """Lines of the log among which news is looked for."""
 
