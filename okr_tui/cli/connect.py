@@ -162,7 +162,9 @@ def _claude_code(gateway: Gateway) -> Instructions:
     small = f"export ANTHROPIC_DEFAULT_HAIKU_MODEL={shlex.quote(gateway.model)}"
     # Without it an answer that breaks off is asked for, and paid for, once more as one document.
     once = "export CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1"
-    return Instructions(instructions.advice, [*instructions.lines, small, once, "claude"])
+    # Otherwise it asks eleven times, for minutes, while the cloud is out.
+    seldom = "export CLAUDE_CODE_MAX_RETRIES=3"
+    return Instructions(instructions.advice, [*instructions.lines, small, once, seldom, "claude"])
 
 
 def _codex(gateway: Gateway) -> Instructions:

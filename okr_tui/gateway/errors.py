@@ -21,16 +21,19 @@ SOURCE_HEADER: Final = "x-okr-tui-error"
 """The response header that tells whose error it is: a `Source`."""
 RETRY_AT_HEADER: Final = "x-okr-tui-retry-at"
 """The response header with the time of the first return, in RFC 3339."""
+SHOULD_RETRY: Final = "x-should-retry"
+"""The response header that tells the packages openai and anthropic not to ask again, if "false"."""
 QUOTA_CODE: Final = "insufficient_quota"
 RATE_CODE: Final = "rate_limit_exceeded"
 PI: Final = "pi"
 CODEX: Final = "codex"
+CLAUDE_CODE: Final = "claude-code"
 LITELLM: Final = "litellm"
 AI_SDK: Final = "ai-sdk"
 USER_AGENTS: Final[tuple[tuple[str, str], ...]] = (
     ("codex", CODEX),
     ("opencode/", "opencode"),
-    ("claude-cli/", "claude-code"),
+    ("claude-cli/", CLAUDE_CODE),
     ("litellm/", LITELLM),
     ("ollama-python/", "ollama-python"),
     ("ollama-js/", "ollama-js"),
@@ -55,9 +58,9 @@ def client_name(headers: Mapping[str, str]) -> str | None:
     found = next((name for start, name in USER_AGENTS if agent.startswith(start)), None)
     if found is None and "ai-sdk/" in agent:
         return AI_SDK
-    # LiteLLM reads raw responses through the openai package, and so do few others.
+    # LiteLLM reads raw responses through the openai package, as LangChain does, which sets no timeout.
     if found == "openai" and headers.get("x-stainless-raw-response") == "true":
-        return LITELLM
+        return LITELLM if "x-stainless-read-timeout" in headers else found
     return found
 
 
@@ -81,43 +84,30 @@ Source = Literal["gateway", "cloud", "path"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How a cause is answered.
-
-    `final` adds `x-should-retry: false`; a repeat is for nothing. `others` are statuses for clients that
-    repeat the usual one, by their names; `source` is whose error it is.
-    """
+    """How a cause is answered: `final` if a repeat is for nothing; `source` is whose error it is."""
 
     status: int
     code: str | None = None
     final: bool = False
     source: Source = "cloud"
-    others: Mapping[str, int] = field(default_factory=dict)
 
 
-# What the clients do, tried with each of them:
-#   402  the packages openai and anthropic, the AI SDK, opencode (1.18), Claude Code (2.1), LangChain, llm and
-#        pi (0.73 and 1.5) ask once, and show the text. At 429 opencode sleeps for Retry-After, days long; the
-#        AI SDK asks three times, whatever x-should-retry says; pi repeats its whole turn three times.
-#   400  Codex (0.171) and LiteLLM, which is under aider (0.86): Codex asks six times at 402 and 403, thirty
-#        times at 502 and 503, and hides the text of 429; aider asks nine times, for a minute, at all else.
-#   401  none: every client takes it for a wrong token.
-_STOPS: Final = {CODEX: 400, LITELLM: 400}
 CAUSES: Final[Mapping[Cause, Row]] = {
     # The code is OpenAI's own.
-    ClientCause.QUOTA: Row(402, QUOTA_CODE, final=True, others=_STOPS),
+    ClientCause.QUOTA: Row(402, QUOTA_CODE, final=True),
     ClientCause.SLOWED: Row(429, RATE_CODE),
     ClientCause.BUSY: Row(429, RATE_CODE),
-    ClientCause.NO_VALID_KEY: Row(403, "no_valid_key", final=True, others=_STOPS),
-    GatewayCause.NO_KEY: Row(403, "no_key", final=True, source="gateway", others=_STOPS),
+    ClientCause.NO_VALID_KEY: Row(403, "no_valid_key", final=True),
+    GatewayCause.NO_KEY: Row(403, "no_key", final=True, source="gateway"),
     # A limit that the gateway's owner has set for a client or a model.
-    GatewayCause.BUDGET: Row(402, "budget_exceeded", final=True, source="gateway", others=_STOPS),
-    ClientCause.NO_PLAN: Row(403, "no_plan", final=True, others=_STOPS),
+    GatewayCause.BUDGET: Row(402, "budget_exceeded", final=True, source="gateway"),
+    ClientCause.NO_PLAN: Row(403, "no_plan", final=True),
     # OpenAI's own code for a model that does not exist.
-    ClientCause.NO_MODEL: Row(404, "model_not_found"),
+    ClientCause.NO_MODEL: Row(404, "model_not_found", final=True),
     # The cloud answers 401, which every client would take for a wrong token.
     ClientCause.NOT_OFFERED: Row(404, "not_offered", final=True),
     # The caller's own error, where the cloud's answer to it cannot be passed on.
-    ClientCause.REQUEST: Row(400),
+    ClientCause.REQUEST: Row(400, final=True),
     ClientCause.OUTAGE: Row(503, "outage", final=True),
     # One request failed and the pool is not blocked: clients may send it again.
     GatewayCause.UNAVAILABLE: Row(503),
@@ -127,10 +117,33 @@ CAUSES: Final[Mapping[Cause, Row]] = {
     GatewayCause.ENDING: Row(503, "gateway_ended", source="gateway"),
     GatewayCause.UNEXPECTED: Row(500, source="gateway"),
 }
+# What the clients do, tried with each of them:
+#   402  the packages openai and anthropic, the AI SDK, opencode (1.18), Claude Code (2.1), LangChain, llm and
+#        pi (0.73 and 1.5) ask once, and show the text. At 429 opencode sleeps for Retry-After, days long; the
+#        AI SDK asks three times, whatever x-should-retry says; pi repeats its whole turn three times.
+#   401  none: every client takes it for a wrong token.
+#   429, 502, 503  may be over a moment later. The libraries of Ollama, and what is built on them, ask once;
+#        the packages openai and anthropic, LangChain and the AI SDK three times, after Retry-After, and
+#        opencode six times; aider nine times in a minute, with the text each time; Claude Code eleven times,
+#        or as CLAUDE_CODE_MAX_RETRIES says; all then show the text. Codex: see `streams_errors`.
+ENDS_AT: Final[Mapping[str, frozenset[int]]] = {
+    # Codex (0.171) asks six times at any other, 402 to 404 and 413 among them, thirty times at 502 and 503,
+    # and hides the text of 429; for a WebSocket 426 is the one that ends it.
+    CODEX: frozenset({400, 401, 426}),
+    # LiteLLM makes its caller repeat: aider (0.86) asks nine times, for a minute, at 402, 403, 410, 413, 5xx.
+    LITELLM: frozenset({400, 401, 404, 422}),
+    # Claude Code (2.1) calls 403 a failed login.
+    CLAUDE_CODE: frozenset(range(400, 600)) - {403},
+}
+"""The statuses with which a client takes an error as final, and shows it; where there is none, all do."""
+STOPS: Final = 400
+"""The status that ends the matter for all of them."""
 PASSED_ON: Final = frozenset({ClientCause.REQUEST, ClientCause.NO_MODEL})
 """Causes for which the cloud's own answer is passed on."""
 AFTER_OUTPUT: Final = frozenset({GatewayCause.CUT_OFF, GatewayCause.ENDING})
 """Causes of an answer that ends in its middle: asking again would be paid for again."""
+PASSING: Final = frozenset({408, 425, 429})
+"""Statuses of the caller's own errors after which the same request may do."""
 LONGEST_RETRY_AFTER: Final = 60
 """Seconds; a spent pool that is back later has the time in its words: clients would sleep until then."""
 
@@ -164,8 +177,15 @@ class Failure:
         if retry_at is not None:
             headers[RETRY_AT_HEADER] = str(rfc3339(math.ceil(retry_at)))
         if row.final:
-            headers["x-should-retry"] = "false"
+            headers[SHOULD_RETRY] = "false"
         return cls(row.status, text, row.code, headers, cause, source or row.source)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the same request would be for nothing, or paid for twice."""
+        if self.cause is None:  # the request is itself wrong
+            return self.status < 500 and self.status not in PASSING
+        return CAUSES[self.cause].final or self.cause in AFTER_OUTPUT
 
 
 class FailureError(Exception):
@@ -192,23 +212,36 @@ LITELLM_STOPS: Final[Mapping[Dialect, str]] = {
 """Words at which LiteLLM does not ask again, whatever it knows of the status: in a stream there is none."""
 
 
+def needs_words(client: str | None, dialect: Dialect) -> bool:
+    """Return whether a client takes an error as final at words alone, whatever its status."""
+    return client == LITELLM and dialect == "native"
+
+
+def streams_errors(client: str | None, path: str) -> bool:
+    """Return whether a client that asked for a stream had better get errors of a moment within one.
+
+    Codex hides the text of statuses, and asks thirty times at some of them.
+    """
+    return client == CODEX and path == RESPONSES.path
+
+
 def for_client(failure: Failure, client: str | None, dialect: Dialect = "openai") -> Failure:
     """Return a failure as the client of this name gets it; None for one that is not known."""
-    row = CAUSES[failure.cause] if failure.cause else None
-    ends = row is not None and (row.final or failure.cause in AFTER_OUTPUT)
-    if row is None or not ends or client is None:
+    if client == LITELLM:  # its caller repeats too
+        failure = replace(failure, headers={**failure.headers, SHOULD_RETRY: "false"})
+    if client is None or not failure.ends:
         return failure
     text = failure.text
     if client == PI and failure.cause is ClientCause.QUOTA:
         text = PI_STATES.sub("; `okr-tui explain` says more", text)
     elif client == LITELLM and dialect in LITELLM_STOPS:
         text = f"{text} ({LITELLM_STOPS[dialect]})"
-    status = row.others.get(client, failure.status)
-    return (
-        failure
-        if (status, text) == (failure.status, failure.text)
-        else replace(failure, status=status, text=text)
-    )
+    return replace(failure, status=final_status(failure.status, client), text=text)
+
+
+def final_status(status: int, client: str | None) -> int:
+    """Return the status with which a client takes an error as final that would usually have another one."""
+    return status if client is None or status in ENDS_AT.get(client, (status,)) else STOPS
 
 
 UNKNOWN_RETURN: Final = 60
@@ -303,7 +336,7 @@ def _refused(error: CloudError, fault: Fault, now: float) -> Failure:
         return Failure.of(cause, str(error))
     if cause in PASSED_ON:
         status = fault.status if fault.status and fault.status >= 400 else CAUSES[ClientCause.REQUEST].status
-        return Failure(status, str(error), source=_source(fault))
+        return replace(Failure.of(cause, str(error), source=_source(fault)), status=status)
     unavailable = GatewayCause.UNAVAILABLE if fault.status == 503 else GatewayCause.CLOUD
     return Failure.of(unavailable, str(error), source=_source(fault))
 
@@ -390,10 +423,12 @@ def _failed_response(failure: Failure, last: bytes) -> bytes:
 
     platform.openai.com/docs/api-reference/responses-streaming/response/failed. The packages take an event
     `error` for the end as well, but Codex does not. Only at the code `invalid_prompt` does Codex show the
-    text and ask once: at others it asks six times, or has words of its own.
+    text and ask once. At `insufficient_quota` it has words of its own; at others it asks six times and then
+    shows the text, at `rate_limit_exceeded` after the seconds that it reads there.
     """
-    stops = failure.cause in AFTER_OUTPUT or (failure.cause and CAUSES[failure.cause].final)
-    code = "invalid_prompt" if stops else "server_error"
+    text, code = failure.text, "invalid_prompt" if failure.ends else failure.code or "server_error"
+    if code == RATE_CODE and (wait := failure.headers.get("retry-after")):
+        text = f"{text}; try again in {wait}s"
     numbers = SEQUENCE.findall(last)
     event = {
         "type": "response.failed",
@@ -403,7 +438,7 @@ def _failed_response(failure: Failure, last: bytes) -> bytes:
             "object": "response",
             "created_at": 0,
             "status": "failed",
-            "error": {"code": code, "message": failure.text},
+            "error": {"code": code, "message": text},
             "incomplete_details": None,
             "model": "",
             "output": [],

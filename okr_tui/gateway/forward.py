@@ -19,6 +19,8 @@ from okr_tui.gateway.errors import (
     GatewayCause,
     cut_off,
     failure_error,
+    final_status,
+    needs_words,
 )
 from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import (
@@ -109,7 +111,8 @@ async def _receive(service: PoolService, request: GatewayRequest) -> ParsedReque
 
 
 async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
-    signs = SignsOfLife(request, service.pool.policy.sign_of_life) if _is_event_stream(call) else None
+    request.takes_events = call.streams and find(call.path).dialect != "native"
+    signs = SignsOfLife(request, service.pool.policy.sign_of_life) if request.takes_events else None
     try:
         others = service.fallback.send(
             call, "gateway", conversation, allows=partial(_may_answer, service, request)
@@ -142,10 +145,11 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
     except RefusedError as error:
         if signs:
             await signs.stop()
-        passed_on = error.refusal and error.fault.traits.cause in PASSED_ON
+        passed_on = error.fault.traits.cause in PASSED_ON and not needs_words(request.client, request.dialect)
         if not error.refusal or not passed_on or request.status is not None:
             raise
-        await _whole(service, request, error.refusal.status, error.refusal.headers, error.refusal.body)
+        status = final_status(error.refusal.status, request.client)
+        await _whole(service, request, status, error.refusal.headers, error.refusal.body)
     finally:
         if signs:
             await signs.stop()
@@ -155,11 +159,6 @@ def _may_answer(service: PoolService, request: GatewayRequest, model: str) -> bo
     """Return whether a model may answer a request for another one."""
     wanted = request.headers.get(NO_FALLBACK, "0") in ("", "0")
     return wanted and request.caller.may_use(model) and service.budgets.allow(model)
-
-
-def _is_event_stream(call: Call) -> bool:
-    """Return whether the answer is expected as server-sent events, which comments may stand between."""
-    return call.streams and find(call.path).dialect != "native"
 
 
 async def _whole(

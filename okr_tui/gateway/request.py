@@ -22,6 +22,7 @@ from okr_tui.gateway.errors import (
     error_record,
     failure_error,
     for_client,
+    streams_errors,
 )
 from okr_tui.gateway.tokens import ANYBODY, Caller
 
@@ -270,6 +271,8 @@ class GatewayRequest:
         self.model: str | None = None
         self.streams = False
         """Whether an error can follow what has been sent of the answer."""
+        self.takes_events = False
+        """Whether the caller expects server-sent events, which comments may stand between."""
         self._last = b""
         """The end of what has been sent."""
         self.unreadable = 0
@@ -315,12 +318,16 @@ class GatewayRequest:
         just ends.
         """
         failure = for_client(failure, self.client, self.dialect)
-        if self.status is None:
+        path = self.path or self.scope["path"]
+        streamed = self.takes_events and not failure.ends and streams_errors(self.client, path)
+        if self.status is None and streamed:
+            self.begin(200, (*EVENT_STREAM, (SOURCE_HEADER.encode(), failure.source.encode())))
+            await self.write(error_record(path, failure), last=True)
+        elif self.status is None:
             headers = {**failure.headers, SOURCE_HEADER: failure.source, "connection": "close"}
             document = error_document(self.dialect, failure, self.client)
             await self.answer(JSONResponse(document, failure.status, headers))
         elif self.streams and not self._ended:
-            path = self.path or self.scope["path"]
             self._connection.write_now(error_record(path, failure, self._last))
 
     def begin(self, status: int, headers: RawHeaders) -> None:

@@ -225,5 +225,7 @@ def test_what_others_find_out_is_told(cli: CliHarness, home: Path) -> None:
     assert "OPENAI_BASE_URL" in connected(cli, "openai").err
     assert "keeps the token in its own file" in connected(cli, "llm").err
     assert "token add" in connected(cli, "vscode").err
-    assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in connected(cli, "claude-code").out
+    told = connected(cli, "claude-code").out
+    assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in told
+    assert "CLAUDE_CODE_MAX_RETRIES=3" in told
     assert state_folder().is_dir()

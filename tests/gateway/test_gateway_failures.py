@@ -209,27 +209,98 @@ def test_what_passes_in_a_moment_is_no_quota(state: str, kind: FaultKind) -> Non
         assert "quota" not in failure.text
 
 
+RAW = {"user-agent": "OpenAI/Python 2.20.0", "x-stainless-raw-response": "true"}
+
+
 @pytest.mark.parametrize("cause", [cause for cause, row in CAUSES.items() if row.final])
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("headers", "ends_at"),
     [
-        ({"user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64)"}, 400),
-        ({"user-agent": "litellm/1.81.10"}, 400),
-        ({"user-agent": "OpenAI/Python 2.20.0", "x-stainless-raw-response": "true"}, 400),
+        ({"user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64)"}, {400}),
+        ({"user-agent": "litellm/1.81.10"}, {400, 404}),
+        ({**RAW, "x-stainless-read-timeout": "600.0"}, {400, 404}),
+        ({"user-agent": "claude-cli/2.1.197 (external, sdk-cli)"}, {400, 402, 404, 503}),
+        (RAW, None),
         ({"user-agent": "OpenAI/Python 2.20.0"}, None),
         ({"user-agent": "curl/8"}, None),
         ({}, None),
     ],
 )
 def test_what_cannot_be_helped_is_told_with_a_status_that_ends_it(
-    cause: Cause, headers: dict[str, str], status: int | None
+    cause: Cause, headers: dict[str, str], ends_at: set[int] | None
 ) -> None:
-    row = CAUSES[cause]
     told = for_client(Failure.of(cause, "words"), client_name(headers), "openai")
-    assert told.status == (status if status and row.others else row.status)
-    if cause in (ClientCause.QUOTA, ClientCause.NO_VALID_KEY):
-        assert told.status in (400, 402, 403)
+    assert told.status in (ends_at or {CAUSES[cause].status})
+    assert told.headers["x-should-retry"] == "false"
     assert told.text.startswith("words")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 415, 431])
+def test_a_request_that_is_itself_wrong_is_told_once_too(status: int) -> None:
+    wrong = Failure(status, "words")
+    assert for_client(wrong, "codex").status == 400
+    assert for_client(wrong, "litellm", "native").text == "words (Invalid response object from API)"
+    assert for_client(wrong, "openai") == for_client(wrong, None) == wrong
+
+
+def test_codex_takes_its_refused_websocket_for_what_it_is() -> None:
+    assert for_client(Failure(426, "words"), "codex").status == 426
+    assert for_client(Failure(429, "words"), "codex").status == 429
+
+
+@pytest.mark.parametrize(("fault", "status"), [("too-large", 413), ("retired", 410)])
+@pytest.mark.parametrize(("agent", "told"), [("codex_exec/0.171.0", 400), ("curl/8", None)])
+async def test_the_callers_own_error_passes_with_a_status_that_ends_it(
+    harness: Harness, gateway: RunningGateway, fault: str, status: int, agent: str, told: int | None
+) -> None:
+    await harness.fault(fault, times=1)
+    gateway.client.headers["user-agent"] = agent
+    response = await gateway.post("/v1/responses")
+    assert response.status_code == (told or status)
+    assert set(response.json()) == {"error"}
+
+
+async def test_litellm_is_told_of_the_callers_own_error_in_words_that_end_it(
+    harness: Harness, gateway: RunningGateway
+) -> None:
+    await harness.fault("context-too-long", times=1)
+    gateway.client.headers["user-agent"] = "litellm/1.81.10"
+    response = await gateway.post("/api/chat", stream=False)
+    assert response.status_code == 400
+    assert re.search(r"prompt too long.*\(Invalid response object from API\)$", response.json()["error"])
+
+
+@pytest.mark.parametrize("agent", ["codex_exec/0.171.0", "curl/8"])
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("rate-limit", "rate_limit_exceeded", "; try again in 27s"),
+        ("unavailable", "server_error", "503 Service Temporarily Unavailable"),
+    ],
+)
+async def test_codex_gets_errors_of_a_moment_where_it_reads_them(
+    harness: Harness, gateway: RunningGateway, agent: str, fault: str, code: str, words: str
+) -> None:
+    await harness.fault(fault, times=None)
+    gateway.client.headers["user-agent"] = agent
+    response = await gateway.post("/v1/responses")
+    assert response.headers["x-okr-tui-error"] == "cloud"
+    if agent == "curl/8":
+        assert response.status_code in (429, 503)
+        return
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream")
+    event = json.loads(response.text.partition("data: ")[2])
+    assert event["type"] == "response.failed"
+    assert event["response"]["error"]["code"] == code
+    assert event["response"]["error"]["message"].endswith(words)
+
+
+async def test_codex_gets_them_as_statuses_where_it_wants_no_stream(
+    harness: Harness, gateway: RunningGateway
+) -> None:
+    await harness.fault("rate-limit", times=None)
+    gateway.client.headers["user-agent"] = "codex_exec/0.171.0"
+    assert (await gateway.post("/v1/responses", stream=False)).status_code == 429
 
 
 def test_the_first_return_is_told_in_the_zone_of_the_words_and_as_a_header() -> None:
