@@ -54,13 +54,13 @@ def test_a_pool_without_a_good_key_is_not_asked_again(error: NoKeyError | PoolBl
 
 def test_what_passes_by_itself_may_be_asked_again() -> None:
     outage = failure_of(PoolBlockedError("no answer", 9.0, frozenset({"outage"})), 0.0)
-    assert for_client(outage, PI) is outage
+    assert for_client(outage, PI) == outage
 
 
 @pytest.mark.parametrize("client", [None, "", "curl"])
 def test_others_are_told_the_states(client: str | None) -> None:
     failure = failure_of(PoolBlockedError("no key", 9.0, frozenset({"spent"})), 0.0)
-    assert for_client(failure, client) is failure
+    assert for_client(failure, client) == failure
 
 
 async def test_the_header_says_who_asks_and_goes_no_further(harness: Harness) -> None:
