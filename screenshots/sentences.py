@@ -1,7 +1,8 @@
 """Collect what the program can say: `python -m screenshots.sentences` writes tests/sentences.txt.
 
 A sentence is any text of two words or more in the code that is neither a docstring nor another language (SQL,
-Lua, CSS, shell): messages, help, notices, errors, words of tables. What an f-string fills in stands as `{}`.
+Lua, patterns, types, styles): messages, help, notices, errors, words of tables. Docstrings of commands are
+their help. What an f-string fills in stands as `{}`.
 """
 
 import ast
@@ -12,58 +13,54 @@ from pathlib import Path
 
 TOP = Path(__file__).parent.parent
 COLLECTION = TOP / "tests" / "sentences.txt"
-# Two words of prose beside each other: letters, perhaps a comma, a blank, letters.
-PROSE = re.compile(r"[A-Za-z’')}\]]{2,}[,;:.]? +(?:[A-Za-z`{(']{1,}|\{\})")
+QUOTED = ("okr_tui/demo/catalogue.py", "okr_tui/demo/api.py", "okr_tui/demo/dialects.py")
+"""Modules whose texts are the cloud's own words."""
+PROSE = re.compile(r"[A-Za-z')}\]]{2,}[,;:.]? +(?:[A-Za-z`{(']|\{\})")
 OTHER_LANGUAGES = re.compile(
-    r"^\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|DROP|ALTER|PRAGMA|BEGIN|COMMIT|WITH|local |--)|redis\.call",
-    re.MULTILINE,
+    r"^\s*(?:select|pragma|left join|coalesce|begin immediate|insert (?:into|or)|update \w+ set|delete from|"
+    r"create (?:table|index|unique|virtual|trigger)|alter table|where c\.|words join|turn t |[ct]\.\w+|null,)"
+    r"|redis\.call|\(\?|\\[bdw]|^(?:Callable|tuple|Mapping|AbstractAsync)\W|^(?:bold|reverse|\$text)|"
+    r"charset=|^#\w+, "
 )
 
 
 def sentences() -> list[str]:
     """Return every sentence with its module, sorted, each once."""
-    found = {
-        f"{path.relative_to(TOP).as_posix()}: {line(text)}"
-        for path in sorted((TOP / "okr_tui").rglob("*.py"))
-        for text in texts(ast.parse(path.read_text(encoding="utf-8")))
-        if PROSE.search(text) and not OTHER_LANGUAGES.search(text)
-    }
+    found = set()
+    for path in (TOP / "okr_tui").rglob("*.py"):
+        name = path.relative_to(TOP).as_posix()
+        if name not in QUOTED:
+            found |= {f"{name}: {line(text)}" for text in texts(path) if is_prose(text)}
     return sorted(found)
 
 
-def texts(tree: ast.Module) -> Iterator[str]:
-    """Yield every text of a module but its docstrings; those of commands are their help."""
-    silent: set[int] = set()
+def is_prose(text: str) -> bool:
+    """Return whether a text has two words, in English."""
+    return bool(PROSE.search(text)) and not OTHER_LANGUAGES.search(text)
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yield every text of a module but its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    done: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            described = getattr(node, "decorator_list", [])
-            if not any("command" in ast.unparse(each) or "group" in ast.unparse(each) for each in described):
-                silent.update(id(each.value) for each in node.body if isinstance(each, ast.Expr))
+            decorators = [ast.unparse(each) for each in getattr(node, "decorator_list", ())]
+            if not any("command(" in each or "group(" in each for each in decorators):
+                done.update(id(each.value) for each in node.body if isinstance(each, ast.Expr))
     for node in ast.walk(tree):
-        if id(node) in silent:
+        if id(node) in done:
             continue
         if isinstance(node, ast.JoinedStr):
-            silent.update(id(each) for each in ast.walk(node) if isinstance(each, ast.Constant))
-            yield joined(node)
-            yield from (
-                inner.value
-                for part in node.values
-                if isinstance(part, ast.FormattedValue)
-                for inner in ast.walk(part.value)
-                if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
-            )
+            done.update(id(each) for each in node.values)
+            yield "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
 
-def joined(node: ast.JoinedStr) -> str:
-    """Return the text of an f-string with `{}` for what is filled in."""
-    return "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)
-
-
 def line(text: str) -> str:
-    """Return a text as one line, its line ends written out."""
-    return text.strip("\n").replace("\n", "\\n")
+    """Return a text as one line: paragraphs and indents become single blanks, an indent at the end goes."""
+    return re.sub(r"\s*\n\s*", " ", text.strip("\n").rstrip() if "\n" in text else text)
 
 
 def main() -> int:

@@ -188,11 +188,9 @@ class Gateway:
             return local.NO_CHANGES.format(doing)
         known = [route for route in self._routes if route != "/"]
         if meant := next((route for route in known if path.endswith(route)), None):
-            return (
-                f"there is no such path: {meant} stands alone, so leave out what the base URL has before it"
-            )
+            return f"there is no such path: did you mean {meant}? Remove what the base URL has before it"
         if path != "/" and (meant := next((route for route in known if route == f"/v1{path}"), None)):
-            return f"there is no such path: {meant} is meant, so the base URL ends with /v1"
+            return f"there is no such path: did you mean {meant}? The base URL has to end with /v1"
         return "the gateway has no such path"
 
     def _found(self, path: str) -> Route | None:

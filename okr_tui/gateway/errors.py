@@ -321,7 +321,7 @@ def _waiting(
 
 RETURNS: Final[Mapping[Cause, str]] = {
     ClientCause.OUTAGE: "next try",
-    GatewayCause.BUDGET: "the budget starts anew",
+    GatewayCause.BUDGET: "the budget is renewed",
 }
 """What is back then, where it is no key."""
 

@@ -55,7 +55,7 @@ LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
 SIGNED: Final = (Command, FellBack, *LEARNED)
 """Records that say who wrote them."""
 ALONE: Final = "this process has worked alone since"
-UNCOUNTED: Final = "requests that other machines have under way are not counted"
+UNCOUNTED: Final = "requests running on other machines are not counted"
 
 
 class LivePool:

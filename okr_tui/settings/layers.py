@@ -321,7 +321,7 @@ def _may_join(project: Layer, cloud: str, problems: list[Problem]) -> bool:
     if trust.keeps_its_keys(project, cloud):
         return True
     if places := key_places(project):
-        message = "the project's keys are left out: they are for its own cloudUrl, which is not in force"
+        message = "the project's keys are left out: they are for its own cloudUrl, which is not in effect"
         problems.append(Problem.at(places[0], message, "warning"))
     return False
 

@@ -41,11 +41,11 @@ async def test_slashes_too_many_lead_to_the_same_place(gateway: RunningGateway, 
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/v1/api/tags", "/api/tags stands alone"),
-        ("/v1/v1/models", "/v1/models stands alone"),
-        ("/api/v1/chat/completions", "/v1/chat/completions stands alone"),
-        ("/chat/completions", "the base URL ends with /v1"),
-        ("/messages", "the base URL ends with /v1"),
+        ("/v1/api/tags", "did you mean /api/tags? Remove"),
+        ("/v1/v1/models", "did you mean /v1/models? Remove"),
+        ("/api/v1/chat/completions", "did you mean /v1/chat/completions? Remove"),
+        ("/chat/completions", "The base URL has to end with /v1"),
+        ("/messages", "The base URL has to end with /v1"),
         ("/nothing", "has no such path"),
     ],
 )

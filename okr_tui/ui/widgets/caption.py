@@ -32,7 +32,7 @@ def caption(snapshot: Snapshot, now: float, key_of: KeyOf) -> Words:
         )
     if pool.keys and not pool.waits_for_slot and not any(row.verdict.eligible for row in pool.keys):
         return (
-            f"Every key is blocked: clients are told when to try again; {details} in Keys says why",
+            f"Every key is blocked: clients learn when to try again; {details} in Keys says why",
             f"Every key is blocked: {details} in Keys says why",
         )
     for entry in reversed(snapshot.entries[-LOOKED_AT:]):
