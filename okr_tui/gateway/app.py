@@ -39,6 +39,7 @@ from okr_tui.gateway.guard import (
     preflight,
 )
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
+from okr_tui.gateway.proxies import as_forwarded
 from okr_tui.gateway.request import CallerGoneError, GatewayRequest, request_query
 from okr_tui.gateway.tokens import Tokens
 from okr_tui.services.pool_service import PoolService
@@ -126,7 +127,8 @@ class Gateway:
         # uvicorn takes only a plain function, or an object whose `__call__` is one, for what this is.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             assert scope["type"] == "http"
-            await self._attend(GatewayRequest(origin_form(scope), receive, send), guard)
+            scope = as_forwarded(origin_form(scope), self._options().proxies)
+            await self._attend(GatewayRequest(scope, receive, send), guard)
 
         return answer
 
@@ -227,6 +229,7 @@ class Gateway:
         """Return a line of the access log. An unknown path may hold half a token, so it is left out."""
         return {
             "at": rfc3339(self._service.clock.time()),
+            "client": client[0] if (client := request.scope["client"]) else None,
             "method": request.method,
             "path": request.path if request.path and self._found(request.path) else None,
             "model": request.model,

@@ -119,7 +119,8 @@ class TokenGuard:
         """Return the path without a token before it; raise FailureError without a valid token."""
         path: str = scope["path"]
         self._heads.check(scope, headers)
-        _refuse_web_pages(scope["headers"], headers["host"], self._options().origins)
+        own = f"{scope.get('scheme', 'http')}://{headers['host']}"
+        _refuse_web_pages(scope["headers"], own, self._options().origins)
         first, slash, rest = path.lstrip("/").partition("/")
         caller = self._caller(first) if len(first) >= SHORTEST else None
         if caller:
@@ -145,9 +146,9 @@ def matches(text: str, patterns: Iterable[str]) -> bool:
     return bool(plain) and any(text == each or fnmatchcase(text, each) for each in patterns)
 
 
-def _refuse_web_pages(raw: Sequence[tuple[bytes, bytes]], host: str, listed: Sequence[str]) -> None:
+def _refuse_web_pages(raw: Sequence[tuple[bytes, bytes]], own: str, listed: Sequence[str]) -> None:
     """Raise FailureError for a page of another origin, whichever of several such headers says so."""
-    own = f"http://{host}".lower()
+    own = own.lower()
     origins = [value.decode("latin-1").strip().lower() for name, value in raw if name == b"origin"]
     if not all(origin == own or matches(origin, listed) for origin in origins):
         raise failure_error(403, WEB_PAGE)

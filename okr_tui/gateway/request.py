@@ -68,6 +68,8 @@ RETURNED: Final = frozenset(
         b"x-should-retry",
     }
 )
+UNBUFFERED: Final = (b"x-accel-buffering", b"no")
+"""Has nginx pass an answer on as it comes (nginx.org, ngx_http_proxy_module, proxy_buffering)."""
 RETURNED_PREFIXES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
 NAMES: Final = 512
 """How many names are cached; a client sends the same few in every request."""
@@ -332,7 +334,7 @@ class GatewayRequest:
 
     def begin(self, status: int, headers: RawHeaders) -> None:
         """Begin an answer of unknown length; its head is sent with its first piece."""
-        self._head = status, (*headers, *self.extra_headers)
+        self._head = status, (*headers, UNBUFFERED, *self.extra_headers)
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
         """Send a piece of the answer, as soon as the caller takes it, and the end with the last one."""

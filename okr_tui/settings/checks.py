@@ -4,6 +4,7 @@ A check returns the value to use, or None for "not set here"; it raises Unusable
 that never quote the value, since it may be a key or a password in the wrong place.
 """
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -259,6 +260,18 @@ def patterns(form: re.Pattern[str], words: str) -> Check:
     return Check(parse, {"type": "array", "items": {"type": "string"}})
 
 
+def networks(value: object) -> tuple[str, ...]:
+    """Return addresses and networks in their short form, such as "127.0.0.1" and "10.0.0.0/8"."""
+    refused = "it must be a list of addresses and networks, such as 127.0.0.1 and 10.0.0.0/8"
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UnusableError(refused)
+    try:
+        found = [ipaddress.ip_network(item.strip(), strict=False) for item in value]
+    except ValueError:
+        raise UnusableError(refused) from None
+    return tuple(str(each).removesuffix(f"/{each.max_prefixlen}") for each in found)
+
+
 def model_name(name: str, value: object) -> str:
     """Return the model that a name of the user's own stands for."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or not name.strip():
@@ -340,6 +353,7 @@ HOST_NAMES: Final = patterns(re.compile(r"[a-z0-9*._-]{1,253}"), "host names, wi
 ORIGINS: Final = patterns(
     re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9*._:\[\]-]{0,253}"), "origins, such as https://chat.example"
 )
+NETWORKS: Final = Check(networks, {"type": "array", "items": {"type": "string"}})
 ALIASES: Final = object_of(model_name, {"type": "string", "minLength": 1}, "names and their models")
 FALLBACK: Final = object_of(
     model_names,

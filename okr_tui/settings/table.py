@@ -298,6 +298,13 @@ class GatewayOptions:
         'apps and pages that may use it, with the token: `["https://chat.example", "chrome-extension://*"]`; '
         "by default the same apps as Ollama allows (Obsidian, Tauri, VS Code)",
     )
+    proxies: tuple[str, ...] = _member(
+        "proxies",
+        checks.NETWORKS,
+        (),
+        'reverse proxies before it: `["127.0.0.1", "10.0.0.0/8"]`; only what these say of a caller is '
+        "believed (`Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host`)",
+    )
     grace_seconds: int = _member(
         "graceSeconds",
         whole_number(0, 600),
