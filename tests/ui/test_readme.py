@@ -49,7 +49,7 @@ def _commands() -> list[list[str]]:
     called = [
         found
         for text in [*"\n".join(blocks).splitlines(), *words]
-        for found in re.findall(r"(?:^|[ /\"|(])okr-tui((?: +(?:\"[^\"]*\"|[^ |<>;&)\"',]+))+)", text)
+        for found in re.findall(r"(?:^|[ /\"|(])okr-tui((?: +(?:\"[^\"]*\"|'[^'\n]*'|[^ |<>;&)\"',]+))+)", text)
     ]
     return [[PLACEHOLDERS.get(word, word) for word in shlex.split(each)] for each in called]
 
