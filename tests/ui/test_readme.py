@@ -39,6 +39,7 @@ def test_a_readme_without_marks_is_refused() -> None:
 TEXT = readme.README.read_text(encoding="utf-8")
 # tests/cli/test_help.py types the examples.
 TEXT_OUTSIDE_TABLES = re.sub(r"<!-- (commands|examples) -->.*?<!-- /\1 -->", "", TEXT, flags=re.DOTALL)
+WORD = r"""(?:"[^"]*"|'[^'\n]*'|[^ |<>;&)"',]+)"""
 PLACEHOLDERS = {"N": "1", "CLIENT": "pi"}
 
 
@@ -49,7 +50,7 @@ def _commands() -> list[list[str]]:
     called = [
         found
         for text in [*"\n".join(blocks).splitlines(), *words]
-        for found in re.findall(r"(?:^|[ /\"|(])okr-tui((?: +(?:\"[^\"]*\"|'[^'\n]*'|[^ |<>;&)\"',]+))+)", text)
+        for found in re.findall(rf"(?:^|[ /\"|(])okr-tui((?: +{WORD})+)", text)
     ]
     return [[PLACEHOLDERS.get(word, word) for word in shlex.split(each)] for each in called]
 
