@@ -21,6 +21,7 @@ from okr_tui.domain.records import Client
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import Snapshot
 from okr_tui.settings.layers import Sources
+from tests.waiting import LIMIT
 
 START = 1_793_000_000.0
 MODEL = "gpt-oss:20b"
@@ -152,7 +153,7 @@ def stream_answer(
 
 async def wait_for(service: PoolService, condition: Callable[[Snapshot], bool]) -> Snapshot:
     """Return the first snapshot that meets a condition, within ten seconds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         async for snapshot in service.snapshots():
             if condition(snapshot):
                 return snapshot

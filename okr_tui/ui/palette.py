@@ -7,6 +7,7 @@ from typing import Any, Final
 from textual.app import SystemCommand
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.fuzzy import Matcher
 from textual.markup import escape
 
 from okr_tui.domain.values import dataclass
@@ -88,7 +89,16 @@ class PaletteProvider(Provider):
             score = matcher.match(title) or matcher.match(words) / 4
             if score > 0:
                 score *= WEIGHTS[each.rank]
-                yield Hit(score, matcher.highlight(title), self._run(each.command), title, escape(words))
+                yield Hit(score, marked(matcher, title), self._run(each.command), title, escape(words))
+
+
+def marked(matcher: Matcher, text: str) -> Content:
+    """Return a text with the letters that match marked. It may be outside text, so it is never markup."""
+    content = Content(text)
+    for place in matcher.fuzzy_search.match(matcher.query, text)[1]:
+        if not text[place].isspace():
+            content = content.stylize(matcher.match_style, place, place + 1)
+    return content
 
 
 def action_commands(
@@ -117,6 +127,6 @@ def picker(options: Sequence[Option], placeholder: str) -> CommandPalette:
             matcher = self.matcher(query)
             for name, choose in options:
                 if (score := matcher.match(name)) > 0:
-                    yield Hit(score, matcher.highlight(name), choose, text=name)
+                    yield Hit(score, marked(matcher, name), choose, text=name)
 
     return CommandPalette(providers=[Options], placeholder=placeholder)

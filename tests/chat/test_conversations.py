@@ -15,6 +15,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import ChatError, CloudError, PoolBlockedError
 from okr_tui.services.pool_service import PoolService
 from tests.harness import MODEL, Harness
+from tests.waiting import LIMIT
 
 HELLO = "Hello! I am doing well, thank you. What shall we look at today?\n"
 
@@ -317,7 +318,7 @@ async def test_a_growing_answer_is_saved_every_second(chat: ConversationService,
             break
     assert (await chat.get(draft.id)).unanswered
     await harness.clock.advance(1.1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while (await chat.get(draft.id)).unanswered:  # noqa: ASYNC110 another task writes it
             await asyncio.sleep(0)
     part = (await chat.get(draft.id)).incomplete

@@ -21,6 +21,7 @@ from okr_tui.domain.errors import ChatError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.settings.table import ChatSettings, ToolServer
 from tests.harness import MODEL, Harness
+from tests.waiting import until
 
 SERVER = Path(__file__).parent / "tool_server.py"
 ON = ChatOptions(tools=True)
@@ -362,9 +363,7 @@ async def test_closing_does_not_wait_for_a_server_that_is_starting() -> None:
     silent = "import sys, time; print('up', file=sys.stderr, flush=True); time.sleep(60)"
     server = McpServer(ToolServer("t", sys.executable, ("-c", silent)), {})
     starting = asyncio.ensure_future(server.tools(ChatSettings()))
-    async with asyncio.timeout(20):
-        while not server._printed:  # noqa: ASYNC110 a reader of the loop hears it
-            await asyncio.sleep(0.01)
+    await until(lambda: server._printed)
     began = asyncio.get_running_loop().time()
     await server.close()
     assert asyncio.get_running_loop().time() - began < 4

@@ -23,6 +23,7 @@ import pytest
 from okr_tui.cli import main
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.schedule import ahead_of
+from tests.waiting import LIMIT
 
 NOW = 1_791_475_200.0
 """Thursday 2026-10-08, 16:00 UTC."""
@@ -213,7 +214,7 @@ def serve_in_thread(cloud: SimulatedCloud) -> Iterator[str]:
 
     thread = threading.Thread(target=asyncio.run, args=(serving(),))
     thread.start()
-    url, loop, ended = ready.get(timeout=10)
+    url, loop, ended = ready.get(timeout=LIMIT)
     try:
         yield url
     finally:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import MakeCli
 from tests.cli.harness import COUNT, MODEL, NOW, CliHarness
+from tests.waiting import LIMIT
 
 OTHER = "kimi-k2.6"
 """A model that can leave thinking out."""
@@ -188,7 +189,7 @@ def test_an_interrupt_keeps_what_came(make_cli: MakeCli, options: tuple[str, ...
         assert process.stdout is not None
         first = process.stdout.readline() if options else process.stdout.read(4)
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert b"Traceback" not in errors
     out = (first + rest).decode()
@@ -211,7 +212,7 @@ def test_a_reader_who_leaves_is_no_error_to_speak_of(make_cli: MakeCli) -> None:
         process.stdout.read(4)
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(timeout=30) == 141
+        assert process.wait(timeout=LIMIT) == 141
     assert errors == b""
 
 

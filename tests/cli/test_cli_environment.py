@@ -16,6 +16,7 @@ from tests.cli.harness import MODEL, CliHarness
 from tests.cli.test_cli_chat import HELLO
 from tests.cli.test_cli_serve import address
 from tests.cli.test_terminal import Terminal
+from tests.waiting import LIMIT
 
 BREAKING = """
 import okr_tui.services.live_pool as module
@@ -185,7 +186,7 @@ def test_a_state_folder_that_is_a_file_is_one_line_and_stops_no_reading_verb(
 def test_variables_of_python_and_the_locale_end_nothing(variables: dict[str, str], cli: CliHarness) -> None:
     command = [sys.executable, "-m", "okr_tui", *cli.where, "chat", MODEL, "Hello"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(cli.folder), **variables}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
     assert done.stdout.strip()
 
@@ -210,7 +211,7 @@ def test_a_closed_stream_ends_nothing(closed: int, cli: CliHarness) -> None:
     command = [sys.executable, "-m", "okr_tui", *cli.where, "chat", MODEL, "Hello"]
     shell = f"exec {shlex.join(command)} {closed}>&-"
     environment = {"PATH": os.environ["PATH"], "HOME": str(cli.folder), "LANG": "C.UTF-8"}
-    done = subprocess.run(["/bin/sh", "-c", shell], env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(["/bin/sh", "-c", shell], env=environment, capture_output=True, timeout=LIMIT)
     assert (done.returncode, b"unexpected" in done.stderr) == (0, False), done.stderr
     assert bool(done.stdout.strip()) == (closed != 1)
 
@@ -226,7 +227,7 @@ def broken_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", ["status", "serve"])
 def test_a_command_whose_opening_fails_ends(command: str, cli: CliHarness) -> None:
     with cli.process(command) as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, out) == (1, b"")
     assert err.startswith(b"okr-tui: unexpected RuntimeError")
 
@@ -249,7 +250,7 @@ def test_serve_names_what_keeps_it_from_the_cloud(cli: CliHarness, monkeypatch: 
     with cli.process("serve", "--port", "0") as process:
         address(process)
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=LIMIT)
     assert err.startswith(b"okr-tui: SSL_CERT_FILE=/missing/ca.pem cannot be used")
 
 

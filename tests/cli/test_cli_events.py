@@ -7,6 +7,7 @@ import pytest
 
 from okr_tui.domain.keys import fingerprint
 from tests.cli.harness import COUNT, MODEL, NOW, CliHarness, Text
+from tests.waiting import LIMIT
 
 START = "2026-10-08T16:00:00Z"
 UUID = Text(r"[0-9a-f-]{36}")
@@ -157,6 +158,6 @@ def test_following_goes_on_until_interrupted(cli: CliHarness) -> None:
         used = json.loads(process.stdout.readline())
         assert (used["kind"], used["key"]) == ("use", 2)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert errors.strip() == b""

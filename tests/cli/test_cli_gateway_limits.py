@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.harness import CliHarness
 from tests.harness import MODEL
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process")
 
@@ -37,7 +38,7 @@ def gateway(cli: CliHarness, *options: str) -> Iterator[tuple["subprocess.Popen[
             base_url=url,
             headers={"x-api-key": token.read_text().strip(), "connection": "close"},
             trust_env=False,
-            timeout=20,
+            timeout=LIMIT,
         ) as client:
             yield process, client
 
@@ -83,7 +84,7 @@ def test_a_crowd_without_a_token_stops_nobody_and_fills_no_log(cli: CliHarness, 
         assert client.get("/healthz").status_code == 200
         assert seconds_of(process) - used <= 0.5 + 0.5 * (time.monotonic() - began)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=LIMIT)
         assert process.returncode == 0
     assert len(err.splitlines()) <= 3, err[:1000]
 
@@ -92,7 +93,7 @@ def test_a_full_standard_error_holds_up_nothing(cli: CliHarness) -> None:
     with gateway(cli, "--access-log") as (process, client):
         address = (client.base_url.host, client.base_url.port)
         request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
-        with socket.create_connection(address, timeout=20) as caller:
+        with socket.create_connection(address, timeout=LIMIT) as caller:
             lines = 2 * PIPE // len(json.dumps({"method": "GET", "path": "/healthz", "at": "x" * 20}))
             for _ in range(max(1, lines // 4 // 200)):
                 caller.sendall(request * 200)
@@ -101,7 +102,7 @@ def test_a_full_standard_error_holds_up_nothing(cli: CliHarness) -> None:
                     got += caller.recv(65536)
         assert client.post("/api/chat", json=QUESTION).status_code == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=LIMIT) == 0
 
 
 def test_what_it_writes_is_its_owners_alone_and_names_no_secret(cli: CliHarness) -> None:
@@ -113,7 +114,7 @@ def test_what_it_writes_is_its_owners_alone_and_names_no_secret(cli: CliHarness)
             assert client.get(f"/{token[:-1]}/api/chat").status_code == 404
             command = Path(f"/proc/{process.pid}/cmdline").read_text()
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=LIMIT)
     finally:
         os.umask(before)
     for text in (command, out.decode(), err.decode()):

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from okr_tui.gateway.server import _Server
 from tests.cli.harness import CliHarness
+from tests.waiting import LIMIT
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def serving(cli: CliHarness, *options: str) -> Iterator[list[str]]:
         lines = [process.stdout.readline().decode() for _ in range(1 + ("--daemon-port" in options))]
         yield lines
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=LIMIT)
         assert (process.returncode, out) == (0, b"")
         lines += err.decode().splitlines()
 

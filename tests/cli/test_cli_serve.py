@@ -20,6 +20,7 @@ import pytest
 from okr_tui.cli import serve
 from okr_tui.settings.table import GatewayOptions
 from tests.cli.harness import MODEL, CliHarness
+from tests.waiting import LIMIT
 
 
 def address(process: "subprocess.Popen[bytes]") -> str:
@@ -50,7 +51,7 @@ def test_it_serves_until_it_is_told_to_end(cli: CliHarness, number: signal.Signa
             body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
             answer = client.post("/api/chat", json=body)
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=LIMIT)
     assert status["gateway"] == {"url": url}
     assert status["cloud_url"] == cli.url
     assert answer.text.splitlines()[-1].find('"done":true') > 0
@@ -76,7 +77,7 @@ def test_others_are_let_in_only_when_that_is_said(cli: CliHarness) -> None:
     with cli.process("serve", "--host", "0.0.0.0", "--port", "0", "--expose") as process:
         address(process)
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=LIMIT)
     assert b"not encrypted" in err
 
 
@@ -87,7 +88,7 @@ def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:
     with cli.process("serve") as process:
         assert address(process) != GatewayOptions().url
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=LIMIT)
     assert err.count(b"gateway.nonsense is ignored: there is no such setting") == 1
 
 
@@ -105,7 +106,7 @@ def test_a_hangup_reads_the_settings_again(cli: CliHarness) -> None:
             assert said, "it ended"
         assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=LIMIT)
     assert process.returncode == 0
 
 
@@ -117,7 +118,7 @@ def test_a_terminal_that_goes_away_ends_it(cli: CliHarness) -> None:
     ) as process:
         address(process)
         process.send_signal(signal.SIGHUP)
-        process.communicate(timeout=20)
+        process.communicate(timeout=LIMIT)
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 0
@@ -138,7 +139,7 @@ def test_a_supervisor_is_told_of_every_state(cli: CliHarness, monkeypatch: pytes
             assert supervisor.recv(100) == b"READY=1"
             process.terminate()
             assert supervisor.recv(100) == b"STOPPING=1"
-            process.communicate(timeout=20)
+            process.communicate(timeout=LIMIT)
 
 
 def test_a_unit_for_systemd(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:

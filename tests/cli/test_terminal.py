@@ -19,6 +19,7 @@ from typing import Final
 import pytest
 
 from tests.hostile_cloud import hostile_cloud, settings
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
 LEFT = (b"\x1b[?1049l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?25h")
@@ -72,14 +73,14 @@ class Terminal:
                     return False
         return True
 
-    def wait_for(self, text: bytes, seconds: float = 30) -> None:
+    def wait_for(self, text: bytes, seconds: float = LIMIT) -> None:
         """Read until a text was drawn."""
         until = time.monotonic() + seconds
         while text not in self.output:
             assert time.monotonic() < until, self.output[-2000:]
             assert self.read(0.05), self.output[-2000:]
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = LIMIT) -> int:
         """Read until the process has ended; returns its exit code."""
         until = time.monotonic() + seconds
         while self.process.poll() is None:
@@ -122,7 +123,7 @@ def test_ctrl_z_suspends_and_it_comes_back(terminal: Terminal) -> None:
     terminal.send(b"\x1a")
     terminal.wait_for(b"\x1b[?1049l")
     status = Path(f"/proc/{terminal.process.pid}/stat")
-    until = time.monotonic() + 10
+    until = time.monotonic() + LIMIT
     while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < until
         terminal.read(0.05)
@@ -216,7 +217,7 @@ def test_no_text_of_a_hostile_cloud_steers_the_terminal(tmp_path: Path) -> None:
             opened.send(b"\r")
             opened.read(0.3)
             opened.send(b"hello\r")
-            opened.wait_for(b"forged", 10)
+            opened.wait_for(b"forged")
             cloud.status = 500
             opened.send(b"again\r")
             opened.read(1)

@@ -17,6 +17,7 @@ from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.gateway.tokens import load_token
 from okr_tui.store.factory import state_folder
 from tests.harness import FAST_POLICY
+from tests.waiting import LIMIT
 
 SECONDS = 45
 ACCOUNTS = ("amber", "birch", "cedar")
@@ -117,7 +118,7 @@ async def run_gateway(
         )
         try:
             assert gateway.stdout
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT):
                 ready = (await gateway.stdout.readline()).decode()
             assert ready.startswith("listening on http://127.0.0.1:"), ready
             token = load_token(state_folder()).get_secret_value()

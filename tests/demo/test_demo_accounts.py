@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.demo.cloud_client import CloudClient, ServeCloud
+from tests.waiting import LIMIT
 
 
 async def used(client: CloudClient, name: str) -> dict[str, float]:
@@ -91,7 +92,7 @@ async def test_slots_limit_what_runs_at_once_and_come_back(calm: CloudClient) ->
         assert refused.headers["x-ratelimit-max-concurrent"] == "1"
         assert refused.headers["x-ratelimit-queued"] == refused.headers["x-ratelimit-queue-limit"] == "15"
         assert (await calm.chat("birch 1")).status_code == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while (await calm.chat("amber 1")).status_code == 429:
             pass
     await calm.control("accounts/amber", elsewhere=1)

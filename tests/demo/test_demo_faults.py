@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
 from tests.demo.cloud_client import MODEL, CloudClient, ServeCloud, serve_cloud
+from tests.waiting import LIMIT
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -120,7 +121,7 @@ async def test_silence_lasts_until_the_caller_leaves(calm: CloudClient, fault: s
             json={"model": MODEL, "messages": []},
             timeout=httpx.Timeout(5, read=0.05),
         )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while calm.cloud.state.accounts["amber"].active:
             await calm.client.get("/_demo/state")
 

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 
 from tests.gateway.running_gateway import HOST, TOKEN, RunningGateway
+from tests.waiting import LIMIT
 
-SECONDS = 10
+SECONDS = LIMIT
 LINES_END = b"\r\n"
 
 

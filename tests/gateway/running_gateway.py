@@ -21,6 +21,7 @@ from okr_tui.gateway.tokens import Tokens
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from tests.harness import MODEL, Harness
+from tests.waiting import LIMIT, until
 
 TOKEN = "0123456789abcdef" * 2
 HOST = "127.0.0.1"
@@ -56,14 +57,12 @@ class RunningGateway:
 
     async def logged(self, count: int) -> list[Mapping[str, Any]]:
         """The access log, once it has so many lines."""
-        async with asyncio.timeout(10):
-            while len(self.access) < count:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+        await until(lambda: len(self.access) >= count)
         return self.access
 
     async def settled(self, count: int) -> list[Attempt]:
         """The requests in the log, once there are so many."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             async for _ in self.service.pool.changes():
                 if len(found := await self.attempts()) >= count:
                     return found

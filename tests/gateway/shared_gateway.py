@@ -7,8 +7,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tests.gateway.raw_connection import SECONDS, RawConnection
+from tests.gateway.raw_connection import RawConnection
 from tests.gateway.running_gateway import RunningGateway, ScriptedCloud
+from tests.waiting import until
 
 IDLE = 1
 """Seconds that it keeps a connection on which nothing comes."""
@@ -42,16 +43,12 @@ class SharedGateway:
 
     async def wait_for_request(self) -> None:
         """Until the cloud is asked something."""
-        async with asyncio.timeout(SECONDS):
-            while not self.cloud.bodies:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+        await until(lambda: self.cloud.bodies)
 
     async def wait_idle(self) -> None:
         """Until nothing is under way that has begun since `clear`."""
         mine = {*self.others, asyncio.current_task()}
-        async with asyncio.timeout(SECONDS):
-            while asyncio.all_tasks() - mine:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+        await until(lambda: not (asyncio.all_tasks() - mine))
 
     def clear(self) -> None:
         """Forget what was."""

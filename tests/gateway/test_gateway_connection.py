@@ -30,6 +30,7 @@ from tests.gateway.running_gateway import (
 )
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES
 from tests.harness import Harness
+from tests.waiting import LIMIT, until
 
 PATH = "/api/chat"
 FIRST, LAST = PIECES[PATH][0], CLOSINGS[PATH][0]
@@ -64,9 +65,7 @@ async def turns() -> None:
 
 async def received(script: ScriptedCloud, count: int = 1) -> None:
     """Until the cloud is asked so often and its answers are on their way."""
-    async with asyncio.timeout(10):
-        while len(script.requests) < count:  # noqa: ASYNC110 the loop has to run
-            await asyncio.sleep(0)
+    await until(lambda: len(script.requests) >= count)
     await turns()
 
 
@@ -113,7 +112,7 @@ async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
             if not together:
                 await connection.write(more)
                 await turns()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
     assert (attempt.outcome, len(script.requests)) == ("cancelled", 1)
@@ -233,7 +232,7 @@ async def test_a_caller_who_reads_nothing_does_not_hold_up_the_end(
     monkeypatch.setattr("okr_tui.gateway.server.GRACE_SECONDS", 0)
     monkeypatch.setattr("okr_tui.gateway.local.VERSION", {"version": "x" * 500_000})
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(asyncio.timeout(10))
+        await stack.enter_async_context(asyncio.timeout(LIMIT))
         async with open_gateway(harness) as gateway:
             connection = await stack.enter_async_context(connect(gateway))
             connection.writer.transport.pause_reading()  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ from okr_tui.gateway.server import listen, serving
 from tests.gateway.running_gateway import BODIES, HOST, TOKEN, ScriptedCloud, body, joined, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
+from tests.waiting import LIMIT, until
 
 TEXT = ended().text
 
@@ -44,7 +45,7 @@ async def running(
                 async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as client:
                     yield client, ending
                 ending.set()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(LIMIT):
                     await task
                 found = [item.record for item in await service.pool.store.read()]
                 assert [record.outcome for record in found if record.kind == "attempt"]
@@ -88,9 +89,7 @@ async def test_an_answer_that_has_not_begun_gets_a_status(harness: Harness, path
     script = ScriptedCloud(stream(*OPENINGS[path], then=asyncio.Event()))
     async with running(harness, script, grace=0) as (client, ending):
         asked = asyncio.create_task(client.post(path, json=body(path)))
-        async with asyncio.timeout(10):
-            while not script.requests:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+        await until(lambda: script.requests)
         ending.set()
         answer = await asked
     assert (answer.status_code, words(answer.json())) == (503, TEXT)
@@ -101,9 +100,7 @@ async def test_half_a_document_is_no_answer(harness: Harness) -> None:
     script = ScriptedCloud(stream(b'{"message":', kind="application/json", then=asyncio.Event()))
     async with running(harness, script, grace=0) as (client, ending):
         asked = asyncio.create_task(client.post(path, json=body(path, stream=False)))
-        async with asyncio.timeout(10):
-            while not script.requests:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+        await until(lambda: script.requests)
         ending.set()
         try:
             answer = await asked
@@ -134,7 +131,7 @@ async def test_a_second_signal_cuts_the_time_short(harness: Harness) -> None:
     path, hurry = "/v1/messages", asyncio.Event()
     script = ScriptedCloud(stream(*OPENINGS[path], *PIECES[path], then=asyncio.Event()))
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(LIMIT),
         running(harness, script, grace=600, hurry=hurry) as (client, ending),
         client.stream("POST", path, json=body(path)) as response,
     ):

@@ -24,6 +24,7 @@ from okr_tui.gateway.errors import (
 from tests.gateway.running_gateway import RunningGateway, body
 from tests.gateway.samples import REPEATS
 from tests.harness import Harness
+from tests.waiting import until
 
 PATHS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 ACCOUNTS = ("amber", "birch", "cedar")
@@ -72,8 +73,7 @@ async def test_an_outage_is_503(harness: Harness, gateway: RunningGateway, path:
     first = await gateway.post(path)
     assert first.status_code == 503
     second = asyncio.create_task(gateway.post(path, user="second"))
-    while not harness.clock.sleeping:  # noqa: ASYNC110 the loop has to run
-        await asyncio.sleep(0)
+    await until(lambda: harness.clock.sleeping)
     await harness.clock.advance(11)
     await second
     await gateway.post(path, user="third")

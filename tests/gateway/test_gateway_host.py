@@ -28,6 +28,7 @@ from okr_tui.services.service import GatewayView
 from tests.gateway.running_gateway import HOST, body, stream
 from tests.harness import Harness, stream_answer, wait_for
 from tests.services.processes import announcing
+from tests.waiting import LIMIT
 
 STOPPED = GatewayView()
 PART = b'{"message":{"role":"assistant","content":"a"},"done":false}\n'
@@ -146,7 +147,7 @@ async def test_answers_under_way_are_cut_at_once_with_an_error(free: Harness) ->
         ):
             chunks = response.aiter_raw()
             assert await anext(chunks) == PART
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 assert await service.switch_gateway() == "Gateway stopped"
             assert json.loads(b"".join([chunk async for chunk in chunks])) == {"error": ended().text}
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateway.raw_connection import head
 from tests.gateway.running_gateway import HOST, RunningGateway
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -81,9 +82,7 @@ class Held:
 
     async def are(self, count: int) -> None:
         """Until there are as many."""
-        async with asyncio.timeout(10):
-            while self.count() != count:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0.01)
+        await until(lambda: self.count() == count)
 
 
 @pytest.mark.parametrize("end", ["closed", "reset"])
@@ -105,8 +104,6 @@ async def test_thousands_of_idle_connections_stop_nobody_and_leave_nothing(
             if end == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await held.are(0)
-    async with asyncio.timeout(10):
-        while asyncio.all_tasks() - before:  # noqa: ASYNC110 the loop has to run
-            await asyncio.sleep(0)
+    await until(lambda: not (asyncio.all_tasks() - before))
     assert (await gateway.post("/api/chat")).status_code == 200
     assert gateway.trouble == []

@@ -26,6 +26,7 @@ from tests.gateway.running_gateway import (
 )
 from tests.gateway.samples import CLOSINGS, PIECES
 from tests.harness import MODEL, Harness
+from tests.waiting import LIMIT, until
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ async def test_a_key_spent_under_load_fails_no_stream(harness: Harness) -> None:
         cloud.going_on.set()
         answers = await asyncio.gather(*early, *late)
         good = [attempt for attempt in await gateway.attempts() if attempt.outcome == "ok"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while len(good) < STREAMS:
                 await asyncio.sleep(0)
                 good = [attempt for attempt in await gateway.attempts() if attempt.outcome == "ok"]
@@ -91,9 +92,7 @@ async def test_a_key_spent_under_load_fails_no_stream(harness: Harness) -> None:
 
 async def begun(cloud: Crowded, count: int) -> None:
     """Until so many streams have begun."""
-    async with asyncio.timeout(10):
-        while cloud.begun < count:  # noqa: ASYNC110 the loop has to run
-            await asyncio.sleep(0)
+    await until(lambda: cloud.begun >= count)
 
 
 async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
@@ -104,7 +103,7 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
     script = ScriptedCloud(stream(*PIECES["/api/chat"], rest=[much] * 1000, then=ready()))
     async with scripted_gateway(harness, script) as gateway:
         reader, writer = await open_stream(gateway, limit=1024)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
         row = gateway.service.snapshot.pool.keys[0]

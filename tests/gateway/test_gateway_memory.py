@@ -16,6 +16,7 @@ from okr_tui.demo import SCENARIOS, SimulatedCloud
 from okr_tui.gateway.request import MAX_BODY_BYTES
 from tests.gateway.bench import used
 from tests.gateway.bench_targets import TOKEN, Pipe, gateway, served
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +77,7 @@ def running(upstream: str) -> Iterator[tuple[httpx.Client, Pipe]]:
     headers = {"x-api-key": TOKEN, "content-type": "application/json"}
     with (
         served(functools.partial(gateway, keys=keys), upstream) as (url, process),
-        httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client,
+        httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=LIMIT) as client,
     ):
         for path in PATHS:
             assert client.post(path, content=request_body(path, 1000)).status_code == 200

@@ -19,6 +19,7 @@ from tests.gateway.running_gateway import (
 )
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES, REPEATS
 from tests.harness import MODEL, Harness
+from tests.waiting import LIMIT, until
 
 SIMULATED = ["/api/chat", "/api/generate", "/v1/chat/completions", "/v1/messages"]
 ENDS = {
@@ -169,13 +170,11 @@ async def test_a_caller_who_leaves_ends_the_clouds_answer_and_no_key_suffers(
     script = ScriptedCloud(stream(*begun, then=never))
     async with scripted_gateway(harness, script) as gateway:
         request = asyncio.create_task(leaving(gateway, moment))
-        async with asyncio.timeout(10):
-            while not script.requests:  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+        await until(lambda: script.requests)
         if moment == "before the answer":
             request.cancel()
         await asyncio.wait([request])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
         row = gateway.service.snapshot.pool.keys[0]
@@ -208,8 +207,7 @@ async def test_the_end_of_the_gateway_cuts_what_is_under_way_and_records_it(
     async with harness.open() as service:
         async with run_gateway(service) as gateway:
             request = asyncio.create_task(gateway.post("/api/chat"))
-            while not service.pool.in_flight.total():  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+            await until(lambda: service.pool.in_flight.total())
         with pytest.raises(httpx.HTTPError):
             await request
         assert [attempt.outcome for attempt in await gateway.attempts()] == ["cancelled"]

@@ -16,6 +16,7 @@ from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
+from tests.waiting import LIMIT
 
 FIRST, SECOND = (Key.of(f"a synthetic key number {place}", "global") for place in range(2))
 
@@ -111,7 +112,7 @@ async def test_nobody_waits_for_a_key_that_is_left_out(line: Line) -> None:
         same=None,
     )
     with pytest.raises(PoolBlockedError):
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, LIMIT)
 
 
 async def test_the_line_is_bounded(line: Line) -> None:
@@ -195,7 +196,7 @@ async def test_who_waits_for_a_slot_is_told_at_once_that_it_will_not_come(line: 
     await settle()
     await line.clock.advance(1.1)
     with pytest.raises(PoolBlockedError):
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, LIMIT)
 
 
 def test_an_account_without_a_slot_is_known_by_the_name_that_it_gets_later() -> None:

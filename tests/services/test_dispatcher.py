@@ -16,6 +16,7 @@ from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial
 from okr_tui.services.dispatcher import clamped
 from tests.harness import MODEL, START, Harness, ask, stream_answer
+from tests.waiting import LIMIT, until
 
 
 async def test_a_spent_key_is_replaced_before_the_caller_notices(harness: Harness) -> None:
@@ -94,7 +95,7 @@ async def test_a_trial_that_was_killed_does_not_take_the_one_after_a_later_block
         assert until is not None
         await service.pool.append(Trial(at=until - 60, fingerprint=key.fingerprint, owner="killed"))
         await harness.clock.advance(until - harness.clock.time() + 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT):
             answer = await ask(service, conversation="new")
         records = [item.record for item in await service.pool.store.read()]
     assert answer.index == 1
@@ -177,8 +178,7 @@ async def test_a_short_outage_is_waited_out_by_one_request_that_tries(harness: H
         waiting = []
         for text in ("two", "three", "four"):  # with the second that fails it is an outage
             waiting.append(asyncio.create_task(ask(service, text, conversation=text)))
-            while harness.clock.sleeping < len(waiting):  # noqa: ASYNC110 the loop has to run
-                await asyncio.sleep(0)
+            await until(lambda: harness.clock.sleeping >= len(waiting))
         await harness.clock.advance(5)
         assert not any(task.done() for task in waiting)
         await harness.clock.advance(6)
@@ -196,8 +196,7 @@ async def test_a_longer_outage_is_said_at_once(harness: Harness) -> None:
         with pytest.raises(CloudError):
             await ask(service, "one")
         patient = asyncio.create_task(ask(service, "two"))
-        while not harness.clock.sleeping:  # noqa: ASYNC110 the loop has to run
-            await asyncio.sleep(0)
+        await until(lambda: harness.clock.sleeping)
         await harness.clock.advance(11)
         with pytest.raises(CloudError):
             await patient
@@ -337,7 +336,7 @@ async def test_a_slot_of_ours_that_ends_is_taken_by_who_waited(harness: Harness)
             await asyncio.sleep(0)
         before = len(await harness.sent())
         await held.aclose()
-        await asyncio.wait_for(asking, 5)
+        await asyncio.wait_for(asking, LIMIT)
         assert len(await harness.sent()) == before + 1
 
 

@@ -17,6 +17,7 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import BURST, HANDFUL, SPREAD, QuotaPoller
 from okr_tui.store.memory import MemoryStore
 from tests.harness import Harness, ManualClock
+from tests.waiting import until
 
 
 async def test_an_account_is_read_once_in_its_gap_by_all_processes_and_verbs(harness: Harness) -> None:
@@ -110,9 +111,7 @@ async def test_readings_of_very_many_keys_are_spread_and_the_preferred_one_is_fi
     running = asyncio.ensure_future(poller_of(pool, cloud).run())
 
     async def settled() -> None:
-        async with asyncio.timeout(5):
-            while clock.sleeping == 0:  # noqa: ASYNC110 it has no event for that
-                await asyncio.sleep(0.01)
+        await until(lambda: clock.sleeping)
 
     await settled()
     assert len(cloud.readings) == BURST

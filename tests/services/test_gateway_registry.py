@@ -11,6 +11,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.services import gateway_registry
 from okr_tui.services.gateway_registry import FOLDER, Presence, announced, running_gateway, running_gateways
 from tests.services.processes import announcing
+from tests.waiting import LIMIT, until
 
 HERE = Presence("http://127.0.0.1:11435", "http://127.0.0.1:11436", 1)
 
@@ -84,12 +85,11 @@ def test_without_locks_an_address_that_answers_counts(
 
 
 async def test_a_start_and_an_end_are_noticed(tmp_path: Path) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT):
         changes = gateway_registry.changes(tmp_path)
         await anext(changes)
         following = asyncio.ensure_future(anext(changes))
-        while not (tmp_path / FOLDER).exists():  # noqa: ASYNC110 the watch makes it
-            await asyncio.sleep(0.01)
+        await until(lambda: (tmp_path / FOLDER).exists())
         with announced(tmp_path, HERE):
             while running_gateway(tmp_path) is None:
                 await following

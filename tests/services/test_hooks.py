@@ -15,6 +15,7 @@ from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.hooks import Hooks
 from tests.harness import ManualClock
+from tests.waiting import LIMIT, until
 
 KEY = "synthetic.0123456789abcdefghijklmn"
 DOCUMENT = {"event": "spent", "key": 1, "window": "session", "percent": 100, "text": "#1: 5h spent ☁"}
@@ -89,9 +90,7 @@ async def test_a_command_that_does_not_end_is_killed_with_all_it_started(tmp_pat
     await rig.run()
     assert rig.problem == "the hook for spent did not end within 2 s and was stopped"
     pid = int(rig.file("pid"))
-    async with asyncio.timeout(10):
-        while _lives(pid):  # noqa: ASYNC110 another process
-            await asyncio.sleep(0.01)
+    await until(lambda: not _lives(pid))
 
 
 def _lives(pid: int) -> bool:
@@ -143,7 +142,7 @@ async def test_a_problem_quotes_no_key(tmp_path: Path) -> None:
 async def test_closing_ends_what_still_runs(tmp_path: Path) -> None:
     rig = Rig(tmp_path, AlertRules(), spent="sleep 600")
     rig.hooks.start("spent", DOCUMENT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         await rig.hooks.close()
 
 

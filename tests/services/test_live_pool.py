@@ -24,6 +24,7 @@ from okr_tui.store.memory import MemoryStore
 from okr_tui.store.sqlite import SqliteStore
 from okr_tui.store.usage import BEHIND, read_usage, summed_through
 from tests.harness import START, ManualClock
+from tests.waiting import LIMIT
 
 KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
@@ -118,7 +119,7 @@ async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> N
 
 async def returned(pool: LivePool) -> None:
     """Wait until the pool has its log back."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         async for _ in pool.changes():
             if pool.trouble is None:
                 return

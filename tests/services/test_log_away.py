@@ -29,8 +29,8 @@ from tests.chaos.mishaps import Proxy
 from tests.harness import START, ManualClock
 from tests.redis_server import RedisServer
 from tests.services.test_live_pool import KEYS, attempt, returned
+from tests.waiting import LIMIT
 
-JOINED = 5.0
 """Seconds within which facts reach the log once it is back."""
 
 
@@ -54,7 +54,7 @@ async def eventually(condition: Callable[[], bool], *pools: LivePool) -> None:
     changed = asyncio.Event()
     for pool in pools:
         pool.listeners.append(changed.set)
-    async with asyncio.timeout(JOINED):
+    async with asyncio.timeout(LIMIT):
         while not condition():
             changed.clear()
             await changed.wait()
@@ -260,7 +260,7 @@ async def test_what_a_killed_process_learned_is_on_disk_soon(
         store.may.clear()
         for place in range(3):
             await pool.note(attempt(place, START + place))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LIMIT):
             await written.wait()
         assert kept(store.name) == [0, 1, 2]
         store.may.set()

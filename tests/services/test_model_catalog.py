@@ -12,6 +12,7 @@ from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import REFRESH_EVERY, Model
 from okr_tui.store.sqlite import SqliteStore
 from tests.harness import MODEL, Harness
+from tests.waiting import LIMIT, until
 
 
 async def test_a_list_dated_in_the_future_is_read_anew(harness: Harness) -> None:
@@ -20,12 +21,10 @@ async def test_a_list_dated_in_the_future_is_read_anew(harness: Harness) -> None
         known = service.catalog._known
         service.catalog._known = replace(known, refreshed_at=harness.clock.time() + 365 * 86400)
         keeping = asyncio.ensure_future(service.catalog.keep_fresh())
-        async with asyncio.timeout(5):
-            while service.catalog._known.refreshed_at != harness.clock.time():  # noqa: ASYNC110 its own task
-                await asyncio.sleep(0.01)
+        await until(lambda: service.catalog._known.refreshed_at == harness.clock.time())
         before = len(await harness.sent("/api/tags"))
         await harness.clock.advance(REFRESH_EVERY)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT):
             while len(await harness.sent("/api/tags")) == before:  # noqa: ASYNC110 the cloud's count
                 await asyncio.sleep(0.01)
         keeping.cancel()
@@ -65,7 +64,7 @@ async def test_the_details_of_forty_models_are_asked_for_at_once(
 
     monkeypatch.setattr(Cloud, "models", models)
     monkeypatch.setattr(Cloud, "details", details)
-    async with harness.open() as service, asyncio.timeout(5):
+    async with harness.open() as service, asyncio.timeout(LIMIT):
         await service.catalog.refresh()
     assert len(service.catalog.models) == 40
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.store import sqlite
 from okr_tui.store.sqlite import SqliteStore
 from tests.harness import Harness
+from tests.waiting import LIMIT
 
 PARTS = (
     "SystemClock",
@@ -59,10 +59,9 @@ def threads() -> set[threading.Thread]:
 def nothing_left() -> Iterator[None]:
     before = threads()
     yield
-    until = time.monotonic() + 2
-    while (left := threads() - before) and time.monotonic() < until:
-        next(iter(left)).join(0.05)
-    assert not left
+    for thread in threads() - before:
+        thread.join(LIMIT)
+    assert not threads() - before
 
 
 @pytest.mark.parametrize(("owner", "name"), STEPS, ids=lambda each: getattr(each, "__name__", each))

@@ -21,6 +21,7 @@ from okr_tui.store.base import SlotLeases
 from okr_tui.store.redis import Names, RedisStore
 from tests.harness import START, Harness, ManualClock, ask, stream_answer
 from tests.redis_server import RedisServer
+from tests.waiting import LIMIT
 
 HOUR = 3600.0
 
@@ -38,7 +39,7 @@ class Machine:
         for _ in range(count):
             begun = asyncio.Event()
             self.running.append(asyncio.create_task(self._run(begun)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 await begun.wait()
 
     async def _run(self, begun: asyncio.Event) -> None:
@@ -55,7 +56,7 @@ class Machine:
     async def ask(self) -> Finished:
         """Ask, while the clock of this machine goes on."""
         asking = asyncio.create_task(ask(self.service))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT):
             while not asking.done():
                 await self.clock.advance(0.2)
                 await asyncio.wait([asking], timeout=0.02)
@@ -158,7 +159,7 @@ async def test_a_machine_that_stood_still_goes_on_and_doubles_nothing(team: Team
         await team.harness.fault("stream-stalled", times=2)
         await amber.begin(2)  # its clock stands: it renews nothing
         key = Names.of("").prefix + f"slots:{birch.service.snapshot.pool.keys[0].account}"
-        async with Redis.from_url(team.store, decode_responses=True) as server, asyncio.timeout(10):
+        async with Redis.from_url(team.store, decode_responses=True) as server, asyncio.timeout(LIMIT):
             while await server.exists(key):
                 await asyncio.wait([amber.running[0]], timeout=0.05)
             await birch.ask()
@@ -182,7 +183,7 @@ async def test_leases_are_renewed_while_requests_run_and_given_back_at_their_end
             for _ in range(4):
                 await server.pexpire(name, 100_000)
                 before = await server.zscore(name, str((await server.zrange(name, 0, -1))[0]))
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(LIMIT):
                     while await server.zcount(name, f"({before}", "+inf") == 0:
                         await amber.clock.advance(1)
                         await asyncio.wait([amber.running[0]], timeout=0.01)
@@ -204,7 +205,7 @@ async def test_without_the_server_each_machine_counts_its_own_and_says_so(
             await birch.ask()
             assert any(UNCOUNTED in line for line in birch.service.problems)
             server.start()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 while birch.service.problems:
                     await birch.ask()
     finally:

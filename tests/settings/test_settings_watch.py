@@ -11,6 +11,7 @@ import pytest
 from okr_tui.settings import watch as watch_module
 from okr_tui.settings.file import edit
 from okr_tui.settings.watch import changes
+from tests.waiting import LIMIT
 
 SILENCE = 0.25
 
@@ -27,7 +28,7 @@ class Watch:
         await asyncio.sleep(0)
 
     async def told(self) -> None:
-        await asyncio.wait_for(self.next, 5)
+        await asyncio.wait_for(self.next, LIMIT)
         self.next = asyncio.ensure_future(anext(self.events))
         await asyncio.sleep(0)
 
@@ -162,7 +163,7 @@ async def test_stopping_ends_the_watch(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     stop.set()
     with pytest.raises(StopAsyncIteration):
-        await asyncio.wait_for(following, 5)
+        await asyncio.wait_for(following, LIMIT)
 
 
 async def test_cancelling_ends_the_watch_at_once_and_leaves_the_event_alone(tmp_path: Path) -> None:
@@ -178,5 +179,5 @@ async def test_cancelling_ends_the_watch_at_once_and_leaves_the_event_alone(tmp_
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, LIMIT)
     assert not stop.is_set()

@@ -16,6 +16,7 @@ from okr_tui.domain.records import Record, Reset, Use
 from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError, encode
 from okr_tui.store.factory import open_store
 from okr_tui.store.sqlite import SqliteStore
+from tests.waiting import LIMIT
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
@@ -65,7 +66,7 @@ async def test_the_tail_leaves_out_what_was_seen_by_another_way(store: Store) ->
     seen = await store.append(facts(2))
     tail = store.tail(lambda: seen)
     await store.append([Reset(at=9, fingerprint="9")])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         assert [item.record.kind for item in await anext(tail)] == ["reset"]
     await tail.aclose()  # type: ignore[attr-defined]
 
@@ -73,7 +74,7 @@ async def test_the_tail_leaves_out_what_was_seen_by_another_way(store: Store) ->
 async def test_the_tail_gives_what_is_there_and_what_comes(store: Store) -> None:
     await store.append(facts(1))
     tail = store.tail(int)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         first = await anext(tail)
         await store.append([Reset(at=9, fingerprint="9")])
         second = await anext(tail)
@@ -116,7 +117,7 @@ async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
     tail = one.tail(int)
     seen = asyncio.ensure_future(anext(tail))
     await two.append(facts(2))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         assert [item.record for item in await seen] == facts(2)
     await tail.aclose()  # type: ignore[attr-defined]
     await one.close()

@@ -21,6 +21,7 @@ from okr_tui.store.redis import PAGE, Names, RedisStore
 from tests.harness import Harness, ask, wait_for
 from tests.redis_server import RedisServer
 from tests.services.test_log_away import eventually
+from tests.waiting import LIMIT
 
 NAMES = Names.of("")
 
@@ -53,7 +54,7 @@ async def follow(store: RedisStore, count: int) -> list[LogEntry]:
 
 
 async def test_two_stores_see_each_other(redis_url: str) -> None:
-    async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(20):
+    async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(LIMIT):
         tails = [asyncio.ensure_future(follow(store, 40)) for store in (one, two)]
         await asyncio.gather(*([store.append([fact(1), fact(2)]) for store in (one, two) for _ in range(10)]))
         first, second = await asyncio.gather(*tails)
@@ -135,7 +136,7 @@ async def test_a_prefix_that_is_no_name_is_refused(prefix: str) -> None:
 
 
 async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> None:
-    async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(20):
+    async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
         await store.append([fact(1)])
         await client.xadd(NAMES.log, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
         await client.set(NAMES.last, 2)
@@ -147,7 +148,7 @@ async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> Non
 
 
 async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer, redis_url: str) -> None:
-    async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(30):
+    async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(LIMIT):
         tail = asyncio.ensure_future(follow(two, 300))
         async with Redis.from_url(redis_server.url) as client:
             for place in range(300):
@@ -159,7 +160,7 @@ async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer
 
 
 async def test_a_tail_ends_when_it_is_told_to_whatever_it_does(redis_url: str) -> None:
-    async with opened(redis_url) as store, asyncio.timeout(30):
+    async with opened(redis_url) as store, asyncio.timeout(LIMIT):
         for passes in range(200):
             tail = asyncio.ensure_future(follow(store, sys.maxsize))
             await store.append([fact(passes)])
@@ -176,7 +177,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> Non
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
     written = asyncio.Event()
     try:
-        async with opened(server.url) as one, opened(server.url) as two, asyncio.timeout(30):
+        async with opened(server.url) as one, opened(server.url) as two, asyncio.timeout(LIMIT):
             tail = asyncio.ensure_future(follow(two, 200))
 
             async def write() -> None:

@@ -1,5 +1,8 @@
 """What every test of the dashboard starts from."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from tests.ui.scripted_service import ScriptedService
@@ -17,3 +20,25 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def service() -> ScriptedService:
     """A pool in every state."""
     return ScriptedService()
+
+
+@pytest.fixture(autouse=True)
+def waits_for_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pilot go on once the event loop has nothing left to run.
+
+    Textual looks at the processor's time instead, every 20 ms: on a loaded machine a process that gets no
+    time seems to be idle, and on a free one each key costs 20 ms.
+    """
+    monkeypatch.setattr("textual.app.wait_for_idle", nothing_to_run)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", nothing_to_run)
+
+
+async def nothing_to_run(*_: float) -> None:
+    """Return when the event loop was found without a callback several times, a moment for threads between."""
+    loop: Any = asyncio.get_running_loop()
+    for moment in (0.0, 0.001, 0.001):
+        await asyncio.sleep(moment)
+        empty = 0
+        while empty < 3:
+            await asyncio.sleep(0)
+            empty = 0 if loop._ready else empty + 1

@@ -1,5 +1,6 @@
 """Helpers that leave drafts and find them again."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tests.ui.chat_driver import answer, pane
 from tests.ui.driver import Driver
 from tests.ui.scripted_pool import Step
 from tests.ui.scripted_service import ScriptedService
+from tests.waiting import LIMIT
 
 
 def service_in(folder: Path, script: Sequence[Step] = answer("yes")) -> ScriptedService:
@@ -20,11 +22,9 @@ def service_in(folder: Path, script: Sequence[Step] = answer("yes")) -> Scripted
 async def wait_until_kept(driver: Driver, text: str, name: str = "") -> None:
     """Wait until another program would find this."""
     assert driver.app.conversations is not None
-    for _ in range(200):
-        if (await driver.app.conversations.draft(name)).text == text:
-            return
-        await driver.pilot.pause(0.01)
-    raise AssertionError("it was never kept")
+    async with asyncio.timeout(LIMIT):
+        while (await driver.app.conversations.draft(name)).text != text:
+            await driver.pilot.pause(0.01)
 
 
 async def open_saved_conversation(driver: Driver, words: str) -> None:

@@ -1,16 +1,19 @@
 """Helpers that drive the application by keys and wait for what a person would see."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from textual.command import CommandPalette
 from textual.message import Message
 from textual.notifications import Notify
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from okr_tui.ui.app import OkrApp
 from okr_tui.ui.widgets.rows import RowList
 from tests.ui.scripted_service import ScriptedService, make_app
+from tests.waiting import LIMIT
 
 
 class Driver:
@@ -39,11 +42,9 @@ class Driver:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Let the application work until a condition holds."""
-        for _ in range(200):
-            if condition():
-                return
-            await self.pilot.pause(0.01)
-        raise AssertionError("the condition never held")
+        async with asyncio.timeout(LIMIT):
+            while not condition():
+                await self.pilot.pause(0.01)
 
     async def toast(self, text: str, severity: str = "information") -> None:
         """Wait for a notification."""
@@ -75,3 +76,19 @@ async def run_app(
         await driver.until(lambda: driver.app.dashboard.keys.snapshot is not None)
         await driver.pilot.pause()
         yield driver
+
+
+async def palette_options(driver: Driver) -> list[str]:
+    """Wait for the palette's list."""
+    await driver.until(
+        lambda: isinstance(driver.app.screen, CommandPalette) and driver.app.screen.query(OptionList)
+    )
+    shown = driver.app.screen.query_one(OptionList)
+    await driver.until(lambda: shown.option_count > 1)
+    return [str(shown.get_option_at_index(place).prompt) for place in range(shown.option_count)]
+
+
+async def found(driver: Driver, text: str) -> None:
+    """Wait until the palette's first line has a text."""
+    shown = driver.app.screen.query_one(OptionList)
+    await driver.until(lambda: shown.option_count and text in str(shown.get_option_at_index(0).prompt))

@@ -43,7 +43,7 @@ async def test_resize_wraps_anew() -> None:
         turn = await talk.answered("word " * 30)
         before = len(talk.lines(turn))
         await talk.pilot.resize_terminal(30, 20)
-        await talk.pilot.pause(0.1)
+        await talk.pilot.pause()
         assert len(talk.lines(turn)) > before
         assert " ".join(talk.lines(turn)) == ("word " * 30).strip()
 
@@ -54,7 +54,7 @@ async def test_a_theme_recolours_what_is_drawn() -> None:
         answer = turn.query_one(AnswerView)
         before = answer.render_line(0)
         talk.host.theme = "okr-light"
-        await talk.pilot.pause(0.1)
+        await talk.pilot.pause()
         assert answer.render_line(0).text == before.text
         assert [part.style for part in answer.render_line(0)] != [part.style for part in before]
 
@@ -106,7 +106,7 @@ async def test_a_megabyte_on_one_line_is_drawn_bit_by_bit() -> None:
         turn = await talk.ask()
         turn.show_event(Delta("x" * 1_000_000), 1.0)
         turn.finish()
-        await talk.pilot.pause(0.2)
+        await talk.pilot.pause()
         assert not turn.settled
         assert len(turn.text) == 1_000_000
         await talk.transcript.show(())

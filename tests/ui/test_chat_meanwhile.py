@@ -57,7 +57,7 @@ async def test_what_comes_late_is_not_for_the_conversation_behind_it(service: Sc
         await driver.until(lambda: not turns(driver))
         for event in (Began(before, before.turns[0]), Ended(before, Gauge(0, None))):
             driver.app.post_message(AnswerArrived(side, event, 1.0))
-        await driver.pilot.pause(0.05)
+        await driver.pilot.pause()
         assert turns(driver) == []
         assert pane(driver).conversation.id == ""
         assert not pane(driver).running

@@ -103,7 +103,7 @@ async def test_the_question_for_both_is_asked_once(service: ScriptedService) -> 
         pane(driver).prompt.action_send()
         pane(driver).prompt.action_send()
         await driver.until(lambda: len(turns(driver)) == 2 and settled(driver))
-        await driver.pilot.pause(0.05)
+        await driver.pilot.pause()
         assert len(pane(driver).views.all) == 2
     assert len(service.requests) == 2
 

@@ -5,6 +5,7 @@ import pytest
 from okr_tui.chat.messages import Finished
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.settings.table import ChatSettings
+from okr_tui.ui.chat import dialogs
 from okr_tui.ui.chat.dialogs import ConfirmTool, PickCode
 from okr_tui.ui.chat.turn import ToolLine
 from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, settled, turns
@@ -112,7 +113,8 @@ async def confirming(driver: Driver) -> ConfirmTool:
     return screen
 
 
-async def test_a_tool_waits_for_a_word(service: ScriptedService) -> None:
+async def test_a_tool_waits_for_a_word(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialogs, "DEAF", 3600.0)
     service.chat_settings = ChatSettings(tools=True, confirm={"web_search": "ask"})
     service.answers = [SEARCH, answer("without")]
     async with run_app(service) as driver:

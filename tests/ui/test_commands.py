@@ -9,9 +9,10 @@ from textual.command import CommandPalette
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.ui.screens.text import TextScreen
-from tests.ui.driver import run_app
+from tests.ui.driver import found, run_app
 from tests.ui.examples import SETTINGS_FILE, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +150,7 @@ async def test_the_info_picker_lists_the_models(service: ScriptedService) -> Non
         driver.app.pool.pick_model()
         await driver.until(lambda: isinstance(driver.app.screen, CommandPalette))
         await driver.type("kimi-k3")
-        await driver.pilot.pause(0.3)
+        await found(driver, "kimi-k3")
         await driver.press("enter")
         await driver.until(lambda: isinstance(driver.app.screen, TextScreen))
         assert "1,048,576 tokens" in driver.app.screen.text.plain  # type: ignore[attr-defined]
@@ -169,8 +170,8 @@ async def test_help_shows_every_action(service: ScriptedService, opening: str) -
 async def test_quit_closes_the_service(service: ScriptedService, leaving: str) -> None:
     async with run_app(service) as driver:
         await driver.press(leaving)
+        await until(lambda: service.closed)
     assert driver.app.return_value is None
-    assert service.closed
 
 
 async def test_demo_is_offered_only_without_keys(service: ScriptedService) -> None:

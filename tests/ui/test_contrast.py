@@ -186,7 +186,7 @@ async def test_trouble(theme: str, size: Size) -> None:
         await driver.press("escape")
         for severity in SEVERITIES:
             driver.app.notify("what happened, to what", title="Failed", severity=severity)
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         assert len(driver.app.screen.query("Toast")) == len(SEVERITIES)
         look()
         await driver.press("comma")
@@ -213,7 +213,7 @@ async def test_what_is_laid_over(theme: str) -> None:
     async with watched(theme, colourful(), (120, 50)) as (driver, look):
         for keys in LAID_OVER:
             await driver.press(*keys)
-            await driver.pilot.pause(0.1)
+            await driver.pilot.pause()
             assert driver.app.screen is not driver.app.dashboard, keys
             look()
             while driver.app.screen is not driver.app.dashboard:

@@ -89,7 +89,7 @@ async def test_an_edit_comes_back_as_one(tmp_path: Path) -> None:
         pane(driver).transcript.focus()
         await driver.pilot.pause()
         await driver.press("w")
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         assert driver.app.conversations is not None
         await wait_until_kept(driver, "and then", tides)
         await driver.type("?")

@@ -46,7 +46,7 @@ async def test_the_last_letters_before_leaving_are_kept(
         await driver.type("half a thought")
         pane(driver).prompt.insert("!")
         driver.app.exit()
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
     async with run_app(service_in(tmp_path)) as driver:
         await driver.until(lambda: pane(driver).prompt.text == "half a thought!")
 
@@ -55,10 +55,10 @@ async def test_nothing_is_written_without_a_change(tmp_path: Path) -> None:
     async with run_app(service_in(tmp_path)) as driver:
         await driver.press("c", "a")
         await wait_until_kept(driver, "a")
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         told = sum(isinstance(message, DraftChanged) for message in driver.messages)
         await driver.press("left", "right", "tab", "c")
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         assert sum(isinstance(message, DraftChanged) for message in driver.messages) == told
         assert not driver.app.drafts.waiting
 
@@ -73,7 +73,7 @@ async def test_what_was_sent_does_not_come_back(tmp_path: Path) -> None:
         await wait_until_kept(driver, "")
         await wait_until_kept(driver, "", pane(driver).conversation.id)
     async with run_app(service_in(tmp_path)) as driver:
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         assert pane(driver).prompt.text == ""
 
 
@@ -112,7 +112,7 @@ async def test_a_second_dashboard_begins_with_an_empty_prompt(tmp_path: Path) ->
         await first.press("c", "a")
         await wait_until_kept(first, "a")
         async with run_app(service_in(tmp_path)) as second:
-            await second.pilot.pause(0.1)
+            await second.pilot.pause()
             assert pane(second).prompt.text == ""
             await second.press("c", "b")
             await wait_until_kept(second, "b")

@@ -63,7 +63,7 @@ async def opened(driver: Driver, *, key: str = "enter") -> KeyDetails:
     """The details of the third key, with its history."""
     await driver.press("j", "j", key)
     await driver.until(lambda: isinstance(driver.app.screen, KeyDetails))
-    await driver.pilot.pause(0.1)
+    await driver.pilot.pause()
     return details(driver)
 
 
@@ -183,7 +183,7 @@ async def test_history_is_asked_for_on_change_only(spent: ScriptedService) -> No
         await driver.until(lambda: spent.histories)
         driver.app.now = NOW + 1
         spent.show(replace(spent.snapshot, at=NOW + 1))
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         assert len(spent.histories) == 1
         read = replace(SPENT_KEY, read_at=NOW)
         keys = (*KEYS[:2], read, *KEYS[3:])

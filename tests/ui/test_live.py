@@ -261,7 +261,7 @@ def pressed(*keys: str) -> Callable[[Pilot[str]], object]:
     async def run(pilot: Pilot[str]) -> None:
         await reached(pilot, lambda dashboard: dashboard.snapshot is not None)
         await pilot.press(*keys)
-        await pilot.pause(0.2)
+        await pilot.pause()
 
     return run
 

@@ -1,5 +1,6 @@
 """A few steady pictures of the whole screen."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.screens.dashboard import Dashboard
 from tests.ui.examples import SETTINGS_FILE, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +28,10 @@ async def reached(pilot: Pilot[str], condition: Callable[[Dashboard], bool]) -> 
     """Wait until the dashboard is in a state, and until all of it is drawn."""
     dashboard = pilot.app.screen_stack[0]
     assert isinstance(dashboard, Dashboard)
-    for _ in range(500):
-        if condition(dashboard):
-            break
-        await pilot.pause(0.01)
-    await pilot.pause(0.2)
+    async with asyncio.timeout(LIMIT):
+        while not condition(dashboard):
+            await pilot.pause(0.01)
+    await pilot.pause()
 
 
 def answered(dashboard: Dashboard) -> bool:
@@ -77,7 +78,7 @@ def test_settings(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     async def look(pilot: Pilot[str]) -> None:
         await settle(pilot)
         await pilot.press("comma")
-        await pilot.pause(0.2)
+        await pilot.pause()
 
     problem = "~/.pi/agent/settings.json:12:5: sort is ignored: there is no setting of that name"
     shown = settings(problems=(problem,), open_to_others=SETTINGS_FILE)
@@ -89,6 +90,6 @@ def test_add_key(service: ScriptedService, snap_compare: SnapCompare) -> None:
     async def add(pilot: Pilot[str]) -> None:
         await settle(pilot)
         await pilot.press("a", *"a-secret", "tab", *"work")
-        await pilot.pause(0.2)
+        await pilot.pause()
 
     assert snap_compare(make_app(service), terminal_size=(80, 24), run_before=add)

@@ -16,6 +16,7 @@ from okr_tui.ui.widgets.models import Order, about, matches, ordered
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -204,7 +205,7 @@ async def test_quitting_while_an_answer_comes_is_asked_twice(service: ScriptedSe
         await driver.toast("An answer is still coming")
         assert driver.app.is_running
         await driver.press(key)
-    assert service.closed
+        await until(lambda: service.closed)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_models_and_settings(
     async def go(pilot: Pilot[str]) -> None:
         await settle(pilot)
         await pilot.press(*keys)
-        await pilot.pause(0.2)
+        await pilot.pause()
 
     assert name
     assert snap_compare(make_app(service), terminal_size=size, run_before=go)
@@ -63,6 +63,6 @@ def test_the_terminals_own_colours(
     async def go(pilot: Pilot[str]) -> None:
         await settle(pilot)
         await pilot.press("comma")
-        await pilot.pause(0.2)
+        await pilot.pause()
 
     assert snap_compare(make_app(service, "okr-ansi"), terminal_size=size, run_before=go)

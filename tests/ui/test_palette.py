@@ -7,7 +7,7 @@ from textual.widgets import OptionList
 
 from okr_tui.ui.palette import RECENT, ranked
 from okr_tui.ui.screens.key_details import KeyDetails
-from tests.ui.driver import Driver, run_app
+from tests.ui.driver import Driver, found, palette_options, run_app
 from tests.ui.examples import KEYS
 from tests.ui.scripted_service import ScriptedService
 
@@ -42,21 +42,12 @@ def test_what_was_used_last_comes_next() -> None:
     assert titles[:4] == ["keys: rotate", "key #1 amber", "ollama-keys", "chat: new"]
 
 
-async def options(driver: Driver) -> list[str]:
-    """Wait for the palette's list."""
-    await driver.until(lambda: isinstance(driver.app.screen, CommandPalette))
-    shown = driver.app.screen.query_one(OptionList)
-    await driver.until(lambda: shown.option_count > 1)
-    return [str(shown.get_option_at_index(place).prompt) for place in range(shown.option_count)]
-
-
 async def choose(driver: Driver, text: str) -> None:
     """Type into the palette and take the first of what it finds."""
     await driver.press("ctrl+p")
-    await options(driver)
+    await palette_options(driver)
     await driver.type(text)
-    shown = driver.app.screen.query_one(OptionList)
-    await driver.until(lambda: shown.option_count and text in str(shown.get_option_at_index(0).prompt))
+    await found(driver, text)
     await driver.press("enter")
     await driver.until(lambda: not isinstance(driver.app.screen, CommandPalette))
 
@@ -74,7 +65,7 @@ async def test_keys_and_models_are_found_by_name_also_from_the_prompt(service: S
         assert driver.app.pane.prompt.has_focus
         assert driver.app.recent == ["model kimi-k3", f"key #3 {KEYS[2].masked} birch"]
         await driver.press("ctrl+p")
-        shown = await options(driver)
+        shown = await palette_options(driver)
         assert shown[0].startswith("chat: ")
         assert any(line.startswith("model kimi-k3") for line in shown[:16])
     assert len(driver.app.recent) <= RECENT
@@ -84,7 +75,7 @@ async def test_keys_and_models_are_found_by_name_also_from_the_prompt(service: S
 async def test_a_description_finds_its_command(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("ctrl+p")
-        await options(driver)
+        await palette_options(driver)
         await driver.type("at no cost")
         shown = driver.app.screen.query_one(OptionList)
         await driver.until(

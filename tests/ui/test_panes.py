@@ -8,7 +8,7 @@ import pytest
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui import app as app_module
 from okr_tui.ui.widgets.live import Filter, LivePane
-from tests.ui.driver import run_app
+from tests.ui.driver import found, palette_options, run_app
 from tests.ui.examples import ENTRIES, KEYS, MODELS, NOW, SPENT, key, model, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
@@ -98,12 +98,16 @@ async def test_model_names_are_never_markup() -> None:
         await driver.press("down", "enter")
         assert "a\\[/b]" in str(driver.app.dashboard.chat.border_title)
         await driver.press("escape", "ctrl+p")
-        await driver.type("info beta")
-        await driver.pilot.pause(0.3)
+        await palette_options(driver)
+        await driver.type("info b")
+        await found(driver, "ollama-info x[beta]")
+        titles = {line.splitlines()[0] for line in await palette_options(driver)}
+        assert {"ollama-info x[beta]", "ollama-info a[/b]"} <= titles
         await driver.press("escape")
         driver.app.pool.pick_model()
-        await driver.pilot.pause(0.3)
-        await driver.press("escape")
+        assert {"x[beta]", "a[/b]"} <= {*await palette_options(driver)}
+        await driver.type("/b")
+        await found(driver, "a[/b]")
 
 
 async def test_the_filter_narrows_and_escape_clears(service: ScriptedService) -> None:

@@ -14,7 +14,7 @@ from okr_tui.ui.lines import Line, length
 from okr_tui.ui.screens.dialogs import AddKey
 from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines, notices
 from okr_tui.ui.screens.text import TextScreen
-from tests.ui.driver import Driver, run_app
+from tests.ui.driver import Driver, found, run_app
 from tests.ui.examples import PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
@@ -112,7 +112,7 @@ async def test_the_palette_shows_the_settings(service: ScriptedService) -> None:
         assert "keys: bring back the key removed last" not in titles
         await driver.press("ctrl+p")
         await driver.type("settings: show")
-        await driver.pilot.pause(0.3)
+        await found(driver, "settings: show")
         await driver.press("enter")
         await driver.until(lambda: isinstance(driver.app.screen, SettingsScreen))
 

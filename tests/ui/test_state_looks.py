@@ -70,6 +70,6 @@ def test_nothing_found(snap_compare: SnapCompare, size: tuple[int, int]) -> None
         await settle(pilot)
         await pilot.press("tab", "slash", *"nosuch", "escape", "slash", *"nosuch", "tab")
         await pilot.press("slash", *"nothing")
-        await pilot.pause(0.2)
+        await pilot.pause()
 
     assert snap_compare(make_app(ScriptedService()), terminal_size=size, run_before=search)

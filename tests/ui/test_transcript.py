@@ -81,7 +81,7 @@ async def test_growth_is_one_layout() -> None:
         talk.host.screen.screen_layout_refresh_signal.subscribe(talk.transcript, layouts.append)
         turn.show_event(Delta("more\n" * 3), 1.0)
         await talk.drawn(turn)
-        await talk.pilot.pause(0.1)
+        await talk.pilot.pause()
         assert len(layouts) == 1
         assert talk.at_end
 
@@ -119,14 +119,14 @@ async def test_older_turns_leave_and_come_back() -> None:
         assert str(talk.transcript.query_one(LoadEarlier).content) == "… 5 earlier turns, scroll up to show"
         talk.transcript.focus()
         await talk.pilot.press("home")
-        await talk.pilot.pause(0.1)
+        await talk.pilot.pause()
         turns = list(talk.transcript.query(TurnView))
         assert [turn.text[7] for turn in turns] == list("234567")
         assert talk.transcript.hidden == 2
         assert talk.transcript.scroll_offset.y > 0
         assert talk.lines(turns[0])[0] == "answer 2"
         await talk.pilot.press("home")
-        await talk.pilot.pause(0.1)
+        await talk.pilot.pause()
         assert len(talk.transcript.query(TurnView)) == 8
         assert not talk.transcript.query(LoadEarlier)
         assert len(talk.transcript.states) == 8

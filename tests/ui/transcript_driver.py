@@ -19,6 +19,7 @@ from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.themes import THEMES
+from tests.waiting import LIMIT
 
 FENCE: Final = "```python\nscatter = 1\nprint(scatter)\n"
 
@@ -69,15 +70,14 @@ class TranscriptDriver:
 
     async def drawn(self, turn: TurnView) -> None:
         """Wait until all that came is drawn."""
-        for _ in range(400):
+        async with asyncio.timeout(LIMIT):
             await self.pilot.pause(0.01)
-            if turn.settled:
-                arranged = asyncio.Event()
-                self.host.call_after_refresh(arranged.set)
-                await arranged.wait()
-                await self.pilot.pause()
-                return
-        raise AssertionError("the text was never drawn")
+            while not turn.settled:
+                await self.pilot.pause(0.01)
+            arranged = asyncio.Event()
+            self.host.call_after_refresh(arranged.set)
+            await arranged.wait()
+            await self.pilot.pause()
 
     def lines(self, turn: TurnView) -> list[str]:
         """The lines of a turn's answer, drawn or not in sight."""
