@@ -24,11 +24,6 @@ SHELLS = ("bash", "zsh", "fish")
 PROGRAM = "okr-tui"
 VARIABLE = "_OKR_TUI_COMPLETE"
 """What click calls the program with while a person types."""
-WHERE = {
-    "bash": '~/.bashrc: eval "$(okr-tui completion bash)"',
-    "zsh": '~/.zshrc: eval "$(okr-tui completion zsh)"',
-    "fish": "okr-tui completion fish > ~/.config/fish/completions/okr-tui.fish",
-}
 
 
 @click.command()

@@ -38,7 +38,6 @@ class Invocation:
     project: Path = Path()
     cloud_url: str | None = None
     store: str | None = None
-    debug: bool = False
     environment: Mapping[str, str] | None = None
     state: Path | None = None
     policy: Mapping[str, object] = field(default_factory=dict)

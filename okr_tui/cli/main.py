@@ -139,7 +139,7 @@ class Verbs(click.Group):
     envvar="OKR_TUI_STORE",
     help="sqlite:PATH, redis://HOST, rediss://HOST or memory:",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="okr-tui", message="%(prog)s %(version)s")
 @click.pass_context
 def root(
@@ -148,13 +148,11 @@ def root(
     project: Path,
     cloud_url: str | None,
     store: str | None,
-    *,
-    debug: bool,
 ) -> None:
     """Manage a pool of Ollama Cloud API keys; without a command, open the dashboard."""
     if cloud_url is not None:
         _check(cloud_url)
-    context.obj = Invocation(settings, project, cloud_url, store, debug=debug)
+    context.obj = Invocation(settings, project, cloud_url, store)
     if context.invoked_subcommand is None:
         from okr_tui.cli.dashboard import dashboard
 

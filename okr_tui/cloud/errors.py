@@ -109,12 +109,6 @@ def no_answer_of_ollama(headers: Mapping[str, str], status: int = 200) -> Fault:
     return Fault(FaultKind.PATH, Scope.SERVICE, clean(f"not an Ollama answer ({kind})"), status)
 
 
-def error_text(body: bytes) -> str | None:
-    """Return the message of an error body in any of the cloud's envelopes; None without one."""
-    found = _read(body)
-    return found.text if found.own else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Body:
     """An error body: its text, whether it has one of the cloud's own forms, and whether it is JSON."""

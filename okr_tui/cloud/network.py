@@ -31,7 +31,6 @@ SCHEMES: Final = {
 }
 """What may stand before a proxy's address, and what it is. Names are always looked up by a SOCKS proxy."""
 PORTS: Final = {"http": 80, "https": 443, "socks5": 1080}
-ODD: Final = re.compile(r"[\s\\<>\"]|[^!-~]")
 CERTIFICATES: Final = "name a file of certificates in PEM form, or unset it"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -12,7 +12,6 @@ from okr_tui.cloud.errors import (
     classify,
     classify_record,
     clean,
-    error_text,
     no_answer_of_ollama,
     response_fault,
 )
@@ -363,9 +362,10 @@ def test_any_bytes_are_classified(body: bytes, status: int) -> None:
 def test_message_is_found_in_every_envelope() -> None:
     openai = {"error": {"message": "no", "type": "api_error", "param": None, "code": None}}
     anthropic = {"type": "error", "error": {"type": "api_error", "message": "no"}, "request_id": "r"}
-    assert error_text(b'{"error": "no"}') == "no"
-    assert error_text(json.dumps(openai).encode()) == "no"
-    assert error_text(json.dumps(anthropic).encode()) == "no"
+    for document in ({"error": "no"}, openai, anthropic):
+        fault = classify(400, {}, json.dumps(document).encode(), "/api/chat")
+        assert fault is not None
+        assert fault.text == "no"
 
 
 def test_stream_record_of_an_overloaded_model_concerns_the_model() -> None:
