@@ -5,8 +5,8 @@ requests in progress, and a gateway has many. The transport of the package httpx
 some of aiohttp's errors through and copies large bodies.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final
@@ -33,14 +33,11 @@ ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
 DISCONNECTED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (aiohttp.ClientError, OSError) as error:
-        kind = next(kind for known, kind in ERRORS if isinstance(error, known))
-        status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
-        raise kind(f"{type(error).__name__}{status}") from error
+def _translated(error: aiohttp.ClientError | OSError) -> httpx.HTTPError:
+    """Return an error of aiohttp as httpx's."""
+    kind = next(kind for known, kind in ERRORS if isinstance(error, known))
+    status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
+    return kind(f"{type(error).__name__}{status}")
 
 
 @lru_cache(maxsize=64)
@@ -50,8 +47,7 @@ def _parsed(address: str) -> URL:
 
 @lru_cache(maxsize=64)
 def _limits(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    # sock_connect leaves out the look-up of the name and a proxy's consent; connections are never waited for.
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -67,9 +63,12 @@ class _Body(httpx.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _translated():
-            async for chunk in self._response.content.iter_any():
+        read = self._response.content.readany
+        try:
+            while chunk := await read():
                 yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            raise _translated(error) from error
 
     @property
     def at_end(self) -> bool:
@@ -89,11 +88,18 @@ CONNECTED: Final[ContextVar[bool]] = ContextVar("connected")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes new connections. aiohttp's own tracing says it too, but costs a tenth of a request."""
+    """Notes new connections, and limits the time for one, with the look-up of its name and a proxy's consent.
 
-    async def _create_connection(self, *details: Any) -> Any:
+    aiohttp's own tracing and limit do so too, but cost something where a connection is kept.
+    """
+
+    async def _create_connection(self, request: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 aiohttp names it
         CONNECTED.set(True)
-        return await super()._create_connection(*details)
+        try:
+            async with asyncio.timeout(timeout.sock_connect):
+                return await super()._create_connection(request, traces, timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(str(error)) from error
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -114,30 +120,29 @@ class Transport(httpx.AsyncBaseTransport):
         proxy = self._proxy(request.url)
         if proxy and proxy.scheme == "socks5":
             return await self._socks.handle_async_request(request)
-        body = await request.aread()
+        whole = isinstance(request.stream, httpx.ByteStream)
+        body = request.read() if whole else await request.aread()
         timeout = request.extensions.get("timeout", {})
         CONNECTED.set(False)
         was_not_taken = self._idle.start()
+        headers = CIMultiDict([(name.decode("ascii"), value.decode()) for name, value in request.headers.raw])
         for last in (False, True):
             try:
-                with _translated():
-                    response = await self._opened().request(
-                        request.method,
-                        _parsed(str(request.url)),
-                        headers=CIMultiDict(
-                            (name.decode("ascii"), value.decode()) for name, value in request.headers.raw
-                        ),
-                        data=_pieces(body) if len(body) > PIECE else body or None,
-                        allow_redirects=False,
-                        timeout=_limits(timeout.get("connect"), timeout.get("read")),
-                        proxy=proxy.url if proxy else None,
-                        ssl=self._network.certificates.context if request.url.scheme == "https" else True,
-                    )
+                response = await self._opened().request(
+                    request.method,
+                    _parsed(str(request.url)),
+                    headers=headers,
+                    data=_pieces(body) if len(body) > PIECE else body or None,
+                    allow_redirects=False,
+                    timeout=_limits(timeout.get("connect"), timeout.get("read")),
+                    proxy=proxy.url if proxy else None,
+                    ssl=self._network.certificates.context if request.url.scheme == "https" else True,
+                )
                 break
-            except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-                lost = isinstance(error.__cause__, DISCONNECTED) and not CONNECTED.get()
+            except (aiohttp.ClientError, OSError) as error:
+                lost = isinstance(error, DISCONNECTED) and not CONNECTED.get()
                 if last or not lost or not was_not_taken():
-                    raise
+                    raise _translated(error) from error
         self._idle.answered()
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
 
