@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
-from functools import cache
 from typing import Final
 
 from okr_tui.domain.faults import BlockCause
@@ -182,18 +181,23 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             flying = flights.get(identifier, 0)
         return judge.usable(key.fingerprint, flying, trusted=key.trusted)
 
-    @cache
+    judged_all: list[tuple[Verdict, ...]] = []
+
     def everybody() -> tuple[Verdict, ...]:
-        return tuple(
-            absent(key.missing)
-            if key.missing
-            else judge.verdict(
-                key.fingerprint,
-                in_flight=flights.get(state.account_of(key.fingerprint), 0),
-                trusted=key.trusted,
+        if not judged_all:
+            judged_all.append(
+                tuple(
+                    absent(key.missing)
+                    if key.missing
+                    else judge.verdict(
+                        key.fingerprint,
+                        in_flight=flights.get(state.account_of(key.fingerprint), 0),
+                        trusted=key.trusted,
+                    )
+                    for key in config.keys
+                )
             )
-            for key in config.keys
-        )
+        return judged_all[0]
 
     only = (config.index(config.preferred) or 0) if pinned else None
     bought = frozenset() if pinned else _living_on_bought(state, request.now)

@@ -1,6 +1,7 @@
 """Which free readings are due: identity of each key, balance of each account, second looks at blocks."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from okr_tui.domain.choice import PoolConfig
@@ -123,12 +124,24 @@ def ahead_of(headers: Mapping[str, str], now: float) -> float | None:
     An answer from a cache says how old it is (`age`), so its date is that much older. Headers are lower case,
     unless the mapping ignores case.
     """
+    date = headers.get("date")
+    dated = None if date is None else _epoch(date)
+    if dated is None:
+        return None
+    try:
+        return now - dated - int(headers.get("age", "0"))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _epoch(date: str) -> float | None:
+    """Return the moment of an HTTP date in epoch seconds; many answers carry the same one."""
     from email.utils import parsedate_to_datetime
 
     try:
-        dated = parsedate_to_datetime(headers["date"]).timestamp()
-        return now - dated - int(headers.get("age", "0"))
-    except (KeyError, ValueError, OverflowError):
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 

@@ -317,6 +317,7 @@ class CallerConnection(BaseProtocol):
         """What came during an answer, after its request."""
         self._late: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
         self._stuck: asyncio.TimerHandle | None = None
         self._ends = False
         """Whether nothing that comes is read any more."""
@@ -377,7 +378,6 @@ class CallerConnection(BaseProtocol):
 
     def _answer(self, cycle: Cycle) -> None:
         self._forget_late()
-        self._forget_idle()
         self._cycle = cycle
         task = self._loop.create_task(cycle.run(self._application))
         task.add_done_callback(self._tasks.discard)
@@ -420,7 +420,9 @@ class CallerConnection(BaseProtocol):
         self._cycle = None
         self._parser.message_consumed()
         ahead, self._ahead = self._ahead, b""
-        self._idle = self._loop.call_later(IDLE_SECONDS, self.close)
+        self._idle_since = self._loop.time()
+        if self._idle is None:
+            self._idle = self._loop.call_later(IDLE_SECONDS, self._close_idle)
         self._read(ahead)
         if self._cycle is None or not self._cycle.payload.is_eof():
             self.resume_reading()
@@ -457,8 +459,9 @@ class CallerConnection(BaseProtocol):
         self._open_now.discard(self)
         self._connections.remove(self)
         self._forget_late()
-        self._forget_idle()
         self._unstick()
+        if self._idle is not None:
+            self._idle.cancel()
         self.drained.set()
         cycle, self._cycle, self._parser = self._cycle, None, None
         super().connection_lost(exc)
@@ -496,10 +499,16 @@ class CallerConnection(BaseProtocol):
             self._late.cancel()
             self._late = None
 
-    def _forget_idle(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+    def _close_idle(self) -> None:
+        """Close the connection if nothing came for IDLE_SECONDS; one timer serves many requests."""
+        self._idle = None
+        if self._cycle is not None:
+            return
+        left = self._idle_since + IDLE_SECONDS - self._loop.time()
+        if left > 0:
+            self._idle = self._loop.call_later(left, self._close_idle)
+        else:
+            self.close()
 
     def _watch_taking(self, before: int | None = None, looks: int = 0) -> None:
         """Cut the caller off once it has taken next to nothing of the answer for a time.

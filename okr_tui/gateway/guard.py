@@ -84,7 +84,7 @@ class HeadChecks:
             raise failure_error(431, f"the request's head is larger than {MAX_HEAD_BYTES // 1024} KiB")
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             raise failure_error(414, f"the request's address is longer than {MAX_TARGET_BYTES // 1024} KiB")
-        if any(CONTROLS.search(value) for _, value in raw):
+        if CONTROLS.search(b"".join([value for _, value in raw])):
             raise failure_error(400, "a header contains control characters")
         # A proxy between may have used the other one to find where the request ends.
         if "transfer-encoding" in headers and "content-length" in headers:
@@ -154,10 +154,9 @@ def _refuse_web_pages(raw: Sequence[tuple[bytes, bytes]], own: str, listed: Sequ
         raise failure_error(403, WEB_PAGE)
     if any(matches(origin, listed) for origin in origins):
         return  # whose requests are to another site than their own
-    for name, value in raw:
-        words = {word.strip() for word in value.lower().split(b",")}
-        if name == b"sec-fetch-site" and not words <= OWN_SITES:
-            raise failure_error(403, WEB_PAGE)
+    sites = (value for name, value in raw if name == b"sec-fetch-site")
+    if not all(word.strip() in OWN_SITES for value in sites for word in value.lower().split(b",")):
+        raise failure_error(403, WEB_PAGE)
 
 
 def cors_headers(origin: str) -> list[tuple[bytes, bytes]]:

@@ -200,14 +200,13 @@ def _named(body: bytes, model: str) -> bytes:
 
 def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None:
     """Return a digest of the session that the caller names, else of the first messages."""
-    places = (
-        *(headers.get(name) for name in SESSION_HEADERS),
-        document.get("prompt_cache_key"),
-        document.get("session_id"),
-        document.get("metadata", {}).get("user_id"),
-        document.get("user"),
+    named = (
+        next((headers[name] for name in SESSION_HEADERS if headers.get(name)), None)
+        or document.get("prompt_cache_key")
+        or document.get("session_id")
+        or document.get("metadata", {}).get("user_id")
+        or document.get("user")
     )
-    named = next((text for text in places if text), None)
     words = ["session", named] if named else [text for text in _first_words(document) if text]
     if not words:
         return None

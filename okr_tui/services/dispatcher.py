@@ -6,6 +6,7 @@ This is the only code that spends a key.
 import contextlib
 import hashlib
 import json
+import os
 import random
 import uuid
 from collections import Counter
@@ -76,7 +77,7 @@ class Progress:
     same: Key | None = None
     refusal: Refusal | None = None
     slots: SlotWait | None = None
-    trace: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    trace: str = field(default_factory=lambda: os.urandom(6).hex())
     since: float = 0.0
     in_line: float | None = None
     exchange: Exchange | None = None

@@ -156,7 +156,8 @@ class Exchange:
 
     async def _hang_up(self) -> None:
         if self._response:
-            await self._response.aclose()
+            assert isinstance(self._response.stream, httpx.AsyncByteStream)
+            await self._response.stream.aclose()
 
     async def _open(self) -> None:
         response = self._response = await self._cloud.send(self._call, self.key)

@@ -65,18 +65,22 @@ class Fallback:
         `allows` says of each other model whether it may answer. Raises what Dispatcher.send raised for the
         model asked for, when none of the others can answer either.
         """
+        begun = False
+        try:
+            async with self._dispatcher.send(call, client, conversation, avoid=avoid) as exchange:
+                begun = True
+                yield exchange
+                return
+        except (NoKeyError, PoolBlockedError, RefusedError) as error:
+            others = () if begun or avoid or not _lasts(error) else self._others(call.model)
+            if not others:
+                raise
+            failure = error
         async with AsyncExitStack() as stack:
-            try:
-                exchange = await stack.enter_async_context(
-                    self._dispatcher.send(call, client, conversation, avoid=avoid)
-                )
-            except (NoKeyError, PoolBlockedError, RefusedError) as error:
-                others = () if avoid or not _lasts(error) else self._others(call.model)
-                found = await self._first(stack, call, client, conversation, filter(allows, others))
-                if found is None:
-                    raise
-                exchange = found
-            yield exchange
+            found = await self._first(stack, call, client, conversation, filter(allows, others))
+            if found is None:
+                raise failure
+            yield found
 
     def _others(self, model: str | None) -> tuple[str, ...]:
         """Return what the settings name instead of a model, in order."""

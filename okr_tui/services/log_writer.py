@@ -78,6 +78,7 @@ class LogWriter:
         self._keeping: asyncio.Task[None] | None = None
         self._filing = asyncio.Lock()
         self._gathering: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     @property
     def away(self) -> bool:
@@ -98,12 +99,28 @@ class LogWriter:
             return
         if hurried:
             self._begin()
-        elif self._running is None and self._gathering is None:
+            waiting = [each.settled for each in added]
+            await asyncio.wait(waiting, timeout=SHORT + GATHER)
+            if not all(each.done() for each in waiting):
+                self.lose(None)
+            return
+        if self._running is None and self._gathering is None:
             self._gathering = loop.call_later(GATHER, self._begin)
-        waiting = [each.settled for each in added]
-        await asyncio.wait(waiting, timeout=SHORT + GATHER)
-        if not all(each.done() for each in waiting):
+        if self._patience is None:  # one for all: a timer for each costs as much as the record
+            self._patience = loop.call_later(SHORT + GATHER, self._look_for_late, self._next)
+        for each in added:
+            await each.settled
+
+    def _look_for_late(self, before: int) -> None:
+        """Let no one wait any more if a record numbered lower is not settled yet."""
+        self._patience = None
+        if self.away or not self.unsent:
+            return
+        if self.unsent[0].number < before:
             self.lose(None)
+        else:
+            later = asyncio.get_running_loop().call_later
+            self._patience = later(SHORT + GATHER, self._look_for_late, self._next)
 
     def lose(self, error: StoreError | None) -> None:
         """Let no request wait for the log until a try was quick; `error`: why, None for a slow one."""
@@ -180,9 +197,9 @@ class LogWriter:
             await self._look()
 
     async def _stop(self) -> None:
-        if self._gathering:
-            self._gathering.cancel()
-            self._gathering = None
+        for timer in filter(None, (self._gathering, self._patience)):
+            timer.cancel()
+        self._gathering = self._patience = None
         if self._running:
             self._running.cancel()
             await asyncio.wait([self._running])

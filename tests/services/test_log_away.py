@@ -103,6 +103,25 @@ class Flawed(MemoryStore):
         return await super().read(after, limit)
 
 
+async def test_records_that_wait_for_others_wait_for_a_slow_log_no_longer_than_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_writer, "SHORT", 0.01)
+    store = Flawed()
+    async with process(store, following=False) as pool:
+        store.may.clear()
+        async with asyncio.timeout(JOINED):
+            first = asyncio.create_task(pool.note(attempt(1, START), hurried=False))
+            await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.gather(*(pool.note(attempt(place, START), hurried=False) for place in (1, 1, 2)))
+        assert first.cancelled()
+        assert counts(pool) == [0, 3, 1]
+        store.may.set()
+        await pool.settled()
+        assert len(await store.read()) == 4
+
+
 async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_time() -> None:
     store = Flawed()
     async with process(store) as pool:
