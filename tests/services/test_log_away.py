@@ -31,8 +31,6 @@ from tests.redis_server import RedisServer
 from tests.services.test_live_pool import KEYS, attempt, returned
 from tests.waiting import LIMIT
 
-"""Seconds within which facts reach the log once it is back."""
-
 
 @asynccontextmanager
 async def process(store: Store, *, following: bool = True) -> AsyncIterator[LivePool]:
@@ -110,7 +108,7 @@ async def test_records_that_wait_for_others_wait_for_a_slow_log_no_longer_than_a
     store = Flawed()
     async with process(store, following=False) as pool:
         store.may.clear()
-        async with asyncio.timeout(JOINED):
+        async with asyncio.timeout(LIMIT):
             first = asyncio.create_task(pool.note(attempt(1, START), hurried=False))
             await asyncio.sleep(0)
             first.cancel()
