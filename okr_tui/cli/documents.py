@@ -1,6 +1,6 @@
 """The documents of `--json`. They are public: fields may be added, but never changed or removed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from okr_tui.domain.explain import Explanation
     from okr_tui.domain.faults import Fault, Hop
     from okr_tui.domain.quota import Balance
+    from okr_tui.domain.records import Record
     from okr_tui.services.overview import BalanceLine, KeyLine, ModelLine, Overview, PoolLine
     from okr_tui.services.service import ModelRow
 
@@ -186,3 +187,47 @@ def explanation_document(
         "earliest": rfc3339(explanation.earliest),
     }
     return document if if_fails is None else {**document, "if_fails": explanation_document(if_fails)}
+
+
+def event_document(record: "Record", index: Callable[[str | None], int | None]) -> Document:
+    """Describe a record of the log, for `events`; `index` gives the place of a key by its fingerprint.
+
+    Alerts have a document of their own: `domain.alerts.document`.
+    """
+    from okr_tui.domain import records
+
+    document: Document = {"at": rfc3339(record.at), "kind": record.kind}
+    if hasattr(record, "who"):
+        document["who"] = record.who
+    match record:
+        case records.SettingsRead():
+            own: Document = {"keys": record.keys, "cloud_url": record.cloud_url}
+            return {**document, **own, "problems": list(record.problems)}
+        case records.FellBack():
+            models: Document = {"model": record.model, "answered_by": record.answered_by}
+            return {**document, "client": record.client, "caller": record.caller, **models}
+        case records.ModelsRead():
+            changes: Document = {"added": list(record.added), "removed": list(record.removed)}
+            return {**document, "count": record.count, **changes, "error": record.error}
+        case records.Attempt():
+            document |= {"client": record.client, "caller": record.caller}
+    document |= {"key": index(record.fingerprint), "fingerprint": record.fingerprint}
+    match record:
+        case records.Attempt():
+            document |= {
+                "model": record.model,
+                "path": record.path,
+                "outcome": record.outcome,
+                "fault": fault_document(record.fault) if record.fault else None,
+                "next_key": index(record.next_fingerprint),
+                "first_byte_ms": record.first_byte_ms,
+                "duration_ms": record.duration_ms,
+                "input_tokens": record.input_tokens,
+                "cached_tokens": record.cached_tokens,
+                "output_tokens": record.output_tokens,
+            }
+        case records.BalanceRead():
+            document |= {**balance_document(record.balance), "understood": record.balance.understood}
+        case records.IdentityRead():
+            document |= {"account": record.account, "plan": record.plan}
+    return document

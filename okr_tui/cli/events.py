@@ -1,37 +1,20 @@
 """`okr-tui events`: the log, oldest first."""
 
-from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from okr_tui.cli.documents import Document, balance_document, fault_document
-from okr_tui.cli.invocation import Invocation, age, json_option, local_zone, run
-from okr_tui.cli.keys import quota_words
+from okr_tui.cli.documents import Document, event_document
+from okr_tui.cli.invocation import Invocation, age, json_option, local_zone, run, screen_problems
 from okr_tui.cli.output import show_fitted, show_record
-from okr_tui.domain import alerts
-from okr_tui.domain.choice import PoolConfig, other_person, unheld
-from okr_tui.domain.feed import consequences, entry
-from okr_tui.domain.fold import apply
-from okr_tui.domain.policy import Policy
-from okr_tui.domain.records import (
-    Alert,
-    Attempt,
-    BalanceRead,
-    FellBack,
-    IdentityRead,
-    ModelsRead,
-    Record,
-    SettingsRead,
-    Trial,
-)
-from okr_tui.domain.state import Block, PoolState
-from okr_tui.domain.values import dataclass
-from okr_tui.domain.words import rfc3339
+from okr_tui.domain.records import Alert, Attempt, SettingsRead, Trial
 
 if TYPE_CHECKING:
+    from okr_tui.cli.event_history import History
+    from okr_tui.services.kept_events import KeptEvents
     from okr_tui.services.pool_service import PoolService
+    from okr_tui.store.base import LogEntry
 
 
 @click.command()
@@ -45,14 +28,18 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
 
     The oldest line comes first.
     """
+    if as_json and not follow and _show_records(invocation, since, faults=faults):
+        return
 
     async def work(service: "PoolService") -> None:
+        from okr_tui.cli.event_history import History
+
         pool = service.pool
         oldest = service.clock.time() - since if since is not None else 0.0
         history = History(pool.config, pool.policy, local_zone())
 
-        def write(record: Record) -> None:
-            for event in history.take(record):
+        def write(item: "LogEntry") -> None:
+            for event in history.take(item):
                 if event.at < oldest or (faults and not event.is_fault):
                     continue
                 if as_json and event.document is not None:
@@ -63,149 +50,63 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
         kept = await pool.store.read()
         for item in kept:
             if item.record.at < oldest:
-                history.pass_over(item.record)
+                history.pass_over(item)
             else:
-                write(item.record)
-        if not follow:
-            return
+                write(item)
         last = kept[-1].sequence if kept else 0
+        if not follow:
+            _keep(service, history, last)
+            return
         async for logged in pool.store.tail(lambda: last):
             for item in logged:
                 if isinstance(item.record, SettingsRead):
                     await service.configuration.reload()
                     history.config = service.configuration.config
-                write(item.record)
+                write(item)
 
     run(invocation, work)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event in its two forms, either of which it may lack. `at` is epoch seconds."""
+def _show_records(invocation: Invocation, since: int | None, *, faults: bool) -> bool:
+    """Print the events from their records and what an earlier run kept; return whether that is enough."""
+    found = invocation.kept_events(since)
+    if found is None:
+        return False
+    for document, is_fault in recorded(*found):
+        if is_fault or not faults:
+            show_record(document)
+    return True
 
-    at: float
-    is_fault: bool
-    document: Document | None = None
-    text: str | None = None
 
+def recorded(kept: "KeptEvents", records: Iterable[tuple[int, str]]) -> Iterator[tuple[Document, bool]]:
+    """Yield the documents of encoded records, with their places, and whether each is about a fault."""
+    from okr_tui.store.typed_json import read_record
 
-class History:
-    """The log as events, record by record; the fold adds where an outage begins and ends."""
-
-    def __init__(self, config: PoolConfig, policy: Policy, zone: tzinfo) -> None:
-        self.config = config
-        self._policy = policy
-        self._zone = zone
-        self._state = PoolState()
-
-    def pass_over(self, record: Record) -> None:
-        """Skip the events of a record that are not shown: they cost ten times what the fold does."""
-        self._state = apply(self._state, record, self._policy)
-
-    def take(self, record: Record) -> Iterator[Event]:
-        """Yield the events of the next record."""
-        cloud = self.config.cloud
-        state, self._state = self._state, apply(self._state, record, self._policy)
-        before, after = state.service(cloud).outage, self._state.service(cloud).outage
-        repeated = isinstance(record, Alert) and self._state.alerts.get(record.name) != record
-        if not isinstance(record, Trial) and not repeated:
-            is_fault = isinstance(record, Attempt) and record.fault is not None
-            yield Event(record.at, is_fault, self._document(record), self._line(record))
-        if (before is None) != (after is None):
-            yield Event(record.at, is_fault=True, document=_outage(record.at, after))
-        for line in consequences(record, state, self._state, self.config, self._policy, self._zone):
-            is_fault = line.key is None or line.is_fault
-            text = self._stamped(line.at, line.text)
-            yield Event(line.at, is_fault, text=text)
-
-    def _document(self, record: Record) -> Document:
+    places: dict[str | None, int] = {}
+    for place, fingerprint in enumerate(kept.keys, 1):
+        places.setdefault(fingerprint, place)
+    for sequence, text in records:
+        try:
+            record = read_record(text)
+        except ValueError:
+            continue  # it is of a later version
         if isinstance(record, Alert):
-            told = alerts.concerning(record, self._state, self.config) or record
-            return alerts.document(told, self.config, self._zone)
-        document: Document = {"at": rfc3339(record.at), "kind": record.kind}
-        if hasattr(record, "who"):
-            document["who"] = record.who
-        match record:
-            case SettingsRead():
-                own: Document = {"keys": record.keys, "cloud_url": record.cloud_url}
-                return {**document, **own, "problems": list(record.problems)}
-            case FellBack():
-                models: Document = {"model": record.model, "answered_by": record.answered_by}
-                return {**document, "client": record.client, "caller": record.caller, **models}
-            case ModelsRead():
-                changes: Document = {"added": list(record.added), "removed": list(record.removed)}
-                return {**document, "count": record.count, **changes, "error": record.error}
-            case Attempt():
-                return {
-                    **document,
-                    "client": record.client,
-                    "caller": record.caller,
-                    **self._key(record.fingerprint),
-                    **self._attempt(record),
-                }
-        document |= self._key(record.fingerprint)
-        match record:
-            case BalanceRead():
-                document |= {**balance_document(record.balance), "understood": record.balance.understood}
-            case IdentityRead():
-                document |= {"account": record.account, "plan": record.plan}
-        return document
-
-    def _key(self, fingerprint: str) -> Document:
-        return {"key": self.config.index(fingerprint), "fingerprint": fingerprint}
-
-    def _attempt(self, record: Attempt) -> Document:
-        return {
-            "model": record.model,
-            "path": record.path,
-            "outcome": record.outcome,
-            "fault": fault_document(record.fault) if record.fault else None,
-            "next_key": self.config.index(record.next_fingerprint),
-            "first_byte_ms": record.first_byte_ms,
-            "duration_ms": record.duration_ms,
-            "input_tokens": record.input_tokens,
-            "cached_tokens": record.cached_tokens,
-            "output_tokens": record.output_tokens,
-        }
-
-    def _line(self, record: Record) -> str:
-        line = entry(record, self._state, self.config, self._policy, self._zone)
-        if line:
-            ok = " ok" if isinstance(record, Attempt) and record.fault is None else ""
-            parts = (line.text + ok, line.detail, line.more)
-            return self._stamped(record.at, " · ".join(filter(None, parts)))
-        match record:
-            case Attempt():
-                words = (
-                    f"{self._name(record)} {record.model or record.path} {record.outcome} · {record.client}"
-                )
-            case BalanceRead():
-                words = f"{self._name(record)} quota read  {quota_words(record.balance)}"
-            case IdentityRead():
-                words = f"{self._name(record)} identity read, plan {record.plan or 'unknown'}"
-            case ModelsRead():
-                words = f"{record.count} models read"
-            case Alert() if alerts.told_as(record) and (other := other_person(record.who, self.config)):
-                words = f"{alerts.text(record, self.config, self._zone)} · told by {other}"
-            case Alert():
-                words = f"alert {record.event}{' is over' if record.over else ''}"
-            case _:
-                words = record.kind
-        return self._stamped(record.at, words)
-
-    def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
-        place = self.config.index(record.fingerprint)
-        return f"#{place}" if place else unheld(other_person(record.who, self.config))
-
-    def _stamped(self, at: float, words: str) -> str:
-        return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"
+            if sequence in kept.alerts:
+                yield kept.alerts[sequence], False
+        elif not isinstance(record, Trial):
+            is_fault = isinstance(record, Attempt) and record.fault is not None
+            yield event_document(record, places.get), is_fault
+        if sequence in kept.outages:
+            yield kept.outages[sequence], True
 
 
-def _outage(at: float, block: Block | None) -> Document:
-    return {
-        "at": rfc3339(at),
-        "kind": "outage",
-        "phase": "begin" if block else "end",
-        "until": rfc3339(block.until if block else None),
-        "text": block.text if block else None,
-    }
+def _keep(service: "PoolService", history: "History", last: int) -> None:
+    """Keep what the fold tells for the next run, where settings and log have no problems."""
+    from okr_tui.services.kept_events import keep
+    from okr_tui.services.overview import Basis
+
+    inputs, identity = service.configuration.inputs, service.pool.store.identity
+    healthy = not (service.problems or screen_problems(service.configuration))
+    if inputs and identity and healthy and service.pool.store.name.startswith("sqlite:"):
+        found = history.kept(service.clock.time())
+        keep(found, inputs, Basis(inputs.digest, repr(identity), last))

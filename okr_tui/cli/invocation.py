@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from okr_tui.services.background import Clock
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.current_cloud import MakeTransport
+    from okr_tui.services.kept_events import KeptEvents
     from okr_tui.services.overview import Inputs, Overview
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
@@ -107,15 +108,30 @@ class Invocation:
     def kept_overview(self) -> "Overview | None":
         """Return what an earlier run kept of the pool and the models, if nothing has changed since."""
         from okr_tui.services.overview import kept
-        from okr_tui.store.factory import default_log, end
+        from okr_tui.store.factory import end
+
+        log = self._log_file()
+        return kept(self.inputs, lambda: end(log), time()) if log else None
+
+    def kept_events(self, age: int | None) -> "tuple[KeptEvents, list[tuple[int, str]]] | None":
+        """Return what an earlier run kept of the events, and the records of the last `age` seconds.
+
+        None where it does not count any more.
+        """
+        from okr_tui.services.kept_events import since
+
+        log, now = self._log_file(), time()
+        return since(self.inputs, log, now - age if age is not None else 0.0, now) if log else None
+
+    def _log_file(self) -> Path | None:
+        """Return the log's file; None for another kind of log, or where there is no place for one."""
+        from okr_tui.store.factory import default_log
 
         try:
             scheme, _, place = (self.store_address() or f"sqlite:{default_log()}").partition(":")
-            if scheme == "sqlite":
-                return kept(self.inputs, lambda: end(Path(os.path.expanduser(place))), time())
         except StoreError:
-            pass  # there is no place for a log, which the service tells of
-        return None
+            return None  # the service tells of it
+        return Path(os.path.expanduser(place)) if scheme == "sqlite" else None
 
     def open_service(
         self,

@@ -7,13 +7,11 @@ was made with. Whatever the file holds, what is read of it is bounded, of the ri
 
 import json
 import math
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
 from okr_tui.domain.feed import Entry
 from okr_tui.domain.feed_groups import grouped
@@ -22,6 +20,7 @@ from okr_tui.domain.traffic import NO_TRAFFIC
 from okr_tui.services.overview import Inputs
 from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.store.kept_files import KeptFiles
+from okr_tui.store.typed_json import TypedReader
 
 FILES: Final = KeptFiles("snapshot")
 MOST_KEYS: Final = 100
@@ -29,9 +28,6 @@ MOST_MODELS: Final = 200
 MOST_LINES: Final = 60
 NUMBERS: Final = (-1e9, 2.5e11)
 """What numbers may be: every moment among them has a date."""
-MOST_ITEMS: Final = 10_000
-
-Read = Callable[[Any], Any]
 
 
 class LastSnapshot:
@@ -46,7 +42,7 @@ class LastSnapshot:
             digest, found = json.loads(FILES.read(self._inputs.name) or "null")
             if digest != self._inputs.pool_digest:
                 return None
-            snapshot: Snapshot = _reader(Snapshot)(found)
+            snapshot: Snapshot = READER.of(Snapshot)(found)
         except (TypeError, ValueError, LookupError, RecursionError):
             return None
         return replace(snapshot, remembered=True) if _is_consistent(snapshot) else None
@@ -142,43 +138,15 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-@cache
-def _reader(hint: Any) -> Read:
-    """Return what makes a value of a type from what JSON has of it; it raises ValueError for all else."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return _one_of(tuple(map(_reader, arguments)))
-    if origin is Literal:
-        return _chosen(arguments)
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is ...:
-            item = _reader(arguments[0])
-            return lambda found: tuple(map(item, _items(found)))
-        return _record(tuple, arguments)
-    if origin is not None and issubclass(origin, Mapping):
-        name, item = map(_reader, arguments)
-        return lambda found: {name(each): item(value) for each, value in _members(found)}
-    if isinstance(hint, type) and is_dataclass(hint):
-        hints = get_type_hints(hint)
-        return _record(lambda values: hint(*values), tuple(hints[each.name] for each in fields(hint)))
-    if isinstance(hint, type) and hasattr(hint, "_fields"):
-        return _record(lambda values: hint(*values), tuple(get_type_hints(hint).values()))
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint
-    return _scalar(hint)
-
-
-def _scalar(hint: Any) -> Read:
-    def read(found: Any) -> Any:
-        if hint is float and isinstance(found, int | float) and not isinstance(found, bool):
-            return _bounded(found)
-        if type(found) is not (str if hint is Path else hint):
-            raise ValueError("of another type")
-        if isinstance(found, int):
-            return _bounded(found) if hint is int else found
-        return hint(clean_line(found)) if hint in (str, Path) else found
-
-    return read
+def _drawable(hint: Any, found: Any) -> Any:
+    """Read a text, number or truth; texts are made safe to draw, numbers are bounded."""
+    if hint is float and isinstance(found, int | float) and not isinstance(found, bool):
+        return _bounded(found)
+    if type(found) is not (str if hint is Path else hint):
+        raise ValueError("of another type")
+    if isinstance(found, int):
+        return _bounded(found) if hint is int else found
+    return hint(clean_line(found)) if hint in (str, Path) else found
 
 
 def _bounded(number: float) -> float:
@@ -189,45 +157,4 @@ def _bounded(number: float) -> float:
     return number
 
 
-def _one_of(readers: tuple[Read, ...]) -> Read:
-    def read(found: Any) -> Any:
-        for each in readers:
-            try:
-                return each(found)
-            except (TypeError, ValueError):
-                continue
-        raise ValueError("none of the types")
-
-    return read
-
-
-def _chosen(allowed: tuple[Any, ...]) -> Read:
-    def read(found: Any) -> Any:
-        if found not in allowed:
-            raise ValueError("none of the values")
-        return found
-
-    return read
-
-
-def _record(make: Callable[[tuple[Any, ...]], Any], hints: tuple[Any, ...]) -> Read:
-    readers: list[Read] = []
-
-    def read(found: Any) -> Any:
-        if not readers:
-            readers.extend(map(_reader, hints))
-        return make(tuple(each(value) for each, value in zip(readers, _items(found), strict=True)))
-
-    return read
-
-
-def _items(found: Any) -> list[Any]:
-    if not isinstance(found, list) or len(found) > MOST_ITEMS:
-        raise ValueError("no list")
-    return found
-
-
-def _members(found: Any) -> Any:
-    if not isinstance(found, dict) or len(found) > MOST_ITEMS:
-        raise ValueError("no object")
-    return found.items()
+READER: Final = TypedReader(_drawable, by_name=False)

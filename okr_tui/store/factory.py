@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,6 +166,27 @@ def end(path: Path) -> tuple[str, int] | None:
 
     None where that cannot be told without opening the log as a process of the pool does.
     """
+    found = stretch(path, math.inf, 0)
+    return found and (found.identity, found.last)
+
+
+class Stretch(NamedTuple):
+    """A part of a log, with its identity and last place as of `end`: records, encoded, with their places.
+
+    `has_news`: whether one behind some place has one of some texts.
+    """
+
+    identity: str
+    last: int
+    records: list[tuple[int, str]]
+    has_news: bool
+
+
+def stretch(path: Path, since: float, behind: int, news: Sequence[str] = ()) -> Stretch | None:
+    """Return the records of a log since a moment (epoch seconds), in their order, by its index.
+
+    None where that cannot be told without opening the log as a process of the pool does.
+    """
     if any(unsent_folder(f"sqlite:{path}").glob("*")):
         return None
     try:
@@ -174,9 +196,13 @@ def end(path: Path) -> tuple[str, int] | None:
             log.execute("begin")
             (identity,) = log.execute("select body from document where name = 'identity'").fetchone()
             (last,) = log.execute("select max(sequence) from log").fetchone()
+            query = "select sequence, body from log where at >= ? order by sequence"
+            records = [] if since == math.inf else log.execute(query, (since,)).fetchall()
+            later = (text for (text,) in log.execute("select body from log where sequence > ?", (behind,)))
+            has_news = bool(news) and any(text in body for body in later for text in news)
     except (OSError, sqlite3.Error, TypeError):
         return None
-    return repr((identity, (status.st_dev, status.st_ino))), last or 0
+    return Stretch(repr((identity, (status.st_dev, status.st_ino))), last or 0, records, has_news)
 
 
 def unsent_folder(log: str) -> Path:

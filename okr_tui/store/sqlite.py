@@ -32,6 +32,7 @@ SCHEMA = """
 create table if not exists log
     (sequence integer primary key autoincrement, at real not null, body text not null,
     writer text, number integer);
+create index if not exists log_at on log (at);
 create table if not exists document (name text primary key, body text not null);
 create table if not exists lease (name text primary key, owner text not null, until real not null);
 pragma user_version = 1;

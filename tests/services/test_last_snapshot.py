@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from okr_tui.domain.fold import fold
 from okr_tui.domain.records import Record
 from okr_tui.domain.view import view
-from okr_tui.services.last_snapshot import MOST_KEYS, MOST_MODELS, LastSnapshot, _plain, _reader, _reduced
+from okr_tui.services.last_snapshot import MOST_KEYS, MOST_MODELS, READER, LastSnapshot, _plain, _reduced
 from okr_tui.services.overview import Inputs
 from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.store.kept_files import KeptFiles
@@ -41,11 +41,11 @@ def file_of(inputs: Inputs, folder: Path) -> Path:
 def test_every_pool_comes_back(records: list[Record]) -> None:
     pool = view(fold(records, POLICY), config(), POLICY, NOW)
     before = _reduced(examples.snapshot(pool=pool))
-    found = _reader(Snapshot)(json.loads(json.dumps(_plain(before))))
+    found = READER.of(Snapshot)(json.loads(json.dumps(_plain(before))))
     assert [row.state for row in found.pool.keys] == [row.state for row in pool.keys]
     assert found.pool.counts == before.pool.counts
     # Faults of the cloud may have any text, which is cleaned; nothing else changes.
-    assert _reader(Snapshot)(json.loads(json.dumps(_plain(found)))) == found
+    assert READER.of(Snapshot)(json.loads(json.dumps(_plain(found)))) == found
 
 
 def test_keys_models_and_lines_come_back_and_nothing_of_the_moment(inputs: Inputs) -> None:

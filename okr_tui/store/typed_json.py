@@ -1,0 +1,144 @@
+"""Values of our types from JSON, without pydantic, which takes a tenth of a second to load and to prepare."""
+
+import contextlib
+import json
+import math
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from okr_tui.domain.records import Record
+
+MOST_ITEMS: Final = 10_000
+
+Read = Callable[[Any], Any]
+
+
+class TypedReader:
+    """Makes values by their types, and raises TypeError, ValueError or LookupError for all else.
+
+    `scalar` reads texts, numbers and truths: it gets the type and what was found. `by_name` says whether
+    objects are JSON objects by the names of their fields, or lists of all their fields.
+    """
+
+    def __init__(self, scalar: Callable[[Any, Any], Any], *, by_name: bool) -> None:
+        self._scalar = scalar
+        self._by_name = by_name
+        self._known: dict[Any, Read] = {}
+
+    def of(self, hint: Any) -> Read:
+        """Return what makes a value of a type."""
+        if hint not in self._known:
+            self._known[hint] = self._make(hint)
+        return self._known[hint]
+
+    def _make(self, hint: Any) -> Read:
+        origin, arguments = get_origin(hint), get_args(hint)
+        if origin in (Union, types.UnionType):
+            return _one_of(tuple(map(self.of, arguments)))
+        if origin is Literal:
+            return _chosen(arguments)
+        if origin is tuple:
+            if len(arguments) == 2 and arguments[1] is ...:
+                item = self.of(arguments[0])
+                return lambda found: tuple(map(item, _items(found)))
+            return self._listed(tuple, arguments)
+        if origin is not None and issubclass(origin, Mapping):
+            name, item = map(self.of, arguments)
+            return lambda found: {name(each): item(value) for each, value in _members(found)}
+        if isinstance(hint, type) and is_dataclass(hint):
+            hints = get_type_hints(hint)
+            if self._by_name:
+                return self._named(hint, hints)
+            return self._listed(
+                lambda values: hint(*values), tuple(hints[each.name] for each in fields(hint))
+            )
+        if isinstance(hint, type) and hasattr(hint, "_fields"):
+            return self._listed(lambda values: hint(*values), tuple(get_type_hints(hint).values()))
+        if isinstance(hint, type) and issubclass(hint, Enum):
+            return hint
+        return lambda found: self._scalar(hint, found)
+
+    def _listed(self, make: Callable[[tuple[Any, ...]], Any], hints: tuple[Any, ...]) -> Read:
+        readers: list[Read] = []
+
+        def read(found: Any) -> Any:
+            if not readers:
+                readers.extend(map(self.of, hints))
+            return make(tuple(each(value) for each, value in zip(readers, _items(found), strict=True)))
+
+        return read
+
+    def _named(self, of: type[Any], hints: Mapping[str, Any]) -> Read:
+        readers: dict[str, Read] = {}
+
+        def read(found: Any) -> Any:
+            if not readers:
+                readers.update((each.name, self.of(hints[each.name])) for each in fields(of))
+            return of(**{name: readers[name](value) for name, value in _members(found)})
+
+        return read
+
+
+def exact(hint: Any, found: Any) -> Any:
+    """Read a text, number or truth that is of the type already; a whole number may stand for a float."""
+    if hint is float and type(found) in (int, float) and math.isfinite(found):
+        return float(found)
+    if type(found) is not hint:
+        raise ValueError("of another type")
+    return found
+
+
+def _one_of(readers: tuple[Read, ...]) -> Read:
+    def read(found: Any) -> Any:
+        for each in readers:
+            try:
+                return each(found)
+            except (TypeError, ValueError):
+                continue
+        raise ValueError("none of the types")
+
+    return read
+
+
+def _chosen(allowed: tuple[Any, ...]) -> Read:
+    def read(found: Any) -> Any:
+        if found not in allowed:
+            raise ValueError("none of the values")
+        return found
+
+    return read
+
+
+def _items(found: Any) -> list[Any]:
+    if not isinstance(found, list) or len(found) > MOST_ITEMS:
+        raise ValueError("no list")
+    return found
+
+
+def _members(found: Any) -> Any:
+    if not isinstance(found, dict) or len(found) > MOST_ITEMS:
+        raise ValueError("no object")
+    return found.items()
+
+
+KINDS: Final = {each.__dataclass_fields__["kind"].default: each for each in get_args(Record)}
+RECORDS: Final = TypedReader(exact, by_name=True)
+
+
+def read_record(text: str) -> Record:
+    """Return the record of a line of JSON, as `store.base.decode` does.
+
+    Whatever is not of the usual form is left to that. Raises ValueError for a text that is none of our
+    records.
+    """
+    with contextlib.suppress(TypeError, ValueError, LookupError, RecursionError):
+        if "\\u" not in text:  # half a character would be no mistake here
+            document = json.loads(text)
+            record: Record = RECORDS.of(KINDS[document["kind"]])(document)
+            return record
+    from okr_tui.store.base import decode
+
+    return decode(text)
