@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.values import dataclass
+from okr_tui.settings.locations import file_content
 from okr_tui.store.file_locks import waited_lock
 
 MEMORY: Final = "connect-undo.json"
@@ -166,7 +167,7 @@ def _is_valid(file: ClientFile, raw: bytes) -> bool:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return file_content(path, -1)
     except FileNotFoundError:
         return None
 

@@ -53,7 +53,7 @@ def doctor(invocation: Invocation, *, fix: bool, offline: bool, as_json: bool) -
 
 async def _examined(invocation: Invocation, *, offline: bool) -> "tuple[Report, tuple[SettingLine, ...]]":
     from okr_tui.services.configuration import Configuration
-    from okr_tui.services.doctor import examine, examine_pool, store_finding
+    from okr_tui.services.doctor import by_severity, checked, examine, examine_pool, store_finding
 
     try:
         state: Path | None = invocation.state_folder
@@ -67,9 +67,11 @@ async def _examined(invocation: Invocation, *, offline: bool) -> "tuple[Report, 
         configuration = await Configuration.read(invocation.sources())
         more = [store_finding(error)] if state or "home" not in str(error) else []
     report = examine(configuration, state)
-    clients = _client_findings(state) if state else []
-    findings = (*report.findings, *_screen_findings(configuration), *clients, *more)
-    return replace(report, findings=tuple(dict.fromkeys(findings))), configuration.lines
+    clients = checked(
+        "the files of clients", lambda: _client_findings(state) if state and state.is_dir() else []
+    )
+    findings = by_severity((*report.findings, *_screen_findings(configuration), *clients, *more))
+    return replace(report, findings=findings), configuration.lines
 
 
 def _client_findings(state: Path) -> "list[Finding]":
@@ -92,11 +94,9 @@ def _client_findings(state: Path) -> "list[Finding]":
 
 def _screen_findings(configuration: "Configuration") -> "list[Finding]":
     """Return what the dashboard cannot use of its theme and keys."""
-    from okr_tui.services.doctor import Finding
+    from okr_tui.services.doctor import Finding, remedy_for
 
-    return [
-        Finding("error", line, "correct it there, or remove it") for line in screen_problems(configuration)
-    ]
+    return [Finding("error", line, remedy_for(line)) for line in screen_problems(configuration)]
 
 
 def _fixed(report: "Report") -> tuple[frozenset[int], tuple[str, ...]]:

@@ -27,7 +27,7 @@ from okr_tui.settings.origin import Origin, Valued
 from okr_tui.settings.schema import Place, Settings
 from okr_tui.settings.sections import MISSING
 from okr_tui.settings.table import ORIGINAL, OURS, SHORT, TABLE, ChatSettings, Setting, find
-from okr_tui.store.factory import default_address
+from okr_tui.store.factory import SERVERS, default_address
 
 LONGEST: Final = 80
 KEPT: Final = {
@@ -211,7 +211,7 @@ class SettingsSubscriber(Protocol):
 
 def is_shared(store: str | None) -> bool:
     """Return whether a log at this address is on a server, where other people may write to it too."""
-    return (store or "sqlite:").partition(":")[0] not in ("sqlite", "memory")
+    return (store or "").partition(":")[0] in SERVERS
 
 
 class Configuration:

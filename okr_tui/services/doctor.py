@@ -11,9 +11,10 @@ import socket
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import field
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,21 +28,23 @@ from okr_tui.domain.errors import ADD_A_KEY, CloudError, SettingsError, StoreErr
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
 from okr_tui.domain.models import PROVIDER, ModelNames
+from okr_tui.domain.text import clean_line
 from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
 from okr_tui.services.fallback import LOCAL
-from okr_tui.services.gateway_registry import Presence, running_gateways
-from okr_tui.services.live_pool import ALONE
+from okr_tui.services.gateway_registry import Presence, dead_announcements, running_gateways
+from okr_tui.services.live_pool import ALONE, UNCOUNTED
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.port_holder import holder
 from okr_tui.settings import pi
+from okr_tui.settings.checks import LONGEST_NAME
 from okr_tui.settings.file import COPY, read
+from okr_tui.settings.layers import CLOUD_URL
 from okr_tui.settings.locations import NO_SETTINGS, agent_folder
 from okr_tui.settings.lock import STALE
-from okr_tui.settings.origin import Problem
 from okr_tui.settings.schema import Settings
-from okr_tui.settings.table import ORIGINAL, SHORT
+from okr_tui.settings.table import ORIGINAL, SHORT, TABLE
 from okr_tui.store.factory import NO_FOLDER, default_address
 
 WRITABLE: Final = "make its folder writable, or choose another place with okr-tui.store or --store"
@@ -51,6 +54,11 @@ LARGEST_LOG: Final = 256 * 1024 * 1024
 """Bytes that a log and its journal stay far below: what is older than 30 days or beyond 50 MiB is dropped."""
 AT_ONCE: Final = 16
 Severity = Literal["error", "warning", "note"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
+LEAST_ROOM: Final = 1024 * 1024
+"""Bytes that have to be free where the log is."""
+AHEAD: Final = 60.0
+"""Seconds from now on which no program dates its lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +98,23 @@ def examine(configuration: Configuration, state: Path | None) -> Report:
     settings = configuration.settings
     agent = agent_folder(configuration.environment)
     writable = _is_writable(settings)
-    findings = [
-        *_problems(configuration),
-        *_places(settings),
-        *_modes(settings, state),
-        *_keys(settings),
-        *_sections(settings),
-        *_locks(settings),
-        *_log(settings),
-        *_shared(configuration),
-        *_watches(settings),
-        *_pi(settings, agent, configuration, state),
-        *_gateway(settings, state),
-    ]
+    kept = state if state and state.is_dir() else None
+    checks = {
+        "the settings": lambda: _problems(configuration),
+        "the settings files": lambda: _places(settings),
+        "the environment": lambda: _variables(configuration.environment),
+        "modes and owners": lambda: _modes(settings, state),
+        "the keys": lambda: _keys(settings),
+        "the sections": lambda: _sections(settings),
+        "the locks": lambda: _locks(settings),
+        "the log": lambda: _log(settings),
+        "the state folder": lambda: _state(state),
+        "the name on a shared log": lambda: _shared(configuration),
+        "watching for changes": lambda: _watches(settings),
+        "pi's files": lambda: _pi(settings, agent, configuration, kept),
+        "the gateway": lambda: _gateway(settings, kept),
+    }
+    findings = [finding for name, check in checks.items() for finding in checked(name, check)]
     if writable is False:
         what, remedy = f"the log {store_address(settings)} cannot be written", WRITABLE
         if store_address(settings) == "-":
@@ -112,6 +124,23 @@ def examine(configuration: Configuration, state: Path | None) -> Report:
     versions = {"python": platform.python_version()}
     versions |= {name: _version(name) for name in ("okr-tui", "textual", "httpx", "keyring")}
     return Report(files, tuple(findings), store_address(settings), writable, versions)
+
+
+def checked(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Return the findings of a check; a file that keeps it from its work is one, and ends no other check."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(check())
+    except OSError as error:
+        place = f"{clean_line(os.fsdecode(error.filename))}: " if error.filename else ""
+        what = f"{name} could not be checked: {place}{(error.strerror or str(error)).lower()}"
+        findings.append(Finding("error", what, "make that place readable, or move it away"))
+    return findings
+
+
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return each finding once: errors first, then warnings, then notes."""
+    return tuple(sorted(dict.fromkeys(findings), key=lambda each: SEVERITIES.index(each.severity)))
 
 
 async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
@@ -169,9 +198,9 @@ async def _asked(service: PoolService) -> list[Finding]:
     rows = {row.fingerprint: row for row in pool.view().keys}
     return [
         _worded(
-            "error",
+            "warning",  # it may be as good as ever
             f"key {rows[key.fingerprint].index} {key.masked} could not be checked: {_fault_words(fault)}",
-            "try again; okr-tui events --faults shows more",
+            "try again in a minute; okr-tui events --faults shows more",
         )
         for key, fault in found
         if not rows[key.fingerprint].state.traits.refused  # those are reported with what is known of them
@@ -218,7 +247,7 @@ def _fault_words(fault: Fault) -> str:
 def _worded(severity: Severity, line: str, otherwise: str = "see the message") -> Finding:
     """Return the finding of a line that may have its remedy behind a semicolon."""
     what, _, rest = line.partition("; ")
-    remedies = [part for part in rest.split("; ") if part and not part.startswith(ALONE)]
+    remedies = [part for part in rest.split("; ") if part and not part.startswith((ALONE, UNCOUNTED))]
     return Finding(severity, what, "; ".join(remedies) or otherwise)
 
 
@@ -229,19 +258,39 @@ def _problems(configuration: Configuration) -> Iterator[Finding]:
             what, _, remedy = what.partition(": ")
             yield Finding(problem.severity, what, remedy)
         else:
-            yield Finding(problem.severity, what, _remedy(problem))
+            yield Finding(problem.severity, what, problem.remedy or remedy_for(problem.message))
 
 
-def _remedy(problem: Problem) -> str:
-    if problem.remedy:
-        return problem.remedy
-    _, asks, nearest = problem.message.partition("; did you mean ")
+REMEDIES: Final = (
+    ("must be", "correct it there"),
+    ("it belongs in", "move it there"),
+    ("not valid JSON", "correct it there"),
+    ("must hold one JSON object", 'write one object there: {"pi-ollama": {"apiKeys": [...]}}'),
+    ("UTF-16 text", "save it as UTF-8 in your editor"),
+    ("not UTF-8 text", "save it as UTF-8 in your editor"),
+    ("is not a file", "move it away, or name a file with --settings"),
+    ("cannot be read: ", "make it readable to you: chmod u+r, or chown"),
+    ("stands there twice", "merge the two into one"),
+    ("its ending", "leave that ending out there"),
+    (f"{CLOUD_URL} cannot be used", "write https://ollama.com there, or remove it"),
+    ("is beyond the", "okr-tui use-key N chooses one that is there"),
+    ("needs the extra keyring", "install it with that command, or remove the entry"),
+    ("the system keyring", "add the entry there, or remove it here"),
+    ("characters", "write the whole key there, or remove it"),
+    ("printable ASCII", "write the whole key there, or remove it"),
+    ("entries ignored", "remove them there"),
+    ("entry ignored", "remove it there"),
+)
+"""What to do by words of a problem that says what is wrong and no more."""
+
+
+def remedy_for(message: str) -> str:
+    """Return what to do about a value in the settings, by the words that say what is wrong with it."""
+    _, asks, nearest = message.partition("; did you mean ")
     if asks:
         return f"write {nearest.rstrip('?')} there, or remove it"
-    for words in ("must be", "it belongs in", "not valid JSON"):
-        if words in problem.message:
-            return "correct it there" if words != "it belongs in" else "move it there"
-    return "change it there, or remove it"
+    found = (remedy for words, remedy in REMEDIES if words in message)
+    return next(found, "correct it there, or remove it")
 
 
 def _places(settings: Settings) -> Iterator[Finding]:
@@ -250,10 +299,35 @@ def _places(settings: Settings) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding("error", f"there is no folder {folder}", "correct --project, or leave it out")
     for path in settings.files:
+        if path.is_symlink() and not path.exists():
+            what = f"{path} is a link to {os.readlink(path)}, which is not there"
+            yield Finding("error", what, f"put the file there, or rm {path}")
         copy = path.with_name(path.name + COPY)
         if copy.exists():
             what = f"{copy} was left by a program that died while it wrote {path}"
             yield Finding("warning", what, f"compare the two, then rm {copy}")
+
+
+KNOWN_VARIABLES: Final = (
+    *(row.variable for row in TABLE if row.variable),
+    *("OKR_TUI_SETTINGS", "PI_CODING_AGENT_DIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR"),
+)
+OF_OTHERS: Final = ("FTP_PROXY", "RSYNC_PROXY", "SOCKS_PROXY", "SSL_CERT_PATH")
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield variables of the environment whose names are nearly those that are read."""
+    for name in environment:
+        upper = name.upper()
+        if upper in (*KNOWN_VARIABLES, *OF_OTHERS):
+            continue
+        near = get_close_matches(upper, KNOWN_VARIABLES, 1, 0.87)
+        if near or upper.startswith("OKR_TUI_"):
+            shown = clean_line(name, LONGEST_NAME)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            what = f"the environment variable {shown} is not read{meant}"
+            yield Finding("warning", what, f"rename or unset {shown}")
 
 
 def _modes(settings: Settings, state: Path | None) -> Iterator[Finding]:
@@ -268,6 +342,17 @@ def _modes(settings: Settings, state: Path | None) -> Iterator[Finding]:
         if mode is not None and mode & OTHERS and path.is_file():
             what = f"other users may read or write {path} (mode {_octal(mode)})"
             yield Finding("warning", what, f"chmod 600 {path}", partial(path.chmod, 0o600))
+    folders = [path.parent for path in settings.files if path.exists()] + ([state] if state else [])
+    for folder in dict.fromkeys(folders):
+        mode = _mode(folder)
+        if mode is not None and mode & stat.S_IWOTH and not mode & stat.S_ISVTX and folder.is_dir():
+            what = f"other users may replace the files in {folder} (mode {_octal(mode)})"
+            yield Finding("warning", what, f"chmod o-w {folder}", partial(folder.chmod, mode & ~stat.S_IWOTH))
+    for path in dict.fromkeys([*settings.files, *([log] if log else ()), *own]):
+        owner = path.stat().st_uid if path.exists() else os.geteuid()
+        if owner not in (os.geteuid(), 0):
+            what = f"{path} belongs to another user (number {owner}), who can read and change it"
+            yield Finding("warning", what, f"chown {os.geteuid()} {path}")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -306,23 +391,32 @@ def _locks(settings: Settings) -> Iterator[Finding]:
             continue  # none there, as it should be
         if not stat.S_ISDIR(status.st_mode):
             yield Finding("error", f"{lock} is a file, which blocks pi and this program", f"rm {lock}")
+            continue
+        full = any(lock.iterdir())
+        remedy, fix = f"rm -r {lock}" if full else f"rmdir {lock}", None if full else lock.rmdir
+        if status.st_mtime > time.time() + AHEAD:
+            what = f"{lock} is dated in the future, so that it blocks pi and this program until then"
+            yield Finding("error", what, remedy, fix)
         elif status.st_mtime < time.time() - STALE:
             what = f"{lock} was left behind by a program that died"
-            yield Finding("warning", what, f"rmdir {lock}", lock.rmdir)
+            yield Finding("error" if fix is None else "warning", what, remedy, fix)
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with a log in a file: damage, size, and damaged ones that were set aside."""
     scheme, _, place = (settings.store.value or default_address()).partition(":")
     path = Path(os.path.expanduser(place))
-    if scheme != "sqlite" or not path.is_file():
+    if scheme != "sqlite":
         return
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            (result,) = database.execute("pragma quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        result = str(error)
-    if result != "ok":
+    folder = next(each for each in path.parents if each.exists() or each == each.parent)
+    disk = os.statvfs(folder)
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < LEAST_ROOM:
+        yield Finding(
+            "error", f"the disk of the log {path} is full", "make room on it, or choose another place"
+        )
+    if not path.is_file():
+        return
+    if result := _damage(path):
         what = f"the log {path} is damaged: {result}"
         yield Finding("error", what, f"mv {path} {path}.damaged; a new one is started, your settings stay")
     journal = path.with_name(f"{path.name}-wal")
@@ -334,6 +428,46 @@ def _log(settings: Settings) -> Iterator[Finding]:
     if broken:
         what = f"{len(broken)} damaged logs were set aside, the last as {broken[-1]}"
         yield Finding("note", what, f"rm {path}.broken-*")
+
+
+def _state(state: Path | None) -> Iterator[Finding]:
+    """Yield what is wrong with the token, the conversations and the announcements in the state folder."""
+    if state is None or not state.exists():
+        return
+    if not state.is_dir():
+        yield Finding(
+            "error", f"{state} is a file and no folder, so nothing can be kept", f"mv {state} {state}.old"
+        )
+        return
+    token = state / "gateway-token"
+    if token.exists() and (not token.is_file() or not token.stat().st_size):
+        what = f"{token} holds no token, so no client gets into the gateway"
+        yield Finding(
+            "error", what, "okr-tui token rotate makes a new one" if token.is_file() else f"rm -r {token}"
+        )
+    conversations = state / "conversations.db"
+    if conversations.is_file() and (why := _damage(conversations)):
+        what = f"the conversations in {conversations} are damaged: {why}"
+        yield Finding(
+            "error", what, f"mv {conversations} {conversations}.damaged; new ones begin in a new file"
+        )
+    for path in dead_announcements(state):
+        what = f"{path} was left behind by a gateway that was killed"
+        yield Finding("warning", what, f"rm {path}", path.unlink)
+
+
+def _damage(database: Path) -> str:
+    """Return what is wrong with a database, "" where nothing is. It is opened for reading only."""
+    try:
+        with closing(
+            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        ) as opened:
+            (result,) = opened.execute("pragma quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        return "" if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else str(error)
+    except sqlite3.Error as error:
+        return str(error)
+    return "" if result == "ok" else str(result)
 
 
 def _shared(configuration: Configuration) -> Iterator[Finding]:
@@ -417,7 +551,17 @@ def _gateway(settings: Settings, state: Path | None) -> Iterator[Finding]:
         if not port or _runs(url(host, port), running):
             continue
         if why := _taken(host, port):
-            yield Finding("error", f"gateway.{name}: {why}", f"end it, or choose another gateway.{name}")
+            remedy = next(
+                (words for part, words in PORT_REMEDIES if part in why), "end that program, or choose"
+            )
+            yield Finding("error", f"gateway.{name}: {why}", f"{remedy} another gateway.{name}")
+
+
+PORT_REMEDIES: Final = (
+    ("permission denied", "ports below 1024 are for root alone: choose"),
+    ("cannot assign", "set gateway.host to an address of this machine, such as 127.0.0.1, or choose"),
+    ("not known", "set gateway.host to an address of this machine, such as 127.0.0.1, or choose"),
+)
 
 
 def _runs(address: str, running: tuple[Presence, ...]) -> bool:

@@ -86,6 +86,18 @@ def running_gateways(state: Path) -> tuple[Presence, ...]:
     return tuple(presence for _, presence in sorted(found, key=lambda each: each[0], reverse=True))
 
 
+def dead_announcements(state: Path) -> Iterator[Path]:
+    """Yield the files of gateways that were killed, and those that cannot be read."""
+    for path in sorted((state / FOLDER).glob(f"*{SUFFIX}")):
+        try:
+            if not _lives(path, _read(path)):
+                yield path
+        except (ValueError, TypeError):
+            yield path
+        except OSError:
+            continue  # it vanished
+
+
 def has_crashed(state: Path, presence: Presence) -> bool:
     """Return whether a gateway ended without taking its file away, as one does that is killed."""
     for path in (state / FOLDER).glob(f"{presence.pid}.*{SUFFIX}"):

@@ -353,8 +353,10 @@ class Inputs(NamedTuple):
 
 
 def _content(path: Path) -> tuple[bytes, int]:
+    from okr_tui.settings.locations import file_content
+
     try:
-        return path.read_bytes(), path.stat().st_mode
+        return file_content(path), path.stat().st_mode
     except OSError as error:
         return b"", error.errno or 0
 

@@ -97,7 +97,7 @@ class StatusWriter:
 
     async def close(self) -> None:
         """Write what the process knows at its end; a log out of reach keeps what was known before."""
-        if self.knows:
+        if self.knows and not self._pool.away:
             with contextlib.suppress(StoreError):  # the pool has told of it
                 await self.write()
 

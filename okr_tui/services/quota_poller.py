@@ -142,10 +142,10 @@ class QuotaPoller:
         now = self._pool.clock.monotonic()
         if now - self._last_turn.get(name, -math.inf) < gap:
             return False
-        try:
-            taken = await self._pool.store.lease(name, uuid.uuid4().hex, self._pool.clock.time(), gap)
-        except StoreError:
-            taken = True
+        taken = True
+        if not self._pool.away:
+            with contextlib.suppress(StoreError):
+                taken = await self._pool.store.lease(name, uuid.uuid4().hex, self._pool.clock.time(), gap)
         if taken:
             self._last_turn[name] = now
         return taken
@@ -154,11 +154,11 @@ class QuotaPoller:
         """Return whether this process is the one that reads; renew the lease well before it ends."""
         now = self._pool.clock.monotonic()
         if now > self._lease_until - LEASE_SECONDS / 2:
-            try:
-                at = self._pool.clock.time()
-                held = await self._pool.store.lease(LEASE, self._owner, at, LEASE_SECONDS)
-            except UnreachableLogError:
-                held = True  # alone: a spent key must be seen to be back all the same
+            held = True  # alone: a spent key must be seen to be back all the same
+            if not self._pool.away:
+                with contextlib.suppress(UnreachableLogError):
+                    at = self._pool.clock.time()
+                    held = await self._pool.store.lease(LEASE, self._owner, at, LEASE_SECONDS)
             self._lease_until = now + LEASE_SECONDS if held else -math.inf
         return now < self._lease_until
 
@@ -181,7 +181,7 @@ class QuotaPoller:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._pool.clock.monotonic() < self._lease_until:
+        if self._pool.clock.monotonic() < self._lease_until and not self._pool.away:
             with contextlib.suppress(UnreachableLogError):
                 await self._pool.store.lease(LEASE, self._owner, self._pool.clock.time(), 0.0)
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.values import dataclass
 from okr_tui.settings.json_edit import BLANK, Document, failure, put
-from okr_tui.settings.locations import NO_HOME, NO_SETTINGS
+from okr_tui.settings.locations import LARGEST, NO_HOME, NO_SETTINGS, file_content
 from okr_tui.settings.lock import locked
 
-LARGEST = 4 * 1024 * 1024
 BLANK_LONGEST = 65536
 ABANDONED = 60.0
+NO_FILE = frozenset({errno.EINVAL, errno.EISDIR, errno.ENXIO})
 MOUNTED = frozenset({errno.EBUSY, errno.EXDEV})
 COPY = ".okr-tui-copy"
 """Ends the name of the copy of a file that is written in place. A writer that dies leaves it."""
@@ -53,8 +53,7 @@ class Written:
 def is_blank(path: Path) -> bool:
     """Return whether a file is missing or holds nothing but blanks; one that cannot be read is neither."""
     try:
-        with path.open("rb") as file:
-            return not file.read(BLANK_LONGEST).removeprefix(BOM_UTF8).strip()
+        return not file_content(path, BLANK_LONGEST).removeprefix(BOM_UTF8).strip()
     except FileNotFoundError:
         return True
     except OSError:
@@ -265,13 +264,12 @@ def _make_directory(directory: Path) -> None:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise failure("is not a file", str(path))
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
+        raw = file_content(path, LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno in NO_FILE:
+            raise failure("is not a file", str(path)) from error
         raise failure(f"cannot be read: {error.strerror}", str(path)) from error
     if len(raw) > LARGEST:
         raise failure(f"is larger than {LARGEST // 1024 // 1024} MB, too large for settings", str(path))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -52,6 +52,7 @@ def _without_comma(found: re.Match[str]) -> str:
 
 
 BLANK = " \t\r\n"
+UTF_16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 DEEPEST = 100
 SURROGATE = re.compile("[\ud800-\udfff]")
 REFUSED_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?Infinity|NaN|\d{4301,})')
@@ -96,7 +97,7 @@ def parse(text: str, path: str = "") -> object:
     try:
         value = _DECODER.decode(text)
     except JSONDecodeError as error:
-        what, offset = error.msg.partition(": ")[0], error.pos
+        what, offset = _reason(error), error.pos
     except ValueError:
         what, offset = "NaN, Infinity and endless numbers are not allowed", _refused_number(text)
     except RecursionError:
@@ -107,6 +108,35 @@ def parse(text: str, path: str = "") -> object:
         what, offset = "it is nested too deeply", 0
     # Raised out here because a decoding error in the chain would carry the whole text, keys included.
     raise failure(f"not valid JSON: {what}", path, *position(text, offset))
+
+
+def _reason(error: JSONDecodeError) -> str:
+    """Return why a text is no JSON, by the mistakes that people make, without a word of the text."""
+    message, text, at = error.msg, error.doc, error.pos
+    before, here = text[:at].rstrip(BLANK), text[at : at + 1]
+    if message.startswith("Unterminated string"):
+        return "a text has no closing quote"
+    if message.startswith("Invalid control character"):
+        return "a line break or another control character inside a text"
+    if message.startswith("Invalid \\"):
+        return "a backslash inside a text has to be doubled"
+    if message.startswith("Extra data"):
+        return "there is more text after the end of the object"
+    if "\0" in text:
+        return "it holds null bytes, as UTF-16 does; save it as UTF-8"
+    if here in ("/", "#"):
+        return "comments are not allowed here"
+    if before.endswith(",") and (here in ("}", "]") or not here):
+        return "a comma before the end of a list or an object"
+    if not text[at:].strip(BLANK):
+        return "it ends before the last bracket is closed"
+    if message.startswith("Expecting property name") or here == "'":
+        return "names and texts have to be in double quotes"
+    if message.startswith("Expecting ',' delimiter"):
+        return "a comma or a closing bracket is missing before this place"
+    if message.startswith("Expecting ':' delimiter"):
+        return "a colon is missing before this place"
+    return "there is no value, such as a text in double quotes, a number, true, false or null"
 
 
 def locate(text: str, path: Sequence[str | int], known: KnownSpans | None = None) -> Span | None:
@@ -446,4 +476,5 @@ def _decoded(path: Path, raw: bytes) -> str:
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode()
     # Raised out here because the decoding error in the chain would carry the whole text, keys included.
-    raise failure("not UTF-8 text", str(path), *position(before, len(before)))
+    what = "it is UTF-16 text; save it as UTF-8" if raw.startswith(UTF_16) else "not UTF-8 text"
+    raise failure(what, str(path), *position(before, len(before)))

@@ -3,9 +3,11 @@
 Commands that show what is in the log need no other setting, and must not wait until keys are resolved.
 """
 
+import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,8 @@ NO_HOME: Final = Path("/nonexistent")
 NO_SETTINGS: Final = (
     "there is no home folder, and so no settings file: set HOME, or name a file with --settings"
 )
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes that a file of settings has at most."""
 STORE_VARIABLE: Final = "OKR_TUI_STORE"
 PLAIN: Final = re.compile(r"sqlite:[!-~]+|memory:|rediss?://[!-~]+")
 
@@ -100,9 +104,21 @@ def _plain_address(
     return _checked(section.get("store"))
 
 
+def file_content(path: Path, most: int = LARGEST) -> bytes:
+    """Return the first `most` bytes of a file.
+
+    Raises OSError also for what is no file: a pipe without a writer would hold its reader up for ever, and a
+    device may have no end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    with path.open("rb") as file:
+        return file.read(most)
+
+
 def _text(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return file_content(path)
     except FileNotFoundError:
         return b""
 

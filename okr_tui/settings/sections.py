@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -11,12 +12,14 @@ from typing import Final
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.text import variable
 from okr_tui.domain.values import dataclass
+from okr_tui.settings.checks import LONGEST_NAME
 from okr_tui.settings.file import read
 from okr_tui.settings.json_edit import Document, Section
 from okr_tui.settings.origin import LayerName, Origin, Problem
 from okr_tui.settings.schema import Kept
-from okr_tui.settings.table import BY_NAME, ORIGINAL, OURS, SECTIONS, TABLE
+from okr_tui.settings.table import BY_NAME, ORIGINAL, OURS, SECTIONS, SHORT, TABLE
 
+KEYS: Final = ("apiKeys", "apiKey", "cloudUrl", "activeKeyIndex")
 DIGITS = re.compile(r"[0-9]{1,15}")
 MISSING: Final = object()
 
@@ -84,7 +87,26 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
             if (path, wanted) in kept.sections:
                 sections[wanted] = kept.sections[path, wanted]
             problems.append(_broken(error, wanted in sections))
-    return Layer(name, sections), problems
+    return Layer(name, sections), [*problems, *_misplaced(document)]
+
+
+def _misplaced(document: Document) -> Iterator[Problem]:
+    """Yield sections whose name is misspelt, and settings that stand outside of any; other names are pi's."""
+    known = {section: {row.path[0] for row in TABLE if row.section == section} for section in SECTIONS}
+    known[SHORT] = known[ORIGINAL]
+    for name, value in document.root.items():
+        if name in SECTIONS:
+            continue
+        spelled = get_close_matches(name.lower().replace("_", "-"), SECTIONS, 1, 0.85)
+        if name in KEYS:
+            yield Problem(
+                f"{name} is ignored: it belongs in {ORIGINAL}", document.path, *document.position(name)
+            )
+        elif spelled and isinstance(value, Mapping) and known[spelled[0]] & value.keys():
+            message = (
+                f'"{name[:LONGEST_NAME]}" is ignored: there is no such section; did you mean {spelled[0]}?'
+            )
+            yield Problem(message, document.path, *document.position(name))
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:

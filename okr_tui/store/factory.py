@@ -60,6 +60,10 @@ def _path(place: str) -> Path:
     return Path(os.path.expanduser(place))
 
 
+SERVERS: Final = ("redis", "rediss", "valkey", "valkeys", "unix")
+"""The schemes of addresses of a server."""
+
+
 def locate_store(url: str | None) -> "Store":
     """Return the store at an address, which its first call opens. Raises StoreError for no such address.
 
@@ -81,7 +85,7 @@ def locate_store(url: str | None) -> "Store":
         raise StoreError(
             f"a log cannot be kept at {scheme}:// addresses: give the address of one server, redis://HOST"
         )
-    if scheme in ("redis", "rediss", "valkey", "valkeys", "unix"):
+    if scheme in SERVERS:
         return _redis(url)
     raise StoreError(
         f"unknown store {scheme}: use sqlite:PATH, redis://HOST, rediss://HOST, unix://SOCKET or memory:"

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import re
+import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -480,6 +482,11 @@ def _mistaken(error: Exception) -> tuple[str, str] | None:
 def _reason(error: Exception) -> str:
     if mistaken := _mistaken(error):
         return f"{mistaken[0]} answered"
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, socket.gaierror):
+        return "its name was not found"
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno).lower()
     return clean_line(str(error)).rstrip(".") or "no answer"
 
 

@@ -356,7 +356,8 @@ class SqliteStore:
             if _code(error) not in BUSY and (readable := await self._opened_to_read()):
                 return readable
             raise UnreachableLogError(
-                f"cannot open the log {path}: {error}; {_way_out(error)}, or choose another with --store"
+                f"cannot open the log {path}: {_reason(error)}; "
+                f"{_way_out(error)}, or choose another with --store"
             ) from error
 
     async def _prepare(self, database: aiosqlite.Connection) -> None:
@@ -447,11 +448,18 @@ def _code(error: BaseException) -> int | None:
     return None if code is None else code & 0xFF
 
 
+def _reason(error: OSError | sqlite3.Error) -> str:
+    words = isinstance(error, OSError) and error.strerror
+    return words.lower() if words else str(error)
+
+
 def _way_out(error: OSError | sqlite3.Error) -> str:
     if _code(error) in BUSY:
         return "end the program that holds it"
     if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return "make room on its disk"
+    if getattr(error, "errno", None) in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
+        return "move away what is in its place"
     return "make it writable"
 
 

@@ -208,5 +208,7 @@ def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str
     """Yield a line when there is no theme of that name, with those there are."""
     name = settings.theme
     if name is not None and name not in names:
-        known = ", ".join(names)
-        yield f"{place(settings, 'theme')}: theme {name[:LONGEST]} is ignored: there are {known}"
+        near = get_close_matches(name.lower(), names, 1)
+        known = f"there are {', '.join(names)}"
+        why = f"there is no such theme; did you mean {near[0]}?" if near else known
+        yield f"{place(settings, 'theme')}: theme {name[:LONGEST]} is ignored: {why}"

@@ -147,7 +147,7 @@ SETTINGS: Mapping[str, tuple[Callable[[dict[str, Any]], object], str, str, str]]
         lambda document: document["okr-tui"].update(theme="nord-ish"),
         "error",
         "theme nord-ish is ignored",
-        "correct it",
+        "write nord there",
     ),
     "keymap action": (
         lambda document: document["okr-tui"].update(keymap={"rotat": "z"}),
@@ -217,6 +217,346 @@ def test_settings_that_do_not_work(home: CliHarness, name: str) -> None:
     edit, severity, what, remedy = SETTINGS[name]
     change(home, edit)
     assert has(doctor(home), severity, what, remedy)
+
+
+def state_of(home: CliHarness) -> Path:
+    return home.folder / ".local" / "state" / "okr-tui"
+
+
+def put(path: Path, content: bytes = b"", mode: int = 0o600) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def replaced(home: CliHarness, old: str, new: str) -> None:
+    home.settings_file.write_text(home.settings_file.read_text().replace(old, new))
+
+
+def aged(path: Path, at: float) -> None:
+    path.mkdir(exist_ok=True)
+    os.utime(path, (at, at))
+
+
+def encoded(home: CliHarness, encoding: str) -> None:
+    put(home.settings_file, home.settings_file.read_text().encode(encoding))
+
+
+def moved(home: CliHarness, to: str) -> None:
+    """Leave a link to a file that is not there."""
+    home.settings_file.unlink()
+    home.settings_file.symlink_to(to)
+
+
+def pipe(home: CliHarness) -> None:
+    home.settings_file.unlink()
+    os.mkfifo(home.settings_file)
+
+
+# What is set up, the severity, what is found with its place and cause, and the remedy. {S} is the settings
+# file as doctor names it, {P} its path, {T} the state folder.
+FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
+    "a comment": (
+        lambda home: replaced(home, "{", "// mine\n{"),
+        "error",
+        "{S}:1:1: not valid JSON: comments are not allowed here",
+        "correct it there",
+    ),
+    "a comma too many": (
+        lambda home: replaced(home, '"activeKeyIndex": 0', '"activeKeyIndex": 0,'),
+        "error",
+        "not valid JSON: a comma before the end of a list or an object",
+        "correct it there",
+    ),
+    "a comma too few": (
+        lambda home: replaced(home, '"kept",', '"kept"'),
+        "error",
+        "{S}:3:3: not valid JSON: a comma or a closing bracket is missing",
+        "correct it there",
+    ),
+    "single quotes": (
+        lambda home: replaced(home, '"theme"', "'theme'"),
+        "error",
+        "{S}:2:3: not valid JSON: names and texts have to be in double quotes",
+        "correct it there",
+    ),
+    "half a file": (
+        lambda home: put(home.settings_file, home.settings_file.read_bytes()[:-20]),
+        "error",
+        "not valid JSON",
+        "correct it there",
+    ),
+    "an empty list": (
+        lambda home: put(home.settings_file, b"[]"),
+        "error",
+        "must hold one JSON object",
+        '{"pi-ollama": {"apiKeys": [...]}}',
+    ),
+    "UTF-16": (
+        lambda home: encoded(home, "utf-16"),
+        "error",
+        "{S}:1:1: it is UTF-16 text",
+        "save it as UTF-8",
+    ),
+    "UTF-16 without a mark": (
+        lambda home: encoded(home, "utf-16-le"),
+        "error",
+        "not valid JSON: it holds null bytes, as UTF-16 does",
+        "correct it there",
+    ),
+    "Latin-1": (
+        lambda home: put(home.settings_file, b'{"theme": "\xe4"}'),
+        "error",
+        "{S}:1:12: not UTF-8 text",
+        "save it as UTF-8",
+    ),
+    "a section twice": (
+        lambda home: replaced(home, '"okr-tui": {', '"okr-tui": {},\n "okr-tui": {'),
+        "error",
+        '"okr-tui" stands there twice; only the last one counts',
+        "merge the two into one",
+    ),
+    "a name twice in a section": (
+        lambda home: replaced(home, '"activeKeyIndex": 0', '"activeKeyIndex": 1, "activeKeyIndex": 0'),
+        "error",
+        '"activeKeyIndex" stands there twice in "pi-ollama"',
+        "merge the two into one",
+    ),
+    "a section with another spelling": (
+        lambda home: replaced(home, '"okr-tui"', '"okr_tui"'),
+        "error",
+        '"okr_tui" is ignored: there is no such section',
+        "write okr-tui there",
+    ),
+    "a section with a letter too few": (
+        lambda home: replaced(home, '"pi-ollama"', '"pi-olama"'),
+        "error",
+        "{S}:3:",
+        "write pi-ollama there",
+    ),
+    "keys outside of a section": (
+        lambda home: put(home.settings_file, b'{"apiKeys": ["k"]}'),
+        "error",
+        "{S}:1:13: apiKeys is ignored: it belongs in pi-ollama",
+        "move it there",
+    ),
+    "a port that is text": (
+        lambda home: change(home, lambda document: document["okr-tui"].update(gateway={"port": "11435"})),
+        "error",
+        "gateway.port is ignored: it must be a whole number from 0 to 65535",
+        "correct it there",
+    ),
+    "a pipe": (pipe, "error", "{S}: is not a file", "move it away"),
+    "a link to nothing": (
+        lambda home: moved(home, "gone.json"),
+        "error",
+        "{P} is a link to gone.json, which is not there",
+        "rm {P}",
+    ),
+    "a link to itself": (
+        lambda home: moved(home, "settings.json"),
+        "error",
+        "{S}: cannot be read: ",
+        "make it readable",
+    ),
+    "settings for all": (
+        lambda home: home.settings_file.chmod(0o644),
+        "warning",
+        "(mode 0644)",
+        "chmod 600 {P}",
+    ),
+    "a folder for all": (
+        lambda home: home.folder.chmod(0o777),
+        "warning",
+        "other users may replace the files in",
+        "chmod o-w",
+    ),
+    "an old lock": (
+        lambda home: aged(Path(f"{home.settings_file}.lock"), 1),
+        "warning",
+        "{P}.lock was left behind by a program that died",
+        "rmdir {P}.lock",
+    ),
+    "an old lock with something in it": (
+        lambda home: aged(put(Path(f"{home.settings_file}.lock/x")).parent, 1),
+        "error",
+        "{P}.lock was left behind by a program that died",
+        "rm -r {P}.lock",
+    ),
+    "a lock from the future": (
+        lambda home: aged(Path(f"{home.settings_file}.lock"), time.time() + 3600),
+        "error",
+        "{P}.lock is dated in the future",
+        "rmdir {P}.lock",
+    ),
+    "a lock that is a file": (
+        lambda home: put(Path(f"{home.settings_file}.lock")),
+        "error",
+        "{P}.lock is a file, which blocks pi",
+        "rm {P}.lock",
+    ),
+    "a state folder that is a file": (
+        lambda home: put(state_of(home)),
+        "error",
+        "{T} is a file and no folder",
+        "mv {T} {T}.old",
+    ),
+    "a state folder for all": (
+        lambda home: put(state_of(home) / "x").parent.chmod(0o777),
+        "warning",
+        "other users may replace the files in {T} (mode 0777)",
+        "chmod o-w {T}",
+    ),
+    "no token in its file": (
+        lambda home: put(state_of(home) / "gateway-token"),
+        "error",
+        "{T}/gateway-token holds no token",
+        "okr-tui token rotate",
+    ),
+    "a token for all": (
+        lambda home: put(state_of(home) / "gateway-token", b"0" * 43, 0o644),
+        "warning",
+        "other users may read or write {T}/gateway-token (mode 0644)",
+        "chmod 600 {T}/gateway-token",
+    ),
+    "damaged conversations": (
+        lambda home: put(state_of(home) / "conversations.db", b"junk" * 500),
+        "error",
+        "the conversations in {T}/conversations.db are damaged: file is not a database",
+        "mv {T}/conversations.db",
+    ),
+    "a gateway that was killed": (
+        lambda home: put(
+            state_of(home) / "gateways" / "9.json",
+            b'{"url": "http://127.0.0.1:9", "daemon_url": null, "pid": 9, "version": ""}',
+        ),
+        "warning",
+        "{T}/gateways/9.json was left behind by a gateway that was killed",
+        "rm {T}/gateways/9.json",
+    ),
+    "half an announcement": (
+        lambda home: put(state_of(home) / "gateways" / "9.json", b'{"url": '),
+        "warning",
+        "{T}/gateways/9.json was left behind",
+        "rm {T}/gateways/9.json",
+    ),
+    "a log that is a folder": (
+        lambda home: (home.folder / "log.db").mkdir(),
+        "error",
+        "log.db: is a directory",
+        "move away what is in its place",
+    ),
+    "a theme with a letter wrong": (
+        lambda home: change(home, lambda document: document["okr-tui"].update(theme="okr-ligth")),
+        "error",
+        "theme okr-ligth is ignored: there is no such theme",
+        "write okr-light there",
+    ),
+    "an address of another machine": (
+        lambda home: change(
+            home, lambda document: document["okr-tui"].update(gateway={"port": 9, "host": "192.0.2.1"})
+        ),
+        "error",
+        "gateway.port: 192.0.2.1 port 9 cannot be used: cannot assign",
+        "set gateway.host to an address of this machine",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_wrong_with_files_has_place_cause_and_remedy(home: CliHarness, name: str) -> None:
+    setup, severity, what, remedy = FILES[name]
+    setup(home)
+    names = {"S": "~/settings.json", "P": str(home.settings_file), "T": str(state_of(home))}
+    found = doctor(home, "--offline")
+    for mark, text in names.items():
+        what, remedy = what.replace(f"{{{mark}}}", text), remedy.replace(f"{{{mark}}}", text)
+    assert has(found, severity, what, remedy), found
+    marks = [level for level, _, _ in found]
+    assert marks == sorted(marks, key=("error", "warning", "note").index)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_verb_is_held_up_or_crashes_over_it(home: CliHarness, name: str) -> None:
+    FILES[name][0](home)
+    for verb in (("status",), ("keys",), ("config", "list"), ("usage",)):
+        assert "unexpected" not in home.run(*verb).err
+
+
+@pytest.mark.parametrize(
+    "name", ["an old lock", "a lock from the future", "a gateway that was killed", "a token for all"]
+)
+def test_a_safe_remedy_is_done(home: CliHarness, name: str) -> None:
+    FILES[name][0](home)
+    home.run_ok("doctor", "--offline", "--fix")
+    assert doctor(home, "--offline") == []
+
+
+def test_a_port_for_root_alone(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "127.0.0.1 port 80 cannot be used: permission denied"
+    monkeypatch.setattr("okr_tui.services.doctor._taken", lambda *_: why)
+    change(home, lambda document: document["okr-tui"].update(gateway={"port": 80}))
+    assert has(
+        doctor(home, "--offline"), "error", f"gateway.port: {why}", "ports below 1024 are for root alone"
+    )
+
+
+def test_a_file_of_another_user_is_told(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    if home.settings_file.stat().st_uid:
+        assert has(doctor(home, "--offline"), "warning", "belongs to another user", "chown 54321")
+
+
+def test_a_full_disk_under_the_log_is_told(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = os.statvfs(home.folder)
+    full = type("Full", (), {"f_bavail": 3, "f_frsize": size.f_frsize, "f_blocks": size.f_blocks})
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    assert has(doctor(home, "--offline"), "error", "the disk of the log", "make room")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("HTTPS_PORXY", "HTTPS_PROXY"),
+        ("http_prxy", "HTTP_PROXY"),
+        ("OLLAMA_APIKEY", "OLLAMA_API_KEY"),
+        ("OKR_TUI_SETINGS", "OKR_TUI_SETTINGS"),
+        ("SSL_CERT_FLIE", "SSL_CERT_FILE"),
+        ("OKR_TUI_THEME", None),
+    ],
+)
+def test_a_variable_that_is_nearly_one_is_told_without_its_value(
+    home: CliHarness, monkeypatch: pytest.MonkeyPatch, variable: str, meant: str | None
+) -> None:
+    for known in ("FTP_PROXY", "OLLAMA_MODELS", "OLLAMA_KEEP_ALIVE", "no_proxy"):
+        monkeypatch.setenv(known, "x")
+    monkeypatch.setenv(variable, "secret-of-mine")
+    found = doctor(home, "--offline")
+    hint = f"; did you mean {meant}?" if meant else ""
+    assert [(level, what) for level, what, _ in found] == [
+        ("warning", f"the environment variable {variable} is not read{hint}")
+    ]
+
+
+def test_a_reading_that_the_cloud_puts_off_makes_no_key_bad(home: CliHarness) -> None:
+    home.fault("overloaded", times=9, path="/api/balance")
+    found = doctor(home)
+    assert [level for level, what, _ in found if "could not be checked" in what] == 3 * ["warning"]
+
+
+def test_a_server_of_the_log_that_is_away_is_told_at_once(
+    home: CliHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("redis")
+    monkeypatch.setattr("okr_tui.store.redis.PATIENCE", 60.0)
+    change(home, lambda document: document["okr-tui"].update(store="redis://127.0.0.1:1", name="birch"))
+    began = time.monotonic()
+    found = doctor(home)
+    assert time.monotonic() - began < 30, "each way to the server was waited for"
+    assert has(
+        found, "error", "cannot open the log at redis://127.0.0.1:1: connection refused", "check the server"
+    )
 
 
 def test_an_ending_of_the_cloud_s_address_is_only_unwise(home: CliHarness) -> None:

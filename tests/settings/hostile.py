@@ -10,7 +10,8 @@ import hypothesis
 from hypothesis import strategies as st
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.settings.file import LARGEST, edit
+from okr_tui.settings.file import edit
+from okr_tui.settings.locations import LARGEST
 from okr_tui.settings.table import SECTIONS
 from tests.settings.settings_home import Home
 

@@ -190,8 +190,8 @@ def refuse_to_replace(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    def unlink_others(path: Path) -> None:
-        refuse() if Path(path).name == "settings.json" else unlink(path)
+    def unlink_others(path: Path, *, dir_fd: int | None = None) -> None:
+        refuse() if Path(path).name == "settings.json" and dir_fd is None else unlink(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "replace", refuse)
     monkeypatch.setattr(os, "unlink", unlink_others)
