@@ -212,11 +212,28 @@ def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:
     return tuple(signs)
 
 
-def model_keys(state: PoolState, rows: tuple[KeyView, ...], model: str, now: float) -> tuple[int, ...]:
-    """Return the places of the keys that may use a model, whatever their quota says at the moment."""
-    whole = state.model(model).block
-    if whole and whole.cause is BlockCause.GONE and whole.holds(now):
-        return ()
-    return tuple(
-        row.index for row in rows if not row.state.traits.needs_person and model not in row.blocked_models
-    )
+@dataclass(frozen=True, slots=True)
+class ModelAccess:
+    """Which keys may use which models, whatever their quota says at the moment."""
+
+    usable: tuple[int, ...]
+    """The places of the keys that may use any model which nothing keeps them from."""
+    blocked: Mapping[str, tuple[int, ...]]
+    """The places of those that may use a model, for models that not all of these may use."""
+
+    @classmethod
+    def of(cls, state: PoolState, rows: tuple[KeyView, ...], now: float) -> "ModelAccess":
+        """Return what holds at `now` (epoch seconds)."""
+        working = [row for row in rows if not row.state.traits.needs_person]
+        partly = {model for row in working for model in row.blocked_models}
+        blocked = {
+            model: tuple(row.index for row in working if model not in row.blocked_models) for model in partly
+        }
+        for model, known in state.models.items():
+            if known.block and known.block.cause is BlockCause.GONE and known.block.holds(now):
+                blocked[model] = ()
+        return cls(tuple(row.index for row in working), blocked)
+
+    def keys(self, model: str) -> tuple[int, ...]:
+        """Return the places of the keys that may use a model."""
+        return self.blocked.get(model, self.usable)

@@ -13,7 +13,7 @@ from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import LIST_DOCUMENT, REFRESH_EVERY, Model, is_favourite, replacement
 from okr_tui.domain.records import ModelsRead
 from okr_tui.domain.values import dataclass
-from okr_tui.domain.view import KeyView, model_keys
+from okr_tui.domain.view import KeyView, ModelAccess
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool
@@ -55,6 +55,10 @@ class ModelCatalog:
         """Which details could not be read of a list that was."""
         self._failures = 0
         self._moved = asyncio.Event()
+        self._listed: tuple[ModelRow, ...] = ()
+        """The rows as they were made last, and from what: the same list is shown again and again."""
+        self._listed_of: tuple[Model, ...] | None = None
+        self._listed_by: tuple[ModelAccess, tuple[str, ...]] | None = None
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -78,18 +82,23 @@ class ModelCatalog:
 
     def listed(self, rows: tuple[KeyView, ...], enabled: Sequence[str] = ()) -> ModelList:
         """Return the list as it is shown; `enabled` are the favourites as written in pi's settings."""
-        now = self._pool.clock.time()
-        names = frozenset(model.id for model in self._known.models if model.status == "listed")
-        return ModelList(
-            rows=tuple(
+        access = ModelAccess.of(self._pool.state, rows, self._pool.clock.time())
+        basis = (access, tuple(enabled))
+        if self._listed_of is not self._known.models or basis != self._listed_by:
+            models = self._known.models
+            names = frozenset(model.id for model in models if model.status == "listed")
+            self._listed_of, self._listed_by = models, basis
+            self._listed = tuple(
                 ModelRow(
                     model,
-                    model_keys(self._pool.state, rows, model.id, now),
+                    access.keys(model.id),
                     replacement(model.id, names),
                     is_favourite(enabled, model.id),
                 )
-                for model in self._known.models
-            ),
+                for model in models
+            )
+        return ModelList(
+            rows=self._listed,
             refreshed_at=self._known.refreshed_at,
             refreshing=self._refreshing is not None,
             error=self._error,

@@ -13,7 +13,7 @@ from okr_tui.domain.health import State
 from okr_tui.domain.quota import Sample
 from okr_tui.domain.records import Disabled, Record
 from okr_tui.domain.state import PoolState
-from okr_tui.domain.view import PoolView, brackets, model_keys, view
+from okr_tui.domain.view import ModelAccess, PoolView, brackets, view
 from tests.domain.facts import (
     KEYS,
     MODEL,
@@ -147,17 +147,17 @@ def test_models_keys_are_those_that_may_use_it_whatever_is_spent() -> None:
         Disabled(at=NOW, fingerprint=C),
     )
     rows = shown(state).keys
-    assert model_keys(state, rows, MODEL, NOW) == (2,)
-    assert model_keys(state, rows, OTHER_MODEL, NOW) == (1, 2)
+    assert ModelAccess.of(state, rows, NOW).keys(MODEL) == (2,)
+    assert ModelAccess.of(state, rows, NOW).keys(OTHER_MODEL) == (1, 2)
 
 
 def test_gone_model_has_no_keys_and_an_overloaded_one_keeps_them() -> None:
     gone = after(failed(FaultKind.GONE))
-    assert model_keys(gone, shown(gone).keys, MODEL, NOW) == ()
+    assert ModelAccess.of(gone, shown(gone).keys, NOW).keys(MODEL) == ()
     overload = [failed(FaultKind.TRANSIENT, NOW, key, scope=Scope.MODEL) for key in (A, B)]
     state = after(*overload)
     assert not judged(state).eligible
-    assert model_keys(state, shown(state).keys, MODEL, NOW) == (1, 2, 3)
+    assert ModelAccess.of(state, shown(state).keys, NOW).keys(MODEL) == (1, 2, 3)
 
 
 def filling(key: str, start: float, per_minute: float) -> list[Record]:

@@ -1,11 +1,13 @@
 """The table of keys: sorted, filtered, marked; numbers of two digits; labels as long as there is room."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from okr_tui.domain.view import KeyView
-from okr_tui.ui.widgets.keys import GAUGES, Layout, Order, matches, notes, ordered
+from okr_tui.ui.lines import Line
+from okr_tui.ui.widgets.keys import GAUGES, KeysPane, Layout, Order, matches, notes, ordered
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import INVALID, KEYS, NOW, SPENT, dollars, key, pool, snapshot, windows
 from tests.ui.scripted_service import ScriptedService
@@ -184,3 +186,30 @@ async def test_what_is_not_read_yet_is_said() -> None:
     rows = (key(1), key(2, balance=None, read_at=None), key(3, INVALID, balance=None))
     async with run_app(ScriptedService(snapshot(pool=pool(*rows)))) as driver:
         assert "quota of 1 not read yet" in str(driver.app.dashboard.keys.border_title)
+
+
+async def test_of_thousands_of_keys_those_in_sight_are_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = tuple(key(place, label=f"n{place}") for place in range(1, 2001))
+    service = ScriptedService(snapshot(pool=pool(*crowd)))
+    async with run_app(service) as driver:
+        keys = driver.app.dashboard.keys
+        laid: list[int] = []
+        real = KeysPane.lines_of
+
+        def lines_of(pane: KeysPane, row: KeyView, width: int) -> Sequence[Line]:
+            laid.append(row.index)
+            return real(pane, row, width)
+
+        monkeypatch.setattr(KeysPane, "lines_of", lines_of)
+        await driver.press("end")
+        assert keys.selected is crowd[-1]
+        assert "n2000" in driver.rows("#keys")[-1]
+        changed = (*crowd[:-1], replace(crowd[-1], label="another"), key(2001, label="the last"))
+        service.show(snapshot(pool=pool(*changed[1:])))
+        await driver.until(lambda: len(keys.rows) == 2000)
+        await driver.pilot.pause()
+        assert keys.selected is changed[-2]
+        assert "another" in "".join(driver.rows("#keys"))
+        await driver.press("pagedown", "end", "home")
+        assert "n2 " in driver.rows("#keys")[1]
+        assert len(laid) < 10 * keys.size.height

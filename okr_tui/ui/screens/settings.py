@@ -155,7 +155,7 @@ class SettingsList(RowList[Entry]):
         if stops and self.cursor == stops[0]:
             self._place_at(0)
         elif stops and self.cursor == stops[-1]:
-            self._place_at(len(self._lines))
+            self._place_at(len(self._owners))
         else:
             super().keep_in_sight()
 

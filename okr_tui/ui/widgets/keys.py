@@ -286,6 +286,7 @@ class KeysPane(RowList[KeyView]):
     """The pool as a list; the cursor says which key the actions on keys mean, unless some are marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("pool"), *bindings("keys")]
+    ONE_LINE = True
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
@@ -398,11 +399,13 @@ class KeysPane(RowList[KeyView]):
 
     def _show(self, snapshot: Snapshot) -> None:
         pool = snapshot.pool
-        rows = ordered(
-            (row for row in pool.keys if matches(row, self.words)), self.order, falling=self.falling
-        )
+        found = pool.keys
+        if self.words.strip():
+            found = tuple(row for row in pool.keys if matches(row, self.words))
+        rows = ordered(found, self.order, falling=self.falling) if self.order or self.falling else found
         self.empty = f"no key matches; {self._key_of('back')} shows all" if pool.keys else "no keys"
-        self.marked &= {row.fingerprint for row in pool.keys}
+        if self.marked:
+            self.marked &= {row.fingerprint for row in pool.keys}
         self._brackets = dict(zip((row.fingerprint for row in rows), brackets(rows), strict=True))
         self._layouts.clear()
         self.show_rows(rows)

@@ -148,6 +148,7 @@ class ModelTable(RowList[ModelRow]):
     """The list itself. A ModelRow is not hashable, so it is identified by its model's name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("models"), *borrowed("undo", "app.undo")]
+    ONE_LINE = True
 
     snapshot: var[Snapshot | None] = var(None)
 
@@ -240,6 +241,8 @@ class ModelsPane(Vertical):
     def __init__(self, key_of: KeyOf) -> None:
         super().__init__(id="models", classes="pane")
         self._key_of = key_of
+        self._shown: tuple[object, ...] = (None,)
+        """What the list was made from: an equal list of models is the same one."""
         self.border_title = "Models"
 
     def compose(self) -> ComposeResult:
@@ -318,8 +321,11 @@ class ModelsPane(Vertical):
             table.empty = "reading the list…"
         else:
             table.empty = f"no models; {key_of('refresh-models')} reads the list again"
-        rows = [row for row in models.rows if matches(row, self.words)]
-        table.show_rows(ordered(rows, table.order, falling=table.falling))
+        shown = (models.rows, self.words, table.order, table.falling, table.total_keys, table.empty)
+        if shown[0] is not self._shown[0] or shown[1:] != self._shown[1:]:
+            self._shown = shown
+            rows = [row for row in models.rows if matches(row, self.words)]
+            table.show_rows(ordered(rows, table.order, falling=table.falling))
         self._show_titles()
 
     def _show_titles(self) -> None:

@@ -4,6 +4,7 @@ Textual's DataTable repaints every visible row for one changed cell and reads st
 compares plain values instead.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -27,11 +28,16 @@ STRIPS_KEPT: Final = 500
 
 
 class RowList(ScrollView, Generic[Row], can_focus=True):
-    """Rows of one or more lines each, under an optional header, with a cursor."""
+    """Rows of one or more lines each, under an optional header, with a cursor.
+
+    Where every row is one line, only those in sight are laid out: a list may have thousands.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--header", "rows--cursor", "rows--cursor-blurred"}
     ALLOW_SELECT = False
+    ONE_LINE: ClassVar[bool] = False
+    """Whether every row is one line."""
     FOLLOWS_END: ClassVar[bool] = False
     """Whether a cursor on the last row goes on to what comes behind it, until a person reads further up."""
 
@@ -54,8 +60,10 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         super().__init__(id=id, classes=classes)
         self.rows: tuple[Row, ...] = ()
         self._header: Line | None = None
-        self._lines: list[Line] = []
-        self._owners: list[int] = []
+        self._lines: dict[int, Line] = {}
+        """The lines that are laid out, by their number from the top."""
+        self._owners: Sequence[int] = ()
+        """The place of the row that each line belongs to; they ascend."""
         self.following = self.FOLLOWS_END
         self._placing = False
         self._strips: dict[tuple[Line, int, Style], Strip] = {}
@@ -87,51 +95,82 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Take over new rows; cursor and scroll position stay with the rows they were on."""
         chosen, top = self.selected, self._row_at_top()
+        before, top_place = self.cursor, self._owner_of(self.scroll_offset.y)
         self.rows = tuple(rows)
-        places = {key: at for at, row in reversed([*enumerate(self.rows)]) for key in self.keys_of(row)}
-        kept = places.get(self.key_of(chosen)) if chosen is not None else None
+        kept = self._find(chosen, before)
         if self.following:
             kept = max(0, len(self.rows) - 1)
         with self.prevent(RowList.Moved):
-            self.set_reactive(RowList.cursor, min(self.cursor, max(0, len(self.rows) - 1)))
+            self.set_reactive(RowList.cursor, min(before, max(0, len(self.rows) - 1)))
             if kept is not None:
                 self.set_reactive(RowList.cursor, kept)
         self.draw()
         if self.following:
-            self._place_at(len(self._lines))
-        elif top is not None and (self.scroll_offset.y or self.FOLLOWS_END) and self.key_of(top) in places:
-            self._place_at(self._first_line(places[self.key_of(top)]))
+            self._place_at(len(self._owners))
+        elif self.scroll_offset.y or self.FOLLOWS_END:
+            place = self._find(top, top_place)
+            if place is not None:
+                self._place_at(bisect_left(self._owners, place))
         if self.selected != chosen:
             self.post_message(self.Moved(self))
 
+    def _find(self, row: Row | None, place: int) -> int | None:
+        """Return where a row is now that was at that place; None if it is gone."""
+        if row is None:
+            return None
+        key = self.key_of(row)
+        if 0 <= place < len(self.rows) and self.key_of(self.rows[place]) == key:
+            return place
+        return next((at for at, each in enumerate(self.rows) if key in self.keys_of(each)), None)
+
     def draw(self) -> None:
-        """Rebuild the lines and repaint those that changed."""
+        """Lay the lines out again and repaint those that changed."""
         width = self.scrollable_content_region.width
         if width <= 0:
             return
         header, old = self.header(width), self._lines
-        self._lines, self._owners = [], []
-        for place, row in enumerate(self.rows):
-            for line in self.lines_of(row, width):
-                self._lines.append(line)
-                self._owners.append(place)
-        if not self.rows and self.empty:
-            self._lines, self._owners = [((self.empty, QUIET),)], [-1]
-        size = Size(width, len(self._lines) + bool(header))
+        self._lay_out(width, bool(header))
+        size = Size(width, len(self._owners) + bool(header))
         if header != self._header or size != self.virtual_size:
             resized = size.height != self.virtual_size.height
             self._header = header
             self.virtual_size = size
             self.refresh(layout=resized and self.styles.auto_dimensions)
             return
-        for number, (before, after) in enumerate(zip(old, self._lines, strict=False)):
-            if before != after:
+        for number, line in self._lines.items():
+            if line != old.get(number):
                 self.refresh_line(number + bool(header))
+
+    def _lay_out(self, width: int, headed: bool) -> None:
+        """Make the lines, of long lists those in sight."""
+        if not self.rows:
+            self._lines = {0: ((self.empty, QUIET),)} if self.empty else {}
+            self._owners = [-1] * len(self._lines)
+        elif self.ONE_LINE:
+            self._owners = range(len(self.rows))
+            self._lines = {}
+            top = self.scroll_offset.y
+            for number in range(top, min(top + self.size.height - headed, len(self.rows))):
+                self._line(number, width)
+        else:
+            laid = [
+                (place, line) for place, row in enumerate(self.rows) for line in self.lines_of(row, width)
+            ]
+            self._owners = [place for place, _ in laid]
+            self._lines = dict(enumerate(line for _, line in laid))
+
+    def _line(self, number: int, width: int) -> Line:
+        if number not in self._lines:
+            if not (self.ONE_LINE and number < len(self.rows)):
+                return ()
+            (self._lines[number],) = self.lines_of(self.rows[number], width)
+        return self._lines[number]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """Return the height of all lines, for lists that grow with their rows."""
-        lines = sum(len(self.lines_of(row, width)) for row in self.rows) or bool(self.empty)
-        return lines + (self.header(width) is not None)
+        rows = self.rows
+        lines = len(rows) if self.ONE_LINE else sum(len(self.lines_of(row, width)) for row in rows)
+        return (lines or bool(self.empty)) + (self.header(width) is not None)
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
@@ -140,8 +179,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             line, style = self._header, self.get_visual_style("rows--header")
         else:
             number = y + self.scroll_offset.y - bool(self._header)
-            line = self._lines[number] if number < len(self._lines) else ()
-            style = self._style_of(self._owners[number] if number < len(self._lines) else -1)
+            line, style = self._line(number, width), self._style_of(self._owner_of(number))
         key = (line, width, style)
         if (strip := self._strips.get(key)) is None:
             if len(self._strips) >= STRIPS_KEPT:
@@ -167,18 +205,22 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         if self.FOLLOWS_END and not self._placing:
             self.following = new_value >= self.max_scroll_y
 
-    def _first_line(self, place: int) -> int:
-        return self._owners.index(place) if place in self._owners else 0
+    def _owner_of(self, number: int) -> int:
+        """Return the place of the row that a line belongs to; -1 for none."""
+        return self._owners[number] if 0 <= number < len(self._owners) else -1
 
     def _row_at_top(self) -> Row | None:
-        owner = self._owners[self.scroll_offset.y] if self.scroll_offset.y < len(self._owners) else -1
+        owner = self._owner_of(self.scroll_offset.y)
         return self.rows[owner] if 0 <= owner < len(self.rows) else None
+
+    def _lines_at(self, place: int) -> range:
+        """Return the numbers of a row's lines."""
+        return range(bisect_left(self._owners, place), bisect_right(self._owners, place))
 
     def watch_cursor(self, before: int, after: int) -> None:
         """Repaint both rows, keep the new one in sight and say so."""
-        for number, owner in enumerate(self._owners):
-            if owner in (before, after):
-                self.refresh_line(number + bool(self._header))
+        for number in (*self._lines_at(before), *self._lines_at(after)):
+            self.refresh_line(number + bool(self._header))
         if self.FOLLOWS_END:
             self.following = after >= len(self.rows) - 1
         self.keep_in_sight()
@@ -186,7 +228,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
 
     def keep_in_sight(self) -> None:
         """Scroll as far as the row under the cursor needs."""
-        mine = [number for number, owner in enumerate(self._owners) if owner == self.cursor]
+        mine = self._lines_at(self.cursor)
         room = self.scrollable_content_region.height - bool(self._header)
         if mine and room > 0:
             if mine[0] < self.scroll_offset.y:
@@ -208,7 +250,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self.draw()
         if follows:
             self.following = True
-            self._place_at(len(self._lines))
+            self._place_at(len(self._owners))
 
     def on_focus(self) -> None:
         """Repaint, since the cursor looks different with focus."""
@@ -225,8 +267,8 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             self.header_clicked(at.x)
             return
         number = at.y + self.scroll_offset.y - bool(self._header)
-        if 0 <= number < len(self._owners) and self._owners[number] >= 0:
-            self.cursor = self._owners[number]
+        if (owner := self._owner_of(number)) >= 0:
+            self.cursor = owner
             if event.chain == 2:
                 self.post_message(self.Chosen(self))
 
