@@ -27,10 +27,12 @@ class Clock(Protocol):
         """Wait for some seconds."""
 
 
+BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
 def since_boot() -> float:
     """Return seconds that only grow; those that the machine slept count too where the system tells them."""
-    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
+    return time.monotonic() if BOOT_TIME is None else time.clock_gettime(BOOT_TIME)
 
 
 class SystemClock:
