@@ -27,7 +27,10 @@ def loaded_by(statement: str) -> set[str]:
             "import okr_tui.services.pool_service",
             {"textual", "rich", "pygments", "starlette", "uvicorn", "aiohttp", "redis", "okr_tui.demo"},
         ),
-        ("import okr_tui.gateway.app", {"textual", "okr_tui.cli", "okr_tui.ui", "okr_tui.demo"}),
+        (
+            "import okr_tui.gateway.server",
+            {"textual", "okr_tui.cli", "okr_tui.ui", "okr_tui.demo", "uvicorn", "starlette.responses"},
+        ),
         ("import okr_tui.demo", {"okr_tui.domain", "okr_tui.services", "pydantic", "httpx", "textual"}),
         ("import okr_tui.cli", {"textual", "httpx", "pydantic", "okr_tui.services"}),
         (

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from okr_tui.cloud.endpoints import (
@@ -40,7 +39,7 @@ from okr_tui.gateway.guard import (
 )
 from okr_tui.gateway.metrics import MEDIA_TYPE, Metrics
 from okr_tui.gateway.proxies import as_forwarded
-from okr_tui.gateway.request import CallerGoneError, GatewayRequest, request_query
+from okr_tui.gateway.request import CallerGoneError, GatewayRequest, Response, json_response, request_query
 from okr_tui.gateway.tokens import Tokens
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.table import GatewayOptions
@@ -87,7 +86,7 @@ class Gateway:
             return lambda request: request.answer(response())
 
         def document(make: Callable[[], Record]) -> Callable[[GatewayRequest], Awaitable[None]]:
-            return fixed(lambda: JSONResponse(make()))
+            return fixed(lambda: json_response(make()))
 
         self._routes: Mapping[str, Route] = {
             **{
@@ -95,10 +94,10 @@ class Gateway:
                 for endpoint in ENDPOINTS.values()
                 if endpoint.forwarded
             },
-            "/": Route(READ, fixed(lambda: PlainTextResponse(local.RUNNING))),
+            "/": Route(READ, fixed(lambda: Response(local.RUNNING.encode(), "text/plain; charset=utf-8"))),
             "/healthz": Route(READ, document(lambda: {"status": "ok"})),
             "/readyz": Route(READ, self._readiness),
-            VERSION.path: Route(READ, fixed(lambda: JSONResponse(local.VERSION, headers=local.OWN_VERSION))),
+            VERSION.path: Route(READ, fixed(lambda: json_response(local.VERSION, headers=local.OWN_VERSION))),
             BALANCE.path: Route(READ, self._relayed(BALANCE)),
             USAGE.path: Route(READ, self._relayed(USAGE)),
             "/api/pull": Route(("POST",), lambda request: pull(service, request)),
@@ -118,7 +117,7 @@ class Gateway:
         return self._service.configuration.settings.gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request of the main port."""
+        """Response one request of the main port."""
         await self._behind_token(scope, receive, send)
 
     def behind(self, guard: Guard) -> ASGIApp:
@@ -210,20 +209,20 @@ class Gateway:
     async def _readiness(self, request: GatewayRequest) -> None:
         ready = local.can_answer(self._service)
         status = "ready" if ready else "blocked"
-        await request.answer(JSONResponse({"status": status}, 200 if ready else 503))
+        await request.answer(json_response({"status": status}, 200 if ready else 503))
 
     async def _tags(self, request: GatewayRequest) -> None:
-        await request.answer(JSONResponse(await local.tags(self._service, request.caller)))
+        await request.answer(json_response(await local.tags(self._service, request.caller)))
 
     async def _models(self, request: GatewayRequest) -> None:
-        await request.answer(JSONResponse(await local.models(self._service, request.caller)))
+        await request.answer(json_response(await local.models(self._service, request.caller)))
 
     async def _one_model(self, request: GatewayRequest) -> None:
         name = (request.path or "").removeprefix(MODEL_PREFIX)
-        await request.answer(JSONResponse(await local.one_model(self._service, request.caller, name)))
+        await request.answer(json_response(await local.one_model(self._service, request.caller, name)))
 
     async def _show_metrics(self, request: GatewayRequest) -> None:
-        await request.answer(Response(await self._metrics.text(), media_type=MEDIA_TYPE))
+        await request.answer(Response((await self._metrics.text()).encode(), MEDIA_TYPE))
 
     def _line(self, request: GatewayRequest, began: float) -> Record:
         """Return a line of the access log. An unknown path may hold half a token, so it is left out."""

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final
 
 import httpx
-from starlette.responses import JSONResponse, Response
 
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.endpoints import CHAT, GENERATE, find
@@ -26,7 +25,9 @@ from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import (
     BODY,
     GatewayRequest,
+    Response,
     SignsOfLife,
+    json_response,
     receive_body,
     request_headers,
     request_query,
@@ -56,7 +57,7 @@ async def forward(service: PoolService, request: GatewayRequest) -> None:
     if parsed.is_empty and request.path in LOADING and (loads := local.is_load(parsed.body)) is not None:
         model = local.require(service, parsed.model)
         await request.answer(
-            JSONResponse(local.loaded(request.path, model, service.clock.time(), loads=loads))
+            json_response(local.loaded(request.path, model, service.clock.time(), loads=loads))
         )
         return
     caller = request.caller.name or request.client
@@ -87,12 +88,12 @@ async def show(service: PoolService, request: GatewayRequest) -> None:
 
 
 async def pull(service: PoolService, request: GatewayRequest) -> None:
-    """Answer `POST /api/pull`: a model of the cloud needs no pull."""
+    """Response `POST /api/pull`: a model of the cloud needs no pull."""
     parsed = await _receive(service, request)
     local.require(service, parsed.model)
     streams = parsed.streams is not False
     media_type = "application/x-ndjson" if streams else "application/json"
-    await request.answer(Response(b'{"status":"success"}' + b"\n" * streams, media_type=media_type))
+    await request.answer(Response(b'{"status":"success"}' + b"\n" * streams, media_type))
 
 
 async def _receive(service: PoolService, request: GatewayRequest) -> ParsedRequest:
@@ -166,8 +167,8 @@ async def _whole(
 ) -> None:
     """Pass on a whole answer; one that refuses could repeat what was sent, the key with it."""
     refuses = status >= 300 or ERROR.match(body)
-    response = Response(service.scrubber.scrub_bytes(body) if refuses else body, status)
-    response.raw_headers += response_headers(headers.raw, service.scrubber)
+    passed = response_headers(headers.raw, service.scrubber)
     if status >= 400:
-        response.headers[SOURCE_HEADER] = "cloud"
-    await request.answer(response)
+        passed.append((SOURCE_HEADER.encode(), b"cloud"))
+    content = service.scrubber.scrub_bytes(body) if refuses else body
+    await request.answer(Response(content, None, status, passed))

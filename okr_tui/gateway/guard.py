@@ -11,13 +11,12 @@ from fnmatch import fnmatchcase
 from typing import Final, Protocol
 from urllib.parse import unquote
 
-from starlette.responses import Response
 from starlette.types import Scope
 
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import failure_error
-from okr_tui.gateway.request import CONTROLS
+from okr_tui.gateway.request import CONTROLS, NO_CONTENT, Response, raw_headers
 from okr_tui.gateway.tokens import ANYBODY, SHORTEST, Caller, Tokens
 from okr_tui.settings.table import GatewayOptions
 
@@ -181,7 +180,7 @@ def preflight(headers: Mapping[str, str]) -> Response:
     }
     if headers.get("access-control-request-private-network") == "true":
         allowed["access-control-allow-private-network"] = "true"
-    return Response(status_code=204, headers=allowed)
+    return Response(b"", None, NO_CONTENT, raw_headers(allowed))
 
 
 def _credentials(headers: Mapping[str, str]) -> Iterator[str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import httpx
-from starlette.responses import Response
 
 from okr_tui import __version__
 from okr_tui.cloud.documents import parse_time
@@ -18,6 +17,7 @@ from okr_tui.domain.models import Model
 from okr_tui.domain.view import PoolView
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway.errors import failure_error
+from okr_tui.gateway.request import Response
 from okr_tui.gateway.tokens import Caller
 from okr_tui.services.pool_service import PoolService
 
@@ -188,7 +188,7 @@ class AccountRelay:
                 while len(self._known) >= MOST_RELAYED:
                     del self._known[next(iter(self._known))]
                 self._known[place] = now, found
-        return Response(found.content, media_type="application/json")
+        return Response(found.content)
 
 
 def _epoch(time: str | None) -> int:

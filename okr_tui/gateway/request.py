@@ -2,17 +2,18 @@
 
 import asyncio
 import io
+import json
 import re
 import zlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Final, Protocol
 
-from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.cloud.endpoints import Dialect, dialect_of
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.values import dataclass
 from okr_tui.gateway.errors import (
     SOURCE_HEADER,
     Failure,
@@ -129,6 +130,7 @@ def request_query(query: bytes) -> str:
     return "&".join(part for part in query.decode("latin-1").split("&") if part.partition("=")[0] != "ts")
 
 
+NO_CONTENT: Final = 204
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MOST_MEMBERS: Final = 100
 """How many gzip members a body may have: empty ones cost time and give nothing."""
@@ -226,6 +228,27 @@ def _too_large(limit: int) -> FailureError:
     return failure_error(413, f"the request is larger than {limit // 1024 // 1024} MiB")
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole response; `headers` have names in lower case, and neither its type nor its length."""
+
+    content: bytes
+    media_type: str | None = "application/json"
+    status: int = 200
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+def json_response(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the response that is a JSON document."""
+    content = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return Response(content, status=status, headers=raw_headers(headers or {}))
+
+
+def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as they are sent."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
 BODY: Final = "okr_tui.body"
 """The name in the ASGI scope of a body that came whole with its head."""
 CONNECTION: Final = "connection"
@@ -310,11 +333,16 @@ class GatewayRequest:
 
     async def answer(self, response: Response) -> None:
         """Send a whole response."""
-        response.raw_headers += self.extra_headers
-        await response(self.scope, self.receive, self.send)
+        headers = [*response.headers, *self.extra_headers]
+        if response.media_type:
+            headers.append((b"content-type", response.media_type.encode("latin-1")))
+        if response.status != NO_CONTENT:
+            headers.append((b"content-length", b"%d" % len(response.content)))
+        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": response.content})
 
     async def fail(self, failure: Failure) -> None:
-        """Answer with an error; the rest of the request is not read.
+        """Response with an error; the rest of the request is not read.
 
         An answer in progress ends with it where it comes record by record; half a document is no answer, and
         just ends.
@@ -328,7 +356,7 @@ class GatewayRequest:
         elif self.status is None:
             headers = {**failure.headers, SOURCE_HEADER: failure.source, "connection": "close"}
             document = error_document(self.dialect, failure, self.client)
-            await self.answer(JSONResponse(document, failure.status, headers))
+            await self.answer(json_response(document, failure.status, headers))
         elif self.streams and not self._ended:
             self._connection.write_now(error_record(path, failure, self._last))
 
