@@ -57,6 +57,7 @@ def test_a_package_without_an_address_invents_none(wheel: Path) -> None:
     Metadata.from_email(text, validate=True)
     assert metadata.get_all("Project-URL") is None
     assert metadata["Author"] == "okr-tui contributors"
+    assert metadata["Metadata-Version"] == "2.4"
     assert "Private" not in text
 
 
