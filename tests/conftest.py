@@ -66,17 +66,29 @@ def _judge(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the paths of directories that are not there yet, away from those that `tmp_path` has to count."""
-    folder = tmp_path_factory.mktemp("homes", numbered=False)
-    return (folder / str(number) for number in itertools.count(1))
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make empty folders. For each of its own pytest lists all that are there: a quarter of a run."""
+    top = tmp_path_factory.mktemp("t", numbered=False)
+
+    def made() -> Iterator[Path]:
+        for number in itertools.count(1):
+            folder = top / str(number)
+            folder.mkdir(mode=0o700)
+            yield folder
+
+    return made()
+
+
+@pytest.fixture
+def tmp_path(folders: Iterator[Path]) -> Path:
+    """Return an empty folder of the test's own."""
+    return next(folders)
 
 
 @pytest.fixture(autouse=True)
-def isolated_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolated_home(folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test an empty home and an environment without keys, hosts or folders of the developer."""
-    home = next(homes)
-    home.mkdir(mode=0o700)
+    home = next(folders)
     for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home))
     for name in ("API_KEY", "API_KEYS", "HOST", "HOST_CLOUD", "ACTIVE_KEY_INDEX"):
