@@ -143,6 +143,8 @@ def entry(
 
 def _fell_back(record: FellBack, config: PoolConfig) -> Entry:
     who = _sender(record, config)
+    if record.answered_by == record.model:  # it was asked for by its own name
+        return Entry(record.at, "info", f"{record.model} answers", who, model=record.model)
     text = f"{record.answered_by} answers instead of {record.model}"
     return Entry(record.at, "warning", text, f"{who} · no key could", model=record.model)
 

@@ -80,8 +80,10 @@ async def show(service: PoolService, request: GatewayRequest) -> None:
     parsed = await _receive(service, request)
 
     async def passed() -> None:
-        with service.cloud.use() as cloud:
-            answer = await cloud.show(parsed.body)
+        answer = await service.fallback.show_local(parsed.model or "", parsed.body)
+        if answer is None:
+            with service.cloud.use() as cloud:
+                answer = await cloud.show(parsed.body)
         await _whole(service, request, answer.status_code, answer.headers, answer.content)
 
     await request.run_until_gone(passed())

@@ -72,13 +72,16 @@ def require(service: PoolService, model: str | None) -> str:
     if not model:
         raise failure_error(400, "model is required")
     listed = service.model_names.listed
-    if listed and model not in listed:
+    if listed and model not in (*listed, *service.fallback.named):
         raise failure_error(404, f"model {model!r} not found", "model_not_found")
     return model
 
 
 async def tags(service: PoolService, caller: Caller) -> Document:
-    """Return the document of `/api/tags`, in the cloud's shape, with what the caller may use."""
+    """Return the document of `/api/tags`, in the cloud's shape, with what the caller may use.
+
+    Local models that may answer instead stand at its end.
+    """
     return {"models": [_tag(model) for model in await _listed(service, caller)]}
 
 
@@ -118,6 +121,7 @@ async def _listed(service: PoolService, caller: Caller) -> list[Model]:
     if not found:
         await service.catalog.refresh()
         found = list(_served(service))
+    found += [Model(name) for name in await service.fallback.local_models()]
     if not found and service.catalog.error:
         raise failure_error(502, f"the model list cannot be read: {service.catalog.error}")
     return [model for model in found if caller.may_use(model.id)]

@@ -1,12 +1,13 @@
 """What answers when no key can: only where settings say so, told everywhere, never after output."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from okr_tui.domain.records import FellBack
 from okr_tui.gateway.server import listen, serving
@@ -139,3 +140,92 @@ async def test_a_pool_without_a_key_has_a_local_model(harness: Harness, gateway:
         await fall_back(harness, gateway, {"*": ["local:llama3.2"]}, local=url)
         response = await gateway.post("/api/chat")
     assert (response.status_code, response.content) == (200, b"".join(whole))
+
+
+def document(path: str) -> Response:
+    """A local model's whole answer on a path."""
+    kind = "application/x-ndjson" if path.startswith("/api") else "text/event-stream"
+    return stream(*OPENINGS[path], *PIECES[path], *CLOSINGS[path], kind=kind)
+
+
+async def patient(harness: Harness, asking: Awaitable[httpx.Response]) -> httpx.Response:
+    """The answer to a request that waits for the pool's clock."""
+    task = asyncio.ensure_future(asking)
+    while not task.done():
+        await asyncio.sleep(0)
+        if harness.clock.sleeping:
+            await harness.clock.advance(1)
+    return task.result()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("fault", ["unavailable", "connection-dropped", "bad-gateway-page"])
+async def test_a_local_model_answers_while_the_cloud_is_out(
+    harness: Harness, gateway: RunningGateway, path: str, fault: str
+) -> None:
+    await harness.fault(fault, times=None)
+    answers = [document(path) for _ in range(4)]
+    async with local_ollama(*answers) as (url, script):
+        await fall_back(harness, gateway, {"*": [OTHER, "local:qwen3:4b"]}, local=url)
+        responses = [await patient(harness, gateway.post(path, user=str(number))) for number in range(4)]
+        assert len(script.requests) == 4
+    for response in responses:
+        assert response.status_code == 200
+        assert response.headers["x-okr-tui-answered-by"] == "local:qwen3:4b"
+    assert {attempt.model for attempt in await gateway.attempts()} == {MODEL}
+
+
+async def test_another_model_of_the_cloud_answers_for_one_that_is_overloaded(
+    harness: Harness, gateway: RunningGateway
+) -> None:
+    await harness.fault("overloaded", model=MODEL, times=None)
+    await fall_back(harness, gateway, {"*": [OTHER]})
+    response = await patient(harness, gateway.post("/api/chat"))
+    assert response.headers["x-okr-tui-answered-by"] == OTHER
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_local_model_is_listed_and_can_be_asked_for(
+    harness: Harness, gateway: RunningGateway, path: str
+) -> None:
+    tags = JSONResponse({"models": [{"name": "llama3.2:latest"}, {"name": "other:1b"}]})
+    shown = JSONResponse({"capabilities": ["completion"]})
+    async with local_ollama(tags, document(path), shown) as (url, script):
+        names = ["local:llama3.2", "local:missing", OTHER]
+        await fall_back(harness, gateway, {"*": names}, local=url)
+        listed = [model["name"] for model in (await gateway.client.get("/api/tags")).json()["models"]]
+        assert listed[-1] == "local:llama3.2"
+        assert MODEL in listed
+        found = [model["id"] for model in (await gateway.client.get("/v1/models")).json()["data"]]
+        assert found == listed
+        one = await gateway.client.get("/v1/models/local:llama3.2")
+        assert one.json()["id"] == "local:llama3.2"
+        response = await gateway.post(path, model="local:llama3.2")
+        assert response.status_code == 200
+        assert json.loads(script.bodies[1])["model"] == "llama3.2"
+        details = await gateway.client.post("/api/show", json={"model": "local:llama3.2"})
+        assert details.json() == {"capabilities": ["completion"]}
+        assert json.loads(script.bodies[2])["model"] == "llama3.2"
+    assert await harness.sent(path) == []
+    assert not any("authorization" in request.headers for request in script.requests)
+    assert "local:llama3.2 answers" in [line.text for line in gateway.service.pool.entries]
+
+
+async def test_a_local_ollama_that_is_away_lists_nothing_and_is_told(
+    harness: Harness, gateway: RunningGateway
+) -> None:
+    with listen(HOST, 0) as listener:
+        away = f"http://{HOST}:{listener.getsockname()[1]}"
+    await fall_back(harness, gateway, {"*": ["local:llama3.2"]}, local=away)
+    listed = [model["name"] for model in (await gateway.client.get("/api/tags")).json()["models"]]
+    assert MODEL in listed
+    assert "local:llama3.2" not in listed
+    response = await gateway.post("/api/chat", model="local:llama3.2")
+    assert response.status_code == 502
+    assert response.headers["x-okr-tui-error"] == "path"
+    assert "refused" in response.json()["error"]
+
+
+async def test_a_local_model_that_no_setting_names_is_not_asked_for(gateway: RunningGateway) -> None:
+    response = await gateway.post("/api/chat", model="local:llama3.2")
+    assert response.status_code == 404
