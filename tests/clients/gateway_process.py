@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -25,11 +26,13 @@ ACCOUNTS = ("amber", "birch", "cedar")
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a program ended."""
+    """How a program ended, and from when to when it ran, in epoch seconds."""
 
     code: int
     out: str
     err: str
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass
@@ -64,6 +67,7 @@ class GatewayProcess:
 
     async def run(self, *command: str, **environment: str) -> CommandResult:
         """Run a program in this home to its end; what it says never holds a key of the pool."""
+        began = time.time()
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
@@ -80,7 +84,7 @@ class GatewayProcess:
                 process.kill()
                 await process.wait()
         assert process.returncode is not None
-        result = CommandResult(process.returncode, out.decode(), err.decode())
+        result = CommandResult(process.returncode, out.decode(), err.decode(), began, time.time())
         assert not any(key in result.out + result.err for key in self.keys)
         return result
 

@@ -7,11 +7,14 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import pytest
 
+from okr_tui.demo import inference
+from okr_tui.demo.answers import ScriptedAnswer, ScriptedToolCall, compose
 from tests.clients.gateway_process import CommandResult, GatewayProcess
 from tests.clients.installed import ENVIRONMENTS, environment, node, packaged
 
@@ -20,6 +23,9 @@ ANSWER = re.compile(r"I am doing well|A small plan that works well|it depends on
 """What the simulated cloud answers to a greeting, also behind much else."""
 CHAT, RESPONSES, MESSAGES, NATIVE = "/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"
 BACK = "next key free in"
+SOON = 5
+"""Seconds in which a client ends that cannot be helped."""
+SLOW_TO_GIVE_UP = {"opencode", "aider", "aider-ollama"}
 Command = Callable[[GatewayProcess, str], list[str]]
 
 
@@ -28,7 +34,8 @@ class Agent:
     """A client: how it is told of the gateway, and how it is asked from a shell.
 
     `command` makes what the shell runs; `asks` is how often one prompt is sent, titles included. `shows_cut`
-    says that it tells of an answer that broke off, `uses_tools` that it has a tool of the test's.
+    says that it tells of an answer that broke off. `tool` is a tool that it has, and what to call it with;
+    `allowed` are the words by which a user allows that beforehand.
     """
 
     name: str
@@ -37,7 +44,9 @@ class Agent:
     connect: tuple[str, ...] = ()
     asks: int = 1
     shows_cut: bool = True
-    uses_tools: bool = False
+    tool: str = "get_weather"
+    arguments: Mapping[str, object] = field(default_factory=lambda: {"city": "Oslo"})
+    allowed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -96,17 +105,48 @@ def _ai_sdk(provider: str) -> Command:
 
 LANGCHAIN = """
 import sys
-from langchain_{0} import Chat{1} as Client
-print(Client(model="gpt-oss:20b").invoke(sys.argv[1]).content)
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+from langchain_{0} import Chat{1}
+
+@tool
+def get_weather(city: str) -> str:
+    'The weather of a city'
+    return "rain"
+
+client = Chat{1}(model="gpt-oss:20b")
+said = [HumanMessage(sys.argv[1])]
+if "weather" in sys.argv[1]:
+    said.append(client.bind_tools([get_weather]).invoke(said))
+    said += [get_weather.invoke(call) for call in said[-1].tool_calls]
+print(client.invoke(said).content)
 """
+SHELL = {"command": "echo ra''in", "description": "Tell the weather"}
+LLM_TOOL = "def get_weather(city: str) -> str: return 'rain'"
 AGENTS = (
-    Agent("codex", RESPONSES, _codex, ("codex", "--write")),
-    Agent("opencode", CHAT, _opencode, ("opencode", "--write"), asks=2),
-    Agent("claude-code", MESSAGES, _claude_code, ("claude-code",)),
+    Agent(
+        "codex",
+        RESPONSES,
+        _codex,
+        ("codex", "--write"),
+        tool="exec_command",
+        arguments={"cmd": "echo ra''in"},
+        allowed=("--dangerously-bypass-approvals-and-sandbox",),
+    ),
+    Agent("opencode", CHAT, _opencode, ("opencode", "--write"), asks=2, tool="bash", arguments=SHELL),
+    Agent(
+        "claude-code",
+        MESSAGES,
+        _claude_code,
+        ("claude-code",),
+        tool="Bash",
+        arguments=SHELL,
+        allowed=("--allowedTools", "Bash"),
+    ),
     Agent("aider", CHAT, _aider, ("aider",)),
     Agent("aider-ollama", NATIVE, _aider_ollama),
-    Agent("llm", CHAT, _llm(f"okr-tui/{MODEL}"), ("llm", "--write")),
-    Agent("llm-ollama", NATIVE, _llm(f"ollama/{MODEL}"), ("ollama",)),
+    Agent("llm", CHAT, _llm(f"okr-tui/{MODEL}"), ("llm", "--write"), allowed=("--functions", LLM_TOOL)),
+    Agent("llm-ollama", NATIVE, _llm(f"ollama/{MODEL}"), ("ollama",), allowed=("--functions", LLM_TOOL)),
     Agent(
         "langchain-ollama", NATIVE, _python(LANGCHAIN.format("ollama", "Ollama"), "langchain"), ("ollama",)
     ),
@@ -118,11 +158,11 @@ AGENTS = (
         ("openai",),
         shows_cut=False,
     ),
-    Agent("ai-sdk-openai", RESPONSES, _ai_sdk("openai"), uses_tools=True),
-    Agent("ai-sdk-compatible", CHAT, _ai_sdk("compatible"), uses_tools=True),
-    Agent("ai-sdk-anthropic", MESSAGES, _ai_sdk("anthropic"), uses_tools=True),
+    Agent("ai-sdk-openai", RESPONSES, _ai_sdk("openai")),
+    Agent("ai-sdk-compatible", CHAT, _ai_sdk("compatible")),
+    Agent("ai-sdk-anthropic", MESSAGES, _ai_sdk("anthropic")),
     # Its provider for Ollama knows no errors within a stream.
-    Agent("ai-sdk-ollama", NATIVE, _ai_sdk("ollama"), uses_tools=True, shows_cut=False),
+    Agent("ai-sdk-ollama", NATIVE, _ai_sdk("ollama"), shows_cut=False),
 )
 pytestmark = pytest.mark.timeout(120)
 
@@ -135,14 +175,22 @@ class Session:
     gateway: GatewayProcess
     exports: str
 
-    async def ask(self, prompt: str = "Hello") -> CommandResult:
-        """Ask as from a shell."""
-        command = shlex.join(self.agent.command(self.gateway, prompt))
+    async def ask(self, prompt: str = "Hello", *more: str) -> CommandResult:
+        """Ask as from a shell; `more` is for the command."""
+        command = shlex.join([*self.agent.command(self.gateway, prompt), *more])
         return await self.gateway.run("sh", "-c", f"{self.exports}\nexec {command}", **home_of(self.gateway))
 
-    async def asked(self) -> list[int]:
-        """End the gateway; return the statuses of the requests for answers."""
-        return [record["status"] for record in await self.gateway.access_log(self.agent.path)]
+    async def asked(self, result: CommandResult | None = None) -> list[int]:
+        """End the gateway; return the statuses of the requests for answers.
+
+        With a result, it is one that came to its end soon after the first was answered.
+        """
+        records = await self.gateway.access_log(self.agent.path)
+        if result:
+            first = min(datetime.fromisoformat(record["at"]).timestamp() for record in records)
+            # What the machine is slow at takes as long before; the log has whole seconds.
+            assert result.ended - first < SOON + 1 + (first - result.began), "its end was long in coming"
+        return [record["status"] for record in records]
 
 
 def home_of(gateway: GatewayProcess) -> dict[str, str]:
@@ -196,7 +244,7 @@ async def test_all_spent_is_told_once_and_at_once(session: Session) -> None:
     await session.gateway.spend(session.agent.path)
     result = await session.ask()
     assert BACK in words(result)
-    statuses = await session.asked()
+    statuses = await session.asked(result)
     assert len(statuses) <= 2
     assert set(statuses) <= {400, 402}
 
@@ -205,9 +253,35 @@ async def test_no_valid_key_is_told_once(session: Session) -> None:
     await session.gateway.fault("unauthorized", path=session.agent.path, times=None)
     result = await session.ask()
     assert "no key can take this request" in words(result)
-    statuses = await session.asked()
+    statuses = await session.asked(result)
     assert len(statuses) <= 2
     assert set(statuses) <= {400, 403}
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ("subscription", "the plan does not include this model"),
+        ("context-too-long", "prompt too long"),
+        ("too-large", "too large"),
+    ],
+)
+async def test_what_else_cannot_be_helped_is_told_once(session: Session, fault: str, shown: str) -> None:
+    await session.gateway.fault(fault, path=session.agent.path, times=None)
+    result = await session.ask()
+    found = words(result).lower()
+    assert shown.lower() in found or (fault == "too-large" and "request entity too large" in found)
+    statuses = await session.asked(result)
+    assert len(statuses) <= session.agent.asks + 1
+
+
+async def test_an_outage_is_told_in_words_after_a_few_requests(session: Session) -> None:
+    if session.agent.name in SLOW_TO_GIVE_UP:  # for minutes, with the text each time or at the end
+        return
+    await session.gateway.fault("unavailable", path=session.agent.path, times=None)
+    result = await session.ask()
+    assert "Service Temporarily Unavailable" in words(result) or "does not answer" in words(result)
+    assert len(await session.asked()) <= 6
 
 
 async def test_a_cut_answer_is_told_and_not_asked_for_again(session: Session) -> None:
@@ -219,13 +293,37 @@ async def test_a_cut_answer_is_told_and_not_asked_for_again(session: Session) ->
     assert len(await session.asked()) == asks
 
 
-async def test_a_tool_is_called_and_its_result_answered(session: Session) -> None:
-    if not session.agent.uses_tools:
+EDIT = "plan.txt\n<<<<<<< SEARCH\n=======\nrain\n>>>>>>> REPLACE\n"
+
+
+async def test_a_tool_is_called_and_its_result_answered(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, prompt = session.agent, "What is the weather in Oslo?"
+
+    def answer(
+        asked: str, tools: Sequence[Mapping[str, object]] = (), result: str | None = None
+    ) -> ScriptedAnswer:
+        """What a model says that calls the client's tool."""
+        if result is None and tools and prompt in asked:
+            return ScriptedAnswer(
+                "Look.", "", (ScriptedToolCall(agent.tool, dict(agent.arguments), "call_1"),)
+            )
+        return ScriptedAnswer("", EDIT) if "plan.txt" in asked else compose(asked, (), result)
+
+    monkeypatch.setattr(inference, "compose", answer)
+    if agent.name.startswith("aider"):  # which has none: it edits files as the answer says
+        result = await session.ask("Write a plan.txt", "--edit-format", "diff")
+        assert result.code == 0, words(result)
+        assert (session.gateway.agent.parent / "plan.txt").read_text() == "rain\n"
         return
-    result = await session.ask("What is the weather in Oslo?")
+    result = await session.ask(prompt, *agent.allowed)
     assert result.code == 0, words(result)
-    assert "rain" in words(result)
-    assert await session.asked() == [200, 200]
+    assert "The tool reports: " in words(result)
+    assert "rain" in words(result).partition("The tool reports: ")[2]
+    statuses = await session.asked()
+    assert set(statuses) == {200}
+    assert len(statuses) in (agent.asks + 1, agent.asks + 2)  # a title may be asked for as well
 
 
 def test_each_environment_has_an_agent() -> None:
