@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -119,16 +119,21 @@ def show_fitted(text: str) -> None:
     show(cut(one_line(text), shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
 
 
+GAP: Final = "  "
+INDENT: Final = "    "
+NARROW: Final = 60
+"""Cells below which a table that does not fit is none any more."""
+LEAST_WIDTH: Final = 12
 LONG: Final = 100
 SCHEMA: Final = 1
 """The version of all documents: fields may be added to one, and none is changed or removed."""
 
 
-@dataclass(slots=True)
 class _Results:
     """What a command has printed so far: `documents` counts those of JSON."""
 
-    documents: int = 0
+    def __init__(self) -> None:
+        self.documents = 0
 
 
 RESULTS: Final = _Results()
@@ -177,13 +182,94 @@ def cut(text: str, width: int) -> str:
     return text + "…"
 
 
-def table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Align the columns of rows, two blanks apart."""
+def table(rows: Iterable[Sequence[str]], *, headed: bool = False, figures: bool = False) -> list[str]:
+    """Align the columns of rows, two blanks apart.
+
+    On a terminal that is too narrow, cells go over several lines, and where that is not enough each row
+    becomes a few lines of its own, with the headings repeated.
+
+    headed: the first row has the headings. figures: all columns but the first are aligned to the right.
+    """
     lines = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(cells, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell + " " * (width - cells(cell)) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+    columns = list(zip(*lines, strict=True))
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    widths = _fitted(columns, room, headed=headed)
+    if widths is None:
+        return _cards(lines, room, headed=headed)
+    return [line for row in lines for line in _row(row, widths, figures=figures)]
+
+
+def _fitted(columns: Sequence[Sequence[str]], room: int, *, headed: bool) -> list[int] | None:
+    """Return the widths of columns that have room for a table; None where they would become too narrow."""
+    widths, gaps = [max(map(cells, column)) for column in columns], len(GAP) * (len(columns) - 1)
+    if sum(widths) + gaps > room and len(widths) > 2 and room < NARROW:
+        return None
+    least = [_least(column, headed=headed) for column in columns]
+    while sum(widths) + gaps > room:
+        wide = [at for at, width in enumerate(widths) if width > least[at]]
+        if not wide:
+            return None
+        widths[max(wide, key=lambda at: (widths[at], at))] -= 1
+    return widths
+
+
+def _least(column: Sequence[str], *, headed: bool) -> int:
+    """Return the width that a column keeps: that of its contents up to LEAST_WIDTH, and no heading is cut."""
+    words = max(map(cells, column[0].split()), default=0) if headed else 0
+    return max(words, min(LEAST_WIDTH, max(map(cells, column[headed:]), default=0)))
+
+
+def _row(row: Sequence[str], widths: Sequence[int], *, figures: bool) -> list[str]:
+    columns = [wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    lines = []
+    for parts in zip_longest(*columns, fillvalue=""):
+        filled = [" " * (width - cells(part)) for part, width in zip(parts, widths, strict=True)]
+        padded = [
+            fill + part if figures and at else part + fill
+            for at, (part, fill) in enumerate(zip(parts, filled, strict=True))
+        ]
+        lines.append(GAP.join(padded).rstrip())
+    return lines
+
+
+def _cards(rows: Sequence[Sequence[str]], room: int, *, headed: bool) -> list[str]:
+    """Return rows one below another: the first two cells, and indented all that follow."""
+    heads, rows = (rows[0], rows[1:]) if headed else ([""] * len(rows[0]), rows)
+    lines = []
+    for row in rows:
+        named = zip(heads, row, strict=True)
+        first, *rest = [f"{head} {cell.strip()}".strip() for head, cell in named if cell.strip()] or [""]
+        lines += _joined(first, rest[:1], GAP, room)
+        lines += [INDENT + line for line in _joined("", rest[1:], " · ", room - len(INDENT)) if line]
+    return lines
+
+
+def _joined(first: str, parts: Sequence[str], between: str, room: int) -> list[str]:
+    """Return texts one after another on as few lines as they need; one that fits on a line stays whole."""
+    lines = wrapped(first, room)
+    for part in parts:
+        longer = f"{lines[-1]}{between}{part}" if lines[-1] else part
+        if cells(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines += wrapped(part, room)
+    return lines
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text as lines of at most `width` cells, broken at blanks where there are any."""
+    if cells(text) <= width:
+        return [text]
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if cells(longer) <= width:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if cells(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines

@@ -46,7 +46,7 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
     for caller in callers:
         limit = "no limit" if caller.tokens_per_day is None else f"{caller.tokens_per_day:,}"
         rows.append((caller.name or "", " ".join(caller.models) or "all", limit, caller.created_at))
-    for line in table(rows):
+    for line in table(rows, headed=True):
         show(line)
 
 

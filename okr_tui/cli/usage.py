@@ -157,12 +157,8 @@ def _lines(rows: list[UsageRow], by: By, start: float, pool: PoolStatus | None, 
     lines = [(by, HEADS), *body]
     if len(body) > 1:
         lines.append(("total", _cells(total)))
-    widths = [max(len(cells[place]) for _, cells in lines) for place in range(len(HEADS))]
-    aligned = [
-        (name, *(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
-        for name, cells in lines
-    ]
-    return [f"Usage since {since:%Y-%m-%d %H:%M}", *table(aligned)]
+    shown = table(((name, *figures) for name, figures in lines), headed=True, figures=True)
+    return [f"Usage since {since:%Y-%m-%d %H:%M}", *shown]
 
 
 def _cells(added: UsageSum) -> tuple[str, ...]:
