@@ -175,14 +175,14 @@ def explanation_document(
         and {"key": chosen.index, "fingerprint": chosen.key.fingerprint, "why": explanation.why},
         "keys": [
             {
-                "index": standing.index,
-                "fingerprint": None if standing.key.missing else standing.key.fingerprint,
-                "state": standing.state.value,
-                "eligible": standing.eligible,
-                "reason": standing.reason,
-                "until": rfc3339(standing.until),
+                "index": each.index,
+                "fingerprint": None if each.key.missing else each.key.fingerprint,
+                "state": each.state.value,
+                "eligible": each.eligible,
+                "reason": each.reason,
+                "until": rfc3339(each.until),
             }
-            for standing in explanation.keys
+            for each in explanation.keys
         ],
         "earliest": rfc3339(explanation.earliest),
     }

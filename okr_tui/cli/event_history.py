@@ -70,8 +70,8 @@ class History:
         if (was is None) != (now is None):
             self.outages[item.sequence] = _outage(item.record.at, now)
         if isinstance(item.record, Alert) and self._state.alerts.get(item.record.name) == item.record:
-            told = alerts.concerning(item.record, self._state, self.config) or item.record
-            self.alerts[item.sequence] = alerts.document(told, self.config, self._zone)
+            shown = alerts.concerning(item.record, self._state, self.config) or item.record
+            self.alerts[item.sequence] = alerts.document(shown, self.config, self._zone)
         return before
 
     def take(self, item: LogEntry) -> Iterator[Event]:
@@ -107,7 +107,7 @@ class History:
             case ModelsRead():
                 words = f"{record.count} models read"
             case Alert() if alerts.told_as(record) and (other := other_person(record.who, self.config)):
-                words = f"{alerts.text(record, self.config, self._zone)} · told by {other}"
+                words = f"{alerts.text(record, self.config, self._zone)} · reported by {other}"
             case Alert():
                 words = f"alert {record.event}{' is over' if record.over else ''}"
             case _:

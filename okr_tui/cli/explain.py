@@ -70,7 +70,7 @@ def explain(
 
     found = run(invocation, work)
     if with_code:
-        waiting = any(standing.state.traits.wait is Wait.SLOT for standing in found.keys)
+        waiting = any(row.state.traits.wait is Wait.SLOT for row in found.keys)
         end_with_code(len(found.keys), usable=found.chosen is not None or waiting)
 
 
@@ -79,18 +79,18 @@ def _lines(found: Explanation, now: float, subject: str) -> list[str]:
         chosen = found.chosen
         first = f"{subject} takes #{chosen.index} {chosen.key.masked}: {found.why}"
     else:
-        busy = any(standing.state.traits.wait is Wait.SLOT for standing in found.keys)
+        busy = any(row.state.traits.wait is Wait.SLOT for row in found.keys)
         earliest = None if busy else found.earliest
         back = f", the first is back {moment(earliest, now, local_zone())}" if earliest else ""
         first = f"{subject} finds no key: {found.why}{back}"
-    return [first, *table(_cells(standing, now) for standing in found.keys if standing is not found.chosen)]
+    return [first, *table(_cells(row, now) for row in found.keys if row is not found.chosen)]
 
 
-def _cells(standing: KeyExplanation, now: float) -> tuple[str, ...]:
-    back = f", back {moment(standing.until, now, local_zone())}" if standing.until else ""
+def _cells(row: KeyExplanation, now: float) -> tuple[str, ...]:
+    back = f", back {moment(row.until, now, local_zone())}" if row.until else ""
     return (
-        f"  #{standing.index}",
-        standing.key.masked,
-        f"{standing.state.traits.glyph} {standing.state.value}",
-        f"{standing.reason}{back}",
+        f"  #{row.index}",
+        row.key.masked,
+        f"{row.state.traits.glyph} {row.state.value}",
+        f"{row.reason}{back}",
     )

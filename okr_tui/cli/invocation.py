@@ -298,7 +298,7 @@ def ask_for_name(invocation: Invocation) -> None:
             raise click.UsageError(str(error)) from error
         return text.strip()
 
-    async def asked() -> None:
+    async def ask() -> None:
         configuration = await Configuration.read(invocation.sources(asks=False))
         if configuration.settings.person.value:
             return
@@ -309,7 +309,7 @@ def ask_for_name(invocation: Invocation) -> None:
         except SettingsError as error:
             note(f"okr-tui: the name was not kept: {error}")
 
-    asyncio.run(asked())
+    asyncio.run(ask())
 
 
 def run(

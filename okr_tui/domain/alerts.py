@@ -1,7 +1,7 @@
 """Alerts: what a person wants to know at once, found in the pool's state. Pure.
 
-What holds now and was not told since it began is raised; what was raised and no longer holds is over. Both
-become records, and the fold keeps the last of each name: so every process on the log tells each crossing
+What holds now and has not been raised since it began is raised; what was raised and no longer holds is over.
+Both become records, and the fold keeps the last of each name: so every process on the log tells each crossing
 once, and tells it again only after the end of it, or after the reset of its window.
 """
 
@@ -202,7 +202,7 @@ def due(
 
 
 def _by(config: PoolConfig, rules: AlertRules, *, slowed: bool) -> str:
-    """Return a name for all that decides what is told, but the state: others on the log may have another."""
+    """Return a name for all that decides what is raised, but the state: others may have another."""
     keys = sorted(key.fingerprint for key in config.keys)
     marks = (
         rules.low_percent,
@@ -220,7 +220,7 @@ def _by(config: PoolConfig, rules: AlertRules, *, slowed: bool) -> str:
 def _can_end(last: Alert, by: str, known: Collection[str], gateways: Collection[str] | None) -> bool:
     """Return whether this process can tell that an alert is over; a budget's ends with its day.
 
-    What was told by other rules is left to those who have them: else each would end what the other begins.
+    What was raised by other rules is left to those who have them: else each would end what the other begins.
     """
     if last.by not in ("", by) and last.event not in FACTS:
         return False
@@ -301,7 +301,7 @@ def _is_wasted(quota: Quota, rules: AlertRules, now: float) -> bool:
 
 
 def _pace_findings(holder: Holder, rules: AlertRules, now: float) -> Iterator[Finding]:
-    """Find a quota that is empty before its reset at its pace; told once until that reset."""
+    """Find a quota that is empty before its reset at its pace; raised once until that reset."""
     samples, balance = holder.account.samples, holder.account.balance
     window = tightest_window(balance)
     quota = next((each for each in _quotas(balance) if each.window == window), None)
@@ -360,9 +360,9 @@ def told_as(alert: Alert) -> AlertEvent | None:
 
 
 def is_shown(alert: Alert, rules: AlertRules) -> bool:
-    """Return whether the settings want a person told of it on the screen; the end of what is not, is not."""
-    told = told_as(alert)
-    return told is not None and told in rules.events and alert.event in rules.events
+    """Return whether the settings want it shown on the screen; the end of what is not, is not."""
+    event = told_as(alert)
+    return event is not None and event in rules.events and alert.event in rules.events
 
 
 def concerning(alert: Alert, state: PoolState, config: PoolConfig) -> Alert | None:

@@ -49,10 +49,10 @@ def explain(state: PoolState, config: PoolConfig, request: SelectionRequest, pol
     """Return which key takes this request, and why."""
     selection = choose(state, config, request, policy)
     judged = selection.verdicts
-    told = reasons(selection, judged, state, config, request, policy)
+    given = reasons(selection, judged, state, config, request, policy)
     keys = tuple(
         KeyExplanation(index, key, verdict.state, verdict.eligible, reason, verdict.until)
-        for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, told, strict=True), 1)
+        for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, given, strict=True), 1)
     )
     chosen = next((found for found in keys if found.key is selection.key), None)
     why = selection.why

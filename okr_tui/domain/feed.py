@@ -151,14 +151,14 @@ def _fell_back(record: FellBack, config: PoolConfig) -> Entry:
 
 def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) -> Entry | None:
     """Return the line of an alert; None where another process was first, or another record tells the same."""
-    told = alerts.told_as(record)
-    if after.alerts.get(record.name) != record or told is None or not alerts.EVENTS[told].in_feed:
+    event = alerts.told_as(record)
+    if after.alerts.get(record.name) != record or event is None or not alerts.EVENTS[event].in_feed:
         return None
     concerning = alerts.concerning(record, after, config)
     if concerning is None:
         return None
     text, place = alerts.text(concerning, config, zone), config.index(concerning.fingerprint)
-    return Entry(record.at, alerts.EVENTS[told].tone, text, key=place, fingerprint=concerning.fingerprint)
+    return Entry(record.at, alerts.EVENTS[event].tone, text, key=place, fingerprint=concerning.fingerprint)
 
 
 def history(
@@ -380,9 +380,9 @@ def _outage(
         was = was or common_refusal(before, config, policy)
         now = now or common_refusal(after, config, policy)
     if now and not was:
-        told = blocked(now)
+        verdict = blocked(now)
         until = f", next try {moment(now.until, record.at, zone)}" if now.until else ""
-        yield Entry(record.at, "warning", f"{told.reason}{until}", "every key waits for the cloud")
+        yield Entry(record.at, "warning", f"{verdict.reason}{until}", "every key waits for the cloud")
     elif was and not now and record.outcome == "ok":
         yield Entry(record.at, "good", f"the cloud answers again after {span(record.at - was.since)}")
 
@@ -520,11 +520,11 @@ def _has(entry: Entry, word: str) -> bool:
         return len(word) == 1 or not _has(entry, word[1:])
     if number := KEY_NUMBER.fullmatch(word):
         return entry.key == int(number[1])
-    return word in _said(entry)
+    return word in _searchable(entry)
 
 
 @lru_cache(maxsize=4096)
-def _said(entry: Entry) -> str:
+def _searchable(entry: Entry) -> str:
     """Return the text that words are searched in."""
     fault = entry.record.fault if isinstance(entry.record, Attempt) else None
     outcome = entry.record.outcome if isinstance(entry.record, Attempt) else entry.tone

@@ -427,9 +427,9 @@ def _breaker(state: PoolState, record: Attempt, fault: Fault, policy: Policy) ->
         state = _shaky(state, record, fault, policy)
     service = state.service(record.cloud)
     outage, known = service.outage, service.requests
-    if outage and (_asked(record) in known or record.started <= outage.since):
+    if outage and (_request_name(record) in known or record.started <= outage.since):
         return state
-    requests = (*known, _asked(record))[-REMEMBERED:]
+    requests = (*known, _request_name(record))[-REMEMBERED:]
     if outage and outage.until is not None and record.started < outage.until:
         until = max(outage.until, record.at + policy.alone_longest)
         extended = replace(outage, since=record.at, until=until)
@@ -444,7 +444,7 @@ def _breaker(state: PoolState, record: Attempt, fault: Fault, policy: Policy) ->
     return state.with_service(record.cloud, ServiceState(outage, failures, requests if outage else ()))
 
 
-def _asked(record: Attempt) -> str:
+def _request_name(record: Attempt) -> str:
     """Return the name of what a request asked; older logs have none, and every send counts."""
     return record.request or f"{record.fingerprint} {record.started}"
 
@@ -472,7 +472,7 @@ def _overloaded(state: PoolState, record: Attempt, fault: Fault, account: str, p
 def _shaky(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
     """Let a key rest that fails again and again while others succeed."""
     key = state.key(record.fingerprint)
-    if key.streak and key.streak_request == _asked(record):
+    if key.streak and key.streak_request == _request_name(record):
         return state
     since = key.streak_since if key.streak else record.at
     blocks = key.blocks
@@ -488,14 +488,14 @@ def _shaky(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
         record.fingerprint,
         streak=key.streak + 1,
         streak_since=since,
-        streak_request=_asked(record),
+        streak_request=_request_name(record),
         blocks=blocks,
     )
 
 
 def _recent(failures: Failures, record: Attempt, account: str, policy: Policy) -> Failures:
     kept = tuple(failure for failure in failures if record.at - failure.at <= policy.outage_window)
-    return (*kept, Failure(record.at, account, _asked(record)))
+    return (*kept, Failure(record.at, account, _request_name(record)))
 
 
 def _blocks_nothing(state: PoolState, record: Attempt, fault: Fault, _: Policy) -> PoolState:

@@ -34,7 +34,7 @@ MOST_SERIES: Final = 5
 OTHERS: Final = "others"
 NOW_MARK: Final = "now"
 RESET_MARK: Final = "reset"
-NOBODY: Final = Series("", None, "")
+UNKNOWN: Final = Series("", None, "")
 MEASURES: Final = ("tokens/s", "first token s")
 
 
@@ -152,7 +152,7 @@ class Buckets:
 
     def at(self, moment: float) -> int | None:
         """Return the place of a moment's bucket."""
-        return self.place(Cell(int(moment // HOUR) * HOUR, HOUR, NOBODY))
+        return self.place(Cell(int(moment // HOUR) * HOUR, HOUR, UNKNOWN))
 
     def _label(self, cell: Cell) -> str:
         if self.unit == "hour":
@@ -254,30 +254,30 @@ def requests(usage: Usage, buckets: Buckets) -> Chart:
 def speed(usage: Usage, buckets: Buckets) -> Chart:
     """Return how fast each model answered: tokens a second, and seconds to the first token, in the mean.
 
-    The most used model comes first; one that told neither is left out.
+    The most used model comes first; one that has neither is left out.
     """
     sums: dict[str, list[UsageSum]] = {}
     for cell, added in usage.items():
         if buckets.place(cell) is not None:
             sums.setdefault(cell.series.model or NO_MODEL, []).append(added)
     totals = {name: summed(each) for name, each in sums.items()}
-    told = [
+    names = [
         name
         for name, each in totals.items()
         if each.tokens_per_second is not None or each.mean_first_byte_ms is not None
     ]
-    told.sort(key=lambda name: (-totals[name].requests, name))
+    names.sort(key=lambda name: (-totals[name].requests, name))
 
     def seconds(milliseconds: int | None) -> Value:
         return None if milliseconds is None else milliseconds / 1000
 
     lines = (
-        Line(MEASURES[0], tuple(totals[name].tokens_per_second for name in told)),
-        Line(MEASURES[1], tuple(seconds(totals[name].mean_first_byte_ms) for name in told)),
-        Line("slowest first token s", tuple(seconds(totals[name].latest_first_byte_ms) for name in told)),
-        Line("answers", tuple(totals[name].answers for name in told)),
+        Line(MEASURES[0], tuple(totals[name].tokens_per_second for name in names)),
+        Line(MEASURES[1], tuple(seconds(totals[name].mean_first_byte_ms) for name in names)),
+        Line("slowest first token s", tuple(seconds(totals[name].latest_first_byte_ms) for name in names)),
+        Line("answers", tuple(totals[name].answers for name in names)),
     )
-    return Chart("speed", "model", tuple(told), lines)
+    return Chart("speed", "model", tuple(names), lines)
 
 
 class QuotaHistory(NamedTuple):

@@ -276,8 +276,8 @@ REPEATED_WORDS: Final = re.compile(
 
 def cut_off(fault: Fault) -> Failure:
     """Return the failure of an answer that has begun and cannot go on."""
-    said = "" if REPEATED_WORDS.search(fault.text) or not fault.text else f" ({fault.text})"
-    text = f"{fault.traits.words} in the middle of this answer{said}; the answer is incomplete"
+    detail = "" if REPEATED_WORDS.search(fault.text) or not fault.text else f" ({fault.text})"
+    text = f"{fault.traits.words} in the middle of this answer{detail}; the answer is incomplete"
     return Failure.of(GatewayCause.CUT_OFF, text, source=_source(fault))
 
 

@@ -46,8 +46,8 @@ def clamped(call: Call, most: int) -> Call:
         (document, "max_output_tokens"),
         (document.get("options"), "num_predict"),
     ):
-        asked = place.get(name) if isinstance(place, dict) else None
-        if isinstance(place, dict) and isinstance(asked, int) and asked > most:
+        wanted = place.get(name) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(wanted, int) and wanted > most:
             place[name] = most
             lowered = True
     return replace(call, body=json.dumps(document).encode()) if lowered else call

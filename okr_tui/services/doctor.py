@@ -151,11 +151,11 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
     findings = [_worded("error", line) for line in service.network.problems]
     certificates = service.network.certificate_problems(service.cloud.url)
     findings += [_worded("error", line) for line in certificates]
-    told = (*service.network_problems, *certificates)
+    unreachable = (*service.network_problems, *certificates)
     severity: Severity = "warning" if service.pool.trouble is None else "error"
-    findings += [_worded(severity, line) for line in service.snapshot.log if line not in told]
-    if not offline and not told:
-        findings += await _asked(service)
+    findings += [_worded(severity, line) for line in service.snapshot.log if line not in unreachable]
+    if not offline and not unreachable:
+        findings += await _ask_cloud(service)
     if not offline:
         findings += await _fallbacks(service)
     for row in service.pool.view().keys:
@@ -172,7 +172,7 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
     return findings
 
 
-async def _asked(service: PoolService) -> list[Finding]:
+async def _ask_cloud(service: PoolService) -> list[Finding]:
     """Return what the cloud's answers tell; a key that is refused twice is in the log then."""
     pool, poller = service.pool, service.quota_poller
     try:

@@ -99,19 +99,19 @@ class KeySettings:
             return keys.removed(document, place)
 
         await self._write(_KeyChange((place.section, place.name), without, left, preferred))
-        said = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
+        message = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
         if again := self._found(key.fingerprint):
-            return f"{said}; it stays in the pool because it is also in {again.origin.describe()}", None
+            return f"{message}; it stays in the pool because it is also in {again.origin.describe()}", None
         removed = None if forget else RemovedKey(key, place, raw, index, was_preferred)
         if kind(place.reference) != "keyring":
-            return said, removed
+            return message, removed
         if not forget:
             entry = f"entry {key.fingerprint} of {key_references.SERVICE}"
-            return f"{said}; its text stays in the system's secret store, {entry}", removed
+            return f"{message}; its text stays in the system's secret store, {entry}", removed
         name = place.reference.get_secret_value().strip().removeprefix(key_references.KEYRING)
         if problem := await asyncio.to_thread(key_references.forget, name):
-            return f"{said}; its text is still in the system's secret store: {problem.message}", None
-        return f"{said} and its text from the system's secret store", None
+            return f"{message}; its text is still in the system's secret store: {problem.message}", None
+        return f"{message} and its text from the system's secret store", None
 
     async def restore(self, removed: RemovedKey) -> str:
         """Put a key that was removed back where it was."""

@@ -95,7 +95,7 @@ class LivePool:
         self._changed: set[asyncio.Event] = set()
         self._learned: set[asyncio.Event] = set()
         self._writer = LogWriter(
-            store, written=self._written, apply=self._count, failed=self._told, look=self._read
+            store, written=self._written, apply=self._count, failed=self._write_ended, look=self._read
         )
         self._log_state = PoolState()
         """The fold of the log as far as it was read: `state` without what is not in the log yet."""
@@ -187,7 +187,7 @@ class LivePool:
         self.settings_read = settings_read
         for item in own:  # only now, as whoever waits for it reads the state next
             self._writer.arrived(item)
-        told = history(
+        replayed = history(
             ((item.sequence, item.record) for item in recent),
             self._log_state,
             self.config,
@@ -195,13 +195,13 @@ class LivePool:
             self._zone,
         )
         lines: list[Entry] = []
-        for item, (state, found) in zip(recent, told, strict=True):
+        for item, (state, found) in zip(recent, replayed, strict=True):
             self._writer.arrived(item)
             self._step(item, state)
             lines += found
         if lines:
             self.entries = deque(
-                (*lines, *(line for told in self._unsent_lines.values() for line in told)), maxlen=ENTRIES
+                (*lines, *(line for unsent in self._unsent_lines.values() for line in unsent)), maxlen=ENTRIES
             )
         self.state = self._log_state
         for unsent in self._writer.unsent:
@@ -356,7 +356,7 @@ class LivePool:
         self._observe(unsent.record, None)
         self._announce_news()
 
-    def _told(self, error: StoreError | None) -> None:
+    def _write_ended(self, error: StoreError | None) -> None:
         if error is None:
             self._away = None
         else:
@@ -384,17 +384,17 @@ class LivePool:
 
     def _tell(self, item: LogEntry, own: Unsent | None, before: PoolState) -> None:
         """Add the lines of a record of the log to the feed; `before` is the state before it."""
-        told = self._unsent_lines.pop(own, None) if own else None
-        if told is None:
+        shown = self._unsent_lines.pop(own, None) if own else None
+        if shown is None:
             found = entries(
                 item.record, before, self.state, self.config, self.policy, self._zone, item.sequence
             )
             self.entries.extend(found)
             return
-        for line in told:  # they come again, with their place
+        for line in shown:  # they come again, with their place
             if line in self.entries:
                 self.entries.remove(line)
-        self.entries.extend(replace(line, sequence=item.sequence) for line in told)
+        self.entries.extend(replace(line, sequence=item.sequence) for line in shown)
 
     def _observe(self, record: Record, sequence: int | None) -> None:
         if (

@@ -54,12 +54,12 @@ class LogReader:
         seen = scanned = 0
         while len(found) < PAGE and scanned < SCAN:
             logged = await self._pool.store.read_back(before, PAGE + LEAD)
-            lead, told = logged[:-PAGE], logged[-PAGE:]
-            lines = self._lines(lead, told)
+            lead, page = logged[:-PAGE], logged[-PAGE:]
+            lines = self._lines(lead, page)
             found[:0] = [line for line in lines if wanted.matches(line)]
-            seen, scanned = seen + len(lines), scanned + len(told)
-            if told:
-                first, last = told[0].sequence, told[-1].sequence if last is None else last
+            seen, scanned = seen + len(lines), scanned + len(page)
+            if page:
+                first, last = page[0].sequence, page[-1].sequence if last is None else last
                 before = first
             if not lead:
                 return Page(tuple(found), first, last, seen, ends=True)
@@ -72,14 +72,14 @@ class LogReader:
         seen = scanned = 0
         lead = await self._pool.store.read_back(after + 1, LEAD)
         while len(found) < PAGE and scanned < SCAN:
-            told = await self._pool.store.read(after, PAGE)
-            if not told:
+            page = await self._pool.store.read(after, PAGE)
+            if not page:
                 return Page(tuple(found), first, last, seen, ends=True)
-            lines = self._lines(lead, told)
+            lines = self._lines(lead, page)
             found += [line for line in lines if wanted.matches(line)]
-            seen, scanned = seen + len(lines), scanned + len(told)
-            first, last = told[0].sequence if first is None else first, told[-1].sequence
-            after, lead = last, told[-LEAD:]
+            seen, scanned = seen + len(lines), scanned + len(page)
+            first, last = page[0].sequence if first is None else first, page[-1].sequence
+            after, lead = last, page[-LEAD:]
         return Page(tuple(found), first, last, seen, ends=False)
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
@@ -180,9 +180,9 @@ class LogReader:
             names[key.fingerprint] = words
         return names
 
-    def _lines(self, lead: list[LogEntry], told: list[LogEntry]) -> list[Entry]:
-        stretch = ((item.sequence, item.record) for item in (*lead, *told))
-        begin = told[0].sequence if told else 0
+    def _lines(self, lead: list[LogEntry], page: list[LogEntry]) -> list[Entry]:
+        stretch = ((item.sequence, item.record) for item in (*lead, *page))
+        begin = page[0].sequence if page else 0
         pool = self._pool
         lines: list[Entry] = []
         reached = False

@@ -401,21 +401,21 @@ class PoolService:
     async def _prefer(self, index: int) -> str:
         """Prefer the key at a 1-based index, and remember which one was preferred before."""
         before, key = self.pool.config.preferred, self.key(index)
-        said = await self._write_preferred(index)
+        message = await self._write_preferred(index)
         if before is not None and before != key.fingerprint:
 
             async def back() -> str:
                 return f"Active Ollama cloud key → {await self._write_preferred(self._index_of(before))}"
 
             self._undo.note(f"preferring #{index} {key.masked}", back)
-        return said
+        return message
 
     async def _write_preferred(self, index: int) -> str:
-        said = await self.configuration.prefer(index - 1)
+        message = await self.configuration.prefer(index - 1)
         await self.reload()
         key = self.key(index)
         await self.pool.append(Use(at=self.clock.time(), client=self.client, fingerprint=key.fingerprint))
-        return f"#{index} {key.masked}\n{said}"
+        return f"#{index} {key.masked}\n{message}"
 
     async def refresh_models(self) -> str:
         """Read the model list again. Raises OkrError when that fails; the last list is kept."""
@@ -442,12 +442,12 @@ class PoolService:
             raise OkrError(f"#{index} {key.masked}: {fault.sentence}{again}")
         row = self.pool.view().keys[index - 1]
         now = self.clock.time()
-        said = f"#{index} {key.masked}: {sentence(row.verdict, now)}, plan {row.plan or 'unknown'}"
+        message = f"#{index} {key.masked}: {sentence(row.verdict, now)}, plan {row.plan or 'unknown'}"
         if fresh:
-            return said
+            return message
         if row.read_at is None:
             raise OkrError(f"#{index} {key.masked}: was read a moment ago without an answer; {TEN_A_MINUTE}")
-        return f"{said}, as read {span(now - row.read_at)} ago; {TEN_A_MINUTE}"
+        return f"{message}, as read {span(now - row.read_at)} ago; {TEN_A_MINUTE}"
 
     async def reset_key(self, index: int) -> str:
         """Forget every block of a key and its account."""
@@ -509,20 +509,20 @@ class PoolService:
         except TimeoutError:
             return f"not tested: no answer within {TRY_WITHIN:.0f} s, so it is unverified"
         except CloudError as error:
-            said = f"{error.fault.status or ''} {error.fault.text}".strip()
+            message = f"{error.fault.status or ''} {error.fault.text}".strip()
             if error.fault.traits.rule is Rule.DOUBT:
-                raise KeyRefusedError(f"the cloud refuses this key: {said}") from None
-            return f"not tested: {said}, so it is unverified"
+                raise KeyRefusedError(f"the cloud refuses this key: {message}") from None
+            return f"not tested: {message}, so it is unverified"
         self._tried[key.fingerprint] = found
         return f"tested, plan {found.plan or 'unknown'}"
 
     async def add_key(self, secret: SecretStr, *, label: str | None, keep: KeepIn) -> str:
         """Add a key to the global settings: its text, or a reference to it in the system's secret store."""
         key = self._key_settings.new_key(secret, label)
-        said = await self._key_settings.add(secret, label, keep)
+        message = await self._key_settings.add(secret, label, keep)
         if found := self._tried.pop(key.fingerprint, None):
             await self.pool.note(found)
-        return said
+        return message
 
     async def take_key(self, reference: SecretStr) -> str:
         """Add a key by a reference, resolved once to see that it is a key."""
@@ -534,10 +534,10 @@ class PoolService:
         `forget` deletes its text from the system's secret store too, which cannot be undone.
         """
         key = self.key(index)
-        said, removed = await self._key_settings.remove(key, forget=forget)
+        message, removed = await self._key_settings.remove(key, forget=forget)
         if removed:
             self._undo.note(f"removing #{index} {key.masked}", partial(self._key_settings.restore, removed))
-        return said
+        return message
 
     async def undo(self) -> str:
         """Take back the last change of the pool that this process made. Raises OkrError if it cannot."""
@@ -546,21 +546,21 @@ class PoolService:
     async def label_key(self, index: int, label: str | None) -> str:
         """Give a key another label; None takes its label away."""
         key = self.key(index)
-        said = await self._key_settings.label(key, label)
+        message = await self._key_settings.label(key, label)
         if (label or "").strip() != (key.label or ""):
             back = partial(self._key_settings.label, key, key.label)
             self._undo.note(f"labelling #{index} {key.masked}", back)
-        return said
+        return message
 
     async def set_favourite(self, model: str, *, wanted: bool) -> str:
         """Add a model to the favourites in pi's `enabledModels`, or take it out."""
-        said, changed = await self._setting_edits.set_favourite(model, wanted=wanted)
+        message, changed = await self._setting_edits.set_favourite(model, wanted=wanted)
         if changed:
             words = f"adding {model} to" if wanted else f"removing {model} from"
             self._undo.note(
                 f"{words} the favourites", partial(self._setting_edits.restore_favourites, changed)
             )
-        return said
+        return message
 
     async def change_setting(self, name: str, text: str | None) -> str:
         """Write one value where it takes effect; None goes back to the default."""
@@ -575,9 +575,9 @@ class PoolService:
         return await self._reloaded(self.configuration.make_file_private())
 
     async def _reloaded(self, done: Awaitable[str]) -> str:
-        said = await done
+        message = await done
         await self.reload()
-        return said
+        return message
 
     async def switch_gateway(self) -> str:
         """Start the gateway in this process, or stop it."""

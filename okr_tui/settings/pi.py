@@ -175,7 +175,7 @@ def favouring(document: Document, model: str, *, wanted: bool) -> str:
 
 
 PROVIDERS_KEY = "providers"
-ASIDE = f"{PROVIDER}-before"
+RENAMED = f"{PROVIDER}-before"
 FILE = "models.json"
 MEMORY = "pi-models-undo.json"
 FILES = "files"
@@ -373,8 +373,8 @@ def _renamed(text: str, name: str, other: str) -> str:
 
 
 def _names() -> Iterator[str]:
-    yield ASIDE
-    yield from (f"{ASIDE}-{number}" for number in count(2))
+    yield RENAMED
+    yield from (f"{RENAMED}-{number}" for number in count(2))
 
 
 def _digest(value: object) -> str:

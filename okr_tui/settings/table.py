@@ -549,9 +549,9 @@ def json_schema() -> dict[str, Any]:
             continue
         if row.group:
             holder = holder["properties"]
-        told = {"description": row.words} if row.words else {}
+        description = {"description": row.words} if row.words else {}
         schema = numbers[row.field] if row.group == "policy" else row.check.schema
-        holder[row.path[-1]] = {**schema, **told}
+        holder[row.path[-1]] = {**schema, **description}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Settings of okr-tui",

@@ -34,7 +34,7 @@ IN_FULL, HEAD, TAIL = 400, 240, 120
 MOST = 20
 SERVERS = ("chat", "mcpServers")
 HOOKS = ("hooks",)
-SAID = frozenset({"cloudUrl", "store", "gateway", "chat", "hooks"})
+DESCRIBED = frozenset({"cloudUrl", "store", "gateway", "chat", "hooks"})
 """Settings and groups that have words of their own."""
 STEERING = re.compile(
     r"PATH$|IFS$|ENV$|SHELL$|HOME$|BASH|LD_|DYLD_|PYTHON|NODE_|NPM_|PERL|RUBY|GEM_|JAVA|JDK_|GIT_|GCONV|LUA|PHP|"
@@ -73,10 +73,10 @@ def remembered(listed: object, project: Path, digest: str, *, trusted: bool) -> 
 
     Raises SettingsError when the setting is no list, which only the user can correct.
     """
-    said: dict[str, object] = {"path": os.path.realpath(project), "sha256": digest}
+    entry: dict[str, object] = {"path": os.path.realpath(project), "sha256": digest}
     if not trusted:
-        said["trusted"] = False
-    return [*(item for item in _listed(listed) if not _is_about(item, project)), said]
+        entry["trusted"] = False
+    return [*(item for item in _listed(listed) if not _is_about(item, project)), entry]
 
 
 def carried(listed: object, project: Path, before: str, after: str) -> list[object]:
@@ -106,43 +106,43 @@ def wants(project: Layer, url: str, keys: int) -> tuple[str, ...]:
     url: of the cloud in force. keys: how many it adds to the pool.
     """
     runs = [*_server_words(project.find(OURS, SERVERS)), *_hook_words(project.find(OURS, HOOKS))]
-    asked = [
+    wishes = [
         f"send requests, with your own keys too, to {_bounded(cloud)}"
         for cloud in _clouds(project)
         if cloud not in ("", url)
     ]
     if keys:
-        asked.append(f"add {'a key' if keys == 1 else f'{keys} keys'} of its own to the pool")
-    asked += _setting_words(project)
+        wishes.append(f"add {'a key' if keys == 1 else f'{keys} keys'} of its own to the pool")
+    wishes += _setting_words(project)
     for name in NAMES:
         for section in (ORIGINAL, SHORT):
             for _, entry in entries(name, project.values(section).get(name)):
                 if words := _reference_words(entry):
                     found = reference(entry)
-                    (runs if found and kind(found) == "command" else asked).append(words)
+                    (runs if found and kind(found) == "command" else wishes).append(words)
     runs = list(dict.fromkeys(runs))
-    asked = [*runs, *dict.fromkeys(asked)]
-    if len(asked) <= MOST:
-        return tuple(asked)
-    more = f"and {len(asked) - MOST} more, which only the file shows"
+    wishes = [*runs, *dict.fromkeys(wishes)]
+    if len(wishes) <= MOST:
+        return tuple(wishes)
+    more = f"and {len(wishes) - MOST} more, which only the file shows"
     if len(runs) > MOST:
         more += f"; {len(runs) - MOST} of them start programs or call servers"
-    return (*asked[:MOST], more)
+    return (*wishes[:MOST], more)
 
 
 def _setting_words(project: Layer) -> list[str]:
     """Return which settings it would change, one line each, one for all of a group."""
     ours = project.values(OURS)
-    asked: list[str] = []
+    wishes: list[str] = []
     numbers: list[str] = []
     if isinstance(ours.get("store"), str):
-        asked.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
+        wishes.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
     if isinstance(ours.get("gateway"), Mapping):
-        asked.append("change how this machine's gateway listens")
+        wishes.append("change how this machine's gateway listens")
     if isinstance(ours.get("chat"), Mapping):
-        asked.append("change which tools models may call in the chat, and which of them without asking")
+        wishes.append("change which tools models may call in the chat, and which of them without asking")
     for row in TABLE:
-        if not row.needs_trust or row.name in SAID or row.group in SAID:
+        if not row.needs_trust or row.name in DESCRIBED or row.group in DESCRIBED:
             continue
         for section in (SHORT, ORIGINAL) if row.section == ORIGINAL else (row.section,):
             for name, value in _values(project, section, row):
@@ -150,10 +150,10 @@ def _setting_words(project: Layer) -> list[str]:
                 if row.group == "policy":
                     numbers.append(text.removeprefix("policy."))
                 else:
-                    asked.append(f"set {text}")
+                    wishes.append(f"set {text}")
     if numbers:
-        asked.append(f"change how keys are judged and chosen: {_ends(', '.join(numbers))}")
-    return asked
+        wishes.append(f"change how keys are judged and chosen: {_ends(', '.join(numbers))}")
+    return wishes
 
 
 def _values(project: Layer, section: str, row: Setting) -> Iterator[tuple[str, object]]:
@@ -174,41 +174,41 @@ def _values(project: Layer, section: str, row: Setting) -> Iterator[tuple[str, o
 
 def _server_words(servers: object) -> list[str]:
     """Return the tool servers that it would start or call, with all that decides what they do."""
-    asked: list[str] = []
+    wishes: list[str] = []
     for label, server in servers.items() if isinstance(servers, Mapping) else ():
         if not isinstance(server, Mapping):
             continue
         name = _bounded(label)
         if isinstance(server.get("url"), str):
             place = _bounded(without_password(server["url"]))
-            asked.append(f"connect the chat to the tool server {name} at {place}")
+            wishes.append(f"connect the chat to the tool server {name} at {place}")
         else:
             listed = server.get("args")
             parts = [server.get("command"), *(listed if isinstance(listed, list) else ())]
             words = f"start the tool server {name}: {_command(shlex.join(map(str, parts)))}"
             if server.get("cwd") is not None:
                 words += f", in the folder {_bounded(str(server['cwd']))}"
-            asked.append(words + _environment_words(server.get("env")))
+            wishes.append(words + _environment_words(server.get("env")))
         for group in ("env", "headers"):
             values = server.get(group)
             for value in values.values() if isinstance(values, Mapping) else ():
                 if words_of := _reference_words(value):
-                    asked.append(f"{words_of.removesuffix(' as a key')} for the tool server {name}")
-    return asked
+                    wishes.append(f"{words_of.removesuffix(' as a key')} for the tool server {name}")
+    return wishes
 
 
 def _hook_words(hooks: object) -> list[str]:
     """Return what it would run, and where it would send alerts, on which event."""
-    asked: list[str] = []
+    wishes: list[str] = []
     for event, line in hooks.items() if isinstance(hooks, Mapping) else ():
         if isinstance(line, str):
             alert = f"alert {_bounded(event)}"
-            asked.append(
+            wishes.append(
                 f"tell {_bounded(hook_words(line))} of the {alert}"
                 if is_address(line)
                 else f"run the command {_command(line)} on the {alert}"
             )
-    return asked
+    return wishes
 
 
 def _environment_words(env: object) -> str:

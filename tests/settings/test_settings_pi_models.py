@@ -17,7 +17,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.models import PROVIDER
 from okr_tui.settings.file import read
 from okr_tui.settings.lock import Lock
-from okr_tui.settings.pi import ASIDE, Outcome, models_file, undo, write
+from okr_tui.settings.pi import RENAMED, Outcome, models_file, undo, write
 from tests.settings.test_settings_comments import commented
 from tests.settings.test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
 
@@ -88,15 +88,15 @@ def test_it_is_written_refreshed_and_undone(tmp_path: Path, text: str | None) ->
     models = ModelsFile(tmp_path, text)
     others = dict(models.providers) if text and "{" in text and "providers" in text else {}
     if PROVIDER in others:
-        others[ASIDE] = others.pop(PROVIDER)
+        others[RENAMED] = others.pop(PROVIDER)
     done = models.write()
-    assert (done.changed, done.kept, done.moved) == (True, True, ASIDE if ASIDE in others else None)
+    assert (done.changed, done.kept, done.moved) == (True, True, RENAMED if RENAMED in others else None)
     assert models.providers == {**others, PROVIDER: OURS}
     assert models.write(LATER).changed
     assert models.providers == {**others, PROVIDER: LATER}
     undone = models.undo()
     assert undone
-    assert (undone.changed, undone.gone, undone.restored) == (True, text is None, ASIDE in others)
+    assert (undone.changed, undone.gone, undone.restored) == (True, text is None, RENAMED in others)
     assert models.raw == models.before
     assert models.undo() is None
 
@@ -181,8 +181,8 @@ def test_a_provider_edited_by_hand_is_not_lost(tmp_path: Path) -> None:
         models.undo()
     assert str(caught.value).startswith(f"{models.path}:7:")
     assert models.raw == raw
-    assert models.write().moved == f"{ASIDE}-2"
-    assert models.providers == {ASIDE: THEIRS, f"{ASIDE}-2": edited, PROVIDER: OURS}
+    assert models.write().moved == f"{RENAMED}-2"
+    assert models.providers == {RENAMED: THEIRS, f"{RENAMED}-2": edited, PROVIDER: OURS}
     models.undo()
     assert models.raw == raw
 
@@ -190,7 +190,7 @@ def test_a_provider_edited_by_hand_is_not_lost(tmp_path: Path) -> None:
 def test_a_provider_taken_out_by_hand(tmp_path: Path) -> None:
     models = ModelsFile(tmp_path, FILES["that alone"])
     models.write()
-    models.path.write_text(json.dumps({"providers": {ASIDE: THEIRS}}))
+    models.path.write_text(json.dumps({"providers": {RENAMED: THEIRS}}))
     done = models.undo()
     assert done
     assert done.restored
@@ -273,9 +273,9 @@ def test_many_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
     versions = [{**OURS, "models": [{"id": str(number)}]} for number in range(8)]
     with ThreadPoolExecutor(len(versions)) as pool:
         done = list(pool.map(models.write, versions))
-    assert [outcome.moved for outcome in done if outcome.moved] == [ASIDE]
+    assert [outcome.moved for outcome in done if outcome.moved] == [RENAMED]
     assert models.providers[PROVIDER] in versions
-    assert set(models.providers) == {"a", "b", ASIDE, PROVIDER}
+    assert set(models.providers) == {"a", "b", RENAMED, PROVIDER}
     models.undo()
     assert models.raw == models.before
 

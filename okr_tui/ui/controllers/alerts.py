@@ -36,14 +36,14 @@ class AlertsController:
         self._app = app
         self._write = write
         self._environment = environment
-        self._told: deque[str] = deque(maxlen=200)
+        self._shown: deque[str] = deque(maxlen=200)
         self._title: str | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Tell what is new in a snapshot."""
         self._show_title(snapshot)
-        new = [each for each in snapshot.alerts if each.identity not in self._told]
-        self._told += [each.identity for each in new]
+        new = [each for each in snapshot.alerts if each.identity not in self._shown]
+        self._shown += [each.identity for each in new]
         fresh = _without_lower([each for each in new if snapshot.at - each.at <= FRESH])
         if not fresh:
             return

@@ -221,17 +221,17 @@ class AddKey(Dialog):
         return self._add(refused or secret, self.query_one(LabelInput).label, keep, test=refused is None)
 
     async def _add(self, secret: SecretStr, label: str | None, keep: KeepIn, *, test: bool) -> str:
-        said = "the cloud refused it"
+        outcome = "the cloud refused it"
         if test:
             self.note("asking the cloud about it…")
             try:
-                said = await self.service.try_key(secret, label)
+                outcome = await self.service.try_key(secret, label)
             except KeyRefusedError as error:
                 self._refused = secret
                 raise KeyRefusedError(
                     f"{error}; press enter again to add it anyway, or paste another"
                 ) from None
-        return f"{await self.service.add_key(secret, label=label, keep=keep)}; {said}"
+        return f"{await self.service.add_key(secret, label=label, keep=keep)}; {outcome}"
 
 
 class RemoveKey(Dialog):

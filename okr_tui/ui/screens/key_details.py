@@ -303,7 +303,7 @@ class KeyDetails(Screen[None]):
         self.clock = clock
         self._key_history: KeyHistory | None = None
         self._lines: list[Line] = []
-        self._asked: tuple[object, ...] = ()
+        self._requested: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Title, facts, the key's lines, the keys that apply."""
@@ -366,8 +366,8 @@ class KeyDetails(Screen[None]):
     def _ask(self) -> None:
         row = self.row
         mark = row and (row.fingerprint, row.read_at, row.requests, row.faults)
-        if mark and mark != self._asked:
-            self._asked = mark
+        if mark and mark != self._requested:
+            self._requested = mark
             self.post_message(self.HistoryRequested(self, self.fingerprint))
 
     def _draw(self) -> None:

@@ -26,7 +26,7 @@ from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
 from okr_tui.ui.widgets.rows import RowList
 
-BESIDE: Final = 100
+SIDE_BY_SIDE: Final = 100
 """From this width on a value's origin is next to it; below, under it."""
 NAME, VALUE = 24, 40
 GAP: Final = 2
@@ -97,7 +97,7 @@ def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> 
     origins = [entry.origin, *(f"instead of {place}" for place in entry.shadowed)]
     value, room = one_line(entry.value) or "-", width - left
     under: list[str] = []
-    if width >= BESIDE:
+    if width >= SIDE_BY_SIDE:
         room -= value_width + GAP
         values, sources = (
             folded(value, value_width),
