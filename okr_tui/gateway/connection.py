@@ -141,7 +141,8 @@ class Cycle:
         """Whether the application has the whole body."""
         if self._is_read:
             self.scope[BODY] = payload.read_nowait()
-        self._awaits_consent = is_current and message.headers.get("expect", "").lower() == "100-continue"
+        expects = is_current and message.headers.get("expect", "").lower() == "100-continue"
+        self._awaits_consent = expects and not self._is_read
         self._connection = connection
         self._changed = asyncio.Event()
         """Set once the answer is sent or cannot be any more."""
@@ -486,9 +487,10 @@ class CallerConnection(BaseProtocol):
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: ARG002 the parser is never stopped
         """Let the caller send on."""
-        self._reading_paused = False
-        if self.transport and len(self._ahead) <= READ_AHEAD:
-            self.transport.resume_reading()
+        if self._reading_paused and len(self._ahead) <= READ_AHEAD:
+            self._reading_paused = False
+            if self.transport:
+                self.transport.resume_reading()
 
     def _watch(self) -> None:
         if self._late is None:

@@ -115,6 +115,8 @@ async def test_a_caller_may_wait_until_its_body_is_wanted(shared: SharedGateway)
         assert await echoed_word(connection) == "good"
         await connection.write(sized(SECOND, b"Expect: 100-Continue"))
         assert await echoed_word(connection) == "second"
+        await connection.write(sized(GOOD))
+        assert await echoed_word(connection) == "good"
 
 
 async def test_a_body_that_is_not_wanted_is_not_asked_for(shared: SharedGateway) -> None:
