@@ -207,7 +207,9 @@ class Dispatcher:
 
     async def _still_good(self, progress: Progress, ticket: Ticket) -> bool:
         """Return whether the ticket still holds after what others did meanwhile; if not, give it back."""
-        if ticket.at_once and not ticket.trial:
+        pool = self._pool
+        as_issued = pool.state is ticket.state and pool.config is ticket.config
+        if ticket.at_once and not ticket.trial and as_issued:
             return True
         good = False
         try:

@@ -142,7 +142,7 @@ class Evidence:
             before = refused.setdefault((sent.account, block.since), [])
             begun = self._begun(sent, attempts)
             known = [first for first in before if self._known(first, sent, begun)]
-            if known and not self._is_trial(sent, trials):
+            if known and not self._is_trial(sent, begun, trials):
                 first = min(known, key=lambda each: each.ended)
                 blocked, earlier = sent.at - block.since, sent.at - first.ended
                 yield (
@@ -183,11 +183,11 @@ class Evidence:
             known = max(known, pause.until + self.agree_within)
         return begun > known
 
-    def _is_trial(self, sent: Sent, trials: Sequence[Trial]) -> bool:
-        """Return whether a request was the one that tests an account whose block should be over."""
+    def _is_trial(self, sent: Sent, begun: float, trials: Sequence[Trial]) -> bool:
+        """Return whether a request, `begun` then, was the one that tests an account after its block."""
         process = self.worker(sent.process)
-        pauses = meeting(process.stopped, sent.at - 1, sent.at) if process else ()
-        earliest = min((sent.at, *(pause.since for pause in pauses))) - 1
+        pauses = meeting(process.stopped, begun - 1, sent.at) if process else ()
+        earliest = min((begun, *(pause.since for pause in pauses))) - 1
         return any(
             trial.fingerprint == sent.fingerprint and earliest <= self.true_time(trial.at) <= sent.at + 0.1
             for trial in trials

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from okr_tui.domain.records import Attempt
+from okr_tui.domain.faults import Fault, FaultKind, Scope
+from okr_tui.domain.records import Attempt, Record, Trial
 from tests.chaos.findings import Evidence
 from tests.chaos.processes import Worker
 from tests.chaos.truth import Period, Sent, Truth
@@ -39,7 +40,7 @@ def record(request: str, at: float, key: str = KEY) -> Attempt:
 
 def evidence(
     received: Sequence[Sent],
-    records: Sequence[Attempt] = (),
+    records: Sequence[Record] = (),
     workers: Sequence[Worker] = (),
     away: Sequence[Period] = (),
     blocked: float | None = None,
@@ -104,6 +105,15 @@ def test_answer_that_no_slot_is_free_tells_of_no_block() -> None:
     met = [replace(sent("1/0", 10, status=429), no_slot=True), sent("2/0", 11, status=429)]
     assert not list(evidence(met, blocked=9).sent_to_blocked())
     assert list(evidence([*met, sent("2/1", 13, status=429)], blocked=9).sent_to_blocked())
+
+
+def test_trial_is_recognised_however_late_its_request_arrives() -> None:
+    met = [sent("1/0", 10, status=403), sent("1/1", 12.2, status=403)]
+    refused = Fault(FaultKind.FORBIDDEN, Scope.ACCOUNT, "suspended", 403)
+    begun = replace(record("1/1", 11), at=BEGAN + 12.7, outcome="fault", fault=refused)
+    assert list(evidence(met, [begun], blocked=9).sent_to_blocked())
+    trial = Trial(at=BEGAN + 11, fingerprint=KEY)
+    assert not list(evidence(met, [begun, trial], blocked=9).sent_to_blocked())
 
 
 def test_process_that_began_while_the_log_was_away_has_to_know_once_it_is_up() -> None:

@@ -10,7 +10,7 @@ from okr_tui.chat.messages import ChatEvent, Finished, Message
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import CloudError, PoolBlockedError
-from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial
@@ -351,6 +351,33 @@ async def test_a_request_that_has_taken_too_long_is_not_sent_again(
         with pytest.raises(CloudError, match="503"):
             await ask(service)
     assert len(await harness.sent()) == sends
+
+
+async def test_a_key_found_blocked_while_a_slot_was_asked_for_is_not_used(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness.open() as service:
+        first, now = service.pool.config.keys[0].fingerprint, harness.clock.time()
+        refused = Fault(FaultKind.FORBIDDEN, Scope.ACCOUNT, "suspended", 403)
+        another = Attempt(
+            at=now,
+            started=now,
+            client="cli",
+            fingerprint=first,
+            path="/api/chat",
+            outcome="fault",
+            fault=refused,
+        )
+
+        async def learning(account: str, slot: str) -> bool:
+            del slot
+            if account == service.pool.state.account_of(first):
+                await service.pool.append(another)
+            return True
+
+        monkeypatch.setattr(service.dispatcher.admission.slots, "take", learning)
+        assert (await ask(service)).index == 3
+    assert await harness.sent() == [3]
 
 
 async def test_after_a_spent_key_requests_move_to_the_next_one_by_one(harness: Harness) -> None:
