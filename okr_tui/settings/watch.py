@@ -12,7 +12,7 @@ QUIET_MS = 300
 """How long nothing may change for a burst to be over. The thread that watches wakes up so often."""
 LONGEST_MS = 600
 # A change that raced with the start of a watch, or on a disk that reports none, is seen at the next look.
-LOOK_AGAIN_MS = 1_000
+LOOK_AGAIN_MS = 2_000
 RETRY_SECONDS = 0.1
 RETRY_LONGEST = 1.0
 

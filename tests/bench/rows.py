@@ -73,6 +73,7 @@ class Asked:
 @contextmanager
 def answering(home: Home) -> Iterator[Asked]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60.0)
         yield Asked(home, listener)
 
 
@@ -83,14 +84,17 @@ def chat_start(asked: Asked) -> float:
     with subprocess.Popen(
         command, cwd=home.folder, env=home.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as process:
-        received, arrived = b"", 0.0
-        while b"/api/chat" not in received:
+        arrived = 0.0
+        while not arrived:
             connection, _ = asked.listener.accept()
-            with connection:
-                received = connection.recv(1 << 16)
-                arrived = time.perf_counter()
-                while b'"hello"' not in received:
-                    received += connection.recv(1 << 16)
+            with connection, connection.makefile("rb") as received:
+                if b"/api/chat" not in received.readline():
+                    continue
+                arrived, length = time.perf_counter(), 0
+                while line := received.readline().strip().lower():
+                    if line.startswith(b"content-length:"):
+                        length = int(line[15:])
+                received.read(length)
                 connection.sendall(ANSWER)
         answer = process.communicate()[0]
     if answer != b"hello\n":
