@@ -4,6 +4,7 @@ It is made once, in a temporary folder, with a simulated cloud in a process of i
 """
 
 import asyncio
+import itertools
 import json
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead, Record
 from okr_tui.services.model_catalog import KeptModels, _adapter
 from okr_tui.store.sqlite import SqliteStore
+from tests.bench.streams import Streams
 
 KEYS = 20
 MODELS = 60
@@ -59,6 +61,10 @@ class Home:
     @property
     def log(self) -> Path:
         return self.folder / "state" / "okr-tui" / "log.db"
+
+    @property
+    def conversations(self) -> Path:
+        return self.log.with_name("conversations.db")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -94,6 +100,7 @@ class Home:
 def _serve(pipe: "Connection[Any, Any]", played: Scenario) -> None:
     async def run() -> None:
         cloud = SimulatedCloud(played, speed=0.01)
+        cloud.app = Streams(cloud.app)
         async with serve(cloud) as url:
             pipe.send((url, cloud.keys))
             await asyncio.to_thread(pipe.recv)
@@ -103,9 +110,17 @@ def _serve(pipe: "Connection[Any, Any]", played: Scenario) -> None:
 
 @contextmanager
 def made(
-    keys: int = KEYS, models: int = MODELS, records: int = RECORDS, scenario: Scenario | None = None
+    keys: int = KEYS,
+    models: int = MODELS,
+    records: int = RECORDS,
+    scenario: Scenario | None = None,
+    *,
+    folded: bool = True,
 ) -> Iterator[Home]:
-    """Make a home in a temporary folder, with a running cloud: of so many good keys, or another scenario."""
+    """Make a home in a temporary folder, with a running cloud: of so many good keys, or another scenario.
+
+    `folded`: with a kept state of its log.
+    """
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_serve, args=(theirs, scenario or plenty(keys)), daemon=True
@@ -125,10 +140,11 @@ def made(
                     }
                 )
             )
-            names = [f"model-{at:02}:{at}b" for at in range(1, models + 1)]
+            names = model_names(models)
             fingerprints = [fingerprint(text) for text, _ in secrets]
             asyncio.run(_fill(home, fingerprints, names, records))
-            home.verb("status")  # folds the log, and keeps the state
+            if folded:
+                home.verb("status")  # folds the log, and keeps the state
             yield home
     finally:
         ours.send(None)
@@ -140,9 +156,9 @@ async def _fill(home: Home, fingerprints: list[str], names: list[str], count: in
     store = await SqliteStore.open(home.log)
     now = time.time()
     try:
-        records = list(history(fingerprints, names, count, now))
-        for start in range(0, len(records), AT_ONCE):
-            await store.append(records[start : start + AT_ONCE])
+        records = history(fingerprints, names, count, now)
+        while batch := list(itertools.islice(records, AT_ONCE)):
+            await store.append(batch)
         models = tuple(
             Model(
                 name,
@@ -161,6 +177,29 @@ async def _fill(home: Home, fingerprints: list[str], names: list[str], count: in
         await store.close()
 
 
+def model_names(count: int) -> list[str]:
+    return [f"model-{at:02}:{at}b" for at in range(1, count + 1)]
+
+
+def _attempt(number: int, at: float, fingerprints: list[str], names: list[str]) -> Attempt:
+    return Attempt(
+        at=at,
+        started=at - 2,
+        client="gateway",
+        caller="laptop",
+        fingerprint=fingerprints[number // 50 % len(fingerprints)],
+        model=names[number % len(names)],
+        path="/v1/chat/completions",
+        outcome="fault" if number % FAULT_EVERY == 0 else "ok",
+        fault=BUSY if number % FAULT_EVERY == 0 else None,
+        first_byte_ms=300,
+        duration_ms=2000,
+        input_tokens=900,
+        cached_tokens=300,
+        output_tokens=250,
+    )
+
+
 def history(fingerprints: list[str], names: list[str], count: int, now: float) -> Iterator[Record]:
     """The records of some days: requests of every key, and a reading of each account at the end."""
     apart = DAYS * 86400 / count
@@ -169,25 +208,38 @@ def history(fingerprints: list[str], names: list[str], count: int, now: float) -
         yield IdentityRead(at=begin, started=begin, fingerprint=key, account=f"account-{place}", plan="pro")
     for number in range(count):
         at = begin + 1 + number * apart - 120
-        yield Attempt(
-            at=at,
-            started=at - 2,
-            client="gateway",
-            caller="laptop",
-            fingerprint=fingerprints[number // 50 % len(fingerprints)],
-            model=names[number % len(names)],
-            path="/v1/chat/completions",
-            outcome="fault" if number % FAULT_EVERY == 0 else "ok",
-            fault=BUSY if number % FAULT_EVERY == 0 else None,
-            first_byte_ms=300,
-            duration_ms=2000,
-            input_tokens=900,
-            cached_tokens=300,
-            output_tokens=250,
-        )
+        yield _attempt(number, at, fingerprints, names)
     for reader in fingerprints:
         windows = (
             Window("session", used_percent=37.5, resets_at=now + 9000),
             Window("weekly", used_percent=20.0, resets_at=now + 300_000),
         )
         yield BalanceRead(at=now - 60, started=now - 61, fingerprint=reader, balance=Balance(windows=windows))
+
+
+def _arrive(home: Home, rate: float) -> None:
+    async def run() -> None:
+        store = await SqliteStore.open(home.log)
+        entries = json.loads(home.settings.read_text())["pi-ollama"]["apiKeys"]
+        keys = [fingerprint(entry["key"]) for entry in entries]
+        began, written = time.monotonic(), 0
+        while True:
+            await asyncio.sleep(0.02)
+            due = range(written, int(rate * (time.monotonic() - began)))
+            written = due.stop
+            if due:
+                await store.append([_attempt(each, time.time(), keys, model_names(MODELS)) for each in due])
+
+    asyncio.run(run())
+
+
+@contextmanager
+def arriving(home: Home, rate: float) -> Iterator[None]:
+    """Let another process append so many records a second meanwhile."""
+    process = multiprocessing.get_context("spawn").Process(target=_arrive, args=(home, rate), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()

@@ -3,14 +3,14 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tests.bench import dashboard, gateway, growth, refresh
+from tests.bench import dashboard, gateway, growth, rates, refresh
 from tests.bench.home import Home
-from tests.bench.row import Row
+from tests.bench.row import Row, Unit
 
 CLICK = "import click"
 
@@ -100,6 +100,69 @@ def chat_start(asked: Asked) -> float:
     if answer != b"hello\n":
         raise SystemExit(f"the chat printed {answer!r}")
     return arrived - began
+
+
+PRESSED = {
+    "keys": "Keys",
+    "live": "Live",
+    "models": "Models",
+    "saved": "earlier conversations",
+    "usage": "the table of usage",
+    "palette": "the palette",
+}
+
+
+def key_press(name: str, share: float, target: float, *, many: bool = False) -> Row:
+    """A key in a list until something is drawn, against a bare table."""
+    given = rates.many_in_list if many else rates.in_list
+    return Row(
+        f"{'many-' * many}press-{name}{'-99' * (share > 0.5)}",
+        f"a key in {PRESSED[name]}{', 2,000 keys and 6,000 models' * many}, p{100 * share:.0f}",
+        "ms",
+        target,
+        lambda pair: rates.presses(pair.ours, pair.keys, share),
+        lambda pair: rates.presses(pair.floor, pair.keys, share),
+        "in a bare table of Textual",
+        judged="value",
+        rounds=3,
+        given=partial(given, name=name),
+    )
+
+
+def answered(
+    name: str, words: str, unit: Unit, target: float, of: Callable[[rates.Streamed], float], *run: float
+) -> Row:
+    """What an answer costs; `run`: turns before it, tokens, tokens a second, records a second."""
+
+    def ours(home: Home) -> float:
+        return of(rates.answer(home, *run))
+
+    return Row(name, words, unit, target, ours, judged="value", rounds=1, warm=False)
+
+
+def fast_answers(turns: int) -> Iterator[Row]:
+    """An answer of 1,000 tokens a second after so many turns."""
+    name, words, run = f"answer-{turns}", f"1,000 tok/s after {turns:,} turns", (turns, 7000, 1000)
+    yield answered(f"{name}-lag", f"{words}: latest part drawn", "s", 0.3, lambda of: of.lag, *run)
+    yield answered(f"{name}-stall", f"{words}: a key, p99", "ms", 50, lambda of: of.stall, *run)
+    yield answered(f"{name}-processor", f"{words}: processor", "%", 60, lambda of: of.processor, *run)
+
+
+def while_much_arrives() -> Iterator[Row]:
+    """Keys while an answer and the records of other processes arrive."""
+    words, run = "while 100 tok/s and 50 records/s arrive", (0, 1500, 100, 50)
+    yield answered("typing", f"a key {words}, p99", "ms", 50, lambda of: of.stall, *run)
+    yield answered("typing-processor", f"processor {words}", "%", 40, lambda of: of.processor, *run)
+
+
+def long_start(name: str, words: str, unit: Unit, target: float, of: Callable[[rates.Folded], float]) -> Row:
+    """What the first start on a log of 1,000,000 records costs."""
+
+    def ours(_: Home) -> float:
+        return of(rates.long_start(1_000_000))
+
+    words = f"first start on 1,000,000 records, {words}"
+    return Row(name, words, unit, target, ours, judged="value", rounds=1, warm=False)
 
 
 ROWS: tuple[Row, ...] = (
@@ -273,4 +336,25 @@ ROWS: tuple[Row, ...] = (
         )
         for streams, target in ((1, 1.3), (64, 1.3), (256, 2.0))
     ),
+    *(key_press(name, share, target) for name in rates.LISTS for share, target in ((0.5, 8), (0.99, 20))),
+    *(key_press(name, 0.5, 8, many=True) for name in ("keys", "models")),
+    *while_much_arrives(),
+    answered("answer-slow", "50 tok/s: processor", "%", 20, lambda of: of.processor, 0, 750, 50),
+    *fast_answers(0),
+    *fast_answers(200),
+    *fast_answers(2000),
+    Row(
+        "many-paint",
+        "first paint of 2,000 keys and 6,000 models",
+        "s",
+        2,
+        lambda pair: rates.paint(pair[1]),
+        lambda pair: rates.paint(pair[0]),
+        "of 20 and 60",
+        rounds=3,
+        given=rates.few_and_many,
+    ),
+    long_start("million", "until all is painted", "s", 15, lambda of: of.seconds),
+    long_start("million-progress", "until its progress is shown", "s", 1.5, lambda of: of.progress),
+    long_start("million-memory", "memory at most", "MiB", 150, lambda of: of.memory),
 )

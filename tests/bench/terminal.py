@@ -26,7 +26,7 @@ class Program:
         self.process = process
         self._terminal = terminal
         self.began = time.perf_counter()
-        self.drawn = b""
+        self.drawn = bytearray()
         """Everything it has written."""
 
     def read(self, seconds: float) -> bool:
@@ -54,22 +54,38 @@ class Program:
         """Press keys, as a terminal encodes them."""
         os.write(self._terminal, keys)
 
+    def answer_to(self, keys: bytes, quiet: float = 0.05) -> float:
+        """Press keys once nothing is drawn any more; return the seconds until something is."""
+        while self.read(quiet):
+            pass
+        self.drawn.clear()
+        began = time.perf_counter()
+        self.press(keys)
+        if not self.read(LONGEST):
+            raise SystemExit(f"nothing is drawn after {keys!r}")
+        return time.perf_counter() - began
+
     def shows(self, *texts: str) -> float:
         """Return the seconds from the start until each text was drawn at least once."""
-        missing = [text.encode() for text in texts]
-        while missing:
+        missing, at = [text.encode() for text in texts], time.perf_counter()
+        while missing := [text for text in missing if text not in CONTROL.sub(b"", self.drawn)]:
             if time.perf_counter() - self.began > LONGEST:
                 raise SystemExit(f"never drawn: {missing}")
-            if self.read(1.0):
-                at = time.perf_counter()
-                plain = CONTROL.sub(b"", self.drawn)
-                missing = [text for text in missing if text not in plain]
+            self.read(1.0)
+            at = time.perf_counter()
         return at - self.began
 
     def memory(self) -> float:
         """The memory it holds, in MiB."""
+        return self._memory("VmRSS:")
+
+    def most_memory(self) -> float:
+        """The most memory it has held, in MiB."""
+        return self._memory("VmHWM:")
+
+    def _memory(self, name: str) -> float:
         for line in Path(f"/proc/{self.process}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(name):
                 return int(line.split()[1]) / 1024
         raise SystemExit("the memory of a process is read from /proc")
 

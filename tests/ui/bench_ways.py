@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,18 +17,11 @@ from okr_tui.ui.chat.markdown import MarkdownDocument
 from okr_tui.ui.chat.transcript import SHOWN, Transcript
 from okr_tui.ui.chat.turn_state import TurnState
 from okr_tui.ui.themes import THEMES
+from tests.bench.streams import SAMPLE, tokens_of
 
 WAYS = ("ours", "static", "stream", "log")
 EARLIER = 100
 CHUNK = 10
-SAMPLE = (
-    "## What the light does\n\nSunlight meets **molecules** that are much smaller than its `wavelength`, so "
-    "blue is scattered [far more](https://example.org) than red is, in every direction of the sky.\n\n"
-    "- the first of the points, with a few words\n- the second of them, *somewhat* longer than the first\n"
-    "  - nested below it\n\n```python\ndef scatter(wavelength: float) -> float:\n"
-    "    return 1 / wavelength**4  # by far the most for blue\n```\n\n"
-    "| colour | nm |\n|---|---|\n| blue | 450 |\n| red | 700 |\n\n"
-)
 
 
 @dataclass
@@ -42,15 +34,6 @@ class Result:
     cpu: float = 0.0
     stall: float = 0.0
     delays: list[float] = field(default_factory=list)
-
-
-def tokens_of(count: int) -> Iterator[str]:
-    """An answer in pieces of about a token."""
-    place = 0
-    for _ in range(count):
-        end = place + 5
-        yield (SAMPLE + SAMPLE[:5])[place:end]
-        place = end % len(SAMPLE)
 
 
 class Bench(App[None]):
