@@ -217,6 +217,15 @@ def needs_words(client: str | None, dialect: Dialect) -> bool:
     return client == LITELLM and dialect == "native"
 
 
+def overlooks_errors(client: str | None, dialect: Dialect) -> bool:
+    """Return whether a client takes an answer that ends in an error record for a whole one.
+
+    The AI SDK's provider for Ollama (3.6) drops every record that is no piece of an answer. Only a connection
+    that is cut is an error to it.
+    """
+    return client == AI_SDK and dialect == "native"
+
+
 def streams_errors(client: str | None, path: str) -> bool:
     """Return whether a client that asked for a stream had better get errors of a moment within one.
 

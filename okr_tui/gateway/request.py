@@ -23,6 +23,7 @@ from okr_tui.gateway.errors import (
     error_record,
     failure_error,
     for_client,
+    overlooks_errors,
     streams_errors,
 )
 from okr_tui.gateway.tokens import ANYBODY, Caller
@@ -342,7 +343,7 @@ class GatewayRequest:
         await self.send({"type": "http.response.body", "body": response.content})
 
     async def fail(self, failure: Failure) -> None:
-        """Response with an error; the rest of the request is not read.
+        """Answer with an error; the rest of the request is not read.
 
         An answer in progress ends with it where it comes record by record; half a document is no answer, and
         just ends.
@@ -358,7 +359,12 @@ class GatewayRequest:
             document = error_document(self.dialect, failure, self.client)
             await self.answer(json_response(document, failure.status, headers))
         elif self.streams and not self._ended:
-            self._connection.write_now(error_record(path, failure, self._last))
+            record = error_record(path, failure, self._last)
+            if overlooks_errors(self.client, self.dialect):
+                await self._connection.write(record)
+                self._ended = True  # without its end, so that the server cuts the connection
+            else:
+                self._connection.write_now(record)
 
     def begin(self, status: int, headers: RawHeaders) -> None:
         """Begin an answer of unknown length; its head is sent with its first piece."""

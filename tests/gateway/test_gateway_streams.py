@@ -219,3 +219,21 @@ async def test_a_full_account_makes_requests_wait_in_line(harness: Harness, gate
     answers = await asyncio.gather(*(gateway.post("/api/chat") for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
     assert {attempt.outcome for attempt in await gateway.settled(8)} == {"ok"}
+
+
+async def test_a_client_that_overlooks_error_records_finds_its_connection_cut(
+    harness: Harness, gateway: RunningGateway
+) -> None:
+    await harness.fault("session", in_stream=True, after=12, path="/api/chat")
+    gateway.client.headers["user-agent"] = "ai/6.0.326 ai-sdk/provider-utils/4.0.65 runtime/node.js/22"
+    found: list[bytes] = []
+
+    async def collect(response: httpx.Response) -> None:
+        async for piece in response.aiter_raw():
+            found.append(piece)
+
+    async with gateway.client.stream("POST", "/api/chat", json=body("/api/chat")) as response:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await collect(response)
+    assert b"in the middle" in joined(found).splitlines()[-1]
+    assert gateway.trouble == []
