@@ -195,6 +195,6 @@ def _credentials(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _host_name(host: str) -> str:
-    """Return a Host header without its port."""
+    """Return a Host header without its port, and without the dot at the end of an absolute name."""
     name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+    return (name if colon and port.isdigit() else host).removesuffix(".")

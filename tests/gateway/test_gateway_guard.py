@@ -120,7 +120,8 @@ async def test_loopback_names_and_the_own_origin_may_enter(gateway: RunningGatew
 
 def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
     guard = TokenGuard(SecretStr(TOKEN), "0.0.0.0")
-    for host in ("192.0.2.1:11435", "[2001:db8::1]:1", socket.gethostname()):
+    names = ("host.docker.internal:1", "Gateway.docker.internal.", "nas.local.:1", socket.gethostname())
+    for host in ("192.0.2.1:11435", "[2001:db8::1]:1", *names):
         enter(guard, host)
     with pytest.raises(FailureError):
         enter(guard, "rebound.example")
@@ -139,7 +140,7 @@ def test_a_token_is_taken_whatever_the_spacing_and_case_of_its_scheme(value: str
     enter(guard, "localhost", (b"authorization", value.format(TOKEN).encode()), target=b"/api/chat")
 
 
-@pytest.mark.parametrize("host", ["[::1]", "[::1]:11435", "LOCALHOST:1", "127.0.0.1"])
+@pytest.mark.parametrize("host", ["[::1]", "[::1]:11435", "LOCALHOST:1", "127.0.0.1", "localhost.:1"])
 def test_a_loopback_name_may_stand_without_a_port(host: str) -> None:
     enter(TokenGuard(SecretStr(TOKEN), "127.0.0.1"), host)
 
