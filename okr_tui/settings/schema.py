@@ -44,7 +44,7 @@ class Settings(Scalars):
 
     keys, places: the pool in order, and where each key of it is configured.
     active_index: from 0, always within the pool; 0 when the pool is empty.
-    enabled_models: pi's favourite models as written, none when all are meant (domain/favourites.py).
+    enabled_models: pi's favourite models as written, none when all are meant (domain/models.py).
     keymap, policy, gateway, chat, alerts, models: checked, the project's members over the global ones. The
         chat may hold secrets of tool servers, so no text form of the settings shows it.
     values: every setting that is a row of the table, by its name; those of `keymap` as far as they are set.

@@ -78,4 +78,4 @@ async def test_only_the_demo_has_a_caption(service: ScriptedService, demo: bool)
         lines = app.dashboard.query("#caption")
         assert bool(lines) is demo
         if demo:
-            assert "#1 is spent, #3 answered; i says how long" in str(lines.first().render())
+            assert "#1 is spent, #3 answered; i shows its return" in str(lines.first().render())

@@ -73,7 +73,7 @@ async def test_every_fact_is_told(spent: ScriptedService, key: str) -> None:
         await opened(driver, key=key)
         shown = driver.screen()
         for words in (
-            "▣ spent 5h: 5h spent, back 10:28 UTC, in 2h 14m",
+            "▣ 5h spent, back 10:28 UTC, in 2h 14m",
             "not taken: 5h spent",
             "acc-birch",
             "free",

@@ -224,6 +224,6 @@ async def test_the_footer_is_the_dashboard_s_own_again_after_the_settings(servic
 
 def test_who_has_no_name_on_a_shared_log_is_told_where_to_choose_one() -> None:
     view = SettingsView("https://ollama.com", PROJECT_FILE, nameless=True)
-    words = "records on this shared log call you someone; , and there name sets what they call you"
+    words = "records on this shared log call you someone; set name in the settings (,)"
     assert list(notices(view, {"show-settings": ","}.__getitem__)) == [words]
     assert list(notices(replace(view, nameless=False), str)) == []

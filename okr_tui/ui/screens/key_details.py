@@ -42,7 +42,7 @@ from okr_tui.ui.lines import (
 from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
-from okr_tui.ui.widgets.keys import bar, fullness, state_text
+from okr_tui.ui.widgets.keys import bar, fullness
 from okr_tui.ui.widgets.live import FeedList
 from okr_tui.ui.widgets.rows import RowList
 
@@ -69,8 +69,10 @@ def fact_lines(
     back = row.verdict.until is not None and not row.verdict.eligible
     words = sentence(row.verdict, now, zone)
     until = f", in {span(row.verdict.until - now)}" if back and row.verdict.until else ""
-    detail = "" if words == row.state.value else f": {words}{until}"
-    add("state", f"{state_text(row)}{detail}", STATE_STYLES[row.state])
+    glyph, state = row.state.traits.glyph, row.state.value
+    # "5h spent, back 10:00" says the state itself.
+    named = words if state in words.partition(",")[0].split() else f"{state}: {words}"
+    add("state", f"{glyph} {named}{until}", STATE_STYLES[row.state])
     takes = pool.active == row.index
     add(
         "next", f"the next request takes it: {pool.why}" if takes else f"not taken: {row.reason or 'unknown'}"

@@ -33,6 +33,8 @@ GAP: Final = 2
 HEADINGS: Final = {
     "key": "Keys",
     "": "General",
+    "alerts": "Alerts",
+    "models": "Models",
     "keymap": "Keymap",
     "policy": "Policy",
     "gateway": "Gateway",
@@ -60,7 +62,7 @@ def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
         yield f"{name} can be read by other users; {key} makes it private"
     if settings.nameless:
         key = key_of("show-settings")
-        yield f"records on this shared log call you someone; {key} and there name sets what they call you"
+        yield f"records on this shared log call you someone; set name in the settings ({key})"
     if settings.trust:
         yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
 

@@ -59,7 +59,7 @@ def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
         who = f"{other} answered instead, and no client noticed" if other else "it pauses until then"
         return (
             f"{mine} reached its limit: {who}; {details} on {mine} in Keys says when it is back",
-            f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} says how long",
+            f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} shows its return",
         )
     if record.fault.traits.cause is ClientCause.NO_VALID_KEY:
         return (
