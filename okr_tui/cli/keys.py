@@ -345,12 +345,15 @@ def import_keys(invocation: Invocation, source: str | None, *, yes: bool, as_jso
     SOURCE is pi's auth.json (the default), a .env, a configuration of LiteLLM or CLIProxyAPI, a file with a
     key on each line, or - for standard input. Of a configuration, only keys for ollama.com are taken.
     """
+    from okr_tui.settings.keys import kind
+
     place, found = _stored(invocation, source)
     if not found:
         raise OkrError(f"{place} has no API key for Ollama; nothing was added")
     for stored in found:
         note(f"{stored.provider}: {stored.words}")
-    if not yes and source != STANDARD_INPUT:
+    runs_commands = any(kind(stored.reference) == "command" for stored in found)
+    if not yes and (source != STANDARD_INPUT or runs_commands):
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to confirm on; use --yes")
         click.confirm("Add to the pool?", abort=True, err=True)
@@ -371,7 +374,7 @@ def import_keys(invocation: Invocation, source: str | None, *, yes: bool, as_jso
 
 def _stored(invocation: Invocation, source: str | None) -> "tuple[str, list[Stored]]":
     """Return where keys are taken from, for people, and the keys."""
-    from okr_tui.settings.import_sources import keys_in, read_text
+    from okr_tui.settings.import_sources import decoded, keys_in, read_text
     from okr_tui.settings.locations import agent_folder
     from okr_tui.settings.pi import auth_file, stored_keys
 
@@ -380,10 +383,8 @@ def _stored(invocation: Invocation, source: str | None) -> "tuple[str, list[Stor
         path = auth_file(agent_folder(environment))
         return str(path), stored_keys(path, environment)
     if source == STANDARD_INPUT:
-        text = sys.stdin.buffer.read(LONGEST).decode(errors="replace")
-        if text.lstrip().startswith("{"):
-            raise click.UsageError("name a JSON file instead of piping it: import-keys FILE")
-        return "standard input", keys_in(text, Path("-"), environment)
+        path = Path("-")
+        return "standard input", keys_in(decoded(sys.stdin.buffer.read(LONGEST + 1), path), path, environment)
     path = Path(source)
     return str(path), keys_in(read_text(path), path, environment)
 

@@ -5,7 +5,8 @@ config.example.yaml (`openai-compatibility`, `api-key-entries`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,9 +14,9 @@ from urllib.parse import urlsplit
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.text import unquoted
-from okr_tui.settings.json_edit import failure
-from okr_tui.settings.key_references import VARIABLE
-from okr_tui.settings.pi import Stored, reference_words, stored_keys
+from okr_tui.settings.json_edit import failure, parse
+from okr_tui.settings.key_references import COMMAND, VARIABLE
+from okr_tui.settings.pi import Stored, keys_of_providers, reference_words
 
 LARGEST: Final = 1024 * 1024
 DEEPEST: Final = 50
@@ -23,6 +24,10 @@ ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*"
 YAML_MEMBER: Final = re.compile(
     r"(\"[^\"]*\"|'[^']*'|[^\s:#\[\]{},\"'-][^:#]*?|-[^\s:#][^:#]*?)\s*:(?:\s+(.*))?"
 )
+ANCHOR: Final = re.compile(r"\A(?:&[\w-]+|!![\w-]+)\s*")
+BRACKETS: Final = {"[": "]", "{": "}"}
+QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+SHELL: Final = ("$(", "`")
 KEY_NAMES: Final = ("api_key", "api-key")
 LIST_NAMES: Final = ("api_keys", "api-keys")
 BASES: Final = ("api_base", "base_url", "base-url")
@@ -35,19 +40,28 @@ def keys_in(text: str, path: Path, environment: Mapping[str, str]) -> list[Store
 
     Raises SettingsError where the text cannot be read.
     """
-    if text.lstrip().startswith("{"):
-        return stored_keys(path, environment)
+    if text.lstrip().startswith(("{", "[")):
+        document = parse(text, str(path))
+        if isinstance(document, dict) and (stored := keys_of_providers(document, environment)):
+            return stored
+        return _stored(_in_configuration(document, ours=False))
     lines = text.splitlines()
-    if any(re.match(r"[\w-]+:(\s|$)", line) for line in lines):
-        found = list(_in_yaml(_Yaml(text, path).read(), ours=False))
-    elif any(ASSIGNMENT.fullmatch(line) for line in lines):
-        found = list(_in_assignments(lines))
-    else:
-        words = (word for line in lines for word in line.partition("#")[0].replace(",", " ").split())
-        found = [("key", word) for word in words]
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    if re.match(r"[\w-]+:(\s|$)|---", first):
+        return _stored(_in_configuration(_Yaml(text, path).read(), ours=False))
+    if any(ASSIGNMENT.fullmatch(line) for line in lines):
+        return _stored(_in_assignments(lines))
+    plain = (line.partition("#")[0] for line in lines if not line.lstrip().startswith((COMMAND, *SHELL)))
+    words = (word for line in plain for word in line.replace(",", " ").split())
+    return _stored(("key", word) for word in words)
+
+
+def _stored(found: Iterable[tuple[str, str]]) -> list[Stored]:
+    """Return each key once. A command is left out: what another program wrote is never run."""
     unique: dict[str, str] = {}
     for name, written in found:
-        if text := unquoted(written):
+        text = unquoted(written)
+        if text and not text.startswith((COMMAND, *SHELL)):
             unique.setdefault(text, name)
     references = [(name, SecretStr(_reference(written))) for written, name in unique.items()]
     return [Stored(name, reference, reference_words(reference)) for name, reference in references]
@@ -60,8 +74,17 @@ def read_text(path: Path) -> str:
             raw = file.read(LARGEST + 1)
     except OSError as error:
         raise failure(f"cannot be read: {error.strerror}", str(path)) from error
+    return decoded(raw, path)
+
+
+def decoded(raw: bytes, path: Path) -> str:
+    """Return the text of some bytes. Raises SettingsError for what is too long, or no text."""
     if len(raw) > LARGEST:
         raise failure("is larger than 1 MB, too large for a list of keys", str(path))
+    if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raw = raw.decode("utf-16", errors="replace").encode()
+    if b"\0" in raw:
+        raise failure("is not text", str(path))
     return raw.decode("utf-8-sig", errors="replace")
 
 
@@ -78,15 +101,15 @@ def _in_assignments(lines: list[str]) -> Iterator[tuple[str, str]]:
         if found is None or not {"OLLAMA", "KEY"} <= {*re.findall("OLLAMA|KEY", found[1].upper())}:
             continue
         value = found[2] if found[2][:1] in "\"'" else found[2].partition(" #")[0]
-        if not found[1].upper().endswith("INDEX"):
+        if not found[1].upper().endswith(("INDEX", "FILE", "PATH")):
             yield from ((found[1], part.strip()) for part in unquoted(value).split(","))
 
 
-def _in_yaml(value: object, *, ours: bool) -> Iterator[tuple[str, str]]:
+def _in_configuration(value: object, *, ours: bool) -> Iterator[tuple[str, str]]:
     """Yield the keys of a LiteLLM or CLIProxyAPI configuration that stand at an address of Ollama's cloud."""
     if isinstance(value, list):
         for item in value:
-            yield from _in_yaml(item, ours=ours)
+            yield from _in_configuration(item, ours=ours)
     if not isinstance(value, dict):
         return
     base = next((value[name] for name in BASES if isinstance(value.get(name), str)), None)
@@ -103,13 +126,13 @@ def _in_yaml(value: object, *, ours: bool) -> Iterator[tuple[str, str]]:
                 ((name, item) for item in listed if isinstance(item, str)) if isinstance(listed, list) else ()
             )
     for item in value.values():
-        yield from _in_yaml(item, ours=ours)
+        yield from _in_configuration(item, ours=ours)
 
 
 class _Yaml:
-    """Reads as much of YAML as such configurations use: mappings, lists, quotes, comments, lists in brackets.
+    """Reads as much of YAML as such configurations use: mappings, lists, quotes, comments, brackets.
 
-    What it does not know stays text.
+    What it does not know stays text; names of anchors are passed over.
     """
 
     def __init__(self, text: str, path: Path) -> None:
@@ -165,7 +188,10 @@ class _Yaml:
             if found is None:
                 raise self._error()
             self._at += 1
-            name, text = unquoted(found[1]), found[2] or ""
+            name, text = unquoted(found[1]), ANCHOR.sub("", found[2] or "")
+            while text[:1] in BRACKETS and _is_open(text) and self._at < len(self._lines):
+                text += f" {self._lines[self._at][2]}"
+                self._at += 1
             if text[:1] in ("|", ">"):
                 members[name] = self._skipped(indent)
             elif text:
@@ -201,7 +227,38 @@ def _uncommented(line: str) -> str:
     return line.rstrip()
 
 
+def _is_open(text: str) -> bool:
+    """Return whether a value in brackets goes on in the next line."""
+    bare = QUOTED.sub("", text)
+    return any(bare.count(opening) > bare.count(closing) for opening, closing in BRACKETS.items())
+
+
 def _scalar(text: str) -> object:
-    if text.startswith("[") and text.endswith("]"):
-        return [unquoted(part.strip()) for part in text[1:-1].split(",") if part.strip()]
-    return unquoted(text)
+    """Return a value on one line: a text, or in brackets a list or a mapping of such."""
+    opening, inner = text[:1], text[1:-1]
+    if BRACKETS.get(opening) != text[-1:] or _is_open(text):
+        return unquoted(text)
+    parts = [part.strip() for part in _parts(inner) if part.strip()]
+    if opening == "[":
+        return [_scalar(part) for part in parts]
+    members = (part.partition(":") for part in parts)
+    return {unquoted(name): _scalar(value.strip()) for name, _, value in members}
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield what stands between commas outside quotes and inner brackets."""
+    start = depth = 0
+    quote = ""
+    for at, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "[{":
+            depth += 1
+        elif letter in "]}":
+            depth -= 1
+        elif letter == "," and not depth:
+            yield text[start:at]
+            start = at + 1
+    yield text[start:]

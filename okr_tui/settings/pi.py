@@ -60,7 +60,11 @@ def auth_file(agent: Path) -> Path:
 
 def stored_keys(path: Path, environment: Mapping[str, str]) -> list[Stored]:
     """Return the API keys of Ollama's providers. Raises SettingsError when the file cannot be read."""
-    root = read(path).root
+    return keys_of_providers(read(path).root, environment)
+
+
+def keys_of_providers(root: Mapping[str, object], environment: Mapping[str, str]) -> list[Stored]:
+    """Return the API keys of Ollama's providers in the content of an auth.json."""
     found = []
     for provider in PROVIDERS:
         entry = root.get(provider)

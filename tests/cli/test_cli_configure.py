@@ -230,6 +230,20 @@ openai-compatibility:
   api-keys: ["third-key-0123456789abcdef"]
 """
 MORE = ["second-key-0123456789abcdef", "third-key-0123456789abcdef"]
+FLOW = f"""---
+defaults: &shared
+  api_base: https://ollama.com
+model_list: [
+  {{model_name: a, litellm_params: {{model: "openai/x, y", api_base: https://ollama.com, api_key: "{NEW}"}}}},
+  {{model_name: b, litellm_params: {{model: ollama_chat/z, api_key: '{MORE[0]}'}}}}
+]
+other:
+  <<: *shared
+  api_key: !!str {MORE[1]}
+"""
+PROXY_JSON = json.dumps(
+    {"openai-compatibility": [{"base-url": "https://ollama.com/v1", "api-key-entries": [{"api-key": NEW}]}]}
+)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +252,9 @@ MORE = ["second-key-0123456789abcdef", "third-key-0123456789abcdef"]
         (".env", ENV, [NEW, *MORE, "$WORK"]),
         ("config.yaml", LITELLM, [NEW, "$WORK"]),
         ("proxy.yaml", PROXY, [NEW, *MORE]),
+        ("flow.yaml", FLOW, [NEW, MORE[0]]),
+        ("config.json", PROXY_JSON, [NEW]),
+        (".env", f"OLLAMA_API_KEY={NEW}\r\nNOTE: it\r\nOLLAMA_KEY_FILE=/no/such/file/of/mine\r\n", [NEW]),
         ("keys.txt", f"# mine\n{NEW}\n\n{MORE[0]}  # second\n{NEW}\n", [NEW, MORE[0]]),
     ],
 )
@@ -264,10 +281,51 @@ def test_several_keys_are_piped_at_once(cli: CliHarness, text: str) -> None:
     assert in_file(cli)[4:6] == [NEW, MORE[0]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_list_in_another_encoding_is_read(cli: CliHarness, encoding: str) -> None:
+    source = cli.folder / "keys.txt"
+    mark = "" if encoding != "utf-16-be" else "\ufeff"
+    source.write_bytes(f"{mark}{NEW}\n{MORE[0]}\n".encode(encoding))
+    cli.run_ok("import-keys", str(source), "--yes")
+    assert in_file(cli)[4:] == [NEW, MORE[0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("keys.txt", "!touch {}"),
+        (".env", "OLLAMA_API_KEY=!touch {}"),
+        (".env", "OLLAMA_API_KEY=$(touch {})\nOLLAMA_API_KEY_2=`touch {}`"),
+        ("config.yaml", "m:\n  - model: ollama/x\n    api_key: '!touch {}'"),
+        ("config.json", '{{"model": "ollama/x", "api_key": "!touch {}"}}'),
+    ],
+)
+def test_no_file_of_another_program_runs_a_command(cli: CliHarness, name: str, text: str) -> None:
+    marker = cli.folder / "ran"
+    source = cli.folder / name
+    source.write_text(text.format(marker, marker))
+    assert cli.run("import-keys", str(source), "--yes").code == 1
+    assert cli.run("import-keys", "-", stdin=source.read_text()).code == 1
+    assert not marker.exists()
+    assert len(in_file(cli)) == 4
+
+
+def test_pi_s_own_file_is_piped_in_and_its_commands_are_asked_about(cli: CliHarness) -> None:
+    plain = json.dumps({"ollama-cloud": {"type": "api_key", "key": NEW}})
+    cli.run_ok("import-keys", "-", stdin=plain)
+    assert in_file(cli)[4:] == [NEW]
+    marker = cli.folder / "ran"
+    command = json.dumps({"ollama-cloud": {"type": "api_key", "key": f"!touch {marker}"}})
+    result = cli.run("import-keys", "-", stdin=command)
+    assert (result.code, marker.exists()) == (2, False)
+    assert "--yes" in result.err
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "has no API key for Ollama"),
+        ("\0\1\2", "is not text"),
         ("model_list:\n  - a: b\n   c: d\n", ":3: is not a configuration that okr-tui can read"),
         (
             "model_list:\n" + "".join(f"{' ' * depth}- \n" for depth in range(1, 200)),
