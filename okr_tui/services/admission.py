@@ -18,7 +18,6 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.values import dataclass
 from okr_tui.services.live_pool import LivePool
-from okr_tui.services.shared_slots import SharedSlots
 
 SOON = 0.01
 Constraints = tuple[str | None, str | None, frozenset[str]]
@@ -29,8 +28,7 @@ Constraints = tuple[str | None, str | None, frozenset[str]]
 class Ticket:
     """A key to send with, and the account whose slot is held. `trial`: the request tests the key.
 
-    `slot` names that slot among those of this process. `state` and `config` are what it was issued on;
-    `at_once` says that nothing was waited for.
+    `state` and `config` are what it was issued on; `at_once` says that nothing was waited for.
     """
 
     key: Key
@@ -38,7 +36,6 @@ class Ticket:
     trial: bool
     state: PoolState
     config: PoolConfig
-    slot: str
     at_once: bool = False
 
 
@@ -130,7 +127,6 @@ class Admission:
 
     def __init__(self, pool: LivePool) -> None:
         self._pool = pool
-        self.slots = SharedSlots(pool)
         self._line: list[Waiter] = []
         self._serving = False
         self._switched: float | None = None
@@ -190,7 +186,6 @@ class Admission:
     def leave(self, ticket: Ticket, *, had_slot: bool = True) -> None:
         """Give back the slot of a ticket; `had_slot` says that the cloud had one for it too."""
         self._pool.in_flight[ticket.account] -= 1
-        self.slots.free(ticket.slot)
         if not any(waiter.slots for waiter in self._line):
             self._freed.clear()
         elif had_slot:
@@ -286,7 +281,7 @@ class Admission:
         state = self._pool.state
         account = state.account_of(key.fingerprint)
         self._pool.in_flight[account] += 1
-        return Ticket(key, account, trial, state, self._pool.config, self.slots.name(), at_once)
+        return Ticket(key, account, trial, state, self._pool.config, at_once)
 
     def _ramp(self) -> float:
         """Return the seconds until the next request may move on after a switch; 0 when none has to wait."""

@@ -29,6 +29,7 @@ from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
 from okr_tui.services.live_pool import LivePool
+from okr_tui.services.shared_slots import SharedSlots
 
 
 def clamped(call: Call, most: int) -> Call:
@@ -115,6 +116,7 @@ class Dispatcher:
         self._compared = False
         self._under_way: dict[str, Progress] = {}
         self.admission = Admission(pool)
+        self._slots = SharedSlots(pool)
 
     @property
     def _policy(self) -> Policy:
@@ -163,7 +165,7 @@ class Dispatcher:
                     slots=progress.slots,
                     since=progress.in_line,
                 )
-                if not await self._has_slot(ticket):
+                if not await self._has_slot(progress, ticket):
                     progress.in_line = asked if progress.in_line is None else progress.in_line
                     if progress.slots:
                         progress.slots.lost(self._pool.clock.monotonic(), self._policy)
@@ -177,18 +179,19 @@ class Dispatcher:
                         return
                 await self._next(progress, ticket.key, exchange.fault)
         finally:
+            self._slots.free(progress.trace)
             if self._under_way.pop(progress.trace, None):
                 self._pool.announce()
 
     async def close(self) -> None:
         """Give back what the requests of this process held."""
-        await self.admission.slots.close()
+        await self._slots.close()
 
-    async def _has_slot(self, ticket: Ticket) -> bool:
+    async def _has_slot(self, progress: Progress, ticket: Ticket) -> bool:
         """Return whether other machines left a slot for the ticket; if not, give it back."""
         good = False
         try:
-            good = await self.admission.slots.take(ticket.account, ticket.slot)
+            good = await self._slots.take(ticket.account, progress.trace, ticket.key.fingerprint)
         finally:
             if not good:
                 self.admission.leave(ticket, had_slot=False)
@@ -225,12 +228,13 @@ class Dispatcher:
         finally:
             if not good:
                 self.admission.leave(ticket)
+                self._slots.free(progress.trace)
         return good
 
     def _judged(self, progress: Progress, ticket: Ticket) -> Verdict | None:
         """Return what the key of a ticket is good for now; None where the pool does not hold it any more."""
         flights = Counter(self._pool.flights)
-        flights[ticket.account] -= 1
+        flights[self._pool.state.account_of(ticket.account)] -= 1
         request = replace(self._request(progress), in_flight=flights)
         if progress.slots and ticket.account in progress.slots.accounts:
             request = replace(request, past_busy=True)
@@ -253,7 +257,7 @@ class Dispatcher:
     async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
         """Send once; give back the slot and record the attempt at the end."""
         key = ticket.key
-        in_flight = self._pool.flights.get(ticket.account, 0)
+        in_flight = self._pool.flights.get(self._pool.state.account_of(ticket.account), 0)
         with self._use_cloud() as cloud:
             exchange = Exchange(cloud, progress.call, key, self._policy, self._pool.clock)
             exchange.hops = tuple(progress.hops)
@@ -276,6 +280,7 @@ class Dispatcher:
             self._under_way.pop(progress.trace, None)  # the record takes its place
         taken = exchange.fault is not None and exchange.fault.traits.rule is Rule.SLOTS
         self.admission.leave(ticket, had_slot=not taken)
+        self._slots.free(progress.trace)
         await self._record(progress, exchange, in_flight)
         if exchange.fault:
             if exchange.fault.traits.rule is Rule.WINDOW:

@@ -112,7 +112,16 @@ class LivePool:
     @property
     def flights(self) -> Mapping[str, int]:
         """Return the requests under way by account, here and as far as is known elsewhere."""
-        return self.in_flight + Counter(self.elsewhere) if self.elsewhere else self.in_flight
+        if not self.elsewhere and not any(map(self._is_renamed, self.in_flight)):
+            return self.in_flight
+        found = Counter(self.elsewhere)
+        for name, count in self.in_flight.items():
+            found[self.state.account_of(name)] += count
+        return found
+
+    def _is_renamed(self, account: str) -> bool:
+        """Return whether an account had the name of its key when a request began."""
+        return account in self.state.keys and self.state.keys[account].account is not None
 
     @property
     def away(self) -> bool:

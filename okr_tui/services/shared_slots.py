@@ -12,19 +12,30 @@ import itertools
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Attempt, Record
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.log_writer import SHORT
-from okr_tui.store.base import UnreachableLogError
+from okr_tui.store.base import Taking, UnreachableLogError
 
 RENEWALS: Final = 3
 """Renewals within the time of a lease: two may fail."""
 FIRST_LOOK: Final = 0.1
-LONGEST_LOOK: Final = 1.0
+LONGEST_LOOK: Final = 0.8
 """Seconds after which slots that others hold are asked for again; doubled each time they are still taken."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """What a request asks for, under a name that is used once; its place in line, 0 before it is there."""
+
+    name: str
+    account: str
+    place: int = 0
+    held: bool = False
 
 
 class SharedSlots:
@@ -35,10 +46,10 @@ class SharedSlots:
         self._store = pool.store.slots
         self._owner = uuid.uuid4().hex
         self._numbers = itertools.count(1)
-        self._held: dict[str, str] = {}
-        """The account of each slot held."""
-        self._freed: dict[str, str] = {}
-        """Those to be given back."""
+        self._slots: dict[str, Slot] = {}
+        """By request: what it holds, or stands in line for."""
+        self._freed: list[Slot] = []
+        """What is to be given back."""
         self._refused = Counter[str]()
         """How often in a row no slot of an account was free."""
         self._lock = asyncio.Lock()
@@ -53,49 +64,54 @@ class SharedSlots:
     def _lease(self) -> float:
         return self._pool.policy.slot_lease
 
-    def name(self) -> str:
-        """Return a name for the slot of one more request."""
-        return str(next(self._numbers))
-
-    async def take(self, account: str, slot: str) -> bool:
-        """Take a slot of an account for a request; return False while other machines hold what is left.
+    async def take(self, account: str, request: str, fingerprint: str) -> bool:
+        """Take a slot of an account for a request; return False while it is the turn of other machines'.
 
         A store that does not answer at once stops no request: this process counts its own alone.
+        `fingerprint`: that of the key, under which the account was known before its name was.
         """
         if self._store is None:
             return True
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew())
+        slot = self._slots.get(request)
+        if slot and slot.account != account:
+            self.free(request)
+            slot = None
+        if slot is None:
+            slot = self._slots[request] = Slot(str(next(self._numbers)), account)
         if self._pool.away:
-            self._held[slot] = account
+            slot.held = True
             return True
         most = self._pool.state.account(account).slot_count(self._pool.policy, self._pool.clock.time())
-        taken, others = True, None
+        also = [fingerprint] if fingerprint != account else []
+        found: Taking | None = None
         try:
             async with asyncio.timeout(SHORT):
-                taken, others = await self._store.take(account, self._owner, (slot,), self._lease, most)
+                found = await self._store.take(
+                    account, self._owner, slot.name, self._lease, most, place=slot.place, also=also
+                )
         except TimeoutError:
             self._pool.lose(None)
         except UnreachableLogError as error:
             self._pool.lose(error)
         except StoreError as error:
             self._pool.slots_trouble = str(error)
-        finally:
-            if taken:  # or it may have been
-                self._held[slot] = account
-        if others is None:
+        if found is None:
+            slot.held = True
             return True
         self._pool.slots_trouble = None
-        self._refused[account] = 0 if taken else self._refused[account] + 1
-        self._learn(account, others)
-        return taken
+        slot.held, slot.place = found.taken, found.place
+        self._refused[account] = 0 if found.taken else self._refused[account] + 1
+        self._learn(account, found.others)
+        return found.taken
 
-    def free(self, slot: str) -> None:
-        """Give back the slot of a request that has ended; none for one that never had it."""
-        account = self._held.pop(slot, None)
-        if account is None:
+    def free(self, request: str) -> None:
+        """Give back the slot of a request, or its place in line; it may have neither."""
+        slot = self._slots.pop(request, None)
+        if slot is None:
             return
-        self._freed[slot] = account
+        self._freed.append(slot)
         if self._freeing is None or self._freeing.done():
             self._freeing = asyncio.create_task(self._free())
 
@@ -105,8 +121,8 @@ class SharedSlots:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._freed |= self._held
-        self._held.clear()
+        self._freed += self._slots.values()
+        self._slots.clear()
         if self._freeing:
             await asyncio.wait((self._freeing,), timeout=SHORT)
         with contextlib.suppress(TimeoutError):
@@ -143,31 +159,32 @@ class SharedSlots:
         """Renew the leases of all slots, until none is held."""
         while True:
             await self._pool.clock.sleep(self._lease / RENEWALS)
-            if not self._held:
+            if not self._slots:
                 return
             if self._store is None or self._pool.away:
                 continue
             async with self._lock:
                 try:
-                    for account, slots in _by_account(self._held.items()):
+                    held = [slot for slot in self._slots.values() if slot.held]
+                    for account, names in _by_account(held):
                         async with asyncio.timeout(self._lease / RENEWALS):
-                            await self._store.take(account, self._owner, slots, self._lease)
+                            await self._store.renew(account, self._owner, names, self._lease)
                 except (StoreError, TimeoutError):
                     continue  # the next request finds out, and says so; the leases end by themselves
 
     async def _free(self) -> None:
         while self._freed and self._store:
-            freed, self._freed = self._freed, {}
+            freed, self._freed = self._freed, []
             async with self._lock:
                 try:
-                    for account, slots in _by_account(freed.items()):
-                        await self._store.free(account, self._owner, slots)
+                    for account, names in _by_account(freed):
+                        await self._store.free(account, self._owner, names)
                 except StoreError:
                     return  # their leases end by themselves
 
 
-def _by_account(slots: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+def _by_account(slots: Iterable[Slot]) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
-    for slot, account in slots:
-        found.setdefault(account, []).append(slot)
+    for slot in slots:
+        found.setdefault(slot.account, []).append(slot.name)
     return list(found.items())

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 
 from pydantic import Field, TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -43,23 +43,43 @@ class LogEntry:
     token: AppendToken | None = None
 
 
+class Taking(NamedTuple):
+    """Whether a slot was taken, what others hold or wait for before it, and its place in line, 0 without."""
+
+    taken: bool
+    others: int
+    place: int
+
+
 class SlotLeases(Protocol):
     """The request slots of accounts that machines share: a lease for each request under way.
 
-    Leases end by the clock of the store, never by that of a machine. `owner` names the process.
+    Leases end by the clock of the store, never by that of a machine. `owner` names the process, `slot` one
+    of its requests. All raise StoreError at once where the store does not answer.
     """
 
     async def take(
-        self, account: str, owner: str, slots: Sequence[str], seconds: float, most: int = 0
-    ) -> tuple[bool, int]:
-        """Take slots of an account for some seconds, or renew them; all or none.
+        self,
+        account: str,
+        owner: str,
+        slot: str,
+        seconds: float,
+        most: int,
+        *,
+        place: int = 0,
+        also: Sequence[str] = (),
+    ) -> Taking:
+        """Take a slot of an account for some seconds, unless `most` are taken or others waited for longer.
 
-        `most`: how many the account has in all; 0 takes them whatever others hold. Return whether they were
-        taken, and how many others hold. Raises StoreError at once where the store does not answer.
+        Who gets none waits in line, and is to ask again within two seconds with the `place` it was given.
+        `also`: other names of the account, under which slots may still be held.
         """
 
+    async def renew(self, account: str, owner: str, slots: Sequence[str], seconds: float) -> None:
+        """Renew the leases of slots, or take them again, whoever has them now."""
+
     async def free(self, account: str, owner: str, slots: Sequence[str]) -> None:
-        """Give slots of an account back. Raises StoreError."""
+        """Give slots of an account back, and leave the line for them."""
 
 
 class Store(Protocol):

@@ -37,6 +37,8 @@ class Worker:
     stopped: list[Period] = field(default_factory=list)
     states: list[tuple[float, list[str]]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    alone: list[Period] = field(default_factory=list)
+    """When it went on without the log, as that was away or slow."""
     done: int = 0
     longest: float = 0.0
     joined: float = float("inf")
@@ -60,6 +62,11 @@ class Worker:
                 self.states.append((line["at"], line["states"]))
                 self.joined = min(self.joined, line["at"])
                 self.up.set()
+            elif "alone" in line:
+                if line["alone"]:
+                    self.alone.append(Period(line["at"]))
+                elif self.alone:
+                    self.alone[-1].until = line["at"]
             elif "finished" in line:
                 self.finished.set()
             else:
@@ -69,6 +76,8 @@ class Worker:
                     since = line["at"] - line["took"]
                     self.failures.append(Failure(line["request"], since, line["at"], line["error"]))
         self.ended = min(self.ended, time.time())
+        if self.alone:
+            self.alone[-1].until = min(self.alone[-1].until, self.ended)
         self.up.set()
         self.finished.set()
 

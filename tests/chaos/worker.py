@@ -1,4 +1,5 @@
-"""One process of the chaos: it makes requests, and says how each ended and which keys it takes for blocked.
+"""One process of the chaos: it makes requests, and says how each ended, which keys it takes for blocked, and
+when it goes on without the log.
 
 It writes a document a line, reads orders a line (`clock SECONDS`: its clock is wrong by so much from now on),
 and ends with its input.
@@ -14,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from okr_tui.domain.errors import OkrError
+from okr_tui.domain.errors import OkrError, StoreError
 from okr_tui.domain.health import State
 from okr_tui.services import quota_poller
 from okr_tui.services.background import SystemClock
@@ -74,11 +75,31 @@ async def work(settings: Path, number: int, requests: int, pause: float) -> None
                 say(states=states)
                 last = states
 
+    def watch_log(service: PoolService) -> None:
+        writer = service.pool._writer
+        lose = writer.lose
+        waiting: set[asyncio.Task[None]] = set()
+
+        async def wait() -> None:
+            await writer.back.wait()
+            say(alone=False)
+
+        def lost(error: StoreError | None) -> None:
+            lose(error)
+            if not waiting:
+                say(alone=True)
+                task = asyncio.create_task(wait())
+                waiting.add(task)
+                task.add_done_callback(waiting.discard)
+
+        writer.lose = lost  # type: ignore[method-assign]
+
     sources = Sources(settings, settings.parent / "project", {})
     clock = SystemClock(lambda: time.time() + wrong_by)
     quota_poller.LEASE_SECONDS = 3 * GAP
     async with PoolService.open(sources, client="cli", clock=clock) as service:
         service.pool.policy = replace(service.pool.policy, poll_gap=GAP)
+        watch_log(service)
         obeying, watching = asyncio.create_task(obey()), asyncio.create_task(watch(service))
         await asyncio.gather(*(ask(service) for _ in range(TOGETHER)))
         say(finished=True)

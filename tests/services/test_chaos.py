@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import slots
 from tests.chaos.run import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -26,3 +27,11 @@ async def test_nobody_notices_what_happens(
     assert not findings.breaches, findings.describe()
     assert findings.requests >= 240
     assert findings.mishaps.keys() >= {"kill -9", "SIGSTOP", "clock", *outages}
+
+
+@pytest.mark.redis
+async def test_machines_that_share_an_account_send_no_more_than_it_allows(tmp_path: Path) -> None:
+    findings = await slots.run(tmp_path, requests=120, machines=3, seed=7, late=LOUD)
+    assert not findings.breaches, findings.describe()
+    assert findings.requests >= 120
+    assert findings.mishaps.keys() >= {"SIGSTOP", "clock"}

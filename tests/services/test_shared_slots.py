@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from okr_tui.chat.messages import Finished
+from okr_tui.chat.messages import ChatEvent
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import PoolBlockedError
 from okr_tui.domain.records import Attempt
@@ -19,7 +19,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import SlotLeases
 from okr_tui.store.redis import Names, RedisStore
-from tests.harness import START, Harness, ManualClock, ask, stream_answer
+from tests.harness import START, Harness, ManualClock, stream_answer
 from tests.redis_server import RedisServer
 from tests.waiting import LIMIT
 
@@ -53,9 +53,13 @@ class Machine:
         task.cancel()
         await asyncio.wait([task])
 
-    async def ask(self) -> Finished:
-        """Ask, while the clock of this machine goes on."""
-        asking = asyncio.create_task(ask(self.service))
+    async def ask(self, caller: str | None = None) -> ChatEvent:
+        """Ask, while the clock of this machine goes on; return the end."""
+
+        async def asked() -> ChatEvent:
+            return [event async for event in stream_answer(self.service, caller=caller)][-1]
+
+        asking = asyncio.create_task(asked())
         async with asyncio.timeout(LIMIT):
             while not asking.done():
                 await self.clock.advance(0.2)
@@ -128,6 +132,23 @@ async def test_machines_send_no_more_than_the_account_allows(
         assert [record.fault for record in await birch.attempts()] == [None, None]
 
 
+async def test_requests_of_one_machine_do_not_go_before_those_that_another_had_waiting(team: Team) -> None:
+    line = Names.of("").prefix + "line:*"
+    async with team.machine() as amber, team.machine() as birch, Redis.from_url(team.store) as server:
+        await team.harness.fault("stream-stalled", times=3)
+        await amber.begin(3)
+        asking = [asyncio.create_task(birch.ask("birch"))]
+        async with asyncio.timeout(LIMIT):
+            while not await server.keys(line):
+                await asyncio.wait(asking, timeout=0.02)
+        asking.append(asyncio.create_task(amber.ask("amber")))
+        await asyncio.sleep(0)
+        await amber.end_one()
+        await asyncio.gather(*asking)
+        answered = [record.caller for record in await amber.attempts() if record.outcome == "ok"]
+    assert answered == ["birch", "amber"]
+
+
 async def test_who_finds_no_slot_for_long_is_told_that_all_are_taken(team: Team) -> None:
     async with team.machine() as amber, team.machine() as birch:
         await team.harness.fault("stream-stalled", times=None)
@@ -147,7 +168,8 @@ async def test_the_slots_of_a_machine_that_died_are_free_when_its_leases_end(tea
         account = birch.service.snapshot.pool.keys[0].account
         assert slots
         assert account
-        assert await slots.take(account, "dead", ["1", "2", "3"], 1.0, 3) == (True, 0)
+        for slot in "123":
+            assert (await slots.take(account, "dead", slot, 1.0, 3)).taken
         began = asyncio.get_running_loop().time()
         await birch.ask()
         assert asyncio.get_running_loop().time() - began > 0.5
@@ -231,17 +253,48 @@ async def slots(redis_url: str) -> AsyncIterator[SlotLeases]:
     await store.close()
 
 
-async def test_slots_are_taken_all_or_none_and_known_again(slots: SlotLeases) -> None:
-    assert await slots.take("a", "amber", ["1", "2"], 30, 3) == (True, 0)
-    assert await slots.take("a", "birch", ["1", "2"], 30, 3) == (False, 2)
-    assert await slots.take("a", "birch", ["1"], 30, 3) == (True, 2)
-    assert await slots.take("a", "birch", ["1"], 30, 3) == (True, 2)  # the answer was lost
-    assert await slots.take("a", "cedar", ["1"], 30, 3) == (False, 3)
-    assert await slots.take("b", "cedar", ["1"], 30, 1) == (True, 0)
+async def test_slots_are_taken_up_to_the_most_and_known_again(slots: SlotLeases) -> None:
+    assert await slots.take("a", "amber", "1", 30, 3) == (True, 0, 0)
+    assert await slots.take("a", "amber", "2", 30, 3) == (True, 0, 0)
+    assert await slots.take("a", "birch", "1", 30, 3) == (True, 2, 0)
+    assert await slots.take("a", "birch", "1", 30, 3) == (True, 2, 0)  # the answer was lost
+    assert (await slots.take("a", "cedar", "1", 30, 3))[:2] == (False, 3)
+    assert await slots.take("b", "cedar", "1", 30, 1) == (True, 0, 0)
     await slots.free("a", "amber", ["1", "none"])
-    await slots.free("a", "cedar", ["2"])
-    assert await slots.take("a", "cedar", ["1"], 30, 3) == (True, 2)
-    assert await slots.take("a", "dogwood", ["1"], 30) == (True, 3)  # a renewal is never refused
+    await slots.free("a", "cedar", ["1"])
+    assert await slots.take("a", "cedar", "2", 30, 3) == (True, 2, 0)
+    await slots.renew("a", "dogwood", ["1"], 30)  # is never refused
+    assert (await slots.take("a", "elm", "1", 30, 4))[:2] == (False, 4)
+
+
+async def test_who_waited_for_longer_is_served_first(slots: SlotLeases) -> None:
+    await slots.take("a", "amber", "1", 30, 1)
+    taken, others, place = await slots.take("a", "birch", "1", 30, 1)
+    assert (taken, others) == (False, 1)
+    assert place > 0
+    assert (await slots.take("a", "amber", "2", 30, 1))[:2] == (False, 1)
+    await slots.free("a", "amber", ["1"])
+    assert (await slots.take("a", "amber", "3", 30, 1))[:2] == (False, 2)  # two are before it
+    assert (await slots.take("a", "birch", "1", 30, 1, place=place)).taken
+    await slots.free("a", "birch", ["1"])
+    await slots.free("a", "amber", ["2"])  # gave up
+    assert (await slots.take("a", "amber", "3", 30, 1)).taken
+
+
+async def test_who_does_not_ask_again_loses_the_place(redis_url: str, slots: SlotLeases) -> None:
+    await slots.take("a", "amber", "1", 30, 1)
+    await slots.take("a", "dead", "1", 30, 1)
+    await slots.free("a", "amber", ["1"])
+    assert not (await slots.take("a", "birch", "1", 30, 1)).taken
+    async with Redis.from_url(redis_url) as server:
+        await server.zadd(Names.of("").prefix + "seen:a", {"dead:1": 1})
+    assert (await slots.take("a", "birch", "1", 30, 1)).taken
+
+
+async def test_slots_under_an_earlier_name_of_the_account_count(slots: SlotLeases) -> None:
+    assert (await slots.take("fingerprint", "amber", "1", 30, 1)).taken
+    assert not (await slots.take("a", "birch", "1", 30, 1, also=["fingerprint"])).taken
+    assert (await slots.take("b", "birch", "1", 30, 1)).taken
 
 
 async def test_a_lease_that_a_wrong_clock_of_the_server_made_too_long_holds_nobody_back(
@@ -250,4 +303,4 @@ async def test_a_lease_that_a_wrong_clock_of_the_server_made_too_long_holds_nobo
     async with Redis.from_url(redis_url) as server:
         seconds, _ = await server.time()
         await server.zadd(Names.of("").prefix + "slots:a", {"amber:1": (seconds + HOUR) * 1000})
-    assert await slots.take("a", "birch", ["1"], 30, 1) == (True, 0)
+    assert (await slots.take("a", "birch", "1", 30, 1)).taken
