@@ -78,7 +78,7 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
             }
         )
     else:
-        pool = PoolStatus.read(seen.documents.get(STATUS))
+        pool = own_status(invocation, seen.documents.get(STATUS))
         for line in _lines(rows, by, start, pool, zone):
             show(line)
         for line in _cloud_lines(seen.documents.get(CLOUD_USAGE), start, now, pool):
@@ -104,6 +104,21 @@ def look_at_log(
     return asyncio.run(_look_through_store(address, since, now, detail, *documents))
 
 
+def own_status(invocation: Invocation, text: str | None, now: float | None = None) -> PoolStatus | None:
+    """Return the status of this user's pool; `text` is what the log has of it.
+
+    A log on a server is shared, so that the pool is described on this machine instead; with `now`, None where
+    that is older than STALE seconds, as others may have written to the log since.
+    """
+    from okr_tui.store.kept_files import STATUS_FILES, status_file
+
+    address = invocation.store_address() or "sqlite:"
+    if address.partition(":")[0] in ("sqlite", "memory"):
+        return PoolStatus.read(text)
+    found = PoolStatus.read(STATUS_FILES.read(status_file(address, invocation.files[0])))
+    return None if found and now is not None and not 0 <= now - found.at < STALE else found
+
+
 async def _look_through_store(
     address: str, since: float, now: float, detail: "Detail", *documents: str
 ) -> "Look":
@@ -115,6 +130,10 @@ async def _look_through_store(
         return Look(await read_usage(store, since, now, detail), await store.load_all(documents))
     finally:
         await store.close()
+
+
+STALE: Final = 60.0
+"""Seconds after which a status bar looks at a shared log itself, where no process of this machine does."""
 
 
 def _start(by: By, since: float, zone: tzinfo) -> float:

@@ -67,6 +67,7 @@ from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
 from okr_tui.store.factory import locate_store
+from okr_tui.store.kept_files import STATUS_FILES, status_file
 
 WRITE_APART: Final = 2.0
 """Seconds between two writes; status bars look every five or so."""
@@ -80,11 +81,16 @@ def pool_status(pool: LivePool, rules: AlertRules) -> PoolStatus:
 
 
 class StatusWriter:
-    """Writes the pool's status whenever it has changed. Several processes that know the same write once."""
+    """Writes the pool's status whenever it has changed. Several processes that know the same write once.
 
-    def __init__(self, pool: LivePool, rules: Callable[[], AlertRules]) -> None:
+    A log that several people share has none of it, as each has keys and labels of their own: there it is in
+    the file `own_name` of this machine.
+    """
+
+    def __init__(self, pool: LivePool, rules: Callable[[], AlertRules], own_name: str | None) -> None:
         self._pool = pool
         self._rules = rules
+        self._own_name = own_name
         self.knows = False
         """Whether the pool has read the log, so that it has something to tell."""
         self._written: PoolStatus | None = None
@@ -104,6 +110,9 @@ class StatusWriter:
     async def write(self) -> None:
         """Write the status unless it is there already. Raises StoreError."""
         status = pool_status(self._pool, self._rules())
+        if self._own_name:
+            STATUS_FILES.write(self._own_name, status.write())
+            return
         if self._written and status.says_the_same(self._written):
             return
         kept = PoolStatus.read(await self._pool.store.load(STATUS))
@@ -142,7 +151,9 @@ class PoolService:
         """Whether the overview is kept for the next run when the service closes."""
         self._applied = configuration.effective
         self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone)
-        self._status_writer = StatusWriter(self.pool, lambda: configuration.settings.alerts)
+        address, shared = configuration.settings.store.value, configuration.shares_log
+        own_name = status_file(address or "", configuration.settings.global_file) if shared else None
+        self._status_writer = StatusWriter(self.pool, lambda: configuration.settings.alerts, own_name)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
         self.network = Network(configuration.environment)

@@ -5,6 +5,7 @@ another user's is as good as none.
 """
 
 import contextlib
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -64,3 +65,12 @@ class KeptFiles:
 
     def _folder(self) -> Path:
         return state_folder() / self._kind
+
+
+STATUS_FILES: Final = KeptFiles("status")
+"""What a pool with its log on a server looked like, for status bars of this machine."""
+
+
+def status_file(store: str, settings: Path) -> str:
+    """Return the name of the status of a pool, by the address of its log and its global settings file."""
+    return hashlib.sha256(f"{store}\n{settings.absolute()}".encode(errors="replace")).hexdigest()[:24]

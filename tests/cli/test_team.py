@@ -1,9 +1,11 @@
 """Several people on one log: what another did is told with their name, and with nothing else of theirs."""
 
+import contextlib
 import json
 import socket
 
 import pytest
+import redis
 
 from okr_tui.domain.keys import mask
 from okr_tui.settings.checks import UnusableError, person
@@ -62,6 +64,25 @@ def test_a_key_that_this_machine_does_not_hold_is_another_s(team: Team) -> None:
     attempts = [line for line in lines if line["kind"] == "attempt"]
     assert {(line["who"], line["key"]) for line in attempts} == {("birch", None)}
     assert {line["who"] for line in lines if line["kind"] in ("use", "disabled")} == {"birch"}
+
+
+def test_each_sees_their_own_pool_in_status_bars_and_usage(team: Team, redis_url: str) -> None:
+    team.run("birch", "chat", MODEL, "hello")
+    for name, shown in (
+        ("birch", "#2 birch 1  off"),
+        ("amber", "#2 amber 2  "),
+        ("birch", "#2 birch 1  off"),
+    ):
+        if name == "birch":
+            team.run("birch", "disable-key", "2")
+        else:
+            team.run("amber", "keys")
+        tooltip = json.loads(team.run(name, "status", "--line", "--json"))["tooltip"]
+        assert shown in tooltip, (name, tooltip)
+    assert "#1 amber 1" in team.run("amber", "usage", "--by", "key")
+    server = redis.Redis.from_url(redis_url, decode_responses=True)
+    with contextlib.closing(server):
+        assert not list(server.scan_iter("*document:status"))
 
 
 def test_who_has_said_no_name_is_someone(team: Team) -> None:
