@@ -79,7 +79,7 @@ def test_each_sees_their_own_pool_in_status_bars_and_usage(team: Team, redis_url
             team.run("amber", "keys")
         tooltip = json.loads(team.run(name, "status", "--line", "--json"))["tooltip"]
         assert shown in tooltip, (name, tooltip)
-    assert "#1 amber 1" in team.run("amber", "usage", "--by", "key")
+    assert "#1 amber 1" in team.run("amber", "usage", "--by", "key", "--since", "900d")
     server = redis.Redis.from_url(redis_url, decode_responses=True)
     with contextlib.closing(server):
         assert not list(server.scan_iter("*document:status"))

@@ -369,13 +369,13 @@ async def test_a_key_found_blocked_while_a_slot_was_asked_for_is_not_used(
             fault=refused,
         )
 
-        async def learning(account: str, slot: str) -> bool:
-            del slot
+        async def learning(account: str, request: str, fingerprint: str) -> bool:
+            del request, fingerprint
             if account == service.pool.state.account_of(first):
                 await service.pool.append(another)
             return True
 
-        monkeypatch.setattr(service.dispatcher.admission.slots, "take", learning)
+        monkeypatch.setattr(service.dispatcher._slots, "take", learning)
         assert (await ask(service)).index == 3
     assert await harness.sent() == [3]
 
