@@ -281,6 +281,8 @@ def _open_webui(gateway: Gateway) -> Instructions:
         [
             "without a container, the same two variables with this address instead: "
             f"{gateway.reach.url}/v1, and `open-webui serve`",
+            "Open WebUI reads them at its first start and keeps them: later, change them in its Admin "
+            "Settings, under Connections",
             IN_FILES.format("Open WebUI"),
         ],
     )

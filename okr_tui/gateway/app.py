@@ -21,6 +21,7 @@ from okr_tui.cloud.endpoints import (
 )
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
+from okr_tui.domain.models import replacement
 from okr_tui.domain.text import clean_line
 from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import rfc3339
@@ -159,7 +160,9 @@ class Gateway:
         except FailureError as error:
             await request.fail(error.failure)
         except OkrError as error:
-            await request.fail(failure_of(error, self._service.clock.time()))
+            model, listed = request.model, self._service.model_names.listed
+            successor = replacement(model, listed) if model else None
+            await request.fail(failure_of(error, self._service.clock.time(), model, successor))
         except CallerGoneError:
             raise
         except asyncio.CancelledError:

@@ -182,10 +182,15 @@ class Failure:
 
     @property
     def ends(self) -> bool:
-        """Whether the same request would be for nothing, or paid for twice."""
+        """Whether the same request would be for nothing."""
         if self.cause is None:  # the request is itself wrong
             return self.status < 500 and self.status not in PASSING
-        return CAUSES[self.cause].final or self.cause in AFTER_OUTPUT
+        return CAUSES[self.cause].final
+
+    @property
+    def ends_stream(self) -> bool:
+        """Whether the same request would be for nothing, or paid for twice, where an answer has begun."""
+        return self.ends or self.cause in AFTER_OUTPUT
 
 
 class FailureError(Exception):
@@ -234,11 +239,16 @@ def streams_errors(client: str | None, path: str) -> bool:
     return client == CODEX and path == RESPONSES.path
 
 
-def for_client(failure: Failure, client: str | None, dialect: Dialect = "openai") -> Failure:
-    """Return a failure as the client of this name gets it; None for one that is not known."""
+def for_client(
+    failure: Failure, client: str | None, dialect: Dialect = "openai", *, begun: bool = False
+) -> Failure:
+    """Return a failure as the client of this name gets it; None for one that is not known.
+
+    begun: it ends an answer of which something was sent.
+    """
     if client == LITELLM:  # its caller repeats too
         failure = replace(failure, headers={**failure.headers, SHOULD_RETRY: "false"})
-    if client is None or not failure.ends:
+    if client is None or not (failure.ends_stream if begun else failure.ends):
         return failure
     text = failure.text
     if client == PI and failure.cause is ClientCause.QUOTA:
@@ -261,10 +271,15 @@ BACK_LATER: Final = frozenset({ClientCause.QUOTA, GatewayCause.BUDGET})
 """Causes whose end a person waits for: given with the time of day."""
 
 
-def failure_of(error: OkrError, now: float) -> Failure:
-    """Return the failure of a request that could not begin; `now` is epoch seconds."""
+def failure_of(
+    error: OkrError, now: float, model: str | None = None, successor: str | None = None
+) -> Failure:
+    """Return the failure of a request that could not begin; `now` is epoch seconds.
+
+    `model` is what it asked for; `successor` is the model that replaces that one, if it is retired.
+    """
     if isinstance(error, PoolBlockedError):
-        return _blocked(error, now)
+        return _blocked(error, now, model, successor)
     if isinstance(error, NoKeyError):
         return Failure.of(GatewayCause.NO_KEY, str(error))
     if isinstance(error, BudgetError):
@@ -301,10 +316,12 @@ def _source(fault: Fault) -> Source:
     return "path" if fault.on_the_way else "cloud"
 
 
-def _blocked(error: PoolBlockedError, now: float) -> Failure:
+def _blocked(error: PoolBlockedError, now: float, model: str | None, successor: str | None) -> Failure:
     cause = pool_cause(error.states)
     if cause is ClientCause.NO_MODEL:
-        return Failure.of(cause, "the cloud has no such model: `okr-tui models` lists those it has")
+        what = f"model {model}" if model else "such model"
+        instead = f"ask for {successor}, which replaces it; " if successor else ""
+        return Failure.of(cause, f"the cloud has no {what}: {instead}`okr-tui models` lists those it has")
     if cause in (ClientCause.NO_VALID_KEY, ClientCause.NO_PLAN):
         return Failure.of(cause, f"{CAUSES[cause].code}: {error}; `okr-tui keys` shows them")
     # All slots are taken by requests under way here: the cloud was not asked, and has refused nothing.
@@ -418,7 +435,7 @@ def error_record(path: str, failure: Failure, last: bytes = b"") -> bytes:
     none where that ends a line.
     """
     if path == RESPONSES.path:
-        return _failed_response(failure, last)
+        return _failed_response(failure, last, stops=failure.ends_stream if last else failure.ends)
     dialect = dialect_of(path)
     record = SHAPES[dialect].frame % _encode(error_document(dialect, failure))
     return b"\n" + record if dialect == "native" and last and not last.endswith(b"\n") else record
@@ -427,7 +444,7 @@ def error_record(path: str, failure: Failure, last: bytes = b"") -> bytes:
 SEQUENCE: Final = re.compile(rb'"sequence_number"\s*:\s*(\d{1,9})')
 
 
-def _failed_response(failure: Failure, last: bytes) -> bytes:
+def _failed_response(failure: Failure, last: bytes, *, stops: bool) -> bytes:
     """Return the event that ends a response of OpenAI's with an error.
 
     platform.openai.com/docs/api-reference/responses-streaming/response/failed. The packages take an event
@@ -435,7 +452,7 @@ def _failed_response(failure: Failure, last: bytes) -> bytes:
     text and ask once. At `insufficient_quota` it has words of its own; at others it asks six times and then
     shows the text, at `rate_limit_exceeded` after the seconds that it reads there.
     """
-    text, code = failure.text, "invalid_prompt" if failure.ends else failure.code or "server_error"
+    text, code = failure.text, "invalid_prompt" if stops else failure.code or "server_error"
     if code == RATE_CODE and (wait := failure.headers.get("retry-after")):
         text = f"{text}; try again in {wait}s"
     numbers = SEQUENCE.findall(last)

@@ -348,7 +348,7 @@ class GatewayRequest:
         An answer in progress ends with it where it comes record by record; half a document is no answer, and
         just ends.
         """
-        failure = for_client(failure, self.client, self.dialect)
+        failure = for_client(failure, self.client, self.dialect, begun=self.status is not None)
         path = self.path or self.scope["path"]
         streamed = self.takes_events and not failure.ends and streams_errors(self.client, path)
         if self.status is None and streamed:

@@ -133,6 +133,19 @@ def without_reference(response: httpx.Response) -> str:
     return text.partition("(ref:")[0].partition('"request_id"')[0]
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_model_that_is_gone_is_named_with_what_replaces_it(
+    harness: Harness, gateway: RunningGateway, path: str
+) -> None:
+    await gateway.service.catalog.refresh()
+    await gateway.post(path, model="kimi-k2.5")
+    response = await gateway.post(path, model="kimi-k2.5", user="another")
+    assert response.status_code == 404
+    told = message(path, response)
+    assert "the cloud has no model kimi-k2.5: ask for kimi-k2.6, which replaces it" in told
+    assert await harness.sent(path) == [1]
+
+
 async def test_an_output_limit_is_lowered_and_asked_again(harness: Harness, gateway: RunningGateway) -> None:
     response = await gateway.post("/v1/chat/completions", max_tokens=10_000_000)
     assert response.status_code == 200
@@ -342,8 +355,16 @@ def test_the_ai_sdks_provider_for_ollama_finds_the_words() -> None:
 def test_litellm_stops_at_words_of_its_own() -> None:
     failure = Failure.of(ClientCause.QUOTA, "words")
     assert for_client(failure, "litellm", "native").text == "words (Invalid response object from API)"
-    assert for_client(ended(), "litellm", "openai").text.endswith("(invalid_request_error)")
-    assert for_client(ended(), "openai", "openai") == ended()
+    assert for_client(ended(), "litellm", begun=True).text.endswith("(invalid_request_error)")
+    assert for_client(ended(), "openai", begun=True) == ended()
+
+
+def test_a_gateway_that_ends_before_an_answer_may_be_asked_again() -> None:
+    for client in ("codex", "litellm", "claude-code", None):
+        told = for_client(ended(), client)
+        assert (told.status, told.text) == (503, ended().text)
+    assert b'"server_error"' not in error_record("/v1/responses", ended(), b"data: {}\n\n")
+    assert b'"invalid_prompt"' not in error_record("/v1/responses", ended())
 
 
 def test_the_clouds_own_words_end_an_answer_where_no_client_repeats_at_them() -> None:
