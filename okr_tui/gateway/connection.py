@@ -7,7 +7,8 @@ is missed least gives way. `aiohttp.web` is not used: its server costs twice as 
 import asyncio
 import re
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
@@ -34,6 +35,8 @@ WRITE_LEAST: Final = 1024
 IDLE_SECONDS: Final = 75
 ACCEPTED_AT_ONCE: Final = 8
 """Connections that are accepted before others are looked at: they may be too many."""
+STARTED_AT_ONCE: Final = 4
+"""Requests that begin in one turn of the loop."""
 MOST_CONNECTIONS: Final = 4096
 RESERVED_FILES: Final = 64
 """Open files that are left for the log, settings and what the program has open anyway."""
@@ -102,6 +105,49 @@ class Connections:
         if connection := next(older, None) or next(idle, newest):
             self.remove(connection)
             connection.abort()
+
+
+class Starter:
+    """Starts the tasks of requests, a few in each turn of the loop.
+
+    Where many come at once, the first are on their way to the cloud before the last have begun; else none
+    would be sent before all are read, checked and given a key.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        """The requests that have begun and not ended."""
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Coroutine[None, None, None]] = deque()
+        self._started = 0
+        """How many have begun in this turn."""
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Start a task now, or in one of the next turns."""
+        if not self._started:
+            self._loop.call_soon(self._go_on)
+        if self._started < STARTED_AT_ONCE:
+            self._begin(work)
+        else:
+            self._waiting.append(work)
+
+    def flush(self) -> None:
+        """Start all that wait."""
+        while self._waiting:
+            self._begin(self._waiting.popleft())
+
+    def _go_on(self) -> None:
+        self._started = 0
+        for _ in range(min(STARTED_AT_ONCE, len(self._waiting))):
+            self._begin(self._waiting.popleft())
+        if self._started:
+            self._loop.call_soon(self._go_on)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self._started += 1
+        task = self._loop.create_task(work)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
 
 class Cycle:
@@ -284,8 +330,8 @@ class Cycle:
 class CallerConnection(BaseProtocol):
     """A connection that is cut when the caller is too slow to send its request or to take the answer.
 
-    One request is read at a time; what comes behind it waits until that is answered. `tasks` gets the task of
-    each request while it runs, `connections` the connection itself.
+    One request is read at a time; what comes behind it waits until that is answered. `starter` runs the
+    requests, `connections` bounds the number of connections.
     """
 
     def __init__(
@@ -293,7 +339,7 @@ class CallerConnection(BaseProtocol):
         application: ASGIApp,
         connections: Connections,
         open_now: "set[CallerConnection]",
-        tasks: "set[asyncio.Task[None]]",
+        starter: Starter,
     ) -> None:
         loop = asyncio.get_running_loop()
         parser = HttpRequestParser(
@@ -310,7 +356,7 @@ class CallerConnection(BaseProtocol):
         self._application = application
         self._connections = connections
         self._open_now = open_now
-        self._tasks = tasks
+        self._starter = starter
         self._cycle: Cycle | None = None
         self._head_size = 0
         """Bytes that have come of a head that is not whole yet."""
@@ -380,9 +426,7 @@ class CallerConnection(BaseProtocol):
     def _answer(self, cycle: Cycle) -> None:
         self._forget_late()
         self._cycle = cycle
-        task = self._loop.create_task(cycle.run(self._application))
-        task.add_done_callback(self._tasks.discard)
-        self._tasks.add(task)
+        self._starter.start(cycle.run(self._application))
 
     def _refuse(self) -> None:
         """Answer what is no request, unless an answer is under way; the connection ends with it."""

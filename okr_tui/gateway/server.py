@@ -17,7 +17,7 @@ from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.addresses import url
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.app import Gateway, Record
-from okr_tui.gateway.connection import ACCEPTED_AT_ONCE, CallerConnection, Connections
+from okr_tui.gateway.connection import ACCEPTED_AT_ONCE, CallerConnection, Connections, Starter
 from okr_tui.gateway.daemon import HOST as DAEMON_HOST
 from okr_tui.gateway.daemon import DaemonGuard, identity_files
 from okr_tui.gateway.tokens import Tokens, load_token
@@ -75,7 +75,7 @@ class _Server:
         self._grace = grace
         self._hurry = hurry
         self._open_now: set[CallerConnection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._starter = Starter()
         self.ended = asyncio.Event()
 
     async def serve(self, listener: socket.socket) -> None:
@@ -95,26 +95,28 @@ class _Server:
         await self.ended.wait()
 
     def _connection(self) -> CallerConnection:
-        return CallerConnection(self._application, self._connections, self._open_now, self._tasks)
+        return CallerConnection(self._application, self._connections, self._open_now, self._starter)
 
     async def _shut_down(self) -> None:
         """Let answers end in time, then cut them, which lets them say so."""
         for connection in tuple(self._open_now):
             connection.end()
-        if self._tasks and self._grace > 0 and not self._hurry.is_set():
+        self._starter.flush()
+        tasks = self._starter.tasks
+        if tasks and self._grace > 0 and not self._hurry.is_set():
             hurrying = asyncio.ensure_future(self._hurry.wait())
-            answered = asyncio.ensure_future(asyncio.wait(set(self._tasks)))
+            answered = asyncio.ensure_future(asyncio.wait(set(tasks)))
             await asyncio.wait({hurrying, answered}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
             hurrying.cancel()
             answered.cancel()
-        if self._tasks:
-            for task in self._tasks:
+        if tasks:
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait(set(self._tasks), timeout=CUT_SECONDS)
+            await asyncio.wait(set(tasks), timeout=CUT_SECONDS)
         for connection in tuple(self._open_now):
             connection.abort()  # what has not been taken in time would be waited for
         # Those cut off have a record to write yet.
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager

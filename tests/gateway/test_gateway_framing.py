@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from okr_tui.gateway.connection import CallerConnection, Connections, Cycle
+from okr_tui.gateway.connection import STARTED_AT_ONCE, CallerConnection, Connections, Cycle, Starter
 from okr_tui.gateway.guard import MAX_HEAD_BYTES
 from okr_tui.gateway.request import CONNECTION
 from tests.gateway.abuse import GOOD, Case
@@ -39,8 +39,9 @@ class Wire:
 
     def __init__(self, application: ASGIApp) -> None:
         self.transport: Any = Mock()
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.connection = CallerConnection(application, Connections(), set(), self.tasks)
+        starter = Starter()
+        self.tasks = starter.tasks
+        self.connection = CallerConnection(application, Connections(), set(), starter)
         self.connection.connection_made(self.transport)
 
     @property
@@ -281,3 +282,41 @@ async def test_a_head_in_pieces_has_a_bound() -> None:
             wire.connection.data_received(b"x: " + b"1" * 995 + b"\r\n")
         assert wire.sent.startswith(b"HTTP/1.1 400 ")
         assert wire.transport.close.called
+
+
+async def test_of_many_requests_a_few_begin_in_each_turn() -> None:
+    starter = Starter()
+    begun: list[int] = []
+
+    async def work(number: int) -> None:
+        begun.append(number)
+        await asyncio.sleep(0)
+
+    count = 5 * STARTED_AT_ONCE
+    for number in range(count):
+        starter.start(work(number))
+    before = 0
+    while before < count:
+        await asyncio.sleep(0)
+        assert len(begun) - before <= STARTED_AT_ONCE
+        before = len(begun)
+    assert begun == list(range(count))
+    await asyncio.sleep(0)
+    starter.start(work(count))
+    assert len(starter.tasks) >= 1
+    await asyncio.wait(starter.tasks)
+    assert begun[-1] == count
+
+
+async def test_at_the_end_those_that_wait_begin_too() -> None:
+    starter = Starter()
+    begun: list[int] = []
+
+    async def work(number: int) -> None:
+        begun.append(number)
+
+    for number in range(3 * STARTED_AT_ONCE):
+        starter.start(work(number))
+    starter.flush()
+    await asyncio.wait(starter.tasks)
+    assert begun == list(range(3 * STARTED_AT_ONCE))
