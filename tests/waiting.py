@@ -16,5 +16,8 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def let_pass(seconds: float) -> None:
-    """Let real time pass, for a test that nothing happens meanwhile. Never wait for something with it."""
+    """Let real time pass, for what is slow on purpose, or for a test that nothing happens meanwhile.
+
+    What does happen is waited for with `until`: on a loaded machine it takes longer than any pause.
+    """
     await asyncio.sleep(seconds)

@@ -430,7 +430,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         USAGE, owner="usage", run="chart(-1)",
     ),
     Action(
-        "usage-period", ("p",), "p", "period", "look further back; after the longest period, the shortest",
+        "usage-period", ("p",), "p", "period", "a longer period; after the longest, the shortest",
         USAGE, owner="usage", footer=("usage",), run="period(1)",
     ),
     Action(

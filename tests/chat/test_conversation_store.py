@@ -18,6 +18,7 @@ from okr_tui.chat.messages import Message
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.errors import ChatError, StoreError
 from tests.harness import Harness, ManualClock
+from tests.waiting import let_pass
 
 PACE = 0.05
 ASKER = """
@@ -152,7 +153,7 @@ async def test_a_write_given_up_while_it_waits_spoils_no_later_one(tmp_path: Pat
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")
     waiting = asyncio.create_task(store.keep(conversation("a", "text")))
-    await asyncio.sleep(0.01)
+    await let_pass(0.01)
     waiting.cancel()
     asyncio.get_running_loop().call_later(0.05, other.execute, "rollback")
     await asyncio.gather(waiting, return_exceptions=True)

@@ -34,6 +34,7 @@ from tests.cloud.network_servers import (
     listening,
     socks_proxy,
 )
+from tests.waiting import let_pass
 
 KEY = Key.of("a synthetic key text", "global")
 OTHER = Key.of("another synthetic key text", "global")
@@ -275,7 +276,7 @@ async def test_a_document_that_takes_too_long_is_given_up_however_steadily_it_co
         while True:
             writer.write(b" ")
             await writer.drain()
-            await asyncio.sleep(0.01)
+            await let_pass(0.01)
 
     async with listening(dripping) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
         with pytest.raises(CloudError, match=r"no answer from 127\.0\.0\.1 in time") as caught:

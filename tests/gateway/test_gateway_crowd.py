@@ -13,6 +13,7 @@ from okr_tui.gateway.connection import NO_FILES_LEFT, Connections, most_connecti
 from tests.gateway.abuse import probe
 from tests.gateway.raw_connection import RawConnection, connect
 from tests.gateway.running_gateway import RunningGateway
+from tests.waiting import let_pass
 
 MOST = 6
 
@@ -50,7 +51,7 @@ async def test_strangers_give_way_the_oldest_first(gateway: RunningGateway, open
     strangers = []
     for _ in range(MOST):
         strangers.append(await opened.enter_async_context(connect(gateway)))
-        await asyncio.sleep(0.01)
+        await let_pass(0.01)
     assert [await is_open(made) for made in friends] == [True, True]
     assert [await is_open(made) for made in strangers] == [False, False, True, True, True, True]
 

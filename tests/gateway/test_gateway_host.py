@@ -22,6 +22,7 @@ from okr_tui.cloud.http_policy import HttpxTransport
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway.errors import ended
 from okr_tui.gateway.server import _Server, listen, serving
+from okr_tui.services import gateway_registry
 from okr_tui.services.gateway_registry import running_gateway
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import GatewayView
@@ -216,7 +217,9 @@ async def test_what_others_could_reach_is_not_started_here(harness: Harness) -> 
         assert running_gateway(state_of(harness)) is None
 
 
-async def test_one_elsewhere_is_seen_and_not_doubled(free: Harness) -> None:
+async def test_one_elsewhere_is_seen_and_not_doubled(free: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_registry, "STEP_MS", 10)
+    monkeypatch.setattr(gateway_registry, "LOOK_AGAIN_MS", 100)
     elsewhere = GatewayView("http://127.0.0.1:4711", elsewhere=True)
     async with dashboard(free) as service:
         with announcing(state_of(free)) as process:

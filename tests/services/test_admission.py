@@ -169,7 +169,7 @@ async def test_a_pinned_pool_waits_for_no_other_key() -> None:
     line.pool.in_flight[line.pool.state.account_of(SECOND.fingerprint)] += 1
     await line.fault(FIRST, Fault(FaultKind.SPENT, Scope.ACCOUNT, "spent", 429, window="session"))
     with pytest.raises(PoolBlockedError):
-        await asyncio.wait_for(line.admission.enter(line.request, refuse, same=None), 1)
+        await asyncio.wait_for(line.admission.enter(line.request, refuse, same=None), LIMIT)
 
 
 async def test_who_waits_for_a_slot_outwaits_what_passes_soon(line: Line) -> None:

@@ -16,7 +16,7 @@ from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial
 from okr_tui.services.dispatcher import clamped
 from tests.harness import MODEL, START, Harness, ask, stream_answer
-from tests.waiting import LIMIT, until
+from tests.waiting import LIMIT, let_pass, until
 
 
 async def test_a_spent_key_is_replaced_before_the_caller_notices(harness: Harness) -> None:
@@ -303,7 +303,7 @@ async def pass_time(harness: Harness, task: asyncio.Task[Finished], longest: flo
     waited = 0.0
     while not task.done() and waited < longest:
         for _ in range(100):
-            await asyncio.sleep(0.0005)
+            await let_pass(0.0005)
             if task.done() or harness.clock.sleeping:
                 break
         await harness.clock.advance(0.5)
@@ -404,7 +404,7 @@ async def test_a_clock_that_is_set_freezes_no_request(harness: Harness, jump: fl
         assert (await ask(service)).index == 3
         harness.clock.wrong_by = jump
         await harness.clock.advance(1)
-        assert (await asyncio.wait_for(ask(service, conversation="two"), 5)).index in (1, 3)
+        assert (await asyncio.wait_for(ask(service, conversation="two"), LIMIT)).index in (1, 3)
 
 
 async def test_news_of_other_processes_does_not_cost_a_request_its_own_slot(
@@ -428,7 +428,7 @@ async def test_news_of_other_processes_does_not_cost_a_request_its_own_slot(
             )
 
         monkeypatch.setattr(service.pool, "catch_up", news)
-        assert (await asyncio.wait_for(ask(service), 5)).index == 1
+        assert (await asyncio.wait_for(ask(service), LIMIT)).index == 1
 
 
 async def test_conversations_are_forgotten_once_they_are_idle(harness: Harness) -> None:

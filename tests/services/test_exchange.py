@@ -1,6 +1,5 @@
 """One send on a scripted response: what is held back, what is cut off, and how much of a refusal is read."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
@@ -16,6 +15,7 @@ from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.background import SystemClock
 from okr_tui.services.exchange import CALLER_SECONDS, Exchange
 from tests.harness import MODEL
+from tests.waiting import let_pass
 
 KEY = Key.of("synthetic.0123456789abcdef01234567", "global")
 SECRET = KEY.secret.get_secret_value()
@@ -76,7 +76,7 @@ class SlowCloud(ScriptedCloud):
     """A cloud that answers after some seconds."""
 
     async def send(self, call: Call, key: Key) -> httpx.Response:
-        await asyncio.sleep(0.2)
+        await let_pass(0.2)
         return await super().send(call, key)
 
 

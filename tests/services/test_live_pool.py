@@ -24,7 +24,7 @@ from okr_tui.store.memory import MemoryStore
 from okr_tui.store.sqlite import SqliteStore
 from okr_tui.store.usage import BEHIND, read_usage, summed_through
 from tests.harness import START, ManualClock
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, let_pass
 
 KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
@@ -191,9 +191,9 @@ async def test_who_comes_while_the_log_is_read_waits_for_what_it_says(
     await store.append([attempt(0, START)])
     store.may.clear()
     looks = [asyncio.ensure_future(pool.catch_up())]
-    await asyncio.sleep(0.01)
+    await let_pass(0.01)
     looks.append(asyncio.ensure_future(pool.catch_up()))
-    await asyncio.sleep(0.01)
+    await let_pass(0.01)
     assert not any(look.done() for look in looks)
     store.may.set()
     await asyncio.gather(*looks)

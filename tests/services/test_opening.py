@@ -17,7 +17,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.store import sqlite
 from okr_tui.store.sqlite import SqliteStore
 from tests.harness import Harness
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, let_pass
 
 PARTS = (
     "SystemClock",
@@ -89,7 +89,7 @@ async def test_an_opening_that_is_cancelled_leaves_nothing(turns: int, harness: 
 
     task = asyncio.create_task(opened())
     for _ in range(turns):
-        await asyncio.sleep(0.001)
+        await let_pass(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,6 +1,5 @@
 """The service as a whole: choosing a key, outside edits, several processes, what survives a failure."""
 
-import asyncio
 import json
 from collections import Counter
 from itertools import count
@@ -16,6 +15,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.services.quota_poller import LEASE, QuotaPoller
 from okr_tui.settings.layers import Sources
 from tests.harness import Harness, ask, wait_for
+from tests.waiting import let_pass
 
 
 async def test_a_chosen_key_is_written_and_survives_a_restart(harness: Harness) -> None:
@@ -154,7 +154,7 @@ async def test_who_is_refused_from_the_first_reading_on_is_not_asked_on_and_on(h
         )
         for _ in range(60):
             await harness.clock.advance(1)
-            await asyncio.sleep(0.01)
+            await let_pass(0.01)
     for path in ("/api/me", "/api/balance"):
         asked = Counter(await harness.sent(path))
         assert max(asked.values()) <= 4, path

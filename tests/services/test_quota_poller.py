@@ -22,6 +22,7 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
 from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
+from tests.waiting import let_pass
 
 KEY = Key.of("a synthetic key of the meter", "global")
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
@@ -107,7 +108,7 @@ async def test_closing_ends_the_looks_even_where_the_lease_cannot_be_given_back(
     cloud.may.clear()
     running = asyncio.ensure_future(quota_poller.run())
     quota_poller.faulted(KEY, SPENT)
-    await asyncio.sleep(0.01)
+    await let_pass(0.01)
     running.cancel()
     await asyncio.wait([running])
     looks = tuple(quota_poller._checks.values())
@@ -140,7 +141,7 @@ async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_w
     )
     for _ in range(60):
         await clock.advance(1)
-        await asyncio.sleep(0.02)
+        await let_pass(0.02)
     polling.cancel()
     assert len(read) > 2
     assert all(later - earlier >= 10 for earlier, later in pairwise(read))

@@ -10,6 +10,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.services import configuration
 from okr_tui.services.pool_service import PoolService
 from tests.harness import Harness, ask
+from tests.waiting import let_pass
 
 BLANKS = ["", " \n\t", "\ufeff", None]
 
@@ -27,7 +28,7 @@ async def test_a_file_that_is_empty_for_a_moment_changes_nothing(harness: Harnes
         before, content = service.snapshot.settings, harness.settings_file.read_text()
         leave(harness.settings_file, text)
         reload = asyncio.ensure_future(service.reload())
-        await asyncio.sleep(2 * configuration.LOOK_AGAIN)
+        await let_pass(2 * configuration.LOOK_AGAIN)
         assert not reload.done()
         await ask(service)
         harness.settings_file.write_text(content)

@@ -17,6 +17,7 @@ from okr_tui.settings.file import change, edit
 from okr_tui.settings.watch import changes
 from tests.settings import hostile, proof
 from tests.settings.settings_home import Home
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +169,7 @@ async def test_a_place_that_cannot_be_looked_at_does_not_end_a_watch(tmp_path: P
     watching = changes([tmp_path / ("n" * 300) / "settings.json", path])
     await anext(watching)
     path.write_bytes(BEFORE)
-    await asyncio.wait_for(anext(watching), 10)
+    await asyncio.wait_for(anext(watching), LIMIT)
     await watching.aclose()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.ui.scripted_service import ScriptedService
+from tests.waiting import let_pass
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ async def nothing_to_run(*_: float) -> None:
     """Return when the event loop was found without a callback several times, a moment for threads between."""
     loop: Any = asyncio.get_running_loop()
     for moment in (0.0, 0.001, 0.001):
-        await asyncio.sleep(moment)
+        await let_pass(moment)
         empty = 0
         while empty < 3:
             await asyncio.sleep(0)

@@ -24,7 +24,7 @@ async def wait_until_kept(driver: Driver, text: str, name: str = "") -> None:
     assert driver.app.conversations is not None
     async with asyncio.timeout(LIMIT):
         while (await driver.app.conversations.draft(name)).text != text:
-            await driver.pilot.pause(0.01)
+            await driver.pilot.pause()
 
 
 async def open_saved_conversation(driver: Driver, words: str) -> None:

@@ -44,7 +44,7 @@ class Driver:
         """Let the application work until a condition holds."""
         async with asyncio.timeout(LIMIT):
             while not condition():
-                await self.pilot.pause(0.01)
+                await self.pilot.pause()
 
     async def toast(self, text: str, severity: str = "information") -> None:
         """Wait for a notification."""

@@ -14,6 +14,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import Key
 from okr_tui.settings.table import ChatSettings
 from tests.ui.examples import NOW
+from tests.waiting import let_pass
 
 if TYPE_CHECKING:
     from tests.ui.scripted_service import ScriptedService
@@ -38,7 +39,7 @@ class TickingClock:
 
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
-        await asyncio.sleep(seconds)
+        await let_pass(seconds)
 
 
 @dataclass

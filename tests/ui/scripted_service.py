@@ -23,6 +23,7 @@ from okr_tui.settings.table import ChatSettings
 from okr_tui.ui.app import OkrApp
 from tests.ui.examples import ANSWER, NOW, snapshot
 from tests.ui.scripted_pool import ChatRequest, Step, conversations
+from tests.waiting import let_pass
 
 if TYPE_CHECKING:
     from okr_tui.ui.bridge import Opened, OpenService
@@ -194,7 +195,7 @@ def opener(service: ScriptedService) -> "OpenService":
             async with conversations(service) as saved:
                 yield service, saved
         finally:
-            await asyncio.sleep(0.01)
+            await let_pass(0.01)
             service.closed = True
 
     return opened

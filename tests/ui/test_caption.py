@@ -73,7 +73,7 @@ async def test_only_the_demo_has_a_caption(service: ScriptedService, demo: bool)
     app._demo = demo
     async with app.run_test(size=(60, 16)) as pilot:
         while app.snapshot is None:
-            await pilot.pause(0.01)
+            await pilot.pause()
         await pilot.pause()
         lines = app.dashboard.query("#caption")
         assert bool(lines) is demo

@@ -45,7 +45,7 @@ async def test_a_change_is_drawn_as_textual_draws_it(opened: str) -> None:
     async with run_app(ScriptedService(snapshot(pool=pool(*MANY)))) as driver:
         await driver.press(opened)
         driver.app.notify("a toast over the panes")
-        await driver.pilot.pause(0.1)
+        await driver.pilot.pause()
         for changes in CHANGES:
             expected, found = drawn(driver, changes)
             assert found == expected

@@ -211,7 +211,7 @@ async def test_equal_faults_are_one_line_and_open_in_full(service: ScriptedServi
             "/v1/messages",
             f"#3 {KEYS[2].masked} birch",
             "3 similar lines",
-            "went on     #1",
+            "continued   #1",
         ):
             assert words in shown, words
         await driver.press("escape")

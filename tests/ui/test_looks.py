@@ -30,7 +30,7 @@ async def reached(pilot: Pilot[str], condition: Callable[[Dashboard], bool]) -> 
     assert isinstance(dashboard, Dashboard)
     async with asyncio.timeout(LIMIT):
         while not condition(dashboard):
-            await pilot.pause(0.01)
+            await pilot.pause()
     await pilot.pause()
 
 

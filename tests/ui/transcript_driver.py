@@ -71,9 +71,9 @@ class TranscriptDriver:
     async def drawn(self, turn: TurnView) -> None:
         """Wait until all that came is drawn."""
         async with asyncio.timeout(LIMIT):
-            await self.pilot.pause(0.01)
+            await self.pilot.pause()
             while not turn.settled:
-                await self.pilot.pause(0.01)
+                await self.pilot.pause()
             arranged = asyncio.Event()
             self.host.call_after_refresh(arranged.set)
             await arranged.wait()
