@@ -9,6 +9,7 @@ import click
 import pytest
 
 from okr_tui.cli.main import VERBS, root
+from okr_tui.services.doctor import REMEDIES
 from screenshots.sentences import TOP, sentences
 
 SENTENCES = [each.partition(": ")[::2] for each in sentences()]
@@ -58,6 +59,12 @@ def test_every_command_that_is_named_exists() -> None:
     }
     assert len(named) > 20
     assert {(module, verb) for module, verb in named if verb not in VERBS} == set()
+
+
+def test_every_problem_that_doctor_has_a_remedy_for_is_said() -> None:
+    said = "\n".join(text for module, text in SENTENCES if module != "okr_tui/services/doctor.py")
+    counted = {"entries ignored", "entry ignored"}  # said with a number
+    assert [words for words, _ in REMEDIES if words not in said and words not in counted] == []
 
 
 def test_help_is_in_sentences() -> None:

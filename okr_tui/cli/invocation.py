@@ -302,12 +302,12 @@ def ask_for_name(invocation: Invocation) -> None:
         configuration = await Configuration.read(invocation.sources(asks=False))
         if configuration.settings.person.value:
             return
-        question = "Other people may share this log. What shall records call you?"
+        question = "Other people may share this log. What should records call you?"
         name = click.prompt(question, default=SOMEONE, value_proc=usable, err=True)
         try:
             await configuration.write("name", name)
         except SettingsError as error:
-            note(f"okr-tui: the name was not kept: {error}")
+            note(f"okr-tui: the name was not saved: {error}")
 
     asyncio.run(ask())
 

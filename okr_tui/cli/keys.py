@@ -276,7 +276,7 @@ def add_key(
         try:
             tested = f"; {await service.try_key(secret, label)}" if check else ""
         except KeyRefusedError as error:
-            raise KeyRefusedError(f"{error}; --no-check adds it all the same") from None
+            raise KeyRefusedError(f"{error}; --no-check adds it anyway") from None
         added_words = await service.add_key(secret, label=label, keep="keyring" if in_keyring else "file")
         message = f"{added_words}{tested}"
         added = [row for row in service.overview.pool.keys if row.fingerprint not in before]

@@ -273,9 +273,9 @@ REMEDIES: Final = (
     ("stands there twice", "merge the two into one"),
     ("its ending", "leave that ending out there"),
     (f"{CLOUD_URL} cannot be used", "write https://ollama.com there, or remove it"),
-    ("is beyond the", "okr-tui use-key N chooses one that is there"),
+    ("is beyond the", "okr-tui use-key N chooses one that exists"),
     ("needs the extra keyring", "install it with that command, or remove the entry"),
-    ("the system keyring", "add the entry there, or remove it here"),
+    ("the system's secret store", "add the entry there, or remove it here"),
     ("characters", "write the whole key there, or remove it"),
     ("printable ASCII", "write the whole key there, or remove it"),
     ("entries ignored", "remove them there"),
@@ -300,7 +300,7 @@ def _places(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", f"there is no folder {folder}", "correct --project, or leave it out")
     for path in settings.files:
         if path.is_symlink() and not path.exists():
-            what = f"{path} is a link to {os.readlink(path)}, which is not there"
+            what = f"{path} is a link to {os.readlink(path)}, which does not exist"
             yield Finding("error", what, f"put the file there, or rm {path}")
         copy = path.with_name(path.name + COPY)
         if copy.exists():
@@ -395,7 +395,7 @@ def _locks(settings: Settings) -> Iterator[Finding]:
         full = any(lock.iterdir())
         remedy, fix = f"rm -r {lock}" if full else f"rmdir {lock}", None if full else lock.rmdir
         if status.st_mtime > time.time() + AHEAD:
-            what = f"{lock} is dated in the future, so that it blocks pi and this program until then"
+            what = f"{lock} is dated in the future, so it blocks pi and this program until then"
             yield Finding("error", what, remedy, fix)
         elif status.st_mtime < time.time() - STALE:
             what = f"{lock} was left behind by a program that died"
@@ -436,12 +436,14 @@ def _state(state: Path | None) -> Iterator[Finding]:
         return
     if not state.is_dir():
         yield Finding(
-            "error", f"{state} is a file and no folder, so nothing can be kept", f"mv {state} {state}.old"
+            "error",
+            f"{state} is a file, not a folder, so nothing can be saved there",
+            f"mv {state} {state}.old",
         )
         return
     token = state / "gateway-token"
     if token.exists() and (not token.is_file() or not token.stat().st_size):
-        what = f"{token} holds no token, so no client gets into the gateway"
+        what = f"{token} contains no token, so the gateway accepts no client"
         yield Finding(
             "error", what, "okr-tui token rotate makes a new one" if token.is_file() else f"rm -r {token}"
         )
@@ -449,7 +451,7 @@ def _state(state: Path | None) -> Iterator[Finding]:
     if conversations.is_file() and (why := _damage(conversations)):
         what = f"the conversations in {conversations} are damaged: {why}"
         yield Finding(
-            "error", what, f"mv {conversations} {conversations}.damaged; new ones begin in a new file"
+            "error", what, f"mv {conversations} {conversations}.damaged; new ones start in a new file"
         )
     for path in dead_announcements(state):
         what = f"{path} was left behind by a gateway that was killed"
@@ -558,7 +560,7 @@ def _gateway(settings: Settings, state: Path | None) -> Iterator[Finding]:
 
 
 PORT_REMEDIES: Final = (
-    ("permission denied", "ports below 1024 are for root alone: choose"),
+    ("permission denied", "only root can use ports below 1024: choose"),
     ("cannot assign", "set gateway.host to an address of this machine, such as 127.0.0.1, or choose"),
     ("not known", "set gateway.host to an address of this machine, such as 127.0.0.1, or choose"),
 )

@@ -115,15 +115,15 @@ def _reason(error: JSONDecodeError) -> str:
     message, text, at = error.msg, error.doc, error.pos
     before, here = text[:at].rstrip(BLANK), text[at : at + 1]
     if message.startswith("Unterminated string"):
-        return "a text has no closing quote"
+        return "a string has no closing quote"
     if message.startswith("Invalid control character"):
-        return "a line break or another control character inside a text"
+        return "a line break or another control character inside a string"
     if message.startswith("Invalid \\"):
-        return "a backslash inside a text has to be doubled"
+        return "a backslash inside a string has to be doubled"
     if message.startswith("Extra data"):
         return "there is more text after the end of the object"
     if "\0" in text:
-        return "it holds null bytes, as UTF-16 does; save it as UTF-8"
+        return "it contains null bytes, as UTF-16 does; save it as UTF-8"
     if here in ("/", "#"):
         return "comments are not allowed here"
     if before.endswith(",") and (here in ("}", "]") or not here):
@@ -131,12 +131,12 @@ def _reason(error: JSONDecodeError) -> str:
     if not text[at:].strip(BLANK):
         return "it ends before the last bracket is closed"
     if message.startswith("Expecting property name") or here == "'":
-        return "names and texts have to be in double quotes"
+        return "names and strings have to be in double quotes"
     if message.startswith("Expecting ',' delimiter"):
         return "a comma or a closing bracket is missing before this place"
     if message.startswith("Expecting ':' delimiter"):
         return "a colon is missing before this place"
-    return "there is no value, such as a text in double quotes, a number, true, false or null"
+    return "there is no value, such as a string in double quotes, a number, true, false or null"
 
 
 def locate(text: str, path: Sequence[str | int], known: KnownSpans | None = None) -> Span | None:

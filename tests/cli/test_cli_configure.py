@@ -83,7 +83,7 @@ def test_the_cloud_is_asked_about_a_key_before_it_is_added(cli: CliHarness) -> N
     assert cli.run_ok("keys", "--json").json["keys"][3]["plan"] == "pro"
     sent = len(cli.sent("/api/me"))
     refused = cli.run("add-key", "--json", stdin=NEW)
-    assert refused.json["remedy"] == "--no-check adds it all the same"
+    assert refused.json["remedy"] == "--no-check adds it anyway"
     assert (refused.code, len(in_file(cli))) == (1, 4)
     assert len(cli.sent("/api/me")) > sent
     assert "the cloud refuses this key: 401" in refused.err

@@ -278,7 +278,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
     "single quotes": (
         lambda home: replaced(home, '"theme"', "'theme'"),
         "error",
-        "{S}:2:3: not valid JSON: names and texts have to be in double quotes",
+        "{S}:2:3: not valid JSON: names and strings have to be in double quotes",
         "correct it there",
     ),
     "half a file": (
@@ -302,7 +302,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
     "UTF-16 without a mark": (
         lambda home: encoded(home, "utf-16-le"),
         "error",
-        "not valid JSON: it holds null bytes, as UTF-16 does",
+        "not valid JSON: it contains null bytes, as UTF-16 does",
         "correct it there",
     ),
     "Latin-1": (
@@ -351,7 +351,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
     "a link to nothing": (
         lambda home: moved(home, "gone.json"),
         "error",
-        "{P} is a link to gone.json, which is not there",
+        "{P} is a link to gone.json, which does not exist",
         "rm {P}",
     ),
     "a link to itself": (
@@ -399,7 +399,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
     "a state folder that is a file": (
         lambda home: put(state_of(home)),
         "error",
-        "{T} is a file and no folder",
+        "{T} is a file, not a folder",
         "mv {T} {T}.old",
     ),
     "a state folder for all": (
@@ -411,7 +411,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
     "no token in its file": (
         lambda home: put(state_of(home) / "gateway-token"),
         "error",
-        "{T}/gateway-token holds no token",
+        "{T}/gateway-token contains no token",
         "okr-tui token rotate",
     ),
     "a token for all": (
@@ -498,7 +498,7 @@ def test_a_port_for_root_alone(home: CliHarness, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("okr_tui.services.doctor._taken", lambda *_: why)
     change(home, lambda document: document["okr-tui"].update(gateway={"port": 80}))
     assert has(
-        doctor(home, "--offline"), "error", f"gateway.port: {why}", "ports below 1024 are for root alone"
+        doctor(home, "--offline"), "error", f"gateway.port: {why}", "only root can use ports below 1024"
     )
 
 

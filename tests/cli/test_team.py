@@ -98,7 +98,7 @@ def test_the_name_is_asked_for_once_at_a_terminal(team: Team, monkeypatch: pytes
     monkeypatch.setattr("okr_tui.cli.invocation._at_a_terminal", lambda: True)
     asked = team.cli.run(*where, "disable-key", "1", stdin="dogwood@example.org\ndogwood\n")
     assert asked.code == 0
-    assert "What shall records call you? [someone]: " in asked.err
+    assert "What should records call you? [someone]: " in asked.err
     assert "not an e-mail address" in asked.err
     assert json.loads(team.files["nameless"].read_text())["okr-tui"]["name"] == "dogwood"
     assert "#1 switched off by dogwood" in team.run("amber", "events")
