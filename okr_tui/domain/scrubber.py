@@ -7,6 +7,7 @@ forms, and what is shorter tells too little. Where a text was cut before does no
 
 import base64
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Final
@@ -15,6 +16,9 @@ from okr_tui.domain.keys import mask
 
 RUN: Final = 10
 """Characters of a secret in a row that are never shown."""
+BLOCK: Final = 6
+STRIDE: Final = RUN - BLOCK + 1
+"""Blocks of BLOCK characters, one at every STRIDE-th, are indexed: each run of a secret holds one of them."""
 EMAIL: Final = "[e-mail]"
 """Stands where an e-mail address was."""
 
@@ -44,9 +48,14 @@ class Scrubber:
         self._learning = Lock()
         self._known: set[str] = set()
         self._new: list[str] = []
-        """Secrets whose runs are made once a text is long enough to hold one: many keys have very many."""
-        self._runs: dict[str, str] = {}
-        """Every run of every form of a secret, in lower case, with what is shown instead."""
+        """Secrets that are indexed once a text is long enough to hold a run of one."""
+        self._forms = ""
+        """Every form of a secret, in lower case, each behind a newline."""
+        self._blocks: dict[str, tuple[int, ...]] = {}
+        """The places in these of every block."""
+        self._starts: list[int] = []
+        self._masks: list[str] = []
+        """Where the forms of each secret begin, and what is shown instead of it."""
         self.add(*secrets)
 
     def add(self, *secrets: str) -> None:
@@ -86,28 +95,52 @@ class Scrubber:
         return "".join((*parts, text[end:])) if parts else text
 
     def _learn(self) -> None:
-        """Make the runs of new secrets. Any thread may be the first that needs them."""
+        """Index new secrets. Any thread may be the first that needs them."""
         with self._learning:
+            length, added = len(self._forms), []
             for secret in self._new:
-                shown = mask(secret)
-                for form in _forms(secret):
-                    for start in range(len(form) - RUN + 1):
-                        self._runs.setdefault(form[start : start + RUN], shown)
+                self._starts.append(length)
+                self._masks.append(mask(secret))
+                for form in dict.fromkeys(_forms(secret)):
+                    added.append(f"\n{form}")
+                    for at in range(0, len(form) - BLOCK + 1, STRIDE):
+                        block = form[at : at + BLOCK]
+                        self._blocks[block] = (*self._blocks.get(block, ()), length + 1 + at)
+                    length += 1 + len(form)
+            self._forms += "".join(added)
             self._new = []
 
     def _found(self, plain: str) -> Iterator[tuple[int, int, str]]:
         """Yield where parts of secrets begin and end, and what is shown instead."""
-        place, runs = 0, self._runs
-        while place + RUN <= len(plain):
-            shown = runs.get(plain[place : place + RUN])
-            if shown is None:
-                place += 1
-                continue
-            last = place
-            while plain[last + 1 : last + 1 + RUN] in runs:
-                last += 1
-            yield place, last + RUN, shown
-            place = last + RUN
+        place, blocks = 0, self._blocks
+        while True:
+            hits = (at for at in range(place, len(plain) - BLOCK + 1) if plain[at : at + BLOCK] in blocks)
+            hit = next(hits, None)
+            if hit is None:
+                return
+            for start in range(max(place, hit - STRIDE + 1), hit + 1):
+                if (shown := self._run_at(plain, start)) is not None:
+                    last = start
+                    while self._run_at(plain, last + 1) is not None:
+                        last += 1
+                    yield start, last + RUN, shown
+                    place = last + RUN
+                    break
+            else:
+                place = hit + 1
+
+    def _run_at(self, plain: str, start: int) -> str | None:
+        """Return what is shown for the run that begins there, if it is one of a secret."""
+        run = plain[start : start + RUN]
+        places = [
+            at - before
+            for before in range(STRIDE)
+            for at in self._blocks.get(run[before : before + BLOCK], ())
+            if self._forms.startswith(run, at - before) and at >= before
+        ]
+        if len(run) < RUN or not places:
+            return None
+        return self._masks[bisect_right(self._starts, min(places)) - 1]
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -211,7 +211,7 @@ def paint(home: Home) -> float:
     for kept in ("screen", "snapshot"):
         shutil.rmtree(home.log.parent / kept, ignore_errors=True)
     with started(home.command(), home.environment, home.folder) as program:
-        return program.shows("k16", *PAINTED)
+        return program.shows("k16", "model-01")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okr_tui.domain.keys import mask
-from okr_tui.domain.scrubber import EMAIL, RUN, Scrubber
+from okr_tui.domain.scrubber import EMAIL, RUN, Scrubber, _forms
 
 KEY = "5e3b9c1e77b002fdc3de41aa19aae007.Xy+z/Qp_w-ErTyUiOpAsDfGh"
 SCRUBBER = Scrubber([KEY])
@@ -136,3 +136,25 @@ def test_a_long_text_costs_little(kind: str) -> None:
     began = time.process_time()
     SCRUBBER.scrub(LONG[kind])
     assert time.process_time() - began < 2
+
+
+@given(st.lists(st.text("abAB+/.", min_size=RUN, max_size=40), min_size=1, max_size=5), st.data())
+def test_exactly_the_runs_of_secrets_are_hidden(secrets: list[str], data: st.DataObject) -> None:
+    scrubber = Scrubber(secrets[:2])
+    scrubber.mask_keys("a word long enough to be looked into")
+    scrubber.add(*secrets[2:])
+    forms = [(form, mask(secret)) for secret in dict.fromkeys(secrets) for form in _forms(secret)]
+    whole = data.draw(st.sampled_from([form for form, _ in forms]))
+    cut = data.draw(st.integers(0, len(whole)))
+    text = data.draw(st.text("abAB+/.", max_size=8)) + whole[cut : cut + data.draw(st.integers(0, 40))]
+    text += data.draw(st.text("abAB+/.", max_size=20))
+    known = {run: shown for form, shown in reversed(forms) for run in runs(form)}
+    expected, place = "", 0
+    while place < len(text):
+        if (shown := known.get(text[place : place + RUN].lower())) is None:
+            expected, place = expected + text[place], place + 1
+            continue
+        while text[place + 1 : place + 1 + RUN].lower() in known:
+            place += 1
+        expected, place = expected + shown, place + RUN
+    assert scrubber.mask_keys(text) == expected
