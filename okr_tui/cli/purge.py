@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from okr_tui.settings.schema import Settings
 
 DATABASES = ("", "-wal", "-shm")
+SET_UP_BY_HAND: Final = {
+    "~/.config/systemd/user/okr-tui.service": "systemctl --user disable --now okr-tui, then ",
+    "~/Library/LaunchAgents/okr-tui.plist": "launchctl bootout gui/$UID/okr-tui, then ",
+    "~/.config/fish/completions/okr-tui.fish": "",
+}
+"""Files that a person made of what we print, and what to do before they are removed."""
 KEYS = ("apiKeys", "apiKey", "activeKeyIndex")
 
 
@@ -48,7 +54,7 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
     scheme, _, place = address.partition(":")
     log = Path(os.path.expanduser(place)) if scheme == "sqlite" else None
     _refuse_while_running(state, log)
-    paths = list(_paths(state, log))
+    paths = [*_paths(state, log), *_copies(settings)]
     entries = _secret_names(settings) if with_keys else ()
     for line in (
         *(f"remove {path}" for path in paths),
@@ -84,6 +90,14 @@ def _paths(state: Path | None, log: Path | None) -> Iterator[Path]:
     if log and state not in (None, *log.parents):
         yield from (path for end in DATABASES if (path := log.with_name(log.name + end)).exists())
         yield from sorted(log.parent.glob(f"{log.name}.broken-*"))
+
+
+def _copies(settings: "Settings") -> Iterator[Path]:
+    """Yield half-made copies of settings files, keys included, that a writer which was killed left behind."""
+    from glob import escape
+
+    for path in settings.files:
+        yield from sorted(path.parent.glob(f".{escape(path.name)}.okr-tui-*.tmp"))
 
 
 def _refuse_while_running(state: Path | None, log: Path | None) -> None:
@@ -175,6 +189,7 @@ def _forget(settings: "Settings", entries: tuple[str, ...]) -> None:
 
 
 def _kept(settings: "Settings", scheme: str, address: str, *, with_keys: bool) -> Iterator[str]:
+    from okr_tui.settings.file import COPY
     from okr_tui.settings.locations import without_password
 
     if not with_keys and settings.global_file.exists():
@@ -183,3 +198,9 @@ def _kept(settings: "Settings", scheme: str, address: str, *, with_keys: bool) -
         yield f"the log on {without_password(address)}, which others may share"
     if settings.project_file.exists():
         yield f"the project's own {settings.project_file}"
+    for path in settings.files:
+        if (copy := path.with_name(path.name + COPY)).exists():
+            yield f"{copy}, an earlier content of {path}; compare the two, then rm {copy}"
+    for place, stop in SET_UP_BY_HAND.items():
+        if (path := Path(place).expanduser()).exists():
+            yield f"{path}, which you made; {stop}rm {path}"

@@ -216,6 +216,14 @@ def test_a_closed_stream_ends_nothing(closed: int, cli: CliHarness) -> None:
     assert bool(done.stdout.strip()) == (closed != 1)
 
 
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(cli: CliHarness, tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "okr_tui", *cli.where, "status"]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 @pytest.fixture
 def broken_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program whose log cannot be read for an unexpected reason."""

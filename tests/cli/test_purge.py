@@ -49,6 +49,22 @@ def test_files_of_other_clients_are_put_back_too(cli: CliHarness) -> None:
     assert config.read_text() == 'model = "mine"\n'
 
 
+def test_what_killed_writers_left_goes_and_what_a_person_made_is_named(cli: CliHarness) -> None:
+    half = cli.settings_file.with_name(".settings.json.okr-tui-x1y2.tmp")
+    half.write_text(cli.keys[0][0])
+    copy = cli.settings_file.with_name("settings.json.okr-tui-copy")
+    copy.write_text("{}")
+    unit = cli.folder / ".config" / "systemd" / "user" / "okr-tui.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("")
+    document = cli.run_ok("purge", "--yes", "--json").json
+    assert str(half) in document["removed"]
+    assert (half.exists(), copy.exists(), unit.exists()) == (False, True, True)
+    kept = "\n".join(document["kept"])
+    assert f"{copy}, an earlier content of {cli.settings_file}" in kept
+    assert f"{unit}, which you made; systemctl --user disable --now okr-tui, then rm {unit}" in kept
+
+
 def test_keys_go_only_when_that_is_asked_for(cli: CliHarness) -> None:
     document = json.loads(cli.settings_file.read_text())
     document["ollama"] = {"apiKey": cli.keys[3][0]}
