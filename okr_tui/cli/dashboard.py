@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from okr_tui.services.overview import Inputs
     from okr_tui.ui.bridge import Opened
     from okr_tui.ui.last_screen import LastScreen
+
+
+SETTLED: Final = 5.0
+"""Seconds after which a start is over."""
 
 
 class NoTerminal(click.ClickException):
@@ -46,7 +51,16 @@ async def opened(invocation: Invocation, clock: "Clock") -> AsyncGenerator["Open
         ConversationService.open(PoolClient(service), invocation.state) as conversations,
     ):
         await service.host(hosting(invocation, service))
+        asyncio.get_running_loop().call_later(SETTLED, _settle)
         yield service, conversations
+
+
+def _settle() -> None:
+    """Give back what only the start needed, and leave out what stays from looks for garbage."""
+    from okr_tui.services.background import tune_gc
+
+    gc.collect()
+    tune_gc()
 
 
 def require_terminal() -> None:

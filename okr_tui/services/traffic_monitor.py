@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Final
 
-from okr_tui.domain.records import Attempt, Record
+from okr_tui.domain.records import Attempt, IdentityRead, Record
 from okr_tui.domain.traffic import (
     HOURS,
     NO_TRAFFIC,
@@ -14,7 +14,7 @@ from okr_tui.domain.traffic import (
     RunningRequest,
     recent_usage,
 )
-from okr_tui.domain.usage import HOUR, midnight
+from okr_tui.domain.usage import HOUR, Accounts, Series, Usage, addition, midnight
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import UnreachableLogError
 from okr_tui.store.usage import read_usage
@@ -23,8 +23,10 @@ COUNT_EVERY: Final = 1.0
 """Seconds between two looks at answers that are coming."""
 FADE_EVERY: Final = 5.0
 """Seconds between two looks at rates that go down by themselves."""
-READ_APART: Final = 10.0
-"""Seconds between two readings of the sums, which a reader with few records does in milliseconds."""
+SHOW_APART: Final = 10.0
+"""Seconds between two looks at tokens."""
+READ_EVERY: Final = 600.0
+"""Seconds after which the sums are read anew: what came since was added as it came."""
 
 
 class TrafficMonitor:
@@ -37,13 +39,34 @@ class TrafficMonitor:
         self._running = running
         self._zone = zone
         self._recent = RecentAttempts()
-        self._read_to: int | None = None
+        self._shown_to: int | None = None
+        self._read_at: float | None = None
+        self._through = 0
+        self._sums: Usage = {}
+        """The sums of the last hours by key, up to `_through` as read, and what came after that."""
+        self._accounts: Accounts = {}
+        self._meanwhile: list[tuple[Attempt | IdentityRead, int | None]] | None = None
+        """What comes while the sums are read."""
         self.usage: RecentUsage | None = None
         pool.observers.append(self._observe)
 
-    def _observe(self, record: Record, _: int | None) -> None:
+    def _observe(self, record: Record, sequence: int | None) -> None:
         if isinstance(record, Attempt):
             self._recent.add((record,), self._pool.clock.time())
+        if isinstance(record, Attempt | IdentityRead):
+            if self._meanwhile is not None:
+                self._meanwhile.append((record, sequence))
+            elif sequence is None or sequence > self._through:
+                self._add(record)
+
+    def _add(self, record: Attempt | IdentityRead) -> None:
+        if isinstance(record, IdentityRead):
+            if record.account:
+                self._accounts = {**self._accounts, record.fingerprint: record.account}
+        elif part := addition(record):
+            cell, added = part[0]._replace(series=_key_of(part[0].series)), part[1]
+            known = self._sums.get(cell)
+            self._sums[cell] = known.plus(added) if known else added
 
     @property
     def rates(self) -> Rates:
@@ -58,21 +81,39 @@ class TrafficMonitor:
                 self._pool.announce()
 
     async def read(self) -> None:
-        """Read the tokens of the last hours whenever the log has grown; until cancelled."""
+        """Tell of the tokens of the last hours whenever the log has grown; until cancelled."""
         async for _ in self._pool.changes():
-            if self._pool.sequence != self._read_to and self._pool.trouble is None:
-                await self._read()
-                await self._pool.clock.sleep(READ_APART)
+            if self._pool.sequence != self._shown_to and self._pool.trouble is None:
+                await self._show()
+                await self._pool.clock.sleep(SHOW_APART)
 
-    async def _read(self) -> None:
+    async def _show(self) -> None:
         now, sequence = self._pool.clock.time(), self._pool.sequence
-        since = min(midnight(now, self._zone), now - HOURS * HOUR)
-        try:
-            reading = await read_usage(self._pool.store, since, now)
-        except UnreachableLogError:
-            return  # the pool tells of it, and the next change tries again
-        self._read_to = sequence
-        usage = recent_usage(reading.usage, reading.accounts, now, self._zone)
+        if self._read_at is None or not self._read_at <= now < self._read_at + READ_EVERY:
+            try:
+                await self._read(now)
+            except UnreachableLogError:
+                return  # the pool tells of it, and the next change tries again
+        self._shown_to = sequence
+        usage = recent_usage(self._sums, self._accounts, now, self._zone)
         if usage != self.usage:
             self.usage = usage
             self._pool.announce()
+
+    async def _read(self, now: float) -> None:
+        since = min(midnight(now, self._zone), now - HOURS * HOUR)
+        self._meanwhile = []
+        try:
+            reading = await read_usage(self._pool.store, since, now, join=_key_of)
+            self._sums, self._accounts = dict(reading.usage), reading.accounts
+            self._through, self._read_at = reading.through, now
+        finally:
+            came, self._meanwhile = self._meanwhile, None
+            for record, sequence in came:
+                if sequence is None or sequence > self._through:
+                    self._add(record)
+
+
+def _key_of(series: Series) -> Series:
+    """Return the series of all that a key sent, for whomever."""
+    return Series(series.fingerprint, None, "")

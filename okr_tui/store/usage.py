@@ -21,7 +21,8 @@ Each attempt is counted exactly once, whoever sums and whatever is killed. The a
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from okr_tui.domain.usage import (
@@ -210,10 +211,17 @@ class UsageReading(NamedTuple):
     through: int = 0
 
 
-async def read_usage(store: "Store", since: float, until: float, detail: Detail = "all") -> UsageReading:
+async def read_usage(
+    store: "Store",
+    since: float,
+    until: float,
+    detail: Detail = "all",
+    join: Callable[[Series], Series] | None = None,
+) -> UsageReading:
     """Return what was spent between two moments, and perhaps some of before, in as much detail as needed.
 
     detail: "all"; "series", with whole days where those are meant; or "hours", of all series together.
+    join: the series that a series counts for, where not each for itself.
     """
     text = await store.load(HEAD)
     while True:
@@ -222,15 +230,26 @@ async def read_usage(store: "Store", since: float, until: float, detail: Detail 
         logged = await store.read(head.through)
         before, text = text, await store.load(HEAD)
         if text == before:
-            found = combine(head, days, [item.record for item in logged])
+            found = combine(head, days, [item.record for item in logged], join)
             return found._replace(through=logged[-1].sequence if logged else head.through)
 
 
-def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:
+def combine(
+    head: Head,
+    days: Mapping[str, str],
+    records: "Iterable[Record]",
+    join: Callable[[Series], Series] | None = None,
+) -> UsageReading:
     """Return the sums of the days' documents and of the records behind them."""
-    parts = [
-        part for name, text in days.items() if text for part in decode_day(int(name.partition(":")[2]), text)
-    ]
     records = list(records)
-    parts += [part for record in records if record.kind == "attempt" and (part := addition(record))]
+    parts: Iterable[tuple[Cell, UsageSum]] = chain(
+        (part for name, text in days.items() if text for part in decode_day(_day_of(name), text)),
+        (part for record in records if record.kind == "attempt" and (part := addition(record))),
+    )
+    if join:
+        parts = ((cell._replace(series=join(cell.series)), added) for cell, added in parts)
     return UsageReading(merged(parts), head.with_identities(records).account_of)
+
+
+def _day_of(name: str) -> int:
+    return int(name.partition(":")[2])
