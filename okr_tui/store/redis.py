@@ -177,6 +177,8 @@ class Names:
 
 PAGE: Final = 1000
 BLOCK_MILLISECONDS: Final = 2000
+CHECKED_EVERY: Final = 2.0
+"""Seconds after which the tail looks again whether the log is still the same."""
 TIMEOUT: Final = 4.5
 """Seconds until a server that says nothing counts as lost; longer than the server blocks."""
 OPENING: Final = 2.0
@@ -324,15 +326,27 @@ class RedisStore:
         return ReplacedLogError(f"cannot {action} the log at {self.name}: the server has lost some of it")
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """Yield new records as they come."""
-        after = 0
+        """Yield new records as they come.
+
+        Those that follow the last one seen without a gap are taken as they are, for CHECKED_EVERY seconds:
+        many machines that look at each record twice would be too much for one server.
+        """
+        clock = asyncio.get_running_loop().time
+        after, checked = 0, -CHECKED_EVERY
         while True:
             replaced, after = self._times_replaced, max(after, seen())
             growth = partial(
-                self._client.xread, {self._names.log: f"{after}-0"}, count=1, block=BLOCK_MILLISECONDS
+                self._client.xread, {self._names.log: f"{after}-0"}, count=PAGE, block=BLOCK_MILLISECONDS
             )
-            await self._ask("read", growth)
-            found, after = await self._read(after)
+            grown = await self._ask("read", growth)
+            entries = grown[0][1] if grown else []
+            follows = [*map(_place, entries)] == [*range(after + 1, after + 1 + len(entries))]
+            if entries and follows and clock() - checked < CHECKED_EVERY:
+                found, after = _logged(entries), after + len(entries)
+                self._seen = max(self._seen, after)
+            else:
+                found, after = await self._read(after)
+                checked = clock()
             if replaced != self._times_replaced:
                 after = 0  # another call found it out; places are those of the new log
             elif found:

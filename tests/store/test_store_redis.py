@@ -278,7 +278,7 @@ async def test_who_answers_instead_of_a_server_for_the_log_is_named(answer: byte
 
 
 async def test_an_unknown_option_of_an_address_is_said(redis_url: str) -> None:
-    with pytest.raises(StoreError, match=r"colour.*options"):
+    with pytest.raises(StoreError, match=r"colour.*address"):
         await open_store(f"{redis_url}?colour=blue")
 
 
@@ -305,3 +305,28 @@ async def test_services_over_one_server_agree(harness: Harness, redis_url: str) 
             # They read quota meanwhile, and hear of all that is written.
             await eventually(lambda: third.pool.sequence == second.pool.sequence, second.pool, third.pool)
             assert third.pool.state == second.pool.state
+
+
+async def test_the_tail_looks_at_a_record_once_and_finds_out_a_log_that_was_replaced(redis_url: str) -> None:
+    async with (
+        opened(redis_url) as one,
+        opened(redis_url) as two,
+        Redis.from_url(redis_url) as client,
+        asyncio.timeout(20),
+    ):
+        await one.append([fact(0)])
+        tail = two.tail(int)
+        assert places(await anext(tail)) == [0]
+        await client.config_resetstat()
+        for place in range(1, 21):
+            await one.append([fact(place)])
+            assert places(await anext(tail)) == [place]
+        calls = await client.info("commandstats")
+        assert calls["cmdstat_xread"]["calls"] <= 22
+        assert calls.get("cmdstat_xrange", {"calls": 0})["calls"] <= 2
+        await client.flushdb()
+        async with opened(redis_url) as another:
+            await another.append([fact(100)])
+        with pytest.raises(StoreError, match="lost some of it"):
+            await anext(tail)
+        assert places(await anext(two.tail(int))) == [100]
