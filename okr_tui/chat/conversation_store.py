@@ -18,6 +18,7 @@ from okr_tui.chat.conversation import Conversation, Draft, Found, Turn, turn_ada
 from okr_tui.chat.options import ChatOptions
 from okr_tui.domain.errors import ChatError, StoreError
 from okr_tui.store.file_locks import exclusive_create, make_private
+from okr_tui.store.sqlite import open_database
 
 BUSY_SECONDS = 5.0
 
@@ -234,7 +235,7 @@ class ConversationStore:
     async def _prepared(
         cls, name: str, target: str, *, source: str | None = None, indexed: bool = True
     ) -> Self:
-        database = await aiosqlite.connect(target, isolation_level=None, timeout=BUSY_SECONDS)
+        database = await open_database(target, BUSY_SECONDS)
         try:
             if source is not None:
                 async with aiosqlite.connect(source, uri=True) as readable:

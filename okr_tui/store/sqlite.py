@@ -423,9 +423,22 @@ async def _give_back(database: aiosqlite.Connection) -> None:
     await database.executescript(f"pragma incremental_vacuum ({PAGES_AT_ONCE})")
 
 
+async def open_database(database: str, busy: float, *, uri: bool = False) -> aiosqlite.Connection:
+    """Open a database, which waits `busy` seconds for others. If the caller is cancelled, it is closed again.
+
+    aiosqlite leaves such a one to the garbage collector.
+    """
+    opening = asyncio.ensure_future(aiosqlite.connect(database, isolation_level=None, timeout=busy, uri=uri))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(sqlite3.Error):
+            await (await opening).close()
+        raise
+
+
 async def _connect(database: str, prepare: Callable[[aiosqlite.Connection], Any]) -> aiosqlite.Connection:
-    uri = database.startswith("file:")
-    connection = await aiosqlite.connect(database, isolation_level=None, timeout=BUSY_SECONDS, uri=uri)
+    connection = await open_database(database, BUSY_SECONDS, uri=database.startswith("file:"))
     until = asyncio.get_running_loop().time() + OPENING
     try:
         while True:

@@ -5,9 +5,11 @@ import contextlib
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from okr_tui.domain.records import Record, Reset, Use
 from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError, encode
 from okr_tui.store.factory import open_store
 from okr_tui.store.sqlite import SqliteStore
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, until
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
@@ -307,7 +309,8 @@ async def test_a_damaged_page_sets_the_log_aside(tmp_path: Path, while_open: boo
 async def test_the_file_of_a_log_shrinks_when_it_is_trimmed(tmp_path: Path, *, earlier: bool) -> None:
     path = tmp_path / "log.db"
     if earlier:
-        sqlite3.connect(path).executescript("pragma auto_vacuum = none; pragma journal_mode = wal")
+        with closing(sqlite3.connect(path)) as other:
+            other.executescript("pragma auto_vacuum = none; pragma journal_mode = wal")
     store = await SqliteStore.open(path)
     try:
         for _ in range(60):
@@ -320,6 +323,31 @@ async def test_the_file_of_a_log_shrinks_when_it_is_trimmed(tmp_path: Path, *, e
         assert len(await store.read()) == 150 * 10
     finally:
         await store.close()
+
+
+async def test_a_log_whose_opening_is_cancelled_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may, opened = threading.Event(), threading.Event(), list[sqlite3.Connection]()
+    connect: Any = sqlite3.connect
+
+    def slow(*names: Any, **options: Any) -> sqlite3.Connection:
+        begun.set()
+        assert may.wait(LIMIT)
+        opened.append(connect(*names, **options, check_same_thread=False))
+        return opened[0]
+
+    monkeypatch.setattr("aiosqlite.core.sqlite3.connect", slow)
+    opening = asyncio.create_task(SqliteStore.open(tmp_path / "log.db"))
+    await until(begun.is_set)
+    opening.cancel()
+    await asyncio.sleep(0)
+    may.set()
+    await asyncio.wait([opening])
+    await until(lambda: opened)
+    assert opening.cancelled()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("select 1")
 
 
 async def test_a_log_of_an_earlier_version_takes_tokens(tmp_path: Path) -> None:
