@@ -326,6 +326,23 @@ async def test_a_tool_is_called_and_its_result_answered(
     assert len(statuses) in (agent.asks + 1, agent.asks + 2)  # a title may be asked for as well
 
 
+async def test_what_codex_adds_to_its_file_outlives_undo(gateway_process: GatewayProcess) -> None:
+    codex = _codex(gateway_process, "")[0]
+    home = home_of(gateway_process)
+    file = gateway_process.agent.parent / ".codex/config.toml"
+    file.parent.mkdir()
+    before = '# mine\nmodel = "a"\n\n[tui]\n'
+    file.write_text(before)
+    connect = (sys.executable, "-m", "okr_tui", "connect", "codex")
+    added = (codex, "mcp", "add", "other", "--", "echo")
+    for command in ((*connect, "--write"), added, (*connect, "--write"), (*connect, "--undo")):
+        result = await gateway_process.run(*command, **home)
+        assert result.code == 0, words(result)
+    assert file.read_text().startswith(before)
+    assert "[mcp_servers.other]" in file.read_text()
+    assert "okr-tui" not in file.read_text()
+
+
 def test_each_environment_has_an_agent() -> None:
     folders = {folder.name for folder in ENVIRONMENTS.iterdir() if folder.is_dir()}
     assert folders == {"codex", "opencode", "claude-code", "ai-sdk", "aider", "llm", "langchain"}
