@@ -440,7 +440,7 @@ class MistakenError(click.ClickException):
 
 
 @click.command()
-@click.argument("client", required=False, type=click.Choice([PI, *CLIENTS]))
+@click.argument("client", metavar="[CLIENT]", required=False, type=click.Choice([PI, *CLIENTS]))
 @click.option("--write", is_flag=True, help="Write it into the client's own file (pi, codex, opencode, llm).")
 @click.option("--undo", is_flag=True, help="Undo what --write changed.")
 @click.pass_obj

@@ -128,7 +128,7 @@ def _certificate_text(chain: list[BaseException]) -> str:
     messages = (getattr(each, "verify_message", "") for each in chain)
     reason = clean_line(next(filter(None, messages), "it cannot be verified"), 100)
     if "expired" in reason or "not yet valid" in reason:
-        remedy = "check the date of this machine"
+        remedy = "check the date of this machine, and that of the certificate"
     elif "mismatch" in reason.lower():
         remedy = "check the address"
     else:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from okr_tui.store.base import Store
 
 
+NO_HOME: Final = Path("/nonexistent")
 NO_FOLDER: Final = (
     "there is no home folder, and so no place for the log and the gateway's token: "
     "set HOME or XDG_STATE_HOME, or name a log with --store"
@@ -38,7 +39,8 @@ def state_folder() -> Path:
         folder = platformdirs.user_state_path("okr-tui", appauthor=False)
     except RuntimeError:
         raise StoreError(NO_FOLDER) from None
-    if not folder.is_absolute():  # what older releases of platformdirs return then
+    # Older releases of platformdirs return a relative one; system users have a home that never exists.
+    if not folder.is_absolute() or NO_HOME in folder.parents:
         raise StoreError(NO_FOLDER)
     return folder
 

@@ -88,7 +88,19 @@ def test_without_a_home_folder_keys_of_the_environment_do(
     assert "its ending /v1 is left out" in err
     code, _, err = ended(capsys, "--store", "memory:", "use-key", "1")
     assert (code, "nothing was changed" in err or "for this run only" in err) == (1, True)
-    assert not Path("/nonexistent").exists()
+    assert not Path("/nonexistent/.local").exists()
+    assert not Path("/nonexistent/.pi").exists()
+
+
+@pytest.mark.usefixtures("nameless")
+def test_the_home_of_system_users_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/nonexistent")
+    code, _, err = ended(capsys, "status")
+    assert code == 1
+    assert "there is no home folder" in err
+    assert not Path("/nonexistent/.local").exists()
 
 
 @pytest.mark.usefixtures("nameless")
