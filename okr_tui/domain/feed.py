@@ -44,6 +44,7 @@ class Entry:
 
     `record` is its record, `sequence` its place in the log. `more` is shown where there is room; `brief` is
     the text without where the request went on, and `trace` names the request that the line is a part of.
+    `called` is what a key is called that this machine does not hold.
 
     Tones: "fault" needs a person; "warning" is a switch, a spent window or an outage; "good" and "info" are
     news; "quiet" went well or heals by itself.
@@ -62,6 +63,12 @@ class Entry:
     more: str = ""
     brief: str = ""
     trace: str | None = None
+    called: str = ""
+
+    @property
+    def key_name(self) -> str:
+        """What its key is called."""
+        return f"#{self.key}" if self.key else self.called or "a removed key"
 
     @property
     def is_fault(self) -> bool:
@@ -231,6 +238,7 @@ def _success(record: Attempt, config: PoolConfig) -> Entry | None:
         more=" · ".join(filter(None, more)),
         brief=_name(place, other_person(record.who, config)),
         trace=record.trace,
+        called="" if place else _name(place, other_person(record.who, config)),
     )
 
 
@@ -272,6 +280,7 @@ def _failure(
         record.model,
         brief=brief,
         trace=record.trace,
+        called="" if place else _name(place, other_person(record.who, config)),
     )
 
 

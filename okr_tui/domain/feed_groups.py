@@ -79,10 +79,10 @@ class Group:
             return _request_text(self.requests[0])
         if self.tone == "quiet" and not self.healed:
             return f"{count} requests ok"
-        keys = list(dict.fromkeys(sends[0].key for sends in self.requests))
+        keys = list(dict.fromkeys(sends[0].key_name for sends in self.requests))
         text = _request_text(self.requests[-1])
         if len(keys) > 1 and all(len(sends) == 1 for sends in self.requests):
-            named = " ".join(f"#{key or '?'}" for key in keys[:LISTED]) + (" …" if len(keys) > LISTED else "")
+            named = " ".join(keys[:LISTED]) + (" …" if len(keys) > LISTED else "")
             entry = self.requests[-1][0]
             text = f"{named} {_words(entry)}"
         return f"{text} ×{count}"
@@ -97,8 +97,8 @@ class Group:
         within = f"in {span(self.newest.at - self.requests[0][0].at)}"
         if self.tone != "quiet" or self.healed:
             return " · ".join((within, *_shared(self.requests)))
-        counts = Counter(sends[-1].key for sends in self.requests)
-        keys = " ".join(f"#{key or '?'} ×{count}" for key, count in counts.most_common(LISTED))
+        counts = Counter(sends[-1].key_name for sends in self.requests)
+        keys = " ".join(f"{key} ×{count}" for key, count in counts.most_common(LISTED))
         records = [entry.record for entry in self.entries]
         tokens = sum(each.output_tokens or 0 for each in records if isinstance(each, Attempt))
         return " · ".join(part for part in (keys, f"{tokens} tok" if tokens else "", within) if part)
@@ -126,7 +126,8 @@ def _shared(requests: Sequence[Sends]) -> list[str]:
 
 def _words(entry: Entry) -> str:
     """Return what a send met, without its key."""
-    return (entry.brief or entry.text).partition(" ")[2] if entry.key else entry.brief or entry.text
+    text = entry.brief or entry.text
+    return text.partition(" ")[2] if entry.key else text.removeprefix(entry.called).lstrip()
 
 
 def _hops(sends: Sequence[Entry]) -> str:
@@ -134,7 +135,7 @@ def _hops(sends: Sequence[Entry]) -> str:
     parts: list[str] = []
     for words, run in groupby(sends, key=_words):
         alike = list(run)
-        keys = list(dict.fromkeys(f"#{entry.key or '?'}" for entry in alike))
+        keys = list(dict.fromkeys(entry.key_name for entry in alike))
         named = " ".join(keys[:LISTED]) + (" …" if len(keys) > LISTED else "")
         times = f" ×{len(alike)}" if len(alike) > len(keys) else ""
         parts.append(f"{named} {words}".rstrip() + times)

@@ -8,6 +8,7 @@ from hypothesis import given
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.feed import Entry, consequences, entry, entry_fields, history
+from okr_tui.domain.feed_groups import grouped
 from okr_tui.domain.fold import apply
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.records import (
@@ -289,3 +290,24 @@ def test_a_reading_that_knows_the_return_of_a_spent_account_better_is_told() -> 
     assert lines == ["#1 #2 5h spent, back 17:30 UTC"]
     again = replace(found, at=NOW + 60, started=NOW + 59)
     assert not list(consequences(again, after, apply(after, again, POLICY), POOL, POLICY))
+
+
+def test_lines_that_are_one_name_the_keys_of_others() -> None:
+    config = replace(POOL, person="birch")
+    state, lines = PoolState(), []
+    for place, key in enumerate((A, D, D, D)):
+        record = replace(went_well(NOW + place, key), who="birch" if key == A else "amber")
+        state = apply(state, record, POLICY)
+        found = entry(record, state, config, POLICY)
+        assert found is not None
+        lines.append(replace(found, record=record))
+    [group] = grouped(lines)
+    assert group.detail.startswith("a key of amber's ×3 #1 ×1")
+    sends = [
+        replace(failed(FaultKind.SPENT, key=D, status=429), who="amber", trace="t", next_fingerprint=A),
+        replace(went_well(NOW + 1, A), who="amber", trace="t"),
+    ]
+    told = [entry(each, apply(PoolState(), each, POLICY), config, POLICY) for each in sends]
+    [group] = grouped([replace(line, record=each) for line, each in zip(told, sends, strict=True) if line])
+    assert "?" not in group.text
+    assert group.text.startswith("a key of amber's quota spent")
