@@ -1,4 +1,4 @@
-"""Every sentence that the program can say keeps one style."""
+"""Every sentence that the program can say is collected, and all keep one style."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from okr_tui.cli.main import VERBS, root
 from okr_tui.services.doctor import REMEDIES
-from screenshots.sentences import TOP, sentences
+from screenshots.sentences import COLLECTION, TOP, sentences
 
 SENTENCES = [each.partition(": ")[::2] for each in sentences()]
 LAYOUT = ("okr_tui/cli/units.py", "okr_tui/demo/answers.py", "okr_tui/cli/completion.py")
@@ -35,6 +35,12 @@ STYLE = {
     "two punctuation marks": r"(?<!\.)[.,;][,;](?= |$)",
     "a blank before a punctuation mark": r"\w [,;!?](?: |$)",
 }
+
+
+def test_the_collection_is_up_to_date() -> None:
+    kept = COLLECTION.read_text(encoding="utf-8").splitlines()
+    new, gone = sorted({*sentences()} - {*kept}), sorted({*kept} - {*sentences()})
+    assert (new, gone) == ([], []), "read the new ones, then run python -m screenshots.sentences"
 
 
 @pytest.mark.parametrize("rule", STYLE)
