@@ -61,10 +61,13 @@ def explain(
             show_document(explanation_document(found, after))
             return found
         subject = f"The next request for {found.model}" if found.model else "The next request"
-        for line in _lines(found, now, subject):
+        for line in _lines(found, now, f"{subject} takes", f"{subject} finds no key"):
             show(line)
-        for line in ["", *_lines(after, now, f"If #{if_fails} were spent, it")] if after else ():
-            show(line)
+        if after:
+            show("")
+            spent = f"If #{if_fails} were spent, it would"
+            for line in _lines(after, now, f"{spent} take", f"{spent} find no key"):
+                show(line)
 
         return found
 
@@ -74,15 +77,15 @@ def explain(
         end_with_code(len(found.keys), usable=found.chosen is not None or waiting)
 
 
-def _lines(found: Explanation, now: float, subject: str) -> list[str]:
+def _lines(found: Explanation, now: float, takes: str, finds_none: str) -> list[str]:
     if found.chosen:
         chosen = found.chosen
-        first = f"{subject} takes #{chosen.index} {chosen.key.masked}: {found.why}"
+        first = f"{takes} #{chosen.index} {chosen.key.masked}: {found.why}"
     else:
         busy = any(row.state.traits.wait is Wait.SLOT for row in found.keys)
         earliest = None if busy else found.earliest
         back = f", the first is back {moment(earliest, now, local_zone())}" if earliest else ""
-        first = f"{subject} finds no key: {found.why}{back}"
+        first = f"{finds_none}: {found.why}{back}"
     return [first, *table(_cells(row, now) for row in found.keys if row is not found.chosen)]
 
 

@@ -68,7 +68,7 @@ def _connection(
     if _first(chain, socket.gaierror):
         return ConnectionFailure.NAME, f"name not found: {far}; check the address and the network"
     if errno.ECONNREFUSED in numbers:
-        return ConnectionFailure.REFUSED, f"connection refused by {far}; nothing listens there"
+        return ConnectionFailure.REFUSED, f"connection refused by {far}; check that a server listens there"
     if reason := next((UNREACHABLE[number] for number in numbers if number in UNREACHABLE), None):
         return ConnectionFailure.UNREACHABLE, f"{far} cannot be reached: {reason}"
     if isinstance(error, httpx.ProxyError):

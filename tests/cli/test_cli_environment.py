@@ -157,7 +157,7 @@ def test_a_proxy_that_cannot_be_used_is_a_problem(
 
 def test_the_cause_of_a_failure_is_said_alike(cli: CliHarness) -> None:
     cli.write_settings(cloudUrl="http://127.0.0.1:1")
-    words = "connection refused by 127.0.0.1:1; nothing listens there"
+    words = "connection refused by 127.0.0.1:1; check that a server listens there"
     assert words in cli.run("chat", MODEL, "Hello").err
     assert words in cli.run("test-key", "1").err
     assert words in cli.run("refresh").err

@@ -57,7 +57,7 @@ def test_explain_for_people(cli: CliHarness) -> None:
         f"  #3  {masks[2]}  ● ready  #1 is preferred",
         f"  #4  {masks[3]}  ● ready  #1 is preferred",
         "",
-        f"If #3 were spent, it takes #1 {masks[0]}: preferred",
+        f"If #3 were spent, it would take #1 {masks[0]}: preferred",
         f"  #2  {masks[1]}  ● ready  shares the quota of #1",
         f"  #3  {masks[2]}  ▣ spent  week spent, back 16:10",
         f"  #4  {masks[3]}  ● ready  #1 is preferred",

@@ -183,7 +183,7 @@ SETTINGS: Mapping[str, tuple[Callable[[dict[str, Any]], object], str, str, str]]
         lambda document: document["pi-ollama"].update(cloudUrl="http://127.0.0.1:1"),
         "error",
         "connection refused by 127.0.0.1:1",
-        "nothing listens there",
+        "check that a server listens there",
     ),
     "refused cloud": (
         lambda document: document["pi-ollama"].update(cloudUrl="http://cloud.example"),

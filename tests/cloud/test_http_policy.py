@@ -194,7 +194,7 @@ async def test_a_refused_connection_names_the_address(stack: Stack) -> None:
         pass
     fault = await fault_of(cloud(f"http://127.0.0.1:{port}", stack))
     assert fault.connection is ConnectionFailure.REFUSED
-    assert fault.text == f"connection refused by 127.0.0.1:{port}; nothing listens there"
+    assert fault.text == f"connection refused by 127.0.0.1:{port}; check that a server listens there"
 
 
 @BOTH

@@ -70,7 +70,7 @@ def test_an_outage_says_why_there_was_no_answer() -> None:
         block = Block(BlockCause.OUTAGE, NOW, NOW + 60, text=text, status=status)
         return blocked(block).reason
 
-    refused = "connection refused by cloud.example; nothing listens there"
+    refused = "connection refused by cloud.example; check that a server listens there"
     assert reason(refused, None) == "the cloud does not answer: connection refused by cloud.example"
     assert reason("internal server error", 500) == "the cloud does not answer"
     assert reason("", None) == "the cloud does not answer"
