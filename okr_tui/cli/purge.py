@@ -200,7 +200,7 @@ def _kept(settings: "Settings", scheme: str, address: str, *, with_keys: bool) -
         yield f"the project's own {settings.project_file}"
     for path in settings.files:
         if (copy := path.with_name(path.name + COPY)).exists():
-            yield f"{copy}, an earlier content of {path}; compare the two, then rm {copy}"
+            yield f"{copy}, an earlier version of {path}; compare the two, then rm {copy}"
     for place, stop in SET_UP_BY_HAND.items():
         if (path := Path(place).expanduser()).exists():
             yield f"{path}, which you made; {stop}rm {path}"

@@ -61,7 +61,7 @@ def test_what_killed_writers_left_goes_and_what_a_person_made_is_named(cli: CliH
     assert str(half) in document["removed"]
     assert (half.exists(), copy.exists(), unit.exists()) == (False, True, True)
     kept = "\n".join(document["kept"])
-    assert f"{copy}, an earlier content of {cli.settings_file}" in kept
+    assert f"{copy}, an earlier version of {cli.settings_file}" in kept
     assert f"{unit}, which you made; systemctl --user disable --now okr-tui, then rm {unit}" in kept
 
 
