@@ -191,10 +191,10 @@ async def _step(store: "Store", text: str | None, head: Head, logged: "list[LogE
     changed: dict[str, str] = {}
     for day in days:
         text_before = known.get(day_name("all", day))
-        before = dict(decode_day(day, text_before)) if text_before else {}
-        usage = rolled_up(merged([*before.items(), *added.get(day, ())]), kept_from * DAY)
-        if usage != before:
-            changed |= day_documents(day, usage)
+        usage = merged(chain(decode_day(day, text_before) if text_before else (), added.get(day, ())))
+        rolls = day < kept_from and any(cell.seconds == HOUR for cell in usage)
+        if day in added or rolls:  # of a busy day there is one copy at a time: it takes megabytes
+            changed |= day_documents(day, rolled_up(usage, kept_from * DAY) if rolls else usage)
     head = head.with_identities(records)
     head = head._replace(through=logged[-1].sequence, first=first, rolled=max(kept_from, head.rolled or 0))
     await store.save_if(HEAD, text, {**changed, HEAD: head.write()})

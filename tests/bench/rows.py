@@ -173,6 +173,7 @@ ROWS: tuple[Row, ...] = (
     verb("usage", "--json"),
     verb("status", "--line"),
     verb("events", "--since", "1h", "--json", target=3),
+    verb("explain", "--json", target=12),
     Row(
         "paint",
         "first full paint of the dashboard",
