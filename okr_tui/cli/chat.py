@@ -17,7 +17,7 @@ from okr_tui.chat.messages import Finished, Message, Routed
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
 from okr_tui.cli.completion import complete_models
 from okr_tui.cli.documents import Document, hop_document
-from okr_tui.cli.invocation import Invocation, json_option, run
+from okr_tui.cli.invocation import Invocation, json_lines_option, run
 from okr_tui.cli.output import note, show_piece, show_record
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError, OkrError
@@ -181,7 +181,7 @@ CONVERSATION = "cli"
     help="A picture for the prompt; may be repeated.",
 )
 @click.option("--tools/--no-tools", help="Let the model use the web without asking  [default: no]")
-@json_option
+@json_lines_option
 @click.pass_obj
 def chat(
     invocation: Invocation,

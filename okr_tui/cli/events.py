@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.documents import Document, event_document
-from okr_tui.cli.invocation import Invocation, age, json_option, local_zone, run, screen_problems
+from okr_tui.cli.invocation import Invocation, age, json_lines_option, local_zone, run, screen_problems
 from okr_tui.cli.output import show_fitted, show_record
 from okr_tui.domain.records import Alert, Attempt, SettingsRead, Trial
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--follow", is_flag=True, help="Keep printing new events until ctrl+c.")
 @click.option("--since", type=age, metavar="AGE", help="Only events of the last 90s, 15m, 2h, 3d or 1w.")
 @click.option("--faults", is_flag=True, help="Only faults and outages.")
-@json_option
+@json_lines_option
 @click.pass_obj
 def events(invocation: Invocation, *, follow: bool, since: int | None, faults: bool, as_json: bool) -> None:
     """Show the log of requests, faults and changes.

@@ -217,6 +217,7 @@ exit_code_option = click.option(
     "--exit-code", "with_code", is_flag=True, help="Exit with 3 without a key, 4 when every key is blocked."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document per line.")
 # A negative number is a wrong number and not an option of another name.
 NUMBERED: dict[str, Any] = {"ignore_unknown_options": True}
 

@@ -89,7 +89,7 @@ def test_no_output_and_no_log_holds_a_key(cli: CliHarness) -> None:
             refused = {"keys": {1}, "doctor": {1}, "test-key": {0, 1}}
             assert result.code in refused.get(arguments[0], {0}), result.err
     files = {path for path in cli.folder.rglob("*") if path.is_file()} - {cli.settings_file}
-    assert {path.parent.name for path in files} == {cli.folder.name, "overview"}
+    assert {path.parent.name for path in files} == {cli.folder.name, "overview", "events"}
     written = b"".join(path.read_bytes() for path in files)
     assert not any(text.encode() in written for text, _ in cli.keys)
 
