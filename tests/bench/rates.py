@@ -151,12 +151,12 @@ def chatting(home: Home, turns: int = 0) -> Iterator[Program]:
             program.press(each)
             program.read_for(1.5)
         if turns:
-            program.shows(f"question {turns - 1}")
+            program.shows("What else?")
         yield program
 
 
-def streamed(program: Program, count: int, pace: float) -> Streamed:
-    """Ask for so many tokens at so many a second, and press keys in the prompt meanwhile."""
+def streamed(program: Program, count: int, pace: float, *, typing: bool = True) -> Streamed:
+    """Ask for so many tokens at so many a second; `typing`: and press keys in the prompt meanwhile."""
     program.press(streams.question(count, pace).encode())
     program.read_for(1.0)
     program.press(ENTER)
@@ -171,7 +171,7 @@ def streamed(program: Program, count: int, pace: float) -> Streamed:
         now = time.monotonic()
         if now - began > seconds + LONGEST:
             raise SystemExit("the end of the answer was never drawn")
-        if not letter and 1.0 < now - began < seconds and now - pressed > 0.09:
+        if typing and not letter and 1.0 < now - began < seconds and now - pressed > 0.09:
             letter, pressed = next(letters), now
             program.press(letter)
         if not program.read(0.01):
@@ -186,17 +186,20 @@ def streamed(program: Program, count: int, pace: float) -> Streamed:
             letter = b""
         del program.drawn[:-KEPT]
     processor = 100 * (program.processor() - used) / seconds
-    return Streamed(max(lags.values(), default=LONGEST), 1000 * percentile(delays, 0.99), processor)
+    stall = 1000 * percentile(delays, 0.99) if typing else 0.0
+    return Streamed(max(lags.values(), default=LONGEST), stall, processor)
 
 
 @cache
-def answer(home: Home, turns: int, count: int, pace: float, records: float = 0) -> Streamed:
+def answer(
+    home: Home, turns: int, count: int, pace: float, records: float = 0, *, typing: bool = True
+) -> Streamed:
     """Measure one answer after so many turns, while other processes write so many records a second."""
     with ExitStack() as stack:
         program = stack.enter_context(chatting(home, turns))
         if records:
             stack.enter_context(arriving(home, records))
-        return streamed(program, count, pace)
+        return streamed(program, count, pace, typing=typing)
 
 
 @contextmanager
