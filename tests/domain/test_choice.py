@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, headroom
+from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, headroom, was_tried
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.policy import STRATEGIES, Strategy
 from okr_tui.domain.quota import Balance, Credits
@@ -141,6 +141,19 @@ def test_preferred_key_may_spend_bought_credit_if_a_person_says_so() -> None:
     request = SelectionRequest(NOW, MODEL)
     assert choose(state, config(2, preferred=A), request, policy).key is KEYS[0]
     assert choose(state, config(2, preferred=B), request, policy).key is KEYS[1]
+
+
+def test_a_preferred_key_that_may_spend_bought_credit_is_simply_preferred() -> None:
+    bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
+    state = after(reading(NOW, bought, A), reading(NOW, windows(5, 5), B))
+    policy = replace(POLICY, spend_bought="preferred")
+    assert choose(state, config(2, preferred=A), SelectionRequest(NOW, MODEL), policy).why == "preferred"
+
+
+@pytest.mark.parametrize(("tried", "left_out"), [({A}, True), ({"amber"}, True), ({B, "birch"}, False)])
+def test_a_key_is_left_out_by_its_fingerprint_or_by_its_account(tried: set[str], left_out: bool) -> None:
+    request = SelectionRequest(NOW, MODEL, tried=frozenset(tried))
+    assert was_tried(KEYS[0], after(belongs(A, "amber")), request) is left_out
 
 
 def test_pinned_key_spends_what_it_has() -> None:

@@ -164,6 +164,18 @@ def test_what_refuses_all_accounts_alike_is_not_about_any_of_them() -> None:
     assert all(judged.eligible for judged in chosen(state, config(3), at).verdicts)
 
 
+def test_a_request_begun_as_the_refusal_came_says_nothing_of_other_accounts() -> None:
+    state = after(
+        failed(FORBIDDEN, NOW - 5, B), failed(FORBIDDEN, NOW, A), went_well(NOW + 1, A, started=NOW)
+    )
+    assert not judged(state, NOW + 1, B).eligible
+
+
+def test_bought_credit_makes_no_refusal_shorter() -> None:
+    state = after(reading(NOW - 60, dollars(0, bought=10)), failed(NO_PLAN))
+    assert not judged(state, NOW + DAY - 1).eligible
+
+
 def test_one_account_that_is_not_refused_makes_it_a_matter_of_the_others() -> None:
     state = after(*refused_alike(A, B))
     verdicts = chosen(state, config(3), NOW + 60).verdicts

@@ -216,6 +216,11 @@ def test_402_with_the_clouds_words_keeps_its_meaning() -> None:
     assert judged(state, NOW, model=OTHER_MODEL).eligible
 
 
+def test_an_account_alone_without_bought_credit_is_not_tried_before_its_window_ends() -> None:
+    state = after(reading(NOW - 60, windows(50, 100, end=NOW + 9000)), failed(SPENT, window="session"))
+    assert not judged(state, NOW + 3601, alone=True).eligible
+
+
 def test_credit_that_was_there_before_allows_one_request_an_hour() -> None:
     bought = dollars(0, bought=10)
     state = after(reading(NOW - 60, bought), failed(SPENT, window="weekly"))

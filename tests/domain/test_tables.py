@@ -16,6 +16,7 @@ from okr_tui.domain.faults import (
     Rule,
     Scope,
     Tone,
+    fault_behind,
 )
 from okr_tui.domain.fold import RULES
 from okr_tui.domain.health import BLOCKS, STATES, State, Wait, pool_cause
@@ -167,3 +168,9 @@ def test_no_module_above_the_domain_asks_for_a_kind() -> None:
 
 def test_tones_are_those_that_the_screen_has() -> None:
     assert {*Tone.__args__} == {"fault", "warning", "good", "info", "quiet"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cause", sorted({row.block for row in FAULTS.values() if row.block}))
+def test_the_fault_behind_a_block_makes_that_block(cause: BlockCause) -> None:
+    fault = fault_behind(cause, "what the cloud said", 403)
+    assert (fault.traits.block, fault.scope, fault.text) == (cause, fault.traits.scope, "what the cloud said")
