@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.waiting import LIMIT
 
 TESTS = Path(__file__).parent
-PROGRAMS = {"bench", "chaos", "soak.py", "bench.py", "bench_targets.py", "bench_ways.py"}
+PROGRAMS = {"bench", "chaos", "soak.py", "team.py", "bench.py", "bench_targets.py", "bench_ways.py"}
 """Not tests: they measure, or make trouble for hours."""
 OTHER_PROCESSES = {"tool_server.py", "proof.py", "gateway_process.py"}
 HERE = {"waiting.py"}

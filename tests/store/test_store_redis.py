@@ -312,7 +312,7 @@ async def test_the_tail_looks_at_a_record_once_and_finds_out_a_log_that_was_repl
         opened(redis_url) as one,
         opened(redis_url) as two,
         Redis.from_url(redis_url) as client,
-        asyncio.timeout(20),
+        asyncio.timeout(LIMIT),
     ):
         await one.append([fact(0)])
         tail = two.tail(int)
