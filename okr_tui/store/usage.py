@@ -49,7 +49,8 @@ EVERYONE: Final = Series("", None, "")
 HOURS_KEPT: Final = 200
 """Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 50 kB a
 day for hours, and 4 kB for a day."""
-PAGE: Final = 2000
+PAGE: Final = 10_000
+"""Records that are added at a time: each time the documents of their days are written anew."""
 BEHIND: Final = 500
 """Records that may be behind the sums: reading them costs little, and summing writes."""
 
