@@ -17,7 +17,6 @@ NOT_OURS = (
     "okr_tui/demo/catalogue.py",
     "okr_tui/demo/api.py",
     "okr_tui/demo/dialects.py",
-    "okr_tui/domain/values.py",
 )
 """Modules whose texts are the cloud's own words, or code."""
 PROSE = re.compile(r"[A-Za-z')}\]]{2,}[,;:.]? +(?:[A-Za-z`{(']|\{\})")

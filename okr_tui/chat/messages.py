@@ -2,7 +2,7 @@
 
 import base64
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -11,7 +11,6 @@ from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.faults import Hop
 from okr_tui.domain.models import Model
-from okr_tui.domain.values import dataclass
 
 Role = Literal["system", "user", "assistant", "tool"]
 

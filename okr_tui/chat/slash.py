@@ -1,6 +1,7 @@
 """The slash commands of the chat: one table for help, completion and those who carry them out."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final, Literal
 
@@ -8,7 +9,6 @@ from okr_tui.chat.options import OPTION_NAMES, THINK_LEVELS
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
 from okr_tui.domain.models import Model, bare_name
-from okr_tui.domain.values import dataclass
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import printable, sentence
 from okr_tui.services.service import Service, Snapshot

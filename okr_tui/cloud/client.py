@@ -4,7 +4,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -42,7 +42,6 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.usage import CloudBucket
-from okr_tui.domain.values import dataclass
 
 CALL_HEADERS = [
     (name.encode(), value.encode())

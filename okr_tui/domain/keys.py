@@ -1,9 +1,7 @@
 """An API key as the program handles it: a secret text, a stable fingerprint, a mask for people."""
 
 import hashlib
-from dataclasses import field
-
-from okr_tui.domain.values import dataclass
+from dataclasses import dataclass, field
 
 SHORT_KEY = 20
 SHORTEST_KEY = 16

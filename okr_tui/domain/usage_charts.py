@@ -6,6 +6,7 @@ without a gap: one without any request is a zero, one without a reading of quota
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
 
@@ -23,7 +24,6 @@ from okr_tui.domain.usage import (
     UsageSum,
     summed,
 )
-from okr_tui.domain.values import dataclass
 
 Unit = Literal["hour", "day", "week", "month"]
 Kind = Literal["tokens", "left", "requests", "speed"]

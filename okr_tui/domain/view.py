@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal
 from okr_tui.domain.explain import reasons
@@ -13,7 +13,6 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
 from okr_tui.domain.state import PoolState
-from okr_tui.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

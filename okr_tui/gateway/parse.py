@@ -9,14 +9,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from pydantic import Field, OnErrorOmit, StrictBool, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from okr_tui.domain.models import ModelNames
-from okr_tui.domain.values import dataclass
 from okr_tui.gateway.errors import FailureError, failure_error
 from okr_tui.gateway.request import SESSION_HEADERS
 

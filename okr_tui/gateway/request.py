@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final, Protocol
 
@@ -13,7 +14,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.cloud.endpoints import Dialect, dialect_of
 from okr_tui.domain.scrubber import Scrubber
-from okr_tui.domain.values import dataclass
 from okr_tui.gateway.errors import (
     SOURCE_HEADER,
     Failure,

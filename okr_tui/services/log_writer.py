@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.state import PoolState
-from okr_tui.domain.values import dataclass
 from okr_tui.store.base import AppendToken, LogEntry, Store
 from okr_tui.store.unsent import UnsentFile
 from okr_tui.store.usage import summed_through

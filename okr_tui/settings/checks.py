@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.policy import Limits, Policy
 from okr_tui.domain.text import has_hidden
-from okr_tui.domain.values import dataclass
 from okr_tui.settings.locations import without_password
 
 ENDPOINTS: Final = re.compile(

@@ -1,12 +1,11 @@
 """Where a value of the settings stands, and what was wrong with one."""
 
 import os
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import printable
 from okr_tui.settings.json_edit import place
 

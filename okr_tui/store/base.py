@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final, NamedTuple, Protocol
 
 from pydantic import Field, TypeAdapter
@@ -9,7 +10,6 @@ from pydantic_core import PydanticSerializationError
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
-from okr_tui.domain.values import dataclass
 
 LEASE_LONGEST: Final = 600.0
 """Seconds; a lease that seems to last longer was taken by a clock that was ahead, and blocks no one."""

@@ -1,6 +1,7 @@
 """The command palette: what fits the focus first, then what was used last, then everything else."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -10,7 +11,6 @@ from textual.content import Content
 from textual.fuzzy import Matcher
 from textual.markup import escape
 
-from okr_tui.domain.values import dataclass
 from okr_tui.ui.actions import Action
 
 RECENT: Final = 5
