@@ -95,6 +95,15 @@ class TerminalApp(App[str]):
         if not self.covered:
             super()._display(screen, renderable)
 
+    def clear_selection(self) -> None:
+        """Clear the selection of the screen, if there is one.
+
+        From Python 3.12 on Textual starts tasks eagerly, and the inputs of the first screen, which clear the
+        selection as they are mounted, come before it is on the stack.
+        """
+        if self.screen_stack:
+            super().clear_selection()
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return the filter that lets no text from outside steer the terminal, then Textual's."""
         return [self._drawable, *super().get_line_filters()]

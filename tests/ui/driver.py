@@ -72,6 +72,8 @@ async def run_app(
 ) -> AsyncIterator[Driver]:
     """The application on a scripted service, once its first snapshot is shown."""
     driver = Driver(make_app(service, theme))
+    if factory := getattr(asyncio, "eager_task_factory", None):  # as Textual's own loop does
+        asyncio.get_running_loop().set_task_factory(factory)
     async with driver.app.run_test(size=size, notifications=True, message_hook=driver.heard) as driver.pilot:
         await driver.until(lambda: driver.app.dashboard.keys.snapshot is not None)
         await driver.pilot.pause()

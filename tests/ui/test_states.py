@@ -19,7 +19,7 @@ from okr_tui.ui.bridge import LogRead, Opened, OpenService, SnapshotArrived
 from okr_tui.ui.screens.dialogs import AddKey
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
-from tests.ui.scripted_service import ScriptedService, opener
+from tests.ui.scripted_service import ScriptedService, make_app, opener
 
 pytestmark = pytest.mark.slow
 
@@ -324,3 +324,7 @@ async def test_no_color_still_tells_states_apart(
     async with run_app(service) as driver:
         assert "▣ spent 5h" in "\n".join(driver.rows("#keys"))
         assert driver.app.dashboard.has_pseudo_class("nocolor")
+
+
+def test_an_input_may_be_mounted_before_a_screen_is_there(service: ScriptedService) -> None:
+    make_app(service).clear_selection()
