@@ -35,6 +35,8 @@ class Budgets:
         self._day_ends = 0.0
         self._read_at = 0.0
         self._through = 0
+        self._meanwhile: list[tuple[Record, int | None]] | None = None
+        """What arrives while the sums are read, which may not be in them."""
         pool.observers.append(self._add)
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
@@ -85,14 +87,26 @@ class Budgets:
         if now >= self._day_ends:
             self._usage = {}
         self._day_ends, self._read_at = next_midnight(now, self._zone), now
+        came: list[tuple[Record, int | None]] = []
+        self._meanwhile = came
         try:
             reading = await read_usage(self._pool.store, begin, now)
         except StoreError:
             return  # the pool tells of it
+        finally:
+            self._meanwhile = None
         self._usage, self._through = dict(reading.usage), reading.through
+        for record, sequence in came:
+            self._count(record, sequence)
 
     def _add(self, record: Record, sequence: int | None) -> None:
-        if not self._all or not isinstance(record, Attempt) or not record.at < self._day_ends:
+        if self._all:
+            if self._meanwhile is not None:
+                self._meanwhile.append((record, sequence))
+            self._count(record, sequence)
+
+    def _count(self, record: Record, sequence: int | None) -> None:
+        if not isinstance(record, Attempt) or not record.at < self._day_ends:
             return
         if (sequence is None or sequence > self._through) and (part := addition(record)):
             cell, added = part

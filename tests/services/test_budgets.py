@@ -2,12 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from okr_tui.domain.errors import BudgetError
 from okr_tui.domain.usage import Budget, next_midnight
+from okr_tui.services.budgets import READ_EVERY
 from okr_tui.services.pool_service import PoolService
+from okr_tui.store.usage import read_usage
 from tests.harness import MODEL, Harness, ask, wait_for
 
 
@@ -35,6 +38,25 @@ async def test_what_any_process_used_today_counts_and_each_request_once(harness:
         assert await used(first) == await used(second) == {"cli": 2 * once, MODEL: 2 * once}
     async with harness.open() as third:
         assert (await used(third))["cli"] == 2 * once
+
+
+async def test_what_arrives_while_the_sums_are_read_counts(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_budgets(harness, cli=(10**6, False))
+    async with harness.open() as service:
+        await ask(service)
+        once = (await used(service))["cli"]
+
+        async def read_slowly(*arguments: Any) -> Any:
+            reading = await read_usage(*arguments)
+            await ask(service)
+            await service.pool.catch_up()
+            return reading
+
+        monkeypatch.setattr("okr_tui.services.budgets.read_usage", read_slowly)
+        await harness.clock.advance(READ_EVERY)
+        assert (await used(service))["cli"] == 2 * once
 
 
 async def test_a_hard_budget_refuses_until_midnight_and_a_soft_one_never(harness: Harness) -> None:
