@@ -86,6 +86,7 @@ async def proxy(upstream: str, *added: str) -> AsyncIterator[str]:
     """A small proxy that hands bytes on as they come, with headers added to the request."""
     port = int(upstream.rpartition(":")[2])
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -95,6 +96,7 @@ async def proxy(upstream: str, *added: str) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        writers.extend((outer, writer))
         head = await reader.readuntil(b"\r\n\r\n")
         outer.write(head[:-2] + "".join(f"{line}\r\n" for line in added).encode() + b"\r\n")
         for one, other in ((reader, outer), (inner, writer)):
@@ -105,6 +107,8 @@ async def proxy(upstream: str, *added: str) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         for task in tasks:
             task.cancel()
+        for writer in writers:  # the server's end waits for its connections
+            writer.close()
 
 
 async def name_proxies(harness: Harness, gateway: RunningGateway, **options: object) -> None:
