@@ -8,6 +8,11 @@ import pytest
 from tests.ui.scripted_service import ScriptedService
 from tests.waiting import let_pass
 
+SOON = 0.02
+"""Seconds: more than one of Textual's frames."""
+PATIENCE = 0.2
+"""Seconds for timers that come again and again."""
+
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,11 +40,15 @@ def waits_for_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def nothing_to_run(*_: float) -> None:
-    """Return when the event loop was found without a callback several times, a moment for threads between."""
+    """Return when the event loop was found without a callback several times, a moment for threads between.
+
+    A timer that is due in a moment counts too: Textual lays out and draws by those.
+    """
     loop: Any = asyncio.get_running_loop()
     for moment in (0.0, 0.001, 0.001):
         await let_pass(moment)
-        empty = 0
-        while empty < 3:
-            await asyncio.sleep(0)
-            empty = 0 if loop._ready else empty + 1
+    patience, empty = loop.time() + PATIENCE, 0
+    while empty < 3:
+        soon = any(not each.cancelled() and each.when() < loop.time() + SOON for each in loop._scheduled)
+        await let_pass(0.001 if soon else 0)
+        empty = 0 if loop._ready or (soon and loop.time() < patience) else empty + 1
