@@ -40,7 +40,7 @@ from okr_tui.domain.usage import (
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Record
-    from okr_tui.store.base import LogEntry, Store
+    from okr_tui.store.base import Store
 
 HEAD: Final = "usage"
 Detail = Literal["all", "series", "hours"]
@@ -50,7 +50,9 @@ HOURS_KEPT: Final = 200
 """Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 50 kB a
 day for hours, and 4 kB for a day."""
 PAGE: Final = 10_000
-"""Records that are added at a time: each time the documents of their days are written anew."""
+"""Records that are read at a time."""
+STEP: Final = 200_000
+"""Records that are added in one step, in which the documents of their days are written anew."""
 BEHIND: Final = 500
 """Records that may be behind the sums: reading them costs little, and summing writes."""
 
@@ -170,19 +172,30 @@ async def sum_up(store: "Store", now: float, last: int | None = None, *, behind:
         head = Head.read(text)
         if last is not None and last - head.through <= behind:
             return
-        logged = await store.read(head.through, PAGE)
-        if len(logged) <= behind:
+        added: dict[int, Usage] = {}
+        count = 0
+        while count < STEP and (logged := await store.read(head.through, PAGE)):
+            count += len(logged)
+            records = [item.record for item in logged]
+            _add(added, records)
+            head = head.with_identities(records)._replace(through=logged[-1].sequence)
+        if count <= behind:
             return
-        await _step(store, text, head, logged, now)
+        await _save(store, text, head, added, now)
 
 
-async def _step(store: "Store", text: str | None, head: Head, logged: "list[LogEntry]", now: float) -> None:
-    """Add records to the sums, unless another process was first."""
-    records = [item.record for item in logged]
-    added: dict[int, list[tuple[Cell, UsageSum]]] = {}
+def _add(sums: dict[int, Usage], records: "Iterable[Record]") -> None:
+    """Add records to the sums of days."""
     for record in records:
         if record.kind == "attempt" and (part := addition(record)):
-            added.setdefault(part[0].start // DAY, []).append(part)
+            cell, added = part
+            usage = sums.setdefault(cell.start // DAY, {})
+            known = usage.get(cell)
+            usage[cell] = known.plus(added) if known else added
+
+
+async def _save(store: "Store", text: str | None, head: Head, added: Mapping[int, Usage], now: float) -> None:
+    """Add sums to the documents, unless another process was first; `text` is HEAD as it was before."""
     kept_from = int(now // DAY) - HOURS_KEPT
     first = min([*added, *([] if head.first is None else [head.first])], default=None)
     days = set(added)
@@ -192,12 +205,12 @@ async def _step(store: "Store", text: str | None, head: Head, logged: "list[LogE
     changed: dict[str, str] = {}
     for day in days:
         text_before = known.get(day_name("all", day))
-        usage = merged(chain(decode_day(day, text_before) if text_before else (), added.get(day, ())))
+        before = decode_day(day, text_before) if text_before else ()
+        usage = merged(chain(before, added.get(day, {}).items()))
         rolls = day < kept_from and any(cell.seconds == HOUR for cell in usage)
         if day in added or rolls:  # of a busy day there is one copy at a time: it takes megabytes
             changed |= day_documents(day, rolled_up(usage, kept_from * DAY) if rolls else usage)
-    head = head.with_identities(records)
-    head = head._replace(through=logged[-1].sequence, first=first, rolled=max(kept_from, head.rolled or 0))
+    head = head._replace(first=first, rolled=max(kept_from, head.rolled or 0))
     await store.save_if(HEAD, text, {**changed, HEAD: head.write()})
 
 
