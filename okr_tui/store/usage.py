@@ -51,7 +51,7 @@ HOURS_KEPT: Final = 200
 day for hours, and 4 kB for a day."""
 PAGE: Final = 10_000
 """Records that are read at a time."""
-STEP: Final = 200_000
+STEP: Final = 50_000
 """Records that are added in one step, in which the documents of their days are written anew."""
 BEHIND: Final = 500
 """Records that may be behind the sums: reading them costs little, and summing writes."""
