@@ -216,9 +216,13 @@ LITELLM_STOPS: Final[Mapping[Dialect, str]] = {
 """Words at which LiteLLM does not ask again, whatever it knows of the status: in a stream there is none."""
 
 
-def needs_words(client: str | None, dialect: Dialect) -> bool:
-    """Return whether a client takes an error as final at words alone, whatever its status."""
-    return client == LITELLM and dialect == "native"
+def misreads_errors(client: str | None, dialect: Dialect) -> bool:
+    """Return whether the cloud's own error document does not reach the user of a client.
+
+    LiteLLM takes an error as final at words alone, whatever its status; the AI SDK's provider for Ollama
+    reads OpenAI's form alone.
+    """
+    return dialect == "native" and client in (LITELLM, AI_SDK)
 
 
 def overlooks_errors(client: str | None, dialect: Dialect) -> bool:

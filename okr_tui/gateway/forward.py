@@ -19,7 +19,7 @@ from okr_tui.gateway.errors import (
     cut_off,
     failure_error,
     final_status,
-    needs_words,
+    misreads_errors,
 )
 from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import (
@@ -148,7 +148,9 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
     except RefusedError as error:
         if signs:
             await signs.stop()
-        passed_on = error.fault.traits.cause in PASSED_ON and not needs_words(request.client, request.dialect)
+        passed_on = error.fault.traits.cause in PASSED_ON and not misreads_errors(
+            request.client, request.dialect
+        )
         if not error.refusal or not passed_on or request.status is not None:
             raise
         status = final_status(error.refusal.status, request.client)

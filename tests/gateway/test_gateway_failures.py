@@ -273,6 +273,16 @@ async def test_the_callers_own_error_passes_with_a_status_that_ends_it(
     assert set(response.json()) == {"error"}
 
 
+async def test_the_ai_sdks_provider_for_ollama_finds_the_words_of_the_callers_own_error(
+    harness: Harness, gateway: RunningGateway
+) -> None:
+    await harness.fault("context-too-long", times=1)
+    gateway.client.headers["user-agent"] = "ai/6.0.326 ai-sdk/provider-utils/4.0.65"
+    answer = await gateway.client.post("/api/chat", json=body("/api/chat"))
+    assert answer.status_code == 400
+    assert "prompt too long" in answer.json()["error"]["message"]
+
+
 async def test_litellm_is_told_of_the_callers_own_error_in_words_that_end_it(
     harness: Harness, gateway: RunningGateway
 ) -> None:
