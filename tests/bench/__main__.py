@@ -6,6 +6,7 @@ the table into the README too.
 
 import argparse
 import contextlib
+import importlib.util
 import platform
 import re
 import sys
@@ -33,6 +34,10 @@ def measured(rows: list[Row]) -> list[Result]:
     results = []
     with home.made() as place:
         for row in rows:
+            missing = [name for name in row.needs if importlib.util.find_spec(name) is None]
+            if missing:
+                sys.stderr.write(f"{row.name} left out: install {' and '.join(missing)}\n")
+                continue
             sys.stderr.write(f"{row.name} ...\n")
             with row.given(place) if row.given else contextlib.nullcontext(place) as subject:
                 results.append(row.measured(subject))

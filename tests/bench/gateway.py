@@ -1,7 +1,6 @@
 """The gateway under load, beside a bare pass-through on uvicorn, and with many keys beside few."""
 
 import asyncio
-import importlib.util
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,8 +30,6 @@ class Pair:
 @contextmanager
 def beside_bare(_: Home, *, fast: bool = False) -> Iterator[Pair]:
     """A bare pass-through and the gateway; `fast`: on uvloop, and the bare one on httptools too."""
-    if fast and not all(map(importlib.util.find_spec, ("uvloop", "httptools"))):
-        raise SystemExit("the rows of the extra fast need uvloop and httptools: install both")
     with ExitStack() as stack:
         upstream, _pipe = stack.enter_context(served(cloud))
         floor = stack.enter_context(served(partial(bare_uvicorn, fast=fast), upstream, fast=fast))

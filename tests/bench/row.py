@@ -17,6 +17,7 @@ class Row:
 
     They get what `given` opens, the home without one. `judged` says what the target is for: how many times
     the floor, how much above the floor, or the value itself. `least` turns it round: it has to be reached.
+    `needs` names packages that may not be installed.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Row:
     rounds: int = 5
     warm: bool = True
     given: Callable[[Home], AbstractContextManager[Any]] | None = None
+    needs: tuple[str, ...] = ()
 
     def measured(self, subject: Any) -> "Result":
         """Measure the floor and ours in turns; the first of each warms up and does not count."""

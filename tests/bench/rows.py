@@ -323,6 +323,7 @@ ROWS: tuple[Row, ...] = (
         "uvicorn on uvloop and httptools and aiohttp, bare",
         least=True,
         given=partial(gateway.beside_bare, fast=True),
+        needs=("uvloop", "httptools"),
     ),
     *(
         Row(
