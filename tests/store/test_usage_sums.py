@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -129,6 +130,24 @@ async def test_long_logs_are_summed_by_pages(store: Store, monkeypatch: pytest.M
     await sum_up(store, NOW, behind=2)
     assert await summed_through(store) == 35
     assert total(await everything(store)).requests == 35
+
+
+async def test_the_pages_of_a_step_are_saved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_module, "PAGE", 10)
+    monkeypatch.setattr(usage_module, "STEP", 40)
+    store, saved = MemoryStore(), 0
+    save = store.save_if
+
+    async def count(*arguments: Any) -> bool:
+        nonlocal saved
+        saved += 1
+        return await save(*arguments)
+
+    monkeypatch.setattr(store, "save_if", count)
+    await store.append(used(95))
+    await sum_up(store, NOW, behind=2)
+    assert saved == 3
+    assert await everything(store) == direct(used(95))
 
 
 async def test_hours_are_joined_once_a_day_is_old_and_late_records_still_count(store: Store) -> None:
