@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from okr_tui.chat.messages import ChatEvent, Finished, Routed
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.faults import Hop
+from okr_tui.ui.app import OkrApp
 from screenshots.motion import moving
 from screenshots.walk import SIZE, walked
 from tests.ui.examples import ENTRIES, HISTORY, KEYS, NOW, SPENT_FAULT, pool, snapshot
@@ -25,12 +28,13 @@ BACKGROUND = "#0f141b"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture: its name, the terminal's size, the theme, and the keys that lead to it."""
+    """One picture: its name, the terminal's size, the theme, the keys to it, and those after the answer."""
 
     name: str
     size: tuple[int, int] = (120, 36)
     theme: str = "okr-dark"
     keys: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
 
 
 ANSWER: tuple[ChatEvent, ...] = (
@@ -55,7 +59,7 @@ PICTURES = (
     Picture("narrow", (80, 24)),
     Picture("key", keys=("j", "j", "enter")),
     Picture("settings", keys=("comma",)),
-    Picture("chat", (100, 23), keys=(*CHAT, "ctrl+t", "shift+tab", "m")),
+    Picture("chat", (100, 23), keys=CHAT, then=("ctrl+t", "shift+tab", "m")),
 )
 
 
@@ -117,13 +121,23 @@ async def drawn(picture: Picture) -> str:
     async with app.run_test(size=picture.size) as pilot:
         while app.snapshot is None:
             await pilot.pause(0.02)
-        await pilot.pause(0.1)
+        await still(pilot)
         await pilot.press(*picture.keys)
-        await pilot.pause(0.5)
-        while app.dashboard.chat.running:
-            await pilot.pause(0.05)
+        if picture.then:
+            await still(pilot)
+            await pilot.press(*picture.then)
+        return await still(pilot)
+
+
+async def still(pilot: Pilot[str]) -> str:
+    """The screen once nothing on it moves any more."""
+    app = pilot.app
+    assert isinstance(app, OkrApp)
+    before, now = "", app.export_screenshot()
+    while before != now or app.dashboard.chat.running:
         await pilot.pause(0.3)
-        return app.export_screenshot()
+        before, now = now, app.export_screenshot()
+    return now
 
 
 if __name__ == "__main__":
