@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from textual import events
 
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui import app as app_module
@@ -164,6 +165,18 @@ async def test_tab_goes_round_every_pane_and_shows_it(
         assert driver.app.focused.id == "keys"
         await driver.press("shift+tab")
         assert driver.app.focused.id == "prompt"
+
+
+@pytest.mark.parametrize("size", [(60, 16), (120, 40)])
+async def test_two_tabs_that_arrive_together_move_the_focus_twice(
+    service: ScriptedService, size: tuple[int, int]
+) -> None:
+    async with run_app(service, size) as driver:
+        for _ in range(2):
+            driver.app.post_message(events.Key("tab", None))
+        await driver.until(lambda: driver.app.focused is driver.app.dashboard.models.table)
+        await driver.press("enter")
+        assert driver.app.focused is driver.app.dashboard.chat.prompt
 
 
 async def test_the_mouse_picks_rows_and_tabs(service: ScriptedService) -> None:

@@ -296,7 +296,8 @@ class Dashboard(Screen[None]):
             self.tab = tab
         if self.maximized is not None:
             self.maximize(_pane_of(widget), container=False)
-        widget.focus()
+        # Widget.focus() would do it later, and a second tab that arrived with the first would start here too.
+        self.set_focus(widget)
 
     def action_next_pane(self, direction: int) -> None:
         """Focus the next pane, and each of two conversations."""
