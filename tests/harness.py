@@ -52,8 +52,15 @@ class ManualClock:
             await asyncio.sleep(0)
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
-        await woken
+        sleeper = (self._now + seconds, next(self._order), woken)
+        heapq.heappush(self._sleepers, sleeper)
+        try:
+            await woken
+        except asyncio.CancelledError:
+            if sleeper in self._sleepers:  # or a long sleep that was given up stays until its time
+                self._sleepers.remove(sleeper)
+                heapq.heapify(self._sleepers)
+            raise
 
     @property
     def sleeping(self) -> int:

@@ -118,6 +118,7 @@ class Soak:
             await self._pass(STEP)
         await self._verb(hour)
         self.gateway.access.clear()
+        self.harness.cloud.state.requests.clear()
         gc.collect()
         self.readings.append(self._read(hour))
 
