@@ -3,16 +3,25 @@
 httpx's own pool goes through all connections at every request, so its cost grows with the square of the
 requests in progress, and a gateway has many. The transport of the package httpx-aiohttp is as fast, but lets
 some of aiohttp's errors through and copies large bodies.
+
+aiohttp's session costs a plain request more than its connections and its parser together, so that one goes
+over these directly.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -27,13 +36,19 @@ ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
     (aiohttp.ClientError, httpx.RemoteProtocolError),
+    (HttpProcessingError, httpx.RemoteProtocolError),
     (OSError, httpx.ReadError),
 )
 """aiohttp's errors as httpx's; the first that fits decides."""
 DISCONNECTED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+FAILURES: Final = (aiohttp.ClientError, HttpProcessingError, OSError)
+UNSENDABLE: Final = re.compile(rb"[\x00\r\n]")
+"""What ends a line of a request's head, or may where it is read carelessly."""
+INFORMATIONAL: Final = frozenset(range(100, 200)) - {101}
+"""Statuses that another one follows; 101 is an answer."""
 
 
-def _translated(error: aiohttp.ClientError | OSError) -> httpx.HTTPError:
+def _translated(error: aiohttp.ClientError | HttpProcessingError | OSError) -> httpx.HTTPError:
     """Return an error of aiohttp as httpx's."""
     kind = next(kind for known, kind in ERRORS if isinstance(error, known))
     status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
@@ -59,11 +74,14 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 class _Body(httpx.AsyncByteStream):
     """The bytes of an answer, as they arrive."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def __init__(
+        self, content: aiohttp.StreamReader, connection: Connection | aiohttp.ClientResponse
+    ) -> None:
+        self._content = content
+        self._connection = connection
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = self._response.content.readany
+        read = self._content.readany
         try:
             while chunk := await read():
                 yield chunk
@@ -73,18 +91,58 @@ class _Body(httpx.AsyncByteStream):
     @property
     def at_end(self) -> bool:
         """Whether all of the answer has arrived and was read."""
-        return self._response.content.at_eof()
+        return self._content.at_eof()
 
     async def aclose(self) -> None:
-        """Close the connection, unless the answer was read to its end."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        """Close the connection, unless the answer was read to its end: then it has been released."""
+        if not self._content.at_eof():
+            self._connection.close()
 
 
 CONNECTED: Final[ContextVar[bool]] = ContextVar("connected")
 """Whether the request of this task opened a connection, and did not go over one that was kept."""
+
+
+class _Protocol(ResponseHandler):
+    """A connection whose patience costs a note of the time for each piece, and not a timer."""
+
+    _heard = math.inf
+    """When something came last; infinite while nothing is waited for."""
+
+    def _reschedule_timeout(self) -> None:
+        if not self._read_timeout:
+            return
+        self._heard = self._loop.time()
+        timer = self._read_timeout_handle
+        if timer is not None and timer.when() > self._heard + self._read_timeout:
+            timer.cancel()
+            timer = None
+        if timer is None:
+            self._read_timeout_handle = self._loop.call_later(self._read_timeout, self._look)
+
+    def _drop_timeout(self) -> None:
+        self._heard = math.inf
+        if self.transport is None or self._connection_lost_called:
+            super()._drop_timeout()
+
+    def _look(self) -> None:
+        """Give up once nothing has come for the whole time; look again later if something has."""
+        self._read_timeout_handle = None
+        if not self._read_timeout or self._heard == math.inf:
+            return
+        left = self._heard + self._read_timeout - self._loop.time()
+        if left > 0:
+            self._read_timeout_handle = self._loop.call_later(left, self._look)
+        else:
+            self._on_read_timeout()
+
+
+def _parts(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
+    """Return both sides of a connection. Raises ClientConnectionResetError if it has just ended."""
+    protocol = connection.protocol
+    if protocol is None or protocol.transport is None or protocol.transport.is_closing():
+        raise aiohttp.ClientConnectionResetError
+    return protocol, protocol.transport
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -92,6 +150,11 @@ class _Connector(aiohttp.TCPConnector):
 
     aiohttp's own tracing and limit do so too, but cost something where a connection is kept.
     """
+
+    def __init__(self) -> None:
+        super().__init__(limit=0)
+        make: Callable[..., ResponseHandler] = _Protocol
+        self._factory = partial(make, loop=self._loop)
 
     async def _create_connection(self, request: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 aiohttp names it
         CONNECTED.set(True)
@@ -108,7 +171,10 @@ class Transport(httpx.AsyncBaseTransport):
     def __init__(self, network: Network = DIRECT) -> None:
         self._network = network
         self._session: aiohttp.ClientSession | None = None
+        self._connector: _Connector | None = None
         self._proxies: dict[tuple[str, str, int | None], Proxy | None] = {}
+        self._targets: dict[tuple[str, str, int | None], aiohttp.ClientRequest] = {}
+        """By place: what the connector is asked with, which looks at where it goes and nothing else."""
         self._socks = HttpxTransport(network)
         self._idle = IdleClock()
 
@@ -117,56 +183,119 @@ class Transport(httpx.AsyncBaseTransport):
 
         Raises httpx's errors, and UnusableNetworkError for a proxy or certificates that cannot be used.
         """
-        proxy = self._proxy(request.url)
+        url = request.url
+        place = (url.scheme, url.host, url.port)
+        proxy = self._proxy(place, url)
         if proxy and proxy.scheme == "socks5":
             return await self._socks.handle_async_request(request)
         whole = isinstance(request.stream, httpx.ByteStream)
         body = request.read() if whole else await request.aread()
         timeout = request.extensions.get("timeout", {})
+        limits = _limits(timeout.get("connect"), timeout.get("read"))
         CONNECTED.set(False)
         was_not_taken = self._idle.start()
-        headers = CIMultiDict([(name.decode("ascii"), value.decode()) for name, value in request.headers.raw])
         for last in (False, True):
             try:
-                response = await self._opened().request(
-                    request.method,
-                    _parsed(str(request.url)),
-                    headers=headers,
-                    data=_pieces(body) if len(body) > PIECE else body or None,
-                    allow_redirects=False,
-                    timeout=_limits(timeout.get("connect"), timeout.get("read")),
-                    proxy=proxy.url if proxy else None,
-                    ssl=self._network.certificates.context if request.url.scheme == "https" else True,
-                )
+                if proxy is None and request.method == "POST" and len(body) <= PIECE:
+                    response = await self._send_directly(place, request, body, limits)
+                else:
+                    response = await self._send(request, body, limits, proxy)
                 break
-            except (aiohttp.ClientError, OSError) as error:
+            except FAILURES as error:
                 lost = isinstance(error, DISCONNECTED) and not CONNECTED.get()
                 if last or not lost or not was_not_taken():
                     raise _translated(error) from error
         self._idle.answered()
-        return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
+        return response
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        session, self._session = self._session, None
+    async def _send_directly(
+        self,
+        place: tuple[str, str, int | None],
+        request: httpx.Request,
+        body: bytes,
+        limits: aiohttp.ClientTimeout,
+    ) -> httpx.Response:
+        """Send a request that needs no proxy and fits into one piece. Raises one of FAILURES."""
+        headers = request.headers.raw
+        head = b"\r\n".join([b"%b: %b" % header for header in headers])
+        if len(UNSENDABLE.findall(head)) != 2 * (len(headers) - 1):
+            raise httpx.LocalProtocolError("a header has more than one line")
+        line = b"POST %b HTTP/1.1\r\n" % request.url.raw_path
+        target = self._targets.get(place) or self._target(place, request.url)
+        connection = await self._opened().connect(target, [], limits)
         try:
-            if session:
-                await session.close()
-        finally:
-            await self._socks.aclose()
+            protocol, pipe = _parts(connection)
+            protocol.set_response_params(
+                read_until_eof=True, auto_decompress=False, read_timeout=limits.sock_read
+            )
+            pipe.write(b"%b%b\r\n\r\n%b" % (line, head, body))
+            protocol.start_timeout()
+            message, content = await protocol.read()
+            while message.code in INFORMATIONAL:
+                message, content = await protocol.read()
+        except BaseException:
+            connection.close()
+            raise
+        content.on_eof(connection.release)
+        return httpx.Response(
+            message.code, headers=list(message.raw_headers), stream=_Body(content, connection)
+        )
 
-    def _proxy(self, url: httpx.URL) -> Proxy | None:
-        place = (url.scheme, url.host, url.port)
-        if place not in self._proxies:
-            self._proxies[place] = proxy_for(self._network, url)
-        return self._proxies[place]
-
-    def _opened(self) -> aiohttp.ClientSession:
+    async def _send(
+        self, request: httpx.Request, body: bytes, limits: aiohttp.ClientTimeout, proxy: Proxy | None
+    ) -> httpx.Response:
+        """Send any request. Raises one of FAILURES."""
+        connector = self._opened()
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=0),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
             )
-        return self._session
+        response = await self._session.request(
+            request.method,
+            _parsed(str(request.url)),
+            headers=CIMultiDict(
+                [(name.decode("ascii"), value.decode()) for name, value in request.headers.raw]
+            ),
+            data=_pieces(body) if len(body) > PIECE else body or None,
+            allow_redirects=False,
+            timeout=limits,
+            proxy=proxy.url if proxy else None,
+            ssl=self._certificates(request.url),
+        )
+        return httpx.Response(
+            response.status, headers=list(response.raw_headers), stream=_Body(response.content, response)
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        connector, self._connector = self._connector, None
+        try:
+            if session:
+                await session.close()
+            if connector:
+                await connector.close()
+        finally:
+            await self._socks.aclose()
+
+    def _proxy(self, place: tuple[str, str, int | None], url: httpx.URL) -> Proxy | None:
+        if place not in self._proxies:
+            self._proxies[place] = proxy_for(self._network, url)
+        return self._proxies[place]
+
+    def _certificates(self, url: httpx.URL) -> ssl.SSLContext | bool:
+        return self._network.certificates.context if url.scheme == "https" else True
+
+    def _target(self, place: tuple[str, str, int | None], url: httpx.URL) -> aiohttp.ClientRequest:
+        loop, trusted = asyncio.get_running_loop(), self._certificates(url)
+        found = aiohttp.ClientRequest("POST", _parsed(str(url)), loop=loop, ssl=trusted)
+        self._targets[place] = found
+        return found
+
+    def _opened(self) -> _Connector:
+        if self._connector is None:
+            self._connector = _Connector()
+        return self._connector

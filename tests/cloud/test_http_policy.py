@@ -46,8 +46,12 @@ BOTH = pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 
 
 def cloud(url: str, stack: Stack, **environment: str) -> Cloud:
+    return cloud_with(Policy(), url, stack, **environment)
+
+
+def cloud_with(policy: Policy, url: str, stack: Stack, **environment: str) -> Cloud:
     network = Network(environment)
-    return Cloud(url, Policy(), transport=stack(network), network=network)
+    return Cloud(url, policy, transport=stack(network), network=network)
 
 
 async def exchanged(client: Cloud) -> bytes:
@@ -237,6 +241,41 @@ async def test_whatever_hangs_is_given_up_in_time(
         start = "no answer from " if hanging == "answer" else "no connection to "
         assert fault.text.startswith(start)
         assert fault.connection is ConnectionFailure.TIMEOUT
+
+
+@BOTH
+async def test_an_answer_may_take_long_but_not_stand_still(stack: Stack) -> None:
+    """Each piece renews the patience, which is that of this request and not of a longer one before it."""
+
+    async def dripping(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(ME)
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(6):
+            writer.write(b".")
+            await let_pass(0.1)
+        await asyncio.Event().wait()
+
+    pieces: list[bytes] = []
+
+    async def read(response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        async for piece in response.stream:
+            pieces.append(piece)
+
+    async with (
+        listening(dripping) as port,
+        cloud_with(Policy(idle=0.4, document=60), f"http://127.0.0.1:{port}", stack) as client,
+    ):
+        whole = await client.send(Call("/api/chat", b"{}", streams=False), KEY)
+        await read(whole)
+        await whole.aclose()
+        response = await client.send(Call("/api/chat", b"{}"), KEY)
+        with pytest.raises(httpx.ReadTimeout):
+            await read(response)
+        await response.aclose()
+    assert b"".join(pieces) == b'{"id": "1"}......'
 
 
 @BOTH
