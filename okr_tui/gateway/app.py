@@ -153,7 +153,7 @@ class Gateway:
                 if request.method == "OPTIONS":
                     await request.answer(preflight(request.headers))
                     return
-            request.path = plain_path(guard.admit(request.scope, request.headers))
+            request.path = plain_path(guard.admit(request.scope, request.head))
             if request.path not in OPEN_PATHS:
                 request.admit()
             await self._route(request).handler(request)

@@ -20,7 +20,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from starlette.types import ASGIApp, Message, Scope
 
 from okr_tui.gateway.guard import MAX_HEAD_BYTES
-from okr_tui.gateway.request import BODY, CONNECTION, RawHeaders
+from okr_tui.gateway.headers import RawHeaders
+from okr_tui.gateway.request import BODY, CONNECTION
 
 try:
     import resource

@@ -18,6 +18,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.extras import how_to_add
 from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
+from okr_tui.gateway.headers import Head
 from okr_tui.services.background import Clock
 from okr_tui.settings.locations import home_folder
 
@@ -65,11 +66,11 @@ class DaemonGuard:
             raise OkrError(f"no ollama daemon's public key can be read at {files[0]}: {SERVE}")
         return cls(dict(_identity(file) for file in readable), clock)
 
-    def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
+    def admit(self, scope: Scope, head: Head) -> str:
         """Return the path to answer; raise FailureError unless a known daemon signed the request."""
         path: str = scope["path"]
-        self._heads.check(scope, headers)
-        if path not in OPEN_PATHS and not self._is_signed(scope, headers.get("authorization", "")):
+        self._heads.check(scope, head)
+        if path not in OPEN_PATHS and not self._is_signed(scope, head.by_name.get("authorization", "")):
             raise failure_error(401, UNSIGNED, "unauthorized", {"www-authenticate": "Ollama"})
         return path
 

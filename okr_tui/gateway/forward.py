@@ -21,6 +21,7 @@ from okr_tui.gateway.errors import (
     final_status,
     misreads_errors,
 )
+from okr_tui.gateway.headers import response_headers
 from okr_tui.gateway.parse import ParsedRequest, parse_body
 from okr_tui.gateway.request import (
     BODY,
@@ -29,9 +30,7 @@ from okr_tui.gateway.request import (
     SignsOfLife,
     json_response,
     receive_body,
-    request_headers,
     request_query,
-    response_headers,
     unpack,
 )
 from okr_tui.services.exchange import ERROR, RefusedError
@@ -67,7 +66,7 @@ async def forward(service: PoolService, request: GatewayRequest) -> None:
         request.path,
         parsed.body,
         parsed.model if endpoint.runs_model else None,
-        headers=request_headers(request.scope["headers"]),
+        headers=request.head.forwarded,
         streams=endpoint.streams if parsed.streams is None else parsed.streams,
         query=request_query(request.scope["query_string"]),
         caller=caller,

@@ -1,12 +1,10 @@
 """Who may use the gateway: no foreign host name, no web page, and only with the token."""
 
-import base64
-import contextlib
 import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
 from urllib.parse import unquote
@@ -16,7 +14,8 @@ from starlette.types import Scope
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.keys import SecretStr
 from okr_tui.gateway.errors import failure_error
-from okr_tui.gateway.request import CONTROLS, NO_CONTENT, Response, raw_headers
+from okr_tui.gateway.headers import CONTROLS, LENGTH, Head, raw_headers
+from okr_tui.gateway.request import NO_CONTENT, Response
 from okr_tui.gateway.tokens import ANYBODY, SHORTEST, Caller, Tokens
 from okr_tui.settings.table import GatewayOptions
 
@@ -28,7 +27,7 @@ FOREIGN_HOST: Final = (
 WEB_PAGE: Final = "requests from this origin are refused: add it to okr-tui.gateway.origins to allow them"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-OWN_SITES: Final = frozenset({b"same-origin", b"none"})
+OWN_SITES: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site for the own page, and for an address that a person typed."""
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -61,7 +60,7 @@ SLASHES: Final = re.compile("/{2,}")
 class Guard(Protocol):
     """Decides for one port which requests are answered."""
 
-    def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
+    def admit(self, scope: Scope, head: Head) -> str:
         """Return the path to answer; raise FailureError for a request that is refused."""
 
 
@@ -74,22 +73,22 @@ class HeadChecks:
         names = {host.lower(), socket.gethostname().lower()} if self._exposed else {host.lower()}
         self._hosts = LOOPBACK_NAMES | names
 
-    def check(self, scope: Scope, headers: Mapping[str, str]) -> None:
+    def check(self, scope: Scope, head: Head) -> None:
         """Raise FailureError for a head that is too large, ambiguous, or for another host."""
-        raw: list[tuple[bytes, bytes]] = scope["headers"]
-        if len(raw) > MAX_HEADERS:
+        lengths = [value for name, value in scope["headers"] if name == LENGTH]
+        if len(head.headers) + len(lengths) > MAX_HEADERS:
             raise failure_error(431, f"more than {MAX_HEADERS} headers")
-        if sum([len(name) + len(value) for name, value in raw]) > MAX_HEAD_BYTES:
+        if head.size + sum([len(LENGTH) + len(value) for value in lengths]) > MAX_HEAD_BYTES:
             raise failure_error(431, f"the request's head is larger than {MAX_HEAD_BYTES // 1024} KiB")
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             raise failure_error(414, f"the request's address is longer than {MAX_TARGET_BYTES // 1024} KiB")
-        if CONTROLS.search(b"".join([value for _, value in raw])):
+        if head.has_controls or any(map(CONTROLS.search, lengths)):
             raise failure_error(400, "a header contains control characters")
         # A proxy between may have used the other one to find where the request ends.
-        if "transfer-encoding" in headers and "content-length" in headers:
+        if lengths and "transfer-encoding" in head.by_name:
             raise failure_error(400, "the request has both Content-Length and Transfer-Encoding")
         # Any web site can make a browser send requests here, under a host name of its choice too.
-        if not self._is_known(_host_name(headers.get("host", "").lower())):
+        if not self._is_known(head.host):
             raise failure_error(403, FOREIGN_HOST)
 
     def _is_known(self, name: str) -> bool:
@@ -114,17 +113,18 @@ class TokenGuard:
         self._heads = HeadChecks(host, options)
         self._options = options
 
-    def admit(self, scope: Scope, headers: Mapping[str, str]) -> str:
+    def admit(self, scope: Scope, head: Head) -> str:
         """Return the path without a token before it; raise FailureError without a valid token."""
         path: str = scope["path"]
-        self._heads.check(scope, headers)
-        own = f"{scope.get('scheme', 'http')}://{headers['host']}"
-        _refuse_web_pages(scope["headers"], own, self._options().origins)
+        self._heads.check(scope, head)
+        if head.origins or head.sites:
+            own = f"{scope.get('scheme', 'http')}://{head.by_name['host']}"
+            _refuse_web_pages(head, own, self._options().origins)
         first, slash, rest = path.lstrip("/").partition("/")
         caller = self._caller(first) if len(first) >= SHORTEST else None
         if caller:
             path = slash + rest or "/"
-        for text in _credentials(headers):
+        for text in head.credentials:
             caller = self._caller(text) or caller
         is_open = plain_path(path) in OPEN_PATHS or (scope.get("method") == "HEAD" and path == "/")
         if caller is None and not is_open:
@@ -145,16 +145,14 @@ def matches(text: str, patterns: Iterable[str]) -> bool:
     return bool(plain) and any(text == each or fnmatchcase(text, each) for each in patterns)
 
 
-def _refuse_web_pages(raw: Sequence[tuple[bytes, bytes]], own: str, listed: Sequence[str]) -> None:
+def _refuse_web_pages(head: Head, own: str, listed: Sequence[str]) -> None:
     """Raise FailureError for a page of another origin, whichever of several such headers says so."""
     own = own.lower()
-    origins = [value.decode("latin-1").strip().lower() for name, value in raw if name == b"origin"]
-    if not all(origin == own or matches(origin, listed) for origin in origins):
+    if not all(origin == own or matches(origin, listed) for origin in head.origins):
         raise failure_error(403, WEB_PAGE)
-    if any(matches(origin, listed) for origin in origins):
+    if any(matches(origin, listed) for origin in head.origins):
         return  # whose requests are to another site than their own
-    sites = (value for name, value in raw if name == b"sec-fetch-site")
-    if not all(word.strip() in OWN_SITES for value in sites for word in value.lower().split(b",")):
+    if not OWN_SITES.issuperset(head.sites):
         raise failure_error(403, WEB_PAGE)
 
 
@@ -181,20 +179,3 @@ def preflight(headers: Mapping[str, str]) -> Response:
     if headers.get("access-control-request-private-network") == "true":
         allowed["access-control-allow-private-network"] = "true"
     return Response(b"", None, NO_CONTENT, raw_headers(allowed))
-
-
-def _credentials(headers: Mapping[str, str]) -> Iterator[str]:
-    scheme, _, text = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        yield text.strip()
-    elif scheme.lower() == "basic":  # as user name or password: both stand in addresses
-        with contextlib.suppress(ValueError):
-            yield from base64.b64decode(text.strip(), validate=True).decode().split(":", 1)
-    yield headers.get("x-api-key", "")
-    yield headers.get("api-key", "")
-
-
-def _host_name(host: str) -> str:
-    """Return a Host header without its port, and without the dot at the end of an absolute name."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).removesuffix(".")

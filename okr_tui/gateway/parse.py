@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from okr_tui.domain.models import ModelNames
 from okr_tui.gateway.errors import FailureError, failure_error
-from okr_tui.gateway.request import SESSION_HEADERS
+from okr_tui.gateway.headers import SESSION_HEADERS
 
 MAX_MODEL_LENGTH: Final = 256
 MODEL_NAME: Final = f"the model's name must be a string of at most {MAX_MODEL_LENGTH} printable characters"

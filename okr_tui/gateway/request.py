@@ -3,22 +3,18 @@
 import asyncio
 import io
 import json
-import re
 import zlib
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import Final, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.cloud.endpoints import Dialect, dialect_of
-from okr_tui.domain.scrubber import Scrubber
 from okr_tui.gateway.errors import (
     SOURCE_HEADER,
     Failure,
     FailureError,
-    client_name,
     error_document,
     error_record,
     failure_error,
@@ -26,104 +22,8 @@ from okr_tui.gateway.errors import (
     overlooks_errors,
     streams_errors,
 )
+from okr_tui.gateway.headers import UNBUFFERED, RawHeaders, head_of, raw_headers
 from okr_tui.gateway.tokens import ANYBODY, Caller
-
-RawHeaders = Iterable[tuple[bytes, bytes]]
-SESSION_HEADERS: Final = (
-    "x-session-id",
-    "session-id",
-    "session_id",
-    "x-conversation-id",
-    "anthropic-session-id",
-    "x-claude-code-session-id",
-)
-"""Headers by which callers name a conversation, the one that counts first."""
-CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-# What the cloud's endpoints act on, or what names a conversation. All else describes the caller, another
-# service's account, or the connection between the caller and this gateway, and stays here.
-FORWARDED: Final = frozenset(
-    {
-        b"accept",
-        b"content-type",
-        b"idempotency-key",
-        b"openai-beta",
-        b"x-client-request-id",
-        b"x-ollama-client-version",
-        *(name.encode() for name in SESSION_HEADERS),
-    }
-)
-FORWARDED_PREFIXES: Final = (b"anthropic-", b"x-stainless-")
-SECRET_WORDS: Final = (b"auth", b"cookie", b"key", b"token", b"secret", b"password")
-"""Parts of names that no prefix lets through; `idempotency-key` is named whole."""
-# What clients act on or quote in reports. All else would make a client take this address for the cloud's own,
-# or tells of the cloud's inside.
-RETURNED: Final = frozenset(
-    {
-        b"content-language",
-        b"content-type",
-        b"openai-processing-ms",
-        b"openai-version",
-        b"request-id",
-        b"retry-after",
-        b"retry-after-ms",
-        b"x-request-id",
-        b"x-should-retry",
-    }
-)
-UNBUFFERED: Final = (b"x-accel-buffering", b"no")
-"""Has nginx pass an answer on as it comes (nginx.org, ngx_http_proxy_module, proxy_buffering)."""
-RETURNED_PREFIXES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
-NAMES: Final = 512
-"""How many names are cached; a client sends the same few in every request."""
-
-
-@lru_cache(maxsize=NAMES)
-def _is_forwarded(name: bytes) -> bool:
-    return name in FORWARDED or (
-        name.startswith(FORWARDED_PREFIXES) and not any(word in name for word in SECRET_WORDS)
-    )
-
-
-@lru_cache(maxsize=NAMES)
-def _is_returned(name: bytes) -> bool:
-    return name in RETURNED or name.startswith(RETURNED_PREFIXES)
-
-
-def _passable(headers: RawHeaders, is_passed: Callable[[bytes], bool]) -> list[tuple[bytes, bytes]]:
-    """Return the headers on a list, without those that concern one connection alone; names in lower case."""
-    found = [(name.lower(), value) for name, value in headers]
-    hops = {
-        word.strip().lower() for name, value in found if name == b"connection" for word in value.split(b",")
-    }
-    return [(name, value) for name, value in found if is_passed(name) and name not in hops]
-
-
-def by_name(headers: RawHeaders) -> dict[str, str]:
-    """Return the headers by lower-case name; the last of several with one name."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
-
-
-def request_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """Return the caller's headers that are sent to the cloud."""
-    return [(name, value) for name, value in _passable(headers, _is_forwarded) if _is_text(value)]
-
-
-def _is_text(value: bytes) -> bool:
-    """Whether a value is UTF-8, the only encoding that the client of the cloud sends unchanged."""
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def response_headers(headers: RawHeaders, scrubber: Scrubber) -> list[tuple[bytes, bytes]]:
-    """Return the cloud's headers that are sent to the caller, none with a control character or a secret."""
-    found = [item for item in _passable(headers, _is_returned) if not CONTROLS.search(item[1])]
-    values = b" ".join(value for _, value in found)
-    if scrubber.scrub_bytes(values) == values:
-        return found
-    return [(name, value) for name, value in found if scrubber.scrub_bytes(value) == value]
 
 
 def request_query(query: bytes) -> str:
@@ -245,11 +145,6 @@ def json_response(document: object, status: int = 200, headers: Mapping[str, str
     return Response(content, status=status, headers=raw_headers(headers or {}))
 
 
-def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Return headers as they are sent."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
 BODY: Final = "okr_tui.body"
 """The name in the ASGI scope of a body that came whole with its head."""
 CONNECTION: Final = "connection"
@@ -282,7 +177,8 @@ class Connection(Protocol):
 
 
 class GatewayRequest:
-    """A request in progress and its answer; `headers` are by lower-case name.
+    """A request in progress and its answer; `headers` are by lower-case name, those that several clients
+    send alike without Content-Length.
 
     `path` is set once the request is admitted; `status` once the answer has begun.
     """
@@ -290,7 +186,8 @@ class GatewayRequest:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
-        self.headers = by_name(scope["headers"])
+        self.head = head_of(scope["headers"])
+        self.headers = self.head.by_name
         self.method: str = scope["method"]
         self.path: str | None = None
         self.status: int | None = None
@@ -309,10 +206,10 @@ class GatewayRequest:
         self._ended = False
         self._head: tuple[int, RawHeaders]
 
-    @cached_property
+    @property
     def client(self) -> str | None:
         """The caller's program, where it is a known one."""
-        return client_name(self.headers)
+        return self.head.client
 
     @property
     def caller(self) -> Caller:
@@ -383,7 +280,8 @@ class GatewayRequest:
         self._ended = last
 
     def admit(self) -> None:
-        """Keep the connection before those of callers that have shown no credentials."""
+        """Keep the connection before those of callers that have shown no credentials, and their head."""
+        self.head.keep()
         if CONNECTION in self.scope.get("state", ()):  # not on another server than ours
             self._connection.admit()
 

@@ -10,7 +10,8 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.gateway.errors import FailureError
 from okr_tui.gateway.guard import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, TokenGuard
-from okr_tui.gateway.request import by_name, request_headers, request_query, response_headers
+from okr_tui.gateway.headers import head_of, request_headers, response_headers
+from okr_tui.gateway.request import request_query
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
@@ -131,7 +132,7 @@ def enter(guard: TokenGuard, host: str, *more: tuple[bytes, bytes], target: byte
     raw = [(b"host", host.encode()), *more]
     path, _, query = target.partition(b"?")
     scope = {"path": path.decode(), "raw_path": path, "query_string": query, "headers": raw}
-    guard.admit(scope, by_name(raw))
+    guard.admit(scope, head_of(raw))
 
 
 @pytest.mark.parametrize("value", ["Bearer {}", "bearer  {} ", "BEARER {}"])
