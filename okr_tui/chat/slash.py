@@ -9,8 +9,9 @@ from okr_tui.chat.options import OPTION_NAMES, THINK_LEVELS
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
 from okr_tui.domain.models import Model, bare_name
+from okr_tui.domain.text import printable
 from okr_tui.domain.view import KeyView, PoolView
-from okr_tui.domain.words import printable, sentence
+from okr_tui.domain.words import sentence
 from okr_tui.services.service import Service, Snapshot
 
 Argument = Literal[

@@ -308,9 +308,7 @@ def took_over(chosen: Key, state: PoolState, config: PoolConfig) -> bool:
 
 
 def _may_spend(key: Key, config: PoolConfig, policy: Policy) -> bool:
-    """Return whether a key may spend bought credit while others have included quota."""
-    if config.strategy == "pinned":
-        return True
+    """Return whether a key may spend bought credit while others have included quota; `pinned` never asks."""
     return policy.spend_bought == "preferred" and key.fingerprint == config.preferred
 
 

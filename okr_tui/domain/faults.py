@@ -135,10 +135,6 @@ class Rule(Enum):
     NOTHING = "nothing is blocked"
 
 
-def _no_waits(_: Policy) -> tuple[float, ...]:
-    return (0.0,)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultTraits:
     """One kind of fault.
@@ -168,9 +164,9 @@ class FaultTraits:
     cause: ClientCause
     block: BlockCause | None = None
     rule: Rule = Rule.NOTHING
-    waits: Callable[[Policy], tuple[float, ...]] = _no_waits
+    waits: Callable[[Policy], tuple[float, ...]] = lambda _: ()
     longest: Callable[[Policy], float] = lambda policy: policy.longest_block
-    rechecks: Callable[[Policy], tuple[float, ...]] = _no_waits
+    rechecks: Callable[[Policy], tuple[float, ...]] = lambda _: ()
     blames_key: bool = True
     quoted: bool = True
 

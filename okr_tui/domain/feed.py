@@ -9,7 +9,7 @@ from typing import Final
 
 from okr_tui.domain import alerts
 from okr_tui.domain.choice import PoolConfig, common_refusal, other_person, unheld
-from okr_tui.domain.faults import BlockCause, Retry, Rule, Tone
+from okr_tui.domain.faults import BlockCause, Fault, Retry, Rule, Tone
 from okr_tui.domain.fold import apply
 from okr_tui.domain.health import BLOCKS, Verdict, blocked, verdict
 from okr_tui.domain.policy import Policy
@@ -116,8 +116,8 @@ def entry(
     match record:
         case Attempt(fault=None):
             return _success(record, config)
-        case Attempt():
-            return _failure(record, after, config, policy, zone)
+        case Attempt(fault=Fault() as fault):
+            return _failure(record, fault, after, config, policy, zone)
         case BalanceRead() if not record.balance.understood:
             return _quota_not_understood(record, config)
         case Use():
@@ -242,11 +242,8 @@ def _success(record: Attempt, config: PoolConfig) -> Entry | None:
 
 
 def _failure(
-    record: Attempt, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
-) -> Entry | None:
-    fault = record.fault
-    if fault is None:
-        return None
+    record: Attempt, fault: Fault, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
+) -> Entry:
     place = config.index(record.fingerprint)
     judged = verdict(
         after,
@@ -271,8 +268,8 @@ def _failure(
         parts.append(str(fault.status))
     return Entry(
         record.at,
-        _severity(record, None if stays else judged),
-        brief + _onward(record, config),
+        _severity(record, fault, None if stays else judged),
+        brief + _onward(record, fault, config),
         " · ".join(parts),
         place,
         record.fingerprint,
@@ -283,10 +280,9 @@ def _failure(
     )
 
 
-def _onward(record: Attempt, config: PoolConfig) -> str:
+def _onward(record: Attempt, fault: Fault, config: PoolConfig) -> str:
     """Return where a request goes after a fault: to a key, or as an error to whoever sent it."""
-    fault = record.fault
-    if record.client == "probe" or fault is None:
+    if record.client == "probe":
         return ""
     if record.begun:
         return " → the caller has a part of it"
@@ -297,11 +293,8 @@ def _onward(record: Attempt, config: PoolConfig) -> str:
     return " → no other key" if fault.traits.retry is Retry.NEXT_KEY else " → the caller"
 
 
-def _severity(record: Attempt, judged: Verdict | None) -> Tone:
+def _severity(record: Attempt, fault: Fault, judged: Verdict | None) -> Tone:
     """Return who has to act on a fault; `judged` is why the key is out now, None while it is not."""
-    fault = record.fault
-    if fault is None:
-        return "quiet"
     if record.client != "probe" and record.next_fingerprint is None:
         # A request that was told to wait may still be waiting.
         return "warning" if fault.traits.rule in (Rule.SLOTS, Rule.RETRY_AFTER) else "fault"

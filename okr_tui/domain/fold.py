@@ -542,10 +542,6 @@ def _block(state: PoolState, record: Attempt, fault: Fault, until: float, step: 
             return state.with_account(identifier, models={**account.models, record.model: kept})
         case Scope.MODEL if record.model:
             return state.with_model(record.model, block=block)
-        case Scope.KEY:
-            blocks = state.key(record.fingerprint).blocks
-            kept = _longer(block, blocks.get(block.cause))
-            return state.with_key(record.fingerprint, blocks={**blocks, block.cause: kept})
     return state
 
 

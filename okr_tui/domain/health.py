@@ -227,19 +227,17 @@ class Judge:
         whole = state.model(model).block if model is not None else None
         self._common = [block for block in (whole, state.service(cloud).outage) if block]
 
-    def verdict(
-        self, fingerprint: str, *, in_flight: int = 0, trusted: bool = True, missing: str = ""
-    ) -> Verdict:
+    def verdict(self, fingerprint: str, *, in_flight: int = 0, trusted: bool = True) -> Verdict:
         """Return a key's state; `in_flight` is what this process has under way on its account."""
-        standing = self.standing(fingerprint, in_flight, trusted=trusted, missing=missing)
-        if isinstance(standing, Verdict):
-            return standing
-        if len(standing) == 1:
-            return blocked(standing[0])
-        ends = [block.until for block in standing if block.until is not None]
-        strongest = min(standing, key=lambda block: STRENGTH[block.cause])
-        found, until = blocked(strongest), max(ends) if len(ends) == len(standing) else None
-        return found if until == found.until else replace(found, until=until)
+        found = self._verdict_or_blocks(fingerprint, in_flight, trusted=trusted)
+        if isinstance(found, Verdict):
+            return found
+        if len(found) == 1:
+            return blocked(found[0])
+        ends = [block.until for block in found if block.until is not None]
+        strongest = blocked(min(found, key=lambda block: STRENGTH[block.cause]))
+        until = max(ends) if len(ends) == len(found) else None
+        return strongest if until == strongest.until else replace(strongest, until=until)
 
     def usable(self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True) -> Verdict | None:
         """Return the verdict of a key that may be used; None of one that may not."""
@@ -257,17 +255,13 @@ class Judge:
             for block in account.blocks.values():
                 if block.until is None or now < block.until:
                     return None
-        standing = self.standing(fingerprint, in_flight, trusted=trusted)
-        return standing if isinstance(standing, Verdict) and standing.eligible else None
+        found = self._verdict_or_blocks(fingerprint, in_flight, trusted=trusted)
+        return found if isinstance(found, Verdict) and found.eligible else None
 
-    def standing(
-        self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True, missing: str = ""
-    ) -> Verdict | list[Block]:
+    def _verdict_or_blocks(self, fingerprint: str, in_flight: int, *, trusted: bool) -> Verdict | list[Block]:
         """Return a key's verdict, or the blocks that hold it back, without the words for them."""
         if not trusted:
             return NOT_TRUSTED
-        if missing:
-            return Verdict(State.MISSING, eligible=False, reason=missing)
         key = self._state.keys.get(fingerprint, FRESH_KEY)
         if key.disabled:
             return DISABLED if key.disabled_by in (None, self._person) else _disabled_by(key.disabled_by)
@@ -353,12 +347,11 @@ def verdict(
     policy: Policy,
     in_flight: int = 0,
     trusted: bool = True,
-    missing: str = "",
     **request: Any,
 ) -> Verdict:
     """Return the state of one key; the arguments are those of a Judge and of its verdict."""
     judge = Judge(state, now=now, policy=policy, **request)
-    return judge.verdict(fingerprint, in_flight=in_flight, trusted=trusted, missing=missing)
+    return judge.verdict(fingerprint, in_flight=in_flight, trusted=trusted)
 
 
 def absent(why: str) -> Verdict:
@@ -373,7 +366,8 @@ def _disabled_by(who: str | None) -> Verdict:
 
 @lru_cache(maxsize=64)
 def _busy(slots: int) -> Verdict:
-    return Verdict(State.BUSY, eligible=False, reason=f"all {slots} request slots taken")
+    reason = f"all {slots} request slots taken" if slots > 1 else "its one request slot is taken"
+    return Verdict(State.BUSY, eligible=False, reason=reason)
 
 
 def blocked(block: Block) -> Verdict:

@@ -68,8 +68,7 @@ def _balances(
         account = state.account_of(key.fingerprint)
         name = f"balance {key.fingerprint}"
         if refused := known.blocks.get(BlockCause.INVALID):
-            if refused.recheck is not None:
-                yield Reading(refused.recheck, key, identity=False, name=name)
+            yield Reading(refused.recheck or 0.0, key, identity=False, name=name)
             continue
         if account in spoken:
             continue
@@ -82,7 +81,7 @@ def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[floa
     suspended = known.blocks.get(BlockCause.SUSPENDED)
     if suspended and suspended.recheck is not None:
         return suspended.recheck
-    if known.balance_at is None:
+    if known.balance is None or known.balance_at is None:
         return 0.0
     spread = 1 + policy.poll_jitter * (2 * jitter((0, 1), f"{account}{known.balance_at}") - 1)
     regular = known.balance_at + sum(pace) / 2 * spread
@@ -91,8 +90,7 @@ def _balance_at(state: PoolState, account: str, policy: Policy, pace: tuple[floa
         times += [_recheck(spent, known.balance_at, policy), spent.until or regular]
         if spent.since > known.balance_at:
             times.append(known.balance_at + policy.poll_gap)
-    if known.balance:
-        times += [window.resets_at + AFTER_RESET for window in known.balance.windows if window.resets_at]
+    times += [window.resets_at + AFTER_RESET for window in known.balance.windows if window.resets_at]
     return min(at for at in times if at > known.balance_at)
 
 
@@ -175,4 +173,4 @@ def clock_problem(ahead: float, times: Sequence[float], now: float, far: float =
 def from_the_future(times: Sequence[float], now: float, far: float = FAR) -> float | None:
     """Return by how many seconds the latest of these is later than `now`; None when that is not far."""
     latest = max(times, default=now) - now
-    return latest if is_far(latest, far) and latest > 0 else None
+    return latest if latest > far else None

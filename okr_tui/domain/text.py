@@ -76,6 +76,15 @@ def _drawn(found: re.Match[str]) -> str:
     return "\ufffd" if "\ud800" <= character <= "\udfff" else ""
 
 
+def printable(text: str, limit: int | None = None) -> str:
+    """Return a text for a person to judge: what hides or reorders letters is shown as U+FFFD.
+
+    At most `limit` characters are kept; what is cut ends with an ellipsis.
+    """
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:limit])
+    return shown if len(shown) == len(text) else f"{shown}…"
+
+
 QUOTES: Final = "\"'"
 
 

@@ -11,7 +11,7 @@ what the key did before as well.
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Attempt
@@ -237,8 +237,13 @@ def _namer(by: By, naming: Naming, accounts: Accounts) -> Callable[[Cell], str]:
             return lambda cell: cell.series.fingerprint
         case "account":
             return lambda cell: accounts.get(cell.series.fingerprint, cell.series.fingerprint)
-        case "client":
-            return lambda cell: cell.series.caller or cell.series.client
+        case _:
+            return lambda cell: client_of(cell.series)
+
+
+def client_of(series: Series) -> str:
+    """Return who sent: the gateway's caller by name, else the client of ours."""
+    return series.caller or series.client
 
 
 def _dates(first: str, last: str) -> Iterator[str]:
@@ -324,7 +329,7 @@ def budget_states(
         if naming.day(cell) != today:
             continue
         series = cell.series
-        for name in {series.caller or series.client, series.model}:
+        for name in {client_of(series), series.model}:
             if name is not None:
                 used[name] = used.get(name, 0) + added.tokens
     resets_at = next_midnight(now, zone)
@@ -394,10 +399,24 @@ def read_readings(text: str | None) -> dict[str, CloudReading]:
     """Read what `write_readings` wrote; nothing from any other text."""
     try:
         return {
-            str(account): CloudReading(
-                at, tuple(CloudBucket(since, until, CloudCounts(*counts)) for since, until, counts in buckets)
+            account: CloudReading(
+                _number(at),
+                tuple(
+                    CloudBucket(_number(since), _number(until), CloudCounts(*map(_count, counts)))
+                    for since, until, counts in buckets
+                ),
             )
             for account, (at, buckets) in json.loads(text or "{}").items()
         }
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"no number: {value!r}")
+    return value
+
+
+def _count(value: object) -> Any:
+    return None if value is None else _number(value)

@@ -37,12 +37,6 @@ class Judged(Protocol):
         """Whether only a person ends the state."""
 
 
-def printable(text: str, longest: int | None = None) -> str:
-    """Text from outside without letters that could hide or reorder others, at most so many letters long."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text[:longest])
-    return shown if len(shown) == len(text) else f"{shown}…"
-
-
 def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
     """Return a time of day, with seconds when it is near, with a day or date when it is far.
 
@@ -80,7 +74,7 @@ def sentence(verdict: Judged, now: float, zone: tzinfo = UTC) -> str:
 
 
 def rfc3339(at: float | None) -> str | None:
-    """Epoch seconds as RFC 3339 in UTC, to the millisecond where there is a fraction."""
+    """Return epoch seconds as RFC 3339 in UTC, to the millisecond where there is a fraction."""
     if at is None:
         return None
     precision = "seconds" if at == int(at) else "milliseconds"

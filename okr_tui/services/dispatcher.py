@@ -389,7 +389,7 @@ class Dispatcher:
             begun=True if exchange.fault and exchange.committed else None,
         )
         if exchange.fault and not exchange.committed:
-            record = replace(record, next_fingerprint=self._following(progress, record))
+            record = replace(record, next_fingerprint=self._following(progress, record, exchange.fault))
         await self._pool.note(record, hurried=record.fault is not None)
 
     def _name(self, call: Call) -> str:
@@ -401,11 +401,8 @@ class Dispatcher:
         salt = hashlib.sha256(secret.encode()).digest()
         return hashlib.blake2s(call.path.encode() + call.body, key=salt, digest_size=8).hexdigest()
 
-    def _following(self, progress: Progress, record: Attempt) -> str | None:
+    def _following(self, progress: Progress, record: Attempt, fault: Fault) -> str | None:
         """Return the fingerprint of the key that the request moves to, for the log."""
-        fault = record.fault
-        if fault is None:
-            return None
         passing = progress.passing + fault.passes
         step = next_step(fault, passing, clamped=progress.clamped, policy=self._policy)
         if step is not Step.NEXT_KEY:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.words import printable
+from okr_tui.domain.text import printable
 from okr_tui.settings.json_edit import place
 
 T = TypeVar("T")

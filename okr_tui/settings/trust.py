@@ -14,7 +14,7 @@ from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
-from okr_tui.domain.words import printable
+from okr_tui.domain.text import printable
 from okr_tui.settings.alerts import hook_words, is_address
 from okr_tui.settings.checks import UnusableError, cloud_url
 from okr_tui.settings.json_edit import SURROGATE

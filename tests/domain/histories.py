@@ -14,6 +14,7 @@ from okr_tui.domain.records import (
     Client,
     Disabled,
     Enabled,
+    FellBack,
     IdentityRead,
     ModelsRead,
     Outcome,
@@ -128,6 +129,9 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
         keys=st.integers(0, 9),
         cloud_url=TEXTS,
         problems=st.lists(st.just("line 3: no comma"), max_size=2).map(tuple),
+    ),
+    st.builds(
+        FellBack, at=TIMES, client=CLIENTS, model=MODELS, answered_by=MODELS | st.just("local:llama3.2")
     ),
     st.builds(
         ModelsRead, at=TIMES, count=st.integers(0, 99), added=NAMES, removed=NAMES, error=st.none() | TEXTS

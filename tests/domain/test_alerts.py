@@ -421,3 +421,42 @@ def test_a_key_that_another_holds_is_theirs_in_an_alert() -> None:
     alert = Alert(at=NOW, event="window-80", percent=82, fingerprint=A, who="amber")
     assert text(alert, PoolConfig(person="birch")).startswith("a key of amber's: ")
     assert text(alert, PoolConfig(person="amber")).startswith("a removed key: ")
+
+
+@pytest.mark.parametrize(
+    ("alert", "words"),
+    [
+        (Alert(at=NOW, event="spent", window="weekly", until=MONDAY), "#1: week spent, back Mon 00:00"),
+        (Alert(at=NOW, event="spent"), "#1: quota spent"),
+        (Alert(at=NOW, event="slowed", until=NOW + 15), "#1: rate limited, back 16:00:15"),
+        (Alert(at=NOW, event="invalid"), "#1: the cloud refuses it; replace it, or try okr-tui test-key 1"),
+        (Alert(at=NOW, event="last-key"), "#1 is the last key that can answer"),
+        (
+            Alert(at=NOW, event="empty-soon", window="session", empty_at=NOW + 3600, until=SESSION_END),
+            "#1: at this pace 5h is empty at about 17:00, before its reset 19:00",
+        ),
+        (Alert(at=NOW, event="outage"), "the cloud does not answer"),
+        (Alert(at=NOW, event="outage", over=True), "the cloud answers again"),
+        (Alert(at=NOW, event="invalid", over=True), "#1: the cloud accepts it again"),
+        (Alert(at=NOW, event="slowed", over=True), "#1: no longer rate limited"),
+        (Alert(at=NOW, event="budget", subject="pi", percent=81.6), "pi: today's token budget is 82% used"),
+        (
+            Alert(at=NOW, event="budget", subject="pi", window="exceeded"),
+            "pi: today's token budget is used up",
+        ),
+        (
+            Alert(at=NOW, event="gateway-down", subject="http://127.0.0.1:1"),
+            "the gateway at http://127.0.0.1:1 has stopped unexpectedly; restart it with okr-tui serve",
+        ),
+        (Alert(at=NOW, event="gateway-down", who="birch"), "birch's gateway has stopped unexpectedly"),
+    ],
+)
+def test_an_alert_says_what_happened_to_what(alert: Alert, words: str) -> None:
+    assert text(replace(alert, fingerprint=A), config(1)) == words
+
+
+def test_a_suspended_account_is_invalid_unless_all_are_refused_alike() -> None:
+    refused = [failed(FaultKind.FORBIDDEN), refused_reading(FaultKind.FORBIDDEN, NOW + 2)]
+    assert Log(*refused, pool=config(2)).tell(NOW + 2) == ["invalid", "last-key"]
+    both = [replace(record, fingerprint=B) for record in refused]
+    assert Log(*refused, *both, pool=config(2)).tell(NOW + 2) == ["outage"]

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, headroom, was_tried
+from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal, headroom, was_tried
 from okr_tui.domain.faults import FaultKind
+from okr_tui.domain.health import State
+from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import STRATEGIES, Strategy
 from okr_tui.domain.quota import Balance, Credits
 from okr_tui.domain.records import Disabled, Record
@@ -300,3 +302,35 @@ def test_round_robin_counts_what_is_under_way_as_use() -> None:
     assert chosen_key(PoolState(), pool) == A
     state = after(belongs(A, "amber", plan="pro"), belongs(B, "birch", plan="pro"))
     assert chosen_key(state, pool, in_flight={"amber": 1}) == B
+
+
+def test_a_key_whose_reference_gives_none_is_passed_over_with_its_reason() -> None:
+    absent = Key.absent("$NOWHERE", "$NOWHERE", "global", None, "$NOWHERE is not set")
+    pool = PoolConfig((absent, KEYS[1]), preferred=absent.fingerprint)
+    choice = chosen(PoolState(), pool)
+    assert choice.key == KEYS[1]
+    first = choice.verdicts[0]
+    assert (first.state, first.eligible, first.reason) == (State.MISSING, False, "$NOWHERE is not set")
+
+
+def test_a_key_that_is_not_trusted_is_off() -> None:
+    pool = PoolConfig((replace(KEYS[0], trusted=False), KEYS[1]))
+    choice = chosen(PoolState(), pool)
+    assert choice.key == KEYS[1]
+    assert (choice.verdicts[0].state, choice.verdicts[0].reason) == (State.OFF, "not trusted")
+
+
+def test_an_account_that_works_speaks_against_a_common_refusal_by_any_of_its_keys() -> None:
+    """Two accounts are refused alike; the third has one key that is dead and one that works."""
+    forbidden = [failed(FaultKind.FORBIDDEN, NOW, key, status=403) for key in (A, B)]
+    third: list[Record] = [belongs(C, "cedar"), belongs(D, "cedar"), failed(FaultKind.UNAUTHORIZED, key=C)]
+    assert common_refusal(after(*forbidden, *third), config(3), POLICY) is not None
+    assert common_refusal(after(*forbidden, *third), config(4), POLICY) is None
+
+
+def test_a_busy_account_speaks_against_a_common_refusal_and_a_spent_one_does_not() -> None:
+    forbidden = [failed(FaultKind.FORBIDDEN, NOW, key, status=403) for key in (A, B)]
+    busy = after(*forbidden, failed(FaultKind.BUSY, key=C, status=429))
+    assert common_refusal(busy, config(3), POLICY) is None
+    spent = after(*forbidden, failed(SPENT, key=C, window="weekly"))
+    assert common_refusal(spent, config(3), POLICY) is not None

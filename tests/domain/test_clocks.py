@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.schedule import FAR, ahead_of, from_the_future, is_far
+from okr_tui.domain.schedule import FAR, LAST, ahead_of, clock_problem, from_the_future, has_date, is_far
 
 NOW = 1_785_917_640.0
 
@@ -34,3 +34,28 @@ def test_only_what_lies_ahead_is_the_future() -> None:
     assert from_the_future([], NOW) is None
     assert from_the_future([NOW - 9000, NOW + FAR], NOW) is None
     assert from_the_future([NOW - 9000, NOW + 600, NOW], NOW) == 600
+
+
+@pytest.mark.parametrize(("at", "has"), [(-0.1, False), (0, True), (LAST, True), (LAST + 1, False)])
+def test_a_moment_has_a_date_from_1970_to_the_end_of_9999(at: float, has: bool) -> None:
+    assert has_date(at) is has
+
+
+@pytest.mark.parametrize(
+    ("ahead", "times", "words"),
+    [
+        (300, [], "this machine's clock is 5m 00s ahead of the cloud's, whose time is used; set the clock"),
+        (-300, [], "this machine's clock is 5m 00s behind the cloud's, whose time is used; set the clock"),
+        (
+            0,
+            [NOW - 1, NOW + 3600],
+            "the log has entries from 1h 00m in the future; set the clock of this machine, or of the one "
+            "that wrote them",
+        ),
+        (0, [NOW - 9000, NOW + FAR], None),
+    ],
+)
+def test_a_clock_that_is_wrong_is_named_with_what_to_do(
+    ahead: float, times: list[float], words: str | None
+) -> None:
+    assert clock_problem(ahead, times, NOW) == words

@@ -311,3 +311,32 @@ def test_lines_that_are_one_name_the_keys_of_others() -> None:
     [group] = grouped([replace(line, record=each) for line, each in zip(told, sends, strict=True) if line])
     assert "?" not in group.text
     assert group.text.startswith("a key of amber's quota spent")
+
+
+def test_settings_of_another_person_are_no_news() -> None:
+    read = SettingsRead(at=NOW, keys=2, cloud_url="https://ollama.com", who="birch")
+    assert line(read) is None
+    assert line(replace(read, who=None)) is not None
+
+
+def test_a_model_that_was_asked_for_by_its_own_name_is_no_warning() -> None:
+    fell = FellBack(at=NOW, client="gateway", model="local:llama3.2", answered_by="local:llama3.2")
+    found = line(fell)
+    assert found is not None
+    assert (found.tone, found.text, found.detail) == ("info", "local:llama3.2 answers", "gateway")
+
+
+def test_the_return_of_a_spent_account_that_this_machine_does_not_hold_is_no_news() -> None:
+    spent = apply(PoolState(), failed(FaultKind.SPENT, key=D, window="session"), POLICY)
+    found = reading(NOW + 10, windows(session=100, end=NOW + 5400), D)
+    assert not list(consequences(found, spent, apply(spent, found, POLICY), POOL, POLICY))
+
+
+def test_a_key_that_is_accepted_again_but_switched_off_is_not_back() -> None:
+    spent = apply(PoolState(), failed(FaultKind.SPENT, window="session"), POLICY)
+    proof = went_well(NOW + 7200, started=NOW + 7199)
+    assert [each.text for each in consequences(proof, spent, apply(spent, proof, POLICY), POOL, POLICY)] == [
+        "#1 back after 2h 00m: was 5h spent"
+    ]
+    off = apply(spent, Disabled(at=NOW + 1, fingerprint=A), POLICY)
+    assert not list(consequences(proof, off, apply(off, proof, POLICY), POOL, POLICY))

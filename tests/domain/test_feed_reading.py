@@ -11,7 +11,7 @@ from okr_tui.domain.feed import Entry, FeedFilter, entries, entry_fields, histor
 from okr_tui.domain.feed_groups import Group, grouped
 from okr_tui.domain.feed_pages import FeedWindow, Page
 from okr_tui.domain.fold import apply
-from okr_tui.domain.records import Attempt, ModelsRead, Record, SettingsRead, Use
+from okr_tui.domain.records import Attempt, FellBack, ModelsRead, Record, SettingsRead, Use
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.traffic import RunningRequest
 from tests.domain.facts import MODEL, NOW, POLICY, A, C, config, failed, went_well
@@ -235,3 +235,43 @@ def test_other_records_are_told_too() -> None:
 def test_no_record_is_without_words(records: list[Record]) -> None:
     for line in told(*records):
         assert all(name and value for name, value in entry_fields(line, named, NOW))
+
+
+def test_a_fallback_is_told_with_both_models() -> None:
+    fell = FellBack(at=NOW, client="gateway", caller="pi", model="kimi-k3", answered_by="glm-5.2")
+    (line,) = told(fell)
+    shown = fields(line)
+    assert (shown["asked for"], shown["answered by"]) == ("kimi-k3", "glm-5.2")
+
+
+def test_a_request_that_only_runs_can_be_looked_at() -> None:
+    run = RunningRequest("r1", "pi", MODEL, 3, C, NOW + 1, NOW + 2, 90)
+    (born,) = grouped((), [run])
+    assert fields(born.newest) == {
+        "what": f"#3 {MODEL}",
+        "when": "Thu 2026-10-08 16:00:01 UTC, 59s ago",
+        "about": "pi",
+    }
+    assert (born.at, born.more) == (NOW + 1, "")
+    assert "about" not in fields(replace(born.newest, detail=""))
+
+
+def test_more_is_said_of_one_answer_and_not_of_a_run() -> None:
+    answer = replace(went_well(NOW, C), first_byte_ms=500, duration_ms=1500, output_tokens=40)
+    (one,) = grouped(told(answer))
+    assert one.more == "40 tok/s · first 0.5 s"
+    (run,) = grouped(told(*(replace(answer, at=NOW + n) for n in range(3))))
+    assert run.more == ""
+
+
+def test_a_run_of_faults_without_a_model_names_its_senders() -> None:
+    refused = [
+        replace(failed(FaultKind.ENDPOINT, NOW + n, status=401, model=None, path=path), caller=caller)
+        for n, (caller, path) in enumerate([("pi", "/api/ps"), ("codex", "/api/embed")])
+    ]
+    (group,) = grouped(told(*refused))
+    assert group.detail == "in 1s · pi codex"
+
+
+def test_an_empty_window_has_seen_no_line() -> None:
+    assert FeedWindow().unseen(lines(1, 3)) == 3

@@ -15,6 +15,7 @@ from tests.domain.facts import (
     A,
     B,
     after,
+    belongs,
     chosen,
     chosen_key,
     config,
@@ -89,3 +90,22 @@ def test_the_preferred_key_is_tried_once_its_block_is_over() -> None:
         found = chosen(state, config(1, preferred=preferred), until)
         assert (found.key, found.trial) == (KEYS[0], True)
     assert chosen(state, config(1), until, conversation=A).trial
+
+
+def test_a_key_that_another_person_switched_off_is_off_by_them() -> None:
+    state = after(Disabled(at=NOW, fingerprint=A, who="birch"))
+    found = judged(state, person="amber")
+    assert (found.state, found.reason) == (State.OFF, "switched off by birch")
+    assert judged(state, person="birch").reason == "switched off by you"
+
+
+def test_a_sole_account_that_is_refused_for_certain_is_not_eased() -> None:
+    refused = [failed(FaultKind.UNAUTHORIZED), refused_reading(FaultKind.UNAUTHORIZED, NOW + 2)]
+    found = judged(after(*refused), NOW + 9000, alone=True)
+    assert (found.state, found.until) == (State.INVALID, None)
+
+
+def test_slots_that_are_taken_are_counted_in_words() -> None:
+    free, pro = after(belongs(A, "amber", plan="free")), after(belongs(A, "amber", plan="pro"))
+    assert judged(free, in_flight=1).reason == "its one request slot is taken"
+    assert judged(pro, in_flight=3).reason == "all 3 request slots taken"

@@ -69,3 +69,8 @@ def test_a_sparkline_never_leaves_its_signs(values: list[float | None], most: fl
     line = sparkline(values, most)
     assert len(line) == len(values)
     assert set(line) <= set("·▁▂▃▄▅▆▇█")
+
+
+def test_readings_outside_the_hours_shown_are_left_out() -> None:
+    samples = [Sample(NOW - HOURS * 3600 - SLOT, 10), Sample(NOW, 20), Sample(NOW + SLOT, 30)]
+    assert used_slots(samples, NOW) == (*[None] * (CELLS - 1), 20)

@@ -135,3 +135,22 @@ LISTED = frozenset({"gpt-oss:20b", "gpt-oss:120b", "kimi-k2:1t", "glm-5.3", "Own
 )
 def test_a_name_is_resolved_where_only_one_model_can_be_meant(name: str, model: str) -> None:
     assert ModelNames(LISTED, {"fast": "gpt-oss:20b-cloud"}).resolve(name) == model
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "thinks"),
+    [
+        (Model("m"), "unknown", False),
+        (Model("m", capabilities=("thinking",)), "unknown", True),
+        (Model("m", capabilities=("tools",)), "no", False),
+        (Model("m", thinking=()), "no", False),
+        (Model("m", thinking=("off",)), "no", False),
+        (
+            Model("m", thinking=("off", "low", "high"), thinking_default="low"),
+            "off, low (default), high",
+            True,
+        ),
+    ],
+)
+def test_how_a_model_thinks_is_said_as_far_as_the_cloud_tells(model: Model, text: str, thinks: bool) -> None:
+    assert (model.thinking_text, model.thinks) == (text, thinks)

@@ -17,6 +17,7 @@ from tests.domain.facts import (
     failed,
     judged,
     reading,
+    refused_reading,
     went_well,
     windows,
 )
@@ -124,3 +125,13 @@ def test_unknown_key_account_and_model_are_fresh() -> None:
     assert state.key("x").requests == 0
     assert state.account("x").plan is None
     assert state.model("x").block is None
+
+
+def test_a_refusal_without_an_end_wins_when_accounts_are_joined() -> None:
+    def refused(key: str) -> list[Record]:
+        return [failed(FaultKind.FORBIDDEN, key=key), refused_reading(FaultKind.FORBIDDEN, NOW + 2, key)]
+
+    doubted = failed(FaultKind.FORBIDDEN, key=B)
+    for order in ([*refused(A), doubted], [doubted, *refused(A)]):
+        state = after(*order, belongs(A, "amber", NOW + 3), belongs(B, "amber", NOW + 3))
+        assert (judged(state, key=B).state, judged(state, key=B).until) == (State.SUSPENDED, None)

@@ -299,3 +299,14 @@ def test_output_limit_is_remembered_for_the_model() -> None:
     assert state.model(MODEL).max_output == 65536
     assert fold([went_well(NOW + 9)], POLICY, state).model(MODEL).max_output == 65536
     assert judged(state).eligible
+
+
+def test_an_account_that_was_refused_again_meanwhile_stays_refused() -> None:
+    """Two accounts were refused alike; the second met it again after the request began that went well."""
+    alike = [failed(FaultKind.FORBIDDEN, NOW, key, status=403) for key in (A, B)]
+    lifted = after(*alike, went_well(NOW + 30, A, started=NOW + 20))
+    assert BlockCause.SUSPENDED not in lifted.account(B).blocks
+    again = failed(FaultKind.FORBIDDEN, NOW + 25, B, status=403)
+    kept = after(*alike, again, went_well(NOW + 30, A, started=NOW + 20))
+    assert BlockCause.SUSPENDED in kept.account(B).blocks
+    assert BlockCause.SUSPENDED not in kept.account(A).blocks

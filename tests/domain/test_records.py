@@ -8,7 +8,7 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from okr_tui.domain.faults import FaultKind
-from okr_tui.domain.records import Enabled, Record, Use
+from okr_tui.domain.records import Enabled, Record, SettingsRead, Use
 from okr_tui.store.base import decode, encode
 from tests.domain.facts import KEYS, NOW, A, after, failed, reading, went_well, windows
 from tests.domain.histories import RECORDS
@@ -76,3 +76,10 @@ def test_an_attempt_of_an_earlier_version_is_read() -> None:
 def test_half_a_character_in_a_record_becomes_a_question_mark() -> None:
     record = Use(at=1.0, fingerprint="half \ud800 a character")
     assert decode(encode(record)) == replace(record, fingerprint="half ? a character")
+
+
+def test_settings_say_the_same_whoever_read_them_when() -> None:
+    read = SettingsRead(at=NOW, keys=2, cloud_url="https://ollama.com", client="cli", who="amber")
+    assert replace(read, at=NOW + 9, client="gateway", who="birch").says_the_same(read)
+    assert not replace(read, keys=3).says_the_same(read)
+    assert not replace(read, problems=("line 3",)).says_the_same(read)

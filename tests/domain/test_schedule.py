@@ -1,5 +1,7 @@
 """Which free readings are due: one key per account, seldom, and soon where something hangs on it."""
 
+from dataclasses import replace
+
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.quota import Balance, Window
@@ -145,3 +147,14 @@ def test_when_nobody_looks_and_nothing_runs_balances_are_read_more_rarely() -> N
     busy = after(*known(A), went_well(NOW + 1))
     _, following = due(busy, config(1), POLICY, NOW + 2, {}, shown=False)
     assert following <= NOW + 99
+
+
+def test_a_spent_account_is_looked_at_after_10_15_and_30_minutes_then_every_hour() -> None:
+    policy = replace(POLICY, poll_shown=(1e6, 1e6), spent_steps=(1e6,))
+    state = after(belongs(A, "amber", NOW), failed(FaultKind.SPENT, NOW, window="unknown"), policy=policy)
+    looks, now = [], NOW + 1
+    for _ in range(6):
+        state = fold([reading(now, windows(100), started=now)], policy, state)
+        now = due(state, config(1), policy, now, {f"identity {A}": 1e12})[1]
+        looks.append((now - NOW) / 60)
+    assert looks == [10, 25, 55, 115, 175, 235]

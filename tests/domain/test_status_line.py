@@ -1,6 +1,7 @@
 """The line for status bars, from what was last known and the time that went by."""
 
 import json
+from datetime import UTC
 
 import pytest
 
@@ -12,6 +13,7 @@ from okr_tui.domain.status_line import (
     IN_USE,
     PoolStatus,
     StatusLine,
+    clock_time,
     plain,
     short_count,
     starship,
@@ -189,3 +191,12 @@ def test_a_pinned_key_that_is_away_is_replaced_by_no_other_until_it_is_back() ->
     assert status.keys[0].until is not None
     back = status_line(status, TODAY, status.keys[0].until + 1)
     assert (back.text, back.level) == ("2/2 · #1 · 182k today", "ok")
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [(NOW + 7 * 3600, "23:00"), (NOW + 8 * 3600, "Fri 00:00"), (NOW + 6 * 86400 - 1, "Wed 15:59"),
+     (NOW + 6 * 86400, "2026-10-14")],
+)  # fmt: skip
+def test_a_time_far_away_has_its_date(at: float, words: str) -> None:
+    assert clock_time(at, NOW, UTC) == words

@@ -11,12 +11,15 @@ from okr_tui.domain.faults import (
     BlockCause,
     ClientCause,
     ConnectionFailure,
+    Fault,
     FaultKind,
     Retry,
     Rule,
     Scope,
+    Step,
     Tone,
     fault_behind,
+    next_step,
 )
 from okr_tui.domain.fold import RULES
 from okr_tui.domain.health import BLOCKS, STATES, State, Wait, pool_cause
@@ -174,3 +177,38 @@ def test_tones_are_those_that_the_screen_has() -> None:
 def test_the_fault_behind_a_block_makes_that_block(cause: BlockCause) -> None:
     fault = fault_behind(cause, "what the cloud said", 403)
     assert (fault.traits.block, fault.scope, fault.text) == (cause, fault.traits.scope, "what the cloud said")
+
+
+@pytest.mark.parametrize(
+    ("fault", "on_the_way"),
+    [
+        (a_fault(FaultKind.PATH, status=403), True),
+        (a_fault(FaultKind.TRANSIENT, connection=ConnectionFailure.REFUSED), True),
+        (a_fault(FaultKind.TRANSIENT, status=503), False),
+    ],
+)
+def test_what_failed_on_the_way_is_told_from_what_the_cloud_said(fault: Fault, on_the_way: bool) -> None:
+    assert fault.on_the_way is on_the_way
+
+
+@pytest.mark.parametrize(
+    ("fault", "passing", "step"),
+    [
+        (a_fault(FaultKind.PATH, status=403), 1, Step.SAME_KEY),
+        (a_fault(FaultKind.PATH, status=403), 2, Step.GIVE_UP),
+        (a_fault(FaultKind.PATH, status=402), 1, Step.NEXT_KEY),
+        (a_fault(FaultKind.PATH, status=403, scope=Scope.REQUEST), 1, Step.GIVE_UP),
+        (a_fault(FaultKind.TRANSIENT), 1, Step.SAME_KEY),
+        (a_fault(FaultKind.TRANSIENT), 2, Step.NEXT_KEY),
+        (a_fault(FaultKind.TRANSIENT), 3, Step.GIVE_UP),
+        (a_fault(FaultKind.REQUEST, max_output=9), 0, Step.SAME_KEY),
+        (a_fault(FaultKind.REQUEST), 0, Step.GIVE_UP),
+    ],
+)
+def test_the_next_step_follows_from_the_row(fault: Fault, passing: int, step: Step) -> None:
+    assert next_step(fault, passing, clamped=False, policy=POLICY) is step
+
+
+def test_an_output_limit_is_lowered_once() -> None:
+    fault = a_fault(FaultKind.REQUEST, max_output=9)
+    assert next_step(fault, 0, clamped=True, policy=POLICY) is Step.GIVE_UP

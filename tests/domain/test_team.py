@@ -53,3 +53,16 @@ def test_the_view_says_that_members_share() -> None:
     rows = view(state, config(2), POLICY, NOW).keys
     assert rows[1].same_as == 1
     assert rows[0].account_keys == (1, 2)
+
+
+def test_members_of_whose_quota_nothing_is_known_share_none() -> None:
+    unknown = Balance(credits=Credits(400.0, None, until=NOW + 86400))
+    state = after(
+        *member(A, "amber", unknown),
+        *member(B, "birch", unknown),
+        belongs(C, "cedar", plan="team"),
+        failed(FaultKind.SPENT, NOW, key=A, window="monthly"),
+    )
+    assert judged(state, NOW + 1, A).state is State.SPENT
+    assert judged(state, NOW + 1, B).eligible
+    assert judged(state, NOW + 1, C).eligible

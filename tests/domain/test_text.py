@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okr_tui.domain.text import LINE_LIMIT, clean_line, drawable, drawable_lines, has_hidden
+from okr_tui.domain.text import LINE_LIMIT, clean_line, drawable, drawable_lines, has_hidden, printable
 
 PERSIAN = "می\u200cخواهم"
 HINDI = "क्\u200dष"
@@ -91,3 +91,13 @@ def test_a_clean_line_is_bounded_and_stays_clean(text: str, limit: int) -> None:
     assert clean_line(line, limit) == line
     assert "\n" not in line
     line.encode()
+
+
+def test_prose_keeps_its_lines_and_tabs_and_loses_what_a_terminal_acts_on() -> None:
+    assert drawable_lines("plain") == "plain"
+    assert drawable_lines("a\tb\r\n\x1b[31mc\u202e\n") == "a\tb\n[31mc\n"
+
+
+def test_what_a_person_judges_shows_where_something_is_hidden() -> None:
+    assert printable("rm \u202e-rf\n") == "rm \ufffd-rf\ufffd"
+    assert [printable("abc", most) for most in (2, 3, None)] == ["ab…", "abc", "abc"]

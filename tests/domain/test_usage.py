@@ -19,6 +19,9 @@ from okr_tui.domain.usage import (
     Budget,
     By,
     Cell,
+    CloudBucket,
+    CloudCounts,
+    CloudReading,
     Series,
     Usage,
     UsageRow,
@@ -29,10 +32,12 @@ from okr_tui.domain.usage import (
     merged,
     midnight,
     next_midnight,
+    read_readings,
     rolled_up,
     total,
+    write_readings,
 )
-from tests.domain.facts import MODEL, OTHER_MODEL, A, B, failed, utc, went_well
+from tests.domain.facts import MODEL, NOW, OTHER_MODEL, A, B, failed, utc, went_well
 from tests.domain.histories import attempts
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -278,3 +283,34 @@ def test_a_caller_named_like_its_model_is_counted_once() -> None:
     record = answered(0, 10, client="gateway", caller=MODEL)
     (state,) = budget_states([Budget(MODEL, 100)], summed([record]), 0)
     assert state.used == 20
+
+
+def test_a_budget_counts_what_has_no_model_for_its_caller() -> None:
+    usage = summed([answered(utc("2026-11-28T05:00"), 10, model=None, caller="pi")])
+    states = budget_states([Budget("pi", 100), Budget(NO_MODEL, 100)], usage, utc("2026-11-28T06:00"))
+    assert [state.used for state in states] == [20, 0]
+
+
+DAY_ONE, DAY_TWO = CloudCounts(3, 100, 0, 50, None), CloudCounts(4, 200, 20, None, None)
+READ = CloudReading(NOW, (CloudBucket(0, DAY, DAY_ONE), CloudBucket(DAY, 2 * DAY, DAY_TWO)))
+
+
+def test_the_clouds_days_add_up_where_every_day_is_reported() -> None:
+    assert READ.between(10, DAY + 10) == CloudBucket(0, 2 * DAY, CloudCounts(7, 300, 20, None, None))
+    assert READ.between(DAY, DAY) == CloudBucket(DAY, 2 * DAY, DAY_TWO)
+    assert READ.between(2 * DAY, 3 * DAY) is None
+
+
+def test_the_clouds_readings_survive_being_written_down() -> None:
+    readings = {"amber": READ, "birch": CloudReading(NOW, ())}
+    assert read_readings(write_readings(readings)) == readings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "{", "[]", "null", '{"a": 1}', '{"a": [1]}', '{"a": [1, [[0, 1]]]}', '{"a": [1, 2]}',
+     '{"a": [1, [[0, 1, [1, 2, 3, 4, 5, 6]]]]}', '{"a": ["soon", []]}', '{"a": [1, [["0", 1, [1]]]]}',
+     '{"a": [1, [[0, 1, ["many"]]]]}', '{"a": [1, [[0, 1, [true]]]]}'],
+)  # fmt: skip
+def test_any_other_text_holds_no_readings(text: str | None) -> None:
+    assert read_readings(text) == {}

@@ -282,3 +282,26 @@ def test_every_token_is_in_one_bucket_of_one_series(
     assert sum(chart.totals) == total(usage).tokens
     rolled = rolled_up(usage, 30 * DAY)
     assert sum(tokens(rolled, "model", Buckets(unit, 0, 61 * DAY, UTC), {}).totals) == total(usage).tokens
+
+
+def test_what_lies_outside_the_buckets_is_in_no_chart() -> None:
+    hour = buckets("hour", "2026-11-28T01:00Z", "2026-11-28T01:30Z")
+    usage = {cell("2026-11-28T01:00Z"): spent(5), cell("2026-11-28T00:00Z"): spent(7)}
+    assert requests(usage, hour).lines[0].values == (1,)
+    assert tokens(usage, "model", hour, {}).totals == (5,)
+    timed = {known: added._replace(first_bytes=1, first_byte_ms=500) for known, added in usage.items()}
+    assert speed(timed, hour).labels == ("gpt-oss:20b",)
+    assert speed({cell("2026-11-28T00:00Z"): spent(7, first_bytes=1)}, hour).labels == ()
+    before = QuotaHistory("#1", (Sample(at("2026-11-27T20:00Z"), 40),))
+    assert left([before], hour, at("2026-11-28T01:30Z"), UTC).lines[0].values[0] is None
+
+
+def test_a_window_that_does_not_empty_stays_as_it_is_until_its_reset() -> None:
+    values = quota(("2026-11-28T06:10Z", 60), resets_at=at("2026-11-28T09:00Z")).lines[0].values
+    assert values[5:] == (40, 40, 40, 100.0, 100.0, 100.0, 100.0)
+
+
+def test_only_charts_over_time_have_a_unit() -> None:
+    hour = buckets("hour", "2026-11-28T01:00Z", "2026-11-28T01:30Z")
+    assert requests({}, hour).over_time
+    assert not speed({}, hour).over_time

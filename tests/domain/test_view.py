@@ -8,7 +8,7 @@ from hypothesis import given
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind, Scope
 from okr_tui.domain.fold import fold
-from okr_tui.domain.forecast import pool_empty_at
+from okr_tui.domain.forecast import full_at, pool_empty_at
 from okr_tui.domain.health import State
 from okr_tui.domain.quota import Sample
 from okr_tui.domain.records import Disabled, Record
@@ -228,3 +228,29 @@ def test_a_key_says_why_it_is_not_taken_and_which_models_it_may_not_use() -> Non
     assert first.models[0][1].until is not None
     assert second.reason == "quota spent"
     assert third.reason
+
+
+def test_a_pinned_key_that_is_out_while_others_could_answer_is_told() -> None:
+    state = after(failed(FaultKind.SPENT, window="weekly"))
+    assert shown(state, config(2, preferred=A, strategy="pinned")).is_pinned_away
+    assert not shown(state, config(2, preferred=A)).is_pinned_away
+    assert not shown(state, config(1, preferred=A, strategy="pinned")).is_pinned_away
+    assert not shown(PoolState(), config(2, preferred=A, strategy="pinned")).is_pinned_away
+
+
+def test_a_pool_is_blocked_when_every_key_is_for_longer_than_an_answer() -> None:
+    known = [belongs(A, "amber"), belongs(B, "birch", plan="free")]
+    state = after(*known, failed(FaultKind.SPENT, window="weekly"))
+    assert shown(state, config(1)).is_blocked
+    assert not shown(state, config(2)).is_blocked
+    assert not shown(state, config(2), birch=1).is_blocked
+    assert not shown(PoolState(), config(0)).is_blocked
+
+
+def test_an_account_is_full_at_its_pace_unless_its_window_is_reset_before() -> None:
+    samples = [Sample(NOW, 10), Sample(NOW + 600, 20)]
+    full = NOW + 600 + 80 * 60
+    assert full_at(None, samples) == full
+    assert full_at(windows(20, end=full), samples) == full
+    assert full_at(windows(20, end=full - 1), samples) is None
+    assert full_at(windows(20), samples[:1]) is None

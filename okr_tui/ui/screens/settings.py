@@ -16,7 +16,7 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from okr_tui.domain.words import printable
+from okr_tui.domain.text import printable
 from okr_tui.services.service import SettingLine, SettingsView, Snapshot, TrustQuestion
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf
