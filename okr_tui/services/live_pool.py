@@ -33,7 +33,7 @@ from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
-from okr_tui.store.usage import sum_up
+from okr_tui.store.usage import BEHIND, Summing, pages, sum_up
 
 ENTRIES: Final = APART
 PAGE: Final = 2000
@@ -91,6 +91,8 @@ class LivePool:
         self._reading = asyncio.Lock()
         self._catching: asyncio.Task[None] | None = None
         self._checkpoints = Checkpoints(store)
+        self._summing: Summing | None = None
+        """What was read of a long log, and is not in the sums of usage yet."""
         self.listeners: list[Callable[[], None]] = []
         self._changed: set[asyncio.Event] = set()
         self._learned: set[asyncio.Event] = set()
@@ -218,20 +220,36 @@ class LivePool:
                 self.state = apply(self.state, unsent.record, self.policy)
         self._announce_news()
 
-    async def _pages(self, after: int) -> AsyncIterator[list[LogEntry]]:
-        """Yield the records behind a place, so many at once that others get their turn between them."""
+    async def _pages(self, first: int) -> AsyncIterator[list[LogEntry]]:
+        """Yield the records behind a place, so many at once that others get their turn between them.
+
+        Many records go into the sums of usage on their way, so that they are read only once.
+        """
         clock = asyncio.get_running_loop().time
-        began, first, last = clock(), after, 0
-        while True:
-            page = await self.store.read(after, PAGE) or await self.store.read(after)
-            if not page:
-                break
+        began, last, after = clock(), 0, first
+        self._summing, summing = None, True
+        async for page in pages(self.store, first, PAGE):
             yield page
+            if summing and (self._summing or len(page) > BEHIND):
+                summing = await self._sum_up(page, after)
             after = page[-1].sequence
             if clock() - began > TELLING:
                 last = last or (await self.store.read_back(None, 1))[-1].sequence
                 of = max(last, after) - first
                 LOG_PROGRESS.get()(f"reading the log: {after - first:,} of {of:,} records")
+
+    async def _sum_up(self, page: Sequence[LogEntry], after: int) -> bool:
+        """Add the page behind a place to the sums of usage; return whether the next one may follow."""
+        try:
+            if self._summing is None:
+                self._summing = await Summing.begin(self.store, self.clock.time())
+            if self._summing.through >= after:
+                await self._summing.add(page)
+                return True
+        except UnreachableLogError:
+            pass  # a log that cannot be written is only read
+        self._summing = None
+        return False
 
     async def compact(self) -> None:
         """Sum up usage, keep a state once the log has grown, and drop records too old or too many.
@@ -478,6 +496,9 @@ class LivePool:
 
     async def sum_usage(self) -> None:
         """Add the newest records to the sums of usage, once they are many."""
+        summing, self._summing = self._summing, None
+        if summing:
+            await summing.save()
         await sum_up(self.store, self.clock.time(), self._sequence)
 
     async def keep_summed(self) -> None:

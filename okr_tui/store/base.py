@@ -1,11 +1,10 @@
 """What every store of the log can do."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Final, NamedTuple, Protocol
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from okr_tui.domain.errors import StoreError
@@ -26,16 +25,14 @@ class ReplacedLogError(UnreachableLogError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class AppendToken:
+class AppendToken(NamedTuple):
     """The sender of records and the number of the first; a record sent twice under it is in the log once."""
 
     writer: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """A record with its place in the log; places only grow. `token`: what it was sent under."""
 
     sequence: int
@@ -174,3 +171,20 @@ def decode(text: str) -> Record:
     Raises pydantic.ValidationError for a text that is none of our records.
     """
     return _adapter.validate_json(text)
+
+
+def decode_rows(rows: Iterable[tuple[int, str, str | None, int | None]]) -> list[LogEntry]:
+    """Return the records of rows: place, line of JSON, and the fields of the token.
+
+    Those that are none of our records, as from a later version, are left out.
+    """
+    read = _adapter.validator.validate_json  # without the layers around it, which cost a tenth
+    found = []
+    for sequence, body, writer, number in rows:
+        try:
+            record = read(body)
+        except ValidationError:
+            continue
+        token = None if writer is None or number is None else AppendToken(writer, number)
+        found.append(LogEntry(sequence, record, token))
+    return found

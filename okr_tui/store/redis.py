@@ -1,7 +1,6 @@
 """The log as a stream of a Redis or Valkey server that several machines share."""
 
 import asyncio
-import contextlib
 import os
 import re
 import socket
@@ -12,7 +11,6 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import ValidationError
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -27,7 +25,7 @@ from okr_tui.store.base import (
     LogEntry,
     ReplacedLogError,
     UnreachableLogError,
-    decode,
+    decode_rows,
     encode,
 )
 from okr_tui.store.redis_slots import RedisSlots
@@ -439,13 +437,10 @@ def _place(entry: tuple[str, dict[str, str]]) -> int:
 
 
 def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
-    found = []
-    for entry in entries:
-        with contextlib.suppress(ValidationError):
-            fields = entry[1]
-            token = AppendToken(fields["writer"], int(fields["number"])) if "writer" in fields else None
-            found.append(LogEntry(_place(entry), decode(fields["body"]), token))
-    return found
+    return decode_rows(
+        (_place(entry), entry[1]["body"], entry[1].get("writer"), int(entry[1].get("number", 0)))
+        for entry in entries
+    )
 
 
 def _spoken(url: str) -> str:

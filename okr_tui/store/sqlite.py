@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import aiosqlite
-from pydantic import ValidationError
 
 from okr_tui.domain.records import Record
 from okr_tui.store.base import (
@@ -23,7 +22,7 @@ from okr_tui.store.base import (
     ReplacedLogError,
     SlotLeases,
     UnreachableLogError,
-    decode,
+    decode_rows,
     encode,
 )
 from okr_tui.store.file_locks import exclusive_create, make_private
@@ -131,12 +130,7 @@ class SqliteStore:
 
     async def _logged(self, query: str, *values: int | None) -> list[LogEntry]:
         await self._connected()
-        found = []
-        for sequence, body, writer, number in await self._fetch(query.format(self._sent), values):
-            with contextlib.suppress(ValidationError):
-                token = None if writer is None else AppendToken(writer, number)
-                found.append(LogEntry(sequence, decode(body), token))
-        return found
+        return decode_rows(await self._fetch(query.format(self._sent), values))
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
         """Yield new records as they come."""

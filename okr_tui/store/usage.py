@@ -21,9 +21,9 @@ Each attempt is counted exactly once, whoever sums and whatever is killed. The a
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from okr_tui.domain.usage import (
     DAY,
@@ -32,15 +32,16 @@ from okr_tui.domain.usage import (
     Cell,
     Series,
     Usage,
+    UsageCounter,
     UsageSum,
-    addition,
     merged,
     rolled_up,
+    summed_by,
 )
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Record
-    from okr_tui.store.base import Store
+    from okr_tui.store.base import LogEntry, Store
 
 HEAD: Final = "usage"
 Detail = Literal["all", "series", "hours"]
@@ -49,10 +50,12 @@ EVERYONE: Final = Series("", None, "")
 HOURS_KEPT: Final = 200
 """Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 50 kB a
 day for hours, and 4 kB for a day."""
-PAGE: Final = 10_000
+PAGE: Final = 2000
 """Records that are read at a time."""
 STEP: Final = 50_000
-"""Records that are added in one step, in which the documents of their days are written anew."""
+"""Records after which a step is worth its end, in which the documents of their days are written anew."""
+CELLS: Final = 15_000
+"""Cells that end a step in any case: they and their documents take thirty megabytes."""
 BEHIND: Final = 500
 """Records that may be behind the sums: reading them costs little, and summing writes."""
 
@@ -98,15 +101,6 @@ class Head(NamedTuple):
         old = self.rolled or 0
         return [day_name("all" if day * DAY < since or day < old else "series", day) for day in days]
 
-    def with_identities(self, records: "Iterable[Record]") -> "Head":
-        """Return it with what records say of the accounts of keys; what was learned last holds."""
-        accounts = dict(self.accounts)
-        for record in records:
-            if record.kind == "identity" and record.account:
-                known = accounts.get(record.fingerprint, (0.0, ""))
-                accounts[record.fingerprint] = max(known, (record.at, record.account))
-        return self._replace(accounts=accounts)
-
     @property
     def account_of(self) -> Accounts:
         """The account of each key, by fingerprint."""
@@ -123,7 +117,7 @@ def day_documents(day: int, usage: Usage) -> dict[str, str]:
     details: dict[Detail, Usage] = {
         "all": usage,
         "series": rolled_up(usage, math.inf),
-        "hours": merged((cell._replace(series=EVERYONE), added) for cell, added in usage.items()),
+        "hours": summed_by(usage.items(), lambda cell: Cell(cell.start, cell.seconds, EVERYONE)),
     }
     texts = {day_name(detail, day): encode_day(cells) for detail, cells in details.items()}
     if all(cell.seconds == DAY for cell in usage):
@@ -151,6 +145,14 @@ def decode_day(day: int, text: str) -> Iterable[tuple[Cell, UsageSum]]:
         yield Cell(start, seconds, series[place]), UsageSum._make(counts)
 
 
+async def pages(store: "Store", after: int, size: int) -> "AsyncIterator[list[LogEntry]]":
+    """Yield the records behind a place, oldest first, about `size` at a time: never the whole log."""
+    # Records of later versions are skipped, so that a page of them is empty.
+    while page := await store.read(after, size) or await store.read(after):
+        yield page
+        after = page[-1].sequence
+
+
 async def summed_through(store: "Store") -> int:
     """Return the place up to which records are in the sums, and may be dropped."""
     return Head.read(await store.load(HEAD)).through
@@ -162,56 +164,136 @@ async def first_moment(store: "Store") -> float | None:
     return None if first is None else float(first * DAY)
 
 
+class Tail:
+    """What the records behind the sums add up to. `through`: the place of the last one, where it is known."""
+
+    def __init__(self, head: Head) -> None:
+        self.counter = UsageCounter()
+        self.through = head.through
+        self._head = head
+        self._accounts = dict(head.accounts)
+
+    def add(self, records: "Iterable[Record]") -> None:
+        """Add records; of what they say of the accounts of keys, the latest holds."""
+        for record in records:
+            if record.kind == "attempt":
+                self.counter.add(record)
+            elif record.kind == "identity" and record.account:
+                known = self._accounts.get(record.fingerprint, (0.0, ""))
+                self._accounts[record.fingerprint] = max(known, (record.at, record.account))
+
+    def add_logged(self, logged: "Sequence[LogEntry]") -> None:
+        """Add records of the log."""
+        self.add(item.record for item in logged)
+        self.through = logged[-1].sequence
+
+    @property
+    def head(self) -> Head:
+        """The head of the sums that have these records in them."""
+        return self._head._replace(through=self.through, accounts=self._accounts)
+
+
+class Summing:
+    """Adds the records behind the sums to them, in steps, while someone reads the log.
+
+    unsaved: records that were added since the last step. overtaken: whether another process was first, which
+    ends it.
+    """
+
+    def __init__(self, store: "Store", text: str | None, now: float) -> None:
+        self._store = store
+        self._identity = store.identity
+        self._text = text
+        self._now = now
+        self._tail = Tail(Head.read(text))
+        self._day = 0.0
+        self.unsaved = 0
+        self.overtaken = False
+
+    @classmethod
+    async def begin(cls, store: "Store", now: float) -> Self:
+        """Begin behind what is in the sums; `now` is epoch seconds."""
+        return cls(store, await store.load(HEAD), now)
+
+    @property
+    def through(self) -> int:
+        """The place of the last record that is in the sums or was added."""
+        return self._tail.through
+
+    async def add(self, logged: "Sequence[LogEntry]") -> None:
+        """Add the next records of the log; those that are in the sums already are passed over.
+
+        A step ends with a day, whose documents are then written once. Raises StoreError if it cannot be kept.
+        """
+        fresh = [item for item in logged if item.sequence > self.through]
+        if not fresh or self.overtaken:
+            return
+        self._tail.add_logged(fresh)
+        self.unsaved += len(fresh)
+        day = fresh[-1].record.at // DAY
+        if (self.unsaved >= STEP and day > self._day) or len(self._tail.counter) >= CELLS:
+            await self.save()
+        self._day = max(self._day, day)
+
+    async def save(self) -> None:
+        """Keep what was added, unless another process was first. Raises StoreError."""
+        if not self.unsaved:
+            return
+        head, added = self._tail.head, self._tail.counter.usage
+        self.overtaken = self._identity not in (None, self._store.identity)
+        if not self.overtaken:
+            text = await _save(self._store, self._text, head, added, self._now)
+            self.overtaken = text is None
+            self._text = text
+        self._tail, self.unsaved = Tail(Head.read(self._text)), 0
+
+
 async def sum_up(store: "Store", now: float, last: int | None = None, *, behind: int = BEHIND) -> None:
     """Add the records that are not in the sums yet, once there are more than `behind` of them.
 
     last: the place of the last record, where it is known: then the log is not read without need.
     """
     while True:
-        text = await store.load(HEAD)
-        head = Head.read(text)
-        if last is not None and last - head.through <= behind:
+        summing = await Summing.begin(store, now)
+        if last is not None and last - summing.through <= behind:
             return
-        added: dict[int, Usage] = {}
-        count = 0
-        while count < STEP and (logged := await store.read(head.through, PAGE)):
-            count += len(logged)
-            records = [item.record for item in logged]
-            _add(added, records)
-            head = head.with_identities(records)._replace(through=logged[-1].sequence)
-        if count <= behind:
-            return
-        await _save(store, text, head, added, now)
+        async for logged in pages(store, summing.through, PAGE):
+            await summing.add(logged)
+            if summing.overtaken:
+                break
+        else:
+            if summing.unsaved <= behind:
+                return
+            await summing.save()
 
 
-def _add(sums: dict[int, Usage], records: "Iterable[Record]") -> None:
-    """Add records to the sums of days."""
-    for record in records:
-        if record.kind == "attempt" and (part := addition(record)):
-            cell, added = part
-            usage = sums.setdefault(cell.start // DAY, {})
-            known = usage.get(cell)
-            usage[cell] = known.plus(added) if known else added
+async def _save(
+    store: "Store", text: str | None, head: Head, added: Mapping[Cell, UsageSum], now: float
+) -> str | None:
+    """Add sums to the documents; `text` is HEAD as it was before.
 
-
-async def _save(store: "Store", text: str | None, head: Head, added: Mapping[int, Usage], now: float) -> None:
-    """Add sums to the documents, unless another process was first; `text` is HEAD as it was before."""
+    Return HEAD as it is then; None where another process was first.
+    """
+    sums: dict[int, Usage] = {}
+    for cell, each in added.items():
+        sums.setdefault(cell.start // DAY, {})[cell] = each
     kept_from = int(now // DAY) - HOURS_KEPT
-    first = min([*added, *([] if head.first is None else [head.first])], default=None)
-    days = set(added)
+    first = min([*sums, *([] if head.first is None else [head.first])], default=None)
+    days = set(sums)
     if first is not None:
         days |= set(range(max(first, head.rolled or first), kept_from))  # grown old since the last step
     known = await store.load_all([day_name("all", day) for day in sorted(days)])
     changed: dict[str, str] = {}
     for day in days:
         text_before = known.get(day_name("all", day))
-        before = decode_day(day, text_before) if text_before else ()
-        usage = merged(chain(before, added.get(day, {}).items()))
+        usage = sums.get(day, {})
+        if text_before:
+            usage = merged(chain(decode_day(day, text_before), usage.items()))
         rolls = day < kept_from and any(cell.seconds == HOUR for cell in usage)
-        if day in added or rolls:  # of a busy day there is one copy at a time: it takes megabytes
+        if day in sums or rolls:  # of a busy day there is one copy at a time: it takes megabytes
             changed |= day_documents(day, rolled_up(usage, kept_from * DAY) if rolls else usage)
-    head = head._replace(first=first, rolled=max(kept_from, head.rolled or 0))
-    await store.save_if(HEAD, text, {**changed, HEAD: head.write()})
+    written = head._replace(first=first, rolled=max(kept_from, head.rolled or 0)).write()
+    return written if await store.save_if(HEAD, text, {**changed, HEAD: written}) else None
 
 
 class UsageReading(NamedTuple):
@@ -241,28 +323,31 @@ async def read_usage(
     while True:
         head = Head.read(text)
         days = await store.load_all(head.names(detail, since, until))
-        logged = await store.read(head.through)
+        tail = Tail(head)
+        async for logged in pages(store, head.through, PAGE):
+            tail.add_logged(logged)
         before, text = text, await store.load(HEAD)
         if text == before:
-            found = combine(head, days, [item.record for item in logged], join)
-            return found._replace(through=logged[-1].sequence if logged else head.through)
+            return _reading(days, tail, join)._replace(through=tail.through)
 
 
-def combine(
-    head: Head,
-    days: Mapping[str, str],
-    records: "Iterable[Record]",
-    join: Callable[[Series], Series] | None = None,
-) -> UsageReading:
+def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:
     """Return the sums of the days' documents and of the records behind them."""
-    records = list(records)
+    tail = Tail(head)
+    tail.add(records)
+    return _reading(days, tail)
+
+
+def _reading(
+    days: Mapping[str, str], tail: Tail, join: Callable[[Series], Series] | None = None
+) -> UsageReading:
     parts: Iterable[tuple[Cell, UsageSum]] = chain(
         (part for name, text in days.items() if text for part in decode_day(_day_of(name), text)),
-        (part for record in records if record.kind == "attempt" and (part := addition(record))),
+        tail.counter.usage.items(),
     )
     if join:
         parts = ((cell._replace(series=join(cell.series)), added) for cell, added in parts)
-    return UsageReading(merged(parts), head.with_identities(records).account_of)
+    return UsageReading(merged(parts), tail.head.account_of)
 
 
 def _day_of(name: str) -> int:

@@ -132,9 +132,15 @@ async def test_long_logs_are_summed_by_pages(store: Store, monkeypatch: pytest.M
     assert total(await everything(store)).requests == 35
 
 
-async def test_the_pages_of_a_step_are_saved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "least", "apart", "steps"),
+    [("STEP", 40, HOUR, 3), ("STEP", 40, 1, 1), ("CELLS", 20, HOUR, 5), ("CELLS", 20, 1, 1)],
+)
+async def test_a_step_ends_with_a_day_or_when_it_is_large(
+    monkeypatch: pytest.MonkeyPatch, name: str, least: int, apart: int, steps: int
+) -> None:
     monkeypatch.setattr(usage_module, "PAGE", 10)
-    monkeypatch.setattr(usage_module, "STEP", 40)
+    monkeypatch.setattr(usage_module, name, least)
     store, saved = MemoryStore(), 0
     save = store.save_if
 
@@ -144,10 +150,11 @@ async def test_the_pages_of_a_step_are_saved_once(monkeypatch: pytest.MonkeyPatc
         return await save(*arguments)
 
     monkeypatch.setattr(store, "save_if", count)
-    await store.append(used(95))
+    records = [record for place in range(95) for record in used(1, NOW + place * apart)]
+    await store.append(records)
     await sum_up(store, NOW, behind=2)
-    assert saved == 3
-    assert await everything(store) == direct(used(95))
+    assert saved == steps
+    assert await everything(store) == direct(records)
 
 
 async def test_hours_are_joined_once_a_day_is_old_and_late_records_still_count(store: Store) -> None:
