@@ -206,7 +206,7 @@ def _kind(sends: Sends) -> Hashable:
 
 def _met(entry: Entry) -> Hashable:
     record = entry.record
-    if isinstance(record, Attempt):
+    if isinstance(record, Attempt) and entry.brief:  # what follows from a request has its record too
         fault = record.fault
         if fault is None:
             return entry.tone

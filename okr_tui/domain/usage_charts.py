@@ -186,12 +186,16 @@ def _named(unit: Unit, day: str) -> str:
 
 
 def begin(period: Period, until: float, first: float | None, zone: tzinfo) -> float:
-    """Return where a period's first whole bucket begins; all of time begins with `first` (epoch seconds)."""
+    """Return where a period's first whole bucket begins (epoch seconds).
+
+    No period reaches back beyond the bucket of `first`, the log's first moment; None where there is none.
+    """
     since = until - period.seconds
-    if first is not None and since < first:
-        since = first
     if period.unit == "hour":
-        return (since // HOUR + 1) * HOUR
+        whole = (since // HOUR + 1) * HOUR
+        return whole if first is None else max(whole, first // HOUR * HOUR)
+    if first is not None:
+        since = max(since, first)
     named = _named(period.unit, datetime.fromtimestamp(max(0.0, since), zone).date().isoformat())
     day = date.fromisoformat(f"{named}-01" if period.unit == "month" else named)
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

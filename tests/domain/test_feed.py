@@ -227,6 +227,17 @@ def test_an_outage_is_told_when_it_begins_and_once_a_request_proves_that_it_is_o
     assert told[-1] == ("good", "the cloud answers again after 29s")
 
 
+def test_what_follows_from_a_request_is_a_line_of_its_own() -> None:
+    sends = [
+        replace(failed(FaultKind.TRANSIENT, NOW + place, key), next_fingerprint=C)
+        for place, key in enumerate((A, B))
+    ]
+    lines = [each for _, found in history(enumerate(sends), PoolState(), POOL, POLICY) for each in found]
+    shown = [group.text for group in grouped(lines)]
+    assert "the cloud does not answer, next try 16:00:11" in shown
+    assert not [text for text in shown if "a removed key" in text]
+
+
 def test_what_refuses_all_accounts_alike_is_told_as_an_outage() -> None:
     refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
     told = news(*refused, went_well(NOW + 30), pool=config(2))

@@ -127,6 +127,13 @@ def test_a_period_has_whole_buckets_and_ends_now(period: Period, zone: tzinfo) -
     assert found.at(since + HOUR) in (0, 1)
 
 
+@pytest.mark.parametrize("period", PERIODS, ids=lambda period: period.name)
+def test_a_log_of_some_minutes_is_in_the_chart(period: Period) -> None:
+    now, first = at("2026-11-28T06:30Z"), at("2026-11-28T06:12Z")
+    found = Buckets(period.unit, begin(period, now, first, UTC), now, UTC)
+    assert (found.at(first), found.at(now)) == (0, 0)
+
+
 def test_ten_thousand_days_are_drawn_by_month_in_a_moment() -> None:
     now = at("2026-11-28T06:30Z")
     usage = {

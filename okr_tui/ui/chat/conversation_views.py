@@ -208,7 +208,7 @@ class ConversationViews(Container):
         following = focused[0] + direction if focused else -1
         if not 0 <= following < len(views):
             return False
-        views[following].transcript.focus()
+        self.screen.set_focus(views[following].transcript)
         return True
 
     def watch_unfolded(self) -> None:
