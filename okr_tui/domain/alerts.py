@@ -258,7 +258,8 @@ def _block_findings(holder: Holder, now: float, *, slowed: bool, refused: Block 
     if block := _held(account, BlockCause.SPENT, now):
         used = next((each.used for each in _quotas(account.balance) if each.window == block.window), None)
         alert = holder.alert("spent", now)
-        yield Finding(replace(alert, window=block.window, percent=used, until=block.until))
+        known = replace(alert, window=block.window, percent=used)
+        yield Finding(replace(known, until=block.until, estimated=block.estimated))
     if slowed and (block := _held(account, BlockCause.SLOWED, now)):
         yield Finding(replace(holder.alert("slowed", now), until=block.until))
     if _held(account, BlockCause.SUSPENDED, now) and not refused:
@@ -387,8 +388,8 @@ def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
 
     percent = alert.percent or 0.0
 
-    def at(when: float | None, words: str) -> str:
-        return "" if when is None else f"{words} {moment(when, alert.at, zone)}"
+    def at(when: float | None, words: str, about: str = "") -> str:
+        return "" if when is None else f"{words} {about}{moment(when, alert.at, zone)}"
 
     if alert.over:
         return {
@@ -398,7 +399,8 @@ def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
         }.get(alert.event, f"{key}: {window} is available again")
     match alert.event:
         case "spent":
-            return f"{key}: {spent_words(alert.window)}{at(alert.until, ', back')}"
+            back = at(alert.until, ", back", "~" if alert.estimated else "")
+            return f"{key}: {spent_words(alert.window)}{back}"
         case "slowed":
             return f"{key}: rate limited{at(alert.until, ', back')}"
         case "invalid":

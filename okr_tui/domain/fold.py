@@ -347,8 +347,8 @@ def _spent(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
     identifier = state.account_of(record.fingerprint)
     account = state.account(identifier)
     count = _escalated(account.blocks.get(BlockCause.SPENT), record.started)
-    until = _spent_until(fault.window, record.at, account.balance, count, policy, identifier)
-    return _block(state, record, fault, until, step=count)
+    until, estimated = _spent_until(fault.window, record.at, account.balance, count, policy, identifier)
+    return _block(state, record, fault, until, step=count, estimated=estimated)
 
 
 def _told_to_wait(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
@@ -528,9 +528,17 @@ def _block_of(record: Attempt, fault: Fault, until: float | None, cause: BlockCa
     )
 
 
-def _block(state: PoolState, record: Attempt, fault: Fault, until: float, step: int = 0) -> PoolState:
+def _block(
+    state: PoolState,
+    record: Attempt,
+    fault: Fault,
+    until: float,
+    step: int = 0,
+    *,
+    estimated: bool = False,
+) -> PoolState:
     """Return the state with what the fault's kind concerns blocked until then (epoch seconds)."""
-    block = replace(_block_of(record, fault, until), step=step)
+    block = replace(_block_of(record, fault, until), step=step, estimated=estimated)
     identifier = state.account_of(record.fingerprint)
     account = state.account(identifier)
     match fault.traits.scope:
@@ -621,10 +629,10 @@ def _spent_after(block: Block, record: BalanceRead, policy: Policy, seed: str, *
         return replace(block, until=record.at)
     if balance.resets_at(block.window) is None:
         return block
-    until = _spent_until(block.window, block.since, balance, block.step, policy, seed)
+    until, estimated = _spent_until(block.window, block.since, balance, block.step, policy, seed)
     if room and block.until is not None:
         until = min(until, block.until)  # that of the next window, if this one was reset meanwhile
-    return replace(block, until=until)
+    return replace(block, until=until, estimated=estimated)
 
 
 def _offered_more(account: AccountState, record: BalanceRead | IdentityRead) -> AccountState:
@@ -730,16 +738,17 @@ def _merged(first: Mapping[Name, Block], second: Mapping[Name, Block]) -> dict[N
 
 def _spent_until(
     window: str | None, since: float, balance: Balance | None, count: int, policy: Policy, seed: str
-) -> float:
-    """Return when a spent window may be tried again, in epoch seconds.
+) -> tuple[float, bool]:
+    """Return when a spent window may be tried again, in epoch seconds, and whether that is an estimate.
 
-    That is the server's time, else the calendar's, else a growing wait; never beyond belief.
+    It is the server's time, else the calendar's, else a growing wait; never beyond belief.
     """
     at = balance.resets_at(window) if balance else None
+    estimated = at is None or at <= since
     if at is None or at <= since:
         at = next_reset(window, since) or since + step(policy.spent_steps, count)
     longest = policy.longest_block if window in ("session", "weekly", "hourly") else policy.longest_period
-    return min(at + jitter(policy.spent_jitter, f"{seed}{since}"), since + longest)
+    return min(at + jitter(policy.spent_jitter, f"{seed}{since}"), since + longest), estimated
 
 
 def _escalated(block: Block | None, started: float) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from functools import cached_property, lru_cache
+from math import inf
 from typing import Any, Final
 
 from okr_tui.domain.faults import BlockCause, ClientCause, Tone
@@ -163,6 +164,7 @@ STRENGTH: Final = {cause: rank for rank, cause in enumerate(BlockCause)}
 class Verdict:
     """What a key is good for now. `until` is epoch seconds; `trial`: the next request tests it.
 
+    `estimated`: the cloud has not said `until` itself.
     `ended`: when the last of the blocks that are to be tested ended, in epoch seconds.
     """
 
@@ -173,6 +175,7 @@ class Verdict:
     window: str | None = None
     trial: bool = False
     ended: float = 0.0
+    estimated: bool = False
 
     @property
     def needs_person(self) -> bool:
@@ -234,10 +237,11 @@ class Judge:
             return found
         if len(found) == 1:
             return blocked(found[0])
-        ends = [block.until for block in found if block.until is not None]
         strongest = blocked(min(found, key=lambda block: STRENGTH[block.cause]))
-        until = max(ends) if len(ends) == len(found) else None
-        return strongest if until == strongest.until else replace(strongest, until=until)
+        last = max(found, key=lambda block: inf if block.until is None else block.until)
+        if last.until == strongest.until:
+            return strongest
+        return replace(strongest, until=last.until, estimated=last.estimated)
 
     def usable(self, fingerprint: str, in_flight: int = 0, *, trusted: bool = True) -> Verdict | None:
         """Return the verdict of a key that may be used; None of one that may not."""
@@ -384,7 +388,14 @@ def blocked(block: Block) -> Verdict:
     elif traits.quotes:
         doubt = "" if block.confirmed else ", being confirmed"
         reason = f"{block.status or ''} {block.text or reason}{doubt}".strip()
-    return Verdict(traits.state, eligible=False, reason=reason, until=block.until, window=block.window)
+    return Verdict(
+        traits.state,
+        eligible=False,
+        reason=reason,
+        until=block.until,
+        window=block.window,
+        estimated=block.estimated,
+    )
 
 
 def spent_words(window: str | None) -> str:

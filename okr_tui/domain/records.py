@@ -183,6 +183,7 @@ class Alert:
     subject: whom it concerns: an account, a key, a gateway's address, a budget; "" for the pool.
     fingerprint: a key that stands for it. window, percent: the quota and how much of it is used.
     until: when it is reset or back, in epoch seconds, which re-arms the alert; None where only its end does.
+    estimated: whether the cloud has not said that moment itself.
     empty_at: when the quota is empty at its present pace, in epoch seconds.
     owner: names who raised it; of several, the first in the log runs the hooks.
     who: whose process raised it, as in Command.
@@ -198,6 +199,7 @@ class Alert:
     window: str | None = None
     percent: float | None = None
     until: float | None = None
+    estimated: bool = False
     empty_at: float | None = None
     owner: str = ""
     who: str | None = None

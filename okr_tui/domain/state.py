@@ -14,8 +14,9 @@ from okr_tui.domain.records import Alert
 class Block:
     """Something is not to be used from `since` to `until` (epoch seconds).
 
-    `until` None: only a fact lifts it, and `recheck` says when it is looked at again. `step` counts the
-    failures before this one, `confirmed` is false while a refusal of the key waits for its second witness.
+    `until` None: only a fact lifts it, and `recheck` says when it is looked at again. `estimated`: `until` is
+    what calendar or policy say, as the cloud has not said it yet. `step` counts the failures before this one,
+    `confirmed` is false while a refusal of the key waits for its second witness.
     """
 
     cause: BlockCause
@@ -31,6 +32,7 @@ class Block:
     looks: int = 0
     looked_at: float | None = None
     """How many requests met a confirmed refusal again, and when the last of them did."""
+    estimated: bool = False
 
     def holds(self, now: float) -> bool:
         """Return whether the block's time is not over."""

@@ -33,6 +33,10 @@ class Judged(Protocol):
         """When the state ends, in epoch seconds."""
 
     @property
+    def estimated(self) -> bool:
+        """Whether that moment is only expected."""
+
+    @property
     def needs_person(self) -> bool:
         """Whether only a person ends the state."""
 
@@ -65,12 +69,16 @@ def span(seconds: float) -> str:
 
 
 def sentence(verdict: Judged, now: float, zone: tzinfo = UTC) -> str:
-    """Return a verdict in words: "5h spent, back 10:00". What only a person ends has no time to be back."""
+    """Return a verdict in words: "5h spent, back 10:00", or "back ~10:00" where that is an estimate.
+
+    What only a person ends has no time to be back.
+    """
     reason = verdict.reason or str(verdict.state)
     if verdict.until is None or verdict.eligible or verdict.needs_person:
         return reason
     name = f" {datetime.fromtimestamp(verdict.until, zone):%Z}" if zone is UTC else ""
-    return f"{reason}, back {moment(verdict.until, now, zone)}{name}"
+    about = "~" if verdict.estimated else ""
+    return f"{reason}, back {about}{moment(verdict.until, now, zone)}{name}"
 
 
 def rfc3339(at: float | None) -> str | None:

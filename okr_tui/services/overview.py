@@ -51,6 +51,7 @@ class VerdictLine(NamedTuple):
     window: str | None
     glyph: str
     needs_person: bool
+    estimated: bool
 
     @classmethod
     def of(cls, verdict: "Verdict") -> Self:
@@ -63,6 +64,7 @@ class VerdictLine(NamedTuple):
             verdict.window,
             verdict.state.traits.glyph,
             verdict.needs_person,
+            verdict.estimated,
         )
 
 

@@ -141,6 +141,15 @@ def test_a_spent_window_is_told_in_place_of_its_marks_and_back_once() -> None:
     assert log.tell(until + 60) == ["spent"]
 
 
+def test_a_return_that_the_cloud_has_not_said_is_marked_as_an_estimate() -> None:
+    texts = []
+    for before in ((), (reading(NOW - 60, session(90)),)):
+        log = Log(*before, failed(FaultKind.SPENT, window="session"))
+        [spent] = [each for each in due(log.state, log.config, POLICY, RULES, NOW) if each.event == "spent"]
+        texts.append(text(spent, log.config))
+    assert ["back ~" in each for each in texts] == [True, False]
+
+
 def test_the_end_of_a_block_is_told_as_back() -> None:
     log = Log(failed(FaultKind.SPENT, window="session"))
     log.tell(NOW)

@@ -62,7 +62,7 @@ def test_quota_fault_names_key_window_return_and_successor() -> None:
     record = replace(failed(FaultKind.SPENT, window="weekly", status=429, text=text), next_fingerprint=C)
     found = line(record)
     assert found is not None
-    assert found.text == "#1 week spent, back Mon 00:00 UTC → #3"
+    assert found.text == "#1 week spent, back ~Mon 00:00 UTC → #3"
     assert found.detail == f"cli · {MODEL} · 429"
     assert (found.tone, found.key, found.fingerprint, found.model) == ("warning", 1, A, MODEL)
 

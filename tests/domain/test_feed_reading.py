@@ -87,7 +87,7 @@ def test_requests_that_met_the_same_are_one_line_whoever_asked_for_what() -> Non
         named: dict[str, Any] = {"trace": f"r{number}", "caller": client, "model": model}
         requests += [spent(NOW + number, **named), replace(went_well(NOW + number + 0.5, C), **named)]
     (group,) = grouped(told(*requests))
-    assert group.text == "#1 5h spent, back 19:00 UTC → #3 ×3"
+    assert group.text == "#1 5h spent, back ~19:00 UTC → #3 ×3"
     assert group.detail == "in 2s · pi codex · kimi-k3 glm-5.2"
     gone = [failed(FaultKind.GONE, NOW, key, status=410, model=name) for key, name in ((A, "a"), (C, "b"))]
     assert len(list(grouped(told(*gone)))) == 2
@@ -98,7 +98,7 @@ def test_the_sends_of_a_request_are_one_line_though_others_come_between() -> Non
     answer = replace(went_well(NOW + 3, C), trace="r1", output_tokens=40, duration_ms=1200)
     other, whole = grouped(told(hop, replace(went_well(NOW + 1, C), client="gateway"), answer))
     assert other.text == f"#3 {MODEL}"
-    assert whole.text == "#1 5h spent, back 19:00 UTC → #3"
+    assert whole.text == "#1 5h spent, back ~19:00 UTC → #3"
     assert whole.detail == f"{MODEL} · cli · 40 tok · 1.2 s"
     assert (whole.tone, whole.at) == ("warning", NOW + 3)
 
@@ -134,9 +134,9 @@ def test_a_request_is_born_running_and_becomes_its_result() -> None:
     assert (born.text, born.detail, born.tone) == (f"#3 {MODEL}", "pi", "info")
     hop = replace(spent(), trace="r1")
     (moved,) = grouped(told(hop), [run])
-    assert (moved.text, moved.detail) == ("#1 5h spent, back 19:00 UTC → #3", f"pi · {MODEL}")
+    assert (moved.text, moved.detail) == ("#1 5h spent, back ~19:00 UTC → #3", f"pi · {MODEL}")
     (waiting,) = grouped(told(hop), [replace(run, key=None)])
-    assert waiting.text == "#1 5h spent, back 19:00 UTC → waits for a key"
+    assert waiting.text == "#1 5h spent, back ~19:00 UTC → waits for a key"
     (result,) = grouped(told(hop, replace(went_well(NOW + 9, C), trace="r1")))
     assert result.text == moved.text
 

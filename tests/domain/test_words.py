@@ -78,9 +78,9 @@ def test_time_for_machines(at: float | None, text: str | None) -> None:
 
 def test_blocked_key_says_what_is_spent_and_when_it_is_back() -> None:
     weekly = judged(after(failed(FaultKind.SPENT, window="weekly")))
-    assert sentence(weekly, NOW) == "week spent, back Mon 00:00 UTC"
+    assert sentence(weekly, NOW) == "week spent, back ~Mon 00:00 UTC"
     session = judged(after(failed(FaultKind.SPENT, window="session")))
-    assert sentence(session, NOW, HERE) == "5h spent, back 21:00"
+    assert sentence(session, NOW, HERE) == "5h spent, back ~21:00"
 
 
 @pytest.mark.parametrize(
