@@ -5,17 +5,16 @@ requests in progress, and a gateway has many. The transport of the package httpx
 some of aiohttp's errors through and copies large bodies.
 
 aiohttp's session costs a plain request more than its connections and its parser together, so that one goes
-over these directly.
+over these directly (`Transport.post`).
 """
 
 import asyncio
 import math
-import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 import httpx
@@ -42,8 +41,6 @@ ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
 """aiohttp's errors as httpx's; the first that fits decides."""
 DISCONNECTED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 FAILURES: Final = (aiohttp.ClientError, HttpProcessingError, OSError)
-UNSENDABLE: Final = re.compile(rb"[\x00\r\n]")
-"""What ends a line of a request's head, or may where it is read carelessly."""
 INFORMATIONAL: Final = frozenset(range(100, 200)) - {101}
 """Statuses that another one follows; 101 is an answer."""
 
@@ -53,6 +50,10 @@ def _translated(error: aiohttp.ClientError | HttpProcessingError | OSError) -> h
     kind = next(kind for known, kind in ERRORS if isinstance(error, known))
     status = f" {error.status}" if isinstance(error, aiohttp.ClientResponseError) else ""
     return kind(f"{type(error).__name__}{status}")
+
+
+Place = tuple[str, str, int | None]
+"""Scheme, host and port of an address."""
 
 
 @lru_cache(maxsize=64)
@@ -80,13 +81,16 @@ class _Body(httpx.AsyncByteStream):
         self._content = content
         self._connection = connection
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = self._content.readany
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            while chunk := await read():
-                yield chunk
+            if chunk := await self._content.readany():
+                return chunk
         except (aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
+        raise StopAsyncIteration
 
     @property
     def at_end(self) -> bool:
@@ -172,8 +176,8 @@ class Transport(httpx.AsyncBaseTransport):
         self._network = network
         self._session: aiohttp.ClientSession | None = None
         self._connector: _Connector | None = None
-        self._proxies: dict[tuple[str, str, int | None], Proxy | None] = {}
-        self._targets: dict[tuple[str, str, int | None], aiohttp.ClientRequest] = {}
+        self._proxies: dict[Place, Proxy | None] = {}
+        self._targets: dict[Place, aiohttp.ClientRequest] = {}
         """By place: what the connector is asked with, which looks at where it goes and nothing else."""
         self._socks = HttpxTransport(network)
         self._idle = IdleClock()
@@ -184,51 +188,58 @@ class Transport(httpx.AsyncBaseTransport):
         Raises httpx's errors, and UnusableNetworkError for a proxy or certificates that cannot be used.
         """
         url = request.url
-        place = (url.scheme, url.host, url.port)
-        proxy = self._proxy(place, url)
+        proxy = self._proxy((url.scheme, url.host, url.port), url)
         if proxy and proxy.scheme == "socks5":
             return await self._socks.handle_async_request(request)
         whole = isinstance(request.stream, httpx.ByteStream)
         body = request.read() if whole else await request.aread()
         timeout = request.extensions.get("timeout", {})
         limits = _limits(timeout.get("connect"), timeout.get("read"))
+        return await self._tried(partial(self._send, request, body, limits, proxy))
+
+    async def post(
+        self, url: httpx.URL, head: bytes, body: bytes, patience: Mapping[str, float | None]
+    ) -> httpx.Response | None:
+        """Send a plain request as `handle_async_request` does; None, and nothing is sent, if it is not plain.
+
+        A plain one needs no proxy and fits into one piece. `head`: its header lines, without Content-Length.
+        """
+        place = (url.scheme, url.host, url.port)
+        if self._proxy(place, url) or len(body) > PIECE:
+            return None
+        limits = _limits(patience["connect"], patience["read"])
+        return await self._tried(partial(self._post, place, url, head, body, limits))
+
+    async def _tried(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """Send a request, and again if its connection had been closed while it was idle."""
         CONNECTED.set(False)
         was_not_taken = self._idle.start()
-        for last in (False, True):
+        try:
+            response = await send()
+        except FAILURES as error:
+            lost = isinstance(error, DISCONNECTED) and not CONNECTED.get()
+            if not lost or not was_not_taken():
+                raise _translated(error) from error
             try:
-                if proxy is None and request.method == "POST" and len(body) <= PIECE:
-                    response = await self._send_directly(place, request, body, limits)
-                else:
-                    response = await self._send(request, body, limits, proxy)
-                break
-            except FAILURES as error:
-                lost = isinstance(error, DISCONNECTED) and not CONNECTED.get()
-                if last or not lost or not was_not_taken():
-                    raise _translated(error) from error
+                response = await send()
+            except FAILURES as failure:
+                raise _translated(failure) from failure
         self._idle.answered()
         return response
 
-    async def _send_directly(
-        self,
-        place: tuple[str, str, int | None],
-        request: httpx.Request,
-        body: bytes,
-        limits: aiohttp.ClientTimeout,
+    async def _post(
+        self, place: Place, url: httpx.URL, head: bytes, body: bytes, limits: aiohttp.ClientTimeout
     ) -> httpx.Response:
-        """Send a request that needs no proxy and fits into one piece. Raises one of FAILURES."""
-        headers = request.headers.raw
-        head = b"\r\n".join([b"%b: %b" % header for header in headers])
-        if len(UNSENDABLE.findall(head)) != 2 * (len(headers) - 1):
-            raise httpx.LocalProtocolError("a header has more than one line")
-        line = b"POST %b HTTP/1.1\r\n" % request.url.raw_path
-        target = self._targets.get(place) or self._target(place, request.url)
+        """Send a plain request over a connection, without a session. Raises one of FAILURES."""
+        target = self._targets.get(place) or self._target(place, url)
         connection = await self._opened().connect(target, [], limits)
         try:
             protocol, pipe = _parts(connection)
             protocol.set_response_params(
                 read_until_eof=True, auto_decompress=False, read_timeout=limits.sock_read
             )
-            pipe.write(b"%b%b\r\n\r\n%b" % (line, head, body))
+            parts = (url.raw_path, head, len(body), body)
+            pipe.write(b"POST %b HTTP/1.1\r\n%b\r\ncontent-length: %d\r\n\r\n%b" % parts)
             protocol.start_timeout()
             message, content = await protocol.read()
             while message.code in INFORMATIONAL:
@@ -237,9 +248,8 @@ class Transport(httpx.AsyncBaseTransport):
             connection.close()
             raise
         content.on_eof(connection.release)
-        return httpx.Response(
-            message.code, headers=list(message.raw_headers), stream=_Body(content, connection)
-        )
+        headers = httpx.Headers(message.raw_headers)
+        return httpx.Response(message.code, headers=headers, stream=_Body(content, connection))
 
     async def _send(
         self, request: httpx.Request, body: bytes, limits: aiohttp.ClientTimeout, proxy: Proxy | None
@@ -281,7 +291,7 @@ class Transport(httpx.AsyncBaseTransport):
         finally:
             await self._socks.aclose()
 
-    def _proxy(self, place: tuple[str, str, int | None], url: httpx.URL) -> Proxy | None:
+    def _proxy(self, place: Place, url: httpx.URL) -> Proxy | None:
         if place not in self._proxies:
             self._proxies[place] = proxy_for(self._network, url)
         return self._proxies[place]
@@ -289,7 +299,7 @@ class Transport(httpx.AsyncBaseTransport):
     def _certificates(self, url: httpx.URL) -> ssl.SSLContext | bool:
         return self._network.certificates.context if url.scheme == "https" else True
 
-    def _target(self, place: tuple[str, str, int | None], url: httpx.URL) -> aiohttp.ClientRequest:
+    def _target(self, place: Place, url: httpx.URL) -> aiohttp.ClientRequest:
         loop, trusted = asyncio.get_running_loop(), self._certificates(url)
         found = aiohttp.ClientRequest("POST", _parsed(str(url)), loop=loop, ssl=trusted)
         self._targets[place] = found

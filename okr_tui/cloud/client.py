@@ -3,10 +3,11 @@
 import asyncio
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import httpx
 
@@ -51,6 +52,24 @@ CALL_HEADERS = [
 
 FAILURES = (httpx.HTTPError, UnusableNetworkError)
 """What a transport raises where there is no answer."""
+
+
+Lines = tuple[tuple[bytes, bytes], ...]
+"""Header lines: names and values."""
+HEADS: Final = 1024
+"""How many heads of calls are kept: each client sends the same lines, with any of the keys."""
+UNSENDABLE: Final = re.compile(rb"[\x00\r\n]")
+"""What ends a line of a head, or may where it is read carelessly."""
+
+
+@runtime_checkable
+class ShortWay(Protocol):
+    """A transport that sends plain requests for less."""
+
+    async def post(
+        self, url: httpx.URL, head: bytes, body: bytes, patience: Mapping[str, float | None]
+    ) -> httpx.Response | None:
+        """Send a plain POST and return its response, open and unread; None, and nothing sent, for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +118,7 @@ class Cloud:
         self._document_extensions = {"timeout": document_timeout(policy).as_dict()}
         self._whole_extensions = {"timeout": exchange_timeout(policy, document=True).as_dict()}
         self._transport = transport or HttpxTransport(network)
+        self._short = self._transport if isinstance(self._transport, ShortWay) else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -161,18 +181,17 @@ class Cloud:
 
         A key that is none is not sent.
         """
-        self._require(f"{call.method} {call.path}")
+        if self.refused:
+            self._require(f"{call.method} {call.path}")
         address = self.url.rstrip("/") + call.path
         url = httpx.URL(f"{address}?{call.query}") if call.query else _parsed(address)
-        named = {name for name, _ in call.headers}
-        headers = [
-            *((name, value) for name, value in CALL_HEADERS if name not in named),
-            *call.headers,
-            *([(b"authorization", self._sent(key))] if key.usable else ()),
-        ]
+        credentials = self._sent(key) if key.usable else None
         extensions = self._extensions if call.streams else self._whole_extensions
         try:
-            response = await self._open(call.method, url, headers, call.body, extensions)
+            response = await self._post(call, url, credentials, extensions)
+            if response is None:
+                headers = call_headers(tuple(call.headers), credentials)
+                response = await self._open(call.method, url, headers, call.body, extensions)
         except FAILURES as error:
             raise self._error(f"{call.method} {call.path}", self.failure(error)) from None
         self._heard(response.headers)
@@ -196,6 +215,16 @@ class Cloud:
         fault = replace(fault, text=self.scrubber.scrub(fault.text))
         return CloudError(f"{what}: {fault.text}", fault)
 
+    async def _post(
+        self, call: Call, url: httpx.URL, credentials: bytes | None, extensions: Mapping[str, Any]
+    ) -> httpx.Response | None:
+        """Send a call the short way, where the transport has one and the call is plain; None if not."""
+        if call.method != "POST" or self._short is None:
+            return None
+        head = call_head(url.netloc, tuple(call.headers), credentials)
+        response = await self._short.post(url, head, call.body, extensions["timeout"])
+        return response and await _plain(response)
+
     async def _open(
         self,
         method: str,
@@ -213,12 +242,7 @@ class Cloud:
         whole = [(b"host", url.netloc), *headers, (b"content-length", b"%d" % len(body))]
         stream = httpx.ByteStream(body)
         request = httpx.Request(method, url, headers=whole, stream=stream, extensions=dict(extensions))
-        response = await self._transport.handle_async_request(request)
-        try:
-            return decoded(response)
-        except httpx.DecodingError:
-            await response.aclose()
-            raise
+        return await _plain(await self._transport.handle_async_request(request))
 
     async def _whole(
         self, endpoint: Endpoint, body: bytes, key: Key | None = None, query: str = ""
@@ -267,6 +291,32 @@ class Cloud:
             return proxy_for(self._network, _parsed(self.url))
         except UnusableNetworkError:
             return None
+
+
+async def _plain(response: httpx.Response) -> httpx.Response:
+    """Return a response whose body is plain. Raises httpx.DecodingError."""
+    try:
+        return decoded(response)
+    except httpx.DecodingError:
+        await response.aclose()
+        raise
+
+
+@functools.lru_cache(maxsize=HEADS)
+def call_headers(own: Lines, credentials: bytes | None) -> Lines:
+    """Return the header lines of a call, without Host and Content-Length. Raises httpx.LocalProtocolError."""
+    named = {name for name, _ in own}
+    common = [(name, value) for name, value in CALL_HEADERS if name not in named]
+    lines = (*common, *own, *([(b"authorization", credentials)] if credentials else ()))
+    if any(UNSENDABLE.search(name + value) for name, value in lines):
+        raise httpx.LocalProtocolError("a header has a control character")
+    return lines
+
+
+@functools.lru_cache(maxsize=HEADS)
+def call_head(host: bytes, own: Lines, credentials: bytes | None) -> bytes:
+    """Return the same lines behind Host as they are sent. Raises httpx.LocalProtocolError."""
+    return b"\r\n".join([b"%b: %b" % line for line in ((b"host", host), *call_headers(own, credentials))])
 
 
 @functools.lru_cache(maxsize=64)

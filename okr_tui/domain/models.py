@@ -157,6 +157,8 @@ def bare_name(model: str) -> str:
 LIST_DOCUMENT: Final = "models with thinking"
 """The name of the model list in the store; another one when what is read of a model changes."""
 SUFFIXES: Final = (":cloud", "-cloud", ":latest")
+RESOLVED: Final = 512
+"""How many spellings are remembered."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,18 @@ class ModelNames:
         name = self.aliases.get(name, name)
         if name in self.listed:
             return name
+        if name not in self._resolved:
+            if len(self._resolved) >= RESOLVED:
+                self._resolved.clear()
+            self._resolved[name] = self._resolve(name)
+        return self._resolved[name]
+
+    @cached_property
+    def _resolved(self) -> dict[str, str]:
+        """What other spellings stood for; clients repeat the same ones."""
+        return {}
+
+    def _resolve(self, name: str) -> str:
         for known in self._spelled, self._tagged:
             for spelling in _spellings(name):
                 if len(found := known.get(spelling.lower(), [])) == 1:

@@ -200,7 +200,7 @@ def _named(body: bytes, model: str) -> bytes:
 def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None:
     """Return a digest of the session that the caller names, else of the first messages."""
     named = (
-        next((headers[name] for name in SESSION_HEADERS if headers.get(name)), None)
+        next(filter(None, map(headers.get, SESSION_HEADERS)), None)
         or document.get("prompt_cache_key")
         or document.get("session_id")
         or document.get("metadata", {}).get("user_id")

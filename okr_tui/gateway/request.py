@@ -28,6 +28,8 @@ from okr_tui.gateway.tokens import ANYBODY, Caller
 
 def request_query(query: bytes) -> str:
     """Return the caller's query without the time stamp of a daemon's signature."""
+    if not query:
+        return ""
     return "&".join(part for part in query.decode("latin-1").split("&") if part.partition("=")[0] != "ts")
 
 

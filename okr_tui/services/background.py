@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from okr_tui.domain.errors import StoreError
@@ -30,9 +31,10 @@ class Clock(Protocol):
 BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-def since_boot() -> float:
-    """Return seconds that only grow; those that the machine slept count too where the system tells them."""
-    return time.monotonic() if BOOT_TIME is None else time.clock_gettime(BOOT_TIME)
+since_boot: Callable[[], float] = (
+    time.monotonic if BOOT_TIME is None else partial(time.clock_gettime, BOOT_TIME)
+)
+"""Returns seconds that only grow; those that the machine slept count too where the system tells them."""
 
 
 class SystemClock:

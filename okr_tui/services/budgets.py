@@ -31,6 +31,7 @@ class Budgets:
         self._budgets = budgets
         self._zone = zone
         self._of_callers: Mapping[str, Budget] = {}
+        self._all = tuple(budgets.values())
         self._usage: Usage = {}
         self._day_ends = 0.0
         self._read_at = 0.0
@@ -43,16 +44,14 @@ class Budgets:
         """Take up other budgets."""
         del old
         self._budgets = new.settings.budgets.value
+        self._all = (*self._budgets.values(), *self._of_callers.values())
         self._read_at = self._day_ends = 0.0  # without budgets nothing was counted
 
     def limit_callers(self, budgets: Mapping[str, Budget]) -> None:
         """Take up what callers of the gateway may use by their tokens, on top of the settings' budgets."""
         self._of_callers = budgets
+        self._all = (*self._budgets.values(), *budgets.values())
         self._read_at = self._day_ends = 0.0
-
-    @property
-    def _all(self) -> tuple[Budget, ...]:
-        return (*self._budgets.values(), *self._of_callers.values())
 
     async def states(self) -> tuple[BudgetState, ...]:
         """Return how much of each budget is used; of a log that is away, as far as this process knows."""
@@ -65,6 +64,8 @@ class Budgets:
 
     async def check(self, *names: str | None) -> None:
         """Raise BudgetError where a hard budget of one of these callers and models is used up."""
+        if not self._all:
+            return
         await self.states()  # reads what other processes used, where that is due
         if state := self._used_up(names):
             most = state.budget.tokens_per_day

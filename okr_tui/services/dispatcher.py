@@ -10,11 +10,12 @@ import os
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from okr_tui.cloud.client import Call
+from okr_tui.cloud.client import Call, Cloud
 from okr_tui.domain.choice import Selection, SelectionRequest
 from okr_tui.domain.errors import NO_KEY, CloudError, NoKeyError, PoolBlockedError, SettingsError
 from okr_tui.domain.faults import Fault, Hop, Rule, Scope, Step, next_step
@@ -105,6 +106,16 @@ class Progress:
         return frozenset(self.tried | self.slots.accounts if self.slots else self.tried)
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """One send under way. `in_flight` is how many of its account there were when it began."""
+
+    ticket: Ticket
+    exchange: Exchange
+    use: AbstractContextManager[Cloud]
+    in_flight: int
+
+
 class Dispatcher:
     """Sends requests with the pool's keys. `faulted` is called with every fault, to look into it."""
 
@@ -127,10 +138,9 @@ class Dispatcher:
         """The requests that have not ended, oldest first."""
         return tuple(progress.running for progress in self._under_way.values())
 
-    @contextlib.asynccontextmanager
-    async def send(
+    def send(
         self, call: Call, client: Client, conversation: str | None = None, *, avoid: Collection[str] = ()
-    ) -> AsyncIterator[Exchange]:
+    ) -> "Sending":
         """Open an exchange whose first output has arrived; leaving the block hangs up and records the end.
 
         Args:
@@ -142,46 +152,54 @@ class Dispatcher:
         Raises NoKeyError without keys, PoolBlockedError when no key is eligible, RefusedError when the
         request failed. A fault after the first output comes out of the exchange's iterator as CloudError.
         """
+        return Sending(
+            self, Progress(call, client, self._pool.clock.monotonic(), conversation, [], set(avoid))
+        )
+
+    async def open(self, progress: Progress) -> Flight:
+        """Send a request until an exchange begins, as `send` says. Raises what that raises."""
         with self._use_cloud() as cloud:
             if cloud.refused:
                 raise SettingsError(f"the settings' cloudUrl cannot be used; {cloud.refused}")
-        most = self._pool.state.model(call.model).max_output if call.model else None
-        call = clamped(call, most) if most else call
+        model = progress.call.model
+        if model and (most := self._pool.state.model(model).max_output):
+            progress.call = clamped(progress.call, most)
         if not self._compared:
             await self._compare_clocks()
-        progress = Progress(call, client, self._pool.clock.monotonic(), conversation, [], set(avoid))
         progress.since = self._pool.clock.time()
         self._under_way[progress.trace] = progress
         self._pool.announce()
-        try:
-            while True:
-                same, progress.same = progress.same, None
-                asked = self._pool.clock.monotonic()
-                await self._pool.catch_up()
-                ticket = await self.admission.enter(
-                    lambda: self._request(progress),
-                    lambda selection: self._blocked(selection, progress),
-                    same=same,
-                    slots=progress.slots,
-                    since=progress.in_line,
-                )
-                if not await self._has_slot(progress, ticket):
-                    progress.in_line = asked if progress.in_line is None else progress.in_line
-                    if progress.slots:
-                        progress.slots.lost(self._pool.clock.monotonic(), self._policy)
-                    continue
-                if not await self._still_good(progress, ticket):
-                    continue
-                progress.in_line = None
-                async with self._flight(progress, ticket) as exchange:
-                    if exchange.fault is None:
-                        yield exchange
-                        return
-                await self._next(progress, ticket.key, exchange.fault)
-        finally:
-            self._slots.free(progress.trace)
-            if self._under_way.pop(progress.trace, None):
-                self._pool.announce()
+        while True:
+            same, progress.same = progress.same, None
+            asked = self._pool.clock.monotonic()
+            await self._pool.catch_up()
+            ticket = await self.admission.enter(
+                lambda: self._request(progress),
+                lambda selection: self._blocked(selection, progress),
+                same=same,
+                slots=progress.slots,
+                since=progress.in_line,
+            )
+            if not await self._has_slot(progress, ticket):
+                progress.in_line = asked if progress.in_line is None else progress.in_line
+                if progress.slots:
+                    progress.slots.lost(self._pool.clock.monotonic(), self._policy)
+                continue
+            if not await self._still_good(progress, ticket):
+                continue
+            progress.in_line = None
+            flight = await self._begin_flight(progress, ticket)
+            fault = flight.exchange.fault
+            if fault is None:
+                return flight
+            await self.end_flight(progress, flight)
+            await self._next(progress, ticket.key, fault)
+
+    def end(self, progress: Progress) -> None:
+        """Forget a request that has ended."""
+        self._slots.free(progress.trace)
+        if self._under_way.pop(progress.trace, None):
+            self._pool.announce()
 
     async def close(self) -> None:
         """Give back what the requests of this process held."""
@@ -253,35 +271,45 @@ class Dispatcher:
         await self._pool.note(record)
         return self._pool.state.key(key.fingerprint).trial_owner == owner
 
-    @contextlib.asynccontextmanager
-    async def _flight(self, progress: Progress, ticket: Ticket) -> AsyncIterator[Exchange]:
-        """Send once; give back the slot and record the attempt at the end."""
+    async def _begin_flight(self, progress: Progress, ticket: Ticket) -> Flight:
+        """Send once, up to the first output or a fault."""
         key = ticket.key
         in_flight = self._pool.flights.get(self._pool.state.account_of(ticket.account), 0)
-        with self._use_cloud() as cloud:
-            exchange = Exchange(cloud, progress.call, key, self._policy, self._pool.clock)
-            exchange.hops = tuple(progress.hops)
-            exchange.index = self._pool.config.index(key.fingerprint)
-            progress.exchange = exchange
-            try:
-                self._pool.announce()
-                async with exchange:
-                    if exchange.fault is None:
-                        self._remember(progress, ticket.account)
-                    yield exchange
-            finally:
-                await self._end_flight(progress, ticket, exchange, in_flight)
+        use = self._use_cloud()
+        exchange = Exchange(use.__enter__(), progress.call, key, self._policy, self._pool.clock)
+        exchange.hops = tuple(progress.hops)
+        exchange.index = self._pool.config.index(key.fingerprint)
+        progress.exchange = exchange
+        flight = Flight(ticket, exchange, use, in_flight)
+        try:
+            self._pool.announce()
+            await exchange.__aenter__()
+        except BaseException:
+            await self.end_flight(progress, flight)
+            raise
+        if exchange.fault is None:
+            self._remember(progress, ticket.account)
+        return flight
 
-    async def _end_flight(
-        self, progress: Progress, ticket: Ticket, exchange: Exchange, in_flight: int
-    ) -> None:
+    async def end_flight(self, progress: Progress, flight: Flight) -> None:
+        """Hang up, give back the slot and record the attempt."""
+        try:
+            await flight.exchange.__aexit__(None, None, None)
+        finally:
+            try:
+                await self._note_end(progress, flight)
+            finally:
+                flight.use.__exit__(None, None, None)
+
+    async def _note_end(self, progress: Progress, flight: Flight) -> None:
+        ticket, exchange = flight.ticket, flight.exchange
         progress.exchange = None
         if exchange.fault is None or exchange.committed:
             self._under_way.pop(progress.trace, None)  # the record takes its place
         taken = exchange.fault is not None and exchange.fault.traits.rule is Rule.SLOTS
         self.admission.leave(ticket, had_slot=not taken)
         self._slots.free(progress.trace)
-        await self._record(progress, exchange, in_flight)
+        await self._record(progress, exchange, flight.in_flight)
         if exchange.fault:
             if exchange.fault.traits.rule is Rule.WINDOW:
                 self.admission.switched()
@@ -412,6 +440,34 @@ class Dispatcher:
         tried = request.tried | {record.fingerprint, account}
         following = self._pool.choose_after(record, replace(request, tried=tried)).key
         return following.fingerprint if following else None
+
+
+class Sending:
+    """One request: entering the block sends it, leaving the block ends it.
+
+    A generator as a context manager would cost each request four times as much.
+    """
+
+    __slots__ = ("_dispatcher", "_flight", "_progress")
+
+    def __init__(self, dispatcher: Dispatcher, progress: Progress) -> None:
+        self._dispatcher = dispatcher
+        self._progress = progress
+        self._flight: Flight
+
+    async def __aenter__(self) -> Exchange:
+        try:
+            self._flight = await self._dispatcher.open(self._progress)
+        except BaseException:
+            self._dispatcher.end(self._progress)
+            raise
+        return self._flight.exchange
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._dispatcher.end_flight(self._progress, self._flight)
+        finally:
+            self._dispatcher.end(self._progress)
 
 
 def _refused(progress: Progress, fault: Fault) -> RefusedError:

@@ -96,6 +96,8 @@ class Exchange:
         self._cut: Fault | None = None
         self._behind: Fault | None = None
         """The fault that came right behind the first output, in one piece with it."""
+        self._given: float | None = None
+        """When a piece was given to the caller, who has not asked for the next one yet."""
         self._waited = 0.0
         self._done = False
         self._understood = False
@@ -260,23 +262,29 @@ class Exchange:
             self.output_tokens = record.output_tokens or self.output_tokens
         return Piece(data, records)
 
-    async def __aiter__(self) -> AsyncIterator[Piece]:
-        """Yield the pieces, those held back first. Raises CloudError for a fault after the first output."""
+    def __aiter__(self) -> Self:
         self.committed = True
-        while self._held:
-            yield self._held.pop(0)
-        self.fault = self._behind
+        return self
+
+    async def __anext__(self) -> Piece:
+        """Return the next piece; raise CloudError for a fault after the first output."""
+        if self._given is not None:
+            self._waited = max(self._waited, monotonic() - self._given)
+            self._given = None
+        if self._held:
+            return self._held.pop(0)
+        self.fault, self._behind = self.fault or self._behind, None
         try:
-            while self.fault is None and self._cut is None and (piece := await self._next()):
-                given = monotonic()
-                yield piece
-                self._waited = max(self._waited, monotonic() - given)
+            if self.fault is None and self._cut is None and (piece := await self._next()):
+                self._given = monotonic()
+                return piece
         except httpx.HTTPError as error:
             if not self._done:
                 self._lose(self._cloud.failure(error))
         if fault := self.fault or self._cut:
             raise CloudError(f"the answer was cut off: {fault.text}", fault)
         self._heard_all = True
+        raise StopAsyncIteration
 
     def _lose(self, fault: Fault) -> None:
         """Note that the cloud hung up: as a fault, unless a caller who takes nothing has made it wait."""

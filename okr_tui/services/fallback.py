@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -64,8 +64,7 @@ class Fallback:
         self._settings = settings
         self._local_models: tuple[float, str, frozenset[str]] = (-math.inf, "", frozenset())
 
-    @asynccontextmanager
-    async def send(
+    def send(
         self,
         call: Call,
         client: Client,
@@ -73,19 +72,34 @@ class Fallback:
         *,
         avoid: Collection[str] = (),
         allows: Callable[[str], bool] = lambda _: True,
-    ) -> AsyncGenerator[Exchange, None]:
+    ) -> AbstractAsyncContextManager[Exchange]:
         """Open an exchange as `Dispatcher.send` does, with another model where that fails for long.
 
         `allows` says of each other model whether it may answer. Raises what Dispatcher.send raised for the
         model asked for, when none of the others can answer either.
         """
+        sending = self._dispatcher.send(call, client, conversation, avoid=avoid)
+        if not self._settings().fallback:
+            return sending
+        return self._send(sending, call, client, conversation, avoid, allows)
+
+    @asynccontextmanager
+    async def _send(
+        self,
+        sending: AbstractAsyncContextManager[Exchange],
+        call: Call,
+        client: Client,
+        conversation: str | None,
+        avoid: Collection[str],
+        allows: Callable[[str], bool],
+    ) -> AsyncGenerator[Exchange, None]:
         if call.model in self.named:
             async with AsyncExitStack() as stack:
                 yield await self._asked_for(stack, call, client)
             return
         begun = False
         try:
-            async with self._dispatcher.send(call, client, conversation, avoid=avoid) as exchange:
+            async with sending as exchange:
                 begun = True
                 yield exchange
                 return
