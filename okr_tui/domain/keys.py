@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 SHORT_KEY = 20
 SHORTEST_KEY = 16
 """Characters of the shortest text that is taken for a key: no part of a shorter one differs from a word."""
+LONGEST_KEY = 4096
+"""Characters of the longest: it goes into one header, and servers take about twice that for all of them."""
 
 
 def fingerprint(text: str) -> str:

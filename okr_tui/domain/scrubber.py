@@ -51,7 +51,7 @@ class Scrubber:
         """Secrets that are indexed once a text is long enough to hold a run of one."""
         self._forms = ""
         """Every form of a secret, in lower case, each behind a newline."""
-        self._blocks: dict[str, tuple[int, ...]] = {}
+        self._blocks: dict[str, list[int]] = {}
         """The places in these of every block."""
         self._starts: list[int] = []
         self._masks: list[str] = []
@@ -104,8 +104,7 @@ class Scrubber:
                 for form in dict.fromkeys(_forms(secret)):
                     added.append(f"\n{form}")
                     for at in range(0, len(form) - BLOCK + 1, STRIDE):
-                        block = form[at : at + BLOCK]
-                        self._blocks[block] = (*self._blocks.get(block, ()), length + 1 + at)
+                        self._blocks.setdefault(form[at : at + BLOCK], []).append(length + 1 + at)
                     length += 1 + len(form)
             self._forms += "".join(added)
             self._new = []

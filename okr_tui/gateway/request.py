@@ -143,7 +143,9 @@ class Response:
 
 def json_response(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response that is a JSON document."""
-    content = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # What is no UTF-8 in the name of a file is half a surrogate pair, of which JSON has the escape.
+    content = text.encode(errors="backslashreplace")
     return Response(content, status=status, headers=raw_headers(headers or {}))
 
 

@@ -407,7 +407,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
     path = Path(os.path.expanduser(place))
     if scheme != "sqlite":
         return
-    folder = next(each for each in path.parents if each.exists() or each == each.parent)
+    folder = next((each for each in path.parents if each.exists()), path)
     disk = os.statvfs(folder)
     if disk.f_blocks and disk.f_bavail * disk.f_frsize < LEAST_ROOM:
         yield Finding(
@@ -483,6 +483,9 @@ def _watches(settings: Settings) -> Iterator[Finding]:
     folder = next(path for path in settings.global_file.parents if path.is_dir())
     try:
         RustNotify([str(folder)], False, False, 0, False, False).close()
+    except UnicodeEncodeError:
+        what = f"{folder} has a name that is not UTF-8, so changes of files in it are seen up to 1 s late"
+        yield Finding("warning", what, "rename it, or name a file elsewhere with --settings")
     except (OSError, RuntimeError) as error:
         what = f"changes of files cannot be watched, so edits are seen late: {error}"
         yield Finding("warning", what, "raise fs.inotify.max_user_instances and max_user_watches (sysctl)")
@@ -602,7 +605,7 @@ def _is_writable(settings: Settings) -> bool | None:
     if scheme != "sqlite":
         return None
     path = Path(os.path.expanduser(place))
-    folder = next(each for each in path.parents if each.exists() or each == each.parent)
+    folder = next((each for each in path.parents if each.exists()), path)
     return os.access(folder, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 

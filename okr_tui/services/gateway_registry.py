@@ -134,8 +134,8 @@ async def changes(state: Path) -> AsyncGenerator[None, None]:
             async with aclosing(events):
                 async for _ in events:
                     yield
-        except (OSError, RuntimeError):
-            # The folder vanished or cannot be made, or the system has no watches left.
+        except (OSError, RuntimeError, UnicodeEncodeError):
+            # The folder vanished, cannot be made or is not named in UTF-8, or the system has no watches left.
             await asyncio.sleep(LOOK_AGAIN_MS / 1000)
 
 

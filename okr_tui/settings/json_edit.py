@@ -445,7 +445,7 @@ class Document:
         line = bisect_right(self._lines, offset)
         return line, offset - self._lines[line - 1] + 1
 
-    def repeated(self, path: tuple[str, ...] = ()) -> list[tuple[str, Position]]:
+    def repeated(self, path: "JsonPath" = ()) -> list[tuple[str, Position]]:
         """Return the names that an object has more than once, each with the place of its last value."""
         span = locate(self.strict, path, self._known)
         if span is None or not self.strict.startswith("{", span.start):

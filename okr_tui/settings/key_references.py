@@ -5,9 +5,12 @@ Quotes around it, or around what it stands for, are taken off.
 No message here quotes a reference: what looks like one may be a key in the wrong place.
 """
 
+import os
 import re
+import select
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -22,6 +25,9 @@ COMMAND = "!"
 VARIABLE = "$"
 KEYRING = "keyring:"
 COMMAND_TIMEOUT = 10.0
+POLL = 0.05
+MOST_OUTPUT = 65536
+"""Bytes that a command may print."""
 NEEDS_EXTRA = f"the system's secret store needs the extra keyring: {how_to_add('keyring')}"
 UNUSABLE = "the system's secret store cannot be used; install a backend such as GNOME Keyring or keyrings.alt"
 # Only a name in capitals is shown to the user; a mistaken key after "$" hardly looks like that.
@@ -62,17 +68,9 @@ def _from_variable(name: str, environment: Mapping[str, str]) -> SecretStr | Pro
 
 def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | Problem:
     try:
-        # The settings are the user's own, and no shell reads the line.
-        result = subprocess.run(  # noqa: S603
-            shlex.split(command),
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_TIMEOUT,
-            check=False,
-        )
-        printed = result.stdout.decode().strip()
-    except subprocess.TimeoutExpired:
+        code, output = _run(shlex.split(command), environment)
+        printed = output.decode().strip()
+    except TimeoutError:
         return _failed(f"its command did not end within {COMMAND_TIMEOUT:.0f} s")
     except OSError as error:
         return _failed(f"its command cannot be run: {error.strerror}")
@@ -80,10 +78,49 @@ def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | P
         return _failed("its command printed something that is not text")
     except (ValueError, IndexError):
         return _failed("its command is not a valid command line")
-    if result.returncode:
-        return _failed(f"its command ended with exit code {result.returncode}")
+    if len(output) > MOST_OUTPUT:
+        return _failed("its command printed far more than a key")
+    if code:
+        return _failed(f"its command ended with exit code {code}")
     printed = unquoted(printed)
     return SecretStr(printed) if printed else _failed("its command printed nothing")
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return the exit code of a command and what it printed; it is ended once that is too much for a key.
+
+    What it leaves behind, such as an agent, may keep its output open. Raises TimeoutError.
+    """
+    output = b""
+    deadline = time.monotonic() + COMMAND_TIMEOUT
+    # The settings are the user's own, and no shell reads the line.
+    with subprocess.Popen(  # noqa: S603
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            assert process.stdout
+            while len(output) <= MOST_OUTPUT:
+                ended = process.poll() is not None
+                if select.select([process.stdout], [], [], 0 if ended else POLL)[0]:
+                    piece = os.read(process.stdout.fileno(), MOST_OUTPUT)
+                    output += piece
+                    if not piece:
+                        break
+                elif ended:
+                    break
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+            else:
+                process.kill()
+            return process.wait(max(0.0, deadline - time.monotonic())), output
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            process.kill()
 
 
 def _failed(message: str) -> Problem:

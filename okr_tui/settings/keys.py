@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.domain.keys import SHORTEST_KEY, Key, SecretStr, fingerprint
+from okr_tui.domain.keys import LONGEST_KEY, SHORTEST_KEY, Key, SecretStr, fingerprint
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
 from okr_tui.settings.json_edit import Document, exchange, failure, locate, put, put_in, take_out
@@ -79,6 +79,8 @@ def malformed(text: str) -> str | None:
         return "there is a quote inside it, or on one side only"
     if len(text) < SHORTEST_KEY:
         return f"a key has at least {SHORTEST_KEY} characters"
+    if len(text) > LONGEST_KEY:
+        return f"a key has at most {LONGEST_KEY} characters"
     return None
 
 

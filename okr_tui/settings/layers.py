@@ -19,6 +19,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.settings import locations, trust
 from okr_tui.settings.checks import LONGEST_NAME, UnusableError
+from okr_tui.settings.json_edit import JsonPath
 from okr_tui.settings.keys import added_by, collect, followed, holds_literal, key_places
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.pi import enabled_models
@@ -207,6 +208,12 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
         for section in (SHORT, ORIGINAL) if row.section == ORIGINAL else (row.section,):
             written = layer.find(section, row.path)
             if written is MISSING:
+                if row.name == CLOUD_URL and not found and layer.trusted and section in layer.unread:
+                    # It may name a host of its own, and keys from elsewhere must not go to another.
+                    unread = layer.unread[section]
+                    found.append((NO_CLOUD, Origin(layer.name, unread.path), section))
+                    told = replace(unread, message=f"{unread.message}; {NO_KEY_IS_SENT}")
+                    problems[problems.index(unread)] = told
                 continue
             origin = layer.origin(section, *row.path)
             try:
@@ -252,17 +259,20 @@ def _repeated(layer: Layer) -> Iterator[Problem]:
     inside = (path for name in SECTIONS for path in _objects(layer.values(name), (name,)))
     for path in ((), *inside):
         for name, again in document.repeated(path):
-            within = f' in "{".".join(path)[:LONGEST_NAME]}"' if path else ""
+            within = f' in "{_dotted(path)[:LONGEST_NAME]}"' if path else ""
             message = f'"{name[:LONGEST_NAME]}" stands there twice{within}; only the last one counts'
             yield Problem(message, document.path, *again)
 
 
-def _objects(values: Mapping[str, object], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the path of an object and of each one inside it."""
-    yield path
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _objects(value, (*path, name))
+def _objects(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of every object in a value, the value itself included."""
+    if isinstance(value, Mapping):
+        yield path
+        for name, inner in value.items():
+            yield from _objects(inner, (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _objects(inner, (*path, index))
 
 
 def _members(
@@ -301,13 +311,17 @@ def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
     ]
     scrubber = Scrubber(key.secret.get_secret_value() for key in keys)
     for section, path, why in found[:MOST_UNKNOWN]:
-        parts = (str(part + 1) if isinstance(part, int) else part[:LONGEST_NAME] for part in path)
-        name = scrubber.mask_keys(".".join(parts))
+        name = scrubber.mask_keys(_dotted(path))
         yield Problem.at(_origin(layer, section, path), f"{name} is ignored: {why}")
     if len(found) > MOST_UNKNOWN:
         section, path, _ = found[MOST_UNKNOWN]
         origin = _origin(layer, section, path)
         yield Problem.at(origin, f"{len(found) - MOST_UNKNOWN} more names are not settings")
+
+
+def _dotted(path: JsonPath) -> str:
+    """Return a path as people write it, with items counted from 1."""
+    return ".".join(str(part + 1) if isinstance(part, int) else part[:LONGEST_NAME] for part in path)
 
 
 def _origin(layer: Layer, section: str, path: tuple[str | int, ...]) -> Origin:
@@ -339,7 +353,8 @@ def _within(index: Valued[int], size: int, problems: list[Problem]) -> Valued[in
     if index.value < size:
         return index
     used = index.value % size
-    message = f"activeKeyIndex {index.value} is beyond the {size} keys; {used} (key {used + 1}) is used"
+    written = str(index.value)[:LONGEST_NAME]
+    message = f"activeKeyIndex {written} is beyond the {size} keys; {used} (key {used + 1}) is used"
     problems.append(Problem.at(index.origin, message))
     return replace(index, value=used)
 

@@ -25,11 +25,15 @@ MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer. `trusted` is False for the file of a project the user has not vouched for."""
+    """One layer. `trusted` is False for the file of a project the user has not vouched for.
+
+    unread: sections that may say something and cannot be read, each with what is wrong.
+    """
 
     name: LayerName
     sections: Mapping[str, Section] = field(repr=False)
     trusted: bool = True
+    unread: Mapping[str, Problem] = field(default_factory=dict, repr=False)
 
     @property
     def document(self) -> Document | None:
@@ -78,7 +82,9 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
         sections = {
             wanted: kept.sections[path, wanted] for wanted in SECTIONS if (path, wanted) in kept.sections
         }
-        return Layer(name, sections), [_broken(error, bool(sections))]
+        problem = _broken(error, bool(sections))
+        return Layer(name, sections, unread={} if sections else dict.fromkeys(SECTIONS, problem)), [problem]
+    unread: dict[str, Problem] = {}
     for wanted in SECTIONS:
         try:
             sections[wanted] = document.section(wanted)
@@ -86,7 +92,9 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
             if (path, wanted) in kept.sections:
                 sections[wanted] = kept.sections[path, wanted]
             problems.append(_broken(error, wanted in sections))
-    return Layer(name, sections), [*problems, *_misplaced(document)]
+            if wanted not in sections:
+                unread[wanted] = problems[-1]
+    return Layer(name, sections, unread=unread), [*problems, *_misplaced(document)]
 
 
 def _misplaced(document: Document) -> Iterator[Problem]:

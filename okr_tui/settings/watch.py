@@ -65,9 +65,9 @@ async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> A
                         yield
                     if _directories(files) != watched:
                         break
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, UnicodeEncodeError):
             # The directory just vanished, or the system has no watches left, for which watchfiles raises a
-            # RuntimeError: look again in a moment, and seldom if that goes on.
+            # RuntimeError, or its name is no UTF-8: look again in a moment, and seldom if that goes on.
             await asyncio.sleep(pause)
             pause = min(2 * pause, RETRY_LONGEST)
         now = _snapshot(files)

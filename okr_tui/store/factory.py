@@ -157,7 +157,7 @@ def look(path: Path, since: float, until: float, detail: Detail, *documents: str
 
 
 def _look(path: Path, way: str, since: float, until: float, detail: Detail, documents: Sequence[str]) -> Look:
-    address = f"file:{quote(str(path.absolute()))}?{way}"
+    address = f"file:{quote(os.fsencode(path.absolute()))}?{way}"
     with contextlib.closing(
         sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     ) as database:
@@ -197,7 +197,7 @@ def stretch(path: Path, since: float, behind: int, news: Sequence[str] = ()) -> 
         return None
     try:
         status = os.stat(path)
-        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        address = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)) as log:
             log.execute("begin")
             (identity,) = log.execute("select body from document where name = 'identity'").fetchone()
@@ -216,7 +216,7 @@ def unsent_folder(log: str) -> Path:
 
     Raises StoreError for a user without a home folder.
     """
-    return state_folder() / "unsent" / hashlib.sha256(log.encode()).hexdigest()[:16]
+    return state_folder() / "unsent" / hashlib.sha256(os.fsencode(log)).hexdigest()[:16]
 
 
 def _load(database: sqlite3.Connection, *names: str) -> dict[str, str]:

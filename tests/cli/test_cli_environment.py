@@ -1,6 +1,7 @@
 """The environment is input: what is odd in it is one line that names it, or does not matter."""
 
 import io
+import json
 import os
 import pwd
 import resource
@@ -110,6 +111,27 @@ def test_named_places_are_enough_without_a_home_folder(
     monkeypatch.setenv("XDG_STATE_HOME", str(cli.folder / "state"))
     assert "4 configured" in cli.run_ok("status").out
     assert "home folder" not in cli.run("doctor").out
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "events", "usage", "doctor", "connect ollama", "use-key 2", "trust"]
+)
+def test_a_home_folder_with_a_name_in_another_encoding_will_do(command: str, cli: CliHarness) -> None:
+    home = os.fsencode(cli.folder) + b"/caf\xe9"
+    os.makedirs(home + b"/.pi/agent")
+    settings = {"cloudUrl": cli.url, "apiKeys": [text for text, _ in cli.keys]}
+    Path(os.fsdecode(home + b"/.pi/agent/settings.json")).write_text(json.dumps({"pi-ollama": settings}))
+    environment = {b"HOME": home, b"PATH": os.environb[b"PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-m", "okr_tui", *command.split()],
+        env=environment,
+        cwd=cli.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert b"unexpected" not in done.stderr
+    assert done.returncode == 0 or command in ("doctor", "trust")
 
 
 def test_an_empty_or_quoted_home_is_not_the_root_folder(

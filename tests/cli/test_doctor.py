@@ -212,6 +212,13 @@ SETTINGS: Mapping[str, tuple[Callable[[dict[str, Any]], object], str, str, str]]
 }
 
 
+@pytest.mark.parametrize("address", ["sqlite:", "sqlite:/", "sqlite:."])
+def test_a_log_without_a_file_name_ends_nothing(home: CliHarness, address: str) -> None:
+    found = home.run("--store", address, "doctor")
+    assert "unexpected" not in found.err
+    assert found.code == 1
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_that_do_not_work(home: CliHarness, name: str) -> None:
     edit, severity, what, remedy = SETTINGS[name]

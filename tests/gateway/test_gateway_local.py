@@ -1,5 +1,6 @@
 """What the gateway answers itself, its metrics, its token and its options."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import OkrError
 from okr_tui.gateway import metrics
+from okr_tui.gateway.request import json_response
 from okr_tui.gateway.server import listen
 from okr_tui.gateway.tokens import SHARED, load_token
 from okr_tui.store.base import LogEntry
@@ -131,6 +133,11 @@ async def test_what_nobody_expected_is_500_in_one_line(
     answer = await gateway.client.post("/api/me")
     assert (answer.status_code, answer.json()) == (500, {"error": "the gateway failed unexpectedly"})
     assert gateway.trouble == ["unexpected LookupError at POST /api/me: nowhere"]
+
+
+def test_a_name_that_is_no_text_is_json_too() -> None:
+    document = {"store": "sqlite:/home/caf\udce9/é.db"}
+    assert json.loads(json_response(document).content) == document
 
 
 def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from okr_tui.domain.addresses import NO_CLOUD, NO_KEY_IS_SENT
 from okr_tui.domain.policy import Policy
 from okr_tui.settings.layers import Sources, load
 from okr_tui.settings.locations import default_global_file
@@ -90,6 +91,25 @@ def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
     ]
     home.user(ours={"keymap": [], "trustedProjects": trusted})
     assert messages(home.load()) == ["keymap is ignored: it must be an object {...}"]
+
+
+@pytest.mark.parametrize("broken", ['{"pi-ollama": ', "[]", '{"pi-ollama": "text"}', "\x00\x00"])
+def test_keys_from_elsewhere_wait_for_a_file_that_may_name_their_cloud(home: Home, broken: str) -> None:
+    home.file.write_text(broken)
+    home.environment["OLLAMA_API_KEY"] = "k" * 20
+    settings = home.load()
+    assert settings.cloud_url.value == NO_CLOUD
+    (problem,) = settings.problems
+    assert problem.message.endswith(f"; {NO_KEY_IS_SENT}")
+    home.environment["OLLAMA_HOST_CLOUD"] = "https://next.example"
+    settings = home.load()
+    assert settings.cloud_url.value == "https://next.example"
+    assert not messages(settings)[0].endswith(NO_KEY_IS_SENT)
+
+
+def test_a_project_that_cannot_be_read_decides_nothing(home: Home) -> None:
+    home.project_file.write_text("[]")
+    assert home.load().cloud_url.value == "https://ollama.com"
 
 
 @pytest.mark.parametrize("broken", ['{"pi-ollama": ', "[]", '{"pi-ollama": "text"}', "\ufeff{,}"])

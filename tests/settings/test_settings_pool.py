@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from okr_tui.domain.keys import SHORTEST_KEY
+from okr_tui.domain.keys import LONGEST_KEY, SHORTEST_KEY
 from okr_tui.settings import keys
 from okr_tui.settings.schema import Settings
 from tests.settings.settings_home import Home, messages
@@ -103,6 +103,13 @@ def test_a_key_as_short_as_a_word_is_dropped(home: Home, monkeypatch: pytest.Mon
     assert texts(settings) == [whole, ""]
     words = f": a key has at least {SHORTEST_KEY} characters"
     assert [message.endswith(words) for message in messages(settings)] == [True] * 3
+
+
+def test_a_key_too_long_for_a_header_is_dropped(home: Home) -> None:
+    home.user(original={"apiKeys": ["w" * LONGEST_KEY, "k" * (LONGEST_KEY + 1)]})
+    settings = home.load()
+    assert texts(settings) == ["w" * LONGEST_KEY]
+    assert messages(settings) == [f"apiKeys entry 2 is ignored: a key has at most {LONGEST_KEY} characters"]
 
 
 def test_a_label_with_a_part_of_any_key_is_dropped(home: Home) -> None:

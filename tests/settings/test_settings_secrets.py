@@ -1,7 +1,11 @@
 """References to keys: what each form gives, and that nothing is quoted or run without trust."""
 
 import os
+import resource
+import signal
 import sys
+import time
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -62,6 +66,24 @@ def test_an_untrusted_place_may_only_hold_keys_themselves(reference: str) -> Non
 def test_a_command_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_references, "COMMAND_TIMEOUT", 0.05)
     assert "did not end" in message("!sleep 5")
+
+
+@pytest.mark.parametrize("command", ["yes", "cat /dev/zero", "sh -c 'yes >&2'"])
+def test_what_a_command_prints_without_end_is_not_kept(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_references, "COMMAND_TIMEOUT", 1.0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert message(f"!{command}").startswith("its command ")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_an_agent_that_a_command_leaves_behind_does_not_hold_up_the_key(tmp_path: Path) -> None:
+    started = time.monotonic()
+    command = f"sh -c 'sleep 30 & echo $! >{tmp_path}/agent; echo {SECRET}'"
+    try:
+        assert key(f"!{command}") == SECRET
+        assert time.monotonic() - started < key_references.COMMAND_TIMEOUT / 2
+    finally:
+        os.kill(int((tmp_path / "agent").read_text()), signal.SIGKILL)
 
 
 def test_the_system_keyring(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,6 +232,13 @@ def test_names_that_stand_twice_are_reported_at_any_depth(home: Home) -> None:
     ]
 
 
+def test_names_that_stand_twice_in_an_entry_are_reported(home: Home) -> None:
+    entry = '{"key": "first-key-0123456789",\n"key": "other-key-0123456789"}'
+    home.file.write_text(f'{{"pi-ollama": {{"apiKeys": ["$A", {entry}]}}}}')
+    found = [(each.line, each.message) for each in home.load().problems if "twice" in each.message]
+    assert found == [(2, '"key" stands there twice in "pi-ollama.apiKeys.2"; only the last one counts')]
+
+
 def test_unknown_names_are_reported_with_their_place_and_no_key(home: Home) -> None:
     secret = "hidden-key-0123456789abcdef"
     home.user(

@@ -155,6 +155,15 @@ async def test_a_system_without_watches_is_looked_at_instead(
         assert await watch.silent()
 
 
+async def test_a_folder_with_a_name_in_another_encoding_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "settings.json"
+    path.parent.mkdir()
+    path.write_text("{}")
+    async with watching(path) as watch:
+        path.write_text("changed")
+        await watch.told()
+
+
 async def test_stopping_ends_the_watch(tmp_path: Path) -> None:
     stop = asyncio.Event()
     events = changes([tmp_path / "settings.json"], stop)
