@@ -111,8 +111,8 @@ def unset(invocation: Invocation, name: str, *, as_json: bool) -> None:
 def export(invocation: Invocation, *, as_json: bool) -> None:
     """Print the settings of the global file without keys and secrets, to take them to another machine.
 
-    Keys, addresses with passwords, hooks that call an address, values for tool servers, and trusted
-    projects are left out.
+    Keys, addresses with passwords or tokens, hooks that call an address, values for tool servers, trusted
+    projects, and names that are no settings are left out.
     """
     from okr_tui.settings.file import read
     from okr_tui.settings.without_secrets import without_secrets
