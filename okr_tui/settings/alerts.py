@@ -94,7 +94,10 @@ def hook_words(line: str) -> str:
     """Return a hook for people: a command, or the host of an address, whose path is often secret."""
     if not is_address(line):
         return line
-    parts = urlsplit(line)
+    try:
+        parts = urlsplit(line)
+    except ValueError:
+        return f"{line.partition(':')[0]}:…"
     return f"{parts.scheme}://{parts.hostname or ''}/…"
 
 

@@ -114,8 +114,7 @@ def _in_configuration(value: object, *, ours: bool) -> Iterator[tuple[str, str]]
         return
     base = next((value[name] for name in BASES if isinstance(value.get(name), str)), None)
     if base is not None:
-        host = urlsplit(str(base)).hostname or ""
-        ours = host == CLOUD or host.endswith(f".{CLOUD}")
+        ours = _is_cloud(str(base))
     elif str(value.get("model", "")).startswith("ollama"):
         ours = True
     if ours:
@@ -127,6 +126,14 @@ def _in_configuration(value: object, *, ours: bool) -> Iterator[tuple[str, str]]
             )
     for item in value.values():
         yield from _in_configuration(item, ours=ours)
+
+
+def _is_cloud(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return host == CLOUD or host.endswith(f".{CLOUD}")
 
 
 class _Yaml:
@@ -177,8 +184,8 @@ class _Yaml:
                 self._lines[self._at] = (number, indent + len(text) - len(rest), rest)
                 items.append(self._block(indent + 1, depth + 1))
             else:
+                items.append(self._scalar(rest))
                 self._at += 1
-                items.append(_scalar(rest))
         return items
 
     def _mapping(self, indent: int, depth: int) -> dict[str, object]:
@@ -187,20 +194,36 @@ class _Yaml:
             found = YAML_MEMBER.fullmatch(self._lines[self._at][2])
             if found is None:
                 raise self._error()
-            self._at += 1
             name, text = unquoted(found[1]), ANCHOR.sub("", found[2] or "")
-            while text[:1] in BRACKETS and _is_open(text) and self._at < len(self._lines):
-                text += f" {self._lines[self._at][2]}"
-                self._at += 1
+            if text[:1] in BRACKETS:
+                text = self._bracketed(text)
+            value = self._scalar(text)
+            self._at += 1
             if text[:1] in ("|", ">"):
                 members[name] = self._skipped(indent)
             elif text:
-                members[name] = _scalar(text)
+                members[name] = value
             elif self._at < len(self._lines) and self._lines[self._at][1] == indent and self._is_item():
                 members[name] = self._list(indent, depth + 1)
             else:
                 members[name] = self._block(indent + 1, depth + 1)
         return members
+
+    def _bracketed(self, text: str) -> str:
+        """Return a value in brackets with the lines in which it goes on, up to the last of them."""
+        lines, open_brackets = [text], _open_brackets(text)
+        while open_brackets > 0 and self._at + 1 < len(self._lines):
+            self._at += 1
+            lines.append(self._lines[self._at][2])
+            open_brackets += _open_brackets(lines[-1])
+        return " ".join(lines)
+
+    def _scalar(self, text: str) -> object:
+        """Return the value on the current line: a text, or in brackets a list or a mapping of such."""
+        try:
+            return _scalar(text)
+        except RecursionError:
+            raise self._error() from None
 
     def _skipped(self, indent: int) -> str:
         while self._at < len(self._lines) and self._lines[self._at][1] > indent:
@@ -227,16 +250,16 @@ def _uncommented(line: str) -> str:
     return line.rstrip()
 
 
-def _is_open(text: str) -> bool:
-    """Return whether a value in brackets goes on in the next line."""
+def _open_brackets(text: str) -> int:
+    """Return how many brackets of a text are still open at its end; below 0, how many it closes."""
     bare = QUOTED.sub("", text)
-    return any(bare.count(opening) > bare.count(closing) for opening, closing in BRACKETS.items())
+    return sum(bare.count(opening) - bare.count(closing) for opening, closing in BRACKETS.items())
 
 
 def _scalar(text: str) -> object:
     """Return a value on one line: a text, or in brackets a list or a mapping of such."""
     opening, inner = text[:1], text[1:-1]
-    if BRACKETS.get(opening) != text[-1:] or _is_open(text):
+    if BRACKETS.get(opening) != text[-1:] or _open_brackets(text) > 0:
         return unquoted(text)
     parts = [part.strip() for part in _parts(inner) if part.strip()]
     if opening == "[":

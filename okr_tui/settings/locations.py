@@ -83,7 +83,7 @@ def store_address(
     """
     try:
         return _plain_address(option, environment, global_file, project_file(project_dir))
-    except (_DoubtError, OSError, ValueError):
+    except (_DoubtError, OSError, ValueError, RecursionError):
         return read_all()
 
 
@@ -98,7 +98,8 @@ def _plain_address(
     text = _text(global_file)
     if not _mentions_store(text):
         return None
-    section = json.loads(text).get("okr-tui")
+    root = json.loads(text)
+    section = root.get("okr-tui") if isinstance(root, dict) else None
     if not isinstance(section, dict) or text.count(b'"store"') != 1:
         raise _DoubtError
     return _checked(section.get("store"))

@@ -1,5 +1,6 @@
 """Alerts, hooks and budgets in the settings: what is taken, what is refused and how it is shown."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from okr_tui.domain.alerts import AlertRules, QuietHours
 from okr_tui.domain.usage import Budget
 from okr_tui.services.configuration import setting_lines
+from okr_tui.settings.alerts import hook_words
+from okr_tui.settings.table import BY_NAME
 from tests.settings.settings_home import Home, messages
 
 
@@ -113,3 +116,38 @@ def test_budgets(home: Home) -> None:
     told = "\n".join(messages(settings))
     assert "budgets.wrong is ignored: tokensPerDay: it must be a whole number" in told
     assert "budgets.odd is ignored: hart is not a setting of a budget; did you mean hard?" in told
+
+
+def test_what_is_set_is_shown_as_it_is_written(home: Home) -> None:
+    home.user(
+        ours={
+            "alerts": {"quietHours": " 7:05-22:30 "},
+            "budgets": {"laptop": {"tokensPerDay": 5}, "codex": {"tokensPerDay": 7, "hard": True}},
+        }
+    )
+    lines = {line.name: line.value for line in setting_lines(home.load())}
+    assert lines["alerts.quietHours"] == "07:05-22:30"
+    assert BY_NAME["alerts.quietHours"].check.shown("7:05-22:30") == "7:05-22:30"
+    assert json.loads(lines["budgets"]) == {"laptop": "5 a day", "codex": "7 a day, hard"}
+
+
+@pytest.mark.parametrize(
+    "address", ["https://[hooks", "https://", "https://hooks.example:99999", "http://a b"]
+)
+def test_an_address_that_cannot_be_read_is_no_hook(home: Home, address: str) -> None:
+    home.user(ours={"hooks": {"spent": address}})
+    settings = home.load()
+    assert settings.hooks.value == {}
+    assert messages(settings) == ["hooks.spent is ignored: it is not a plain web address"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("notify-send x", "notify-send x"),
+        ("HTTPS://hooks.example:1/a/b?c", "https://hooks.example/…"),
+        ("https://[hooks/a", "https:…"),
+    ],
+)
+def test_a_hook_is_told_without_the_path_of_its_address(line: str, words: str) -> None:
+    assert hook_words(line) == words

@@ -27,6 +27,7 @@ GLOBAL = [
     '{"okr-tui": {"store": "memory:", "store": "sqlite:/the/second"}}',
     '{"okr-tui": {"store": ',
     "[1]",
+    '["store"]',
 ]
 
 
@@ -74,3 +75,9 @@ def test_a_plain_address_is_found_without_resolving_a_key(tmp_path: Path) -> Non
     assert store_address("memory:", {}, settings, tmp_path, refuse) == "memory:"
     write(settings, {"pi-ollama": {"apiKeys": ["!touch asked"]}})
     assert store_address(None, {}, settings, tmp_path, refuse) is None
+
+
+def test_a_settings_file_that_is_nested_too_deeply_is_left_to_the_whole_reader(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"okr-tui": {"store": ' + "[" * 100_000 + "]" * 100_000 + "}}")
+    assert store_address(None, {}, path, tmp_path, lambda: "asked") == "asked"

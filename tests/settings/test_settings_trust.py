@@ -350,3 +350,37 @@ def test_keys_stay_out_where_the_cloud_in_force_is_only_the_second_one_named(hom
     home.project_file.write_text(written(original, None, {"cloudUrl": THIEF}))
     assert home.load().cloud_url.value == CLOUD_URL
     assert texts(home) == [OWN]
+
+
+def test_an_address_that_cannot_be_read_stops_no_program(home: Home) -> None:
+    """The file comes with a checkout; its words are made before anybody has trusted it."""
+    home.checkout(None, {"hooks": {"spent": "https://[hooks", "back": 7}, "chat": {"mcpServers": {"a": 5}}})
+    assert home.load().project_wants == (
+        "tell https:… of the alert spent",
+        "change which tools models may call in the chat, and which of them without asking",
+    )
+
+
+def test_a_tool_server_is_named_with_its_address_and_no_password(home: Home) -> None:
+    servers = {"far": {"url": f"https://a:{THEIRS}@far.example/sse", "headers": {"x": "$TOKEN"}}}
+    home.checkout(None, {"chat": {"mcpServers": servers}})
+    assert home.load().project_wants[:2] == (
+        "connect the chat to the tool server far at https://far.example/sse",
+        "use the variable TOKEN for the tool server far",
+    )
+
+
+def test_budgets_of_a_project_are_told_as_they_are_written(home: Home) -> None:
+    home.checkout(None, {"budgets": {"laptop": {"tokensPerDay": 5}}})
+    assert home.load().project_wants == ('set budgets to {"laptop": "{\\"tokensPerDay\\": 5}"}',)
+
+
+def test_of_many_wishes_those_that_start_programs_are_counted(home: Home) -> None:
+    few = {f"h{number}": {"command": "x", "args": [str(number)]} for number in range(trust.MOST + 2)}
+    home.checkout(None, {"chat": {"mcpServers": few}})
+    assert home.load().project_wants[-1] == (
+        "and 3 more, which only the file shows; 2 of them start programs or call servers"
+    )
+    few = {name: few[name] for name in list(few)[: trust.MOST]}
+    home.checkout(None, {"chat": {"mcpServers": few}})
+    assert home.load().project_wants[-1] == "and 1 more, which only the file shows"
