@@ -1,17 +1,32 @@
 """Who gets in: token, host name, no web pages; known paths and methods; bounds on what is sent."""
 
 import asyncio
+import base64
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Scope
 
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.gateway.errors import FailureError
-from okr_tui.gateway.guard import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, TokenGuard
+from okr_tui.gateway.guard import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_TARGET_BYTES,
+    TokenGuard,
+    cors_headers,
+    matches,
+    origin_form,
+    plain_path,
+    preflight,
+)
 from okr_tui.gateway.headers import head_of, request_headers, response_headers
-from okr_tui.gateway.request import request_query
+from okr_tui.gateway.request import NO_CONTENT, request_query
+from okr_tui.gateway.tokens import Caller, Tokens, add
+from okr_tui.settings.table import GatewayOptions
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
@@ -370,3 +385,133 @@ def test_headers_and_query_of_the_forwarded_request() -> None:
     ) == [(b"accept", b"x")]
     assert request_query(b"ts=1") == ""
     assert request_query(b"a=1&ts=2&b=%20") == "a=1&b=%20"
+
+
+def test_a_head_with_control_characters_is_refused() -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    assert refusal(guard, (b"x", b"a\x00b")) == 400
+    assert refusal(guard, (b"x", b"a\tb")) is None
+
+
+@pytest.mark.parametrize("value", [b"chunked", b""])
+def test_a_request_whose_end_two_headers_tell_is_refused(value: bytes) -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    both = [(b"content-length", b"3"), (b"transfer-encoding", value)]
+    assert refusal(guard, *both) == 400
+    assert [refusal(guard, each) for each in both] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "enters"),
+    [(f"{TOKEN}:", True), (f"ollama:{TOKEN}", True), (f"a:b{TOKEN}", False), (TOKEN[1:], False), ("", False)],
+)
+def test_a_token_may_be_the_user_or_the_password_of_an_address(credentials: str, enters: bool) -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    encoded = base64.b64encode(credentials.encode())
+    found = refusal(guard, (b"authorization", b"Basic " + encoded), target=b"/api/chat")
+    assert found == (None if enters else 401)
+
+
+@pytest.mark.parametrize("encoded", [b"!!!", b"/w==", b"\xe9"])
+def test_credentials_that_cannot_be_read_are_none(encoded: bytes) -> None:
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    assert refusal(guard, (b"authorization", b"Basic " + encoded), target=b"/api/chat") == 401
+
+
+def test_a_named_token_names_the_caller(tmp_path: Path) -> None:
+    given = add(tmp_path, Caller("laptop"), 0.0).get_secret_value()
+    guard = TokenGuard(Tokens(tmp_path, Scrubber()), "127.0.0.1")
+    raw = [(b"host", b"localhost"), (b"x-api-key", given.encode())]
+    scope: Scope = {"path": "/api/chat", "raw_path": b"/api/chat", "query_string": b"", "headers": raw}
+    guard.admit(scope, head_of(raw))
+    assert scope["user"].name == "laptop"
+    assert refusal(guard, (b"x-api-key", given[:-1].encode()), target=b"/api/chat") == 401
+
+
+def test_a_request_to_a_whole_address_is_one_to_its_path_on_that_host() -> None:
+    headers = [(b"host", b"other"), (b"x", b"1")]
+
+    def given(target: bytes) -> tuple[bytes, str, list[tuple[bytes, bytes]]]:
+        found = origin_form({"raw_path": target, "path": target.decode(), "headers": headers})
+        return found["raw_path"], found["path"], found["headers"]
+
+    sent = [(b"host", b"localhost:1"), (b"x", b"1")]
+    assert given(b"HTTP://localhost:1/a%20b") == (b"/a%20b", "/a b", sent)
+    assert given(b"http://localhost:1") == (b"/", "/", sent)
+    assert given(b"/a") == (b"/a", "/a", headers)
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [("/a/b", "/a/b"), ("/a/b/", "/a/b"), ("//a///b", "/a/b"), ("/", "/"), ("//", "/"), ("", "")],
+)
+def test_slashes_that_base_urls_add_do_not_count(path: str, plain: str) -> None:
+    assert plain_path(path) == plain
+
+
+LISTED = ("https://app.example", "http://*.lan:3000")
+
+
+def listed() -> TokenGuard:
+    """A guard that lets pages of some origins in."""
+    return TokenGuard(SecretStr(TOKEN), "127.0.0.1", lambda: GatewayOptions(origins=LISTED))
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (b"https://app.example", None),
+        (b"HTTPS://App.Example", None),
+        (b"http://desk.lan:3000", None),
+        (b"http://app.example", 403),
+        (b"https://app.example.evil", 403),
+        (b"http://desk.lan:3001", 403),
+    ],
+)
+def test_pages_of_listed_origins_may_enter_from_another_site(origin: bytes, status: int | None) -> None:
+    site = (b"sec-fetch-site", b"cross-site")
+    assert refusal(listed(), (b"origin", origin), site) == status
+
+
+def test_a_listed_origin_does_not_vouch_for_another() -> None:
+    other = (b"origin", b"https://page.example")
+    assert refusal(listed(), (b"origin", LISTED[0].encode()), other) == 403
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("a.lan", True), ("lan", False), ("", False), ("a\n.lan", False), ("ä.lan", False)]
+)
+def test_a_pattern_matches_plain_text_only(text: str, found: bool) -> None:
+    assert matches(text, ["*.lan"]) is found
+    assert matches(text, ["*"]) is (text in ("a.lan", "lan"))
+
+
+def test_an_answer_names_the_origin_that_may_read_it() -> None:
+    assert cors_headers("https://app.example") == [
+        (b"access-control-allow-origin", b"https://app.example"),
+        (b"access-control-expose-headers", b"*"),
+        (b"vary", b"origin"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        ({}, "authorization, *"),
+        ({"access-control-request-headers": "x-a, x-b"}, "x-a, x-b"),
+        ({"access-control-request-headers": "x-a, x-b\r\nx: y"}, "authorization, *"),
+    ],
+)
+def test_a_preflight_allows_the_headers_that_are_asked_for(asked: dict[str, str], allowed: str) -> None:
+    answer = preflight(asked)
+    found = dict(answer.headers)
+    assert answer.status == NO_CONTENT
+    assert found[b"access-control-allow-headers"] == allowed.encode()
+    assert found[b"access-control-allow-methods"] == b"GET, HEAD, POST"
+    assert b"access-control-allow-private-network" not in found
+
+
+@pytest.mark.parametrize(("asked", "told"), [("true", b"true"), ("false", None)])
+def test_a_page_of_the_web_may_reach_a_private_network_if_it_asks(asked: str, told: bytes | None) -> None:
+    answer = preflight({"access-control-request-private-network": asked})
+    assert dict(answer.headers).get(b"access-control-allow-private-network") == told

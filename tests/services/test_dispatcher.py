@@ -9,11 +9,11 @@ from okr_tui.chat.answer import PoolClient
 from okr_tui.chat.messages import ChatEvent, Finished, Message
 from okr_tui.cloud.client import Call
 from okr_tui.cloud.dialects import Delta
-from okr_tui.domain.errors import CloudError, PoolBlockedError
+from okr_tui.domain.errors import CloudError, NoKeyError, PoolBlockedError, SettingsError
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.health import State
 from okr_tui.domain.keys import fingerprint
-from okr_tui.domain.records import Attempt, Trial
+from okr_tui.domain.records import Attempt, Trial, Use
 from okr_tui.services.dispatcher import clamped
 from tests.harness import MODEL, START, Harness, ask, stream_answer
 from tests.waiting import LIMIT, let_pass, until
@@ -407,6 +407,12 @@ async def test_a_clock_that_is_set_freezes_no_request(harness: Harness, jump: fl
         assert (await asyncio.wait_for(ask(service, conversation="two"), LIMIT)).index in (1, 3)
 
 
+def answered(now: float) -> Attempt:
+    """A request with a key of another process that went well."""
+    key = fingerprint("another")
+    return Attempt(at=now, started=now, client="cli", fingerprint=key, path="/api/chat", outcome="ok")
+
+
 async def test_news_of_other_processes_does_not_cost_a_request_its_own_slot(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,17 +421,7 @@ async def test_news_of_other_processes_does_not_cost_a_request_its_own_slot(
         assert service.snapshot.pool.keys[0].slots == 1
 
         async def news() -> None:
-            now = harness.clock.time()
-            await service.pool.append(
-                Attempt(
-                    at=now,
-                    started=now,
-                    client="cli",
-                    fingerprint=fingerprint("another"),
-                    path="/api/chat",
-                    outcome="ok",
-                )
-            )
+            await service.pool.append(answered(harness.clock.time()))
 
         monkeypatch.setattr(service.pool, "catch_up", news)
         assert (await asyncio.wait_for(ask(service), LIMIT)).index == 1
@@ -543,3 +539,115 @@ async def test_a_cut_in_the_middle_is_told_from_one_before_the_first_word(harnes
         line = service.snapshot.entries[-1]
     assert line.tone == "fault"
     assert line.text.endswith("in the middle of the answer → the caller has a part of it")
+
+
+async def test_without_keys_a_request_says_how_to_add_one(harness: Harness) -> None:
+    harness.write_settings(apiKeys=[])
+    async with harness.open() as service:
+        with pytest.raises(NoKeyError, match="okr-tui add-key"):
+            await ask(service)
+    assert await harness.sent() == []
+
+
+async def test_with_a_refused_cloud_url_nothing_is_sent(harness: Harness) -> None:
+    harness.write_settings(cloudUrl="ftp://cloud.example")
+    async with harness.open() as service:
+        with pytest.raises(SettingsError, match="cloudUrl cannot be used; "):
+            await ask(service)
+        assert service.snapshot.running == ()
+    assert await harness.sent() == []
+
+
+async def test_a_log_of_the_future_has_the_clock_compared_once(harness: Harness) -> None:
+    async with harness.open() as service:
+        key = service.pool.config.keys[0].fingerprint
+        await service.pool.append(Use(at=harness.clock.time() + 3600, fingerprint=key))
+        lists = [await harness.sent("/api/tags")]
+        for turn in ("one", "two"):
+            await ask(service, conversation=turn)
+            lists.append(await harness.sent("/api/tags"))
+    assert [len(found) - len(lists[0]) for found in lists] == [0, 1, 1]
+
+
+async def test_a_key_that_was_asked_to_slow_down_may_be_used_again_by_its_request(harness: Harness) -> None:
+    await harness.fault("rate-limit", account="amber")
+    for account in ("birch", "cedar"):
+        await harness.fault("session", account=account)
+    harness.write_settings(policy={"slowed_longest": 5})
+    async with harness.open() as service:
+        asking = asyncio.create_task(ask(service))
+        waited = await pass_time(harness, asking, 20)
+        assert (await asking).index == 1
+    assert await harness.sent() == [1, 3, 4, 1]
+    assert 5 <= waited <= 6
+
+
+async def test_a_slot_that_another_machine_took_is_asked_for_again(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [False, False, True]
+
+    async def take(account: str, request: str, fingerprint: str) -> bool:
+        del account, request, fingerprint
+        return answers.pop(0)
+
+    async with harness.open() as service:
+        monkeypatch.setattr(service.dispatcher._slots, "take", take)
+        await ask(service)
+        assert +service.pool.in_flight == {}
+    assert (answers, await harness.sent()) == ([], [1])
+
+
+async def test_a_request_that_ends_while_it_asks_for_a_slot_holds_none(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take(account: str, request: str, fingerprint: str) -> bool:
+        del account, request, fingerprint
+        raise asyncio.CancelledError
+
+    async with harness.open() as service:
+        monkeypatch.setattr(service.dispatcher._slots, "take", take)
+        with pytest.raises(asyncio.CancelledError):
+            await ask(service)
+        assert +service.pool.in_flight == {}
+        assert service.snapshot.running == ()
+
+
+async def test_a_slot_lost_to_another_machine_costs_no_longer_wait(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cloud has no slot on three accounts; what it waits then is 1 s twice, not 1 s and 2 s."""
+    asked = 0
+
+    async def take(account: str, request: str, fingerprint: str) -> bool:
+        del account, request, fingerprint
+        nonlocal asked
+        asked += 1
+        return asked != 4
+
+    await harness.fault("concurrency", times=3)
+    async with harness.open() as service:
+        monkeypatch.setattr(service.dispatcher._slots, "take", take)
+        asking = asyncio.create_task(ask(service))
+        waited = await pass_time(harness, asking, 30)
+        await asking
+        assert +service.pool.in_flight == {}
+    assert len(await harness.sent()) == 4
+    assert 2 <= waited <= 2.5
+
+
+async def test_news_while_a_busy_account_is_asked_again_does_not_stop_the_request(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.fault("concurrency", times=3)
+    async with harness.open() as service:
+
+        async def news() -> None:
+            await service.pool.append(answered(harness.clock.time()))
+
+        monkeypatch.setattr(service.pool, "catch_up", news)
+        asking = asyncio.create_task(ask(service))
+        waited = await pass_time(harness, asking, 30)
+        await asking
+    assert len(await harness.sent()) == 4
+    assert waited <= 1.5

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from okr_tui.domain.errors import SettingsError
 from okr_tui.settings import file as file_module
 from okr_tui.settings import lock as lock_module
-from okr_tui.settings.file import change, edit, read, rewrite
+from okr_tui.settings.file import change, edit, is_blank, read, rewrite
 from okr_tui.settings.json_edit import Document
+from okr_tui.settings.locations import NO_HOME
 from okr_tui.settings.lock import locked
 
 SECRET = "hidden-key-0123456789abcdef"
@@ -454,3 +455,48 @@ def test_broken_content_is_refused_untouched_and_never_quoted(tmp_path: Path, co
     else:
         assert json.loads(path.read_bytes())["pi-ollama"]["activeKeyIndex"] == 7
     assert os.listdir(tmp_path) == ["settings.json"]
+
+
+def test_a_file_without_content_is_blank_and_one_that_cannot_be_read_is_not(path: Path) -> None:
+    assert is_blank(path)
+    for content, blank in ((b"", True), (b"\xef\xbb\xbf \r\n", True), (b"{}", False)):
+        path.write_bytes(content)
+        assert is_blank(path) is blank
+    path.unlink()
+    path.mkdir()
+    assert not is_blank(path)
+
+
+def test_a_value_that_another_program_wrote_meanwhile_is_not_written_again(path: Path) -> None:
+    path.write_text('{"pi-ollama": {}}')
+    wanted = '{"pi-ollama": {"activeKeyIndex": 1}}'
+
+    def choose(_: object) -> object:
+        path.write_text(wanted)
+        return 1
+
+    done = change(path, "pi-ollama", "activeKeyIndex", choose)
+    assert (done.changed, done.before == done.after, path.read_text()) == (False, True, wanted)
+
+
+def test_without_a_home_there_is_no_file_to_change() -> None:
+    with pytest.raises(SettingsError, match="nothing was changed"):
+        edit(NO_HOME / "settings.json", "pi-ollama", "activeKeyIndex", 1)
+
+
+def test_a_stale_lock_that_is_released_meanwhile_is_no_fault(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = path.with_name("settings.json.lock")
+    directory.mkdir()
+    age(directory, 60)
+    identity = lock_module._identity
+
+    def release(found: Path) -> tuple[int, int]:
+        seen = identity(found)
+        found.rmdir()
+        return seen
+
+    monkeypatch.setattr(lock_module, "_identity", release)
+    lock_module._break_if_stale(path, directory)
+    assert not directory.exists()

@@ -9,6 +9,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.settings import keys
 from okr_tui.settings.json_edit import Document
+from okr_tui.settings.layers import Sources, load
 from okr_tui.settings.schema import Place
 from tests.settings.settings_home import Home
 
@@ -159,3 +160,15 @@ def test_labels(home: Home) -> None:
     assert json.loads(text)["pi-ollama"]["apiKeys"][0] == "a"
     text = keys.labelled(document(text), place(home, 4), "dill")
     assert json.loads(text)["pi-ollama"]["apiKey"] == {"key": "c", "label": "dill"}
+
+
+def test_a_reference_to_the_secret_store_that_is_there_already_is_not_repeated() -> None:
+    text = '{"pi-ollama": {"apiKeys": ["keyring:work"]}}'
+    assert keys.added(document(text), "keyring:work") == text
+
+
+def test_without_asking_commands_are_not_run_and_literals_are_read(home: Home) -> None:
+    home.user({"apiKeys": [f"!touch {home.project / 'ran'}", "literal-key-0123456789abcdef"]})
+    found = load(Sources(home.file, home.project, home.environment, asks=False)).keys
+    assert [key.missing for key in found] == ["it was not asked for", ""]
+    assert not (home.project / "ran").exists()

@@ -7,8 +7,12 @@ import pytest
 
 from okr_tui.domain.addresses import NO_CLOUD, NO_KEY_IS_SENT
 from okr_tui.domain.policy import Policy
+from okr_tui.settings import layers, sections
 from okr_tui.settings.layers import Sources, load
-from okr_tui.settings.locations import default_global_file
+from okr_tui.settings.locations import NO_HOME, NO_SETTINGS, default_global_file
+from okr_tui.settings.origin import LayerName, Problem
+from okr_tui.settings.schema import Kept
+from okr_tui.settings.sections import Layer
 from okr_tui.settings.table import GatewayOptions
 from tests.settings.settings_home import Home, messages
 
@@ -228,3 +232,44 @@ def test_a_problem_quotes_no_letter_that_hides_or_reorders_others(home: Home) ->
     (problem,) = home.load().problems
     assert problem.describe().isprintable()
     assert "keymap.��" in problem.describe()
+
+
+def test_a_file_that_was_named_and_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    missing = tmp_path / "none.json"
+    settings = load(Sources(missing, home.project, home.environment, named=True))
+    assert messages(settings) == [
+        f"{missing}: there is no such file, though --settings or OKR_TUI_SETTINGS names it"
+    ]
+    assert messages(load(Sources(missing, home.project, home.environment))) == []
+
+
+def test_without_a_home_it_is_said_that_there_are_no_settings(tmp_path: Path) -> None:
+    settings = load(Sources(NO_HOME / "settings.json", tmp_path, {}))
+    assert messages(settings) == [NO_SETTINGS]
+
+
+def test_a_setting_outside_of_its_section_is_named(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.file.write_text('{"apiKeys": ["a"], "theme": "of pi"}')
+    assert messages(home.load()) == ["apiKeys is ignored: it belongs in pi-ollama"]
+    home.file.write_text('{"okr_tui": {"strategy": "drain"}, "okr-tuis": {"other": 1}}')
+    assert messages(home.load()) == ['"okr_tui" is ignored: there is no such section; did you mean okr-tui?']
+
+
+def test_a_file_that_is_gone_before_its_mode_is_looked_at_is_open_to_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)
+    home.user({"apiKeys": ["literal-key-0123456789abcdef"]})
+    home.file.chmod(0o644)
+    assert home.load().open_to_others == (home.file,)
+    read = sections.file_layer
+
+    def remove_after(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Problem]]:
+        found = read(name, path, kept)
+        path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(layers, "file_layer", remove_after)
+    assert home.load().open_to_others == ()

@@ -17,7 +17,7 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.models import PROVIDER
 from okr_tui.settings.file import read
 from okr_tui.settings.lock import Lock
-from okr_tui.settings.pi import RENAMED, Outcome, models_file, undo, write
+from okr_tui.settings.pi import RENAMED, Outcome, models_file, undo, was_edited, write
 from tests.settings.test_settings_comments import commented
 from tests.settings.test_settings_text import LAYOUTS, NAMES, VALUES, laid_out
 
@@ -333,5 +333,38 @@ def test_javascript_reads_the_same(tmp_path: Path, text: str | None) -> None:
     assert json.loads(done.stdout) == read(models.path, commented=True).root
 
 
-def test_it_stands_beside_the_settings(tmp_path: Path) -> None:
+def test_it_stands_next_to_the_settings(tmp_path: Path) -> None:
     assert models_file(tmp_path / "agent" / "settings.json") == tmp_path / "agent" / "models.json"
+
+
+def test_a_provider_added_after_ours_stays_when_ours_is_taken_out(tmp_path: Path) -> None:
+    """What stood around it cannot be put back as it was: a comma would be left over."""
+    models = ModelsFile(tmp_path, '{"providers":{}}')
+    models.write()
+    assert models.raw
+    text = models.raw.decode()
+    assert text.endswith("}}")
+    models.path.write_text(text.removesuffix("}}") + ',"new":{}}}')
+    assert models.undo()
+    assert models.providers == {"new": {}}
+
+
+def test_an_edit_by_hand_is_noticed_before_anything_is_undone(tmp_path: Path) -> None:
+    models = ModelsFile(tmp_path, PRINTED)
+    assert not was_edited(models.path, models.state)
+    models.write()
+    assert not was_edited(models.path, models.state)
+    models.write(LATER)
+    assert not was_edited(models.path, models.state)
+    models.path.write_text(json.dumps({"providers": {PROVIDER: {**LATER, "name": "mine"}}}))
+    assert was_edited(models.path, models.state)
+    models.path.write_text("{}")
+    assert was_edited(models.path, models.state)
+
+
+def test_without_a_state_folder_nothing_is_changed(tmp_path: Path) -> None:
+    models = ModelsFile(tmp_path, PRINTED)
+    models.state.write_text("a file")
+    with pytest.raises(SettingsError, match="cannot be made: File exists; nothing was changed"):
+        models.write()
+    assert models.raw == models.before

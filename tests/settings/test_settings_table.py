@@ -14,6 +14,7 @@ from okr_tui.services.configuration import setting_lines
 from okr_tui.settings.checks import UnusableError, as_it_is, as_text
 from okr_tui.settings.table import (
     ANY,
+    BUILT_IN,
     BY_NAME,
     GROUPS,
     OURS,
@@ -24,6 +25,7 @@ from okr_tui.settings.table import (
     Setting,
     find,
     json_schema,
+    tool_server,
     unknown_names,
 )
 from tests.settings.json_schema import accepts
@@ -299,3 +301,84 @@ def test_an_unusable_answer_of_confirm_asks_and_has_its_own_place(home: Home) ->
     assert settings.chat.confirms("web_fetch") == "never"
     (problem,) = settings.problems
     assert "web_search" in home.file.read_text().splitlines()[(problem.line or 0) - 1]
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ({"command": " "}, "command must be text"),
+        ({"command": 5}, "command must be text"),
+        ({"command": "x", "args": ["a", 5]}, "args must be a list of strings"),
+        ({"command": "x", "cwd": 5}, "cwd must be text"),
+        ({"command": "x", "env": ["A"]}, "env must be an object of strings"),
+        ({"url": "https://x", "headers": {"A": 5}}, "headers must be an object of strings"),
+        ({"url": "http://far.example"}, "its url: it must be https://HOST, or http:// on this machine"),
+        ({"url": " "}, "url must be text"),
+    ],
+)
+def test_a_tool_server_that_cannot_be_used_says_why(server: dict[str, object], message: str) -> None:
+    with pytest.raises(UnusableError) as caught:
+        tool_server("files", server)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "usable"), [("a" * 32, True), ("a" * 33, False), ("", False), ("a b", False)]
+)
+def test_the_name_of_a_tool_server_is_short_and_plain(name: str, usable: bool) -> None:
+    if usable:
+        assert tool_server(name, {"command": "x"}).name == name
+    else:
+        with pytest.raises(UnusableError, match="its name must be up to 32 letters, digits"):
+            tool_server(name, {"command": "x"})
+
+
+def test_calls_of_tools_are_confirmed_by_tool_by_server_and_else_by_kind() -> None:
+    chat = ChatSettings(confirm={"files": "always", "files_read": "never", BUILT_IN[0]: "ask"})
+    found = [chat.confirms(tool, server) for tool, server in (
+        ("files_read", "files"), ("files_write", "files"), ("web_read", "web"),
+        (BUILT_IN[0], None), (BUILT_IN[1], None), (BUILT_IN[1], "web"),
+    )]  # fmt: skip
+    assert found == ["never", "always", "ask", "ask", "always", "ask"]
+
+
+def test_tools_are_offered_all_or_by_name() -> None:
+    assert [ChatSettings(tools=True).offers("files"), ChatSettings(tools=("web",)).offers("files")] == [
+        True,
+        False,
+    ]
+    assert ChatSettings(tools=("files",)).offers("files")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:1"),
+        ("0.0.0.0", "http://127.0.0.1:1"),
+        ("::", "http://[::1]:1"),
+        ("::1", "http://[::1]:1"),
+        ("okr.example", "http://okr.example:1"),
+    ],
+)
+def test_a_gateway_that_listens_everywhere_is_reached_through_loopback(host: str, url: str) -> None:
+    assert GatewayOptions(host=host, port=1).url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [("strategy", True), ("theme", True), ("gateway.host", True), ("gateway.port", False), ("hooks", False)],
+)
+def test_what_a_person_types_is_text_where_the_setting_is_text(name: str, takes: bool) -> None:
+    assert BY_NAME[name].check.takes_text is takes
+
+
+@pytest.mark.parametrize(
+    ("name", "usable"),
+    [("birch", True), ("b" * 32, True), ("b" * 33, False), ("a@b.example", False), ("b\u200bi", False)],
+)
+def test_a_persons_name_is_short_and_no_address(name: str, usable: bool) -> None:
+    if usable:
+        assert BY_NAME["name"].check.parse(f" {name} ") == name
+    else:
+        with pytest.raises(UnusableError):
+            BY_NAME["name"].check.parse(name)

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from watchfiles import Change
 
 from okr_tui.settings import watch as watch_module
 from okr_tui.settings.file import edit
@@ -190,3 +191,22 @@ async def test_cancelling_ends_the_watch_at_once_and_leaves_the_event_alone(tmp_
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, LIMIT)
     assert not stop.is_set()
+
+
+async def test_changes_of_other_files_in_the_directory_are_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text("{}")
+    passed: list[str] = []
+
+    async def events(*_: object, **__: object) -> AsyncIterator[set[tuple[Change, str]]]:
+        for name in ("other.json", "settings.json"):
+            yield {(Change.modified, str(tmp_path / name))}
+            passed.append(name)
+
+    monkeypatch.setattr(watch_module, "awatch", events)
+    async with aclosing(changes([path])) as told:
+        await anext(told)
+        await anext(told)
+        assert passed == ["other.json"]
