@@ -141,12 +141,7 @@ class PoolClient:
         tools: Sequence[Mapping[str, object]] = (),
         avoid: Collection[str] = (),
     ) -> AsyncGenerator[ChatEvent, None]:
-        """Yield Routed, then Deltas, then Finished; closing the iterator stops the answer.
-
-        Raises what Dispatcher.send raises. `think` is a level of the model, or None to leave it to the
-        model; `sampling` goes into the request's `options`; `tools` are descriptions of functions;
-        `avoid` as in Dispatcher.send.
-        """
+        """Ask the cloud, or a model that stands in for this one, and yield the answer as it comes."""
         name = self._service.model_names.resolve(model)
         document: dict[str, object] = {
             "model": name,

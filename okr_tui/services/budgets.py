@@ -17,7 +17,6 @@ from okr_tui.domain.usage import (
 )
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.live_pool import LivePool
-from okr_tui.store.usage import read_usage
 
 READ_EVERY: Final = 300.0
 """Seconds between two readings of the sums; in between, what arrives is added."""
@@ -36,9 +35,7 @@ class Budgets:
         self._day_ends = 0.0
         self._read_at = 0.0
         self._through = 0
-        self._meanwhile: list[tuple[Record, int | None]] | None = None
-        """What arrives while the sums are read, which may not be in them."""
-        pool.observers.append(self._add)
+        pool.observers.append(self._observe)
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
         """Take up other budgets."""
@@ -88,28 +85,22 @@ class Budgets:
         if now >= self._day_ends:
             self._usage = {}
         self._day_ends, self._read_at = next_midnight(now, self._zone), now
-        came: list[tuple[Record, int | None]] = []
-        self._meanwhile = came
         try:
-            reading = await read_usage(self._pool.store, begin, now)
+            reading, came = await self._pool.read_usage(begin)
         except StoreError:
             return  # the pool tells of it
-        finally:
-            self._meanwhile = None
         self._usage, self._through = dict(reading.usage), reading.through
-        for record, sequence in came:
-            self._count(record, sequence)
+        for record in came:
+            self._add(record)
 
-    def _add(self, record: Record, sequence: int | None) -> None:
-        if self._all:
-            if self._meanwhile is not None:
-                self._meanwhile.append((record, sequence))
-            self._count(record, sequence)
+    def _observe(self, record: Record, sequence: int | None) -> None:
+        if self._all and (sequence is None or sequence > self._through):
+            self._add(record)
 
-    def _count(self, record: Record, sequence: int | None) -> None:
-        if not isinstance(record, Attempt) or not record.at < self._day_ends:
+    def _add(self, record: Record) -> None:
+        if not isinstance(record, Attempt) or record.at >= self._day_ends:
             return
-        if (sequence is None or sequence > self._through) and (part := addition(record)):
+        if part := addition(record):
             cell, added = part
             known = self._usage.get(cell)
             self._usage[cell] = known.plus(added) if known else added

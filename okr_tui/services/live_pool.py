@@ -26,6 +26,7 @@ from okr_tui.domain.records import (
     SettingsRead,
 )
 from okr_tui.domain.state import PoolState
+from okr_tui.domain.usage import Series
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
 from okr_tui.services.background import Clock
@@ -33,7 +34,7 @@ from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
-from okr_tui.store.usage import BEHIND, Summing, pages, sum_up
+from okr_tui.store.usage import BEHIND, Summing, UsageReading, pages, read_usage, sum_up
 
 ENTRIES: Final = APART
 PAGE: Final = 2000
@@ -500,6 +501,27 @@ class LivePool:
         if summing:
             await summing.save()
         await sum_up(self.store, self.clock.time(), self._sequence)
+
+    async def read_usage(
+        self, since: float, join: Callable[[Series], Series] | None = None
+    ) -> tuple[UsageReading, list[Record]]:
+        """Return the sums of usage since a moment, and the records that came meanwhile and are not in them.
+
+        `join` as for `store.usage.read_usage`. Raises StoreError.
+        """
+        came: list[tuple[Record, int | None]] = []
+
+        def keep(record: Record, sequence: int | None) -> None:
+            came.append((record, sequence))
+
+        self.observers.append(keep)
+        try:
+            reading = await read_usage(self.store, since, self.clock.time(), join=join)
+        finally:
+            self.observers.remove(keep)
+        return reading, [
+            record for record, sequence in came if sequence is None or sequence > reading.through
+        ]
 
     async def keep_summed(self) -> None:
         """Sum up usage every SUM_EVERY seconds, until cancelled: readers read what is not summed up yet."""

@@ -17,7 +17,6 @@ from okr_tui.domain.traffic import (
 from okr_tui.domain.usage import HOUR, Accounts, Series, Usage, addition, midnight
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import UnreachableLogError
-from okr_tui.store.usage import read_usage
 
 COUNT_EVERY: Final = 1.0
 """Seconds between two looks at answers that are coming."""
@@ -45,25 +44,19 @@ class TrafficMonitor:
         self._sums: Usage = {}
         """The sums of the last hours by key, up to `_through` as read, and what came after that."""
         self._accounts: Accounts = {}
-        self._meanwhile: list[tuple[Attempt | IdentityRead, int | None]] | None = None
-        """What comes while the sums are read."""
         self.usage: RecentUsage | None = None
         pool.observers.append(self._observe)
 
     def _observe(self, record: Record, sequence: int | None) -> None:
         if isinstance(record, Attempt):
             self._recent.add((record,), self._pool.clock.time())
-        if isinstance(record, Attempt | IdentityRead):
-            if self._meanwhile is not None:
-                self._meanwhile.append((record, sequence))
-            elif sequence is None or sequence > self._through:
-                self._add(record)
+        if sequence is None or sequence > self._through:
+            self._add(record)
 
-    def _add(self, record: Attempt | IdentityRead) -> None:
-        if isinstance(record, IdentityRead):
-            if record.account:
-                self._accounts = {**self._accounts, record.fingerprint: record.account}
-        elif part := addition(record):
+    def _add(self, record: Record) -> None:
+        if isinstance(record, IdentityRead) and record.account:
+            self._accounts = {**self._accounts, record.fingerprint: record.account}
+        elif isinstance(record, Attempt) and (part := addition(record)):
             cell, added = part[0]._replace(series=_key_of(part[0].series)), part[1]
             known = self._sums.get(cell)
             self._sums[cell] = known.plus(added) if known else added
@@ -102,16 +95,11 @@ class TrafficMonitor:
 
     async def _read(self, now: float) -> None:
         since = min(midnight(now, self._zone), now - HOURS * HOUR)
-        self._meanwhile = []
-        try:
-            reading = await read_usage(self._pool.store, since, now, join=_key_of)
-            self._sums, self._accounts = dict(reading.usage), reading.accounts
-            self._through, self._read_at = reading.through, now
-        finally:
-            came, self._meanwhile = self._meanwhile, None
-            for record, sequence in came:
-                if sequence is None or sequence > self._through:
-                    self._add(record)
+        reading, came = await self._pool.read_usage(since, _key_of)
+        self._sums, self._accounts = dict(reading.usage), reading.accounts
+        self._through, self._read_at = reading.through, now
+        for record in came:
+            self._add(record)
 
 
 def _key_of(series: Series) -> Series:

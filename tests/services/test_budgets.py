@@ -1,5 +1,6 @@
 """Budgets at work: what counts, in which process, and until when."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from okr_tui.domain.errors import BudgetError
 from okr_tui.domain.usage import Budget, next_midnight
+from okr_tui.services import live_pool
 from okr_tui.services.budgets import READ_EVERY
 from okr_tui.services.pool_service import PoolService
 from okr_tui.store.usage import read_usage
@@ -48,13 +50,13 @@ async def test_what_arrives_while_the_sums_are_read_counts(
         await ask(service)
         once = (await used(service))["cli"]
 
-        async def read_slowly(*arguments: Any) -> Any:
-            reading = await read_usage(*arguments)
+        async def read_slowly(*arguments: Any, **options: Any) -> Any:
+            reading = await read_usage(*arguments, **options)
             await ask(service)
             await service.pool.catch_up()
             return reading
 
-        monkeypatch.setattr("okr_tui.services.budgets.read_usage", read_slowly)
+        monkeypatch.setattr(live_pool, "read_usage", read_slowly)
         await harness.clock.advance(READ_EVERY)
         assert (await used(service))["cli"] == 2 * once
 
@@ -104,3 +106,34 @@ async def test_the_day_is_the_viewers(harness: Harness) -> None:
         [state] = await service.budgets.states()
         assert state.budget == Budget("cli", 5, hard=True)
         assert datetime.fromtimestamp(state.resets_at, UTC).hour == 0
+
+
+async def test_what_arrives_between_the_ends_of_two_readings_counts(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Budgets of tokens that change while the sums are read have them read again."""
+    set_budgets(harness, cli=(10**6, False))
+    async with harness.open() as service:
+        await ask(service)
+        once = (await used(service))["cli"]
+        begun, gates = asyncio.Event(), [asyncio.Event(), asyncio.Event()]
+        waiting = iter(gates)
+
+        async def read_slowly(*arguments: Any, **options: Any) -> Any:
+            reading = await read_usage(*arguments, **options)
+            begun.set()
+            await next(waiting).wait()
+            return reading
+
+        monkeypatch.setattr(live_pool, "read_usage", read_slowly)
+        found = []
+        for _ in gates:
+            begun.clear()
+            service.budgets.limit_callers({})
+            found.append(asyncio.create_task(used(service)))
+            await begun.wait()
+        gates[0].set()
+        await found[0]
+        await ask(service)
+        gates[1].set()
+        assert (await found[1])["cli"] == 2 * once

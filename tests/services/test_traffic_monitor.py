@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from okr_tui.domain.traffic import NO_TRAFFIC
-from okr_tui.services import traffic_monitor
+from okr_tui.services import live_pool, traffic_monitor
 from okr_tui.store.usage import UsageReading, read_usage
 from tests.harness import Harness, ask, wait_for
 
@@ -36,7 +36,7 @@ async def test_tokens_are_added_as_they_come_and_as_the_sums_would_have_them(
         readings.append(arguments)
         return await read_usage(*arguments, **options)
 
-    monkeypatch.setattr(traffic_monitor, "read_usage", counted)
+    monkeypatch.setattr(live_pool, "read_usage", counted)
     async with (
         harness.open(client="dashboard", watching=True) as screen,
         harness.open() as other,
