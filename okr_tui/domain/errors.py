@@ -72,17 +72,24 @@ class BudgetError(OkrError):
 class PoolBlockedError(OkrError):
     """No key may be used now. `earliest` is the first known return in epoch seconds, or None.
 
-    `states` are the words for the keys' states, each once.
+    `states` are the words for the keys' states, each once. `on_the_way`: of an outage, whether nothing of the
+    cloud's own came.
     """
 
     exit_code = 4
 
     def __init__(
-        self, message: str, earliest: float | None = None, states: frozenset[str] = frozenset()
+        self,
+        message: str,
+        earliest: float | None = None,
+        states: frozenset[str] = frozenset(),
+        *,
+        on_the_way: bool = False,
     ) -> None:
         super().__init__(message)
         self.earliest = earliest
         self.states = states
+        self.on_the_way = on_the_way
 
 
 class CloudError(OkrError):

@@ -380,7 +380,7 @@ def blocked(block: Block) -> Verdict:
     reason = traits.words
     if block.cause is BlockCause.SPENT:
         reason = spent_words(block.window)
-    elif block.cause is BlockCause.OUTAGE and block.status and block.status < 500:
+    elif block.cause is BlockCause.OUTAGE and block.status and block.on_the_way:
         reason = block.text or reason  # an answer came, though not one of use
     elif block.cause is BlockCause.OUTAGE and block.text and block.status is None:
         # Why there was no answer; what to do about it stands with the request that failed.

@@ -38,6 +38,11 @@ class Block:
         """Return whether the block's time is not over."""
         return self.until is None or now < self.until
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether, of an outage, something between here and the cloud failed or answered, not the cloud."""
+        return self.status is None or self.status < 500
+
 
 Blocks = Mapping[BlockCause, Block]
 Value = TypeVar("Value")

@@ -327,9 +327,13 @@ def _blocked(error: PoolBlockedError, now: float, model: str | None, successor: 
         return Failure.of(cause, f"the cloud has no {what}: {instead}`okr-tui models` lists those it has")
     if cause in (ClientCause.NO_VALID_KEY, ClientCause.NO_PLAN):
         return Failure.of(cause, f"{CAUSES[cause].code}: {error}; `okr-tui keys` shows them")
-    # All slots are taken by requests under way here: the cloud was not asked, and has refused nothing.
-    own: Source | None = "gateway" if cause is ClientCause.BUSY else None
-    return _waiting(cause, error, now, error.earliest, own)
+    source: Source | None = None
+    if cause is ClientCause.OUTAGE and error.on_the_way:
+        source = "path"
+    elif cause is ClientCause.BUSY and error.earliest is None:
+        # All slots are taken by requests under way here: the cloud was not asked, and has refused nothing.
+        source = "gateway"
+    return _waiting(cause, error, now, error.earliest, source)
 
 
 def _waiting(

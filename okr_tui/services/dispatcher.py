@@ -338,7 +338,13 @@ class Dispatcher:
         )
         states = frozenset(judged.state.value for judged in selection.verdicts)
         whom = "no other key" if progress.tried and not progress.hops else "no key"
-        return PoolBlockedError(f"{whom} can take this request: {reasons}", selection.earliest, states)
+        outage = self._pool.state.service(config.cloud).outage
+        return PoolBlockedError(
+            f"{whom} can take this request: {reasons}",
+            selection.earliest,
+            states,
+            on_the_way=outage is not None and outage.holds(now) and outage.on_the_way,
+        )
 
     def _remember(self, progress: Progress, account: str) -> None:
         if not progress.conversation:

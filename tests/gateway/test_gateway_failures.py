@@ -213,13 +213,17 @@ def test_a_refusal_by_its_kind(kind: FaultKind, status: int | None, expected: in
 def test_what_passes_in_a_moment_is_no_quota(state: str, kind: FaultKind) -> None:
     blocked = PoolBlockedError("no key", 1270.0, frozenset({state}))
     refused = CloudError("m failed", Fault(kind, Scope.ACCOUNT, "text", 429, retry_after=270.0))
-    sources = [failure_of(error, 1000.0).source for error in (blocked, refused)]
-    assert sources == ["gateway" if state == "busy" else "cloud", "cloud"]
     for failure in (failure_of(blocked, 1000.0), failure_of(refused, 1000.0)):
+        assert failure.source == "cloud"
         assert (failure.status, failure.code) == (429, "rate_limit_exceeded")
         assert failure.headers["retry-after"] == "270"
         assert "x-should-retry" not in failure.headers
         assert "quota" not in failure.text
+
+
+def test_slots_that_are_taken_here_are_the_gateways_own_limit() -> None:
+    assert failure_of(PoolBlockedError("no key", None, frozenset({"busy"})), 1000.0).source == "gateway"
+    assert failure_of(PoolBlockedError("no key", None, frozenset({"slowed"})), 1000.0).source == "cloud"
 
 
 RAW = {"user-agent": "OpenAI/Python 2.20.0", "x-stainless-raw-response": "true"}
