@@ -27,11 +27,12 @@ RATE_CODE: Final = "rate_limit_exceeded"
 PI: Final = "pi"
 CODEX: Final = "codex"
 CLAUDE_CODE: Final = "claude-code"
+OPENCODE: Final = "opencode"
 LITELLM: Final = "litellm"
 AI_SDK: Final = "ai-sdk"
 USER_AGENTS: Final[tuple[tuple[str, str], ...]] = (
     ("codex", CODEX),
-    ("opencode/", "opencode"),
+    ("opencode/", OPENCODE),
     ("claude-cli/", CLAUDE_CODE),
     ("litellm/", LITELLM),
     ("ollama-python/", "ollama-python"),
@@ -124,7 +125,11 @@ CAUSES: Final[Mapping[Cause, Row]] = {
 #   429, 502, 503  may be over a moment later. The libraries of Ollama, and what is built on them, ask once;
 #        the packages openai and anthropic, LangChain and the AI SDK three times, after Retry-After, and
 #        opencode six times; aider nine times in a minute, with the text each time; Claude Code eleven times,
-#        or as CLAUDE_CODE_MAX_RETRIES says; all then show the text. Codex: see `streams_errors`.
+#        or as CLAUDE_CODE_MAX_RETRIES says; all then show the text. Codex: see `streams_errors`. Open WebUI
+#        (0.12) never asks again. Neither opencode nor aider has a status for "once or twice": opencode
+#        (session/retry.ts) takes 408, 409, 429, 5xx and words for passing, waits for Retry-After, and gives
+#        up after five repeats; aider (exceptions.py) goes by LiteLLM's class of the status, and waits ever
+#        longer, up to a minute, whatever Retry-After says.
 ENDS_AT: Final[Mapping[str, frozenset[int]]] = {
     # Codex (0.171) asks six times at any other, 402 to 404 and 413 among them, thirty times at 502 and 503,
     # and hides the text of 429; for a WebSocket 426 is the one that ends it.
@@ -209,6 +214,8 @@ def failure_error(
 
 PI_STATES: Final = re.compile(r": #\d.*(?=; next key free)", re.DOTALL)
 """The keys' states in the text of a spent pool, whose words ("rate limited") make pi repeat its turn."""
+BUDGET_SIZE: Final = re.compile(r" of [\d,.]+ tokens a day")
+"""The size of a budget: at numbers such as 500 in a text opencode (1.18) asks again, whatever the status."""
 LITELLM_STOPS: Final[Mapping[Dialect, str]] = {
     "native": "Invalid response object from API",
     "openai": "invalid_request_error",
@@ -228,8 +235,8 @@ def misreads_errors(client: str | None, dialect: Dialect) -> bool:
 def overlooks_errors(client: str | None, dialect: Dialect) -> bool:
     """Return whether a client takes an answer that ends in an error record for a whole one.
 
-    The AI SDK's provider for Ollama (3.6) drops every record that is no piece of an answer. Only a connection
-    that is cut is an error to it.
+    The AI SDK's provider for Ollama (3.6) drops every record that is no piece of an answer, and the field
+    `error` of one that is. Only a connection that is cut is an error to it, with words of its own.
     """
     return client == AI_SDK and dialect == "native"
 
@@ -256,6 +263,8 @@ def for_client(
     text = failure.text
     if client == PI and failure.cause is ClientCause.QUOTA:
         text = PI_STATES.sub("; `okr-tui explain` says more", text)
+    elif client == OPENCODE and failure.cause is GatewayCause.BUDGET:
+        text = BUDGET_SIZE.sub("", text)
     elif client == LITELLM and dialect in LITELLM_STOPS:
         text = f"{text} ({LITELLM_STOPS[dialect]})"
     return replace(failure, status=final_status(failure.status, client), text=text)

@@ -20,7 +20,8 @@ from okr_tui.store.factory import state_folder
 from tests.harness import FAST_POLICY
 from tests.waiting import LIMIT
 
-SECONDS = 45
+SECONDS = 100
+"""For a program that takes long to start: Open WebUI on a busy machine."""
 ACCOUNTS = ("amber", "birch", "cedar")
 
 

@@ -16,7 +16,7 @@ import pytest
 from okr_tui.demo import inference
 from okr_tui.demo.answers import ScriptedAnswer, ScriptedToolCall, compose
 from tests.clients.gateway_process import CommandResult, GatewayProcess
-from tests.clients.installed import ENVIRONMENTS, environment, node, packaged
+from tests.clients.installed import ENVIRONMENTS, HERE, environment, node, packaged
 
 MODEL = "gpt-oss:20b"
 ANSWER = re.compile(r"I am doing well|A small plan that works well|it depends on what you measure")
@@ -86,6 +86,11 @@ def _aider_ollama(gateway: GatewayProcess, prompt: str) -> list[str]:
     command = _aider(gateway, prompt)
     command[command.index(f"openai/{MODEL}")] = f"ollama_chat/{MODEL}"
     return ["env", f"OLLAMA_API_BASE={gateway.url}/{gateway.token}", *command]
+
+
+def _open_webui(_: GatewayProcess, prompt: str) -> list[str]:
+    python = environment("open-webui") / ".venv/bin/python"
+    return [str(python), str(HERE / "open_webui_client.py"), prompt]
 
 
 def _llm(model: str) -> Command:
@@ -158,13 +163,15 @@ AGENTS = (
         ("openai",),
         cut=None,
     ),
+    # It asks for a title as well.
+    Agent("open-webui", CHAT, _open_webui, ("open-webui",), asks=2),
     Agent("ai-sdk-openai", RESPONSES, _ai_sdk("openai")),
     Agent("ai-sdk-compatible", CHAT, _ai_sdk("compatible")),
     Agent("ai-sdk-anthropic", MESSAGES, _ai_sdk("anthropic")),
     # Its provider for Ollama knows no errors within a stream, and tells of a cut connection.
     Agent("ai-sdk-ollama", NATIVE, _ai_sdk("ollama"), cut="terminated"),
 )
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)
@@ -222,6 +229,10 @@ async def session(request: pytest.FixtureRequest, gateway_process: GatewayProces
             (line,) = (line for line in connected.err.splitlines() if "llm keys set" in line)
             keys_set = line.partition("then: llm ")[2].partition(";")[0]
             exports = f"{environment('llm') / '.venv/bin/llm'} {keys_set}"
+        if agent.name == "open-webui":  # without its container, as a note says
+            (key,) = re.findall(r'OPENAI_API_KEY="[^"]+"', connected.out)
+            (address,) = re.findall(r"this address instead: (\S+/v1)", connected.err)
+            exports = f"export {key} OPENAI_API_BASE_URL={address}"
     return Session(agent, gateway_process, exports)
 
 
@@ -345,4 +356,13 @@ async def test_what_codex_adds_to_its_file_outlives_undo(gateway_process: Gatewa
 
 def test_each_environment_has_an_agent() -> None:
     folders = {folder.name for folder in ENVIRONMENTS.iterdir() if folder.is_dir()}
-    assert folders == {"codex", "opencode", "claude-code", "ai-sdk", "aider", "llm", "langchain"}
+    assert folders == {
+        "codex",
+        "opencode",
+        "claude-code",
+        "ai-sdk",
+        "aider",
+        "llm",
+        "langchain",
+        "open-webui",
+    }

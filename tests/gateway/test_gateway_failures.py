@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from okr_tui.domain.errors import CloudError, PoolBlockedError, StoreError
+from okr_tui.domain.errors import BudgetError, CloudError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import ClientCause, ConnectionFailure, Fault, FaultKind, Scope
 from okr_tui.gateway.errors import (
     CAUSES,
@@ -371,6 +371,21 @@ def test_litellm_stops_at_words_of_its_own() -> None:
     assert for_client(failure, "litellm", "native").text == "words (Invalid response object from API)"
     assert for_client(ended(), "litellm", begun=True).text.endswith("(invalid_request_error)")
     assert for_client(ended(), "openai", begun=True) == ended()
+
+
+OPENCODE_REPEATS = re.compile(r"429|500|502|503|504|524|rate.limit|overloaded|unavailable|try again", re.I)
+"""Some of the words at which opencode (1.18) repeats a request, whatever its status."""
+
+
+def test_opencode_finds_no_word_in_what_is_final_at_which_it_repeats() -> None:
+    over = failure_of(BudgetError("laptop has used its budget of 2,500,000 tokens a day", 9000.0), 0.0)
+    told = for_client(over, "opencode")
+    assert OPENCODE_REPEATS.search(over.text)
+    assert not OPENCODE_REPEATS.search(told.text)
+    assert told.text.startswith("budget_exceeded: laptop has used its budget; the budget is renewed in 2h")
+    spent = failure_of(PoolBlockedError("no key can take this request", 9e9, frozenset({"spent"})), 0.0)
+    assert for_client(spent, "opencode") == spent
+    assert not OPENCODE_REPEATS.search(spent.text)
 
 
 def test_a_gateway_that_ends_before_an_answer_may_be_asked_again() -> None:

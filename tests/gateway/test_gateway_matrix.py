@@ -43,7 +43,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Told:
-    """An error as a caller gets it. `words` is a pattern; `retry_after` and `retry_at`: whether it says so."""
+    """An error as a caller gets it. `words` is a pattern; `retry_after` and `retry_at`: if it says those."""
 
     status: int
     code: str | None
@@ -57,8 +57,13 @@ class Told:
         """Compare it with what came, in the envelope of the path's dialect."""
         assert response.status_code == self.status, response.text
         document = response.json()
-        kind = {"native": self._native, "openai": self._openai, "anthropic": self._anthropic}
-        text = kind[dialect_of(path)](document)
+        match dialect_of(path):
+            case "native":
+                text = self._native(document)
+            case "openai":
+                text = self._openai(document)
+            case "anthropic":
+                text = self._anthropic(document)
         assert re.search(self.words, text), text
         headers = response.headers
         assert headers["content-type"] == "application/json"
