@@ -157,6 +157,8 @@ def bare_name(model: str) -> str:
 LIST_DOCUMENT: Final = "models with thinking"
 """The name of the model list in the store; another one when what is read of a model changes."""
 SUFFIXES: Final = (":cloud", "-cloud", ":latest")
+REGISTRIES: Final = frozenset({"registry.ollama.ai", "ollama.com", "www.ollama.com"})
+"""Where Ollama's own models are: a name with a dot before a slash is a registry's."""
 RESOLVED: Final = 512
 """How many spellings are remembered."""
 
@@ -173,9 +175,10 @@ class ModelNames:
 
         The usual spellings have a provider's name or a registry in front, the daemon's suffix for the cloud
         or `:latest` behind, capital letters, or leave out the tag of a model that has only one. A name that
-        is listed always stands for itself, and one that fits none, or several, is only made bare.
+        is listed always stands for itself, and one that fits none, or several, is only made bare. What stands
+        behind another registry (`hf.co/NAME`) is another model.
         """
-        name = self.aliases.get(name, name)
+        name = self.aliases.get(name, name).strip()
         if name in self.listed:
             return name
         if name not in self._resolved:
@@ -221,8 +224,8 @@ def _spellings(name: str) -> Iterator[str]:
         while suffix := next((end for end in SUFFIXES if shorter.lower().endswith(end)), None):
             shorter = shorter[: -len(suffix)]
             yield shorter
-        _, slash, name = name.partition("/")
-        if not slash:
+        before, slash, name = name.partition("/")
+        if not slash or ("." in before and before.lower() not in REGISTRIES):
             return
 
 

@@ -195,6 +195,8 @@ class Gateway:
             return f"there is no such path: did you mean {meant}? Remove what the base URL has before it"
         if path != "/" and (meant := next((route for route in known if route == f"/v1{path}"), None)):
             return f"there is no such path: did you mean {meant}? The base URL has to end with /v1"
+        if (meant := path.lower()) in known:
+            return f"there is no such path: did you mean {meant}? Paths are in lower case"
         return "the gateway has no such path"
 
     def _found(self, path: str) -> Route | None:

@@ -97,10 +97,10 @@ class HeadChecks:
         if self._exposed and matches(name, LOCAL_NAMES):
             return True
         try:  # no web site can make its own name resolve to an address that is written out
-            ipaddress.ip_address(name.strip("[]"))
+            address = ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return False
-        return self._exposed
+        return self._exposed or address.is_loopback
 
 
 class TokenGuard:

@@ -163,7 +163,7 @@ class Head:
         """The name in the Host header in lower case, without its port or the dot at the end."""
         host = self.by_name.get("host", "").lower()
         name, colon, port = host.rpartition(":")
-        return (name if colon and port.isdigit() else host).removesuffix(".")
+        return (name if colon and (port.isdigit() or not port) else host).removesuffix(".")
 
     @cached_property
     def origins(self) -> Sequence[str]:

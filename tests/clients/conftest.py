@@ -12,7 +12,7 @@ __all__ = ["gateway", "harness"]
 
 
 @pytest.fixture
-async def gateway_process(tmp_path: Path) -> AsyncIterator[GatewayProcess]:
-    """A gateway in a process of its own, with all keys."""
-    async with run_gateway(tmp_path) as made:
+async def gateway_process(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[GatewayProcess]:
+    """A gateway in a process of its own, with all keys. The parameter, if any, is of its policy."""
+    async with run_gateway(tmp_path, policy=getattr(request, "param", None)) as made:
         yield made

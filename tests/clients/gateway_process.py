@@ -6,9 +6,10 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.waiting import LIMIT
 
 SECONDS = 100
 """For a program that takes long to start: Open WebUI on a busy machine."""
+SOON = 5
+"""Seconds in which a client ends that cannot be helped."""
 ACCOUNTS = ("amber", "birch", "cedar")
 
 
@@ -34,6 +37,12 @@ class CommandResult:
     err: str
     began: float = 0.0
     ended: float = 0.0
+
+    def ended_soon(self, requests: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether it ended soon after the first of its requests, which are lines of the access log."""
+        first = min(datetime.fromisoformat(request["at"]).timestamp() for request in requests)
+        # What the machine is slow at takes as long before; the log has whole seconds.
+        return self.ended - first < SOON + 1 + (first - self.began)
 
 
 @dataclass
@@ -95,11 +104,11 @@ class GatewayProcess:
 
 @asynccontextmanager
 async def run_gateway(
-    home: Path, *, keys: int | None = None, **changes: object
+    home: Path, *, keys: int | None = None, policy: Mapping[str, object] | None = None, **changes: object
 ) -> AsyncGenerator[GatewayProcess, None]:
     """A gateway over the first keys of a cloud where nothing fails by itself.
 
-    `changes` are made to the account amber first.
+    `policy` replaces values of the tests' own; `changes` are made to the account amber first.
     """
     agent = home / "agent"
     agent.mkdir()
@@ -110,7 +119,7 @@ async def run_gateway(
         texts = [text for text, _ in cloud.keys]
         settings = {
             "pi-ollama": {"cloudUrl": url, "apiKeys": texts[:keys], "activeKeyIndex": 0},
-            "okr-tui": {"policy": FAST_POLICY},
+            "okr-tui": {"policy": {**FAST_POLICY, **(policy or {})}},
         }
         (agent / "settings.json").write_text(json.dumps(settings))
         gateway = await asyncio.create_subprocess_exec(

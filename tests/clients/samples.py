@@ -1,13 +1,29 @@
 """What the clients ask, and what the simulated cloud answers to it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from okr_tui.demo.catalogue import FAULTS
 from tests.clients.gateway_process import ACCOUNTS
 from tests.harness import Harness
 
 GREETING = "Hello! I am doing well"
 QUESTION = "What is the weather in Oslo?"
+
+
+IMPATIENT = {"queue_wait": 1, "slowed_wait": 0}
+"""The policy of a gateway that does not wait itself."""
+PASSING = {"rate-limit": "next key free in", "unavailable": "Service Temporarily Unavailable|does not answer"}
+"""Faults that pass in a moment, and what is said of them."""
+
+
+def hurry(fault: str, patch: pytest.MonkeyPatch) -> None:
+    """Have a fault of the cloud name a second as the time after which to ask again."""
+    headers = {**FAULTS[fault].headers, "retry-after": "1"}
+    patch.setitem(FAULTS, fault, replace(FAULTS[fault], headers=headers))  # type: ignore[misc]
 
 
 def weather(schema: str) -> dict[str, object]:

@@ -1,13 +1,15 @@
 """Anthropic's client for Python before a gateway, and requests in the form that Claude Code sends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
-from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway
+from tests.clients.gateway_process import SOON
+from tests.clients.samples import GREETING, IMPATIENT, PASSING, QUESTION, collect, hurry, spend, weather
+from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway, open_gateway
 from tests.harness import MODEL, Harness
 
 anthropic = pytest.importorskip("anthropic", reason="the Python package anthropic is not installed: '.[dev]'")
@@ -100,9 +102,28 @@ async def test_no_key_left_is_402_at_the_first_request(
 ) -> None:
     await spend(harness, MESSAGES)
     with pytest.raises(anthropic.APIStatusError, match="next key free in") as caught:
-        await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO, stream=stream)
+        async with asyncio.timeout(SOON):
+            await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO, stream=stream)
     assert caught.value.status_code == 402
     assert [record["status"] for record in await gateway.logged(1)] == [402]
+
+
+@pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
+async def test_what_passes_in_a_moment_is_asked_for_again_and_told(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, fault: str, status: int
+) -> None:
+    hurry(fault, monkeypatch)
+    harness.write_settings(policy=IMPATIENT)
+    await harness.fault(fault, times=None)
+    async with (
+        open_gateway(harness) as gateway,
+        anthropic.AsyncAnthropic(base_url=gateway.url, api_key=TOKEN) as client,
+    ):
+        with pytest.raises(anthropic.APIStatusError, match=PASSING[fault]) as caught:
+            await client.messages.create(model=MODEL, max_tokens=500, messages=HELLO)
+        assert caught.value.status_code == status
+        assert "quota" not in str(caught.value)
+        assert [record["status"] for record in await gateway.logged(3)] == [status] * 3
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])

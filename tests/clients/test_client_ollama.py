@@ -1,13 +1,15 @@
 """Ollama's client for Python before a gateway."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from okr_tui.demo.state import fingerprint
-from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
-from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway
+from tests.clients.gateway_process import SOON
+from tests.clients.samples import GREETING, IMPATIENT, PASSING, QUESTION, collect, spend, weather
+from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway, open_gateway
 from tests.harness import MODEL, Harness
 
 ollama = pytest.importorskip("ollama", reason="the Python package ollama is not installed: '.[dev]'")
@@ -110,6 +112,23 @@ async def test_no_key_left_is_402(
 ) -> None:
     await spend(harness, CHAT)
     with pytest.raises(ollama.ResponseError, match="next key free in") as caught:
-        await told(client, stream=stream)
+        async with asyncio.timeout(SOON):
+            await told(client, stream=stream)
     assert caught.value.status_code == 402
     assert len(await gateway.logged(1)) == 1
+
+
+@pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
+async def test_what_passes_in_a_moment_is_told_at_the_first_request(
+    harness: Harness, fault: str, status: int
+) -> None:
+    harness.write_settings(policy=IMPATIENT)
+    await harness.fault(fault, times=None)
+    async with open_gateway(harness) as gateway:
+        client = ollama.AsyncClient(f"{gateway.url}/{TOKEN}", trust_env=False)
+        with pytest.raises(ollama.ResponseError, match=PASSING[fault]) as caught:
+            await client.chat(MODEL, HELLO)
+        await client._client.aclose()
+        assert caught.value.status_code == status
+        assert "quota" not in str(caught.value)
+        assert len(await gateway.logged(1)) == 1

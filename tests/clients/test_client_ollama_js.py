@@ -1,18 +1,20 @@
 """Ollama's client for JavaScript before a gateway of its own process."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from tests.clients.gateway_process import GatewayProcess
+from tests.clients.gateway_process import CommandResult, GatewayProcess
 from tests.clients.installed import HERE, node, node_package
+from tests.clients.samples import IMPATIENT, PASSING
 
 GREETING = "Hello! I am doing well"
 
 
-async def do(gateway_process: GatewayProcess, deed: str, *, in_path: bool = False) -> dict[str, Any]:
-    """What came of one deed; the token goes in a header, or in the host's path."""
+async def run(gateway_process: GatewayProcess, deed: str, *, in_path: bool = False) -> CommandResult:
+    """Do one thing; the token goes in a header, or in the host's path."""
     node_package("ollama")
     host, token = (
         (f"{gateway_process.url}/{gateway_process.token}", "")
@@ -23,7 +25,12 @@ async def do(gateway_process: GatewayProcess, deed: str, *, in_path: bool = Fals
         node(), str(HERE / "ollama_client.mjs"), deed, CLIENT_HOST=host, CLIENT_TOKEN=token
     )
     assert result.code == 0, result.err
-    document: dict[str, Any] = json.loads(result.out)
+    return result
+
+
+async def do(gateway_process: GatewayProcess, deed: str, *, in_path: bool = False) -> dict[str, Any]:
+    """What came of one deed."""
+    document: dict[str, Any] = json.loads((await run(gateway_process, deed, in_path=in_path)).out)
     return document
 
 
@@ -59,7 +66,23 @@ async def test_a_key_spent_in_the_middle_is_an_error(gateway_process: GatewayPro
 
 async def test_no_key_left_is_402_at_the_first_request(gateway_process: GatewayProcess) -> None:
     await gateway_process.spend("/api/chat")
-    found = await do(gateway_process, "chat")
+    result = await run(gateway_process, "chat")
+    found = json.loads(result.out)
     assert found["status"] == 402
     assert "next key free in" in found["error"]
+    requests = await gateway_process.access_log("/api/chat")
+    assert len(requests) == 1
+    assert result.ended_soon(requests)
+
+
+@pytest.mark.parametrize("gateway_process", [IMPATIENT], indirect=True)
+@pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
+async def test_what_passes_in_a_moment_is_told_at_the_first_request(
+    gateway_process: GatewayProcess, fault: str, status: int
+) -> None:
+    await gateway_process.fault(fault, path="/api/chat", times=None)
+    found = await do(gateway_process, "chat")
+    assert found["status"] == status
+    assert re.search(PASSING[fault], found["error"])
+    assert "quota" not in found["error"]
     assert len(await gateway_process.access_log("/api/chat")) == 1

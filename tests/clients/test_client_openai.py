@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.gateway_process import run_gateway
-from tests.clients.samples import GREETING, QUESTION, collect, spend, weather
-from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway
+from tests.clients.gateway_process import SOON, run_gateway
+from tests.clients.samples import GREETING, IMPATIENT, PASSING, QUESTION, collect, hurry, spend, weather
+from tests.gateway.running_gateway import HELLO, TOKEN, RunningGateway, open_gateway
 from tests.harness import MODEL, Harness
 
 openai = pytest.importorskip("openai", reason="the Python package openai is not installed: '.[dev]'")
@@ -166,10 +166,29 @@ async def test_no_key_left_is_402_at_the_first_request(
         client.responses.create(model=MODEL, input="Hello", stream=stream),
     ):
         with pytest.raises(openai.APIStatusError, match="next key free in") as caught:
-            await request
+            async with asyncio.timeout(SOON):
+                await request
         assert caught.value.status_code == 402
         assert caught.value.code == "insufficient_quota"
     assert [record["status"] for record in await gateway.logged(2)] == [402, 402]
+
+
+@pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
+async def test_what_passes_in_a_moment_is_asked_for_again_and_told(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, fault: str, status: int
+) -> None:
+    hurry(fault, monkeypatch)
+    harness.write_settings(policy=IMPATIENT)
+    await harness.fault(fault, times=None)
+    async with (
+        open_gateway(harness) as gateway,
+        openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=TOKEN) as client,
+    ):
+        with pytest.raises(openai.APIStatusError, match=PASSING[fault]) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HELLO)
+        assert caught.value.status_code == status
+        assert "quota" not in str(caught.value)
+        assert [record["status"] for record in await gateway.logged(3)] == [status] * 3
 
 
 async def test_one_slot_is_a_queue(tmp_path: Path) -> None:

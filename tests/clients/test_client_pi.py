@@ -1,5 +1,6 @@
 """Pi in print mode, as `okr-tui connect pi --write` sets it up."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.clients.gateway_process import CommandResult, GatewayProcess
 from tests.clients.installed import node, node_package
+from tests.clients.samples import IMPATIENT, PASSING, hurry
 
 CHAT = "/v1/chat/completions"
 VERSIONS = {
@@ -82,4 +84,23 @@ async def test_no_key_left_is_asked_once(pi: Pi) -> None:
         "insufficient_quota: no key can take this request; `okr-tui explain` says more; next key free in"
         in result.err
     )
-    assert [record["status"] for record in await pi.gateway_process.access_log(CHAT)] == [402]
+    asked = await pi.gateway_process.access_log(CHAT)
+    assert [record["status"] for record in asked] == [402]
+    assert result.ended_soon(asked)
+
+
+@pytest.mark.parametrize("gateway_process", [IMPATIENT], indirect=True)
+@pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
+async def test_what_passes_in_a_moment_is_asked_for_again_and_told(
+    pi: Pi, monkeypatch: pytest.MonkeyPatch, fault: str, status: int
+) -> None:
+    hurry(fault, monkeypatch)
+    await pi.gateway_process.fault(fault, path=CHAT, times=None)
+    result = await pi.ask("Hello")
+    assert result.code == 1
+    assert re.search(PASSING[fault], result.err)
+    assert "quota" not in result.err
+    statuses = [record["status"] for record in await pi.gateway_process.access_log(CHAT)]
+    assert set(statuses) == {status}
+    # It repeats its turn three times; in 0.73 the package openai repeats each request twice as well.
+    assert len(statuses) <= 12

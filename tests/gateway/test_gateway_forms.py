@@ -29,10 +29,14 @@ async def ask(gateway: RunningGateway, method: str, path: str, **options: Any) -
         "//api//tags//",
         f"//{TOKEN}/api/tags",
         f"/{TOKEN}//api/tags/",
+        "/api/t%61gs",
+        "/%2Fapi%2Ftags",
+        f"/%3{TOKEN[0]}{TOKEN[1:]}/api/tags",
+        "/api/tags/?x=1",
     ],
 )
 async def test_slashes_too_many_lead_to_the_same_place(gateway: RunningGateway, path: str) -> None:
-    headers = {} if TOKEN in path else {"x-api-key": TOKEN}
+    headers = {} if TOKEN[1:] in path else {"x-api-key": TOKEN}
     response = await ask(gateway, "GET", path, headers=headers)
     assert response.status_code == 200
     assert response.json()["models"]
@@ -46,6 +50,13 @@ async def test_slashes_too_many_lead_to_the_same_place(gateway: RunningGateway, 
         ("/api/v1/chat/completions", "did you mean /v1/chat/completions? Remove"),
         ("/chat/completions", "The base URL has to end with /v1"),
         ("/messages", "The base URL has to end with /v1"),
+        ("/API/chat", "did you mean /api/chat? Paths are in lower case"),
+        ("/V1/Chat/Completions", "did you mean /v1/chat/completions? Paths are in lower case"),
+        ("/v1/chat/completions/v1/chat/completions", "did you mean /v1/chat/completions? Remove"),
+        ("/openai/v1/messages", "did you mean /v1/messages? Remove"),
+        ("/api/chat;x=1", "has no such path"),
+        ("/api/chat%20", "has no such path"),
+        ("/api/chat%00", "has no such path"),
         ("/nothing", "has no such path"),
     ],
 )
@@ -73,6 +84,11 @@ async def test_what_changes_models_is_refused_in_words(gateway: RunningGateway, 
         "registry.ollama.ai/library/gpt-oss:20b",
         "GPT-OSS:20B",
         "Ollama/GPT-OSS:20b-Cloud",
+        "gpt-oss:20b:LATEST",
+        " gpt-oss:20b ",
+        "ollama_chat/gpt-oss:20b",
+        "https://ollama.com/library/gpt-oss:20b",
+        "Registry.Ollama.AI/library/gpt-oss:20b:latest",
     ],
 )
 async def test_every_usual_spelling_of_a_model_is_that_model(gateway: RunningGateway, name: str) -> None:
@@ -80,6 +96,37 @@ async def test_every_usual_spelling_of_a_model_is_that_model(gateway: RunningGat
     response = await gateway.post("/api/chat", model=name)
     assert response.status_code == 200
     assert (await gateway.settled(1))[0].model == MODEL
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("hf.co/someone/gpt-oss:20b", 404),
+        ("https://huggingface.co/someone/gpt-oss:20b", 404),
+        ("gpt\u2011oss:20b", 404),
+        ("gpt-oss: 20b", 404),
+        ("gpt-oss:latest", 404),
+        ("\u6a21\u578b:1b", 404),
+        ("gpt-oss:20b\u200b", 400),
+        ("gpt-oss:20b\n", 400),
+        ("\ud800", 400),
+        ("  ", 400),
+    ],
+)
+async def test_another_model_is_not_taken_for_one_that_is_listed(
+    gateway: RunningGateway, name: str, status: int
+) -> None:
+    await gateway.service.catalog.refresh()
+    document = json.dumps({"model": name, "messages": [{"role": "user", "content": "Hello"}]})
+    response = await gateway.client.post("/api/chat", content=document)
+    assert response.status_code == status
+    assert response.headers["x-okr-tui-error"] == ("cloud" if status == 404 else "gateway")
+
+
+@pytest.mark.parametrize("name", ["gpt-oss%3A20b", "GPT-OSS:20B", "ollama%2Fgpt-oss:20b", "%20gpt-oss:20b"])
+async def test_a_model_is_found_by_the_same_spellings(gateway: RunningGateway, name: str) -> None:
+    response = await gateway.client.get(f"/v1/models/{name}")
+    assert (response.status_code, response.json().get("id")) == (200, MODEL)
 
 
 @pytest.mark.parametrize("form", [{"model": "", "name": MODEL}, {"name": f"{MODEL}-cloud"}])
@@ -203,6 +250,25 @@ async def test_apps_that_ollama_allows_may_come_with_the_token(gateway: RunningG
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == origin
         assert (await ask(gateway, "GET", "/api/tags", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("APP://Obsidian.md", 200),
+        ("VSCODE-WEBVIEW://abc", 200),
+        ("tauri://localhost", 200),
+        ("http://tauri.localhost", 403),
+        ("app.obsidian.md", 403),
+        ("https://chat.example:443", 403),
+        ("https://app://obsidian.md", 403),
+        ("null", 403),
+        ("http://localhost.:1", 403),
+    ],
+)
+async def test_an_origin_in_other_letters(gateway: RunningGateway, origin: str, status: int) -> None:
+    response = await gateway.client.get("/api/tags", headers={"origin": origin})
+    assert response.status_code == status
 
 
 async def test_a_stream_is_for_a_listed_page_too(gateway: RunningGateway) -> None:

@@ -111,6 +111,14 @@ async def test_readyz_tells_whether_the_pool_can_answer_and_no_more(gateway: Run
         {"host": "rebound.example"},
         {"host": "rebound.example:11435"},
         {"host": "10.0.0.1"},
+        {"host": "0.0.0.0"},
+        {"host": "127.1"},
+        {"host": "localhost.."},
+        {"host": "localhost@rebound.example"},
+        {"host": "localhost.rebound.example"},
+        {"host": "rebound.localhost"},
+        {"host": "[fe80::1%eth0]:1"},
+        {"host": "gateway.internal"},
         {"origin": "https://page.example"},
         {"origin": "null"},
         {"origin": "http://localhost:3000"},
@@ -128,7 +136,8 @@ async def test_web_pages_stay_outside(gateway: RunningGateway, headers: dict[str
 
 async def test_loopback_names_and_the_own_origin_may_enter(gateway: RunningGateway) -> None:
     port = httpx.URL(gateway.url).port
-    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:1"):
+    odd = ("LOCALHOST.:1", "localhost:", "127.0.0.2", "[0:0:0:0:0:0:0:1]:1", "[::1%lo]:1")
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:1", *odd):
         assert (await gateway.client.get("/healthz", headers={"host": host})).status_code == 200
     own = {"host": f"localhost:{port}", "origin": f"http://localhost:{port}", "sec-fetch-site": "same-origin"}
     assert (await gateway.client.get("/healthz", headers=own)).status_code == 200
@@ -137,7 +146,7 @@ async def test_loopback_names_and_the_own_origin_may_enter(gateway: RunningGatew
 def test_an_exposed_gateway_answers_under_addresses_and_its_own_names() -> None:
     guard = TokenGuard(SecretStr(TOKEN), "0.0.0.0")
     names = ("host.docker.internal:1", "Gateway.docker.internal.", "nas.local.:1", socket.gethostname())
-    for host in ("192.0.2.1:11435", "[2001:db8::1]:1", *names):
+    for host in ("192.0.2.1:11435", "[2001:db8::1]:1", "[fe80::1%25eth0]:1", "[fe80::1%eth0]", *names):
         enter(guard, host)
     with pytest.raises(FailureError):
         enter(guard, "rebound.example")
