@@ -23,7 +23,7 @@ PASSING = {"rate-limit": "next key free in", "unavailable": "Service Temporarily
 def hurry(fault: str, patch: pytest.MonkeyPatch) -> None:
     """Have a fault of the cloud name a second as the time after which to ask again."""
     headers = {**FAULTS[fault].headers, "retry-after": "1"}
-    patch.setitem(FAULTS, fault, replace(FAULTS[fault], headers=headers))  # type: ignore[misc]
+    patch.setitem(FAULTS, fault, replace(FAULTS[fault], headers=headers))
 
 
 def weather(schema: str) -> dict[str, object]:
