@@ -124,6 +124,19 @@ def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     )
 
 
+SETTLING: Final = 8
+"""Keys that mostly settle whether all accounts are refused alike; only then is every account looked at."""
+
+
+def _suspended(state: PoolState) -> Iterator[AccountState]:
+    return (account for account in state.accounts.values() if BlockCause.SUSPENDED in account.blocks)
+
+
+def _are_several(found: Iterator[object]) -> bool:
+    """Return whether there are two or more."""
+    return next(found, None) is not None and next(found, None) is not None
+
+
 def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Block | None:
     """Return what refuses all accounts alike; None where a refusal is about its account.
 
@@ -132,7 +145,9 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
     """
     refused: dict[str, Block] = {}
     others: set[str] = set()
-    for key in config.keys:
+    for place, key in enumerate(config.keys):
+        if place == SETTLING and not _are_several(_suspended(state)):
+            return None
         known = state.keys.get(key.fingerprint, FRESH_KEY)
         if not key.usable or known.disabled:
             continue
@@ -186,14 +201,16 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
         if not judged_all:
             judged_all.append(
                 tuple(
-                    absent(key.missing)
-                    if key.missing
-                    else judge.verdict(
-                        key.fingerprint,
-                        in_flight=flights.get(state.account_of(key.fingerprint), 0),
-                        trusted=key.trusted,
-                    )
-                    for key in config.keys
+                    [
+                        absent(key.missing)
+                        if key.missing
+                        else judge.verdict(
+                            key.fingerprint,
+                            in_flight=flights.get(state.account_of(key.fingerprint), 0) if flights else 0,
+                            trusted=key.trusted,
+                        )
+                        for key in config.keys
+                    ]
                 )
             )
         return judged_all[0]

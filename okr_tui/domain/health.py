@@ -188,7 +188,6 @@ NOT_TRUSTED: Final = Verdict(State.OFF, eligible=False, reason="not trusted")
 UNVERIFIED: Final = Verdict(State.UNVERIFIED, eligible=True, reason="not tried yet")
 DISABLED: Final = Verdict(State.OFF, eligible=False, reason="switched off by you")
 PROBING: Final = Verdict(State.PROBING, eligible=False, reason="one request is trying it")
-BACK: Final = Verdict(State.READY, eligible=True, reason="back, to be tried", trial=True)
 
 
 class Judge:
@@ -285,7 +284,7 @@ class Judge:
             if in_flight >= slots:
                 return _busy(slots)
         if over:
-            return replace(BACK, ended=max(block.until or 0.0 for block in over))
+            return _back(max([block.until or 0.0 for block in over]))
         return READY if key.proven else UNVERIFIED
 
     def _blocks(self, key: KeyState, account: AccountState, identifier: str) -> list[Block]:
@@ -361,6 +360,10 @@ def verdict(
 def absent(why: str) -> Verdict:
     """Return the verdict of a key whose reference gives none."""
     return Verdict(State.MISSING, eligible=False, reason=why)
+
+
+def _back(ended: float) -> Verdict:
+    return Verdict(State.READY, eligible=True, reason="back, to be tried", trial=True, ended=ended)
 
 
 @lru_cache(maxsize=64)

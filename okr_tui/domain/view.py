@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal
 from okr_tui.domain.explain import reasons
@@ -12,12 +13,16 @@ from okr_tui.domain.health import State, Verdict, Wait, blocked
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
-from okr_tui.domain.state import PoolState
+from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, TEAM, AccountState, KeyState, PoolState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class KeyView:
-    """One row of the pool. Times are epoch seconds; `index` and `account_keys` count from 1."""
+    """One row of the pool. Times are epoch seconds; `index` and `account_keys` count from 1.
+
+    It is not changed, like all of the view. To be frozen would make a thousand of them take four times as
+    long, which is a third of the whole view.
+    """
 
     index: int
     fingerprint: str
@@ -112,15 +117,31 @@ def view(
     selection = choose(state, config, request, policy)
     judged = selection.verdicts
     why = reasons(selection, judged, state, config, request, policy)
+    known = [_Known.of(state, key) for key in config.keys]
     sharing: dict[str, list[int]] = {}
-    for index, key in enumerate(config.keys, 1):
-        sharing.setdefault(state.quota_of(state.account_of(key.fingerprint)), []).append(index)
+    for index, each in enumerate(known, 1):
+        sharing.setdefault(each.quota, []).append(index)
     places = {quota: tuple(found) for quota, found in sharing.items()}
     lost = {index for index, verdict in enumerate(judged, 1) if verdict.state.traits.needs_person}
-    speakers = {quota: _speaker(found, lost) for quota, found in places.items()}
+    speakers = {
+        quota: found[0] if len(found) == 1 else _speaker(found, lost) for quota, found in places.items()
+    }
     rows = tuple(
-        _row(state, key, index, verdict, reason, places, speakers, config, policy, now, flights)
-        for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, why, strict=True), 1)
+        [
+            _row(
+                each,
+                index,
+                verdict,
+                reason,
+                places[each.quota],
+                speakers[each.quota],
+                config,
+                policy,
+                now,
+                flights,
+            )
+            for index, (each, verdict, reason) in enumerate(zip(known, judged, why, strict=True), 1)
+        ]
     )
     outage = state.service(config.cloud).outage
     if outage is None or not outage.holds(now):
@@ -146,26 +167,39 @@ def view(
     )
 
 
+class _Known(NamedTuple):
+    """A key, and what the log says of it, its account and the name of their quota."""
+
+    key: Key
+    state: KeyState
+    identifier: str
+    account: AccountState
+    quota: str
+
+    @classmethod
+    def of(cls, state: PoolState, key: Key) -> "_Known":
+        own = state.keys.get(key.fingerprint, FRESH_KEY)
+        identifier = own.account or key.fingerprint
+        account = state.accounts.get(identifier, FRESH_ACCOUNT)
+        quota = state.quota_of(identifier) if account.plan == TEAM else identifier
+        return cls(key, own, identifier, account, quota)
+
+
 def _row(
-    state: PoolState,
-    key: Key,
+    known: _Known,
     index: int,
     judged: Verdict,
     reason: str,
-    places: Mapping[str, tuple[int, ...]],
-    speakers: Mapping[str, int],
+    sharing: tuple[int, ...],
+    speaker: int,
     config: PoolConfig,
     policy: Policy,
     now: float,
     flights: Mapping[str, int],
 ) -> KeyView:
-    known = state.key(key.fingerprint)
-    identifier = state.account_of(key.fingerprint)
-    account = state.account(identifier)
+    key, own, account = known.key, known.state, known.account
     models = sorted(account.models.items()) if account.models else ()
     held = {name: block for name, block in models if block.holds(now)}
-    quota = state.quota_of(identifier)
-    speaker = speakers[quota]
     return KeyView(
         index=index,
         fingerprint=key.fingerprint,
@@ -174,22 +208,22 @@ def _row(
         origin=key.origin,
         verdict=judged,
         preferred=key.fingerprint == config.preferred,
-        account=known.account,
-        account_keys=places[quota],
+        account=own.account,
+        account_keys=sharing,
         plan=account.plan,
         balance=account.balance,
         read_at=account.balance_at,
-        requests=known.requests,
-        faults=known.faults,
-        last_fault=known.last_fault,
-        last_fault_at=known.last_fault_at,
+        requests=own.requests,
+        faults=own.faults,
+        last_fault=own.last_fault,
+        last_fault_at=own.last_fault_at,
         blocked_models=tuple(held),
-        in_flight=flights.get(identifier, 0),
+        in_flight=flights.get(known.identifier, 0),
         slots=account.slot_count(policy, now),
         used_percent=account.balance.used_percent if account.balance else None,
         reason=reason,
-        identity_at=known.identity_at,
-        models=tuple((name, blocked(block)) for name, block in held.items()),
+        identity_at=own.identity_at,
+        models=tuple([(name, blocked(block)) for name, block in held.items()]) if held else (),
         samples=account.samples,
         same_as=None if speaker == index else speaker,
     )
