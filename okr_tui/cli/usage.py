@@ -19,6 +19,7 @@ from okr_tui.domain.usage import (
     HOUR,
     By,
     CloudBucket,
+    CloudReading,
     UsageRow,
     UsageSum,
     grouped,
@@ -27,7 +28,7 @@ from okr_tui.domain.usage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from okr_tui.store.factory import Look
     from okr_tui.store.usage import Detail
@@ -59,7 +60,8 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
     zone, now = local_zone(), time.time()
     start = _start(by, now - (since or SINCE.get(by, DEFAULT_SINCE)), zone)
     detail: Detail = "hours" if by in ("day", "hour") else "series"
-    seen = look_at_log(invocation, start, now, detail, STATUS, CLOUD_USAGE)
+    seen = look_at_log(invocation, start, now, detail, STATUS, *CLOUD_USAGE)
+    readings = read_readings(*map(seen.documents.get, CLOUD_USAGE))
     rows = grouped(seen.usage.usage, by, start, now, zone=zone, accounts=seen.usage.accounts)
     if as_csv:
         import csv
@@ -74,14 +76,14 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
                 "since": _stamp(start),
                 "until": _stamp(now),
                 "rows": [row_document(row) for row in rows],
-                "cloud": _cloud_document(seen.documents.get(CLOUD_USAGE), start, now),
+                "cloud": _cloud_document(readings, start, now),
             }
         )
     else:
         pool = own_status(invocation, seen.documents.get(STATUS))
         for line in _lines(rows, by, start, pool, zone):
             show(line)
-        for line in _cloud_lines(seen.documents.get(CLOUD_USAGE), start, now, pool):
+        for line in _cloud_lines(readings, start, now, pool):
             show(line)
 
 
@@ -210,17 +212,19 @@ def _names(by: By, pool: PoolStatus | None) -> "Callable[[str], str]":
     return lambda name: name
 
 
-def _cloud_counts(text: str | None, since: float, until: float) -> list[tuple[str, float, CloudBucket]]:
+def _cloud_counts(
+    readings: "Mapping[str, CloudReading]", since: float, until: float
+) -> list[tuple[str, float, CloudBucket]]:
     """Return what the cloud counted for each account, with when it was read, by account."""
     found = [
         (account, reading.at, days)
-        for account, reading in read_readings(text).items()
+        for account, reading in readings.items()
         if (days := reading.between(since, until))
     ]
     return sorted(found)
 
 
-def _cloud_document(text: str | None, since: float, until: float) -> Document | None:
+def _cloud_document(readings: "Mapping[str, CloudReading]", since: float, until: float) -> Document | None:
     accounts = [
         {
             "account": account,
@@ -229,15 +233,17 @@ def _cloud_document(text: str | None, since: float, until: float) -> Document | 
             "until": _stamp(days.until),
             **days.counts._asdict(),
         }
-        for account, at, days in _cloud_counts(text, since, until)
+        for account, at, days in _cloud_counts(readings, since, until)
     ]
     return {"accounts": accounts} if accounts else None
 
 
-def _cloud_lines(text: str | None, since: float, until: float, pool: PoolStatus | None) -> list[str]:
+def _cloud_lines(
+    readings: "Mapping[str, CloudReading]", since: float, until: float, pool: PoolStatus | None
+) -> list[str]:
     names = _names("account", pool)
     lines = []
-    for account, _, days in _cloud_counts(text, since, until):
+    for account, _, days in _cloud_counts(readings, since, until):
         counts = days.counts
         parts = [
             f"{value:,} {word}"

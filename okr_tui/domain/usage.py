@@ -9,6 +9,7 @@ what the key did before as well.
 """
 
 import json
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar, get_args
@@ -391,8 +392,11 @@ def next_midnight(at: float, zone: tzinfo = UTC) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
 
 
-CLOUD_USAGE: Final = "cloud-usage"
-"""The name of the document in the store: the last reading of each account."""
+CLOUD_USAGE: Final = tuple(f"cloud-usage {number}" for number in range(64))
+"""The names of the documents in the store that hold the last reading of each account.
+
+They are many, so that a reading of one account does not write those of a thousand.
+"""
 
 
 class CloudCounts(NamedTuple):
@@ -433,13 +437,22 @@ def _sum(column: tuple[float | None, ...]) -> float | None:
     return round(sum(known), 5) if len(known) == len(column) else None
 
 
+def cloud_usage_of(account: str) -> str:
+    """Return the name of the document with the last reading of an account."""
+    return CLOUD_USAGE[zlib.crc32(account.encode(errors="replace")) % len(CLOUD_USAGE)]
+
+
 def write_readings(readings: Mapping[str, CloudReading]) -> str:
     """Return the readings of accounts as text."""
     return json.dumps(readings, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_readings(text: str | None) -> dict[str, CloudReading]:
-    """Read what `write_readings` wrote; nothing from any other text."""
+def read_readings(*texts: str | None) -> dict[str, CloudReading]:
+    """Read what `write_readings` wrote into some documents; nothing from any other text."""
+    return {account: reading for text in texts for account, reading in _readings(text).items()}
+
+
+def _readings(text: str | None) -> dict[str, CloudReading]:
     try:
         return {
             account: CloudReading(

@@ -130,7 +130,7 @@ class LogReader:
             usage=reading.usage,
             accounts=reading.accounts,
             names=self._names(),
-            cloud=read_readings(await store.load(CLOUD_USAGE)),
+            cloud=read_readings(*(await store.load_all(CLOUD_USAGE)).values()),
             quotas=tuple(self._quotas(samples)),
             first=first,
             read_since=read_since,

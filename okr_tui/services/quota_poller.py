@@ -18,7 +18,7 @@ from okr_tui.domain.faults import BlockCause, Fault, Rule, fault_behind
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
-from okr_tui.domain.usage import CLOUD_USAGE, CloudReading, read_readings, write_readings
+from okr_tui.domain.usage import CloudReading, cloud_usage_of, read_readings, write_readings
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool
@@ -240,7 +240,8 @@ class QuotaPoller:
         account, now = self._pool.state.account_of(key.fingerprint), self._pool.clock.time()
         if self._pool.clock.monotonic() < self._usage_due.get(account, -math.inf):
             return
-        readings = read_readings(await self._pool.store.load(CLOUD_USAGE))
+        document = cloud_usage_of(account)
+        readings = read_readings(await self._pool.store.load(document))
         last = readings[account].at if account in readings else 0.0
         if not last <= now < last + self._pool.policy.usage_every:
             last = now
@@ -250,7 +251,7 @@ class QuotaPoller:
             except CloudError:  # the balance, read just now, tells how the account is
                 pass
             else:
-                await self._pool.store.save(CLOUD_USAGE, write_readings(readings))
+                await self._pool.store.save(document, write_readings(readings))
         self._usage_due[account] = self._pool.clock.monotonic() + last - now + self._pool.policy.usage_every
 
     async def balance(self, key: Key) -> Fault | None:

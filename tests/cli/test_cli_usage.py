@@ -15,7 +15,7 @@ import pytest
 from okr_tui.cli.invocation import LocalZone
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, IdentityRead
-from okr_tui.domain.usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, write_readings
+from okr_tui.domain.usage import CloudBucket, CloudCounts, CloudReading, cloud_usage_of, write_readings
 from okr_tui.store.factory import open_store
 from okr_tui.store.usage import sum_up, summed_through
 from tests.cli.harness import MODEL, NOW, CliHarness
@@ -273,7 +273,8 @@ def test_the_clouds_own_count_stands_next_to_the_logs(cli: CliHarness) -> None:
 
     async def work() -> None:
         store = await open_store(f"sqlite:{cli.folder / 'log.db'}")
-        await store.save(CLOUD_USAGE, write_readings(known))
+        for account, reading in known.items():
+            await store.save(cloud_usage_of(account), write_readings({account: reading}))
         await store.close()
 
     asyncio.run(work())

@@ -250,6 +250,7 @@ def test_readings_survive_being_written_down_and_odd_texts_are_none() -> None:
     assert days
     readings = {"amber": CloudReading(NOW, days), "birch": CloudReading(0.0, ())}
     assert read_readings(write_readings(readings)) == readings
+    assert read_readings(*(write_readings({name: each}) for name, each in readings.items()), None) == readings
     for text in (None, "", "[]", "7", '{"a": 1}', '{"a": [1, [[1]]]}', "{"):
         assert read_readings(text) == {}
 

@@ -17,7 +17,14 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.schedule import Reading
-from okr_tui.domain.usage import CLOUD_USAGE, CloudBucket, CloudCounts, CloudReading, read_readings
+from okr_tui.domain.usage import (
+    CLOUD_USAGE,
+    CloudBucket,
+    CloudCounts,
+    CloudReading,
+    cloud_usage_of,
+    read_readings,
+)
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
 from okr_tui.store.memory import MemoryStore
@@ -155,13 +162,24 @@ async def test_what_the_cloud_counts_is_read_behind_a_balance_and_seldom() -> No
     pool, quota_poller = metered(store, cloud)
     await quota_poller._read(BALANCE_READING)
     account = pool.state.account_of(KEY.fingerprint)
-    readings = read_readings(await store.load(CLOUD_USAGE))
+    readings = read_readings(await store.load(cloud_usage_of(account)))
     assert readings == {account: CloudReading(pool.clock.time(), (DAY_BEFORE,))}
     await quota_poller._read(BALANCE_READING)
     assert cloud.usage_reads == 1
     await cast(ManualClock, pool.clock).advance(pool.policy.usage_every)
     await quota_poller._read(BALANCE_READING)
     assert cloud.usage_reads == 2
+
+
+async def test_what_the_cloud_counts_for_one_account_writes_few_others() -> None:
+    store, cloud = Lost(), Answering()
+    _, quota_poller = metered(store, cloud)
+    for number in range(400):
+        key = Key.of(f"a synthetic key of the meter, number {number}", "global")
+        await quota_poller._read(Reading(0.0, key, identity=False, name=f"balance {number}"))
+    found = [read_readings(text) for text in (await store.load_all(CLOUD_USAGE)).values()]
+    assert sum(map(len, found)) == 400
+    assert max(map(len, found)) < 30
 
 
 async def test_another_process_need_not_read_again_what_the_cloud_counts() -> None:
@@ -179,7 +197,7 @@ async def test_a_plan_that_reports_nothing_is_asked_as_seldom_and_spoils_nothing
     for _ in range(2):
         await quota_poller._read(BALANCE_READING)
     assert cloud.usage_reads == 1
-    assert await store.load(CLOUD_USAGE) is None
+    assert await store.load_all(CLOUD_USAGE) == {}
     assert {item.record.kind for item in await store.read()} == {"balance"}
     assert pool.trouble is None
 
