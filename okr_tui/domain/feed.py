@@ -30,7 +30,7 @@ from okr_tui.domain.records import (
     SettingsRead,
     Use,
 )
-from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.state import Block, PoolState, replacer
 from okr_tui.domain.words import moment, sentence, span
 
 SAME_RETURN: Final = 90.0
@@ -76,6 +76,9 @@ class Entry:
         return failed or self.tone in ("fault", "warning")
 
 
+_entry_with: Final = replacer(Entry)
+
+
 def entries(
     record: Record,
     before: PoolState,
@@ -92,7 +95,7 @@ def entries(
     own = entry(record, after, config, policy, zone)
     found = (*((own,) if own else ()), *consequences(record, before, after, config, policy, zone))
     client = record.client if isinstance(record, Attempt | Command | FellBack) else None
-    return tuple(replace(line, client=client, sequence=sequence, record=record) for line in found)
+    return tuple([_entry_with(line, client=client, sequence=sequence, record=record) for line in found])
 
 
 def consequences(

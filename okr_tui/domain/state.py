@@ -50,7 +50,7 @@ TEAM: Final = "team"
 """The plan whose accounts share one quota."""
 
 
-def _replacer(of: type[Value]) -> Callable[..., Value]:
+def replacer(of: type[Value]) -> Callable[..., Value]:
     """Return `dataclasses.replace` for one frozen class with slots, in a third of its time.
 
     Most of a fold is such copies. As for a named tuple, the code is made of the names of the fields.
@@ -166,9 +166,9 @@ class ServiceState:
     requests: tuple[str, ...] = ()
 
 
-_key_with: Final = _replacer(KeyState)
-_account_with: Final = _replacer(AccountState)
-_model_with: Final = _replacer(ModelState)
+_key_with: Final = replacer(KeyState)
+_account_with: Final = replacer(AccountState)
+_model_with: Final = replacer(ModelState)
 FRESH_KEY: Final = KeyState()
 FRESH_ACCOUNT: Final = AccountState()
 FRESH_MODEL: Final = ModelState()
@@ -245,4 +245,4 @@ class PoolState:
         return _pool_with(self, models={**self.models, name: _model_with(self.model(name), **changes)})
 
 
-_pool_with: Final = _replacer(PoolState)
+_pool_with: Final = replacer(PoolState)

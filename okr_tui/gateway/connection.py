@@ -9,6 +9,7 @@ import re
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
@@ -47,7 +48,7 @@ MOST_FIELDS: Final = 1000
 READ_AHEAD: Final = 64 * 1024
 """Bytes of a body, or of requests to come, that are held before the caller has to wait."""
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-SENDABLE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+UNSENDABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 CLOSE: Final = b"connection: close\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -191,8 +192,8 @@ class Cycle:
         expects = is_current and message.headers.get("expect", "").lower() == "100-continue"
         self._awaits_consent = expects and not self._is_read
         self._connection = connection
-        self._changed = asyncio.Event()
-        """Set once the answer is sent or cannot be any more."""
+        self._changed: asyncio.Event | None = None
+        """Where somebody waits: set once the answer is sent or cannot be any more."""
         self._head: bytes | None = None
         self._is_chunked = False
         self._is_bodiless = message.method == "HEAD"
@@ -223,6 +224,7 @@ class Cycle:
         if body is not None and not self.is_gone and not self.is_answered:
             return {"type": "http.request", "body": body, "more_body": not self._is_read}
         if not self.is_gone and not self.is_answered:
+            self._changed = self._changed or asyncio.Event()
             await self._changed.wait()
         return {"type": "http.disconnect"}
 
@@ -247,7 +249,7 @@ class Cycle:
         says_close = False
         lines = [b"HTTP/1.1 %d %b\r\n" % (status, PHRASES.get(status, b""))]
         for name, value in headers:
-            if not TOKEN.fullmatch(name) or not SENDABLE.fullmatch(value):
+            if not _is_token(name) or UNSENDABLE.search(value):
                 raise ValueError(f"the header {name!r} cannot be sent")
             known = name.lower()
             if known == b"content-length":
@@ -301,13 +303,17 @@ class Cycle:
             self._connection.write(data)
         if last:
             self.is_answered = True
-            self._changed.set()
+            self._tell()
             self._connection.go_on()
+
+    def _tell(self) -> None:
+        if self._changed:
+            self._changed.set()
 
     def lose(self) -> None:
         """Note that the caller is gone."""
         self.is_gone = True
-        self._changed.set()
+        self._tell()
         self.payload.set_exception(ConnectionResetError())
         leave, self._leave = self._leave, None
         if leave:
@@ -576,6 +582,11 @@ class CallerConnection(BaseProtocol):
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None
+
+
+@lru_cache(maxsize=256)
+def _is_token(name: bytes) -> bool:
+    return TOKEN.fullmatch(name) is not None
 
 
 def _is_clear(message: RawRequestMessage) -> bool:

@@ -114,7 +114,8 @@ async def _receive(service: PoolService, request: GatewayRequest) -> ParsedReque
 
 async def _pass(service: PoolService, request: GatewayRequest, call: Call, conversation: str | None) -> None:
     request.takes_events = call.streams and find(call.path).dialect != "native"
-    signs = SignsOfLife(request, service.pool.policy.sign_of_life) if request.takes_events else None
+    every, timers = service.pool.policy.sign_of_life, service.pool.timers
+    signs = SignsOfLife(request, every, timers) if request.takes_events else None
     try:
         others = service.fallback.send(
             call, "gateway", conversation, allows=partial(_may_answer, service, request)

@@ -24,6 +24,7 @@ from okr_tui.gateway.errors import (
 )
 from okr_tui.gateway.headers import UNBUFFERED, RawHeaders, head_of, raw_headers
 from okr_tui.gateway.tokens import ANYBODY, Caller
+from okr_tui.services.background import Timers
 
 
 def request_query(query: bytes) -> str:
@@ -336,11 +337,11 @@ class SignsOfLife:
     first comment; nothing of the cloud's, so that another key can still take the request.
     """
 
-    def __init__(self, request: GatewayRequest, every: float) -> None:
+    def __init__(self, request: GatewayRequest, every: float, timers: Timers) -> None:
         self._request = request
         self._every = every
         self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(every, self._start)
+        self._timer = timers.start(every, self._start)
 
     def _start(self) -> None:
         self._task = asyncio.create_task(self._run())

@@ -184,7 +184,10 @@ class Admission:
 
     def leave(self, ticket: Ticket, *, had_slot: bool = True) -> None:
         """Give back the slot of a ticket; `had_slot` says that the cloud had one for it too."""
-        self._pool.in_flight[ticket.account] -= 1
+        in_flight = self._pool.in_flight
+        in_flight[ticket.account] -= 1
+        if not in_flight[ticket.account]:
+            del in_flight[ticket.account]
         if not any(waiter.slots for waiter in self._line):
             self._freed.clear()
         elif had_slot:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Final, Protocol
@@ -77,6 +78,68 @@ class SystemClock:
         elif is_far(ahead_of(headers, self.time())):
             self._offset = wall - ahead - self._steady()
         return ahead
+
+
+class Timer:
+    """A call that is due at a moment of the loop's clock, unless it is cancelled."""
+
+    __slots__ = ("_call", "due")
+
+    def __init__(self, due: float, call: Callable[[], None]) -> None:
+        self.due = due
+        self._call: Callable[[], None] | None = call
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was called or cancelled."""
+        return self._call is None
+
+    def cancel(self) -> None:
+        """Do not call."""
+        self._call = None
+
+    def ring(self) -> None:
+        """Call, once."""
+        call, self._call = self._call, None
+        if call:
+            call()
+
+
+class Timers:
+    """Timers of a few durations, nearly all of which are cancelled.
+
+    Those of one duration are due in the order in which they began, so one timer of the loop serves them all:
+    each of its own would cost several times as much.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[float, deque[Timer]] = {}
+        self._waiting: dict[float, asyncio.TimerHandle] = {}
+
+    def start(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call after some seconds, unless the timer is cancelled before."""
+        loop = asyncio.get_running_loop()
+        timer = Timer(loop.time() + seconds, call)
+        queue = self._queues.get(seconds)
+        if queue is None:
+            queue = self._queues[seconds] = deque()
+        while queue and queue[0].is_over:
+            queue.popleft()
+        queue.append(timer)
+        if seconds not in self._waiting:
+            self._waiting[seconds] = loop.call_at(timer.due, self._ring, seconds)
+        return timer
+
+    def _ring(self, seconds: float) -> None:
+        """Call what is due, and wait for the next that is not."""
+        loop, queue = asyncio.get_running_loop(), self._queues[seconds]
+        del self._waiting[seconds]
+        while queue and (queue[0].is_over or queue[0].due <= loop.time()):
+            queue.popleft().ring()
+        if queue:
+            self._waiting.setdefault(seconds, loop.call_at(queue[0].due, self._ring, seconds))
+        else:
+            self._queues.pop(seconds, None)
 
 
 TRY_AGAIN: Final = 5.0

@@ -276,7 +276,9 @@ class Dispatcher:
         key = ticket.key
         in_flight = self._pool.flights.get(self._pool.state.account_of(ticket.account), 0)
         use = self._use_cloud()
-        exchange = Exchange(use.__enter__(), progress.call, key, self._policy, self._pool.clock)
+        exchange = Exchange(
+            use.__enter__(), progress.call, key, self._policy, self._pool.clock, self._pool.timers
+        )
         exchange.hops = tuple(progress.hops)
         exchange.index = self._pool.config.index(key.fingerprint)
         progress.exchange = exchange
@@ -424,7 +426,10 @@ class Dispatcher:
         )
         if exchange.fault and not exchange.committed:
             record = replace(record, next_fingerprint=self._following(progress, record, exchange.fault))
-        await self._pool.note(record, hurried=record.fault is not None)
+        if record.outcome == "ok" and progress.client == "gateway":
+            self._pool.note_soon(record)  # its caller has the answer, and waits for nothing more
+        else:
+            await self._pool.note(record, hurried=record.fault is not None)
 
     def _name(self, call: Call) -> str:
         """Return a name for what a call asks, the same for its repeats in every process of this pool.

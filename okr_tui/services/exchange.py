@@ -26,7 +26,7 @@ from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import ConnectionFailure, Fault, Hop
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
-from okr_tui.services.background import Clock
+from okr_tui.services.background import Clock, Timers
 
 CALLER_SECONDS: Final = 5.0
 """Once a caller takes longer for a piece, a connection that the cloud ends says nothing of the key."""
@@ -63,7 +63,9 @@ class Piece:
 class Exchange:
     """A response under way. After entering, `fault` is set or the first output waits in the iterator."""
 
-    def __init__(self, cloud: Cloud, call: Call, key: Key, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, cloud: Cloud, call: Call, key: Key, policy: Policy, clock: Clock, timers: Timers
+    ) -> None:
         self.key = key
         self.index: int | None = None
         self.hops: tuple[Hop, ...] = ()
@@ -89,6 +91,7 @@ class Exchange:
         self._call = call
         self._policy = policy
         self._clock = clock
+        self._timers = timers
         self._reader: RecordReader | None = None
         self._held: list[Piece] = []
         self._tail = b""
@@ -135,19 +138,29 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         longest = self._policy.first_byte if self._call.streams else self._policy.document
+        opening = asyncio.current_task()
+        assert opening
+        before, is_late = opening.cancelling(), False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = opening.cancel()
+
+        timer = self._timers.start(longest, give_up)
         try:
-            async with asyncio.timeout(longest):
-                await self._open()
-        except TimeoutError:
-            late = no_response(f"no answer within {longest:g} s")
-            self._fail(replace(late, connection=ConnectionFailure.TIMEOUT))
+            await self._open()
         except CloudError as error:
             self._fail(error.fault)
         except httpx.HTTPError as error:
             self._fail(self._cloud.failure(error))
         except asyncio.CancelledError:
-            await self._hang_up()
-            raise
+            if not is_late or opening.uncancel() > before:
+                await self._hang_up()
+                raise
+            late = no_response(f"no answer within {longest:g} s")
+            self._fail(replace(late, connection=ConnectionFailure.TIMEOUT))
+        finally:
+            timer.cancel()
         return self
 
     async def __aexit__(

@@ -210,7 +210,7 @@ class Fallback:
     async def _local(self, stack: AsyncExitStack, call: Call) -> Exchange:
         """Open an exchange with the local Ollama. Raises CloudError where it does not answer."""
         cloud = await stack.enter_async_context(self._cloud.client_at(self._settings().local))
-        exchange = Exchange(cloud, call, KEYLESS, self._pool.policy, self._pool.clock)
+        exchange = Exchange(cloud, call, KEYLESS, self._pool.policy, self._pool.clock, self._pool.timers)
         await stack.enter_async_context(exchange)
         if exchange.fault:
             raise CloudError(f"{call.model}: {exchange.fault.text}", exchange.fault)

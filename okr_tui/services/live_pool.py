@@ -29,7 +29,7 @@ from okr_tui.domain.state import PoolState
 from okr_tui.domain.usage import Series
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
-from okr_tui.services.background import Clock
+from okr_tui.services.background import Clock, Timers
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.services.service import LOG_PROGRESS
@@ -90,7 +90,11 @@ class LivePool:
         self._change_token: object | None = None
         """The change token of the log before it was last read to its end."""
         self._reading = asyncio.Lock()
+        self.timers = Timers()
+        """For whatever a request waits for."""
         self._catching: asyncio.Task[None] | None = None
+        self._caught = asyncio.Event()
+        """Set once the reading under way has ended, or has taken too long."""
         self._checkpoints = Checkpoints(store)
         self._summing: Summing | None = None
         """What was read of a long log, and is not in the sums of usage yet."""
@@ -297,20 +301,25 @@ class LivePool:
         if self._writer.away:
             return
         if self._catching is None:
-            self._catching = asyncio.create_task(self._look())
+            self._caught = asyncio.Event()
+            self._catching = asyncio.create_task(self._look(self._caught))
         # All go on together: a lock would let one pass at a time.
-        catching = self._catching
-        await asyncio.wait([catching], timeout=SHORT)
-        if not catching.done():
-            self._writer.lose(None)
+        await self._caught.wait()
 
-    async def _look(self) -> None:
+    async def _look(self, caught: asyncio.Event) -> None:
+        def give_up() -> None:
+            self._writer.lose(None)
+            caught.set()
+
+        timer = self.timers.start(SHORT, give_up)
         try:
             await self._read()
         except StoreError as error:
             self._writer.lose(error)
         finally:
+            timer.cancel()
             self._catching = None
+            caught.set()
 
     async def _read(self) -> None:
         async with self._reading:  # so that each goes on where the one before ended
@@ -343,6 +352,11 @@ class LivePool:
         """
         self._note_learned((record,))
         await self._writer.add(self._signed((record,)), hurried=hurried)
+
+    def note_soon(self, record: Record) -> None:
+        """Append what a request learned, together with others in a moment; nothing waits for it."""
+        self._note_learned((record,))
+        self._writer.add_soon(self._signed((record,)))
 
     def _signed(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return records with the name of this person, where several share the log."""

@@ -86,6 +86,31 @@ class LogWriter:
 
     async def add(self, records: Sequence[Record], *, hurried: bool = True) -> None:
         """Have records written; return once they are in the log, or count without it after SHORT seconds."""
+        if not hurried:
+            for each in self.add_soon(records):
+                await each.settled
+            return
+        added = self._added(records)
+        if not self.away:
+            self._begin()
+            waiting = [each.settled for each in added]
+            await asyncio.wait(waiting, timeout=SHORT + GATHER)
+            if not all(each.done() for each in waiting):
+                self.lose(None)
+
+    def add_soon(self, records: Sequence[Record]) -> Sequence[Unsent]:
+        """Have records written together with those that come within GATHER seconds."""
+        loop, added = asyncio.get_running_loop(), self._added(records)
+        if self.away:
+            return added
+        if self._running is None and self._gathering is None:
+            self._gathering = loop.call_later(GATHER, self._begin)
+        if self._patience is None:  # one for all: a timer for each costs as much as the record
+            self._patience = loop.call_later(SHORT + GATHER, self._look_for_late, self._next)
+        return added
+
+    def _added(self, records: Sequence[Record]) -> Sequence[Unsent]:
+        """Put records in line; while the log is away, they count at once."""
         loop = asyncio.get_running_loop()
         added = []
         for record in records:
@@ -95,20 +120,7 @@ class LogWriter:
         if self.away:
             self._count(added)
             self._bound()
-            return
-        if hurried:
-            self._begin()
-            waiting = [each.settled for each in added]
-            await asyncio.wait(waiting, timeout=SHORT + GATHER)
-            if not all(each.done() for each in waiting):
-                self.lose(None)
-            return
-        if self._running is None and self._gathering is None:
-            self._gathering = loop.call_later(GATHER, self._begin)
-        if self._patience is None:  # one for all: a timer for each costs as much as the record
-            self._patience = loop.call_later(SHORT + GATHER, self._look_for_late, self._next)
-        for each in added:
-            await each.settled
+        return added
 
     def _look_for_late(self, before: int) -> None:
         """Let no one wait any more if a record numbered lower is not settled yet."""

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from okr_tui.domain.errors import StoreError
-from okr_tui.services.background import TRY_AGAIN, Background
+from okr_tui.services.background import TRY_AGAIN, Background, Timers
 from tests.harness import START, ManualClock
+from tests.waiting import until
 
 
 class Broken(Exception):  # noqa: N818 stands for any defect
@@ -94,3 +95,31 @@ async def test_a_loop_that_recovers_leaves_the_trouble_of_another(
     await settle()
     assert background.problems == ("the log is gone",)
     await background.close()
+
+
+async def test_timers_of_one_duration_ring_in_turn_unless_they_are_cancelled() -> None:
+    rung: list[str] = []
+    timers = Timers()
+
+    def second() -> None:
+        rung.append("second")
+        last.cancel()
+        timers.start(0.01, lambda: rung.append("again"))
+
+    timers.start(60, lambda: rung.append("much later"))
+    first = timers.start(0.01, lambda: rung.append("cancelled"))
+    timers.start(0.01, second)
+    timers.start(0.01, lambda: rung.append("third"))
+    last = timers.start(0.01, lambda: rung.append("cancelled by another"))
+    first.cancel()
+    await until(lambda: "again" in rung)
+    assert rung == ["second", "third", "again"]
+    timers.start(0.01, lambda: rung.append("after a pause"))
+    await until(lambda: "after a pause" in rung)
+
+
+async def test_cancelled_timers_are_not_kept() -> None:
+    timers = Timers()
+    for _ in range(1000):
+        timers.start(60, lambda: None).cancel()
+    assert len(timers._queues[60]) == 1

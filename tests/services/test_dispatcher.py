@@ -50,6 +50,7 @@ async def test_the_log_names_who_asked(harness: Harness) -> None:
     async with harness.open(client="gateway") as service:
         asking = PoolClient(service, "codex").chat(MODEL, [Message("user", "Hi")], conversation="one")
         assert [event async for event in asking]
+    async with harness.open(client="cli") as service:
         records = [item.record for item in await service.pool.store.read()]
     found = [(record.client, record.caller) for record in records if isinstance(record, Attempt)]
     assert found == [("gateway", "codex")] * 2

@@ -12,7 +12,7 @@ from okr_tui.domain.errors import CloudError
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
-from okr_tui.services.background import SystemClock
+from okr_tui.services.background import SystemClock, Timers
 from okr_tui.services.exchange import CALLER_SECONDS, Exchange
 from tests.harness import MODEL
 from tests.waiting import let_pass
@@ -86,14 +86,14 @@ async def test_a_document_has_longer_than_the_first_byte_of_a_stream(streams: bo
     cloud = cast(Cloud, SlowCloud(200, Chunks([WORD, END] if streams else [WORD.replace(b"false", b"true")])))
     policy = Policy(first_byte=0.05, document=30)
     call = Call("/api/chat", b"{}", MODEL, streams=streams)
-    async with Exchange(cloud, call, KEY, policy, SystemClock()) as made:
+    async with Exchange(cloud, call, KEY, policy, SystemClock(), Timers()) as made:
         assert (made.fault is None) is not streams
 
 
 def exchange(status: int, *chunks: bytes, endless: bool = False, path: str = "/api/chat") -> Exchange:
     cloud = cast(Cloud, ScriptedCloud(status, Chunks(chunks, endless=endless)))
     call = Call(path, b"{}", MODEL)
-    return Exchange(cloud, call, KEY, Policy(held_back=10_000), SystemClock())
+    return Exchange(cloud, call, KEY, Policy(held_back=10_000), SystemClock(), Timers())
 
 
 async def test_a_refusal_is_read_within_its_bound() -> None:
