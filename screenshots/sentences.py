@@ -9,6 +9,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
@@ -28,14 +29,15 @@ OTHER_LANGUAGES = re.compile(
 )
 
 
-def sentences() -> list[str]:
+@cache
+def sentences() -> tuple[str, ...]:
     """Return every sentence with its module, sorted, each once."""
     found = set()
     for path in (TOP / "okr_tui").rglob("*.py"):
         name = path.relative_to(TOP).as_posix()
         if name not in NOT_OURS:
             found |= {f"{name}: {line(text)}" for text in texts(path) if is_prose(text)}
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def is_prose(text: str) -> bool:
@@ -45,17 +47,15 @@ def is_prose(text: str) -> bool:
 
 def texts(path: Path) -> Iterator[str]:
     """Yield every text of a module but its docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     done: set[int] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):  # what holds a text comes before it
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             decorators = [ast.unparse(each) for each in getattr(node, "decorator_list", ())]
             if not any("command(" in each or "group(" in each for each in decorators):
                 done.update(id(each.value) for each in node.body if isinstance(each, ast.Expr))
-    for node in ast.walk(tree):
-        if id(node) in done:
+        elif id(node) in done:
             continue
-        if isinstance(node, ast.JoinedStr):
+        elif isinstance(node, ast.JoinedStr):
             done.update(id(each) for each in node.values)
             yield "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

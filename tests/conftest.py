@@ -1,9 +1,11 @@
 """Fixtures for every test: an isolated home, no keys of the developer, no network but loopback."""
 
+import gc
 import ipaddress
 import itertools
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,13 @@ import pytest
 from tests.harness import Harness, open_harness
 from tests.redis_server import RedisServer
 
-hypothesis.settings.register_profile("steady", deadline=None)
-hypothesis.settings.load_profile("steady")
+# A run starts hundreds of processes: where compiled code is not kept, each would compile the program again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+hypothesis.settings.register_profile("whole", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("whole" if os.environ.get("CI") else "quick")
 
 NO_SKIPS = "OKR_TUI_NO_SKIPS"
 """Environment variable: when set, a skipped test fails, because a complete run must skip nothing."""
@@ -25,6 +32,17 @@ NOT_ON_THIS_PLATFORM = ("no package brings one for this platform",)
 CLIENTS = Path(__file__).parent / "clients"
 Reports = Generator[None, pytest.TestReport, pytest.TestReport]
 Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the folder of clients alone where none is wanted: to import their libraries takes seconds."""
+    return (collection_path == CLIENTS and "not clients" in config.option.markexpr) or None
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was loaded out of the garbage collector's way, which would look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,6 @@ from okr_tui.cli.main import VERBS, root
 from okr_tui.services.doctor import REMEDIES
 from screenshots.sentences import COLLECTION, TOP, sentences
 
-SENTENCES = [each.partition(": ")[::2] for each in sentences()]
 LAYOUT = ("okr_tui/cli/units.py", "okr_tui/demo/answers.py", "okr_tui/cli/completion.py")
 """Modules with texts that are documents of their own: units, Markdown."""
 ERRORS = ("OkrError", "SettingsError", "StoreError", "ChatError", "failure", "failure_error")
@@ -37,6 +36,11 @@ STYLE = {
 }
 
 
+def said() -> list[tuple[str, str]]:
+    """Return every sentence after its module."""
+    return [(module, text) for module, _, text in (each.partition(": ") for each in sentences())]
+
+
 def test_the_collection_is_up_to_date() -> None:
     kept = COLLECTION.read_text(encoding="utf-8").splitlines()
     new, gone = sorted({*sentences()} - {*kept}), sorted({*kept} - {*sentences()})
@@ -45,22 +49,20 @@ def test_the_collection_is_up_to_date() -> None:
 
 @pytest.mark.parametrize("rule", STYLE)
 def test_every_sentence_keeps_the_style(rule: str) -> None:
-    wrong = [each for each in SENTENCES if each[0] not in LAYOUT and re.search(STYLE[rule], each[1])]
+    wrong = [each for each in said() if each[0] not in LAYOUT and re.search(STYLE[rule], each[1])]
     assert wrong == []
 
 
 def test_no_sentence_is_too_long() -> None:
     helps = {re.sub(r"\s*\n\s*", " ", command.help or "").strip() for command in _commands(root)}
-    long = [
-        each for each in SENTENCES if len(each[1]) > 250 and each[0] not in LAYOUT and each[1] not in helps
-    ]
+    long = [each for each in said() if len(each[1]) > 250 and each[0] not in LAYOUT and each[1] not in helps]
     assert long == []
 
 
 def test_every_command_that_is_named_exists() -> None:
     named = {
         (module, verb)
-        for module, text in SENTENCES
+        for module, text in said()
         for verb in re.findall(r"(?:`|\brun |\bsee |; |or |use )okr-tui ([a-z][a-z-]*)", text)
     }
     assert len(named) > 20
@@ -68,9 +70,9 @@ def test_every_command_that_is_named_exists() -> None:
 
 
 def test_every_problem_that_doctor_has_a_remedy_for_is_said() -> None:
-    said = "\n".join(text for module, text in SENTENCES if module != "okr_tui/services/doctor.py")
+    whole = "\n".join(text for module, text in said() if module != "okr_tui/services/doctor.py")
     counted = {"entries ignored", "entry ignored"}  # said with a number
-    assert [words for words, _ in REMEDIES if words not in said and words not in counted] == []
+    assert [words for words, _ in REMEDIES if words not in whole and words not in counted] == []
 
 
 def test_help_is_in_sentences() -> None:

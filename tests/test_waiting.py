@@ -12,12 +12,13 @@ PROGRAMS = {"bench", "chaos", "soak.py", "team.py", "bench.py", "bench_targets.p
 OTHER_PROCESSES = {"tool_server.py", "proof.py", "gateway_process.py"}
 HERE = {"waiting.py"}
 LIMITED = ("asyncio.timeout", "asyncio.wait_for", "process.communicate", "process.wait")
+WAITING = {"sleep", "pause", *(name.rpartition(".")[2] for name in LIMITED)}
 
 
 def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
-    """Every call in a file, with the dotted name of what is called."""
+    """Every call in a file that may wait, with the dotted name of what is called."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WAITING:
             yield node, ast.unparse(node.func)
 
 

@@ -1,8 +1,11 @@
 """What every test of the dashboard starts from."""
 
 import asyncio
+from asyncio.base_events import BaseEventLoop
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+import aiosqlite
 import pytest
 
 from tests.ui.scripted_service import ScriptedService
@@ -10,8 +13,10 @@ from tests.waiting import let_pass
 
 SOON = 0.02
 """Seconds: more than one of Textual's frames."""
-PATIENCE = 0.2
-"""Seconds for timers that come again and again."""
+TURNS = 150
+"""Turns of the loop, a millisecond each, for timers that come again and again."""
+HANG = 10.0
+"""Seconds for work in threads, some of which never ends."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,25 +35,54 @@ def service() -> ScriptedService:
 
 @pytest.fixture(autouse=True)
 def waits_for_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a pilot go on once the event loop has nothing left to run.
+    """Let a pilot go on once the event loop has nothing left to run, and no thread works for it.
 
     Textual looks at the processor's time instead, every 20 ms: on a loaded machine a process that gets no
     time seems to be idle, and on a free one each key costs 20 ms.
     """
-    monkeypatch.setattr("textual.app.wait_for_idle", nothing_to_run)
-    monkeypatch.setattr("textual.pilot.wait_for_idle", nothing_to_run)
+    working: set[object] = set()
+    in_executor = BaseEventLoop.run_in_executor
+
+    def run_in_executor(loop: BaseEventLoop, *call: Any) -> asyncio.Future[Any]:
+        future = in_executor(loop, *call)
+        working.add(future)
+        future.add_done_callback(working.discard)
+        return future
+
+    def counted(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def wait(*positional: Any, **named: Any) -> Any:
+            request = object()
+            working.add(request)
+            try:
+                return await call(*positional, **named)
+            finally:
+                working.discard(request)
+
+        return wait
+
+    async def wait_for_idle(*_: float) -> None:
+        await nothing_to_run(working)
+
+    monkeypatch.setattr(BaseEventLoop, "run_in_executor", run_in_executor)
+    for name in ("_connect", "_execute"):
+        monkeypatch.setattr(aiosqlite.Connection, name, counted(getattr(aiosqlite.Connection, name)))
+    monkeypatch.setattr("textual.app.wait_for_idle", wait_for_idle)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", wait_for_idle)
 
 
-async def nothing_to_run(*_: float) -> None:
+async def nothing_to_run(working: Collection[object]) -> None:
     """Return when the event loop was found without a callback several times, a moment for threads between.
 
-    A timer that is due in a moment counts too: Textual lays out and draws by those.
+    A timer that is due in a moment counts too: Textual lays out and draws by those. How long it is waited for
+    is counted in turns of the loop: in each of them every timer that is due fires, however late it is.
     """
     loop: Any = asyncio.get_running_loop()
     for moment in (0.0, 0.001, 0.001):
         await let_pass(moment)
-    patience, empty = loop.time() + PATIENCE, 0
+    patience, hang, empty = TURNS, loop.time() + HANG, 0
     while empty < 3:
+        busy = bool(working) and loop.time() < hang
         soon = any(not each.cancelled() and each.when() < loop.time() + SOON for each in loop._scheduled)
-        await let_pass(0.001 if soon else 0)
-        empty = 0 if loop._ready or (soon and loop.time() < patience) else empty + 1
+        await let_pass(0.001 if soon or busy else 0)
+        patience = TURNS if busy else patience - 1
+        empty = 0 if loop._ready or busy or (soon and patience > 0) else empty + 1

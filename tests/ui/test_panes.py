@@ -49,8 +49,8 @@ async def test_the_cursor_stays_on_its_key(service: ScriptedService) -> None:
 
 async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedService) -> None:
     async with run_app(service) as driver:
-        app = driver.app
-        app.now = NOW + 60
+        driver.app.clock = lambda: NOW + 60
+        await driver.until(lambda: driver.app.now == NOW + 60)
         await driver.pilot.pause()
         lines = driver.rows("#keys")
     assert "2h 13m" in lines[3]
