@@ -23,7 +23,7 @@ from okr_tui.cloud.documents import (
     with_details,
 )
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY, SHOW, TAGS, USAGE, Endpoint
-from okr_tui.cloud.errors import no_answer_of_ollama, no_response, response_fault
+from okr_tui.cloud.errors import may_be_answer, no_answer_of_ollama, no_response, response_fault
 from okr_tui.cloud.failures import failure
 from okr_tui.cloud.http_policy import (
     DOCUMENT_SECONDS,
@@ -170,7 +170,7 @@ class Cloud:
         `query` follows the path's question mark. Raises CloudError for a refusal, or without an answer.
         """
         response = await self._whole(endpoint, b"", key, f"?{query}" if query else "")
-        self._heard(response.headers)
+        self._note(response.headers)
         fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
         if fault:
             raise self._error(endpoint, fault)
@@ -194,7 +194,7 @@ class Cloud:
                 response = await self._open(call.method, url, headers, call.body, extensions)
         except FAILURES as error:
             raise self._error(f"{call.method} {call.path}", self.failure(error)) from None
-        self._heard(response.headers)
+        self._note(response.headers)
         return response
 
     def _require(self, what: object) -> None:
@@ -204,6 +204,11 @@ class Cloud:
     def failure(self, error: BaseException) -> Fault:
         """Return the fault of an exchange that ended with an error of the connection."""
         return failure(error, _parsed(self.url), self._proxy())
+
+    def _note(self, headers: Mapping[str, str]) -> None:
+        """Pass on the headers of an answer that may be the cloud's; a login page has a date of its own."""
+        if may_be_answer(headers):
+            self._heard(headers)
 
     def _sent(self, key: Key) -> bytes:
         """Return the header of a key, which the cloud may repeat from now on."""
@@ -277,7 +282,7 @@ class Cloud:
     ) -> object:
         sent = b"" if body is None else json.dumps(body).encode()
         response = await self._whole(endpoint, sent, key, query)
-        self._heard(response.headers)
+        self._note(response.headers)
         fault = response_fault(response.status_code, response.headers, response.content, endpoint.path)
         if fault:
             raise self._error(endpoint, fault)

@@ -79,7 +79,7 @@ def error_message(document: object) -> str | None:
 def read_native(document: Document) -> StreamRecord:
     """Read a record of /api/chat or /api/generate; a whole answer has the same shape."""
     error = error_message(document)
-    if error is not None:
+    if error:
         return StreamRecord(error=error)
     message = document.get("message")
     part = message if isinstance(message, dict) else document
@@ -97,7 +97,7 @@ def read_native(document: Document) -> StreamRecord:
 def read_completions(document: Document) -> StreamRecord:
     """Read a chunk of /v1/chat/completions or /v1/completions, or a whole answer."""
     error = error_message(document)
-    if error is not None:
+    if error:
         return StreamRecord(error=error)
     content = thinking = reason = ""
     calls: list[ToolCall] = []
@@ -148,7 +148,7 @@ def read_responses(document: Document) -> StreamRecord:
 def read_messages(document: Document) -> StreamRecord:
     """Read an event of /v1/messages, or a whole answer."""
     error = error_message(document)
-    if error is not None:
+    if error:
         return StreamRecord(error=error)
     message = _object(document.get("message")) or document
     blocks = [_object(document.get(name)) for name in ("content_block", "delta")]

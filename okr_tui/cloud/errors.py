@@ -41,6 +41,7 @@ NEVER_THE_CLOUD: Final = frozenset({407, 451})
 IN_STREAM: Final = 200
 ANSWER_TYPES: Final = frozenset({"text/event-stream", "text/plain", "application/octet-stream"})
 """What answers come as, besides the kinds of JSON; the latter two from servers that do not care."""
+SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 TEXT_FIELDS: Final = ("error", "errors", "message", "detail", "description", "title", "msg", "reason")
 """Where error documents of other servers have their text."""
 FOREIGN_FIELDS: Final = frozenset({"status", "statusCode", "status_code", "timestamp"})
@@ -248,17 +249,13 @@ def _window(text: str) -> str | None:
 
 def _seconds(headers: Mapping[str, str], now: float | None) -> float | None:
     """Return a Retry-After in seconds, also from a date (RFC 9110, section 10.2.3); None without one."""
-    value = headers.get("retry-after")
-    if value is None:
+    value = headers.get("retry-after", "").strip()
+    if SECONDS.fullmatch(value):
+        return float(value)
+    at = _date(value)
+    if at is None:
         return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        at = _date(value)
-        if at is None:
-            return None
-        return max(0.0, at - (_date(headers.get("date")) or (time.time() if now is None else now)))
-    return seconds if 0 <= seconds < float("inf") else None
+    return max(0.0, at - (_date(headers.get("date")) or (time.time() if now is None else now)))
 
 
 def _date(value: str | None) -> float | None:

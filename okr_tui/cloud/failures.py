@@ -34,6 +34,10 @@ UNREACHABLE: Final = {
 CUT: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN})
 NUMBER: Final = re.compile(r"\[Errno (-?\d{1,5})\]")
 STATUS: Final = re.compile(r"\b[345]\d\d\b")
+MALFORMED: Final = re.compile(
+    "illegal|conflicting|bad |multiple|too|Receive buffer|ClientResponseError|HttpProcessingError"
+)
+"""How the errors of h11 and aiohttp begin that are about the form of an answer, not about its end."""
 OWN_CERTIFICATES: Final = "set SSL_CERT_FILE to the certificates of your organisation if it inspects traffic"
 
 
@@ -81,6 +85,8 @@ def _connection(
         return ConnectionFailure.TLS, f"no secure connection to {far}; is that an https server?"
     if isinstance(error, httpx.ConnectError) and not numbers & CUT:
         return ConnectionFailure.UNREACHABLE, f"no connection to {far}"
+    if isinstance(error, httpx.RemoteProtocolError) and MALFORMED.match(str(error)):
+        return ConnectionFailure.UNREADABLE, f"the answer of {far} is not valid HTTP; check the address"
     return ConnectionFailure.CUT, f"the connection to {url.host} was cut"
 
 

@@ -1,5 +1,6 @@
 """Which free readings are due: identity of each key, balance of each account, second looks at blocks."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -116,6 +117,12 @@ def has_date(at: float) -> bool:
     return 0 <= at <= LAST
 
 
+EARLIEST: Final = 1_577_836_800.0
+LATEST: Final = 4_102_444_800.0
+"""The years 2020 and 2100 begin: what dates an answer before or after has no clock of its own."""
+AGE: Final = re.compile("[0-9]{1,9}")
+
+
 def ahead_of(headers: Mapping[str, str], now: float) -> float | None:
     """Return how many seconds `now` is ahead of the clock that dated an answer; None where none did.
 
@@ -124,12 +131,10 @@ def ahead_of(headers: Mapping[str, str], now: float) -> float | None:
     """
     date = headers.get("date")
     dated = None if date is None else _epoch(date)
-    if dated is None:
+    age = headers.get("age", "0")
+    if dated is None or not EARLIEST < dated < LATEST or not AGE.fullmatch(age):
         return None
-    try:
-        return now - dated - int(headers.get("age", "0"))
-    except ValueError:
-        return None
+    return now - dated - int(age)
 
 
 @lru_cache(maxsize=8)

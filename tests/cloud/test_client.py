@@ -1,5 +1,7 @@
 """The client of the cloud: who gets a key, what comes back as a fault, what is never followed."""
 
+from collections.abc import Mapping
+
 import httpx
 import pytest
 
@@ -36,6 +38,19 @@ async def test_only_authenticated_endpoints_are_sent_the_key() -> None:
     sent = {request.url.path: request.headers.get("authorization") for request in heard}
     bearer = f"Bearer {KEY.secret.get_secret_value()}"
     assert sent == {"/api/tags": None, "/api/show": None, "/api/balance": bearer, "/api/me": bearer}
+
+
+async def test_a_page_on_the_way_is_no_clock() -> None:
+    noted: list[Mapping[str, str]] = []
+    date = {"date": "Wed, 01 Jan 2025 00:00:00 GMT"}
+    answers = [httpx.Response(200, html="<html>", headers=date), httpx.Response(200, json={}, headers=date)]
+    transport = httpx.MockTransport(lambda _: answers.pop(0))
+    async with Cloud(URL, Policy(), transport=transport, heard=noted.append) as client:
+        with pytest.raises(CloudError):
+            await client.balance(KEY)
+        assert noted == []
+        await client.balance(KEY)
+    assert [headers["date"] for headers in noted] == [date["date"]]
 
 
 async def test_a_redirect_is_a_fault_and_is_not_followed() -> None:

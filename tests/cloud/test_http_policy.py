@@ -42,6 +42,7 @@ BEARER = f"Bearer {KEY.secret.get_secret_value()}"
 ME = http("200 OK", "set-cookie: visitor=1; Path=/", body=b'{"id": "1"}')
 Stack = Callable[[Network], httpx.AsyncBaseTransport]
 STACKS: dict[str, Stack] = {"httpx": HttpxTransport, "aiohttp": Transport}
+TWO_LENGTHS = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}"
 BOTH = pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 
 
@@ -288,6 +289,22 @@ async def test_a_server_that_speaks_no_tls_is_the_cause(stack: Stack) -> None:
         fault = await fault_of(cloud(f"https://127.0.0.1:{port}", stack))
     assert fault.connection is ConnectionFailure.TLS
     assert "is that an https server?" in fault.text
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH_9\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x16\r\n\r\n", TWO_LENGTHS]
+)
+async def test_what_is_no_http_is_not_called_cut(answer: bytes, stack: Stack) -> None:
+    async def other(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    async with listening(other) as port:
+        fault = await fault_of(cloud(f"http://127.0.0.1:{port}", stack))
+    assert fault.connection is ConnectionFailure.UNREADABLE
+    assert fault.text == f"the answer of 127.0.0.1:{port} is not valid HTTP; check the address"
 
 
 @BOTH

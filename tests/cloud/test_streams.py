@@ -49,6 +49,11 @@ def test_an_error_record_and_a_half_line_are_told_apart() -> None:
     assert records(b'{"message": {"content": "cut') == []
 
 
+def test_an_error_without_words_is_none() -> None:
+    (record,) = records(b'{"message": {"content": "hi"}, "done": true, "error": ""}\n')
+    assert (record.error, record.delta.content, record.done) == (None, "hi", True)
+
+
 def test_a_line_beyond_all_measure_is_dropped_and_the_next_is_read() -> None:
     huge = b'{"message": {"content": "' + b"x" * LINE_LIMIT
     following = json.dumps({"message": {"content": "ok"}, "done": True}).encode()

@@ -18,7 +18,15 @@ def test_the_difference_is_found_whatever_a_cache_added(ahead: int, age: int) ->
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"date": ""}, {"date": "soon"}, {"date": "Wed, 05 Aug 2026 08:14:00 GMT", "age": "x"}]
+    "headers",
+    [
+        {},
+        {"date": ""},
+        {"date": "soon"},
+        *({"date": "Wed, 05 Aug 2026 08:14:00 GMT", "age": age} for age in ("x", "-5", "9" * 400, "\u0661")),
+        {"date": "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {"date": "Fri, 31 Dec 9999 23:59:59 GMT"},
+    ],
 )
 def test_what_says_no_time_is_no_clock(headers: dict[str, str]) -> None:
     assert ahead_of(headers, NOW) is None
