@@ -173,7 +173,7 @@ def _number(text: str) -> object:
     for written in (text, f"[{text}]"):
         try:
             return json.loads(written, parse_constant=str)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     raise UnusableError("a number is expected, or a list such as 15, 30, 60")
 

@@ -55,8 +55,9 @@ class Hooks:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What went wrong with hooks when they were to run last, a line each."""
-        return tuple(dict.fromkeys(self._problems.values()))
+        """What went wrong with hooks when they were to run last, a line each; of those that are still set."""
+        lines = self.lines.values()
+        return tuple(dict.fromkeys(text for (_, line), text in self._problems.items() if line in lines))
 
     def wants(self, event: str) -> bool:
         """Return whether a hook is set for an event."""

@@ -524,3 +524,22 @@ def test_a_preflight_allows_the_headers_that_are_asked_for(asked: dict[str, str]
 def test_a_page_of_the_web_may_reach_a_private_network_if_it_asks(asked: str, told: bytes | None) -> None:
     answer = preflight({"access-control-request-private-network": asked})
     assert dict(answer.headers).get(b"access-control-allow-private-network") == told
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("HEAD", "/", None), ("GET", "/", 401), ("HEAD", "/api/chat", 401), ("HEAD", "//", 401),
+     ("GET", "/healthz", None), ("GET", "//readyz/", None)],
+)  # fmt: skip
+def test_without_a_token_only_signs_of_life_are_answered(method: str, path: str, status: int | None) -> None:
+    raw = [(b"host", b"localhost")]
+    scope: Scope = {
+        "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw
+    }  # fmt: skip
+    guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
+    if status is None:
+        assert guard.admit(scope, head_of(raw)) == path
+    else:
+        with pytest.raises(FailureError) as refused:
+            guard.admit(scope, head_of(raw))
+        assert refused.value.failure.status == status

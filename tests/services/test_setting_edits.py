@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from okr_tui.domain.errors import SettingsError
-from okr_tui.services.configuration import Configuration
+from okr_tui.services.configuration import Configuration, checked
 from okr_tui.services.key_settings import SettingEdits
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import SettingLine
@@ -210,3 +210,11 @@ async def test_a_group_that_is_no_object_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"okr-tui\.policy must be an object"):
         await SettingEdits(configuration, reloaded(configuration)).change("policy.sends", "3")
     assert root(path) == {"okr-tui": {"policy": 5}}
+
+
+@pytest.mark.parametrize("typed", ["soon", "1 2", "[" * 100_000, "{"])
+def test_what_is_no_number_is_refused_with_an_example(typed: str) -> None:
+    with pytest.raises(
+        SettingsError, match="policy.idle: a number is expected, or a list such as 15, 30, 60"
+    ):
+        checked("policy.idle", typed)

@@ -210,3 +210,23 @@ def test_cloud_addresses_that_are_refused(home: Home, address: object) -> None:
 def test_daemon_addresses(home: Home, address: str, used: str) -> None:
     home.environment["OLLAMA_HOST"] = address
     assert home.load().base_url.value == used
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usable"),
+    [
+        ("fast", " gpt-oss:20b ", True),
+        ("fast", "gpt-\noss", False),
+        ("fast", "\u202egpt", False),
+        ("fast", " ", False),
+        ("fast", 5, False),
+        (" ", "gpt-oss:20b", False),
+    ],
+)
+def test_a_name_of_ones_own_stands_for_a_model_that_can_be_shown(
+    home: Home, name: str, value: object, usable: bool
+) -> None:
+    home.user(ours={"models": {"aliases": {name: value}, "fallback": {name: value}}})
+    models = home.load().models
+    assert models.aliases == ({name: "gpt-oss:20b"} if usable else {})
+    assert models.fallback == ({name: ("gpt-oss:20b",)} if usable else {})
