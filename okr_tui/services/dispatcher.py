@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from okr_tui.cloud.client import Call, Cloud
 from okr_tui.domain.choice import Selection, SelectionRequest
@@ -30,6 +29,7 @@ from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
 from okr_tui.services.live_pool import LivePool
+from okr_tui.services.service import LATEST
 from okr_tui.services.shared_slots import SharedSlots
 
 
@@ -53,10 +53,6 @@ def clamped(call: Call, most: int) -> Call:
             place[name] = most
             lowered = True
     return replace(call, body=json.dumps(document).encode()) if lowered else call
-
-
-LATEST: Final = 20
-"""Records of the log that are looked at for times of the future."""
 
 
 @dataclass(slots=True)
