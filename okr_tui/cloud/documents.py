@@ -206,7 +206,7 @@ def read_balance(document: object) -> Balance:
 
 
 def _understood(included: Mapping[str, object], windows: Sequence[Window], balance: float | None) -> bool:
-    """Whether the plan's part has a known shape: readable windows, dollars, or nothing at all."""
+    """Return whether the plan's part has a known shape: readable windows, dollars, or nothing at all."""
     present = [included[name] for name in WINDOWS if included.get(name) is not None]
     if not all(isinstance(window, dict) and _readable(window) for window in present):
         return False

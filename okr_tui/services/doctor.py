@@ -598,7 +598,7 @@ def _root(path: Path) -> dict[str, object]:
 
 
 def _is_writable(settings: Settings) -> bool | None:
-    """Whether the log can be written, as far as the files tell; None for a log that is no file."""
+    """Return whether the log can be written, as far as the files tell; None for a log that is no file."""
     scheme, _, place = (settings.store.value or default_address()).partition(":")
     if scheme == "-":
         return False

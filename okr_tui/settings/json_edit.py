@@ -395,7 +395,7 @@ class Section:
     document: "Document | None" = None
 
     def position(self, *path: str | int) -> Position:
-        """Line and column of a value of this section, or of the section itself; (None, None) if unknown."""
+        """Return line and column of a value of this section, or of the section; (None, None) if unknown."""
         return self.document.position(self.name, *path) if self.document else (None, None)
 
 
@@ -435,7 +435,7 @@ class Document:
         return "" if self.raw is None else hashlib.sha256(self.raw).hexdigest()
 
     def position(self, *path: str | int) -> Position:
-        """Line and column of the value at `path`, or (None, None)."""
+        """Return line and column of the value at `path`, or (None, None)."""
         span = locate(self.strict, path, self._known)
         return self._position(span.start) if span else (None, None)
 
@@ -464,7 +464,7 @@ class Document:
         return Section(name, values, self)
 
     def encoded(self, text: str) -> bytes:
-        """Another text as the bytes of this file."""
+        """Return another text as the bytes of this file."""
         mark = BOM_UTF8 if (self.raw or b"").startswith(BOM_UTF8) else b""
         return mark + text.encode()
 

@@ -27,7 +27,7 @@ NAMES = ("apiKeys", "apiKey")
 
 
 def is_joined(name: str, value: object) -> bool:
-    """Whether the value called `name` is a text with keys between commas."""
+    """Return whether the value called `name` is a text with keys between commas."""
     return name == "apiKeys" and isinstance(value, str) and not value.strip().startswith(COMMAND)
 
 

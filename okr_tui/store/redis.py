@@ -450,14 +450,14 @@ def _spoken(url: str) -> str:
 
 
 def _refused(error: Exception) -> bool:
-    """Whether only another address helps: the server is there, and is none for us."""
+    """Return whether only another address helps: the server is there, and is none for us."""
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return True
     return _mistaken(error) is not None
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try may help: the server is away, starting, or slow."""
+    """Return whether another try may help: the server is away, starting, or slow."""
     lost = exceptions.ConnectionError | exceptions.TimeoutError | OSError
     return isinstance(error, lost) and not _refused(error)
 

@@ -374,7 +374,7 @@ class SqliteStore:
         """Open a log that cannot be written, as where its disk is full or its folder read-only."""
         if not self._path.is_file():
             return None
-        for way in ("mode=ro", "immutable=1"):  # the second needs no file beside the log
+        for way in ("mode=ro", "immutable=1"):  # the second needs no file next to the log
             with contextlib.suppress(sqlite3.Error):
                 database = await _connect(f"{self._path.absolute().as_uri()}?{way}", self._prepare_to_read)
                 return await self._known(database, writable=False)
