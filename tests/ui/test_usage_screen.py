@@ -295,3 +295,15 @@ def test_it_looks_as_before(
         await driver.until(lambda: drawn(driver))
 
     assert snap_compare(app, run_before=once_drawn, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", [(60, 16), (72, 20), (100, 30)])
+async def test_nothing_over_the_table_is_cut(service: ScriptedService, size: tuple[int, int]) -> None:
+    async with run_app(service, size) as driver:
+        screen = await opened(driver)
+        heading = str(screen.query_one("#header", Static).content)
+        assert "Speed" in heading
+        assert heading.rstrip().endswith(", model")
+        shown = driver.screen()
+        for words in ("▇ gpt-oss:20b", "▇ kimi-k2.6", "▇ [b]odd[/b]", "the last hour is not over yet"):
+            assert words in shown

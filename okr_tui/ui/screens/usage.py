@@ -1,7 +1,7 @@
 """Usage: where the quota goes, as charts over time and by model, each with its table behind it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import ClassVar, Final
@@ -38,7 +38,18 @@ from okr_tui.services.service import Snapshot, UsageReport
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.bridge import ExportRequested, UsageRequested
 from okr_tui.ui.keymap import ActiveKeymap
-from okr_tui.ui.lines import NOTICE, QUIET, STRONG, WARNING, Line, content, joined, one_line
+from okr_tui.ui.lines import (
+    NOTICE,
+    QUIET,
+    STRONG,
+    WARNING,
+    Line,
+    content,
+    fit_line,
+    joined,
+    length,
+    one_line,
+)
 from okr_tui.ui.widgets.chart import ChartView, series_styles
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
@@ -49,6 +60,8 @@ HEADINGS: Final[dict[Kind, str]] = {
     "requests": "Requests",
     "speed": "Speed",
 }
+ROOMY: Final = 24
+"""Lines from which on the legend has more than three."""
 REFRESH: Final = 60.0
 """Seconds after which the sums are read again while the screen is open."""
 
@@ -167,18 +180,28 @@ class UsageScreen(Screen[None]):
         return f"None of this was counted in this period ({period})."
 
     def _heading(self) -> Line:
-        tabs: list[Line] = [
-            ((HEADINGS[kind], f"reverse {STRONG}".strip() if kind == self.kind else QUIET),) for kind in KINDS
-        ]
+        """Return the whole line; where there is no room, the program's name goes first, then the unit."""
+        tabs = joined(
+            [((HEADINGS[kind], f"reverse {STRONG}" if kind == self.kind else QUIET),) for kind in KINDS]
+        )
         period = PERIODS[self.period]
-        words = f"{period.name} by {period.unit}" if self.kind != "speed" else f"{period.name} by model"
-        if self.kind == "tokens":
-            words += f", {self.by}"
-        found: list[Line] = [(*PROGRAM, ("   usage", STRONG)), joined(tabs, ("  ", "")), ((words, NOTICE),)]
+        unit = f" by {period.unit if self.kind != 'speed' else 'model'}"
+        stacked = f", {self.by}" if self.kind == "tokens" else ""
+        trouble: Line = ()
         if self.trouble and self.report:
             as_of = datetime.fromtimestamp(self.report.at, self.zone)
-            found.append(((f"▲ as of {as_of:%H:%M}: {self.trouble}", WARNING),))
-        return joined(found, ("   ", ""))
+            trouble = ((f"▲ as of {as_of:%H:%M}: {self.trouble}", WARNING),)
+        short: Line = (("usage", STRONG),)
+        width = max(0, self.size.width - 2)
+        for name, words in (
+            ((*PROGRAM, ("   usage", STRONG)), f"{period.name}{unit}{stacked}"),
+            (short, f"{period.name}{unit}{stacked}"),
+            (short, f"{period.name}{stacked}"),
+        ):
+            line = joined([name, tabs, ((words, NOTICE),), trouble], ("   ", ""))
+            if length(line) <= width:
+                return line
+        return fit_line(line, width)
 
     def _legend(self) -> Content:
         chart, report = self.chart, self.report
@@ -218,7 +241,8 @@ class UsageScreen(Screen[None]):
             note := cloud_note(report.cloud, report.since, report.at, report.usage, report.accounts)
         ):
             notes.append(((note, QUIET),))
-        lines = [joined(each, ("   ", "")) for each in (parts, notes) if each]
+        width, roomy = max(1, self.size.width - 2), self.size.height >= ROOMY
+        lines = [*_wrapped(parts, width, 3 if roomy else 2), *_wrapped(notes, width, 2 if roomy else 1)]
         return Content("\n").join(content(line) for line in lines)
 
     def _fill(self) -> None:
@@ -312,6 +336,21 @@ class UsageScreen(Screen[None]):
         self.reverse = not self.reverse if self.sorted_by == place else self.reverse
         self.sorted_by = place
         self._fill()
+
+
+def _wrapped(items: Sequence[Line], width: int, most: int) -> list[Line]:
+    """Return items on lines of at most `width` cells; those without room on `most` lines are cut."""
+    lines: list[Line] = []
+    for item in items:
+        longer = joined([lines[-1], item], ("   ", "")) if lines else item
+        if lines and length(longer) <= width:
+            lines[-1] = longer
+        elif len(lines) < most:
+            lines.append(item)
+        else:
+            lines[-1] = longer
+            break
+    return [fit_line(line, width) if length(line) > width else line for line in lines]
 
 
 def _number(value: str | Value) -> str:
