@@ -122,7 +122,7 @@ def _pool_lines(pool: "PoolLine", now: float, zone: tzinfo) -> list[str]:
 def active_words(pool: "PoolLine", now: float, zone: tzinfo) -> str:
     """Return which key the next request takes, or when the first one is back."""
     if pool.waits_for_slot:
-        return "(none), every key is busy"
+        return "(none), no key is free"
     if pool.active is None:
         back = f", the first is back {moment(pool.earliest, now, zone)}" if pool.earliest else ""
         return f"(none){back}"

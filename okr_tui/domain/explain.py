@@ -58,7 +58,7 @@ def explain(state: PoolState, config: PoolConfig, request: SelectionRequest, pol
     why = selection.why
     if chosen is None and not any(found.eligible for found in keys):
         busy = any(found.state.traits.wait is Wait.SLOT for found in keys)
-        why = "every key is busy; it waits for the first that is free" if busy else why
+        why = "no key is free; it waits for the first that is" if busy else why
     return Explanation(request.model, chosen, why, keys, selection.earliest)
 
 

@@ -295,7 +295,9 @@ class SettingEdits:
         line = next((line for line in self._configuration.lines if line.name == name), None)
         if line is None:
             return f"{name} is no longer set in {file}"
-        return f"{name} is {line.value or 'not set'} again ({line.origin})"
+        if line.origin == "default":
+            return f"{name} is back to its default{f', {line.value}' if line.value else ''}"
+        return f"{name} is {line.value or 'not set'} now, from {line.origin}"
 
     async def _favour(self, model: str, *, wanted: bool) -> tuple[str, ChangedFavourites | None]:
         settings = self._configuration.settings

@@ -21,8 +21,10 @@ KeyOf = Callable[[str], str]
 FIXED: Final = frozenset({"use-key", "send", "accept", "leave"})
 """Their keys are what they are everywhere, or what they mean depends on which was pressed."""
 SHARED: Final = frozenset({"app", "screen", "list", "chat"})
-PANES: Final = frozenset({"pool", "models", "live", "turns"})
+PANES: Final = frozenset({"keys", "pool", "models", "live", "turns"})
 """Owners whose keys apply together with the shared ones, but not with each other's."""
+KEYS_PANE: Final = frozenset({"keys", "pool"})
+"""Of those, the two that one pane has."""
 MODIFIERS: Final = ("ctrl", "shift", "alt", "super")
 NAMED: Final = {
     "up": "↑",
@@ -106,12 +108,12 @@ class ActiveKeymap:
 
 
 def shown_keys(keys: Sequence[str]) -> str:
-    """Keys as people write them: "^t", "?", "esc"."""
+    """Return keys as people write them: "^t", "?", "esc"."""
     return " ".join(map(_shown, keys))
 
 
 def parsed(text: str) -> str:
-    """One key by the name that Textual knows it by. Raises ValueError with words when there is none."""
+    """Return the name by which Textual knows a key. Raises ValueError with the reason when there is none."""
     text = text.strip()
     if not text:
         raise ValueError("a key is missing")
@@ -157,7 +159,8 @@ def _clashes(wanted: dict[str, tuple[str, ...]], actions: Sequence[Action]) -> I
 
 
 def _together(one: str, other: str) -> bool:
-    return one == other or ({one, other} <= SHARED | PANES and bool({one, other} & SHARED))
+    both = {one, other}
+    return one == other or both == KEYS_PANE or (both <= SHARED | PANES and bool(both & SHARED))
 
 
 def _with(action: Action, wanted: dict[str, tuple[str, ...]]) -> Action:
@@ -184,7 +187,8 @@ def _shown(key: str) -> str:
     return "^" + word if modifiers == ["ctrl"] else "+".join((*modifiers, word))
 
 
-LONGEST = 40
+SHOWN_OF_NAME: Final = 40
+"""Characters of a name from the settings that a problem repeats."""
 
 
 def with_problems(settings: SettingsView, problems: Iterable[str]) -> SettingsView:
@@ -192,7 +196,7 @@ def with_problems(settings: SettingsView, problems: Iterable[str]) -> SettingsVi
     return replace(settings, problems=(*settings.problems, *problems))
 
 
-def place(settings: SettingsView, name: str) -> str:
+def _origin(settings: SettingsView, name: str) -> str:
     """Return where a setting is defined, in words; "settings" when that is not known."""
     return next((line.origin for line in settings.lines if line.name == name), "settings")
 
@@ -200,7 +204,7 @@ def place(settings: SettingsView, name: str) -> str:
 def keymap_problems(settings: SettingsView, refused: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield a line for each entry of the keymap that was refused."""
     for name, reason in refused:
-        yield f"{place(settings, f'keymap.{name}')}: keymap.{name[:LONGEST]} is ignored: {reason}"
+        yield f"{_origin(settings, f'keymap.{name}')}: keymap.{name[:SHOWN_OF_NAME]} is ignored: {reason}"
 
 
 def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str]:
@@ -210,4 +214,4 @@ def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str
         near = get_close_matches(name.lower(), names, 1)
         known = f"there are {', '.join(names)}"
         why = f"there is no such theme; did you mean {near[0]}?" if near else known
-        yield f"{place(settings, 'theme')}: theme {name[:LONGEST]} is ignored: {why}"
+        yield f"{_origin(settings, 'theme')}: theme {name[:SHOWN_OF_NAME]} is ignored: {why}"

@@ -130,7 +130,7 @@ async def test_a_value_is_written_holds_at_once_and_goes_back(
         assert line(service, name).origin.startswith("global")
         assert line(service, name).editable
         said = await service.change_setting(name, None)
-        assert "again (default)" in said or "no longer set" in said
+        assert "back to its default" in said or "no longer set" in said
     after = root(harness.settings_file)["okr-tui"]
     assert {key: value for key, value in after.items() if value != {}} == before
 
@@ -168,7 +168,7 @@ async def test_what_a_project_decides_is_changed_there(harness: Harness) -> None
         assert str(project(harness)) in await service.change_setting("strategy", "pinned")
         assert str(project(harness)) in await service.change_setting("policy.sends", "6")
         assert service.configuration.policy.sends == 6
-        assert "strategy is sticky again" in await service.change_setting("strategy", None)
+        assert "strategy is back to its default, sticky" in await service.change_setting("strategy", None)
     assert root(project(harness))["okr-tui"] == {"policy": {"sends": 6}}
 
 

@@ -309,13 +309,13 @@ def test_the_banner_blames_what_the_pool_suffers_from(case: Case) -> None:
     assert ("blocked" in banner or "every key is refused" in banner) == (
         not usable and not waits and not pool.outage
     )
-    assert ("every key is busy" in banner) == (not usable and waits and not pool.outage)
+    assert ("no key is free" in banner) == (not usable and waits and not pool.outage)
     assert ("pinned" in banner) == bool(usable and pool.active is None)
     assert (pool.outage is not None) == bool(pool.outage and pool.outage.reason in banner)
     explained = explain(case.state, case.config, SelectionRequest(NOW, in_flight=case.flights), POLICY)
     first = explain_lines(explained, NOW, "It takes", "It finds no key")[0]
     assert ("finds no key" in first) == (pool.active is None)
-    assert ("every key is busy" in first) == pool.waits_for_slot
+    assert ("no key is free" in first) == pool.waits_for_slot
     assert ("the first is back" in first) == (pool.active is None and pool.earliest is not None and not waits)
 
 

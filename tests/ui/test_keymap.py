@@ -74,7 +74,12 @@ def test_panes_that_are_never_in_force_together_may_share_a_key() -> None:
     assert keymap([("sort", "l")]).problems == ()
 
 
-def test_nobody_is_locked_in() -> None:
+def test_the_keys_of_the_keys_pane_apply_together() -> None:
+    assert keymap([("rotate", "s")]).problems == (("rotate", "s already means sort-keys"),)
+    assert keymap([("mark-key", "t")]).problems == (("mark-key", "t already means test-key"),)
+
+
+def test_no_keymap_locks_anyone_in() -> None:
     actions = {action.id: action.keys for action in keymap([("quit", "z"), ("help", "f9")]).actions}
     assert actions["quit"] == ("z", "ctrl+q")
     assert actions["help"] == ("f9", "f1")

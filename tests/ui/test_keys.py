@@ -86,6 +86,21 @@ def test_a_note_drops_its_words_before_its_number() -> None:
     assert [notes(bought, NOW, room) for room in (20, 8)] == ["$3.50 bought", "$3.50"]
 
 
+async def test_every_row_says_when_its_key_is_back_in_the_same_way() -> None:
+    month = replace(SPENT, until=NOW + 85, window="monthly")
+    rows = (
+        key(1, replace(SPENT, until=NOW + 8), label="amber 1", balance=windows(100, 35)),
+        key(2, replace(SPENT, until=NOW + 45), label="birch 1", balance=windows(100, 35)),
+        key(3, month, label="cedar 1", balance=dollars(0)),
+    )
+    async with run_app(ScriptedService(snapshot(pool=pool(*rows, active=None))), (100, 30)) as driver:
+        title, *lines = [line.rstrip(" │") for line in driver.rows("#keys")]
+    assert title.endswith("back")
+    assert [line.split()[-1] for line in lines] == ["8s", "45s", "25s"]
+    assert [line.split()[-2] for line in lines] == ["35%", "35%", "1m"]
+    assert "$0.00" in lines[2]
+
+
 def test_a_spent_key_shows_both_windows_and_when_it_is_back() -> None:
     row: KeyView = key(1, SPENT, balance=windows(100, 61))
     assert row.balance is not None

@@ -62,7 +62,7 @@ async def test_a_pool_that_answers_is_busy_and_not_blocked() -> None:
     waiting = pool(key(1, SPENT), key(2, busy), active=None, earliest=NOW + 15660)
     async with run_app(ScriptedService(snapshot(pool=waiting))) as driver:
         words = driver.words("#banner")
-    assert words == "▲ every key is busy; the next request waits for the first that is free"
+    assert words == "▲ no key is free; the next request waits for the first that is"
 
 
 async def test_an_outage_is_a_banner() -> None:

@@ -37,6 +37,7 @@ from okr_tui.ui.lines import (
     Line,
     content,
     entitle,
+    length,
     one_line,
 )
 from okr_tui.ui.screens.text import record_screen
@@ -386,8 +387,10 @@ class KeyDetails(Screen[None]):
             self.query_one("#key-facts-text", Static).update(Content("\n").join(content(x) for x in lines))
         label = f" {one_line(row.label)}" if row.label else ""
         title: Line = (*PROGRAM, ("   key ", QUIET), (f"#{row.index}", STRONG), (f" {row.masked}{label}", ""))
-        others = f"{key_of('other-key-back')} {key_of('other-key')} other keys"
-        heading = content((*title, (f"   {row.index} of {len(snapshot.pool.keys)}, {others}", QUIET)))
+        count = f"   {row.index} of {len(snapshot.pool.keys)}"
+        others = f", {key_of('other-key-back')} {key_of('other-key')} other keys"
+        room = self.size.width - 2 - length(title) - len(count)
+        heading = content((*title, (f"{count}{others}" if len(others) <= room else count, QUIET)))
         header = self.query_one("#header", Static)
         if header.content != heading:
             header.update(heading, layout=False)

@@ -185,10 +185,13 @@ def bought(row: KeyView) -> str:
     return f"${row.bought_usd:.2f} bought" if row.bought_usd > 0 else ""
 
 
-def notes(row: KeyView, now: float, room: int) -> str:
-    """Return everything worth a note that has room, the most useful first."""
+def notes(row: KeyView, now: float, room: int, *, titled: bool = False) -> str:
+    """Return everything worth a note that has room, the most useful first.
+
+    titled: the column says "back", so that the note need not.
+    """
     back = countdown(row, now)
-    if len(back) > room:
+    if len(back) > room or titled:
         back = back.partition(" ")[2]
     dollars = bought(row)
     if len(dollars) > room:
@@ -321,7 +324,7 @@ class KeysPane(RowList[KeyView]):
             used += "resets".rjust(first - len(used))
         titles.append(fit(used + self._arrow("used"), first))
         titles.append(fit("week used" if second >= 9 else "week".rjust(second), second))
-        if self.order == "back" or form.note < NOTE:
+        if self._has_back(form):
             titles.append(self._title("back", max(0, form.note - 1)))
         return fit_line(((" ".join(titles), ""),), width)
 
@@ -365,19 +368,26 @@ class KeysPane(RowList[KeyView]):
         """Return the windows, which every state keeps, and what else is worth saying where there is room."""
         style = QUIET if row.verdict.eligible else STATE_STYLES[row.state]
         first, second = form.gauges.widths
+        room, titled = form.note - 1, self._has_back(form)
         if row.same_as:
             same = f"same as #{row.same_as}"
             taken = max(form.gauges.width, len(same))
             yield ((fit(same, taken), QUIET),)
-            yield ((notes(row, self.now, form.note - 1 - taken + form.gauges.width), style),)
+            yield ((notes(row, self.now, room - taken + form.gauges.width, titled=titled), style),)
             return
         left, right = gauges(row.balance, form.gauges, self.now, self._rules)
         if row.state.traits.needs_person:
             left, right = faded(left), faded(right)
-        yield fit_line(left, first)
-        taken = max(second, length(right))
+        # What is too long for its column takes what is free in the one before, then of the note.
+        early = min(max(0, length(right) - second), max(0, first - length(left)))
+        yield fit_line(left, first - early)
+        taken = max(second + early, length(right))
         yield fit_line(right, taken)
-        yield ((notes(row, self.now, form.note - 1 - taken + second), style),)
+        yield ((notes(row, self.now, room - taken + second + early, titled=titled), style),)
+
+    def _has_back(self, form: Layout) -> bool:
+        """Return whether the notes have a title, which says what the times in them are."""
+        return self.order == "back" or form.note < NOTE
 
     @property
     def _rules(self) -> AlertRules:
@@ -471,11 +481,11 @@ class KeysPane(RowList[KeyView]):
             "quota not read yet" if row.balance is None and row.verdict.eligible else "",
             last_fault(row, self.now),
         ]
-        room = self.size.width - len(words) - 2
+        room = self.size.width - cell_len(words) - 2
         shown = ""
         for part in more:
             longer = f"{shown} · {part}" if part else shown
-            shown = longer if len(longer) <= room else shown
+            shown = longer if cell_len(longer) <= room else shown
         entitle(self, subtitle=((words, STATE_STYLES[row.state]), (shown, QUIET)))
 
     def _heading(self, snapshot: Snapshot) -> Line:

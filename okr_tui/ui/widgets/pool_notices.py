@@ -29,7 +29,7 @@ def pool_notices(snapshot: Snapshot, now: float, zone: tzinfo, key_of: KeyOf) ->
         again = f", next try in {span(pool.outage.until - now)}" if pool.outage.until else ""
         yield f"▲ {pool.outage.reason}{again}", FAULT
     elif pool.waits_for_slot:
-        yield "▲ every key is busy; the next request waits for the first that is free", WARNING
+        yield "▲ no key is free; the next request waits for the first that is", WARNING
     elif _all_refused(snapshot):
         yield from _refused(snapshot, key_of)
     elif pool.is_pinned_away:
