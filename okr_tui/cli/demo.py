@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,19 +121,33 @@ def _write_settings(path: Path, ready: dict[str, Any]) -> None:
 
 async def _write_history(settings: Path, ready: dict[str, Any]) -> None:
     """Fill the log with the day before."""
-    from okr_tui.cli.demo_history import Member, day_of_history
+    from okr_tui.cli.demo_history import Member, day_of_history, requests_of
     from okr_tui.domain.keys import fingerprint
     from okr_tui.store.factory import locate_store
 
-    members = [
-        Member(fingerprint(key["key"]), account["id"], account["plan"])
+    members = {
+        Member(fingerprint(key["key"]), account["id"], account["plan"], account["dollars"]): account["name"]
         for key, account in zip(ready["keys"], ready["accounts"], strict=True)
-    ]
+    }
+    day = day_of_history(tuple(members), time.time())
+    for member, name in members.items():
+        if member.dollars is not None:
+            past = requests_of(day, member)
+            await asyncio.to_thread(_tell_past, f"{ready['url']}/_demo/accounts/{name}/past", past)
     store = locate_store(_log_of(settings))
     try:
-        await store.append(day_of_history(members, time.time()))
+        await store.append(day)
     finally:
         await store.close()
+
+
+def _tell_past(url: str, requests: Sequence[tuple[float, int, int]]) -> None:
+    """Let the simulated cloud know what an account used, which it is asked for where a plan is in dollars."""
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    body = json.dumps({"requests": requests}).encode()
+    with build_opener(ProxyHandler({})).open(Request(url, body), timeout=10):  # noqa: S310  on this machine
+        pass
 
 
 def _log_of(settings: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from okr_tui.cloud.endpoints import CHAT_COMPLETIONS
 from okr_tui.domain.faults import Fault, FaultKind, Scope
-from okr_tui.domain.quota import SESSION, Balance, Window
+from okr_tui.domain.quota import SESSION, Balance, Credits, Window
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead, Record
 
 DAY: Final = 86400.0
@@ -23,6 +23,9 @@ CALLERS: Final = (("pi", "kimi-k2.6"), ("codex", "gpt-oss:120b"), ("notes", "gpt
 HOUR_OF_MOST: Final = 15
 WEIGHT: Final = 1.5
 """Percent of a session that a request takes on average."""
+CREDIT_LEFT: Final = 0.28
+CREDIT_OF_DAY: Final = 0.17
+"""The parts of a period's dollars that are left when the demo begins, and that the day before used."""
 SPENT: Final = Fault(
     FaultKind.SPENT, Scope.ACCOUNT, "you have reached your session usage limit", 429, "session"
 )
@@ -34,11 +37,12 @@ PASSING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A key of the demo: its fingerprint, its account's identifier and plan."""
+    """A key of the demo: its fingerprint, its account's identifier and plan, and a period's dollars in it."""
 
     fingerprint: str
     account: str
     plan: str
+    dollars: float | None = None
 
 
 class _Day:
@@ -96,8 +100,12 @@ class _Day:
                 Window("session", round(self.used[account], 1), resets),
                 Window("weekly", round(week, 1)),
             )
+            balance = Balance(windows)
+            if member.dollars is not None:
+                left = round(member.dollars * (CREDIT_LEFT - (at - self.until) / DAY * CREDIT_OF_DAY), 2)
+                balance = Balance(credits=Credits(left, member.dollars))
             self.records.append(
-                BalanceRead(at=at, started=at - 0.2, fingerprint=member.fingerprint, balance=Balance(windows))
+                BalanceRead(at=at, started=at - 0.2, fingerprint=member.fingerprint, balance=balance)
             )
 
     def _ask(self, at: float) -> None:
@@ -121,9 +129,9 @@ class _Day:
         caller, model = self.random.choice(CALLERS)
         tokens, pace = self.random.randint(120, 1400), self.random.uniform(45, 95)
         first, seconds = self.random.uniform(0.2, 0.9), tokens / pace
-        self.used[member.account] = min(
-            100.0, self.used[member.account] + WEIGHT * self.random.uniform(0.4, 1.6)
-        )
+        weight = WEIGHT * self.random.uniform(0.4, 1.6)
+        if member.dollars is None:
+            self.used[member.account] = min(100.0, self.used[member.account] + weight)
         self.records.append(
             Attempt(
                 at=at + seconds,
@@ -160,6 +168,15 @@ class _Day:
                 duration_ms=200,
             )
         )
+
+
+def requests_of(day: Sequence[Record], member: Member) -> list[tuple[float, int, int]]:
+    """Return the moment (epoch seconds) and the tokens in and out of each answer that a key gave."""
+    return [
+        (record.at, record.input_tokens or 0, record.output_tokens or 0)
+        for record in day
+        if isinstance(record, Attempt) and record.outcome == "ok" and record.fingerprint == member.fingerprint
+    ]
 
 
 def day_of_history(members: Sequence[Member], until: float) -> list[Record]:

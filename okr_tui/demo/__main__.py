@@ -24,7 +24,12 @@ async def run(scenario: str, speed: float) -> None:
             "url": url,
             "keys": [{"key": text, "label": label} for text, label in cloud.keys],
             "accounts": [
-                {"id": credential.account.identity()["ID"], "plan": credential.account.plan}
+                {
+                    "name": credential.account.name,
+                    "id": credential.account.identity()["ID"],
+                    "plan": credential.account.plan,
+                    "dollars": credential.account.allowance,
+                }
                 for credential in cloud.state.credentials.values()
             ],
             "scenario": scenario,

@@ -1,6 +1,6 @@
 """Ready-made situations: who has which keys, how much is left, and what happens when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -51,7 +51,18 @@ class FaultRule:
     fills: bool = False
 
 
-Action = Change | Outage | FaultRule
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an account used before the cloud began: the moment (epoch seconds), tokens in and out of requests.
+
+    It is in the history of usage alone: windows and credits are as the scenario has them.
+    """
+
+    account: str
+    requests: Sequence[tuple[float, int, int]]
+
+
+Action = Change | Outage | FaultRule | Past
 """What a timeline or the control interface may do to the cloud; seconds count at speed 1."""
 
 

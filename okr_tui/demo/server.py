@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from okr_tui.demo.api import Api
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
-from okr_tui.demo.scenarios import Action, Change, FaultRule, Outage, Scenario
+from okr_tui.demo.scenarios import Action, Change, FaultRule, Outage, Past, Scenario
 from okr_tui.demo.state import CloudState
 
 
@@ -63,6 +63,7 @@ def routes(state: CloudState) -> list[Route]:
         Route("/faults", order(FaultRule), methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),
         Route("/accounts/{account}", order(Change), methods=["POST"]),
+        Route("/accounts/{account}/past", order(Past), methods=["POST"]),
         Route("/outage", order(Outage), methods=["POST"]),
     ]
 

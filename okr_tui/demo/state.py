@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from okr_tui.demo.catalogue import BEHAVIOURS, FAULTS
-from okr_tui.demo.scenarios import Action, Change, FaultRule, Holder, Outage, Scenario
+from okr_tui.demo.scenarios import Action, Change, FaultRule, Holder, Outage, Past, Scenario
 
 REQUEST_UNITS = 100
 SHORT_CHAT_UNITS = 200
@@ -210,6 +210,9 @@ class CloudState:
                 self.outage_ends = moment + action.seconds / self.speed
             case FaultRule():
                 self.rules.append(self._known(replace(action)))
+            case Past():
+                history = self._named(action.account).history
+                history.extend(UsageRecord(at, REQUEST_UNITS + i + o, i, o) for at, i, o in action.requests)
 
     def take_fault(self, received: Received, credential: Credential | None) -> FaultRule | None:
         """Return the fault this request must meet, if any; a rule with a count is used up by one."""
@@ -241,9 +244,7 @@ class CloudState:
         return self.started + (seconds + round_number * (self.scenario.repeat or 0)) / self.speed, action
 
     def _change(self, change: Change, moment: float) -> None:
-        account = self.accounts.get(change.account)
-        if account is None:
-            raise ValueError(f"no account {change.account!r}")
+        account = self._named(change.account)
         account.refresh(moment)
         used = {"session": change.session, "weekly": change.weekly, "monthly": change.monthly}
         if change.credits is not None and account.allowance:
@@ -261,6 +262,11 @@ class CloudState:
             account.revoked.add(change.revoke)
         if change.restore is not None:
             account.revoked.discard(change.restore)
+
+    def _named(self, name: str) -> Account:
+        if name not in self.accounts:
+            raise ValueError(f"no account {name!r}")
+        return self.accounts[name]
 
     def _known(self, rule: FaultRule) -> FaultRule:
         if rule.fault not in FAULTS and rule.fault not in BEHAVIOURS:

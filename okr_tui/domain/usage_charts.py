@@ -393,7 +393,7 @@ def cloud_note(
         added.tokens for cell, added in usage.items() if accounts.get(cell.series.fingerprint) in counted
     )
     words = "1 account" if len(counted) == 1 else f"{len(counted)} accounts"
-    return f"of {words} the cloud counts {theirs:,} tokens, the log {ours:,}"
+    return f"the cloud counts {theirs:,} tokens of {words}, the log {ours:,}"
 
 
 def sort_rows(

@@ -1,10 +1,11 @@
 """The demo's own settings, and the day that is in its log when it begins."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from okr_tui.cli import demo
-from okr_tui.cli.demo_history import DAY, Member, day_of_history
+from okr_tui.cli.demo_history import DAY, Member, day_of_history, requests_of
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import READY, verdict
@@ -49,12 +50,26 @@ def test_no_key_begins_the_demo_blocked() -> None:
         assert verdict(state, member.fingerprint, now=NOW, policy=Policy()) == READY
 
 
+def test_an_account_with_dollars_is_never_spent_and_counts_as_the_log_does() -> None:
+    members = [MEMBERS[0], replace(MEMBERS[2], dollars=60.0)]
+    day = day_of_history(members, NOW)
+    credited = [each for each in day if getattr(each, "fingerprint", "") == members[1].fingerprint]
+    balances = [each.balance for each in credited if isinstance(each, BalanceRead)]
+    assert all(each.credits and not each.windows for each in balances)
+    answers = [each for each in credited if isinstance(each, Attempt) and each.outcome == "ok"]
+    assert requests_of(day, members[1]) == [(e.at, e.input_tokens, e.output_tokens) for e in answers]
+    assert not [each for each in credited if isinstance(each, Attempt) and each.fault and each.fault.window]
+
+
 async def test_the_day_is_in_the_log_before_the_dashboard_opens(tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     ready = {
         "url": "http://127.0.0.1:1",
         "keys": [{"key": f"key-{place}-{'x' * 30}", "label": f"label {place}"} for place in range(2)],
-        "accounts": [{"id": "amber", "plan": "pro"}, {"id": "birch", "plan": "free"}],
+        "accounts": [
+            {"name": "amber", "id": "a", "plan": "pro", "dollars": None},
+            {"name": "birch", "id": "b", "plan": "free", "dollars": None},
+        ],
     }
     demo._write_settings(settings, ready)
     await demo._write_history(settings, ready)

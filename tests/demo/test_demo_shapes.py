@@ -196,6 +196,15 @@ async def test_usage_is_a_history_in_even_buckets(calm: CloudClient, span: str, 
     assert history["totals"]["usage_usd"] > 0
 
 
+async def test_usage_has_the_past_that_an_account_is_given(calm: CloudClient) -> None:
+    now = calm.clock.now
+    before = (await calm.get("/api/balance", "cedar 1")).json()
+    await calm.control("accounts/cedar/past", requests=[[now - 3600, 700, 50], [now - 60, 30, 5]])
+    totals = (await calm.get("/api/usage?range=24h", "cedar 1")).json()["totals"]
+    assert (totals["request_count"], totals["input_tokens"], totals["output_tokens"]) == (2, 730, 55)
+    assert (await calm.get("/api/balance", "cedar 1")).json() == before
+
+
 async def test_usage_of_a_legacy_plan_counts_requests_only(calm: CloudClient) -> None:
     await calm.chat("amber 2")
     assert (await calm.get("/api/usage", "amber 1")).json()["totals"] == {"request_count": 1}

@@ -251,7 +251,7 @@ def test_where_the_cloud_counts_something_else_both_are_told() -> None:
     usage = {cell("2026-11-28T05:00Z"): spent(120), cell("2026-11-28T05:00Z", key="elsewhere"): spent(9)}
     accounts = {"a": "acme"}
     note = cloud_note({"acme": reading}, NOW - HOUR, NOW, usage, accounts)
-    assert note == "of 1 account the cloud counts 150 tokens, the log 120"
+    assert note == "the cloud counts 150 tokens of 1 account, the log 120"
     legacy = CloudReading(NOW, (CloudBucket(0, NOW + 1, CloudCounts(3)),))
     assert cloud_note({"acme": legacy}, NOW - HOUR, NOW, usage, accounts) == ""
 

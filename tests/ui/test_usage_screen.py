@@ -230,7 +230,7 @@ async def test_what_the_cloud_counts_stands_beside_the_log(service: ScriptedServ
     service.report = report(cloud={"acme": CloudReading(NOW, (bucket,))})
     async with run_app(service) as driver:
         screen = await opened(driver)
-        assert "of 1 account the cloud counts 1,500 tokens, the log" in legend(screen)
+        assert "the cloud counts 1,500 tokens of 1 account, the log" in legend(screen)
 
 
 async def test_without_colours_a_stack_is_its_sum_and_the_shares_are_numbers(

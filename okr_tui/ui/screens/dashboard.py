@@ -85,16 +85,8 @@ class TabRow(Static):
         self._key_of = key_of
         self._line: Line = ()
 
-    def watch_tab(self) -> None:
-        """Mark the shown one."""
-        self.draw()
-
-    def watch_snapshot(self) -> None:
-        """Name the keys of a new keymap, which comes with a snapshot."""
-        self.draw()
-
     def draw(self) -> None:
-        """Write the names, the shown one marked, and the key that leads on."""
+        """Draw the names, the shown one marked, and the key that leads on, where they are new."""
         parts = []
         for name in TABS:
             style = "bold reverse $text-accent" if name == self.tab else QUIET
@@ -103,6 +95,9 @@ class TabRow(Static):
         if line != self._line:
             self._line = line
             self.update(content(line))
+
+    watch_tab = draw
+    watch_snapshot = draw  # a new keymap comes with one
 
     def on_click(self, event: events.Click) -> None:
         """Pick the name under the mouse."""

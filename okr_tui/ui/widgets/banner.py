@@ -78,23 +78,8 @@ class Banner(Static):
         self._key_of = key_of
         self._lines: list[Line] = []
 
-    def watch_snapshot(self) -> None:
-        """Draw the new state."""
-        self._draw()
-
-    def watch_now(self) -> None:
-        """Update countdowns."""
-        self._draw()
-
-    def watch_failure(self) -> None:
-        """Say that the service ended."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Wrap the lines for the new width."""
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw the lines, wrapped for the width, where they are new."""
         if self.snapshot is None:
             return
         width = max(LEAST_WIDTH, self.content_size.width or self.app.size.width - 2)
@@ -114,6 +99,8 @@ class Banner(Static):
             parts = [part for line in lines for part in (*line, ("\n", ""))][:-1]
             self.update(content(tuple(parts)))
             self.display = bool(lines)
+
+    watch_snapshot = watch_now = watch_failure = on_resize = draw
 
 
 KEY = "bold $text-accent"

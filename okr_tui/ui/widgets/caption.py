@@ -103,19 +103,8 @@ class Caption(Static):
         self._key_of = key_of
         self._words = ""
 
-    def watch_snapshot(self) -> None:
-        """Tell what is new."""
-        self._draw()
-
-    def watch_now(self) -> None:
-        """Go on to the next tip."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Cut the line for the new width."""
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw the news or the tip, cut for the width, where it is new."""
         if self.snapshot is None:
             return
         room = max(0, self.content_size.width - 2)
@@ -124,3 +113,5 @@ class Caption(Static):
         if words != self._words:
             self._words = words
             self.update(content((("▸ ", NOTICE), (words, QUIET))), layout=False)
+
+    watch_snapshot = watch_now = on_resize = draw

@@ -69,22 +69,6 @@ class FootLine(Static):
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.draw())
         self.watch(self.screen, "maximized", self.draw, init=False)
 
-    def watch_context(self) -> None:
-        """Draw the keys of the new context."""
-        self.draw()
-
-    def watch_back(self) -> None:
-        """Draw the new meaning of escape."""
-        self.draw()
-
-    def watch_snapshot(self) -> None:
-        """Offer what the new state makes possible."""
-        self.draw()
-
-    def on_resize(self) -> None:
-        """Choose what fits."""
-        self.draw()
-
     def draw(self) -> None:
         """Offer the actions that apply now; a screen on top of the dashboard changes them too."""
         words = {"back": self.back, "maximise": "restore"}
@@ -106,6 +90,8 @@ class FootLine(Static):
                 text = text.stylize(Style.from_meta({"@click": click}))
             parts.append(text)
         self.update(Content("  ").join(parts), layout=False)
+
+    watch_context = watch_back = watch_snapshot = on_resize = draw
 
     def _applies(self, action: Action) -> bool:
         """Return whether an action does anything now; "restore" needs a maximised pane."""

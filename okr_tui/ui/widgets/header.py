@@ -119,7 +119,7 @@ def header_line(snapshot: Snapshot, now: float, zone: tzinfo, width: int, *, dem
 
 
 class Header(Static):
-    """Draws `header_line`, and only when it says something else."""
+    """Draws `header_line`; before the first snapshot, whether the service is being opened."""
 
     snapshot: var[Snapshot | None] = var(None)
     now: var[float] = var(0.0)
@@ -131,23 +131,8 @@ class Header(Static):
         self.demo = demo
         self._line: Line = ()
 
-    def watch_snapshot(self) -> None:
-        """Draw the new state."""
-        self._draw()
-
-    def watch_now(self) -> None:
-        """Update ages."""
-        self._draw()
-
-    def watch_failure(self) -> None:
-        """Stop saying that the service is being opened."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Choose what fits."""
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw what fits, where it is new."""
         line: Line = (*NAME, ("   not running" if self.failure else "   opening …", QUIET))
         if self.snapshot is not None:
             width = self.content_size.width
@@ -155,3 +140,5 @@ class Header(Static):
         if line != self._line:
             self._line = line
             self.update(content(line), layout=False)
+
+    watch_snapshot = watch_now = watch_failure = on_resize = draw

@@ -93,15 +93,8 @@ class UsageStripPane(Static):
         """Name the pane."""
         entitle(self, title=(("Usage", STRONG), (f" {HOURS} h", QUIET)))
 
-    def watch_snapshot(self) -> None:
-        """Draw the new sums."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Draw wider or narrower."""
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw the sums for the width, where they are new."""
         width = self.content_size.width
         if self.snapshot is None or width <= 0:
             return
@@ -109,3 +102,5 @@ class UsageStripPane(Static):
         if lines != self._lines:
             self._lines = lines
             self.update(content(tuple(part for line in lines for part in (*line, ("\n", "")))[:-1]))
+
+    watch_snapshot = on_resize = draw
