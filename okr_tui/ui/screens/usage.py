@@ -339,7 +339,7 @@ class UsageScreen(Screen[None]):
 
 
 def _wrapped(items: Sequence[Line], width: int, most: int) -> list[Line]:
-    """Return items on lines of at most `width` cells; those without room on `most` lines are cut."""
+    """Return items on lines of at most `width` cells; of those without room on `most` there is a mark."""
     lines: list[Line] = []
     for item in items:
         longer = joined([lines[-1], item], ("   ", "")) if lines else item
@@ -348,7 +348,7 @@ def _wrapped(items: Sequence[Line], width: int, most: int) -> list[Line]:
         elif len(lines) < most:
             lines.append(item)
         else:
-            lines[-1] = longer
+            lines[-1] = (*lines[-1], (" …", QUIET))
             break
     return [fit_line(line, width) if length(line) > width else line for line in lines]
 
