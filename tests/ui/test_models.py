@@ -12,6 +12,7 @@ from okr_tui.domain.health import State, Verdict
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.ui.lines import STAR
 from okr_tui.ui.screens.model import ModelScreen, model_text
+from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.models import Order, about, matches, ordered
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
@@ -139,6 +140,16 @@ async def test_one_key_goes_round_the_favourites() -> None:
         await driver.press("c", "ctrl+o")
         assert [*met, chat.model] == ["kimi-k2.6", "glm-5.2", "kimi-k2.6", "glm-5.2"]
         assert driver.app.focused is chat.prompt
+
+
+async def test_the_next_favourite_leaves_focus_and_footer_where_they_are() -> None:
+    async with run_app(service_with(*STARRED)) as driver:
+        footer = driver.app.dashboard.query_one(FootLine)
+        for stop, context in (("keys", "keys"), ("feed", "live"), ("model-table", "models")):
+            await driver.press("n")
+            assert driver.app.focused is not None
+            assert (driver.app.focused.id, footer.context) == (stop, context)
+            await driver.press("tab")
 
 
 async def test_without_favourites_the_key_says_how_to_make_one(service: ScriptedService) -> None:

@@ -137,7 +137,6 @@ class ChatPane(Vertical):
     def choose(self, model: str) -> None:
         """Ask this model from now on; the conversation goes on."""
         self.configure(replace(self.conversation, model=model))
-        self.prompt.focus()
 
     async def show(self, conversation: Conversation, draft: Draft | None = None) -> None:
         """Show a conversation, alone, with its draft; without one, the prompt stays as it is."""

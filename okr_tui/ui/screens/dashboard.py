@@ -241,13 +241,15 @@ class Dashboard(Screen[None]):
         self.add_class(f"-tab-{after}")
 
     @on(events.DescendantFocus)
-    def _focus_moved(self, event: events.DescendantFocus) -> None:
-        context = FOOTER_CONTEXTS.get(event.widget.id or "")
+    def _focus_moved(self) -> None:
+        # Of two moves one after the other, the message of the first may come last.
+        name = self.focused.id or "" if self.focused else ""
+        context = FOOTER_CONTEXTS.get(name)
         if context is None:
             return
         self.query_one(FootLine).context = self.chat.footer_context(context)
         self.say_back()
-        tab = TAB_OF.get(event.widget.id or "", context)
+        tab = TAB_OF.get(name, context)
         if tab in TABS:
             self.tab = tab
 
@@ -436,10 +438,7 @@ class Dashboard(Screen[None]):
             key = self.keymap.key_of("favourite")
             self.notify(f"No model is a favourite yet: {key} in Models makes one", severity="warning")
             return
-        focused = self.focused
         self.chat.choose(name)
-        if focused is not None and focused.region:
-            focused.focus()
         self.notify(f"Chat with {name}", timeout=2, markup=False)
 
     async def action_new_chat(self) -> None:
