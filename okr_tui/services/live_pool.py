@@ -256,17 +256,19 @@ class LivePool:
         self._summing = None
         return False
 
-    async def compact(self) -> None:
+    async def compact(self, *, trim: bool = True) -> None:
         """Sum up usage, keep a state once the log has grown, and drop records too old or too many.
 
-        A log that cannot be written stays as it is.
+        A log that cannot be written stays as it is. Without `trim` the last of it is left to `keep_small`.
         """
         if self._writer.away:
             return
         with contextlib.suppress(UnreachableLogError):
             await self.sum_usage()
-            await self._checkpoints.keep(self.clock.time())
+            await self._checkpoints.keep()
             await self._writer.adopt()
+            if trim:
+                await self._checkpoints.trim(self.clock.time())
 
     def _step(self, item: LogEntry, state: PoolState) -> None:
         """Go on to the state after a record of the log."""
@@ -504,10 +506,10 @@ class LivePool:
                 self.announce()
 
     async def keep_small(self) -> None:
-        """Compact the log every COMPACT_EVERY seconds, until cancelled."""
+        """Compact the log at once and every COMPACT_EVERY seconds, until cancelled."""
         while True:
-            await self.clock.sleep(COMPACT_EVERY)
             await self.compact()
+            await self.clock.sleep(COMPACT_EVERY)
 
     async def sum_usage(self) -> None:
         """Add the newest records to the sums of usage, once they are many."""

@@ -353,6 +353,8 @@ class Checkpoints:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept = 0
+        self._untrimmed = 0
+        """The place of the state that was kept last, until the log is trimmed; else 0."""
         self._passed = deque([KeptState(0, PoolState())], maxlen=2)
 
     async def load(self) -> KeptState:
@@ -380,10 +382,10 @@ class Checkpoints:
         if sequence - self._passed[-1].sequence >= APART:
             self._passed.append(KeptState(sequence, state))
 
-    async def keep(self, now: float) -> None:
-        """Keep a state once the log has grown; drop records that are older than 30 days or beyond 50 MiB.
+    async def keep(self) -> None:
+        """Keep a state once the log has grown.
 
-        The state kept is an older one, so that the next start still has records to show as lines.
+        It is an older one, so that the next start still has records to show as lines.
         """
         oldest = self._passed[0]
         if oldest.sequence - self._kept < COMPACT_AFTER:
@@ -394,7 +396,14 @@ class Checkpoints:
             self._kept = stored.sequence
             return
         await self._store.save(SNAPSHOT, _snapshots.dump_json(oldest).decode())
-        self._kept = oldest.sequence
-        # What is not in the sums of usage must stay.
-        through = min(oldest.sequence, await summed_through(self._store))
-        await self._store.trim(through, now - LOG_SECONDS, LOG_BYTES)
+        self._kept = self._untrimmed = oldest.sequence
+
+    async def trim(self, now: float) -> None:
+        """Drop records that are older than 30 days or beyond 50 MiB, after a state was kept.
+
+        `now` is epoch seconds. What is not in that state, or in the sums of usage, stays.
+        """
+        through, self._untrimmed = self._untrimmed, 0
+        if through:
+            through = min(through, await summed_through(self._store))
+            await self._store.trim(through, now - LOG_SECONDS, LOG_BYTES)

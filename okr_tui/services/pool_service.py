@@ -241,7 +241,7 @@ class PoolService:
                 stack.push_async_callback(close)
             await service.pool.open()
             service._status_writer.knows = True
-            await service.pool.compact()
+            await service.pool.compact(trim=not watching)  # a long log takes seconds, and no one is to wait
             await service.catalog.load()
             if watching:
                 service._start()

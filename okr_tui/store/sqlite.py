@@ -47,6 +47,8 @@ OPENING: Final = 1.5
 """Seconds within which a locked log has to be opened."""
 PAUSE: Final = 0.02
 LOOK_EVERY = 0.2
+LAST: Final = 2**63 - 1
+"""A place behind all that SQLite can count."""
 LOOKS: Final = 10
 """Looks at a file that another program seems to write, each a moment after the one before."""
 VALUES = 900
@@ -58,6 +60,8 @@ INCREMENTAL: Final = 2
 FREE_PART: Final = 0.25
 """The part of the file that is free before it is worth giving back."""
 PAGES_AT_ONCE: Final = 500
+DROPPED_AT_ONCE: Final = 5000
+"""Records that one statement drops: a fiftieth of a second."""
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -124,11 +128,11 @@ class SqliteStore:
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
         """Return the last records before a place. Those of later versions are skipped."""
-        query = """select * from (select sequence, body, {} from log where ? is null or sequence < ?
+        query = """select * from (select sequence, body, {} from log where sequence < ?
             order by sequence desc limit ?) order by sequence"""
-        return await self._logged(query, before, before, limit)
+        return await self._logged(query, LAST if before is None else before, limit)
 
-    async def _logged(self, query: str, *values: int | None) -> list[LogEntry]:
+    async def _logged(self, query: str, *values: int) -> list[LogEntry]:
         await self._connected()
         return decode_rows(await self._fetch(query.format(self._sent), values))
 
@@ -192,12 +196,28 @@ class SqliteStore:
         return (await self._write(query, [*values, document, held])).rowcount > 0
 
     async def trim(self, through: int, before: float, most: int) -> None:
-        """Drop old records, and give the room back where it is a good part of the file."""
-        query = """delete from log where sequence <= ? and (at < ? or sequence <= (
-            select max(sequence) from (
-                select sequence, sum(length(body)) over (order by sequence desc) as bytes from log
-            ) where bytes > ?))"""
-        dropped = (await self._write(query, (through, before, most))).rowcount
+        """Drop old records, and give the room back where it is a good part of the file.
+
+        A part at a time: nobody can write to the log meanwhile, in this process or another.
+        """
+        ((first, old),) = await self._fetch(
+            "select (select min(sequence) from log), (select max(sequence) from log where at < ?)", (before,)
+        )
+        # The sums come from the newest record on, and end with the first that is too large.
+        beyond = await self._fetch(
+            """select sequence from (
+                select sequence, sum(length(body))
+                    over (order by sequence desc rows unbounded preceding) as bytes from log
+            ) where bytes > ? limit 1""",
+            (most,),
+        )
+        too_much = beyond[0][0] if beyond else 0
+        query = "delete from log where sequence between ? and ? and (at < ? or sequence <= ?)"
+        last = min(through, max(old or 0, too_much))
+        dropped = 0
+        for start in range(first or 1, last + 1, DROPPED_AT_ONCE):
+            end = min(start + DROPPED_AT_ONCE - 1, last)
+            dropped += (await self._write(query, (start, end, before, too_much))).rowcount
         if dropped > 0:
             await self._shrink()
 

@@ -24,7 +24,7 @@ from okr_tui.store.memory import MemoryStore
 from okr_tui.store.sqlite import SqliteStore
 from okr_tui.store.usage import BEHIND, read_usage, summed_through
 from tests.harness import START, ManualClock
-from tests.waiting import LIMIT, let_pass
+from tests.waiting import LIMIT, let_pass, until
 
 KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
@@ -115,6 +115,18 @@ async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> N
     left = await store.read()
     assert ENTRIES <= len(left) < 2 * COMPACT_AFTER
     assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).requests == 1000 + 834
+
+
+async def test_what_is_left_to_be_dropped_is_dropped_in_the_background() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await clock.advance(LOG_SECONDS + 60)
+    pool = await opened(store, clock)
+    await pool.compact(trim=False)
+    assert len(await store.read()) == COMPACT_AFTER + 2 * ENTRIES
+    keeping = asyncio.ensure_future(pool.keep_small())
+    await until(lambda: len(store._log) < 2 * ENTRIES)
+    keeping.cancel()
 
 
 async def returned(pool: LivePool) -> None:

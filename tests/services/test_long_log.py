@@ -190,7 +190,7 @@ async def test_sums_that_end_before_the_kept_state_are_not_continued_behind_it()
         patch.setattr("okr_tui.services.log_writer.COMPACT_AFTER", 1)
         patch.setattr("okr_tui.services.log_writer.APART", 2)
         pool = await opened(store)
-        await pool._checkpoints.keep(NOW)
+        await pool._checkpoints.keep()
         assert await summed_through(store) == 0
         patch.setattr(live_pool, "BEHIND", 1)
         await store.append(records[20:])

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import os
+import random
 import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, Reset, Use
+from okr_tui.store import sqlite as sqlite_module
 from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError, encode
 from okr_tui.store.factory import open_store
+from okr_tui.store.memory import MemoryStore
 from okr_tui.store.sqlite import SqliteStore
 from tests.waiting import LIMIT, until
 
@@ -112,6 +116,26 @@ async def test_trimming_drops_the_old_and_what_is_too_much(store: Store) -> None
     assert [item.record for item in await store.read()] == facts(6)[4:]
     await store.append(facts(1))
     assert (await store.read())[-1].sequence == 7
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_file_is_trimmed_part_by_part_as_memory_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(sqlite_module, "DROPPED_AT_ONCE", 7)
+    dice = random.Random(seed)
+    file, memory = await SqliteStore.open(tmp_path / "log.db"), MemoryStore()
+    records = [replace(each, at=float(dice.randrange(100))) for each in facts(60)]
+    for store in (file, memory):
+        await store.append(records)
+    try:
+        for _ in range(4):
+            bounds = (dice.randrange(70), float(dice.randrange(40)), dice.choice([10**6, 4000, 1500, 0]))
+            for store in (file, memory):
+                await store.trim(*bounds)
+            assert await file.read() == await memory.read()
+    finally:
+        await file.close()
 
 
 async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
