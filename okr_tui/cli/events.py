@@ -33,6 +33,7 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
 
     async def work(service: "PoolService") -> None:
         from okr_tui.cli.event_history import History
+        from okr_tui.store.usage import PAGE, pages
 
         pool = service.pool
         oldest = service.clock.time() - since if since is not None else 0.0
@@ -47,13 +48,14 @@ def events(invocation: Invocation, *, follow: bool, since: int | None, faults: b
                 elif not as_json and event.text is not None:
                     show_fitted(event.text)
 
-        kept = await pool.store.read()
-        for item in kept:
-            if item.record.at < oldest:
-                history.pass_over(item)
-            else:
-                write(item)
-        last = kept[-1].sequence if kept else 0
+        last = 0
+        async for page in pages(pool.store, 0, PAGE):
+            for item in page:
+                if item.record.at < oldest:
+                    history.pass_over(item)
+                else:
+                    write(item)
+            last = page[-1].sequence
         if not follow:
             _keep(service, history, last)
             return
