@@ -10,11 +10,10 @@ from okr_tui.domain.errors import ADD_A_KEY, NoKeyError, PoolBlockedError
 from okr_tui.domain.words import rfc3339
 
 if TYPE_CHECKING:
-    from okr_tui.domain.explain import Explanation
     from okr_tui.domain.faults import Fault, Hop
     from okr_tui.domain.quota import Balance
     from okr_tui.domain.records import Record
-    from okr_tui.services.overview import BalanceLine, KeyLine, ModelLine, Overview, PoolLine
+    from okr_tui.services.overview import BalanceLine, Choice, KeyLine, ModelLine, Overview, PoolLine
     from okr_tui.services.service import ModelRow
 
 Document = dict[str, object]
@@ -164,29 +163,26 @@ def hop_document(hop: "Hop") -> Document:
     return {"key": hop.index, "fault": fault_document(hop.fault)}
 
 
-def explanation_document(
-    explanation: "Explanation", if_fails: "Explanation | None" = None
-) -> Mapping[str, object]:
+def choice_document(choice: "Choice", if_fails: "Choice | None" = None) -> Mapping[str, object]:
     """Describe a choice and its reasons, for `explain`."""
-    chosen = explanation.chosen
+    chosen = next((row for row in choice.keys if row.number == choice.chosen), None)
     document: Document = {
-        "model": explanation.model,
-        "choice": chosen
-        and {"key": chosen.index, "fingerprint": chosen.key.fingerprint, "why": explanation.why},
+        "model": choice.model,
+        "choice": chosen and {"key": chosen.number, "fingerprint": chosen.fingerprint, "why": choice.why},
         "keys": [
             {
-                "index": each.index,
-                "fingerprint": None if each.key.missing else each.key.fingerprint,
-                "state": each.state.value,
-                "eligible": each.eligible,
-                "reason": each.reason,
-                "until": rfc3339(each.until),
+                "index": row.number,
+                "fingerprint": row.fingerprint,
+                "state": row.state,
+                "eligible": row.eligible,
+                "reason": row.reason,
+                "until": rfc3339(row.until),
             }
-            for each in explanation.keys
+            for row in choice.keys
         ],
-        "earliest": rfc3339(explanation.earliest),
+        "earliest": rfc3339(choice.earliest),
     }
-    return document if if_fails is None else {**document, "if_fails": explanation_document(if_fails)}
+    return document if if_fails is None else {**document, "if_fails": choice_document(if_fails)}
 
 
 def event_document(record: "Record", index: Callable[[str | None], int | None]) -> Document:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.cli.completion import complete_keys, complete_models
-from okr_tui.cli.documents import explanation_document
+from okr_tui.cli.documents import choice_document
 from okr_tui.cli.invocation import (
     NUMBERED,
     Invocation,
@@ -14,17 +14,14 @@ from okr_tui.cli.invocation import (
     json_option,
     key_number,
     local_zone,
+    overview,
     run,
 )
 from okr_tui.cli.output import show, show_document, table
-from okr_tui.domain import explain as domain
-from okr_tui.domain.choice import SelectionRequest
-from okr_tui.domain.explain import Explanation, KeyExplanation
-from okr_tui.domain.health import Wait
-from okr_tui.domain.models import bare_name
 from okr_tui.domain.words import moment
 
 if TYPE_CHECKING:
+    from okr_tui.services.overview import Choice, KeyChoice
     from okr_tui.services.pool_service import PoolService
 
 
@@ -48,18 +45,10 @@ def explain(
     With MODEL: for a request to that model.
     """
 
-    async def work(service: "PoolService") -> Explanation:
-        pool = service.pool
-        now = service.clock.time()
-        request = SelectionRequest(now, bare_name(model) if model else None, in_flight=pool.flights)
-        found = domain.explain(pool.state, pool.config, request, pool.policy)
-        after = None
-        if if_fails is not None:
-            key = service.key(if_fails)
-            after = domain.explain_failure(pool.state, pool.config, request, pool.policy, key)
-        if as_json:
-            show_document(explanation_document(found, after))
-            return found
+    found, after, now = _choices(invocation, model, if_fails)
+    if as_json:
+        show_document(choice_document(found, after))
+    else:
         subject = f"The next request for {found.model}" if found.model else "The next request"
         for line in _lines(found, now, f"{subject} takes", f"{subject} finds no key"):
             show(line)
@@ -68,32 +57,42 @@ def explain(
             spent = f"If #{if_fails} were spent, it would"
             for line in _lines(after, now, f"{spent} take", f"{spent} find no key"):
                 show(line)
-
-        return found
-
-    found = run(invocation, work)
     if with_code:
-        waiting = any(row.state.traits.wait is Wait.SLOT for row in found.keys)
-        end_with_code(len(found.keys), usable=found.chosen is not None or waiting)
+        end_with_code(len(found.keys), usable=found.chosen is not None or found.waits_for_slot)
 
 
-def _lines(found: Explanation, now: float, takes: str, finds_none: str) -> list[str]:
-    if found.chosen:
-        chosen = found.chosen
-        first = f"{takes} #{chosen.index} {chosen.key.masked}: {found.why}"
+def _choices(
+    invocation: Invocation, model: str | None, if_fails: int | None
+) -> "tuple[Choice, Choice | None, float]":
+    """Return the choice, that after a failure, and when they hold, in epoch seconds.
+
+    The plain one is kept between runs.
+    """
+    if model is None and if_fails is None:
+        kept = overview(invocation)
+        return kept.choice, None, kept.at
+
+    async def work(service: "PoolService") -> "tuple[Choice, Choice | None, float]":
+        from okr_tui.domain.models import bare_name
+
+        name = bare_name(model) if model else None
+        after = None if if_fails is None else service.choice_after_failure(if_fails, name)
+        return service.choice(name), after, service.clock.time()
+
+    return run(invocation, work)
+
+
+def _lines(found: "Choice", now: float, takes: str, finds_none: str) -> list[str]:
+    chosen = next((row for row in found.keys if row.number == found.chosen), None)
+    if chosen:
+        first = f"{takes} #{chosen.number} {chosen.masked}: {found.why}"
     else:
-        busy = any(row.state.traits.wait is Wait.SLOT for row in found.keys)
-        earliest = None if busy else found.earliest
+        earliest = None if found.waits_for_slot else found.earliest
         back = f", the first is back {moment(earliest, now, local_zone())}" if earliest else ""
         first = f"{finds_none}: {found.why}{back}"
-    return [first, *table(_cells(row, now) for row in found.keys if row is not found.chosen)]
+    return [first, *table(_cells(row, now) for row in found.keys if row is not chosen)]
 
 
-def _cells(row: KeyExplanation, now: float) -> tuple[str, ...]:
+def _cells(row: "KeyChoice", now: float) -> tuple[str, ...]:
     back = f", back {moment(row.until, now, local_zone())}" if row.until else ""
-    return (
-        f"  #{row.index}",
-        row.key.masked,
-        f"{row.state.traits.glyph} {row.state.value}",
-        f"{row.reason}{back}",
-    )
+    return (f"  #{row.number}", row.masked, f"{row.glyph} {row.state}", f"{row.reason}{back}")

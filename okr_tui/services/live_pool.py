@@ -60,17 +60,26 @@ UNCOUNTED: Final = "requests running on other machines are not counted"
 
 
 class LivePool:
-    """Holds the state that the log gives. Every record goes through `append`; every reader sees `state`."""
+    """Holds the state that the log gives. Every record goes through `append`; every reader sees `state`.
+
+    lines: of how many of the last records lines are made; ENTRIES without.
+    """
 
     def __init__(
-        self, store: Store, config: PoolConfig, policy: Policy, clock: Clock, zone: tzinfo = UTC
+        self,
+        store: Store,
+        config: PoolConfig,
+        policy: Policy,
+        clock: Clock,
+        zone: tzinfo = UTC,
+        lines: int | None = None,
     ) -> None:
         self.store = store
         self.config = config
         self.policy = policy
         self.clock = clock
         self.state = PoolState()
-        self.entries: deque[Entry] = deque(maxlen=ENTRIES)
+        self.entries: deque[Entry] = deque(maxlen=lines or ENTRIES)
         self.alerts: deque[Alert] = deque(maxlen=ALERTS)
         """The last alerts that were raised or ended while this process ran, each once."""
         self.in_flight: Counter[str] = Counter()
@@ -183,11 +192,12 @@ class LivePool:
         identity = self.store.identity
         state, sequence, settings_read = kept.state, kept.sequence, self.settings_read
         recent: list[LogEntry] = []
+        most = self.entries.maxlen or ENTRIES
         own: list[LogEntry] = []
         async for page in self._pages(sequence):
             own += filter(self._writer.wrote, page if self._writer.unsent else ())
             recent += page
-            older, recent = recent[:-ENTRIES], recent[-ENTRIES:]
+            older, recent = recent[:-most], recent[-most:]
             # In steps, so that a state may be kept at each.
             for start in range(0, len(older), APART):
                 step = older[start : start + APART]
@@ -217,7 +227,7 @@ class LivePool:
             lines += found
         if lines:
             self.entries = deque(
-                (*lines, *(line for unsent in self._unsent_lines.values() for line in unsent)), maxlen=ENTRIES
+                (*lines, *(line for unsent in self._unsent_lines.values() for line in unsent)), maxlen=most
             )
         self.state = self._log_state
         for unsent in self._writer.unsent:

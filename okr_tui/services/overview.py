@@ -1,4 +1,4 @@
-"""What `status`, `keys` and `models` show, and the small file that keeps it between runs.
+"""What `status`, `keys`, `models` and `explain` show, and the small file that keeps it between runs.
 
 They leave it when they had to open the service. It counts only while nothing that it was made of has changed:
 the settings files, the environment, the options, the log, and the time at which a block or a trial ends. Then
@@ -19,6 +19,7 @@ from okr_tui.domain.models import Model
 from okr_tui.store.kept_files import KeptFiles
 
 if TYPE_CHECKING:
+    from okr_tui.domain.explain import Explanation, KeyExplanation
     from okr_tui.domain.health import Verdict
     from okr_tui.domain.policy import Policy
     from okr_tui.domain.quota import Balance
@@ -232,6 +233,64 @@ class ModelLine(NamedTuple):
         return cls(Model(**(fields | listed)), tuple(keys), replaced_by, favourite)
 
 
+class KeyChoice(NamedTuple):
+    """A key's part in a choice, as `domain.explain.KeyExplanation` has it."""
+
+    number: int
+    fingerprint: str | None
+    masked: str
+    state: str
+    glyph: str
+    eligible: bool
+    reason: str
+    until: float | None
+    waits_for_slot: bool
+
+    @classmethod
+    def of(cls, row: "KeyExplanation") -> Self:
+        """Return the line of a key."""
+        from okr_tui.domain.health import Wait
+
+        return cls(
+            number=row.index,
+            fingerprint=None if row.key.missing else row.key.fingerprint,
+            masked=row.key.masked,
+            state=row.state.value,
+            glyph=row.state.traits.glyph,
+            eligible=row.eligible,
+            reason=row.reason,
+            until=row.until,
+            waits_for_slot=row.state.traits.wait is Wait.SLOT,
+        )
+
+
+class Choice(NamedTuple):
+    """Which key a request takes, and why, as `domain.explain.Explanation` has it. `chosen` is a number."""
+
+    model: str | None
+    chosen: int | None
+    why: str
+    keys: tuple[KeyChoice, ...]
+    earliest: float | None
+
+    @property
+    def waits_for_slot(self) -> bool:
+        """Whether a request would be served after a short wait."""
+        return any(row.waits_for_slot for row in self.keys)
+
+    @classmethod
+    def of(cls, found: "Explanation") -> Self:
+        """Return the lines of an explanation."""
+        chosen = found.chosen.index if found.chosen else None
+        return cls(found.model, chosen, found.why, tuple(map(KeyChoice.of, found.keys)), found.earliest)
+
+    @classmethod
+    def read(cls, found: Any) -> Self:
+        """Read what JSON has of it."""
+        line = cls(*found)
+        return line._replace(keys=tuple(KeyChoice(*each) for each in line.keys))
+
+
 class Overview(NamedTuple):
     """Everything that the verbs show which ask the cloud nothing, at one moment in epoch seconds."""
 
@@ -246,6 +305,7 @@ class Overview(NamedTuple):
     files: tuple[str, ...]
     problems: tuple[str, ...]
     store: str
+    choice: Choice
 
     @property
     def listed(self) -> int:
@@ -253,8 +313,11 @@ class Overview(NamedTuple):
         return sum(line.model.status == "listed" for line in self.models)
 
     @classmethod
-    def of(cls, snapshot: "Snapshot", store: str) -> Self:
-        """Return the overview of a snapshot; `store` is the address of the log for people."""
+    def of(cls, snapshot: "Snapshot", store: str, choice: Choice) -> Self:
+        """Return the overview of a snapshot.
+
+        `store` is the address of the log for people, `choice` that for a request to any model.
+        """
         models, settings = snapshot.models, snapshot.settings
         return cls(
             at=snapshot.at,
@@ -268,6 +331,7 @@ class Overview(NamedTuple):
             files=tuple(map(str, settings.files)),
             problems=snapshot.problems,
             store=store,
+            choice=choice,
         )
 
     @classmethod
@@ -279,6 +343,7 @@ class Overview(NamedTuple):
             models=tuple(map(ModelLine.read, line.models)),
             files=tuple(line.files),
             problems=tuple(line.problems),
+            choice=Choice.read(line.choice),
         )
 
     def later(self, now: float) -> Self:

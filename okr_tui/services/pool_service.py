@@ -23,6 +23,7 @@ from okr_tui.domain.errors import (
     SettingsError,
     StoreError,
 )
+from okr_tui.domain.explain import explain, explain_failure
 from okr_tui.domain.faults import Rule
 from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.feed_pages import Page
@@ -58,9 +59,9 @@ from okr_tui.services.key_settings import KeySettings, SettingEdits
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.log_reader import LogReader
 from okr_tui.services.model_catalog import ModelCatalog
-from okr_tui.services.overview import Basis, Overview, keep, unchanged_until
+from okr_tui.services.overview import Basis, Choice, Overview, keep, unchanged_until
 from okr_tui.services.quota_poller import QuotaPoller
-from okr_tui.services.service import KeepIn, Snapshot, UsageReport
+from okr_tui.services.service import LATEST, KeepIn, Snapshot, UsageReport
 from okr_tui.services.traffic_monitor import TrafficMonitor
 from okr_tui.services.undo import UndoHistory
 from okr_tui.settings import watch
@@ -69,6 +70,8 @@ from okr_tui.store.base import Store
 from okr_tui.store.factory import locate_store
 from okr_tui.store.kept_files import STATUS_FILES, status_file
 
+FEW_LINES: Final = 2 * LATEST
+"""Records that a verb makes lines of, which it only looks at for their times."""
 WRITE_APART: Final = 2.0
 """Seconds between two writes; status bars look every five or so."""
 
@@ -150,7 +153,8 @@ class PoolService:
         self.keeps_overview = False
         """Whether the overview is kept for the next run when the service closes."""
         self._applied = configuration.effective
-        self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone)
+        lines = FEW_LINES if client == "cli" else None
+        self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone, lines)
         address, shared = configuration.settings.store.value, configuration.shares_log
         own_name = status_file(address or "", configuration.settings.global_file) if shared else None
         self._status_writer = StatusWriter(self.pool, lambda: configuration.settings.alerts, own_name)
@@ -285,7 +289,22 @@ class PoolService:
     @property
     def overview(self) -> Overview:
         """Return what the verbs show that ask the cloud nothing, as it is now."""
-        return Overview.of(self.snapshot, self._store.name)
+        return Overview.of(self.snapshot, self._store.name, self.choice())
+
+    def choice(self, model: str | None = None) -> Choice:
+        """Return which key the next request takes, one to a model or to any, and why."""
+        pool = self.pool
+        request = SelectionRequest(self.clock.time(), model, in_flight=pool.flights)
+        return Choice.of(explain(pool.state, pool.config, request, pool.policy))
+
+    def choice_after_failure(self, index: int, model: str | None = None) -> Choice:
+        """Return which key it would take if the key at a 1-based index were found spent now.
+
+        Raises NoKeyError without such a key.
+        """
+        pool, key = self.pool, self.key(index)
+        request = SelectionRequest(self.clock.time(), model, in_flight=pool.flights)
+        return Choice.of(explain_failure(pool.state, pool.config, request, pool.policy, key))
 
     async def _keep_overview(self) -> None:
         """Keep the overview for the next run, unless it has problems, or a log that other ways lead to."""

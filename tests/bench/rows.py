@@ -173,7 +173,10 @@ ROWS: tuple[Row, ...] = (
     verb("usage", "--json"),
     verb("status", "--line"),
     verb("events", "--since", "1h", "--json", target=3),
-    verb("explain", "--json", target=12),
+    verb("explain", "--json"),
+    verb("explain", "--if-fails", "1", "--json", target=12),
+    verb("config", "list", "--json", target=8),
+    verb("doctor", "--offline", "--json", target=14),
     Row(
         "paint",
         "first full paint of the dashboard",

@@ -11,7 +11,7 @@ from okr_tui.settings.layers import Sources
 from okr_tui.store.factory import unsent_folder
 from tests.cli.harness import CliHarness
 
-VERBS = (["status"], ["keys"], ["models"], ["status", "--json"], ["keys", "--json"], ["models", "--json"])
+VERBS = [[verb, *options] for verb in ("status", "keys", "models", "explain") for options in ([], ["--json"])]
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okr_tui.domain.choice import SelectionRequest
+from okr_tui.domain.explain import explain
 from okr_tui.domain.fold import fold
 from okr_tui.domain.models import Model
 from okr_tui.domain.records import Record
 from okr_tui.domain.view import view
-from okr_tui.services.overview import FILES, Basis, Inputs, Overview, keep, kept, unchanged_until
+from okr_tui.services.overview import FILES, Basis, Choice, Inputs, Overview, keep, kept, unchanged_until
 from okr_tui.services.service import ModelList, ModelRow, SettingsView, Snapshot
 from okr_tui.store.kept_files import MOST_BYTES, MOST_FILES
 from tests.domain.facts import NOW, POLICY, config
@@ -24,9 +26,11 @@ END = ("a log", 7)
 
 def overview(records: list[Record], at: float) -> Overview:
     """What the verbs show after some records."""
-    pool = view(fold(records, POLICY), config(), POLICY, at)
+    state = fold(records, POLICY)
+    pool = view(state, config(), POLICY, at)
     models = ModelList((ModelRow(MODEL, (1, 2), "glm-5.2", favourite=True),), at - 60)
-    return Overview.of(Snapshot(at, pool, models, SETTINGS), "sqlite:log.db")
+    choice = Choice.of(explain(state, config(), SelectionRequest(at), POLICY))
+    return Overview.of(Snapshot(at, pool, models, SETTINGS), "sqlite:log.db", choice)
 
 
 @pytest.fixture
@@ -60,6 +64,7 @@ def test_time_alone_changes_nothing_before_the_end(records: list[Record], part: 
         assert then.pool.empty_at == pytest.approx(now.pool.empty_at, abs=0.01)
     same = now.pool._replace(empty_at=then.pool.empty_at)
     assert then.pool == same
+    assert then.choice == now.choice
 
 
 @given(HISTORIES)

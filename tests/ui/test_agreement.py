@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from okr_tui.cli.documents import explanation_document, keys_document, status_document
+from okr_tui.cli.documents import choice_document, keys_document, status_document
 from okr_tui.cli.explain import _lines as explain_lines
 from okr_tui.cli.keys import _pool_lines, active_words
 from okr_tui.domain.choice import PoolConfig, SelectionRequest
@@ -31,7 +31,7 @@ from okr_tui.domain.status_line import PoolStatus, status_line
 from okr_tui.domain.usage import UsageSum
 from okr_tui.domain.view import KeyView, PoolView, view
 from okr_tui.domain.words import WINDOW_WORDS, rfc3339
-from okr_tui.services.overview import Overview
+from okr_tui.services.overview import Choice, Overview
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.screens.key_details import fact_lines
 from okr_tui.ui.widgets.banner import banner_lines
@@ -93,7 +93,13 @@ class Case:
     @property
     def overview(self) -> Overview:
         """What the verbs show."""
-        return Overview.of(self.snapshot, "memory:")
+        return Overview.of(self.snapshot, "memory:", self.choice)
+
+    @property
+    def choice(self) -> Choice:
+        """What `explain` shows."""
+        request = SelectionRequest(NOW, in_flight=self.flights)
+        return Choice.of(explain(self.state, self.config, request, POLICY))
 
     @property
     def snapshot(self) -> Snapshot:
@@ -273,13 +279,11 @@ def test_documents_and_header_count_the_same_states(case: Case) -> None:
 
 def test_choice_and_reasons_are_those_of_explain(case: Case) -> None:
     pool = case.view
-    request = SelectionRequest(NOW, in_flight=case.flights)
-    told = explain(case.state, case.config, request, POLICY)
-    document = explanation_document(told)
+    document = choice_document(case.choice)
     choice = document["choice"]
     assert (choice["key"] if isinstance(choice, dict) else None) == pool.active
     assert document["earliest"] == rfc3339(pool.earliest)
-    for row, standing in zip(pool.keys, told.keys, strict=True):
+    for row, standing in zip(pool.keys, case.choice.keys, strict=True):
         assert (row.state, row.reason) == (standing.state, standing.reason)
         if not row.verdict.eligible:
             assert row.reason == row.verdict.reason
@@ -312,8 +316,7 @@ def test_the_banner_blames_what_the_pool_suffers_from(case: Case) -> None:
     assert ("no key is free" in banner) == (not usable and waits and not pool.outage)
     assert ("pinned" in banner) == bool(usable and pool.active is None)
     assert (pool.outage is not None) == bool(pool.outage and pool.outage.reason in banner)
-    explained = explain(case.state, case.config, SelectionRequest(NOW, in_flight=case.flights), POLICY)
-    first = explain_lines(explained, NOW, "It takes", "It finds no key")[0]
+    first = explain_lines(case.choice, NOW, "It takes", "It finds no key")[0]
     assert ("finds no key" in first) == (pool.active is None)
     assert ("no key is free" in first) == pool.waits_for_slot
     assert ("the first is back" in first) == (pool.active is None and pool.earliest is not None and not waits)
