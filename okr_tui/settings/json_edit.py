@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError, JSONDecoder
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from okr_tui.domain.errors import SettingsError
 
@@ -96,7 +96,7 @@ def parse(text: str, path: str = "") -> object:
     try:
         value = _DECODER.decode(text)
     except JSONDecodeError as error:
-        what, offset = _reason(error), error.pos
+        what, offset = _reason(error)
     except ValueError:
         what, offset = "NaN, Infinity and endless numbers are not allowed", _refused_number(text)
     except RecursionError:
@@ -109,10 +109,23 @@ def parse(text: str, path: str = "") -> object:
     raise failure(f"not valid JSON: {what}", path, *position(text, offset))
 
 
-def _reason(error: JSONDecodeError) -> str:
-    """Return why a text is no JSON, by the mistakes that people make, without a word of the text."""
+_COMMA_TOO_MANY: Final = "a comma before the end of a list or an object"
+
+
+def _reason(error: JSONDecodeError) -> tuple[str, int]:
+    """Return why a text is no JSON, by the mistakes that people make and without its words, and where."""
     message, text, at = error.msg, error.doc, error.pos
     before, here = text[:at].rstrip(BLANK), text[at : at + 1]
+    # Python 3.13 names the comma, older ones what follows it.
+    if message.startswith("Illegal trailing comma"):
+        return _COMMA_TOO_MANY, at
+    if before.endswith(",") and (here in ("}", "]") or not here):
+        return _COMMA_TOO_MANY, len(before) - 1
+    return _mistake(message, text, at), at
+
+
+def _mistake(message: str, text: str, at: int) -> str:
+    here = text[at : at + 1]
     if message.startswith("Unterminated string"):
         return "a string has no closing quote"
     if message.startswith("Invalid control character"):
@@ -125,8 +138,6 @@ def _reason(error: JSONDecodeError) -> str:
         return "it contains null bytes, as UTF-16 does; save it as UTF-8"
     if here in ("/", "#"):
         return "comments are not allowed here"
-    if before.endswith(",") and (here in ("}", "]") or not here):
-        return "a comma before the end of a list or an object"
     if not text[at:].strip(BLANK):
         return "it ends before the last bracket is closed"
     if message.startswith("Expecting property name") or here == "'":
