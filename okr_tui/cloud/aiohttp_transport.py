@@ -24,6 +24,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from okr_tui.cloud.compression import NOT_ENCODED
 from okr_tui.cloud.http_policy import HttpxTransport, IdleClock, proxy_for
 from okr_tui.cloud.network import DIRECT, Network, Proxy
 
@@ -248,8 +249,12 @@ class Transport(httpx.AsyncBaseTransport):
             connection.close()
             raise
         content.on_eof(connection.release)
-        headers = httpx.Headers(message.raw_headers)
-        return httpx.Response(message.code, headers=headers, stream=_Body(content, connection))
+        return httpx.Response(
+            message.code,
+            headers=httpx.Headers(message.raw_headers),
+            stream=_Body(content, connection),
+            extensions=NOT_ENCODED if "content-encoding" not in message.headers else None,
+        )
 
     async def _send(
         self, request: httpx.Request, body: bytes, limits: aiohttp.ClientTimeout, proxy: Proxy | None

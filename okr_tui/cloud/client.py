@@ -207,7 +207,7 @@ class Cloud:
 
     def _note(self, headers: Mapping[str, str]) -> None:
         """Pass on the headers of an answer that may be the cloud's; a login page has a date of its own."""
-        if may_be_answer(headers):
+        if may_be_answer(headers.get("content-type", "")):
             self._heard(headers)
 
     def _sent(self, key: Key) -> bytes:

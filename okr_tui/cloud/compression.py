@@ -20,6 +20,10 @@ ZSTD_INPUT: Final = 256
 ZSTD_WINDOW: Final = 8 * 1024 * 1024
 
 
+NOT_ENCODED: Final = {"encoded": False}
+"""The extensions of a response whose transport has seen already that its body is plain."""
+
+
 class Decoder(Protocol):
     """Undoes one encoding. Raises DecodingError for what is not of it."""
 
@@ -32,8 +36,7 @@ def decoded(response: httpx.Response) -> httpx.Response:
 
     Raises DecodingError for an encoding that cannot be undone here.
     """
-    named = response.headers.get("content-encoding")
-    if not named:
+    if response.extensions == NOT_ENCODED or not (named := response.headers.get("content-encoding")):
         return response
     names = [name.strip().lower() for name in named.split(",")]
     names = [name for name in names if name not in ("", "identity")]

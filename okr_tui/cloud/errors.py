@@ -98,9 +98,9 @@ def classify_record(error: str, path: str) -> Fault:
     return _judge(IN_STREAM, {}, error, path, None)
 
 
-def may_be_answer(headers: Mapping[str, str]) -> bool:
+def may_be_answer(content_type: str) -> bool:
     """Return whether a success may be a model's answer by its content type; servers do leave it out."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type.partition(";")[0].strip().lower()
     return not kind or kind in ANSWER_TYPES or kind.endswith("json")
 
 

@@ -148,7 +148,7 @@ class Gateway:
     async def _answer(self, request: GatewayRequest, guard: Guard) -> None:
         try:
             origin = request.headers.get("origin", "")
-            if matches(origin.lower(), self._options().origins):
+            if origin and matches(origin.lower(), self._options().origins):
                 request.extra_headers += cors_headers(origin)
                 if request.method == "OPTIONS":
                     await request.answer(preflight(request.headers))

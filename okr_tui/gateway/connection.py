@@ -591,8 +591,8 @@ def _is_token(name: bytes) -> bool:
 
 def _is_clear(message: RawRequestMessage) -> bool:
     """Return whether a request is none of those that the parser takes and others understand otherwise."""
-    codings = [value for name, value in message.raw_headers if name.lower() == b"transfer-encoding"]
-    return message.version.major == 1 and all(coding.lower() == b"chunked" for coding in codings)
+    codings = message.headers.getall("transfer-encoding", ())
+    return message.version.major == 1 and all(coding.lower() == "chunked" for coding in codings)
 
 
 def _address(found: Any) -> tuple[str, int] | None:

@@ -52,6 +52,8 @@ RETURNED: Final = frozenset(
         b"x-should-retry",
     }
 )
+PLAIN_TYPES: Final = frozenset({b"text/event-stream", b"application/json", b"application/x-ndjson"})
+"""Values that hold no secret, whatever the secrets are."""
 UNBUFFERED: Final = (b"x-accel-buffering", b"no")
 """Has nginx pass an answer on as it comes (nginx.org, ngx_http_proxy_module, proxy_buffering)."""
 RETURNED_PREFIXES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
@@ -102,8 +104,8 @@ def _is_text(value: bytes) -> bool:
 def response_headers(headers: RawHeaders, scrubber: Scrubber) -> list[tuple[bytes, bytes]]:
     """Return the cloud's headers that are sent to the caller, none with a control character or a secret."""
     found = [item for item in _passable(headers, _is_returned) if not CONTROLS.search(item[1])]
-    values = b" ".join(value for _, value in found)
-    if scrubber.scrub_bytes(values) == values:
+    values = b" ".join([value for _, value in found if value not in PLAIN_TYPES])
+    if not values or scrubber.scrub_bytes(values) == values:
         return found
     return [(name, value) for name, value in found if scrubber.scrub_bytes(value) == value]
 

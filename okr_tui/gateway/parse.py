@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -206,7 +206,7 @@ def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None
         or document.get("metadata", {}).get("user_id")
         or document.get("user")
     )
-    words = ["session", named] if named else [text for text in _first_words(document) if text]
+    words = ["session", named] if named else list(filter(None, _first_words(document)))
     if not words:
         return None
     digest = hashlib.sha256()
@@ -216,27 +216,28 @@ def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None
     return digest.hexdigest()
 
 
-def _first_words(document: _Document) -> Iterator[str]:
-    """Yield the system prompt and the first message of the user, in any dialect."""
+def _first_words(document: _Document) -> list[str]:
+    """Return the system prompt and the first message of the user, in any dialect."""
+    words: list[str] = []
     for text in (document.get("system"), document.get("instructions"), document.get("prompt")):
-        yield from _texts(text)
+        if text:
+            words += _texts(text)
     messages = document.get("messages", document.get("input"))
     if isinstance(messages, str):
-        yield messages
-        return
+        return [*words, messages]
     seen = set()
     for message in messages or ():
         role = message.get("role")
         role = "system" if role == "developer" else role
         if role in ("system", "user") and role not in seen:
             seen.add(role)
-            yield from _texts(message.get("content"))
+            words += _texts(message.get("content"))
         if role == "user":
-            return
+            break
+    return words
 
 
-def _texts(text: list[_Part] | str | None) -> Iterator[str]:
+def _texts(text: list[_Part] | str | None) -> list[str]:
     if isinstance(text, str):
-        yield text
-    else:
-        yield from (part.get("text", "") for part in text or ())
+        return [text]
+    return [part.get("text", "") for part in text or ()]

@@ -67,6 +67,8 @@ class Tokens:
         changed: Callable[[Mapping[str, Budget]], None] = lambda _: None,
     ) -> None:
         self._folder = folder
+        self._shared_file = str(folder / SHARED)
+        self._named_file = str(folder / NAMED)
         self._scrubber = scrubber
         self._changed = changed
         self._met: set[str] = set()
@@ -86,17 +88,15 @@ class Tokens:
         return found
 
     def _shared_token(self) -> bytes:
-        path = self._folder / SHARED
-        if (seen := _version(path)) != self._shared[0]:
+        if (seen := _version(self._shared_file)) != self._shared[0]:
             token = load_token(self._folder).get_secret_value()
             self._scrubber.add(token)
             self._shared = seen, token.encode()
         return self._shared[1]
 
     def _callers(self) -> dict[str, Caller]:
-        path = self._folder / NAMED
-        if (seen := _version(path)) != self._named[0]:
-            found = _read(path) if seen else {}
+        if (seen := _version(self._named_file)) != self._named[0]:
+            found = _read(self._folder / NAMED) if seen else {}
             self._named = seen, dict(found.values())
             self._changed(
                 {
@@ -108,10 +108,10 @@ class Tokens:
         return self._named[1]
 
 
-def _version(path: Path) -> object:
+def _version(path: str) -> object:
     """Return what is another value once a file has changed; None without the file."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -188,11 +188,11 @@ class Exchange:
             self._refuse(bytes(body))
             return
         if find(self._call.path).reader:
-            if not may_be_answer(self.headers):
+            kind = self.headers.get("content-type", "")
+            if not may_be_answer(kind):
                 self._fail(no_answer_of_ollama(self.headers, self.status))
                 return
-            document = self.headers.get("content-type", "").startswith("application/json")
-            self.streams = self._call.streams and not document
+            self.streams = self._call.streams and not kind.startswith("application/json")
             self._reader = RecordReader(self._call.path, whole=not self.streams)
         self._chunks = aiter(chunks)
         held = 0

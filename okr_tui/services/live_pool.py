@@ -29,7 +29,7 @@ from okr_tui.domain.state import PoolState
 from okr_tui.domain.usage import Series
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
-from okr_tui.services.background import Clock, Timers
+from okr_tui.services.background import Clock, Timer, Timers
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.services.service import LOG_PROGRESS
@@ -46,6 +46,8 @@ SUM_EVERY: Final = 60.0
 """Seconds between two looks whether there is enough to be added to the sums of usage."""
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
+REST: Final = 0.06
+"""Seconds after a write of ours until the log is read again: from then on it tells whether it has changed."""
 JOINED: Final = 0.05
 LOOKED_AT_EASILY: Final = 50
 """Keys that may be looked at as often as there is news."""
@@ -102,6 +104,9 @@ class LivePool:
         self.timers = Timers()
         """For whatever a request waits for."""
         self._catching: asyncio.Task[None] | None = None
+        self._resting: Timer | None = None
+        self._tells_changes = False
+        """Whether the log can tell that it has not changed, without being read."""
         self._caught = asyncio.Event()
         """Set once the reading under way has ended, or has taken too long."""
         self._checkpoints = Checkpoints(store)
@@ -312,11 +317,19 @@ class LivePool:
             return
         if self._writer.away:
             return
+        self._begin_look()
+        # All go on together: a lock would let one pass at a time.
+        await self._caught.wait()
+
+    def _begin_look(self) -> None:
         if self._catching is None:
             self._caught = asyncio.Event()
             self._catching = asyncio.create_task(self._look(self._caught))
-        # All go on together: a lock would let one pass at a time.
-        await self._caught.wait()
+
+    def _look_at_rest(self) -> None:
+        """Read the log once nothing is written any more, so that the next request need not."""
+        if not self._writer.away and self.store.change_token() != self._change_token:
+            self._begin_look()
 
     async def _look(self, caught: asyncio.Event) -> None:
         def give_up() -> None:
@@ -346,6 +359,7 @@ class LivePool:
             else:
                 await self._start()
             self._caught_up, self._change_token = began, token
+            self._tells_changes = self._tells_changes or token is not None
 
     async def append(self, *records: Record) -> None:
         """Append records to the log, and apply them and all records before them to the state.
@@ -385,6 +399,10 @@ class LivePool:
 
     async def settled(self) -> None:
         """Wait until no record is on its way into the log. Raises StoreError if some are lost."""
+        if self._resting:
+            self._resting.cancel()
+        if self._catching:
+            await asyncio.wait([self._catching], timeout=SHORT)
         if not await self._writer.settled():
             why = self.trouble or f"the log {self.store.name} did not answer in time"
             raise StoreError(f"{why}; what was not written could not be kept either, and is lost")
@@ -394,6 +412,10 @@ class LivePool:
         began = asyncio.get_running_loop().time()
         if self._sequence + len(sent) == last and self.store.identity in (self._identity, None):
             self._caught_up = began  # no other process wrote before
+            if self._tells_changes:
+                if self._resting:
+                    self._resting.cancel()
+                self._resting = self.timers.start(REST, self._look_at_rest)
             for place, unsent in enumerate(sent, self._sequence + 1):
                 self._writer.confirm(unsent)
                 self._pass(LogEntry(place, unsent.record), unsent)

@@ -47,6 +47,7 @@ async def running(
                 ending.set()
                 async with asyncio.timeout(LIMIT):
                     await task
+                await until(lambda: any(key.requests for key in service.pool.state.keys.values()))
                 found = [item.record for item in await service.pool.store.read()]
                 assert [record.outcome for record in found if record.kind == "attempt"]
 

@@ -317,3 +317,28 @@ async def test_a_busy_log_is_summed_every_minute() -> None:
 def test_looks_at_very_many_keys_are_further_apart(count: int, apart: float) -> None:
     pool = LivePool(MemoryStore(), PoolConfig(KEYS[:1] * count), Policy(), ManualClock())
     assert pool.apart(0.05) == pytest.approx(apart)
+
+
+async def test_after_a_rest_a_request_does_not_read_a_log_that_nobody_else_has_written(
+    tmp_path: Path,
+) -> None:
+    store = await SqliteStore.open(tmp_path / "log.db")
+    pool = await opened(store, ManualClock())
+    read = store.read = AsyncMock(wraps=store.read)  # type: ignore[method-assign]
+    await until(lambda: store.change_token())
+    await pool.catch_up()
+    await pool.append(attempt(1, START))
+    before = read.await_count
+    await until(lambda: read.await_count > before)
+    await until(lambda: pool.store.change_token() == pool._change_token)
+    before = read.await_count
+    await pool.catch_up()
+    assert read.await_count == before
+    other = await SqliteStore.open(tmp_path / "log.db")
+    await other.append([attempt(2, START)])
+    await until(lambda: asyncio.get_running_loop().time() - pool._caught_up > pools.CATCH_UP_AFTER)
+    await pool.catch_up()
+    assert pool.sequence == 2
+    await pool.settled()
+    await other.close()
+    await store.close()
