@@ -462,14 +462,14 @@ class LivePool:
         """Add the lines of a record of the log to the feed; `before` is the state before it."""
         shown = self._unsent_lines.pop(own, None) if own else None
         if shown is None:
-            found = entries(
-                item.record, before, self.state, self.config, self.policy, self._zone, item.sequence
+            self.entries.extend(
+                entries(item.record, before, self.state, self.config, self.policy, self._zone, item.sequence)
             )
-            self.entries.extend(found)
             return
-        for line in shown:  # they come again, with their place
-            if line in self.entries:
-                self.entries.remove(line)
+        for line in shown:  # they come again, with their place; they are among the last, and alike in many
+            backwards = range(-1, -len(self.entries) - 1, -1)
+            if found := next((at for at in backwards if self.entries[at] is line), None):
+                del self.entries[found]
         self.entries.extend(replace(line, sequence=item.sequence) for line in shown)
 
     def _observe(self, record: Record, sequence: int | None) -> None:
