@@ -1,6 +1,5 @@
 """What goes on: requests under way, the traffic of a minute, the tokens of the last hours. Pure."""
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -49,32 +48,41 @@ NO_TRAFFIC: Final = Rates()
 
 
 class RecentAttempts:
-    """The attempts of the last minute, of every process that writes to the log."""
+    """What the attempts of the last minute add up to, of every process that writes to the log."""
 
     def __init__(self) -> None:
-        self._kept: deque[Attempt] = deque()
+        self._seconds: dict[float, tuple[int, int, int]] = {}
+        """By second: requests that ended, and the tokens and milliseconds of answers that streamed."""
 
     def add(self, attempts: Iterable[Attempt], now: float) -> None:
-        """Take up more attempts, oldest first; `now` is epoch seconds."""
-        self._kept.extend(each for each in attempts if each.client != "probe")
-        while self._kept and self._kept[0].at < now - RECENT:
-            self._kept.popleft()
+        """Take up more attempts; `now` is epoch seconds."""
+        for each in attempts:
+            if each.client == "probe" or not now - RECENT <= each.at <= now + RECENT:
+                continue
+            second = each.at // 1
+            if second not in self._seconds:
+                self._forget(now)
+            ended, tokens, streamed_ms = self._seconds.get(second, (0, 0, 0))
+            # The sends of one request differ by what followed: only the last has no key after it.
+            ended += each.next_fingerprint is None
+            if each.outcome == "ok" and each.output_tokens and each.first_byte_ms is not None:
+                tokens += each.output_tokens
+                streamed_ms += each.duration_ms - each.first_byte_ms
+            self._seconds[second] = ended, tokens, streamed_ms
+
+    def _forget(self, now: float) -> None:
+        for second in [each for each in self._seconds if each <= now - RECENT - 1]:
+            del self._seconds[second]
 
     def rates(self, running: Sequence[RunningRequest], now: float) -> Rates:
         """Return the rates at a moment; what is streaming now says more of the speed than what has ended."""
-        recent = [each for each in self._kept if now - RECENT <= each.at <= now + RECENT]
-        # The sends of one request differ by what followed: only the last has no key after it.
-        ended = sum(each.next_fingerprint is None for each in recent)
+        self._forget(now)
+        recent = [counts for second, counts in self._seconds.items() if second <= now + RECENT]
+        ended, tokens, streamed_ms = map(sum, zip((0, 0, 0), *recent, strict=True))
         speeds = [speed for each in running if (speed := each.tokens_per_second(now)) is not None]
         if speeds:
             return Rates(ended, sum(speeds))
-        streamed = [
-            (each.output_tokens, each.duration_ms - each.first_byte_ms)
-            for each in recent
-            if each.outcome == "ok" and each.output_tokens and each.first_byte_ms is not None
-        ]
-        seconds = sum(took for _, took in streamed) / 1000
-        return Rates(ended, sum(tokens for tokens, _ in streamed) / seconds if seconds > 0 else None)
+        return Rates(ended, 1000 * tokens / streamed_ms if streamed_ms > 0 else None)
 
 
 HOURS: Final = 24

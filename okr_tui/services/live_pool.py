@@ -26,7 +26,6 @@ from okr_tui.domain.records import (
     SettingsRead,
 )
 from okr_tui.domain.state import PoolState
-from okr_tui.domain.usage import Series
 from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
 from okr_tui.services.background import Clock, Timer, Timers
@@ -34,7 +33,7 @@ from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
-from okr_tui.store.usage import BEHIND, Summing, UsageReading, pages, read_usage, sum_up
+from okr_tui.store.usage import BEHIND, Detail, Summing, UsageReading, pages, read_usage, sum_up
 
 ENTRIES: Final = APART
 PAGE: Final = 2000
@@ -550,12 +549,10 @@ class LivePool:
             await summing.save()
         await sum_up(self.store, self.clock.time(), self._sequence)
 
-    async def read_usage(
-        self, since: float, join: Callable[[Series], Series] | None = None
-    ) -> tuple[UsageReading, list[Record]]:
+    async def read_usage(self, since: float, detail: Detail = "all") -> tuple[UsageReading, list[Record]]:
         """Return the sums of usage since a moment, and the records that came meanwhile and are not in them.
 
-        `join` as for `store.usage.read_usage`. Raises StoreError.
+        `detail` as for `store.usage.read_usage`. Raises StoreError.
         """
         came: list[tuple[Record, int | None]] = []
 
@@ -564,7 +561,7 @@ class LivePool:
 
         self.observers.append(keep)
         try:
-            reading = await read_usage(self.store, since, self.clock.time(), join=join)
+            reading = await read_usage(self.store, since, self.clock.time(), detail)
         finally:
             self.observers.remove(keep)
         return reading, [

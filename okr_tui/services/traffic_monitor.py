@@ -14,9 +14,10 @@ from okr_tui.domain.traffic import (
     RunningRequest,
     recent_usage,
 )
-from okr_tui.domain.usage import HOUR, Accounts, Series, Usage, addition, midnight
+from okr_tui.domain.usage import HOUR, Accounts, Usage, addition, midnight
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import UnreachableLogError
+from okr_tui.store.usage import of_key
 
 COUNT_EVERY: Final = 1.0
 """Seconds between two looks at answers that are coming."""
@@ -57,7 +58,7 @@ class TrafficMonitor:
         if isinstance(record, IdentityRead) and record.account:
             self._accounts = {**self._accounts, record.fingerprint: record.account}
         elif isinstance(record, Attempt) and (part := addition(record)):
-            cell, added = part[0]._replace(series=_key_of(part[0].series)), part[1]
+            cell, added = part[0]._replace(series=of_key(part[0].series)), part[1]
             known = self._sums.get(cell)
             self._sums[cell] = known.plus(added) if known else added
 
@@ -95,13 +96,8 @@ class TrafficMonitor:
 
     async def _read(self, now: float) -> None:
         since = min(midnight(now, self._zone), now - HOURS * HOUR)
-        reading, came = await self._pool.read_usage(since, _key_of)
+        reading, came = await self._pool.read_usage(since, "keys")
         self._sums, self._accounts = dict(reading.usage), reading.accounts
         self._through, self._read_at = reading.through, now
         for record in came:
             self._add(record)
-
-
-def _key_of(series: Series) -> Series:
-    """Return the series of all that a key sent, for whomever."""
-    return Series(series.fingerprint, None, "")

@@ -1,8 +1,9 @@
 """Sums of the log's attempts that outlive the log: documents of each day, and one that says how far they go.
 
-A day has three documents: its cells, the sums of its series over the hours, and the sums of its hours over
-the series. The latter two are for readers who need no more, and are a tenth as long; old days, whose hours
-were joined, have no second one.
+A day has four documents: its cells, the sums of its series over the hours, and the sums of its hours by key
+and over all series. The latter three are for readers who need no more, and are a tenth as long; old days,
+whose hours were joined, have no second one. Cells to which nothing is added stay as they are written: a busy
+day has tens of thousands.
 
 Each attempt is counted exactly once, whoever sums and whatever is killed. The argument:
 
@@ -21,9 +22,10 @@ Each attempt is counted exactly once, whoever sums and whatever is killed. The a
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
 from okr_tui.domain.usage import (
     DAY,
@@ -44,7 +46,10 @@ if TYPE_CHECKING:
     from okr_tui.store.base import LogEntry, Store
 
 HEAD: Final = "usage"
-Detail = Literal["all", "series", "hours"]
+Detail = Literal["all", "series", "hours", "keys"]
+DETAILS: Final[tuple[Detail, ...]] = get_args(Detail)
+OPENING: Final = '"cells":['
+ROW: Final = re.compile(r"\[(-?\d+),(\d+),([-\d,]*)\]")
 EVERYONE: Final = Series("", None, "")
 """In place of a series where the sum is over all of them."""
 HOURS_KEPT: Final = 200
@@ -86,15 +91,20 @@ class Head(NamedTuple):
         """Return it as text."""
         return json.dumps(self._asdict(), separators=(",", ":"), ensure_ascii=False)
 
+    def days(self, since: float, until: float) -> Sequence[int]:
+        """Return the days between two moments that may have documents, and one more on either side."""
+        if self.first is None:
+            return ()
+        return range(max(self.first, int(since // DAY) - 1), int(until // DAY) + 2)
+
     def names(self, detail: Detail, since: float, until: float) -> list[str]:
         """Return the names of the documents that tell so much of the time between two moments.
 
         Old days, which are kept whole, are read where any zone's date of them may be meant.
         """
-        if self.first is None:
-            return []
-        first = max(self.first, int(since // DAY) - 1)
-        days = range(first, int(until // DAY) + 2)
+        days = self.days(since, until)
+        if detail == "keys":
+            return [day_name(each, day) for day in days for each in ("keys", "hours")]
         if detail != "series":
             return [day_name(detail, day) for day in days]
         # Of a day that is not meant whole the hours of each series are needed; an old day has no others.
@@ -112,27 +122,82 @@ def day_name(detail: Detail, day: int) -> str:
     return f"usage-{detail}:{day}"
 
 
+def joined(detail: Detail, usage: Usage) -> Usage:
+    """Return sums in so much detail."""
+    match detail:
+        case "series":
+            return rolled_up(usage, math.inf)
+        case "hours":
+            return summed_by(usage.items(), lambda cell: Cell(cell.start, cell.seconds, EVERYONE))
+        case "keys":
+            return summed_by(usage.items(), lambda cell: Cell(cell.start, cell.seconds, of_key(cell.series)))
+        case _:
+            return usage
+
+
+def of_key(series: Series) -> Series:
+    """Return the series of all that a key sent, for whomever."""
+    return Series(series.fingerprint, None, "")
+
+
 def day_documents(day: int, usage: Usage) -> dict[str, str]:
     """Return the documents of a day's cells, by name."""
-    details: dict[Detail, Usage] = {
-        "all": usage,
-        "series": rolled_up(usage, math.inf),
-        "hours": summed_by(usage.items(), lambda cell: Cell(cell.start, cell.seconds, EVERYONE)),
-    }
-    texts = {day_name(detail, day): encode_day(cells) for detail, cells in details.items()}
+    texts = {day_name(detail, day): encode_day(joined(detail, usage)) for detail in DETAILS}
     if all(cell.seconds == DAY for cell in usage):
         texts[day_name("series", day)] = ""  # of an old day it would be the first document once more
     return texts
 
 
+def grown_documents(day: int, texts: Mapping[str, str], added: Usage) -> dict[str, str] | None:
+    """Return the documents of a day of hours with more added; None where one is missing or out of date."""
+    names = {detail: day_name(detail, day) for detail in DETAILS}
+    if not all(texts.get(name) for name in names.values()) or keys_of_day(day, texts) is None:
+        return None
+    return {name: _grown(texts[name], joined(detail, added)) for detail, name in names.items()}
+
+
+def keys_of_day(day: int, texts: Mapping[str, str]) -> str | None:
+    """Return a day's document of keys; None where an earlier version of the program wrote others alone."""
+    keys, hours = (texts.get(day_name(detail, day)) for detail in ("keys", "hours"))
+    if not keys or not hours:
+        return None
+    same = joined("hours", dict(decode_day(day, keys))) == dict(decode_day(day, hours))
+    return keys if same else None
+
+
+def _grown(text: str, added: Usage) -> str:
+    """Return a document of a day with more added, without reading cells that stay the same."""
+    begin = text.rindex(OPENING)
+    known = json.loads(f"{text[: begin - 1]}}}")["series"]
+    series = {Series(*each): place for place, each in enumerate(known)}
+    left = {_place(cell, series): each for cell, each in added.items()}
+    rows, done, parts = text[begin + len(OPENING) : -2], 0, []
+    for row in ROW.finditer(rows):
+        place = (int(row[1]), int(row[2]))
+        if more := left.pop(place, None):
+            grown = UsageSum._make(map(int, row[3].split(","))).plus(more)
+            parts += [rows[done : row.start()], _dumps([*place, *grown])]
+            done = row.end()
+    more_rows = ",".join(_dumps([*place, *each]) for place, each in left.items())
+    between = "," if rows and more_rows else ""
+    return f'{{"series":{_dumps(list(series))},{OPENING}{"".join(parts)}{rows[done:]}{between}{more_rows}]}}'
+
+
+def _place(cell: Cell, series: dict[Series, int]) -> tuple[int, int]:
+    """Return the hour of a cell, -1 for a whole day, and the place of its series, perhaps at the end."""
+    hour = cell.start % DAY // HOUR if cell.seconds == HOUR else -1
+    return hour, series.setdefault(cell.series, len(series))
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def encode_day(usage: Mapping[Cell, UsageSum]) -> str:
     """Write cells of one day: their series once; of each cell hour (-1: whole day), series and counts."""
-    series = {each: place for place, each in enumerate(dict.fromkeys(cell.series for cell in usage))}
-    cells = [
-        [cell.start % DAY // HOUR if cell.seconds == HOUR else -1, series[cell.series], *added]
-        for cell, added in usage.items()
-    ]
-    return json.dumps({"series": list(series), "cells": cells}, separators=(",", ":"), ensure_ascii=False)
+    series: dict[Series, int] = {}
+    cells = [[*_place(cell, series), *added] for cell, added in usage.items()]
+    return _dumps({"series": list(series), "cells": cells})
 
 
 def decode_day(day: int, text: str) -> Iterable[tuple[Cell, UsageSum]]:
@@ -282,9 +347,12 @@ async def _save(
     days = set(sums)
     if first is not None:
         days |= set(range(max(first, head.rolled or first), kept_from))  # grown old since the last step
-    known = await store.load_all([day_name("all", day) for day in sorted(days)])
+    known = await store.load_all([day_name(detail, day) for day in sorted(days) for detail in DETAILS])
     changed: dict[str, str] = {}
     for day in days:
+        if day >= kept_from and (grown := grown_documents(day, known, sums[day])):
+            changed |= grown
+            continue
         text_before = known.get(day_name("all", day))
         usage = sums.get(day, {})
         if text_before:
@@ -312,23 +380,32 @@ async def read_usage(
     since: float,
     until: float,
     detail: Detail = "all",
-    join: Callable[[Series], Series] | None = None,
 ) -> UsageReading:
     """Return what was spent between two moments, and perhaps some of before, in as much detail as needed.
 
-    detail: "all"; "series", with whole days where those are meant; or "hours", of all series together.
-    join: the series that a series counts for, where not each for itself.
+    detail: "all"; "series", with whole days where those are meant; "hours", of all series together; or
+    "keys", hours of each key, for whomever and with whatever model.
     """
     text = await store.load(HEAD)
     while True:
         head = Head.read(text)
         days = await store.load_all(head.names(detail, since, until))
+        if detail == "keys":
+            days = await _of_keys(store, head.days(since, until), days)
         tail = Tail(head)
         async for logged in pages(store, head.through, PAGE):
             tail.add_logged(logged)
         before, text = text, await store.load(HEAD)
         if text == before:
-            return _reading(days, tail, join)._replace(through=tail.through)
+            reading = _reading(days, tail, of_key if detail == "keys" else None)
+            return reading._replace(through=tail.through)
+
+
+async def _of_keys(store: "Store", days: Sequence[int], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the documents of days by key, of days without one all cells."""
+    found = {day_name("keys", day): text for day in days if (text := keys_of_day(day, texts))}
+    others = [day_name("all", day) for day in days if day_name("keys", day) not in found]
+    return found | await store.load_all(others)
 
 
 def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:

@@ -32,18 +32,17 @@ WRITER = """
 import asyncio, sys, time
 from pathlib import Path
 from okr_tui.store.sqlite import SqliteStore
-from tests.bench.home import history
+from tests.bench.home import _attempt
 path, *numbers, fingerprints, names = sys.argv[1:]
 count, rate = map(int, numbers)
+keys, models = fingerprints.split(","), names.split(",")
 async def run():
     store = await SqliteStore.open(Path(path))
     begin = time.monotonic()
-    records = history(fingerprints.split(","), names.split(","), count, time.time())
-    written = 0
-    while batch := [record for record, _ in zip(records, range(rate // 10))]:
-        await store.append(batch)
-        written += len(batch)
-        await asyncio.sleep(begin + written / rate - time.monotonic())
+    for start in range(0, count, rate // 10):
+        batch = range(start, start + rate // 10)
+        await store.append([_attempt(number, time.time(), keys, models) for number in batch])
+        await asyncio.sleep(begin + batch.stop / rate - time.monotonic())
     await store.close()
 asyncio.run(run())
 """

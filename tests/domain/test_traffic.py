@@ -1,5 +1,6 @@
 """What goes on: speeds of answers, rates of the last minute, tokens of the last hours by account."""
 
+import gc
 from dataclasses import replace
 from datetime import timedelta, timezone
 
@@ -34,6 +35,11 @@ def rates(*attempts: Attempt, now: float = NOW) -> Rates:
     return recent.rates((), now)
 
 
+def kept_attempts() -> int:
+    gc.collect()
+    return sum(isinstance(each, Attempt) for each in gc.get_objects())
+
+
 @pytest.mark.parametrize(
     ("run", "speed"),
     [(RUN, 48.0), (replace(RUN, first_at=None), None), (replace(RUN, first_at=NOW - 0.1), None)],
@@ -64,6 +70,15 @@ def test_rates_fade_with_time() -> None:
     recent = RecentAttempts()
     recent.add([answer(NOW)], NOW)
     assert recent.rates((), NOW + 61) == NO_TRAFFIC
+
+
+def test_much_traffic_takes_no_more_room_than_little() -> None:
+    recent = RecentAttempts()
+    before = kept_attempts()
+    for number in range(10_000):
+        recent.add([answer(NOW + number / 200, 5)], NOW + number / 200)
+    assert kept_attempts() <= before
+    assert recent.rates((), NOW + 49.99).requests_per_minute == 10_000
 
 
 def test_tokens_are_summed_by_account_and_hour_and_for_the_day_of_the_viewer() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ from okr_tui.store.usage import (
     day_name,
     decode_day,
     encode_day,
+    grown_documents,
     read_usage,
     sum_up,
     summed_through,
@@ -244,6 +246,61 @@ def test_a_day_survives_being_written_down(records: list[Attempt], whole: bool) 
     for day in {cell.start // DAY for cell in usage}:
         of_day = {cell: added for cell, added in usage.items() if cell.start // DAY == day}
         assert dict(decode_day(day, encode_day(of_day))) == of_day
+
+
+@given(st.lists(st.lists(attempts(), max_size=5), max_size=4))
+def test_a_day_that_grows_is_the_day_of_all_its_records(steps: list[list[Attempt]]) -> None:
+    usages = [direct(list(records)) for records in steps]
+    for day in {cell.start // DAY for usage in usages for cell in usage}:
+        parts = [{cell: each for cell, each in usage.items() if cell.start // DAY == day} for usage in usages]
+        first, *others = [part for part in parts if part]
+        texts = day_documents(day, first)
+        for part in others:
+            texts = grown_documents(day, texts, part) or {}
+        whole = day_documents(day, merged(item for part in parts for item in part.items()))
+        assert {name: dict(decode_day(day, text)) for name, text in texts.items()} == {
+            name: dict(decode_day(day, text)) for name, text in whole.items()
+        }
+
+
+async def test_adding_to_a_busy_day_takes_little_more_room_than_its_documents(store: Store) -> None:
+    """Its cells as values would take ten times as much, and the process would never give it back."""
+    day = NOW // DAY * DAY
+    busy = [
+        replace(went_well(day + hour * HOUR, f"{key:012x}"), model=f"model-{model}")
+        for hour in range(24)
+        for key in range(20)
+        for model in range(15)
+    ]
+    await store.append(busy)
+    await sum_up(store, NOW, behind=0)
+    size = len(await store.load(day_name("all", int(NOW // DAY))) or "")
+    await store.append(used(1))
+    tracemalloc.start()
+    try:
+        await sum_up(store, NOW, behind=0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * size
+    assert total(await everything(store)).requests == len(busy) + 1
+
+
+async def test_what_an_earlier_version_added_counts_for_keys_too(store: Store) -> None:
+    """It writes the other documents alone."""
+    day = int(NOW // DAY)
+    await store.append([*used(2), *used(1, key=B)])
+    await sum_up(store, NOW, behind=0)
+    head = await store.load(HEAD)
+    newer = day_documents(day, direct([*used(3), *used(1, key=B)]))
+    del newer[day_name("keys", day)]
+    assert await store.save_if(HEAD, head, {HEAD: head or "", **newer})
+    await store.append(used(1))
+    for _ in range(2):
+        usage = (await read_usage(store, NOW - DAY, NOW, "keys")).usage
+        assert {cell.series.fingerprint: each.requests for cell, each in usage.items()} == {A: 4, B: 1}
+        assert {(cell.series.model, cell.series.client) for cell in usage} == {(None, "")}
+        await sum_up(store, NOW, behind=0)
 
 
 def test_a_head_survives_being_written_down() -> None:
