@@ -4,14 +4,14 @@ import random
 import re
 
 import pytest
-from textual._compositor import ChopsUpdate, Compositor
+from textual._compositor import ChopsUpdate, Compositor, LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from okr_tui.ui.compositor import LinesCompositor, bands
 from okr_tui.ui.widgets.keys import KeysPane
-from tests.ui.driver import Driver, run_app
+from tests.ui.driver import Driver, palette_options, run_app
 from tests.ui.examples import key, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
@@ -82,6 +82,34 @@ async def test_a_move_in_a_list_draws_two_rows_and_the_border(monkeypatch: pytes
         assert set(lines) == {2, 3}
         assert {crop.height for name, crop in asked if name == "keys"} <= {1, 2}
         assert {name for name, _ in asked} <= {"keys", None}
+
+
+async def test_a_change_behind_the_palette_waits_until_it_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual would draw the palette and all behind it again, and the next key press would wait for that."""
+    service = ScriptedService(snapshot(pool=pool(*MANY)))
+    async with run_app(service) as driver:
+        await driver.press("ctrl+p")
+        await palette_options(driver)
+        await driver.pilot.pause()
+        whole: list[Compositor] = []
+        real = Compositor.render_full_update
+
+        def render_full_update(compositor: Compositor, simplify: bool = False) -> LayoutUpdate:
+            whole.append(compositor)
+            return real(compositor, simplify)
+
+        monkeypatch.setattr(Compositor, "render_full_update", render_full_update)
+        service.show(snapshot(pool=pool(key(1, label="renamed"))))
+        await driver.until(lambda: len(driver.app.dashboard.keys.rows) == 1)
+        await driver.pilot.pause()
+        assert not whole
+        await driver.pilot.resize_terminal(110, 40)
+        service.show(snapshot(pool=pool(*MANY)))
+        await driver.until(lambda: len(driver.app.dashboard.keys.rows) == len(MANY))
+        await driver.until(lambda: whole)
+        service.show(snapshot(pool=pool(key(1, label="renamed"))))
+        await driver.press("escape")
+        await driver.until(lambda: "renamed" in driver.screen())
 
 
 def test_bands_join_what_follows_one_another() -> None:

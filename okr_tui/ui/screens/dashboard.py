@@ -10,6 +10,7 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
@@ -139,6 +140,8 @@ class Dashboard(Screen[None]):
         self.keymap = keymap
         self.demo = demo
         self._copy = copy
+        self._size_behind: Size | None = None
+        """The size that it was drawn with when another screen came in front of it."""
 
     def compose(self) -> ComposeResult:
         """Header, banner, panes, footer, and what may replace them."""
@@ -210,6 +213,21 @@ class Dashboard(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Hide actions on panes while something else is shown in their place."""
         return action not in ON_PANES or not (self.has_class("-first") or self.has_class("-broken"))
+
+    def on_screen_suspend(self) -> None:
+        """Remember what is drawn behind another screen, once there is something."""
+        self._size_behind = self.size if self.snapshot is not None else None
+
+    def _compositor_refresh(self) -> None:
+        """Draw what changed; behind another screen only after a resize.
+
+        Textual draws all of the screen in front again for any change behind it, and a key press waits for it.
+        """
+        if self._size_behind == self.size and self.app.screen is not self:
+            self._compositor._dirty_regions.clear()
+            self._dirty_widgets.clear()
+        else:
+            super()._compositor_refresh()
 
     def on_screen_resume(self) -> None:
         """Show the keys that apply now that nothing lies over the dashboard."""
