@@ -118,7 +118,7 @@ class Gateway:
         return self._service.configuration.settings.gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Response one request of the main port."""
+        """Answer one request of the main port."""
         await self._behind_token(scope, receive, send)
 
     def behind(self, guard: Guard) -> ASGIApp:

@@ -89,7 +89,7 @@ async def show(service: PoolService, request: GatewayRequest) -> None:
 
 
 async def pull(service: PoolService, request: GatewayRequest) -> None:
-    """Response `POST /api/pull`: a model of the cloud needs no pull."""
+    """Answer `POST /api/pull`: a model of the cloud needs no pull."""
     parsed = await _receive(service, request)
     local.require(service, parsed.model)
     streams = parsed.streams is not False

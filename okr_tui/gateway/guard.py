@@ -170,10 +170,10 @@ HEADER_NAMES: Final = re.compile(r"[A-Za-z0-9_-]+(?: *, *[A-Za-z0-9_-]+)*")
 
 def preflight(headers: Mapping[str, str]) -> Response:
     """Return the answer to a browser that asks before it sends a request of a listed origin."""
-    asked = headers.get("access-control-request-headers", "")
+    wanted = headers.get("access-control-request-headers", "")
     allowed = {
         "access-control-allow-methods": "GET, HEAD, POST",
-        "access-control-allow-headers": asked if HEADER_NAMES.fullmatch(asked) else "authorization, *",
+        "access-control-allow-headers": wanted if HEADER_NAMES.fullmatch(wanted) else "authorization, *",
         "access-control-max-age": "600",
     }
     if headers.get("access-control-request-private-network") == "true":

@@ -182,16 +182,16 @@ class AccountRelay:
             raise failure_error(400, "this endpoint does not take that query")
         service, pool = self._service, self._service.pool
         key = service.usable_key(pool.view().active or 1)
-        place = (endpoint.path, query, pool.state.account_of(key.fingerprint))
+        relayed = (endpoint.path, query, pool.state.account_of(key.fingerprint))
         async with self._asking:
             now = service.clock.monotonic()
-            at, found = self._known.get(place, (0.0, None))
+            at, found = self._known.get(relayed, (0.0, None))
             if found is None or now - at > RELAY_SECONDS:
                 with service.cloud.use() as cloud:
                     found = await cloud.relay(endpoint, key, query)
                 while len(self._known) >= MOST_RELAYED:
                     del self._known[next(iter(self._known))]
-                self._known[place] = now, found
+                self._known[relayed] = now, found
         return Response(found.content)
 
 

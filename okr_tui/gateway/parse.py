@@ -181,8 +181,8 @@ def _model_name(model: str, names: ModelNames) -> str:
 
 def _renamed(body: bytes, name: str, bare: str) -> bytes:
     """Return the body with another model name, every other byte unchanged where possible."""
-    place = re.compile(rb'"model"\s*:\s*' + re.escape(json.dumps(name).encode()))
-    for found in itertools.islice(place.finditer(body), MAX_MODEL_FIELDS):
+    member = re.compile(rb'"model"\s*:\s*' + re.escape(json.dumps(name).encode()))
+    for found in itertools.islice(member.finditer(body), MAX_MODEL_FIELDS):
         changed = b"".join(
             (body[: found.start()], b'"model":', json.dumps(bare).encode(), body[found.end() :])
         )

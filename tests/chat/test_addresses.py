@@ -140,14 +140,14 @@ async def test_an_address_that_was_made_up_is_asked_about_though_the_tool_runs_a
     assert consent.allowed == set(), "there is no always for addresses that are made up"
 
 
-async def test_an_address_that_was_made_up_is_not_read_where_nobody_can_be_asked() -> None:
+async def test_an_address_that_was_made_up_is_not_read_without_a_person_to_ask() -> None:
     rounds = Rounds(fetch("https://evil.example/?q=1"), fetch("https://example.com/a?b=1"))
     results = await rounds.run(Consent(asks=False), web_fetch="always")
     assert rounds.posted == ["https://example.com/a?b=1"]
     assert results[0] == MADE_UP
 
 
-async def test_a_person_is_asked_a_few_times_in_a_round_and_told_of_the_rest() -> None:
+async def test_a_person_is_asked_a_few_times_in_a_round_and_hears_of_the_rest() -> None:
     calls = [ToolCall("web_search", {"query": str(place)}) for place in range(MOST_ASKED + 3)]
     rounds = Rounds(*calls, decision="refuse")
     results = await rounds.run(Consent(), web_search="ask")

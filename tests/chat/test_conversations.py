@@ -108,7 +108,7 @@ async def test_a_stopped_answer_is_kept_and_goes_on(chat: ConversationService) -
         await chat.resume(draft.id)
 
 
-async def test_a_model_that_takes_no_open_answer_is_told_to_go_on(
+async def test_a_model_that_takes_no_open_answer_is_asked_to_go_on(
     chat: ConversationService, harness: Harness
 ) -> None:
     draft = chat.new("gemma4:31b", ChatOptions(num_predict=3, think="off"))

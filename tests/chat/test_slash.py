@@ -21,7 +21,7 @@ MODELS = ("gpt-oss:20b", "gpt-oss:120b", "kimi-k2.6")
         ("/help\nand more", False),
     ],
 )
-def test_commands_are_told_from_prompts(text: str, command: bool) -> None:
+def test_commands_differ_from_prompts(text: str, command: bool) -> None:
     assert is_command(text) is command
 
 

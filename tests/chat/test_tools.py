@@ -281,7 +281,7 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         await served().tools(ChatSettings())
 
 
-async def test_what_is_wrong_in_the_settings_is_told_and_changes_count_at_once(harness: Harness) -> None:
+async def test_problems_of_the_settings_are_reported_and_changes_count_at_once(harness: Harness) -> None:
     with_chat(harness, tools="yes")
     async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         assert any("chat.tools is ignored" in problem for problem in service.problems)

@@ -47,7 +47,7 @@ def test_an_alert_is_an_event_of_the_log(hooked: CliHarness) -> None:
     assert [line["event"] for line in events].count("spent") == 1
 
 
-def test_a_hook_that_fails_is_told_and_fails_no_command(cli: CliHarness) -> None:
+def test_a_hook_that_fails_is_reported_and_fails_no_command(cli: CliHarness) -> None:
     set_ours(cli, hooks={"spent": "exit 4"})
     cli.fault("session", path="/api/chat", account="amber")
     result = cli.run_ok("chat", MODEL, "hello")

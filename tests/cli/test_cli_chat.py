@@ -85,7 +85,7 @@ def test_a_think_level_the_model_does_not_take_is_said_and_left_out(cli: CliHarn
     assert "The user asks" in result.err
 
 
-def test_hops_are_told_beside_the_answer(cli: CliHarness) -> None:
+def test_hops_are_reported_apart_from_the_answer(cli: CliHarness) -> None:
     cli.run_ok("keys", "--check")
     cli.fault("session", account="amber")
     result = cli.run_ok("chat", MODEL, "hello")
@@ -99,7 +99,7 @@ def test_hops_are_told_beside_the_answer(cli: CliHarness) -> None:
     assert (summary["key"], summary["hops"]) == (3, [{"key": 1, "fault": SESSION}])
 
 
-def test_another_model_that_answers_is_told(cli: CliHarness) -> None:
+def test_another_model_that_answers_is_named(cli: CliHarness) -> None:
     cli.fault("subscription", model=MODEL, times=None)
     document = json.loads(cli.settings_file.read_text())
     document["okr-tui"]["models"] = {"fallback": {"*": [OTHER]}, "aliases": {"fast": MODEL}}

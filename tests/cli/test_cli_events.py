@@ -95,7 +95,7 @@ def test_faults_and_where_the_request_went(cli: CliHarness) -> None:
     assert line.startswith(f"10-08 16:00:00  #1 5h spent, back 16:01:30 → #3 · cli · {MODEL} · 429")
 
 
-def test_an_outage_is_told_when_it_begins_and_ends(cli: CliHarness) -> None:
+def test_an_outage_has_a_line_when_it_begins_and_when_it_ends(cli: CliHarness) -> None:
     cli.write_settings(policy={"slowed_wait": 0})
     cli.fault("unavailable", times=7)
     assert cli.run("chat", MODEL, "hello").code == 1

@@ -63,7 +63,7 @@ def seconds_of(process: "subprocess.Popen[bytes]") -> float:
 @pytest.mark.parametrize(
     "half", [b"", b"POST /api/chat HTTP/1.1\r\nhost: local"], ids=["silent", "half a head"]
 )
-def test_a_crowd_without_a_token_stops_nobody_and_fills_no_log(cli: CliHarness, half: bytes) -> None:
+def test_a_crowd_without_a_token_stops_no_caller_and_fills_no_log(cli: CliHarness, half: bytes) -> None:
     with gateway(cli) as (process, client), ExitStack() as stack:
         assert process.stderr
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))

@@ -81,7 +81,7 @@ def test_the_key_of_a_command_is_asked_for_each_time(cli: CliHarness, folds: Cal
     assert folds() == 2
 
 
-def test_problems_are_told_each_time(cli: CliHarness, folds: Callable[[], int]) -> None:
+def test_problems_are_reported_each_time(cli: CliHarness, folds: Callable[[], int]) -> None:
     cli.settings_file.write_text(
         cli.settings_file.read_text().replace('"okr-tui": {', '"okr-tui": {"x": 1, ')
     )

@@ -185,7 +185,7 @@ def test_a_store_that_cannot_be_used_is_said_and_stops_no_reading_verb(cli: CliH
     assert "this process has worked alone since" in said[0]
 
 
-def test_what_nobody_expected_is_one_line(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_one_line(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise LookupError("nowhere")
 

@@ -39,7 +39,7 @@ def token(cli: CliHarness) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_it_is_told_to_end(cli: CliHarness, number: signal.Signals) -> None:
+def test_it_serves_until_a_signal(cli: CliHarness, number: signal.Signals) -> None:
     cli.clock.now = time.time()  # a process goes by the machine's clock
     with cli.process("serve", "--port", "0", "--access-log") as process:
         url = address(process)
@@ -124,7 +124,7 @@ def test_a_terminal_that_goes_away_ends_it(cli: CliHarness) -> None:
     assert process.returncode == 0
 
 
-def test_a_supervisor_is_told_of_every_state(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_supervisor_hears_of_every_state(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sdnotify")
     path = cli.folder / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:

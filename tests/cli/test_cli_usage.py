@@ -176,7 +176,7 @@ def test_the_log_of_a_server_has_the_same(cli: CliHarness, redis_url: str) -> No
     assert [row["output_tokens"] for row in result.json["rows"]] == [4000]
 
 
-def test_what_a_chat_spent_is_told(cli: CliHarness) -> None:
+def test_what_a_chat_spent_is_counted(cli: CliHarness) -> None:
     cli.run_ok("chat", MODEL, "hello")
     (row,) = cli.run_ok("usage", "--by", "client", "--json").json["rows"]
     assert (row["name"], row["requests"], row["output_tokens"]) == ("cli", 1, 22)

@@ -55,7 +55,7 @@ def running(daemon: str | None = DAEMON) -> Iterator[None]:
         ("anthropic", "ANTHROPIC_AUTH_TOKEN", "{token}"),
     ],
 )
-def test_a_shell_is_told(cli: CliHarness, client: str, name: str, form: str) -> None:
+def test_a_shell_gets_its_commands(cli: CliHarness, client: str, name: str, form: str) -> None:
     def check_exports(url: str) -> None:
         exports = "\n".join(
             line for line in connected(cli, client).out.splitlines() if line.startswith("export ")

@@ -174,7 +174,7 @@ def test_an_entry_of_auth_json_is_warned_of_and_left(cli: CliHarness) -> None:
     assert "/logout" not in connected(cli, "pi").err
 
 
-def test_broken_files_beside_it_do_not_stop_it(cli: CliHarness) -> None:
+def test_broken_files_next_to_it_do_not_stop_it(cli: CliHarness) -> None:
     (cli.folder / "auth.json").write_text("{")
     result = connected(cli, "pi", "--write")
     assert f"{cli.folder / 'auth.json'}:1:2:" in result.err

@@ -509,13 +509,13 @@ def test_a_port_for_root_alone(home: CliHarness, monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_file_of_another_user_is_told(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_user_is_reported(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     if home.settings_file.stat().st_uid:
         assert has(doctor(home, "--offline"), "warning", "belongs to another user", "chown 54321")
 
 
-def test_a_full_disk_under_the_log_is_told(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_under_the_log_is_reported(home: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     size = os.statvfs(home.folder)
     full = type("Full", (), {"f_bavail": 3, "f_frsize": size.f_frsize, "f_blocks": size.f_blocks})
     monkeypatch.setattr(os, "statvfs", lambda _: full)
@@ -533,7 +533,7 @@ def test_a_full_disk_under_the_log_is_told(home: CliHarness, monkeypatch: pytest
         ("OKR_TUI_THEME", None),
     ],
 )
-def test_a_variable_that_is_nearly_one_is_told_without_its_value(
+def test_a_variable_that_is_nearly_one_is_reported_without_its_value(
     home: CliHarness, monkeypatch: pytest.MonkeyPatch, variable: str, meant: str | None
 ) -> None:
     for known in ("FTP_PROXY", "OLLAMA_MODELS", "OLLAMA_KEEP_ALIVE", "no_proxy"):
@@ -552,7 +552,7 @@ def test_a_reading_that_the_cloud_puts_off_makes_no_key_bad(home: CliHarness) ->
     assert [level for level, what, _ in found if "could not be checked" in what] == 3 * ["warning"]
 
 
-def test_a_server_of_the_log_that_is_away_is_told_at_once(
+def test_a_server_of_the_log_that_is_away_is_reported_at_once(
     home: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("redis")

@@ -63,7 +63,7 @@ def test_exit_codes_on_request(cli: CliHarness, verb: tuple[str, ...]) -> None:
     cli.run_ok(*verb)
 
 
-def test_a_check_that_failed_is_told_by_the_exit_code(cli: CliHarness) -> None:
+def test_a_check_that_failed_has_an_exit_code(cli: CliHarness) -> None:
     cli.run_ok("keys", "--check")
     document = json.loads(cli.settings_file.read_text())
     document["pi-ollama"]["apiKeys"].append("dead-key-0123456789abcdef")

@@ -40,7 +40,7 @@ def team(cli: CliHarness, redis_url: str) -> Team:
     return Team(cli, f"{redis_url}?prefix=team")
 
 
-def test_what_another_did_is_told_with_their_name(team: Team) -> None:
+def test_what_another_did_is_shown_with_their_name(team: Team) -> None:
     team.run("birch", "disable-key", "1")
     row = json.loads(team.run("amber", "keys", "--json"))["keys"][0]
     assert (row["state"], row["reason"]) == ("off", "switched off by birch")

@@ -140,7 +140,7 @@ AMONG_OTHERS: list[tuple[Record, str]] = [
 
 
 @pytest.mark.parametrize(("record", "words"), AMONG_OTHERS)
-def test_what_another_did_is_told_with_their_name(record: Record, words: str) -> None:
+def test_what_another_did_is_shown_with_their_name(record: Record, words: str) -> None:
     config = replace(POOL, person="birch")
     found = entry(record, apply(PoolState(), record, POLICY), config, POLICY)
     assert found is not None

@@ -119,7 +119,7 @@ async def test_a_local_model_answers_and_gets_no_key(
     assert await fell_back(gateway) == [(MODEL, "local:llama3.2")]
 
 
-async def test_where_nothing_else_answers_the_first_reason_is_told(
+async def test_where_nothing_else_answers_the_first_reason_is_given(
     harness: Harness, gateway: RunningGateway
 ) -> None:
     for account in ACCOUNTS:
@@ -211,7 +211,7 @@ async def test_a_local_model_is_listed_and_can_be_asked_for(
     assert "local:llama3.2 answers" in [line.text for line in gateway.service.pool.entries]
 
 
-async def test_a_local_ollama_that_is_away_lists_nothing_and_is_told(
+async def test_a_local_ollama_that_is_away_lists_nothing_and_is_named(
     harness: Harness, gateway: RunningGateway
 ) -> None:
     with listen(HOST, 0) as listener:

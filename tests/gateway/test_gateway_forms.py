@@ -60,7 +60,9 @@ async def test_slashes_too_many_lead_to_the_same_place(gateway: RunningGateway, 
         ("/nothing", "has no such path"),
     ],
 )
-async def test_a_base_url_that_is_wrong_is_told(gateway: RunningGateway, path: str, hint: str) -> None:
+async def test_a_wrong_base_url_is_answered_with_a_hint(
+    gateway: RunningGateway, path: str, hint: str
+) -> None:
     response = await ask(gateway, "POST", path, headers={"x-api-key": TOKEN})
     assert response.status_code == 404
     assert hint in response.text

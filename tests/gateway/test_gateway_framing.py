@@ -266,7 +266,7 @@ async def test_an_answer_that_does_not_come_to_its_end_ends_the_connection() -> 
         assert not wire.connection.is_idle
 
 
-async def test_who_waits_for_the_caller_to_leave_is_told() -> None:
+async def test_waiting_for_the_caller_to_leave_ends_when_it_does() -> None:
     async with begun() as (wire, cycle):
         await cycle.receive()
         waiting = asyncio.ensure_future(cycle.receive())

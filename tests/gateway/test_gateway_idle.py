@@ -87,7 +87,7 @@ class Held:
 
 @pytest.mark.parametrize("end", ["closed", "reset"])
 @pytest.mark.usefixtures("many_files")
-async def test_thousands_of_idle_connections_stop_nobody_and_leave_nothing(
+async def test_thousands_of_idle_connections_stop_no_caller_and_leave_nothing(
     gateway: RunningGateway, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.gateway.connection.HEAD_SECONDS", 600)

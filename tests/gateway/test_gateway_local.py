@@ -123,7 +123,7 @@ async def test_the_access_log_names_no_secret(gateway: RunningGateway) -> None:
     assert "secret" not in str(line)
 
 
-async def test_what_nobody_expected_is_500_in_one_line(
+async def test_an_unexpected_error_is_500_in_one_line(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:

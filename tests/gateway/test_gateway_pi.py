@@ -58,7 +58,7 @@ def test_what_passes_by_itself_may_be_asked_again() -> None:
 
 
 @pytest.mark.parametrize("client", [None, "", "curl"])
-def test_others_are_told_the_states(client: str | None) -> None:
+def test_other_clients_get_the_states(client: str | None) -> None:
     failure = failure_of(PoolBlockedError("no key", 9.0, frozenset({"spent"})), 0.0)
     assert for_client(failure, client) == failure
 

@@ -69,7 +69,7 @@ def test_what_a_named_proxy_says(headers: list[tuple[str, str]], found: tuple[st
 
 
 @pytest.mark.parametrize("proxies", [(), ("10.0.0.0/8",), ("127.0.0.2",)])
-def test_nobody_else_is_believed(proxies: tuple[str, ...]) -> None:
+def test_no_other_proxy_is_believed(proxies: tuple[str, ...]) -> None:
     spoofed = request((FOR, CALLER), (PROTO, "https"), (NAME, "okr.example"), ("forwarded", f"for={CALLER}"))
     assert as_forwarded(spoofed, proxies) is spoofed
 

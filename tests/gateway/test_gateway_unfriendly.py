@@ -70,7 +70,7 @@ async def test_what_drips_without_an_end_is_cut(shared: SharedGateway, begun: by
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_body_that_nobody_reads_and_that_stops_is_cut(shared: SharedGateway) -> None:
+async def test_a_body_that_is_not_read_and_that_stops_is_cut(shared: SharedGateway) -> None:
     async with connect(shared.gateway) as connection:
         await connection.write(head(b"content-length: 9", target=b"/api/me"))
         assert await connection.response()

@@ -56,7 +56,7 @@ def test_many_alerts_do_not_cover_the_screen() -> None:
     ]  # fmt: skip
 
 
-def test_a_window_that_passes_both_marks_at_once_is_told_by_the_higher() -> None:
+def test_a_window_that_passes_both_marks_at_once_has_a_toast_for_the_higher() -> None:
     screen = Screen()
     screen.show(notice(1, "window-80"), notice(2, "window-95"))
     assert [text for _, text in screen.app.toasts] == ["alert 2"]
@@ -104,7 +104,7 @@ def test_a_bell_rings_once_for_several_alerts() -> None:
     assert screen.written == ["\a"]
 
 
-def test_the_bell_rings_beside_a_notification_where_it_is_wanted() -> None:
+def test_the_bell_rings_with_a_notification_where_it_is_wanted() -> None:
     screen = Screen()
     screen.show(notice(), rules=replace(DEFAULT_RULES, title=False, terminal="osc9", bell=True))
     assert screen.written == ["\x1b]9;okr-tui: alert 1\x1b\\\a"]

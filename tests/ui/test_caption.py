@@ -45,13 +45,13 @@ REVOKED = Fault(FaultKind.UNAUTHORIZED, Scope.KEY, "Unauthorized", 401)
         (Disabled(at=NOW - 2, fingerprint=KEYS[0].fingerprint), "Every process knows at once; u in Keys"),
     ],
 )
-def test_what_just_happened_is_told_while_it_is_news(record: Record, words: str) -> None:
+def test_what_just_happened_is_in_the_caption_while_it_is_news(record: Record, words: str) -> None:
     assert caption(shown(record), NOW, key_of)[0].startswith(words)
     assert len(caption(shown(record), NOW, key_of)[1]) <= 56
     assert not caption(shown(record, NOW - NEWS - 1), NOW, key_of)[0].startswith(words)
 
 
-def test_a_pool_that_is_down_is_told_before_anything_else() -> None:
+def test_a_pool_that_is_down_comes_before_anything_else() -> None:
     blocked = snapshot(pool=pool(key(1, SPENT), key(2, INVALID)))
     assert caption(blocked, NOW, key_of)[0].startswith("Every key is blocked")
     out = replace(blocked, pool=replace(blocked.pool, outage=SPENT))

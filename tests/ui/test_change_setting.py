@@ -106,7 +106,7 @@ async def test_the_cursor_stops_on_values_only() -> None:
         assert "General" in driver.screen()
 
 
-async def test_a_theme_that_there_is_not_is_told_with_those_there_are() -> None:
+async def test_an_unknown_theme_is_answered_with_the_known_ones() -> None:
     shown = settings(theme="sunny [b]", lines=(SettingLine("theme", "sunny [b]", f"{GLOBAL}:14"),))
     app_service = ScriptedService(snapshot(settings=shown))
     async with run_app(app_service, theme=None) as driver:

@@ -52,7 +52,7 @@ async def test_a_tool_that_is_missing_is_only_a_no(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("code", "words"), [(0, "Copied gpt-oss:20b"), (1, "Copied gpt-oss:20b through")])
-async def test_the_person_is_told_which_way_it_went(
+async def test_the_toast_says_which_way_it_went(
     service: ScriptedService, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     command = (sys.executable, "-c", f"import sys; sys.stdin.read(); sys.exit({code})")

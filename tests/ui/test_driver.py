@@ -187,7 +187,7 @@ class Gone:
         raise OSError(5, "Input/output error")
 
 
-def test_a_terminal_that_is_gone_stops_nobody() -> None:
+def test_a_terminal_that_is_gone_stops_nothing() -> None:
     file = TerminalFile(Gone())  # type: ignore[arg-type]
     assert file.write("abc") == 3
     file.flush()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 220])
-async def test_no_state_is_told_by_its_colour_alone(width: int) -> None:
+async def test_no_state_is_shown_by_its_colour_alone(width: int) -> None:
     assert len({state.traits.glyph for state in State}) == len(State)
     async with run_app(colourful(), (width, 40)) as driver:
         driver.app.dashboard.keys.focus()
@@ -34,7 +34,7 @@ async def test_no_state_is_told_by_its_colour_alone(width: int) -> None:
             await driver.press("right")
 
 
-def test_no_line_of_live_is_told_by_its_colour_alone() -> None:
+def test_no_line_of_live_is_shown_by_its_colour_alone() -> None:
     glyphs = [glyph for glyph, _ in TONES.values()]
     assert len(set(glyphs)) == len(glyphs)
     for entry in colourful().snapshot.entries:

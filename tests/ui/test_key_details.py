@@ -69,7 +69,7 @@ async def opened(driver: Driver, *, key: str = "enter") -> KeyDetails:
 
 
 @pytest.mark.parametrize("key", ["enter", "i"])
-async def test_every_fact_is_told(spent: ScriptedService, key: str) -> None:
+async def test_every_fact_is_shown(spent: ScriptedService, key: str) -> None:
     async with run_app(spent, (160, 45)) as driver:
         await opened(driver, key=key)
         shown = driver.screen()
@@ -109,7 +109,7 @@ def test_a_key_is_forecast_from_when_its_pool_is() -> None:
     assert "an hour" not in said(10)
 
 
-def test_what_was_bought_is_told_from_what_is_included_and_an_unread_log_from_an_empty_one() -> None:
+def test_bought_credit_differs_from_included_and_an_unread_log_from_an_empty_one() -> None:
     balance = Balance(credits=Credits(0.0, 60.0, 3.5))
     row = replace(KEYS[0], balance=balance)
 
@@ -122,7 +122,7 @@ def test_what_was_bought_is_told_from_what_is_included_and_an_unread_log_from_an
     assert "requests   reading the log…" in said(None)
 
 
-async def test_each_drawing_has_its_words_beside_the_log(spent: ScriptedService) -> None:
+async def test_each_drawing_has_its_words_next_to_the_log(spent: ScriptedService) -> None:
     async with run_app(spent, (120, 40)) as driver:
         await opened(driver)
         shown = driver.screen()

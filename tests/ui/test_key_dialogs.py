@@ -90,7 +90,7 @@ async def test_a_failure_after_leaving_is_a_toast(service: ScriptedService) -> N
         await driver.toast("the settings file is locked", "error")
 
 
-async def test_what_the_test_of_a_key_said_is_told(service: ScriptedService) -> None:
+async def test_what_the_test_of_a_key_said_is_shown(service: ScriptedService) -> None:
     service.tried_words = "not tested: no connection, so it is unverified"
     async with run_app(service) as driver:
         await driver.press("a")

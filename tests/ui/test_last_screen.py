@@ -84,7 +84,7 @@ def test_a_damaged_file_is_none(inputs: Inputs, tmp_path: Path, text: str) -> No
 
 
 @pytest.mark.parametrize("at", [None, "x", True, 1e300, -1e300, float("nan"), float("inf"), []])
-def test_an_odd_time_harms_nobody(inputs: Inputs, at: Any) -> None:
+def test_an_odd_time_does_no_harm(inputs: Inputs, at: Any) -> None:
     LastScreen(inputs).save(LINES, SIZE, at)
     found = LastScreen(inputs).load(SIZE, NOW)
     assert found is None or "as it was" in found

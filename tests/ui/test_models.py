@@ -74,7 +74,7 @@ def test_words_find_names_capabilities_and_marks(words: str, found: list[str]) -
     assert [row.model.id for row in (*STARRED, RETIRING) if matches(row, words)] == found
 
 
-async def test_sorting_goes_round_the_columns_and_survives_a_refresh() -> None:
+async def test_sorting_cycles_through_the_columns_and_survives_a_refresh() -> None:
     service = service_with(*STARRED)
     async with run_app(service, (160, 45)) as driver:
         await driver.press("tab", "tab", "down")
@@ -129,7 +129,7 @@ async def test_a_favourite_is_made_and_unmade(key: str, starred: bool, wanted: b
     assert service.calls == [("set_favourite", "gpt-oss:20b", wanted)]
 
 
-async def test_one_key_goes_round_the_favourites() -> None:
+async def test_one_key_cycles_through_the_favourites() -> None:
     async with run_app(service_with(*STARRED)) as driver:
         chat = driver.app.dashboard.chat
         met = []

@@ -25,7 +25,7 @@ async def test_the_pool_is_one_line_per_key(service: ScriptedService) -> None:
     assert "$12.50" in lines[5]
 
 
-async def test_preferred_and_active_are_told_apart() -> None:
+async def test_preferred_and_active_have_marks_of_their_own() -> None:
     keys = (key(1, SPENT, preferred=True), key(2))
     async with run_app(ScriptedService(snapshot(pool=pool(*keys, active=2)))) as driver:
         lines = driver.rows("#keys")
@@ -149,7 +149,7 @@ async def test_faults_only_and_back(service: ScriptedService) -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (160, 45)])
-async def test_tab_goes_round_every_pane_and_shows_it(
+async def test_tab_cycles_through_every_pane_and_shows_it(
     service: ScriptedService, size: tuple[int, int]
 ) -> None:
     async with run_app(service, size) as driver:

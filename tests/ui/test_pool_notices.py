@@ -109,7 +109,7 @@ def test_what_is_well_or_long_ago_has_no_line() -> None:
     assert lines(replace(keys(key(1), models=usable), entries=(asked(NONE.model.id, 60),))) == []
 
 
-def test_blocked_and_wrong_keys_are_told_apart() -> None:
+def test_blocked_and_wrong_keys_have_notices_of_their_own() -> None:
     first, second = lines(mixed())
     assert first.startswith("▲ every key is blocked; the first is back in")
     assert second.startswith("✖ #1 is refused")

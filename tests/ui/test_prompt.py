@@ -93,7 +93,7 @@ async def test_a_conversation_with_fewer_questions_has_fewer_to_bring_back(servi
         assert pane(driver).prompt.text == "mine"
 
 
-async def test_what_is_typed_behind_an_edit_stays_beside_the_draft(service: ScriptedService) -> None:
+async def test_what_is_typed_behind_an_edit_stays_with_the_draft(service: ScriptedService) -> None:
     service.answer = answer("yes")
     async with run_app(service) as driver:
         await ask_and_wait(driver, "one")

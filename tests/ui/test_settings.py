@@ -34,7 +34,7 @@ def texts(lines: list[Line]) -> list[str]:
     return ["".join(text for text, _ in line).rstrip() for line in lines]
 
 
-def test_a_wide_screen_has_the_origin_beside_the_value() -> None:
+def test_a_wide_screen_has_the_origin_next_to_the_value() -> None:
     lines = texts(settings_lines(settings(), 116))
     index = lines.index(next(line for line in lines if line.startswith("baseUrl")))
     assert lines[index].endswith("project /srv/garden/.pi/settings.json:4")
@@ -222,7 +222,7 @@ async def test_the_footer_is_the_dashboard_s_own_again_after_the_settings(servic
         await driver.until(lambda: driver.words("#footer") == before)
 
 
-def test_who_has_no_name_on_a_shared_log_is_told_where_to_choose_one() -> None:
+def test_without_a_name_on_a_shared_log_a_notice_says_where_to_choose_one() -> None:
     view = SettingsView("https://ollama.com", PROJECT_FILE, nameless=True)
     words = "records on this shared log call you someone; set name in the settings (,)"
     assert list(notices(view, {"show-settings": ","}.__getitem__)) == [words]

@@ -139,7 +139,7 @@ async def test_a_service_that_cannot_open_is_tried_again(service: ScriptedServic
         await driver.until(lambda: driver.app.focused is driver.app.dashboard.keys)
 
 
-async def test_a_log_that_takes_nothing_is_told_before_the_settings() -> None:
+async def test_a_log_that_takes_nothing_is_reported_before_the_settings() -> None:
     log = ("cannot write the log /a/log.db: database or disk is full",)
     shown = snapshot(log=log, settings=settings(problems=("settings.json:4:7: expected a comma",)))
     service = ScriptedService(shown)
@@ -154,7 +154,7 @@ async def test_a_log_that_takes_nothing_is_told_before_the_settings() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "words"), [(430.0, "7m 10s ahead of"), (-7300.0, "2h 01m behind")])
-async def test_a_wrong_clock_is_told_with_what_it_makes_wrong(ahead: float, words: str) -> None:
+async def test_a_wrong_clock_is_reported_with_what_it_makes_wrong(ahead: float, words: str) -> None:
     async with run_app(ScriptedService(snapshot(clock_ahead=ahead))) as driver:
         assert f"clock is {words} the cloud's" in driver.words("#banner")
         assert "set the clock" in driver.words("#banner")
@@ -304,7 +304,7 @@ async def test_what_is_shown_is_kept_at_the_end(service: ScriptedService) -> Non
     assert [shown.pool for shown in kept] == [service.snapshot.pool]
 
 
-async def test_an_unknown_theme_is_told_and_the_default_used(service: ScriptedService) -> None:
+async def test_an_unknown_theme_is_reported_and_the_default_used(service: ScriptedService) -> None:
     shown = snapshot()
     app = OkrApp(opener(service), zone=UTC, clock=lambda: NOW)
     driver = Driver(app)

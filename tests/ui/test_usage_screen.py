@@ -214,7 +214,9 @@ async def test_sums_that_cannot_be_read_at_all_say_why(service: ScriptedService)
         assert "cannot read the log: gone" in driver.screen()
 
 
-async def test_what_is_not_over_yet_and_where_readings_begin_is_told(service: ScriptedService) -> None:
+async def test_the_legend_says_what_is_not_over_yet_and_where_readings_begin(
+    service: ScriptedService,
+) -> None:
     service.report = report(read_since=START - 5 * HOUR)
     async with run_app(service) as driver:
         screen = await opened(driver)
@@ -225,7 +227,7 @@ async def test_what_is_not_over_yet_and_where_readings_begin_is_told(service: Sc
         assert table(screen)[0][0].startswith("~ "), "a forecast is marked as such"
 
 
-async def test_what_the_cloud_counts_stands_beside_the_log(service: ScriptedService) -> None:
+async def test_what_the_cloud_counts_stands_next_to_the_log(service: ScriptedService) -> None:
     bucket = CloudBucket(START - DAY, START + HOUR, CloudCounts(5, 1000, 0, 500, None))
     service.report = report(cloud={"acme": CloudReading(NOW, (bucket,))})
     async with run_app(service) as driver:
