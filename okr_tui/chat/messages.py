@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -9,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.domain.errors import ChatError
-from okr_tui.domain.faults import Hop
+from okr_tui.domain.faults import Hop, Rule
+from okr_tui.domain.health import spent_words
 from okr_tui.domain.models import Model
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -82,6 +84,24 @@ class Routed:
     hops: tuple[Hop, ...] = ()
     answered_by: str | None = None
     """The model that answers instead of the one asked for."""
+
+
+def key_name(index: int | None) -> str:
+    """Return what a key is called in a conversation."""
+    return f"#{index}" if index else "a removed key"
+
+
+def hop_lines(hops: Sequence[Hop], index: int | None) -> list[str]:
+    """Return a line for each key that was tried before the one at `index`: "#3 5h spent → #1"."""
+    lines = []
+    for hop, following in zip(hops, [*(hop.index for hop in hops), index][1:], strict=True):
+        fault = hop.fault
+        if fault.traits.rule is Rule.WINDOW:
+            reason = spent_words(fault.window)
+        else:
+            reason = f"{fault.status or ''} {fault.text or fault.word}".strip()
+        lines.append(f"{key_name(hop.index)} {reason} → {key_name(following)}")
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

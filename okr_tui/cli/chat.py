@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from okr_tui.chat.conversation import Noted, RoundEvent, ToolRan
-from okr_tui.chat.messages import Finished, Message, Routed
+from okr_tui.chat.messages import Finished, Message, Routed, hop_lines, key_name
 from okr_tui.chat.options import THINK_LEVELS, ChatOptions, think_refusal
 from okr_tui.cli.completion import complete_models
 from okr_tui.cli.documents import Document, hop_document
@@ -101,9 +101,8 @@ class PlainAnswer(StreamedAnswer):
     def take(self, event: RoundEvent) -> None:
         """Print one more event as text."""
         if isinstance(event, Routed):
-            for hop in event.hops:
-                status = f"{hop.fault.status} " if hop.fault.status else ""
-                note(f"#{hop.index or '?'} {status}{hop.fault.text}")
+            for line in hop_lines(event.hops, event.index):
+                note(line)
         elif isinstance(event, Delta):
             self._write(event)
         elif isinstance(event, Noted):
@@ -140,7 +139,7 @@ def _end_line(pieces: list[str], *, err: bool = False) -> None:
 
 
 def _figures(model: str, end: Finished) -> str:
-    parts = [f"{model} via #{end.index or '?'}"]
+    parts = [f"{model} via {key_name(end.index)}"]
     if end.input_tokens is not None and end.output_tokens is not None:
         parts.append(f"{end.input_tokens} + {end.output_tokens} tokens")
     if end.tokens_per_second:

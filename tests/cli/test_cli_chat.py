@@ -90,7 +90,7 @@ def test_hops_are_reported_apart_from_the_answer(cli: CliHarness) -> None:
     cli.fault("session", account="amber")
     result = cli.run_ok("chat", MODEL, "hello")
     assert result.out == HELLO
-    assert result.err.startswith("#1 429 you have reached your session usage limit")
+    assert result.err.startswith("#1 5h spent → #3\n")
     assert "via #3" in result.err
     cli.run_ok("reset-key", "1")
     cli.clock.now += 1

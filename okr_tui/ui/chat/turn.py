@@ -13,10 +13,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from okr_tui.chat.conversation import RoundEvent
+from okr_tui.chat.messages import key_name
 from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.answer import AnswerView
 from okr_tui.ui.chat.markdown import MarkdownDocument, safe
-from okr_tui.ui.chat.turn_state import ToolState, ToolStep, TurnState, key_name, remarks
+from okr_tui.ui.chat.turn_state import ToolState, ToolStep, TurnState, remarks
 from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
 
 SHOWN_RESULT: Final = 4000

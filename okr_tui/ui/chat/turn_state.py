@@ -14,10 +14,9 @@ from okr_tui.chat.conversation import (
     ToolRan,
     Turn,
 )
-from okr_tui.chat.messages import Finished, Routed
+from okr_tui.chat.messages import Finished, Routed, hop_lines, key_name
 from okr_tui.cloud.dialects import Delta, ToolCall
-from okr_tui.domain.faults import Hop, Rule
-from okr_tui.domain.health import spent_words
+from okr_tui.domain.faults import Hop
 from okr_tui.ui.chat.markdown import MarkdownDocument, safe
 from okr_tui.ui.lines import FAULT, QUIET, WARNING, Line, one_line
 
@@ -204,23 +203,10 @@ class TurnState:
         self.end(((f"✖ {cut}{one_line(safe(reason))}", FAULT),), incomplete=True)
 
 
-def hop_text(hop: Hop, following: int | None) -> str:
-    """Return a fail-over on one line: "#3 5h spent → #1"."""
-    fault = hop.fault
-    if fault.traits.rule is Rule.WINDOW:
-        reason = spent_words(fault.window)
-    else:
-        reason = f"{fault.status or ''} {fault.text or fault.word}".strip()
-    return one_line(safe(f"{key_name(hop.index)} {reason} → {key_name(following)}"))
-
-
 def remarks(state: TurnState) -> str:
     """Return every fail-over and note of the answer, one per line."""
-    lines = []
-    for route in state.routes:
-        following = [*(hop.index for hop in route.hops), route.index][1:]
-        lines += [hop_text(hop, after) for hop, after in zip(route.hops, following, strict=True)]
-    return "\n".join((*lines, *(one_line(safe(note)) for note in state.notes)))
+    lines = [line for route in state.routes for line in hop_lines(route.hops, route.index)]
+    return "\n".join(one_line(safe(each)) for each in (*lines, *state.notes))
 
 
 def foot_text(finished: Finished, hops: int) -> str:
@@ -241,11 +227,6 @@ def _ending(reason: str) -> str:
     if reason == "stop":
         return ""
     return "cut off at the length limit" if reason == "length" else one_line(safe(reason))
-
-
-def key_name(index: int | None) -> str:
-    """Return how a key is called in a conversation."""
-    return f"#{index}" if index else "a removed key"
 
 
 SUMMARY_WORDS = 60
