@@ -176,7 +176,7 @@ def paths(invocation: Invocation, *, as_json: bool) -> None:
 
     The files need not exist yet.
     """
-    from okr_tui.settings.locations import without_password
+    from okr_tui.domain.addresses import without_password
     from okr_tui.store.factory import default_address, state_folder
 
     global_file, project_file = invocation.files

@@ -106,7 +106,7 @@ class History:
                 words = f"{self._name(record)} identity read, plan {record.plan or 'unknown'}"
             case ModelsRead():
                 words = f"{record.count} models read"
-            case Alert() if alerts.told_as(record) and (other := other_person(record.who, self.config)):
+            case Alert() if alerts.reported_as(record) and (other := other_person(record.who, self.config)):
                 words = f"{alerts.text(record, self.config, self._zone)} · reported by {other}"
             case Alert():
                 words = f"alert {record.event}{' is over' if record.over else ''}"

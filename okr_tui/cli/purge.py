@@ -189,8 +189,8 @@ def _forget(settings: "Settings", entries: tuple[str, ...]) -> None:
 
 
 def _kept(settings: "Settings", scheme: str, address: str, *, with_keys: bool) -> Iterator[str]:
+    from okr_tui.domain.addresses import without_password
     from okr_tui.settings.file import COPY
-    from okr_tui.settings.locations import without_password
 
     if not with_keys and settings.global_file.exists():
         yield f"keys and settings in {settings.global_file}; purge --keys removes them"

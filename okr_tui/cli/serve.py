@@ -122,7 +122,7 @@ def _print_unit(
 
 def _has_no_password(store: str) -> bool:
     """Return whether a log's address may stand in a unit, which others may read; say so where it may not."""
-    from okr_tui.settings.locations import without_password
+    from okr_tui.domain.addresses import without_password
 
     if without_password(store) == store:
         return True

@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from okr_tui.domain.addresses import is_loopback
+from okr_tui.domain.addresses import is_loopback, without_password, without_token
 from okr_tui.domain.policy import Limits, Policy
 from okr_tui.domain.text import has_hidden
-from okr_tui.settings.locations import without_password
 
 ENDPOINTS: Final = re.compile(
     r"(?:/+(?:api|v1))+(?:/+(?:chat(?:/completions)?|completions|generate|tags|models|messages|responses))?$",
@@ -139,12 +138,6 @@ def base_url(value: object) -> str | None:
     if _parts(address)[0] not in {"http", "https"}:
         raise UnusableError("it must be http://HOST:PORT")
     return address.rstrip("/")
-
-
-def without_token(address: str) -> str:
-    """Return a daemon's address for people; its path may be a gateway's token."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{'/…' if parts.path.strip('/') else ''}"
 
 
 def whole_number(least: int, most: int | None = None) -> Check:

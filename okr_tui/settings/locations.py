@@ -11,7 +11,6 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from okr_tui.domain.text import variable
 
@@ -53,17 +52,6 @@ def _expanded(path: str, environment: Mapping[str, str]) -> Path:
     if path == "~" or path.startswith("~/"):
         path = str(home_folder(environment)) + path[1:]
     return Path(os.path.abspath(path))
-
-
-def without_password(store: str) -> str:
-    """Return a store's address for people, without user, password and options of a server."""
-    try:
-        parts = urlsplit(store)
-    except ValueError:
-        return f"{store.partition(':')[0]}:…"
-    if not parts.netloc:
-        return store
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class _DoubtError(Exception):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from okr_tui.domain.addresses import without_password
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.text import printable
@@ -20,7 +21,6 @@ from okr_tui.settings.checks import UnusableError, cloud_url
 from okr_tui.settings.json_edit import SURROGATE
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE
 from okr_tui.settings.keys import NAMES, entries, kind, reference
-from okr_tui.settings.locations import without_password
 from okr_tui.settings.sections import MISSING, Layer
 from okr_tui.settings.table import ANY, ORIGINAL, OURS, SHORT, TABLE, Setting
 

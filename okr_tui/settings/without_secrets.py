@@ -6,9 +6,9 @@ What is no setting is left out as well: it may be a key under a misspelt name.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from okr_tui.domain.addresses import without_password
 from okr_tui.settings.alerts import is_address
 from okr_tui.settings.key_references import COMMAND, KEYRING, VARIABLE
-from okr_tui.settings.locations import without_password
 from okr_tui.settings.table import GROUPS, MEMBERS, ORIGINAL, OURS, SHORT, unknown_names
 
 OF_ONE_MACHINE: Final = frozenset({"trustedProjects", "activeKeyFingerprint", "activeKeyFingerprintIndex"})

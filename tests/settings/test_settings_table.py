@@ -350,18 +350,8 @@ def test_tools_are_offered_all_or_by_name() -> None:
     assert ChatSettings(tools=("files",)).offers("files")
 
 
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:1"),
-        ("0.0.0.0", "http://127.0.0.1:1"),
-        ("::", "http://[::1]:1"),
-        ("::1", "http://[::1]:1"),
-        ("okr.example", "http://okr.example:1"),
-    ],
-)
-def test_a_gateway_that_listens_everywhere_is_reached_through_loopback(host: str, url: str) -> None:
-    assert GatewayOptions(host=host, port=1).url == url
+def test_the_gateway_is_reached_at_its_host_and_port() -> None:
+    assert GatewayOptions(host="0.0.0.0", port=1).url == "http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize(
