@@ -11,7 +11,7 @@ from okr_tui.chat.conversation import Conversation, Draft, Found, Turn
 from okr_tui.chat.conversation_store import ConversationStore
 from okr_tui.domain.errors import StoreError
 from okr_tui.services.background import Clock
-from okr_tui.store.file_locks import FileClaims
+from okr_tui.store.file_locks import NamedLocks
 
 T = TypeVar("T")
 
@@ -168,7 +168,7 @@ class Drafts:
     def __init__(self, repository: ConversationRepository, folder: Path, clock: Clock) -> None:
         self._repository = repository
         self._clock = clock
-        self._claims = FileClaims(folder / FOLDER)
+        self._locks = NamedLocks(folder / FOLDER)
         self._own: str | None = None
 
     async def get(self, identifier: str) -> Draft:
@@ -187,18 +187,18 @@ class Drafts:
 
     def close(self) -> None:
         """Leave the new conversation's draft to the next program."""
-        self._claims.close()
+        self._locks.close()
 
     async def _taken_over(self) -> str:
         """Take over a draft that no program holds; return its name, or NEW when there is none."""
         for name in await self._repository.read(lambda store: store.homeless_drafts()):
-            if not (name.isalnum() and self._claims.take(name)):
+            if not (name.isalnum() and self._locks.take(name)):
                 continue
             if await self._repository.read(partial(_draft, name)):
                 self._own = name
                 return name
             # Its question was sent meanwhile.
-            self._claims.drop(name)
+            self._locks.drop(name)
         return NEW
 
     async def _keep_own(self, draft: Draft) -> None:
@@ -206,10 +206,10 @@ class Drafts:
             if not draft:
                 return
             self._own = uuid.uuid4().hex
-            self._claims.take(self._own)
+            self._locks.take(self._own)
         await self._repository.keep_draft(self._own, draft, self._clock.time())
         if not draft:
-            self._claims.drop(self._own)
+            self._locks.drop(self._own)
             self._own = None
 
 

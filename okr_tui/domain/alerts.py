@@ -352,8 +352,8 @@ def _budget_findings(budgets: Iterable[BudgetState], rules: AlertRules, now: flo
             )
 
 
-def told_as(alert: Alert) -> AlertEvent | None:
-    """Return the event that a record tells people: its own, "back" for some ends; None for other ends."""
+def reported_as(alert: Alert) -> AlertEvent | None:
+    """Return the event that a record reports: its own, "back" for some ends; None for other ends."""
     if not alert.over:
         return alert.event
     return "back" if EVENTS[alert.event].returns else None
@@ -361,7 +361,7 @@ def told_as(alert: Alert) -> AlertEvent | None:
 
 def is_shown(alert: Alert, rules: AlertRules) -> bool:
     """Return whether the settings want it shown on the screen; the end of what is not, is not."""
-    event = told_as(alert)
+    event = reported_as(alert)
     return event is not None and event in rules.events and alert.event in rules.events
 
 
@@ -434,7 +434,7 @@ def document(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> dict[str, 
         "at": rfc3339(alert.at),
         "kind": "alert",
         "who": alert.who,
-        "event": told_as(alert) or alert.event,
+        "event": reported_as(alert) or alert.event,
         "over": alert.over,
         "about": alert.event,
         "subject": alert.subject if alert.event in ("gateway-down", "budget") else None,

@@ -160,7 +160,7 @@ def _fell_back(record: FellBack, config: PoolConfig) -> Entry:
 
 def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) -> Entry | None:
     """Return the line of an alert; None where another process was first, or another record tells the same."""
-    event = alerts.told_as(record)
+    event = alerts.reported_as(record)
     if after.alerts.get(record.name) != record or event is None or not alerts.EVENTS[event].in_feed:
         return None
     concerning = alerts.concerning(record, after, config)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from okr_tui import __version__
-from okr_tui.domain.alerts import told_as
+from okr_tui.domain.alerts import reported_as
 from okr_tui.domain.faults import FAULTS
 from okr_tui.domain.health import STATES
 from okr_tui.domain.records import ALERT_EVENTS, Alert, Attempt
@@ -107,7 +107,7 @@ class Metrics:
         if not alert.follows(self._last_alerts.get(alert.name)):
             return  # another process was first
         self._last_alerts[alert.name] = alert
-        if event := told_as(alert):
+        if event := reported_as(alert):
             self._alerts[(("event", event),)] += 1
 
     def _begin(self, pool: PoolView) -> None:

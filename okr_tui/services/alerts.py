@@ -92,7 +92,7 @@ class Alerts:
             return
         await pool.append(*raised)
         for each in raised:
-            event = alerts.told_as(each)
+            event = alerts.reported_as(each)
             first = pool.state.alerts.get(each.name) == each
             if first and event and not self.rules.is_quiet(now, self._zone):
                 self._hooks.start(event, alerts.document(each, pool.config, self._zone))
@@ -109,7 +109,7 @@ class Alerts:
         """The latest alerts that the settings want shown, oldest first."""
         found = []
         for each in self._pool.alerts:
-            event = alerts.told_as(each)
+            event = alerts.reported_as(each)
             if event and alerts.is_shown(each, self.rules) and not self.rules.is_quiet(each.at, self._zone):
                 text = alerts.text(each, self._pool.config, self._zone)
                 tone = alerts.EVENTS[event].tone

@@ -35,7 +35,7 @@ def try_lock(file: IO[bytes] | IO[str] | int, *, shared: bool = False) -> bool:
     return True
 
 
-class FileClaims:
+class NamedLocks:
     """Locks of one process on names in a folder. Where nothing can be locked every name is granted."""
 
     def __init__(self, folder: Path) -> None:

@@ -355,7 +355,7 @@ async def test_no_redirect_is_followed(stack: Stack) -> None:
 
 
 @BOTH
-async def test_what_one_key_is_answered_is_not_told_with_another(stack: Stack) -> None:
+async def test_an_answer_to_one_key_is_not_given_to_another(stack: Stack) -> None:
     """Under a name, as aiohttp's own jar takes no cookie of a bare address."""
     heads: list[bytes] = []
     async with (

@@ -44,7 +44,7 @@ def test_thinking_content_tools_and_counts_are_read() -> None:
     )
 
 
-def test_an_error_record_and_a_half_line_are_told_apart() -> None:
+def test_an_error_record_and_a_half_line_are_distinguished() -> None:
     assert records(b'{"error": "gone wrong"}\n')[0].error == "gone wrong"
     assert records(b'{"message": {"content": "cut') == []
 

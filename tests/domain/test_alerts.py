@@ -7,7 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 
-from okr_tui.domain.alerts import AlertRules, QuietHours, concerning, document, due, is_shown, text, told_as
+from okr_tui.domain.alerts import (
+    AlertRules,
+    QuietHours,
+    concerning,
+    document,
+    due,
+    is_shown,
+    reported_as,
+    text,
+)
 from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.feed import entry
@@ -67,11 +76,11 @@ def session(used: float, end: float = SESSION_END) -> Balance:
     ("used", "events"),
     [(79.9, []), (80, ["window-80"]), (94.9, ["window-80"]), (95, ["window-80", "window-95"])],
 )
-def test_a_mark_is_told_when_a_window_reaches_it(used: float, events: list[str]) -> None:
+def test_a_mark_is_reported_when_a_window_reaches_it(used: float, events: list[str]) -> None:
     assert Log(reading(NOW, session(used))).tell(NOW) == events
 
 
-def test_a_crossing_is_told_once() -> None:
+def test_a_crossing_is_reported_once() -> None:
     log = Log(reading(NOW, session(81)))
     assert log.tell(NOW) == ["window-80"]
     log.add(reading(NOW + 60, session(83)))
@@ -129,7 +138,7 @@ def test_bought_credit_is_no_empty_allowance() -> None:
     assert Log(reading(NOW, dollars(0, 60, bought=5, until=MONDAY + 20 * 86400))).tell(NOW) == []
 
 
-def test_a_spent_window_is_told_in_place_of_its_marks_and_back_once() -> None:
+def test_a_spent_window_is_reported_in_place_of_its_marks_and_back_once() -> None:
     log = Log(failed(FaultKind.SPENT, window="session"), reading(NOW + 1, session(100)))
     assert log.tell(NOW + 1) == ["spent"]
     assert log.tell(NOW + 2) == []
@@ -150,22 +159,22 @@ def test_a_return_that_the_cloud_has_not_said_is_marked_as_an_estimate() -> None
     assert ["back ~" in each for each in texts] == [True, False]
 
 
-def test_the_end_of_a_block_is_told_as_back() -> None:
+def test_the_end_of_a_block_is_reported_as_back() -> None:
     log = Log(failed(FaultKind.SPENT, window="session"))
     log.tell(NOW)
     log.add(Reset(at=NOW + 5, fingerprint=A))
     [over] = due(log.state, log.config, POLICY, RULES, NOW + 5)
-    assert told_as(over) == "back"
+    assert reported_as(over) == "back"
     assert text(over, log.config) == "#1: 5h is available again"
-    assert told_as(Alert(at=NOW, event="window-80", over=True)) is None
+    assert reported_as(Alert(at=NOW, event="window-80", over=True)) is None
 
 
-def test_two_keys_of_one_account_are_told_once() -> None:
+def test_two_keys_of_one_account_are_reported_once() -> None:
     log = Log(belongs(A, "acme"), belongs(B, "acme"), failed(FaultKind.SPENT, window="session"))
     assert log.tell(NOW) == ["spent", "last-key"]
 
 
-def test_a_refused_key_is_told_once_it_is_confirmed() -> None:
+def test_a_refused_key_is_reported_once_it_is_confirmed() -> None:
     log = Log(failed(FaultKind.UNAUTHORIZED), pool=config(2))
     assert log.tell(NOW) == []
     log.add(refused_reading(FaultKind.UNAUTHORIZED, NOW + 2))
@@ -174,21 +183,21 @@ def test_a_refused_key_is_told_once_it_is_confirmed() -> None:
     assert log.tell(NOW + 60) == ["-invalid", "-last-key"]
 
 
-def test_a_key_that_is_switched_off_is_not_told_to_be_back() -> None:
+def test_a_key_that_is_switched_off_is_not_reported_as_back() -> None:
     log = Log(failed(FaultKind.SPENT, window="session"))
     log.tell(NOW)
     log.add(Disabled(at=NOW + 1, fingerprint=A))
     assert log.tell(NOW + 2) == []
 
 
-def test_the_last_key_is_told_among_several_accounts_only() -> None:
+def test_the_last_key_is_reported_among_several_accounts_only() -> None:
     spent = [failed(FaultKind.SPENT, key=key, window="session") for key in (A, B)]
     assert "last-key" in Log(*spent, pool=config(3)).tell(NOW)
     assert "last-key" not in Log(*spent, pool=config(2)).tell(NOW)
     assert "last-key" not in Log(pool=config(1)).tell(NOW)
 
 
-def test_a_key_that_waits_a_moment_is_told_only_to_who_wants_to_know() -> None:
+def test_a_key_that_waits_a_moment_is_reported_only_on_request() -> None:
     log = Log(failed(FaultKind.SLOWED))
     assert log.tell(NOW) == []
     assert log.tell(NOW, slowed=True) == ["slowed"]
@@ -197,7 +206,7 @@ def test_a_key_that_waits_a_moment_is_told_only_to_who_wants_to_know() -> None:
     assert log.tell(until, slowed=True) == ["-slowed"]
 
 
-def test_an_outage_is_told_once_however_long_it_lasts() -> None:
+def test_an_outage_is_reported_once_however_long_it_lasts() -> None:
     log = Log(*(failed(FaultKind.TRANSIENT, NOW + at, key, status=500) for at, key in enumerate((A, B))))
     assert log.tell(NOW + 1) == ["outage"]
     assert log.tell(NOW + 40) == []  # between two tries no block holds
@@ -209,7 +218,7 @@ def burning(*used: float, every: float = 600, end: float | None = SESSION_END) -
     return [reading(NOW + place * every, windows(each, end=end)) for place, each in enumerate(used)]
 
 
-def test_a_pace_that_empties_a_window_before_its_reset_is_told_once_until_then() -> None:
+def test_a_pace_that_empties_a_window_before_its_reset_is_reported_once_until_then() -> None:
     log = Log(*burning(10, 30))
     assert log.tell(NOW + 600) == ["empty-soon"]
     log.add(reading(NOW + 1800, session(31)))
@@ -237,7 +246,7 @@ def test_a_pace_of_old_readings_is_none() -> None:
     assert log.tell(NOW + 600 + RULES.stale_seconds + 1) == []
 
 
-def test_much_left_of_a_week_is_told_a_day_before_its_reset() -> None:
+def test_much_left_of_a_week_is_reported_a_day_before_its_reset() -> None:
     balance = Balance((Window("session", 0, SESSION_END), Window("weekly", 30, MONDAY)))
     log = Log(reading(MONDAY - 86401, balance), pool=config(1))
     log.state = apply(log.state, reading(MONDAY - 86401, Balance((Window("weekly", 30, MONDAY),))), POLICY)
@@ -253,7 +262,7 @@ def test_an_unused_session_is_no_news() -> None:
     assert Log(reading(SESSION_END - 60, session(0))).tell(SESSION_END - 60) == []
 
 
-def test_a_gateway_that_is_gone_is_told_and_over_once_it_runs_again() -> None:
+def test_a_gateway_that_is_gone_is_reported_and_over_once_it_runs_again() -> None:
     url = "http://127.0.0.1:11435"
     log = Log()
     assert log.tell(NOW, gateways_lost=[url], gateways=()) == ["gateway-down"]
@@ -262,7 +271,7 @@ def test_a_gateway_that_is_gone_is_told_and_over_once_it_runs_again() -> None:
     assert log.tell(NOW + 3, gateways=(url,)) == ["-gateway-down"]
 
 
-def test_a_budget_is_told_when_it_is_nearly_and_when_it_is_used_up() -> None:
+def test_a_budget_is_reported_when_it_is_nearly_and_when_it_is_used_up() -> None:
     log, budget, midnight = Log(), Budget("laptop", 1000), NOW + 8 * 3600
     assert log.tell(NOW, budgets=[BudgetState(budget, 799, midnight)]) == []
     assert log.tell(NOW, budgets=[BudgetState(budget, 800, midnight)]) == ["budget"]
@@ -334,7 +343,7 @@ def test_a_hook_gets_key_window_and_percent() -> None:
     }
 
 
-def test_credits_that_are_told_name_no_account() -> None:
+def test_an_alert_about_credits_names_no_account() -> None:
     log = Log(belongs(C, "acme-account"), reading(NOW, Balance(credits=Credits(1, 60, 0, MONDAY)), C))
     found = due(log.state, log.config, POLICY, RULES, NOW)
     assert found
@@ -342,7 +351,7 @@ def test_credits_that_are_told_name_no_account() -> None:
 
 
 @given(HISTORIES, TIMES)
-def test_what_was_told_is_not_due_again(records: list[Record], now: float) -> None:
+def test_what_was_reported_is_not_due_again(records: list[Record], now: float) -> None:
     log = Log(*records)
     log.tell(now, slowed=True)
     assert log.tell(now, slowed=True) == []
@@ -399,7 +408,7 @@ def test_two_people_with_marks_of_their_own_do_not_end_each_other_s_alerts() -> 
     assert rounds(birch, amber)[:2] == [[], ["-window-80"]]
 
 
-def test_who_wants_to_know_of_waits_and_who_does_not_share_a_log() -> None:
+def test_people_who_want_to_know_of_waits_share_a_log_with_those_who_do_not() -> None:
     amber = Log(failed(FaultKind.SLOWED), reading(NOW, session(10)))
     birch = Log()
     birch.state = amber.state
@@ -409,7 +418,7 @@ def test_who_wants_to_know_of_waits_and_who_does_not_share_a_log() -> None:
     assert birch.tell(NOW + 1) == []
 
 
-def test_another_s_alert_is_told_of_a_key_that_is_held_here_and_not_of_their_pool() -> None:
+def test_alerts_of_others_are_shown_for_keys_held_here_and_not_for_their_pool() -> None:
     amber = replace(config(2), person="amber")
     birch = PoolConfig(KEYS[1:3], person="birch")
     log = Log(belongs(A, "acme"), belongs(B, "acme"), reading(NOW, session(85)), pool=amber)

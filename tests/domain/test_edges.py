@@ -57,7 +57,7 @@ def test_readings_exactly_as_far_apart_as_asked_give_a_pace() -> None:
     assert burn_rate((Sample(NOW, 10), Sample(NOW + 60, 11)), least=60) == pytest.approx(1 / 60)
 
 
-def test_an_empty_balance_is_no_limit_beside_a_known_window() -> None:
+def test_an_empty_balance_is_no_limit_next_to_a_known_window() -> None:
     """A plan with windows shows 0 dollars: it never had any."""
     assert Balance((Window("session", 20.0),), Credits(0.0)).included_percent == 20.0
     assert Balance((), Credits(0.0)).included_percent == 100.0

@@ -205,7 +205,7 @@ def fields(line: Entry) -> dict[str, str]:
     return dict(entry_fields(line, named, NOW + 60))
 
 
-def test_a_fault_is_told_with_its_response_and_what_followed() -> None:
+def test_a_fault_is_shown_with_its_response_and_what_followed() -> None:
     (line,) = told(spent(first_byte_ms=None, duration_ms=1250, input_tokens=17))
     shown = fields(line)
     assert shown["when"] == "Thu 2026-10-08 16:00:00 UTC, 1m 00s ago"
@@ -216,7 +216,7 @@ def test_a_fault_is_told_with_its_response_and_what_followed() -> None:
     assert shown["tokens"] == "17 in, 0 out"
 
 
-def test_other_records_are_told_too() -> None:
+def test_other_records_are_shown_too() -> None:
     read = SettingsRead(
         at=NOW, keys=2, cloud_url="https://ollama.com", problems=("line 3",), client="gateway"
     )
@@ -237,7 +237,7 @@ def test_no_record_is_without_words(records: list[Record]) -> None:
         assert all(name and value for name, value in entry_fields(line, named, NOW))
 
 
-def test_a_fallback_is_told_with_both_models() -> None:
+def test_a_fallback_is_shown_with_both_models() -> None:
     fell = FellBack(at=NOW, client="gateway", caller="pi", model="kimi-k3", answered_by="glm-5.2")
     (line,) = told(fell)
     shown = fields(line)

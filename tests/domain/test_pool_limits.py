@@ -25,7 +25,9 @@ def slots_of(state: PoolState, now: float = NOW, policy: Policy = POLICY) -> int
 @pytest.mark.parametrize(
     ("retry_after", "wait"), [(None, 15), (0, 0), (7, 7), (299, 299), (300, 300), (301, 300), (86400, 300)]
 )
-def test_rate_limited_account_rests_as_told_but_not_for_long(retry_after: float | None, wait: float) -> None:
+def test_rate_limited_account_rests_as_the_cloud_asks_but_not_for_long(
+    retry_after: float | None, wait: float
+) -> None:
     state = after(failed(SLOWED, retry_after=retry_after))
     assert until_of(state, BlockCause.SLOWED) == NOW + wait
     assert judged(state, NOW + wait).eligible

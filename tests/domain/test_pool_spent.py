@@ -71,7 +71,7 @@ def test_spent_account_is_spent_for_every_model() -> None:
     assert judged(state, model=None).state is State.SPENT
 
 
-def test_server_told_time_is_used() -> None:
+def test_the_time_that_the_server_names_is_used() -> None:
     told = Balance((Window("weekly", 100, NOW + 86400),))
     state = after(reading(NOW - 60, told), failed(SPENT, window="weekly"))
     assert NOW + 86420 <= until_of(state) <= NOW + 86460

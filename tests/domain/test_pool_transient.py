@@ -56,7 +56,7 @@ def test_success_between_the_faults_keeps_a_key_from_being_shaky() -> None:
     assert judged(after(*records), NOW + 2).eligible
 
 
-def test_key_is_not_shaky_when_nobody_succeeds() -> None:
+def test_key_is_not_shaky_when_no_other_key_succeeds() -> None:
     state = after(went_well(NOW - 500, B), failed(TRANSIENT), failed(TRANSIENT, NOW + 1))
     assert judged(state, NOW + 1).state is not State.SHAKY
 

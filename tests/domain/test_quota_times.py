@@ -67,7 +67,7 @@ def test_the_servers_time_wins_over_the_grid() -> None:
     assert 620 <= until("session", told) <= 660
 
 
-def test_a_time_told_by_a_server_with_another_clock_is_not_used_when_it_is_past() -> None:
+def test_a_past_time_from_a_server_with_another_clock_is_not_used() -> None:
     told = Balance((Window("session", 100, NOW - 30),))
     assert until("session", told) == until("session")
     assert SESSION_END + 20 <= NOW + until("session", told) <= SESSION_END + 60

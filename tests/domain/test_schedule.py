@@ -140,7 +140,7 @@ def test_hour_of_reading_stays_far_below_the_clouds_limit() -> None:
     assert count <= 3 * 60
 
 
-def test_when_nobody_looks_and_nothing_runs_balances_are_read_more_rarely() -> None:
+def test_without_viewers_or_traffic_balances_are_read_less_often() -> None:
     state = after(*known(A))
     _, following = due(state, config(1), POLICY, NOW + 1, {}, shown=False)
     assert NOW + 450 * 0.9 <= following <= NOW + 450 * 1.1

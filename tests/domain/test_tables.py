@@ -84,7 +84,7 @@ def test_every_rule_is_worked_out_and_used() -> None:
     assert set(RULES) == set(Rule) == {row.rule for row in FAULTS.values()}
 
 
-def test_words_of_faults_are_told_apart() -> None:
+def test_words_of_faults_are_distinct() -> None:
     for member in ("word", "words"):
         assert len({getattr(row, member) for row in FAULTS.values()}) == len(FaultKind)
 
@@ -99,7 +99,7 @@ def test_every_state_has_a_whole_row(state: State) -> None:
     assert not (row.needs_person and row.wait is not Wait.NEVER)
 
 
-def test_states_are_told_apart_by_their_glyphs() -> None:
+def test_glyphs_of_states_are_distinct() -> None:
     assert set(STATES) == set(State)
     assert len({row.glyph for row in STATES.values()}) == len(State)
 
@@ -123,7 +123,7 @@ def test_every_cause_of_a_block_has_a_row_and_a_kind_or_a_rule_that_makes_it(cau
         ({State.SLOWED, State.BUSY}, ClientCause.BUSY),
     ],
 )
-def test_the_key_that_is_back_first_decides_what_a_client_is_told(
+def test_the_key_that_is_back_first_decides_the_cause_for_the_client(
     states: set[State], cause: ClientCause
 ) -> None:
     assert pool_cause({state.value for state in states}) is cause
@@ -187,7 +187,9 @@ def test_the_fault_behind_a_block_makes_that_block(cause: BlockCause) -> None:
         (a_fault(FaultKind.TRANSIENT, status=503), False),
     ],
 )
-def test_what_failed_on_the_way_is_told_from_what_the_cloud_said(fault: Fault, on_the_way: bool) -> None:
+def test_what_failed_on_the_way_is_distinguished_from_what_the_cloud_said(
+    fault: Fault, on_the_way: bool
+) -> None:
     assert fault.on_the_way is on_the_way
 
 

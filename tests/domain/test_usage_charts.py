@@ -174,7 +174,7 @@ def test_requests_faults_and_hops() -> None:
     assert chart.rows[0][1:] == (6, 2, 1)
 
 
-def test_speed_is_told_of_models_that_answered() -> None:
+def test_speed_is_shown_for_models_that_answered() -> None:
     usage = {
         cell("2026-11-28T01:00Z", "quick"): UsageSum(
             requests=2, answers=2, first_bytes=2, first_byte_ms=900, streamed_tokens=100, streaming_ms=1000,
@@ -245,7 +245,7 @@ def test_rows_sort_by_any_column_and_unknown_values_come_last() -> None:
     assert [row[0] for row in sort_rows(rows, 0, reverse=True)] == ["c", "b", "a"]
 
 
-def test_where_the_cloud_counts_something_else_both_are_told() -> None:
+def test_where_the_cloud_counts_something_else_both_are_shown() -> None:
     counts = CloudCounts(3, 100, 0, 50, None)
     reading = CloudReading(NOW, (CloudBucket(at("2026-11-28T00:00Z"), at("2026-11-29T00:00Z"), counts),))
     usage = {cell("2026-11-28T05:00Z"): spent(120), cell("2026-11-28T05:00Z", key="elsewhere"): spent(9)}

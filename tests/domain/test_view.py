@@ -230,7 +230,7 @@ def test_a_key_says_why_it_is_not_taken_and_which_models_it_may_not_use() -> Non
     assert third.reason
 
 
-def test_a_pinned_key_that_is_out_while_others_could_answer_is_told() -> None:
+def test_a_pinned_key_that_is_out_while_others_could_answer_is_reported() -> None:
     state = after(failed(FaultKind.SPENT, window="weekly"))
     assert shown(state, config(2, preferred=A, strategy="pinned")).is_pinned_away
     assert not shown(state, config(2, preferred=A)).is_pinned_away

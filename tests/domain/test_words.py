@@ -32,7 +32,7 @@ def test_moment_is_as_exact_as_it_is_near(at: float, words: str) -> None:
     assert moment(at, NOW) == words
 
 
-def test_moment_is_told_in_the_zone_of_the_reader() -> None:
+def test_moment_is_shown_in_the_zone_of_the_reader() -> None:
     assert moment(NOW + 600, NOW, HERE) == "18:10"
 
 

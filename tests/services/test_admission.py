@@ -104,7 +104,7 @@ async def test_waiting_ends_with_the_patience_of_the_policy(line: Line) -> None:
         await second
 
 
-async def test_nobody_waits_for_a_key_that_is_left_out(line: Line) -> None:
+async def test_no_request_waits_for_a_key_that_is_left_out(line: Line) -> None:
     await line.join()
     waiting = line.admission.enter(
         lambda: SelectionRequest(0, in_flight=line.pool.in_flight, tried=frozenset({FIRST.fingerprint})),
@@ -187,7 +187,7 @@ async def test_who_waits_for_a_slot_outwaits_what_passes_soon(line: Line) -> Non
     assert (await waiting).key is FIRST
 
 
-async def test_who_waits_for_a_slot_is_told_at_once_that_it_will_not_come(line: Line) -> None:
+async def test_a_request_in_line_is_refused_at_once_when_no_slot_will_come(line: Line) -> None:
     slots = SlotWait(line.clock.monotonic(), 8, line.pool.state.account_of)
     slots.refused(FIRST.fingerprint, line.clock.monotonic(), line.policy)
     await line.fault(FIRST, Fault(FaultKind.SLOWED, Scope.ACCOUNT, "slow", 429, retry_after=50))

@@ -132,7 +132,7 @@ async def test_a_hook_that_fails_is_a_problem_that_is_shown(harness: Harness) ->
     assert "the hook for window-80 failed: it ended with exit code 3" in snapshot.log
 
 
-async def test_a_gateway_that_was_killed_is_told(harness: Harness, tmp_path: Path) -> None:
+async def test_a_gateway_that_was_killed_is_reported(harness: Harness, tmp_path: Path) -> None:
     from contextlib import nullcontext
     from typing import cast
 

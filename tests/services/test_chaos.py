@@ -20,7 +20,7 @@ LOUD = 2.0
         pytest.param({"redis": True}, {"cut", "partition"}, id="server", marks=pytest.mark.redis),
     ],
 )
-async def test_nobody_notices_what_happens(
+async def test_no_client_notices_what_happens(
     tmp_path: Path, options: Mapping[str, bool], outages: set[str]
 ) -> None:
     findings = await run(tmp_path, requests=240, processes=3, seed=7, pause=1.6, agree_within=LOUD, **options)

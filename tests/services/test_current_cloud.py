@@ -57,7 +57,7 @@ async def test_a_client_that_is_replaced_lives_until_its_last_user_ends(settings
     assert (old.closed, new.closed) == (1, 1)
 
 
-async def test_a_client_that_nobody_uses_is_closed_at_once(settings: EffectiveSettings) -> None:
+async def test_an_unused_client_is_closed_at_once(settings: EffectiveSettings) -> None:
     old, new = Way(), Way()
     current = holder(settings, old, new)
     current.apply(settings, replace(settings, policy=Policy(idle=30)))

@@ -160,7 +160,7 @@ async def test_a_lasting_fault_of_the_cloud_ends_after_three_sends(harness: Harn
     assert await harness.sent() == [1, 1, 3]
 
 
-async def test_one_prompt_that_breaks_the_cloud_blocks_nobody(harness: Harness) -> None:
+async def test_one_prompt_that_breaks_the_cloud_blocks_no_key(harness: Harness) -> None:
     await harness.fault("unavailable", times=6)
     async with harness.open() as service:
         for _ in range(2):  # clients repeat what failed
@@ -327,7 +327,7 @@ async def test_no_slot_anywhere_is_asked_for_a_few_times_and_for_a_minute(harnes
     assert [str(caught.value).count(f"#{place} ") for place in (1, 3, 4)] == [1, 1, 1]
 
 
-async def test_a_slot_of_ours_that_ends_is_taken_by_who_waited(harness: Harness) -> None:
+async def test_a_slot_that_becomes_free_is_taken_by_a_waiting_request(harness: Harness) -> None:
     async with harness.open() as service:
         held = stream_answer(service, "a long story", conversation="held")
         await anext(held)
@@ -532,7 +532,7 @@ async def test_a_single_send_needs_no_trace_in_the_log(harness: Harness) -> None
     assert (attempt.trace, attempt.begun) == (None, None)
 
 
-async def test_a_cut_in_the_middle_is_told_from_one_before_the_first_word(harness: Harness) -> None:
+async def test_a_cut_in_the_middle_is_distinguished_from_one_before_the_first_word(harness: Harness) -> None:
     await harness.fault("stream-dropped")
     async with harness.open() as service:
         with pytest.raises(CloudError):
@@ -652,3 +652,12 @@ async def test_news_while_a_busy_account_is_asked_again_does_not_stop_the_reques
         await asking
     assert len(await harness.sent()) == 4
     assert waited <= 1.5
+
+
+async def test_a_request_of_no_conversation_is_not_remembered(harness: Harness) -> None:
+    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+    async with harness.open() as service:
+        async with service.dispatcher.send(Call("/api/chat", body, MODEL), "cli") as exchange:
+            async for _ in exchange:
+                pass
+        assert service.dispatcher._conversations == {}

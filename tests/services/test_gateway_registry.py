@@ -16,7 +16,7 @@ from tests.waiting import LIMIT, until
 HERE = Presence("http://127.0.0.1:11435", "http://127.0.0.1:11436", 1)
 
 
-def test_nobody_is_there_at_first(tmp_path: Path) -> None:
+def test_there_is_no_gateway_at_first(tmp_path: Path) -> None:
     assert running_gateway(tmp_path) is None
 
 
@@ -49,7 +49,7 @@ def test_a_killed_process_leaves_no_lie(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "{}", '{"url": 1, "port": 2}', "[1]"])
-def test_a_file_of_something_else_tells_of_nobody(tmp_path: Path, text: str) -> None:
+def test_a_file_of_something_else_announces_no_gateway(tmp_path: Path, text: str) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "1.json").write_text(text)
     assert running_gateway(tmp_path) is None

@@ -108,7 +108,7 @@ async def test_a_command_that_reads_nothing_is_fine(tmp_path: Path) -> None:
     assert rig.problem is None
 
 
-async def test_only_so_many_run_at_once_and_the_rest_is_told(tmp_path: Path) -> None:
+async def test_only_so_many_run_at_once_and_the_rest_is_reported(tmp_path: Path) -> None:
     line = f"echo ran >> {shlex.quote(str(tmp_path / 'runs'))}; sleep 0.2"
     rig = Rig(tmp_path, AlertRules(hooks_at_once=2), spent=line)
     for _ in range(5):

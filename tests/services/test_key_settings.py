@@ -210,7 +210,7 @@ async def test_a_text_kept_by_the_system_is_not_in_the_file(harness: Harness, ba
         assert service.snapshot.undoable == ()
 
 
-async def test_a_secret_that_was_lost_is_put_back_beside_its_reference(
+async def test_a_secret_that_was_lost_is_put_back_next_to_its_reference(
     harness: Harness, backend: Backend
 ) -> None:
     async with harness.open() as service:
@@ -258,7 +258,7 @@ async def test_a_variable_decides_the_index_and_the_choice_is_kept_for_this_run(
     assert root(harness)["pi-ollama"]["activeKeyIndex"] == 0
 
 
-async def test_a_change_undone_by_another_program_is_told(
+async def test_a_change_undone_by_another_program_is_reported(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file, "_is_kept", lambda *_: False)

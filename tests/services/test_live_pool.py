@@ -164,7 +164,7 @@ async def test_what_a_process_appends_is_not_read_back_unless_others_wrote_befor
     assert one.sequence == two.sequence == 4
 
 
-async def test_an_append_that_nobody_wrote_before_is_a_look_at_the_log(
+async def test_an_append_without_other_writers_counts_as_a_look_at_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
@@ -212,7 +212,7 @@ async def test_who_comes_while_the_log_is_read_waits_for_what_it_says(
     assert pool.sequence == 1
 
 
-async def test_a_look_that_fails_is_told_and_stops_nobody_and_the_next_one_looks_again(
+async def test_a_look_that_fails_is_reported_stops_no_request_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pools, "CATCH_UP_AFTER", 3600)
@@ -273,7 +273,7 @@ async def test_a_kept_state_of_another_version_is_passed_over() -> None:
     assert (await opened(store, clock)).state.key(KEYS[0].fingerprint).faults == 1
 
 
-async def test_what_was_spent_is_told_after_the_log_has_dropped_it() -> None:
+async def test_what_was_spent_is_known_after_the_log_has_dropped_it() -> None:
     clock, store = ManualClock(), MemoryStore()
     await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
     await clock.advance(LOG_SECONDS + 60)

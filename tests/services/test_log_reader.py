@@ -115,7 +115,7 @@ async def test_histories_asked_for_at_once_read_the_log_once(
         assert 0 not in places
 
 
-async def test_a_key_is_told_to_be_back_once_it_has_answered(harness: Harness) -> None:
+async def test_a_key_is_reported_as_back_once_it_has_answered(harness: Harness) -> None:
     def told(service: PoolService) -> list[str]:
         return [line.text for line in service.snapshot.entries if " back after " in line.text]
 

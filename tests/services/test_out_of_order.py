@@ -44,7 +44,7 @@ async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(harness:
         await wait_for(service, lambda snapshot: snapshot.log == ())
 
 
-async def test_a_log_that_another_program_holds_is_told_with_what_to_do(
+async def test_a_log_that_another_program_holds_is_reported_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "OPENING", 0.1)

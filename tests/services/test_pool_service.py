@@ -143,7 +143,7 @@ async def test_one_of_two_processes_reads_balances(harness: Harness) -> None:
     assert len(await harness.sent("/api/balance")) == 3
 
 
-async def test_who_is_refused_from_the_first_reading_on_is_not_asked_on_and_on(harness: Harness) -> None:
+async def test_a_key_refused_from_the_first_reading_on_is_not_read_all_the_time(harness: Harness) -> None:
     for file in harness.home.glob("log.db*"):
         file.unlink()
     await harness.change("birch", suspended=True)

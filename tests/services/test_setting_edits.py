@@ -94,7 +94,7 @@ async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(harn
 
 
 @pytest.mark.parametrize("wrong", ["gpt-oss:20b", {"a": 1}, 5])
-async def test_what_is_no_list_is_told_and_not_touched(harness: Harness, wrong: object) -> None:
+async def test_what_is_no_list_is_reported_and_not_touched(harness: Harness, wrong: object) -> None:
     add(harness.settings_file, enabledModels=wrong)
     async with harness.open() as service:
         assert any("enabledModels is ignored" in problem for problem in service.snapshot.settings.problems)

@@ -149,7 +149,7 @@ async def test_requests_of_one_machine_do_not_go_before_those_that_another_had_w
     assert answered == ["birch", "amber"]
 
 
-async def test_who_finds_no_slot_for_long_is_told_that_all_are_taken(team: Team) -> None:
+async def test_a_request_that_finds_no_slot_for_long_is_refused_as_all_are_taken(team: Team) -> None:
     async with team.machine() as amber, team.machine() as birch:
         await team.harness.fault("stream-stalled", times=None)
         await amber.begin(3)
@@ -297,7 +297,7 @@ async def test_slots_under_an_earlier_name_of_the_account_count(slots: SlotLease
     assert (await slots.take("b", "birch", "1", 30, 1)).taken
 
 
-async def test_a_lease_that_a_wrong_clock_of_the_server_made_too_long_holds_nobody_back(
+async def test_a_lease_that_a_wrong_clock_of_the_server_made_too_long_is_ignored(
     redis_url: str, slots: SlotLeases
 ) -> None:
     async with Redis.from_url(redis_url) as server:

@@ -84,7 +84,7 @@ async def test_what_changed_nothing_is_not_undone(harness: Harness) -> None:
         assert service.snapshot.undoable == ()
 
 
-async def test_undo_is_told_at_once_where_nothing_else_happens(harness: Harness) -> None:
+async def test_undo_is_announced_at_once_where_nothing_else_happens(harness: Harness) -> None:
     async with harness.open() as service:
         snapshots = service.snapshots()
         await anext(snapshots)

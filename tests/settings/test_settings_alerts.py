@@ -39,7 +39,7 @@ def test_thresholds_are_settings(home: Home) -> None:
         ({"hooksAtOnce": 0}, "a whole number from 1 to 50"),
     ],
 )
-def test_what_cannot_be_used_is_told_and_the_default_holds(
+def test_what_cannot_be_used_is_reported_and_the_default_holds(
     home: Home, alerts: dict[str, Any], message: str
 ) -> None:
     home.user(ours={"alerts": alerts})
@@ -105,6 +105,8 @@ def test_budgets(home: Home) -> None:
                 "kimi-k3": {"tokensPerDay": 0, "hard": True},
                 "wrong": {"tokensPerDay": "many"},
                 "odd": {"tokensPerDay": 5, "hart": True},
+                "empty": {"hard": True},
+                "text": {"tokensPerDay": 5, "hard": "yes"},
             }
         }
     )
@@ -116,6 +118,8 @@ def test_budgets(home: Home) -> None:
     told = "\n".join(messages(settings))
     assert "budgets.wrong is ignored: tokensPerDay: it must be a whole number" in told
     assert "budgets.odd is ignored: hart is not a setting of a budget; did you mean hard?" in told
+    assert "budgets.empty is ignored: tokensPerDay is missing" in told
+    assert "budgets.text is ignored: hard: it must be true or false" in told
 
 
 def test_what_is_set_is_shown_as_it_is_written(home: Home) -> None:
@@ -149,5 +153,5 @@ def test_an_address_that_cannot_be_read_is_no_hook(home: Home, address: str) -> 
         ("https://[hooks/a", "https:…"),
     ],
 )
-def test_a_hook_is_told_without_the_path_of_its_address(line: str, words: str) -> None:
+def test_a_hook_is_shown_without_the_path_of_its_address(line: str, words: str) -> None:
     assert hook_words(line) == words

@@ -82,7 +82,7 @@ def test_a_project_cannot_trust_itself_and_only_absolute_paths_count(home: Home)
     assert not home.load().project_trusted
 
 
-def test_maps_are_merged_and_their_mistakes_told(home: Home) -> None:
+def test_maps_are_merged_and_their_mistakes_reported(home: Home) -> None:
     trusted = [str(home.project)]
     policy = {"sends": 3, "gone": 1}
     home.user(ours={"keymap": {"quit": "q", "help": 1}, "policy": policy, "trustedProjects": trusted})
@@ -257,7 +257,7 @@ def test_a_setting_outside_of_its_section_is_named(tmp_path: Path) -> None:
     assert messages(home.load()) == ['"okr_tui" is ignored: there is no such section; did you mean okr-tui?']
 
 
-def test_a_file_that_is_gone_before_its_mode_is_looked_at_is_open_to_nobody_else(
+def test_a_file_that_is_gone_before_its_mode_is_read_is_not_open_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = Home(tmp_path)

@@ -263,7 +263,7 @@ def test_a_path_alone_trusts_whatever_is_there_and_a_refusal_replaces_it(home: H
         ["/x"],
     ],
 )
-def test_what_is_no_answer_is_told_and_trusts_nothing(home: Home, item: object) -> None:
+def test_what_is_no_answer_is_reported_and_trusts_nothing(home: Home, item: object) -> None:
     home.checkout({"cloudUrl": THIEF})
     home.user(ours={"trustedProjects": [item]})
     found = home.load()
@@ -370,7 +370,7 @@ def test_a_tool_server_is_named_with_its_address_and_no_password(home: Home) -> 
     )
 
 
-def test_budgets_of_a_project_are_told_as_they_are_written(home: Home) -> None:
+def test_budgets_of_a_project_are_shown_as_they_are_written(home: Home) -> None:
     home.checkout(None, {"budgets": {"laptop": {"tokensPerDay": 5}}})
     assert home.load().project_wants == ('set budgets to {"laptop": "{\\"tokensPerDay\\": 5}"}',)
 

@@ -123,7 +123,7 @@ def test_an_index_beyond_the_pool_wraps_around(home: Home, index: float, used: i
     assert messages(settings) == (wrapped if index > 2 else [])
 
 
-def test_of_two_sections_in_one_file_the_short_one_wins_and_is_told(home: Home) -> None:
+def test_of_two_sections_in_one_file_the_short_one_wins_and_that_is_reported(home: Home) -> None:
     home.user({"apiKeys": THREE, "activeKeyIndex": 1}, short={"activeKeyIndex": 2})
     settings = home.load()
     assert settings.active_index.value == 2

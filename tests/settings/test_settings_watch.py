@@ -66,7 +66,7 @@ def replace(path: Path) -> None:
     ],
     ids=["in place", "replaced", "deleted", "edited"],
 )
-async def test_a_change_is_told_soon(tmp_path: Path, act: Callable[[Path], object]) -> None:
+async def test_a_change_is_reported_soon(tmp_path: Path, act: Callable[[Path], object]) -> None:
     path = tmp_path / "settings.json"
     path.write_text("{}")
     async with watching(path) as watch:
@@ -74,7 +74,7 @@ async def test_a_change_is_told_soon(tmp_path: Path, act: Callable[[Path], objec
         await watch.told()
 
 
-async def test_replacement_after_replacement_is_told(tmp_path: Path) -> None:
+async def test_replacement_after_replacement_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text("{}")
     async with watching(path) as watch:
@@ -87,7 +87,7 @@ async def test_replacement_after_replacement_is_told(tmp_path: Path) -> None:
         await watch.told()
 
 
-async def test_only_the_named_files_are_told(tmp_path: Path) -> None:
+async def test_only_the_named_files_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text("{}")
     async with watching(path) as watch:
@@ -193,7 +193,7 @@ async def test_cancelling_ends_the_watch_at_once_and_leaves_the_event_alone(tmp_
     assert not stop.is_set()
 
 
-async def test_changes_of_other_files_in_the_directory_are_not_told(
+async def test_changes_of_other_files_in_the_directory_are_not_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "settings.json"

@@ -95,7 +95,7 @@ async def test_a_document_is_replaced_whole(store: Store) -> None:
     assert await store.load("name") == "two"
 
 
-async def test_a_lease_from_the_future_holds_nobody_back(store: Store) -> None:
+async def test_a_lease_from_the_future_is_ignored(store: Store) -> None:
     assert await store.lease("meter", "a wrong clock", 90_000, 30)
     assert await store.lease("meter", "b", 100, 30)
     assert not await store.lease("meter", "c", 100, 30)

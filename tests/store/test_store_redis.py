@@ -158,7 +158,7 @@ async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer
         assert places(await tail) == list(range(300))
 
 
-async def test_a_tail_ends_when_it_is_told_to_whatever_it_does(redis_url: str) -> None:
+async def test_a_tail_ends_when_it_is_cancelled_whatever_it_does(redis_url: str) -> None:
     async with opened(redis_url) as store:
         for passes in range(200):
             tail = asyncio.ensure_future(follow(store, sys.maxsize))
