@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.extras import how_to_add
-from okr_tui.domain.text import variable
+from okr_tui.domain.text import printable, variable
 
 NEEDS_SOCKS: Final = f"add the extra socks ({how_to_add('socks')}), or name an http:// proxy instead"
 SOCKS_PACKAGE: Final = "socksio"
@@ -227,16 +227,12 @@ class Certificates:
 
     def _checked(self) -> Iterator[str]:
         if self._file and (reason := _unreadable(self._file)):
-            yield f"SSL_CERT_FILE={_shown(self._file)} cannot be used: {reason}; {CERTIFICATES}"
+            yield f"SSL_CERT_FILE={printable(self._file, 200)} cannot be used: {reason}; {CERTIFICATES}"
         for folder in filter(None, self._folders.split(os.pathsep)):
             if reason := _unlistable(folder):
-                yield f"SSL_CERT_DIR={_shown(folder)} cannot be used: {reason}; name a folder, or unset it"
+                yield f"SSL_CERT_DIR={printable(folder, 200)} cannot be used: {reason}; name a folder, or unset it"
         if self._key_log and (reason := _unwritable(self._key_log)):
-            yield f"SSLKEYLOGFILE={_shown(self._key_log)} cannot be written: {reason}; unset it"
-
-
-def _shown(path: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in path[:200])
+            yield f"SSLKEYLOGFILE={printable(self._key_log, 200)} cannot be written: {reason}; unset it"
 
 
 def _unreadable(path: str) -> str | None:
