@@ -227,12 +227,16 @@ class Certificates:
 
     def _checked(self) -> Iterator[str]:
         if self._file and (reason := _unreadable(self._file)):
-            yield f"SSL_CERT_FILE={printable(self._file, 200)} cannot be used: {reason}; {CERTIFICATES}"
+            yield f"SSL_CERT_FILE={_shown(self._file)} cannot be used: {reason}; {CERTIFICATES}"
         for folder in filter(None, self._folders.split(os.pathsep)):
             if reason := _unlistable(folder):
-                yield f"SSL_CERT_DIR={printable(folder, 200)} cannot be used: {reason}; name a folder, or unset it"
+                yield f"SSL_CERT_DIR={_shown(folder)} cannot be used: {reason}; name a folder, or unset it"
         if self._key_log and (reason := _unwritable(self._key_log)):
-            yield f"SSLKEYLOGFILE={printable(self._key_log, 200)} cannot be written: {reason}; unset it"
+            yield f"SSLKEYLOGFILE={_shown(self._key_log)} cannot be written: {reason}; unset it"
+
+
+def _shown(path: str) -> str:
+    return printable(path, 200)
 
 
 def _unreadable(path: str) -> str | None:

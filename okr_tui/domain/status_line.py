@@ -95,7 +95,7 @@ class PoolStatus(NamedTuple):
                 for key in document.pop("keys")
             )
             return cls(keys=keys, **document)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def says_the_same(self, other: "PoolStatus") -> bool:

@@ -144,7 +144,9 @@ def test_a_status_survives_being_written_down() -> None:
     assert not pool.says_the_same(pool._replace(active=None, at=0))
 
 
-@pytest.mark.parametrize("text", [None, "", "null", "[]", "{}", '{"keys": [{}]}', '{"keys": 7, "at": 1}'])
+@pytest.mark.parametrize(
+    "text", [None, "", "null", "[]", "{}", '{"keys": [{}]}', '{"keys": 7, "at": 1}', "[" * 100_000]
+)
 def test_a_status_of_another_version_is_none(text: str | None) -> None:
     assert PoolStatus.read(text) is None
 
