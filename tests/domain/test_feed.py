@@ -67,7 +67,7 @@ def test_quota_fault_names_key_window_return_and_successor() -> None:
     assert (found.tone, found.key, found.fingerprint, found.model) == ("warning", 1, A, MODEL)
 
 
-def test_callers_own_error_is_told_in_the_clouds_words_without_blame() -> None:
+def test_callers_own_error_is_shown_in_the_clouds_words_without_blame() -> None:
     found = line(failed(FaultKind.REQUEST, status=400, text="prompt too long"))
     assert found is not None
     assert (found.tone, found.text) == ("fault", "#1 prompt too long → the caller")
@@ -99,7 +99,7 @@ def test_success_is_quiet() -> None:
         ModelsRead(at=NOW, count=20),
     ],
 )
-def test_what_nobody_needs_to_see_has_no_line(record: Record) -> None:
+def test_what_needs_no_attention_has_no_line(record: Record) -> None:
     assert line(record) is None
 
 
@@ -220,7 +220,7 @@ def test_all_keys_of_an_account_are_back_at_once() -> None:
     )
 
 
-def test_an_outage_is_told_when_it_begins_and_once_a_request_proves_that_it_is_over() -> None:
+def test_an_outage_is_reported_when_it_begins_and_once_a_request_proves_that_it_is_over() -> None:
     first, second = failed(FaultKind.TRANSIENT), failed(FaultKind.TRANSIENT, NOW + 1, B)
     told = news(first, second, went_well(NOW + 30))
     assert told[2] == ("warning", "the cloud does not answer, next try 16:00:11")
@@ -238,7 +238,7 @@ def test_what_follows_from_a_request_is_a_line_of_its_own() -> None:
     assert not [text for text in shown if "a removed key" in text]
 
 
-def test_what_refuses_all_accounts_alike_is_told_as_an_outage() -> None:
+def test_what_refuses_all_accounts_alike_is_reported_as_an_outage() -> None:
     refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
     told = news(*refused, went_well(NOW + 30), pool=config(2))
     assert [text for _, text in told if "next try" in text] == ["forbidden, next try 16:00:10"]
@@ -290,7 +290,7 @@ def test_a_key_that_is_refused_for_certain_needs_a_person() -> None:
     assert (found.tone, found.text) == ("fault", "#1 key refused")
 
 
-def test_a_reading_that_knows_the_return_of_a_spent_account_better_is_told() -> None:
+def test_a_reading_that_knows_the_return_of_a_spent_account_better_is_reported() -> None:
     spent = apply(
         apply(PoolState(), belongs(A, "one"), POLICY), failed(FaultKind.SPENT, window="session"), POLICY
     )
