@@ -24,6 +24,7 @@ import json
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
 
@@ -61,6 +62,8 @@ STEP: Final = 50_000
 """Records after which a step is worth its end, in which the documents of their days are written anew."""
 CELLS: Final = 15_000
 """Cells that end a step in any case: they and their documents take thirty megabytes."""
+AT_ONCE: Final = 1000
+"""Cells whose documents are written without giving others their turn: a hundredth of a second."""
 BEHIND: Final = 500
 """Records that may be behind the sums: reading them costs little, and summing writes."""
 
@@ -290,7 +293,8 @@ class Summing:
 
         A step ends with a day, whose documents are then written once. Raises StoreError if it cannot be kept.
         """
-        fresh = [item for item in logged if item.sequence > self.through]
+        through = self.through
+        fresh = [item for item in logged if item.sequence > through]
         if not fresh or self.overtaken:
             return
         self._tail.add_logged(fresh)
@@ -304,12 +308,11 @@ class Summing:
         """Keep what was added, unless another process was first. Raises StoreError."""
         if not self.unsaved:
             return
-        head, added = self._tail.head, self._tail.counter.usage
-        self.overtaken = self._identity not in (None, self._store.identity)
-        if not self.overtaken:
-            text = await _save(self._store, self._text, head, added, self._now)
-            self.overtaken = text is None
-            self._text = text
+        documents = await _documents(self._store, self._tail, self._now)
+        # The log may be another one by now, which has nothing summed up either.
+        same = self._identity in (None, self._store.identity)
+        self.overtaken = not (same and await self._store.save_if(HEAD, self._text, documents))
+        self._text = None if self.overtaken else documents[HEAD]
         self._tail, self.unsaved = Tail(Head.read(self._text)), 0
 
 
@@ -332,15 +335,13 @@ async def sum_up(store: "Store", now: float, last: int | None = None, *, behind:
             await summing.save()
 
 
-async def _save(
-    store: "Store", text: str | None, head: Head, added: Mapping[Cell, UsageSum], now: float
-) -> str | None:
-    """Add sums to the documents; `text` is HEAD as it was before.
+async def _documents(store: "Store", tail: Tail, now: float) -> dict[str, str]:
+    """Return HEAD and the documents of days with the sums of some records added to them."""
+    import asyncio
 
-    Return HEAD as it is then; None where another process was first.
-    """
+    head = tail.head
     sums: dict[int, Usage] = {}
-    for cell, each in added.items():
+    for cell, each in tail.counter.usage.items():
         sums.setdefault(cell.start // DAY, {})[cell] = each
     kept_from = int(now // DAY) - HOURS_KEPT
     first = min([*sums, *([] if head.first is None else [head.first])], default=None)
@@ -348,20 +349,29 @@ async def _save(
     if first is not None:
         days |= set(range(max(first, head.rolled or first), kept_from))  # grown old since the last step
     known = await store.load_all([day_name(detail, day) for day in sorted(days) for detail in DETAILS])
+    work = partial(_changed, days, sums, known, kept_from)
+    # A busy day takes a fifth of a second, in which the screen is to answer.
+    changed = await asyncio.to_thread(work) if len(tail.counter) > AT_ONCE else work()
+    return {**changed, HEAD: head._replace(first=first, rolled=max(kept_from, head.rolled or 0)).write()}
+
+
+def _changed(
+    days: Iterable[int], sums: Mapping[int, Usage], known: Mapping[str, str], kept_from: int
+) -> dict[str, str]:
+    """Return the documents of days that sums are added to, or whose hours are joined now."""
     changed: dict[str, str] = {}
     for day in days:
         if day >= kept_from and (grown := grown_documents(day, known, sums[day])):
             changed |= grown
             continue
-        text_before = known.get(day_name("all", day))
+        text = known.get(day_name("all", day))
         usage = sums.get(day, {})
-        if text_before:
-            usage = merged(chain(decode_day(day, text_before), usage.items()))
+        if text:
+            usage = merged(chain(decode_day(day, text), usage.items()))
         rolls = day < kept_from and any(cell.seconds == HOUR for cell in usage)
         if day in sums or rolls:  # of a busy day there is one copy at a time: it takes megabytes
             changed |= day_documents(day, rolled_up(usage, kept_from * DAY) if rolls else usage)
-    written = head._replace(first=first, rolled=max(kept_from, head.rolled or 0)).write()
-    return written if await store.save_if(HEAD, text, {**changed, HEAD: written}) else None
+    return changed
 
 
 class UsageReading(NamedTuple):

@@ -48,6 +48,7 @@ def small_steps() -> Any:
         patch.setattr(sums, "PAGE", 3)
         patch.setattr(sums, "STEP", 4)
         patch.setattr(sums, "CELLS", 5)
+        patch.setattr(sums, "AT_ONCE", 2)
         yield
 
 

@@ -76,6 +76,14 @@ async def test_a_long_log_is_read_and_trimmed_by_pages(redis_url: str) -> None:
         assert places(await store.read()) == list(range(2 * PAGE, 2 * PAGE + 5))
 
 
+async def test_a_server_has_its_memory_back_when_the_log_is_trimmed(redis_url: str) -> None:
+    async with opened(redis_url) as store:
+        await store.append([fact(place) for place in range(3 * PAGE)])
+        full = await store._client.memory_usage(store._names.log) or 0
+        await store.trim(3 * PAGE - 100, before=10**9, most=10**9)
+        assert (await store._client.memory_usage(store._names.log) or full) < full / 5
+
+
 async def test_an_append_whose_answer_is_lost_is_written_once(redis_url: str) -> None:
     async with opened(redis_url) as store:
         append = store._append
