@@ -251,7 +251,7 @@ class Transport(httpx.AsyncBaseTransport):
         content.on_eof(connection.release)
         return httpx.Response(
             message.code,
-            headers=httpx.Headers(message.raw_headers),
+            headers=httpx.Headers(message.raw_headers, "latin-1"),  # else it looks through all for theirs
             stream=_Body(content, connection),
             extensions=NOT_ENCODED if "content-encoding" not in message.headers else None,
         )

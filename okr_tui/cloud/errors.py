@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from okr_tui.cloud.dialects import error_message
@@ -98,6 +99,7 @@ def classify_record(error: str, path: str) -> Fault:
     return _judge(IN_STREAM, {}, error, path, None)
 
 
+@lru_cache(maxsize=64)
 def may_be_answer(content_type: str) -> bool:
     """Return whether a success may be a model's answer by its content type; servers do leave it out."""
     kind = content_type.partition(";")[0].strip().lower()
