@@ -43,6 +43,7 @@ from okr_tui.domain.records import (
 from okr_tui.domain.schedule import ahead_of, clock_problem, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
+from okr_tui.domain.traffic import NO_TRAFFIC
 from okr_tui.domain.usage_charts import Period
 from okr_tui.domain.view import view
 from okr_tui.domain.words import WINDOW_WORDS, sentence, span
@@ -176,7 +177,9 @@ class PoolService:
             lambda: self.model_names,
             lambda: self.configuration.settings.models,
         )
-        self._traffic = TrafficMonitor(self.pool, lambda: self.dispatcher.running, zone)
+        self._traffic: TrafficMonitor | None = None
+        if client == "dashboard":  # to count costs each request something, and only a screen shows it
+            self._traffic = TrafficMonitor(self.pool, lambda: self.dispatcher.running, zone)
         self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)
@@ -271,8 +274,8 @@ class PoolService:
             alerts=self.alerts.notices,
             rules=self.alerts.rules,
             running=self.dispatcher.running,
-            rates=self._traffic.rates,
-            usage=self._traffic.usage,
+            rates=self._traffic.rates if self._traffic else NO_TRAFFIC,
+            usage=self._traffic.usage if self._traffic else None,
         )
 
     @property
@@ -661,7 +664,7 @@ class PoolService:
         start("watching for alerts", self.alerts.follow_changes)
         start("watching for alerts that fall due", self.alerts.follow_time)
         start("refreshing the model list", self.catalog.keep_fresh)
-        if self.client == "dashboard":
+        if self._traffic:
             start("counting traffic", self._traffic.count)
             start("reading usage", self._traffic.read)
 
