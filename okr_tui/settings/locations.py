@@ -99,10 +99,16 @@ def file_content(path: Path, most: int = LARGEST) -> bytes:
     Raises OSError also for what is no file: a pipe without a writer would hold its reader up for ever, and a
     device may have no end.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    # What calls itself a file may give nothing now and have no end, as /proc/kmsg does.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a file", str(path))
-    with path.open("rb") as file:
-        return file.read(most)
+    with open(descriptor, "rb") as file:
+        content: bytes | None = file.read(most)
+    if content is None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
+    return content
 
 
 def _text(path: Path) -> bytes:

@@ -1,13 +1,15 @@
 """The address of the log is found without the rest of the settings, and is the one that they have."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from okr_tui.settings import locations
 from okr_tui.settings.layers import Sources, load
-from okr_tui.settings.locations import store_address
+from okr_tui.settings.locations import file_content, store_address
 
 PLAIN = "sqlite:/somewhere/log.db"
 GLOBAL = [
@@ -81,3 +83,18 @@ def test_a_settings_file_that_is_nested_too_deeply_is_left_to_the_whole_reader(t
     path = tmp_path / "settings.json"
     path.write_text('{"okr-tui": {"store": ' + "[" * 100_000 + "]" * 100_000 + "}}")
     assert store_address(None, {}, path, tmp_path, lambda: "asked") == "asked"
+
+
+def test_a_file_that_gives_nothing_now_holds_up_no_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/proc/kmsg is such a file for root; a pipe that is taken for a file stands in for it."""
+    path = tmp_path / "settings.json"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    monkeypatch.setattr(locations.stat, "S_ISREG", lambda _: True)
+    try:
+        with pytest.raises(BlockingIOError):
+            file_content(path)
+    finally:
+        os.close(writer)
