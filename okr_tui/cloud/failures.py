@@ -62,7 +62,7 @@ def _explained(error: BaseException, url: httpx.URL, proxy: Proxy | None) -> tup
     cause, text = _connection(error, chain, far, url)
     if proxy and connecting:
         return ConnectionFailure.PROXY, text
-    return cause, f"{text}, through the proxy {proxy}" if proxy else text
+    return cause, f"{text}, through the proxy {proxy}" if proxy and far not in text else text
 
 
 def _connection(

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import re
 import ssl
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -239,7 +240,17 @@ def _shown(path: str) -> str:
     return printable(path, 200)
 
 
+def _is_pipe(path: str) -> bool:
+    """Return whether opening it may wait for ever: a pipe, which could be read only once besides."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _unreadable(path: str) -> str | None:
+    if _is_pipe(path):
+        return "it is a pipe"
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError:
@@ -258,6 +269,8 @@ def _unlistable(folder: str) -> str | None:
 
 
 def _unwritable(path: str) -> str | None:
+    if _is_pipe(path):
+        return "it is a pipe"
     try:
         with open(path, "a", encoding="ascii"):
             return None

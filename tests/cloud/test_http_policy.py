@@ -175,6 +175,14 @@ async def test_a_proxy_that_refuses_is_the_cause(stack: Stack) -> None:
 
 
 @BOTH
+async def test_a_proxy_that_speaks_no_http_is_named_once(stack: Stack) -> None:
+    async with listening(connect_proxy([], 0, b"\x05\xff\r\n\r\n")) as port:
+        fault = await fault_of(cloud("https://cloud.example", stack, HTTPS_PROXY=f"http://127.0.0.1:{port}"))
+    words = f"the answer of the proxy http://127.0.0.1:{port} (HTTPS_PROXY) is not valid HTTP"
+    assert fault.text == f"{words}; check the address"
+
+
+@BOTH
 async def test_a_proxys_password_goes_to_the_proxy_alone(stack: Stack, tmp_path: Path) -> None:
     file, context = certificate(tmp_path, "cloud.example")
     asked: list[str] = []

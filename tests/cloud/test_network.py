@@ -1,6 +1,7 @@
 """What the environment says about the way to the network: proxies, exceptions, certificates."""
 
 import importlib.util
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,13 @@ def test_certificates_that_cannot_be_read_are_a_problem_with_variable_and_path(
         _ = network.certificates.context
     assert network.problems_before("https://cloud.example") == (problem,)
     assert network.problems_before("http://127.0.0.1:1") == ()
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
+def test_a_pipe_in_place_of_a_file_holds_nothing_up(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (problem,) = Network({name: str(tmp_path / "pipe")}).problems
+    assert ": it is a pipe; " in problem
 
 
 def test_certificates_are_checked_and_come_from_the_system_by_default() -> None:

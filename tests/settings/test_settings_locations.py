@@ -2,12 +2,12 @@
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from okr_tui.settings import locations
 from okr_tui.settings.layers import Sources, load
 from okr_tui.settings.locations import file_content, store_address
 
@@ -92,7 +92,7 @@ def test_a_file_that_gives_nothing_now_holds_up_no_reader(
     path = tmp_path / "settings.json"
     os.mkfifo(path)
     writer = os.open(path, os.O_RDWR)
-    monkeypatch.setattr(locations.stat, "S_ISREG", lambda _: True)
+    monkeypatch.setattr(stat, "S_ISREG", lambda _: True)
     try:
         with pytest.raises(BlockingIOError):
             file_content(path)
