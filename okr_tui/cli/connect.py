@@ -215,9 +215,13 @@ def _opencode_model(model: "Model") -> dict[str, object]:
     if model.capabilities is not None:
         document |= {"tool_call": model.can("tools"), "attachment": model.can("vision")}
     if model.context_length:
-        output = max(1, min(LONGEST_ANSWER, model.context_length // 4))
+        output = _longest_answer(model.context_length)
         document["limit"] = {"context": model.context_length, "output": output}
     return document
+
+
+def _longest_answer(context_length: int) -> int:
+    return max(1, min(LONGEST_ANSWER, context_length // 4))
 
 
 def _aider(gateway: Gateway) -> Instructions:
@@ -255,15 +259,34 @@ def _llm_block(gateway: Gateway) -> str:
 
 
 def _vscode(gateway: Gateway) -> Instructions:
-    url = f"{gateway.reach.url}/TOKEN"
+    """Return how to add the gateway as a custom endpoint.
+
+    code.visualstudio.com/docs/agent-customization/language-models; the provider for Ollama that VS Code
+    brings itself is deprecated there.
+    """
+    models = [_vscode_model(model, f"{gateway.reach.url}/v1/chat/completions") for model in gateway.models]
+    older = json.dumps({"github.copilot.chat.byok.ollamaEndpoint": f"{gateway.reach.url}/TOKEN"})[1:-1]
     return Instructions(
-        "Put this into VS Code's settings.json, with the token in place of TOKEN:",
-        [f'"github.copilot.chat.byok.ollamaEndpoint": {json.dumps(url)}'],
+        "In VS Code, run the command `Chat: Manage Language Models`, choose Add Models and Custom Endpoint, "
+        f"name it {OURS}, enter the token as API key and choose Chat Completions; then replace the models in "
+        "the file that opens:",
+        ('"models": ' + json.dumps(models, ensure_ascii=False, indent=2)).splitlines(),
         [
-            f"the token is in {gateway.token_file}; then: Chat, Manage Models, Ollama",
-            IN_FILES.format("VS Code"),
+            f"the token is in {gateway.token_file}; VS Code keeps it in its secret storage",
+            f"VS Code before 1.122 takes {older} in settings.json instead, with the token in place of TOKEN; "
+            "then: Chat, Manage Models, Ollama",
+            IN_FILES.format("An older VS Code"),
         ],
     )
+
+
+def _vscode_model(model: "Model", url: str) -> dict[str, object]:
+    document: dict[str, object] = {"id": model.id, "name": model.id, "url": url}
+    document |= {"toolCalling": model.can("tools"), "vision": model.can("vision")}
+    if model.context_length:
+        output = _longest_answer(model.context_length)
+        document |= {"maxInputTokens": model.context_length - output, "maxOutputTokens": output}
+    return document
 
 
 def _open_webui(gateway: Gateway) -> Instructions:
@@ -315,7 +338,7 @@ WORDS: Mapping[str, str] = {
     "vscode": "VS Code's Copilot chat",
     "open-webui": "Open WebUI, in a container",
 }
-NEEDS_MODELS = (PI, "anthropic", "claude-code", "codex", "opencode", "aider", "llm")
+NEEDS_MODELS = (PI, "anthropic", "claude-code", "codex", "opencode", "aider", "llm", "vscode")
 
 
 def client_file(client: str, environment: Mapping[str, str], gateway: Gateway | None) -> ClientFile | None:
@@ -418,7 +441,7 @@ def _pi_model(model: "Model") -> dict[str, object]:
     }
     if model.context_length:  # pi has defaults of its own; a zero would make it drop the provider
         document["contextWindow"] = model.context_length
-        document["maxTokens"] = max(1, min(LONGEST_ANSWER, model.context_length // 4))
+        document["maxTokens"] = _longest_answer(model.context_length)
     if model.thinks:
         document["thinkingLevelMap"] = _pi_thinking(model)
     return document

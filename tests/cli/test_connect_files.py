@@ -225,6 +225,12 @@ def test_what_others_can_find_out_is_said(cli: CliHarness, home: Path) -> None:
     assert "OPENAI_BASE_URL" in connected(cli, "openai").err
     assert "keeps the token in its own file" in connected(cli, "llm").err
     assert "token add" in connected(cli, "vscode").err
+    assert '"github.copilot.chat.byok.ollamaEndpoint": "http://127.0.0.1' in connected(cli, "vscode").err
+    models = json.loads(f"{{{connected(cli, 'vscode').out}}}")["models"]
+    model = next(model for model in models if model["id"] == "gpt-oss:20b")
+    assert model["url"].endswith("/v1/chat/completions")
+    assert (model["toolCalling"], model["vision"]) == (True, False)
+    assert model["maxInputTokens"] + model["maxOutputTokens"] == 131072
     told = connected(cli, "claude-code").out
     assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in told
     assert "CLAUDE_CODE_MAX_RETRIES=3" in told

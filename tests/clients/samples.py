@@ -14,8 +14,8 @@ GREETING = "Hello! I am doing well"
 QUESTION = "What is the weather in Oslo?"
 
 
-IMPATIENT = {"queue_wait": 1, "slowed_wait": 0}
-"""The policy of a gateway that does not wait itself."""
+IMPATIENT = {"queue_wait": 1, "slowed_wait": 0, "outage_steps": [1, 1, 1, 1]}
+"""The policy of a gateway that does not wait itself, and of outages that are soon looked at again."""
 PASSING = {"rate-limit": "next key free in", "unavailable": "Service Temporarily Unavailable|does not answer"}
 """Faults that pass in a moment, and what is said of them."""
 
