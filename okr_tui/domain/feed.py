@@ -137,7 +137,9 @@ def entry(
             return None  # their own settings, on their own machine
         case SettingsRead():
             if record.problems:
-                return Entry(record.at, "warning", record.problems[0], f"{len(record.problems)} in settings")
+                count = len(record.problems)
+                detail = f"{count} problem{'' if count == 1 else 's'} in the settings"
+                return Entry(record.at, "warning", record.problems[0], detail)
             plural = "" if record.keys == 1 else "s"
             return Entry(record.at, "info", f"settings read: {record.keys} key{plural}", record.cloud_url)
         case ModelsRead():

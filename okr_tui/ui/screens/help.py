@@ -41,6 +41,7 @@ MARKS: Final = (
     ("△", "$text-muted", "in Live: it went wrong and healed by itself"),
     ("▲", "$text-warning", "in Live: a switch, a spent window, an outage"),
     ("✖", "$text-error", "in Live: it needs you, or an error reached a caller"),
+    ("~", "", "before a time: an estimate, as the cloud has not said it"),
 )
 
 
