@@ -237,7 +237,8 @@ def _stop_signals(reload: Callable[[], None]) -> Iterator[_Signals]:
         loop.add_signal_handler(number, stop)
     hangs_up = getattr(signal, "SIGHUP", None)
     if hangs_up is not None:
-        loop.add_signal_handler(hangs_up, stop if sys.stdin.isatty() else reload)
+        # A shell repeats what a terminal has sent, and running answers keep their time.
+        loop.add_signal_handler(hangs_up, signals.first.set if sys.stdin.isatty() else reload)
     try:
         yield signals
     finally:

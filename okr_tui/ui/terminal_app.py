@@ -138,8 +138,14 @@ class TerminalApp(App[str]):
             loop.add_signal_handler(number, self._end_by_signal, number)
 
     def _end_by_signal(self, number: int) -> None:
-        """Leave as `q` does; the same signal once more ends the process at once."""
+        """Leave as `q` does. SIGTERM once more ends the process at once.
+
+        SIGHUP once more does nothing: a shell repeats what the terminal has sent, and what is on its way to
+        the log and to callers would be lost.
+        """
         asyncio.get_running_loop().remove_signal_handler(number)
+        if number == signal.SIGHUP:
+            signal.signal(number, signal.SIG_IGN)
         self.exit()
 
     def _fatal_error(self) -> None:

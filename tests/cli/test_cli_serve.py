@@ -207,3 +207,14 @@ def test_the_extra_fast_gives_serve_its_event_loop(monkeypatch: pytest.MonkeyPat
     assert serve._faster_loop() is asyncio.SelectorEventLoop
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert serve._faster_loop() is None
+
+
+async def test_a_hangup_that_is_repeated_cuts_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    with serve._stop_signals(lambda: None) as signals:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGHUP)
+            await signals.first.wait()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert not signals.second.is_set()

@@ -119,6 +119,15 @@ def test_a_signal_ends_it_as_the_key_does(terminal: Terminal, number: signal.Sig
     assert all(sequence in terminal.output for sequence in LEFT)
 
 
+def test_a_hangup_that_is_repeated_lets_it_close(terminal: Terminal) -> None:
+    # A terminal that is closed sends it, and then the shell does.
+    for _ in range(20):
+        terminal.process.send_signal(signal.SIGHUP)
+        terminal.read(0.01)
+    assert terminal.end() == 0
+    assert all(sequence in terminal.output for sequence in LEFT)
+
+
 def test_ctrl_z_suspends_and_it_comes_back(terminal: Terminal) -> None:
     terminal.send(b"\x1a")
     terminal.wait_for(b"\x1b[?1049l")
