@@ -34,6 +34,7 @@ from tests.domain.facts import (
     after,
     belongs,
     config,
+    dollars,
     failed,
     reading,
     went_well,
@@ -202,3 +203,10 @@ def test_a_pinned_key_that_is_away_is_replaced_by_no_other_until_it_is_back() ->
 )  # fmt: skip
 def test_a_time_far_away_has_its_date(at: float, words: str) -> None:
     assert clock_time(at, NOW, UTC) == words
+
+
+def test_the_tooltip_says_how_many_dollars_are_left() -> None:
+    made = line(reading(NOW, dollars(12.5, 60, bought=1)), keys=1)
+    assert made.tooltip.splitlines()[0].endswith("  $13.50 left")
+    assert made.text == "1/1 · #1 $13.50 · 182k today"
+    assert "left" not in line(reading(NOW, windows(5)), keys=1).tooltip

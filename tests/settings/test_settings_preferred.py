@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from okr_tui.domain.keys import fingerprint
 from okr_tui.settings.file import read, rewrite
 from okr_tui.settings.keys import preferring
 from tests.settings.settings_home import Home
@@ -84,3 +85,13 @@ def test_a_broken_section_of_ours_does_not_keep_the_index_from_being_written(hom
     choose(home, 1)
     assert read(home.file).root["okr-tui"] == "text"
     assert preferred(home) == "g2"
+
+
+@pytest.mark.parametrize(("written", "value"), [(1, 2), (1.0, 2), (True, 1), ("1", 1), (2, 1), (None, 1)])
+def test_a_fingerprint_counts_only_with_the_index_that_it_was_written_with(
+    home: Home, written: object, value: int
+) -> None:
+    texts = [f"literal-key-{letter * 12}" for letter in "abc"]
+    marks = {"activeKeyFingerprint": fingerprint(texts[2]), "activeKeyFingerprintIndex": written}
+    home.user({"apiKeys": texts, "activeKeyIndex": 1}, marks)
+    assert home.load().active_index.value == value
