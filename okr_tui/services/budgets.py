@@ -55,7 +55,9 @@ class Budgets:
         if not self._all:
             return ()
         now = self._pool.clock.time()
-        if now >= self._day_ends or now - self._read_at >= READ_EVERY or now < self._read_at:
+        if now >= self._day_ends:
+            self._usage, self._day_ends, self._read_at = {}, next_midnight(now, self._zone), 0.0
+        if not self._read_at <= now < self._read_at + READ_EVERY and not self._pool.away:
             await self._read(now)
         return budget_states(self._all, self._usage, now, self._zone)
 
@@ -81,14 +83,13 @@ class Budgets:
         return next((state for state in states if state.exceeded), None)
 
     async def _read(self, now: float) -> None:
-        begin = midnight(now, self._zone)
-        if now >= self._day_ends:
-            self._usage = {}
-        self._day_ends, self._read_at = next_midnight(now, self._zone), now
+        self._read_at = now
         try:
-            reading, came = await self._pool.read_usage(begin)
-        except StoreError:
-            return  # the pool tells of it
+            reading, came = await self._pool.read_usage(midnight(now, self._zone))
+        except StoreError as error:
+            self._read_at = 0.0
+            self._pool.lose(error)
+            return
         self._usage, self._through = dict(reading.usage), reading.through
         for record in came:
             self._add(record)

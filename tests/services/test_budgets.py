@@ -11,9 +11,12 @@ from okr_tui.domain.errors import BudgetError
 from okr_tui.domain.usage import Budget, next_midnight
 from okr_tui.services import live_pool
 from okr_tui.services.budgets import READ_EVERY
+from okr_tui.services.live_pool import LivePool
 from okr_tui.services.pool_service import PoolService
+from okr_tui.store.base import UnreachableLogError
 from okr_tui.store.usage import read_usage
 from tests.harness import MODEL, Harness, ask, wait_for
+from tests.waiting import until
 
 
 def set_budgets(harness: Harness, **budgets: tuple[int, bool]) -> None:
@@ -137,3 +140,34 @@ async def test_what_arrives_between_the_ends_of_two_readings_counts(
         await ask(service)
         gates[1].set()
         assert (await found[1])["cli"] == 2 * once
+
+
+async def test_what_others_used_counts_as_soon_as_the_log_is_back(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_budgets(harness, cli=(1, True))
+    async with harness.open() as other:
+        await ask(other)
+    failures = [UnreachableLogError("away for a moment")]
+
+    async def read(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await read_usage(*arguments, **options)
+
+    async with harness.open() as service:
+        monkeypatch.setattr(live_pool, "read_usage", read)
+        assert await used(service) == {"cli": 0}
+        await until(lambda: not service.pool.away)
+        with pytest.raises(BudgetError):
+            await service.budgets.check("cli")
+
+
+async def test_sums_are_not_read_while_the_log_is_away(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_budgets(harness, cli=(1000, False))
+    async with harness.open() as service:
+        monkeypatch.setattr(LivePool, "away", True)
+        monkeypatch.delattr(LivePool, "read_usage")
+        assert await used(service) == {"cli": 0}
