@@ -2,11 +2,14 @@
 
 import asyncio
 from asyncio.base_events import BaseEventLoop
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 import aiosqlite
 import pytest
+from textual._styles_cache import StylesCache
+from textual.cache import LRUCache
+from textual.css.stylesheet import Stylesheet
 
 from tests.ui.scripted_service import ScriptedService
 from tests.waiting import let_pass
@@ -25,6 +28,37 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP")
     for name in ("NO_COLOR", "VISUAL", "EDITOR", "TEXTUAL_THEME", *displays):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def style_sheets_parsed_once() -> Iterator[None]:
+    """Share the parsed rules of equal style sheets between applications: it is a fifth of their start."""
+    parsed: dict[frozenset[tuple[str, str]], Any] = {}
+    begin, set_variables = Stylesheet.__init__, Stylesheet.set_variables
+
+    def share(sheet: Stylesheet, variables: dict[str, str]) -> None:
+        sheet._parse_cache = parsed.setdefault(frozenset(variables.items()), {})
+
+    def begin_shared(sheet: Stylesheet, *, variables: dict[str, str] | None = None) -> None:
+        begin(sheet, variables=variables)
+        share(sheet, variables or {})
+
+    def set_shared(sheet: Stylesheet, variables: dict[str, str]) -> None:
+        sheet._parse_cache = LRUCache(1)  # it is emptied, and the shared one should not be
+        set_variables(sheet, variables)
+        share(sheet, variables)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "__init__", begin_shared)
+        patch.setattr(Stylesheet, "set_variables", set_shared)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def drawn_lines_go_with_their_application() -> Iterator[None]:
+    """Empty the cache that keeps every drawn line of the last 1024 widgets, for the collector to look at."""
+    yield
+    StylesCache.get_inner_outer.cache_clear()
 
 
 @pytest.fixture
