@@ -1,8 +1,10 @@
-"""Write the tables of README.md from the code: `python -m screenshots.readme`.
+"""Write the tables of README.md and CONTRIBUTING.md from the code: `python -m screenshots.readme`.
 
-The keys come from the table of actions, the commands from the table of verbs, the settings from theirs.
+The keys come from the table of actions, the commands from the table of verbs, the settings from theirs, the
+slow tests from the reasons at their marks.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -16,7 +18,9 @@ from okr_tui.cli.main import VERBS, root
 from okr_tui.settings.table import GROUPS, OURS, TABLE
 from okr_tui.ui.actions import groups
 
-README = Path(__file__).parent.parent / "README.md"
+TOP = Path(__file__).parent.parent
+README = TOP / "README.md"
+CONTRIBUTING = TOP / ".github" / "CONTRIBUTING.md"
 
 
 def keys_table() -> Iterator[str]:
@@ -97,6 +101,25 @@ def _code(text: str) -> str:
     return "`{}`".format(text.replace("|", "\\|"))
 
 
+def slow_marks() -> Iterator[tuple[str, str]]:
+    """Yield every test file with the marker slow, and the reason it gives; "" for a marker without one."""
+    tests = TOP / "tests"
+    for path in sorted([*tests.glob("test_*.py"), *tests.glob("*/test_*.py")]):
+        text = path.read_text(encoding="utf-8")
+        for reason in re.findall(r"@?pytest\.mark\.slow\b(?:\(reason=\"(.+?)\"\))?", text):
+            yield path.relative_to(TOP).as_posix(), reason
+
+
+def slow_table() -> Iterator[str]:
+    """Yield every reason why tests are slow, with their files."""
+    yield "| slow, since it | file |"
+    yield "|---|---|"
+    files: dict[str, list[str]] = {}
+    for name, reason in dict.fromkeys(slow_marks()):
+        files.setdefault(reason, []).append(_code(name))
+    yield from (f"| {reason} | {', '.join(names)} |" for reason, names in sorted(files.items()))
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "keys": keys_table,
     "commands": commands_table,
@@ -110,24 +133,33 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
 }
 
 
-def written(text: str) -> str:
-    """Return the text of the README with the tables between their marks. Raises ValueError without a mark."""
-    for name, table in TABLES.items():
+DOCUMENTS: Final[Mapping[Path, Mapping[str, Callable[[], Iterator[str]]]]] = {
+    README: TABLES,
+    CONTRIBUTING: {"slow tests": slow_table},
+}
+
+
+def written(path: Path, text: str) -> str:
+    """Return a document's text with its tables between their marks. Raises ValueError without a mark."""
+    for name, table in DOCUMENTS[path].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not found or not closed:
-            raise ValueError(f"{README.name} has no {begin.strip()} ... {end.strip()}")
+            raise ValueError(f"{path.name} has no {begin.strip()} ... {end.strip()}")
         text = "".join([before, begin, *(f"{row}\n" for row in table()), end, after])
     return text
 
 
 def main() -> int:
-    """Write the file; return 1 when it was out of date."""
-    old = README.read_text(encoding="utf-8")
-    new = written(old)
-    README.write_text(new, encoding="utf-8")
-    return int(old != new)
+    """Write the files; return 1 when one was out of date."""
+    changed = False
+    for path in DOCUMENTS:
+        old = path.read_text(encoding="utf-8")
+        new = written(path, old)
+        path.write_text(new, encoding="utf-8")
+        changed |= old != new
+    return int(changed)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ TOP = Path(__file__).parent.parent
 ADDRESS = "https://code.example/birch/okr-tui"
 # Packages that a declared one pins and whose names its interface takes.
 PARTS = {"pydantic-core": "pydantic", "httpx2": "mcp"}
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="builds and installs packages")
 
 
 def _built(target: str, place: Path, address: str = "") -> Path:

@@ -274,7 +274,7 @@ def test_a_command_whose_opening_fails_ends(command: str, cli: CliHarness) -> No
     assert err.startswith(b"okr-tui: unexpected RuntimeError")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="starts a process for each way of ending")
 @pytest.mark.usefixtures("broken_opening")
 def test_a_dashboard_whose_opening_fails_ends_with_the_key_to_quit(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)

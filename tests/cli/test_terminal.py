@@ -21,7 +21,7 @@ import pytest
 from tests.hostile_cloud import hostile_cloud, settings
 from tests.waiting import LIMIT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="starts the dashboard on pseudo-terminals")
 LEFT = (b"\x1b[?1049l", b"\x1b[?1003l", b"\x1b[?2004l", b"\x1b[<u", b"\x1b[?25h")
 """Alternate screen, mouse, bracketed paste, kitty keys and the hidden cursor, switched off."""
 

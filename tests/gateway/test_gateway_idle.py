@@ -15,7 +15,7 @@ from tests.gateway.raw_connection import head
 from tests.gateway.running_gateway import HOST, RunningGateway
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="holds thousands of connections")
 
 COUNT = 2400
 AT_ONCE = 100

@@ -28,7 +28,7 @@ from tests.gateway.samples import CLOSINGS, PIECES
 from tests.harness import MODEL, Harness
 from tests.waiting import LIMIT, until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="answers hundreds of requests at once")
 
 PATH = "/v1/chat/completions"
 STREAMS = 64

@@ -18,7 +18,7 @@ from tests.gateway.bench import used
 from tests.gateway.bench_targets import TOKEN, Pipe, gateway, served
 from tests.waiting import LIMIT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="sends the largest bodies through a gateway process")
 
 MIB = 1024 * 1024
 MODEL = "gemma4:31b"

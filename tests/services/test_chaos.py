@@ -8,7 +8,7 @@ import pytest
 from tests.chaos import slots
 from tests.chaos.run import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(reason="kills processes for a while"), pytest.mark.timeout(600)]
 LOUD = 2.0
 """Seconds within which processes agree even on a machine that has much else to do."""
 

@@ -19,7 +19,7 @@ from tests.settings import hostile, proof
 from tests.settings.settings_home import Home
 from tests.waiting import LIMIT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="kills processes for a while")
 
 BEFORE = b'{"okr-tui": {"theme": "nord"}}'
 MEANWHILE = b'{"okr-tui": {"theme": "nord"}, "lastChangelogVersion": "1"}'

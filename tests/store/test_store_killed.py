@@ -9,7 +9,7 @@ import pytest
 
 from okr_tui.store.sqlite import SqliteStore
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="kills processes for a while")
 
 WRITER = """
 import asyncio, sys

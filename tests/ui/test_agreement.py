@@ -345,7 +345,7 @@ def test_live_calls_a_blocked_key_what_the_table_calls_it(case: Case) -> None:
         assert row.verdict.reason in " ".join(entry.text for entry in mine), (row.index, mine)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="draws many states at many sizes")
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 140, 160, 200])
 async def test_the_table_draws_it_at_every_width(width: int) -> None:
     service = ScriptedService()

@@ -65,7 +65,7 @@ def test_without_news_there_are_tips_in_turn() -> None:
     assert all(len(long) <= 116 and len(short) <= 56 for long, short in tips)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("demo", [True, False])
 async def test_only_the_demo_has_a_caption(service: ScriptedService, demo: bool) -> None:
     service.show(shown(attempt(SPENT_FAULT)))

@@ -14,7 +14,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_pool import Step
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 BROKEN: tuple[Step, ...] = (ROUTED, Delta("half an "), PoolBlockedError("the stream broke"))
 WITHOUT_END: tuple[Step, ...] = (ROUTED, Delta("half an "))

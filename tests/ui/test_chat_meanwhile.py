@@ -11,7 +11,7 @@ from tests.ui.chat_driver import DONE, ROUTED, answer, ask, pane, send, settled,
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 async def coming(driver: Driver, service: ScriptedService) -> asyncio.Event:

@@ -9,7 +9,7 @@ from tests.ui.chat_driver import ROUTED, answer, ask_and_wait, pane, send, settl
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 async def compare(driver: Driver, argument: str = "kimi-k2.6") -> None:

@@ -12,7 +12,7 @@ from tests.ui.chat_driver import DONE, ROUTED, answer, ask, ask_and_wait, pane, 
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 CODE = "```python\na = 1\n```\n\nand\n\n```sh\nls\n```\n"
 CALLED = Finished("stop", 10, 5, 100, 300, (), DONE.fingerprint, 1)

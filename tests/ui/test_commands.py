@@ -14,7 +14,7 @@ from tests.ui.examples import SETTINGS_FILE, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tests.ui.test_chat_turns import SEARCH
 from tests.ui.test_looks import reached
 from tests.ui.test_states import unopened
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 Look = Callable[[], None]
 Size = tuple[int, int]

@@ -37,7 +37,7 @@ def test_an_address_that_may_mislead_is_not_plain(address: str, plain: bool) -> 
     assert is_plain(address) is plain
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_line_of_live_is_copied_from_the_list_and_from_its_page(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         driver.app.dashboard.go("#feed")
@@ -52,7 +52,7 @@ async def test_a_line_of_live_is_copied_from_the_list_and_from_its_page(service:
         assert driver.app.clipboard == whole
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_whole_conversation_is_copied(service: ScriptedService) -> None:
     service.answers = [answer("first words"), answer("second words")]
     async with run_app(service) as driver:
@@ -72,7 +72,7 @@ def selected(driver: Driver, place: int) -> bool:
     return transcript.selected is not None and transcript.selected.state is transcript.states[place]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_words_are_found_upwards_and_round_again(service: ScriptedService) -> None:
     texts = ["the sky", "a Prism", "nothing", "prism again"]
     service.answers = [answer(text) for text in texts]
@@ -97,7 +97,7 @@ async def test_words_are_found_upwards_and_round_again(service: ScriptedService)
         assert len(driver.app.screen_stack) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_link_is_seen_before_it_is_opened(
     service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

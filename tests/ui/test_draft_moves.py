@@ -13,7 +13,7 @@ from tests.ui.chat_driver import ROUTED, ask, ask_and_wait, pane, send, settled,
 from tests.ui.draft_driver import open_saved_conversation, service_in, wait_until_kept
 from tests.ui.driver import run_app
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 @pytest.fixture(autouse=True)

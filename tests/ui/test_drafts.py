@@ -13,7 +13,7 @@ from tests.ui.chat_driver import ask, ask_and_wait, pane, settled, turns
 from tests.ui.draft_driver import service_in, wait_until_kept
 from tests.ui.driver import run_app
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 

@@ -210,7 +210,7 @@ def test_no_address_of_a_link_ends_its_own_sequence(address: str) -> None:
     assert Strip.render_style(drawn.style, drawn.text, ColorSystem.TRUECOLOR).count("\x1b]") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="reads fifty thousand random inputs")
 def test_fifty_thousand_random_strings_are_lived_through() -> None:
     randomly = random.Random(8)
     decode = getincrementaldecoder("utf-8")(errors="replace").decode

@@ -15,7 +15,7 @@ from tests.ui.driver import run_app
 from tests.ui.examples import NOW, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 URL = "http://127.0.0.1:11435"
 HERE = GatewayView(URL)

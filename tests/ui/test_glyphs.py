@@ -14,7 +14,7 @@ from tests.ui.colourful import colourful
 from tests.ui.driver import run_app
 from tests.ui.examples import NOW
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 220])

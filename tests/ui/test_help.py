@@ -43,7 +43,7 @@ def heading(driver: Driver) -> str:
     return driver.screen().splitlines()[lines.region.y].strip(" ▌▊│█▁▂▃▄▅▆▇")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize(
     ("stop", "first"), [("#keys", "Keys"), ("#model-table", "Models"), ("#feed", "Live"), ("#prompt", "Chat")]
 )
@@ -62,7 +62,7 @@ async def test_the_help_opens_at_the_focused_pane(
         assert len(driver.app.screen_stack) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_the_help_is_searched(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("question_mark", "slash")

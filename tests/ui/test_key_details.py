@@ -21,7 +21,7 @@ from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_live import attempt, pressed
 from tests.ui.test_looks import SIZES, SnapCompare
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 NO_PLAN = Verdict(
     State.NO_PLAN, eligible=False, reason="the plan does not include this model", until=NOW + 80000

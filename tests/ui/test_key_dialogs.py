@@ -11,7 +11,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import KEYS, SETTINGS_FILE, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 SECRET = "9c1e-never-shown-4f2a"
 CHANGED = snapshot(undoable=("removing #3",))

@@ -10,7 +10,7 @@ from tests.ui.driver import run_app
 from tests.ui.examples import pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 async def test_a_pane_grows_and_shrinks(service: ScriptedService) -> None:

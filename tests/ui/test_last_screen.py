@@ -90,7 +90,7 @@ def test_an_odd_time_does_no_harm(inputs: Inputs, at: Any) -> None:
     assert found is None or "as it was" in found
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="starts the dashboard several times")
 async def test_the_picture_has_all_but_what_the_chat_shows(service: ScriptedService) -> None:
     async with run_app(service, (120, 40)) as driver:
         driver.app.dashboard.go("#prompt")

@@ -13,7 +13,7 @@ from tests.ui.examples import SETTINGS_FILE, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app
 from tests.waiting import LIMIT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws whole pictures")
 
 SnapCompare = Callable[..., bool]
 SIZES = [(80, 24), (120, 36), (160, 45)]

@@ -19,7 +19,7 @@ from tests.ui.examples import KEYS, MODELS, NOW, model, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 UNKNOWN = ModelRow(
     replace(model("a-new-one", 1, 1), parameters=None, context_length=None, capabilities=None), (1,)

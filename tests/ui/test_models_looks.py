@@ -10,7 +10,7 @@ from tests.ui.examples import GLOBAL, MODELS, NOW, model, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare, settle
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws whole pictures")
 
 SIZES = [(80, 24), (120, 36)]
 RETIRING = ModelRow(model("qwen3.5:397b", 397, 262_144, "tools"), (1,), "glm-5.3")

@@ -52,7 +52,7 @@ async def choose(driver: Driver, text: str) -> None:
     await driver.until(lambda: not isinstance(driver.app.screen, CommandPalette))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_keys_and_models_are_found_by_name_also_from_the_prompt(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("c")
@@ -71,7 +71,7 @@ async def test_keys_and_models_are_found_by_name_also_from_the_prompt(service: S
     assert len(driver.app.recent) <= RECENT
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_description_finds_its_command(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("ctrl+p")

@@ -5,7 +5,7 @@ import pytest
 from screenshots.generate import PICTURES, Picture, drawn, path
 from screenshots.motion import Frame, moving
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws whole pictures")
 
 README = path("walk").parent.parent / "README.md"
 

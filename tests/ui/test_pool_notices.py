@@ -120,7 +120,7 @@ def mixed() -> Snapshot:
     return replace(shown, pool=replace(shown.pool, earliest=NOW + 60))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 16)])
 @pytest.mark.parametrize("name", CASES)
 async def test_the_line_is_on_the_screen(name: str, size: tuple[int, int]) -> None:

@@ -9,7 +9,7 @@ from tests.ui.chat_driver import answer, ask_and_wait, pane, send, settled, turn
 from tests.ui.driver import run_app
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 

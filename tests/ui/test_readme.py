@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -15,9 +16,14 @@ from screenshots import readme
 from screenshots.sentences import sentences
 
 
-def test_the_readme_is_up_to_date() -> None:
-    text = readme.README.read_text(encoding="utf-8")
-    assert readme.written(text) == text, "run python -m screenshots.readme"
+@pytest.mark.parametrize("path", readme.DOCUMENTS, ids=lambda path: path.name)
+def test_the_tables_are_up_to_date(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert readme.written(path, text) == text, "run python -m screenshots.readme"
+
+
+def test_every_slow_test_says_why() -> None:
+    assert [name for name, reason in readme.slow_marks() if not reason] == []
 
 
 def test_the_table_has_every_action_once() -> None:
@@ -33,7 +39,7 @@ def test_the_tables_have_every_setting_with_words_once() -> None:
 
 def test_a_readme_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="<!-- keys -->"):
-        readme.written("nothing here")
+        readme.written(readme.README, "nothing here")
 
 
 TEXT = readme.README.read_text(encoding="utf-8")

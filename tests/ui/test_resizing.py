@@ -60,7 +60,7 @@ async def test_a_split_pane_is_lived_through(before: Size, after: Size) -> None:
         await resized(driver, (after, before, after))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="draws many states at many sizes")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_every_width_and_height_is_lived_through(streaming: bool) -> None:
@@ -76,7 +76,7 @@ async def test_every_width_and_height_is_lived_through(streaming: bool) -> None:
         ended.set()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="draws many states at many sizes")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("key", OPENED)
 async def test_every_screen_is_lived_through(key: str) -> None:

@@ -15,7 +15,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import MODELS, NOW, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 CHANGING = ("1", "2", "9", "r", "x", "o", "d", "delete", "l", "u")
 """What changes the pool, or asks for that."""

@@ -16,7 +16,7 @@ from tests.ui.chat_driver import answer, ask_and_wait, pane, send, turns
 from tests.ui.driver import Driver, run_app
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 async def two(driver: Driver) -> list[str]:

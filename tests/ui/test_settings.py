@@ -18,7 +18,7 @@ from tests.ui.driver import Driver, found, run_app
 from tests.ui.examples import PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 ASKED = snapshot(settings=settings(trust=TRUST))
 PROBLEMS = ("settings.json:4:7: expected a [comma]", "second")

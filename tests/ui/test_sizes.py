@@ -14,7 +14,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import NOW, SPENT, key, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 SIZES = [
     (60, 16),

@@ -14,7 +14,7 @@ from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare, reached, settle
 from tests.ui.test_states import unopened
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws whole pictures")
 
 SIZES = [(80, 24), (120, 36)]
 OUTAGE = Verdict(State.OUTAGE, eligible=False, reason="the cloud does not answer", until=NOW + 20)

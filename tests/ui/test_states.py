@@ -21,7 +21,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, INVALID, NOW, SETTINGS_FILE, SPENT, key, pool, settings, snapshot
 from tests.ui.scripted_service import ScriptedService, make_app, opener
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 
 def unopened(reason: str) -> OpenService:

@@ -8,7 +8,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import settings, snapshot
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 
 async def told(driver: Driver, dark: bool) -> None:

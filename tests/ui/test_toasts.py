@@ -8,7 +8,7 @@ from tests.ui.chat_driver import ask_and_wait
 from tests.ui.driver import run_app
 from tests.ui.scripted_service import ScriptedService
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 LONG = "Active Ollama cloud key → #2 10c7…64b3\nsaved in /home/someone/.pi/agent/settings.json; u undoes it"
 

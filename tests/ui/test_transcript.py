@@ -14,7 +14,7 @@ from okr_tui.ui.chat.transcript import LoadEarlier, Notice
 from okr_tui.ui.chat.turn import ToolLine, TurnView
 from tests.ui.transcript_driver import FENCE, run_transcript
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="walks far through the dashboard by keys")
 
 
 @pytest.mark.parametrize("ending", ["stop", "fail", "finish", "whole"])

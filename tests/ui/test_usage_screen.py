@@ -24,7 +24,7 @@ from tests.ui.examples import KEYS, NOW
 from tests.ui.scripted_service import ScriptedService, make_app
 from tests.ui.test_looks import SnapCompare
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 BAR = "█"
 START = int(NOW // HOUR) * HOUR
