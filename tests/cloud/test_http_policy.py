@@ -253,6 +253,48 @@ async def test_whatever_hangs_is_given_up_in_time(
 
 
 @BOTH
+@pytest.mark.parametrize("value", [b"x\r\nauthorization: Bearer y", b"x\ny", b"x\x00"])
+async def test_a_header_of_more_than_one_line_is_not_sent(value: bytes, stack: Stack) -> None:
+    heads: list[bytes] = []
+    async with listening(answering(ME, heads)) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
+        with pytest.raises(CloudError):
+            await client.send(Call("/api/chat", b"{}", headers=[(b"accept", value)]), KEY)
+        await client.send(Call("/api/chat", b"{}", headers=[(b"accept", b"x")]), KEY)
+    assert len(heads) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("size", [0, 100, 1024 * 1024])
+async def test_a_call_of_any_size_arrives_whole(size: int, stack: Stack) -> None:
+    """A small one goes the short way on aiohttp, a large one in pieces."""
+    came: list[bytes] = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        came.append(await reader.readuntil(b"\r\n\r\n"))
+        came.append(await reader.readexactly(size))
+        writer.write(ME)
+        await writer.drain()
+
+    async with listening(serve) as port, cloud(f"http://127.0.0.1:{port}", stack) as client:
+        response = await client.send(Call("/api/chat", b"x" * size, query="a=%20b"), KEY)
+        assert response.status_code == 200
+        await response.aclose()
+    line, *lines = came[0].decode().lower().removesuffix("\r\n\r\n").split("\r\n")
+    assert line == "post /api/chat?a=%20b http/1.1"
+    assert sorted(name for name, _, _ in (each.partition(": ") for each in lines)) == [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    ]
+    assert f"content-length: {size}" in lines
+    assert came[1] == b"x" * size
+
+
+@BOTH
 async def test_an_answer_may_take_long_but_not_stand_still(stack: Stack) -> None:
     """Each piece renews the patience, which is that of this request and not of a longer one before it."""
 
