@@ -39,7 +39,7 @@ REVOKED = Fault(FaultKind.UNAUTHORIZED, Scope.KEY, "Unauthorized", 401)
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (attempt(SPENT_FAULT), "#1 reached its limit: #3 answered instead"),
+        (attempt(SPENT_FAULT), "#1 reached its limit: #3 took over"),
         (attempt(SPENT_FAULT, None), "#1 reached its limit: it pauses"),
         (attempt(REVOKED), "#1 was revoked: others answer. d in Keys"),
         (Disabled(at=NOW - 2, fingerprint=KEYS[0].fingerprint), "Every process knows at once; u in Keys"),
@@ -78,4 +78,4 @@ async def test_only_the_demo_has_a_caption(service: ScriptedService, demo: bool)
         lines = app.dashboard.query("#caption")
         assert bool(lines) is demo
         if demo:
-            assert "#1 is spent, #3 answered; i shows its return" in str(lines.first().render())
+            assert "#1 is spent, #3 took over; i shows its return" in str(lines.first().render())

@@ -56,10 +56,10 @@ def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
         return None
     details, remove = key_of("key-details"), key_of("remove-key")
     if record.fault.traits.cause is ClientCause.QUOTA:
-        who = f"{other} answered instead, and no client noticed" if other else "it pauses until then"
+        who = f"{other} took over" if other else "it pauses until then"
         return (
             f"{mine} reached its limit: {who}; {details} on {mine} in Keys says when it is back",
-            f"{mine} is spent, {f'{other} answered' if other else 'it pauses'}; {details} shows its return",
+            f"{mine} is spent, {f'{other} took over' if other else 'it pauses'}; {details} shows its return",
         )
     if record.fault.traits.cause is ClientCause.NO_VALID_KEY:
         return (
