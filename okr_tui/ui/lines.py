@@ -3,9 +3,10 @@
 Outside text only ever enters a part's text, so nothing in it is read as markup.
 """
 
+import textwrap
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from textual.content import Content
 from textual.geometry import Region
 from textual.widget import Widget
@@ -49,6 +50,23 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
     pad = " " * (width - cell_len(text))
     return pad + text if right else text + pad
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text in lines of at most `width` cells, broken between words where that is possible."""
+    if cell_len(text) == len(text):
+        return textwrap.wrap(text, width)
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if cell_len(longer) <= width:
+            line = longer
+            continue
+        whole = [line] if line else []
+        *parts, line = chop_cells(word, width)
+        lines += [*whole, *parts]
+    return [*lines, line] if line else lines
 
 
 def faded(line: Line) -> Line:

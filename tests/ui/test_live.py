@@ -15,6 +15,7 @@ from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.records import Attempt
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.ui import bridge
+from okr_tui.ui.lines import length
 from okr_tui.ui.widgets.live import LivePane, entry_lines
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
@@ -286,3 +287,12 @@ async def test_a_line_that_stays_is_drawn_once() -> None:
         drawn = keys.render_line(1)
         keys.refresh()
         assert keys.render_line(1) is drawn
+
+
+@pytest.mark.parametrize("width", [30, 41, 58, 80])
+def test_a_line_of_wide_letters_is_wrapped_by_its_cells(width: int) -> None:
+    text = "#1 日本語のラベル東京大阪名古屋: 週 82% used, reset Mon 00:00 とても長い名前です"
+    found = entry_lines(Group(((Entry(NOW, "warning", text, "詳細 · 東京"),),)), width, date.min, UTC)
+    assert all(length(line) <= width for line in found)
+    shown = "".join(part for line in found for part, _ in line).replace(" ", "")
+    assert text.replace(" ", "") in shown

@@ -1,6 +1,5 @@
 """Everything about one key over the whole screen: its facts, and its last lines of the log as they come."""
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -39,6 +38,7 @@ from okr_tui.ui.lines import (
     entitle,
     length,
     one_line,
+    wrapped,
 )
 from okr_tui.ui.screens.text import record_screen
 from okr_tui.ui.widgets.footer import FootLine
@@ -106,7 +106,7 @@ def fact_lines(
 
 def _wrapped(name: str, words: str, style: str, width: int) -> Iterator[Line]:
     room = max(10, width - NAME)
-    for number, part in enumerate(textwrap.wrap(one_line(words), room) or [""]):
+    for number, part in enumerate(wrapped(one_line(words), room) or [""]):
         yield ((f"{'' if number else name:<{NAME}}", QUIET), (part, style))
 
 

@@ -25,7 +25,7 @@ from okr_tui.domain.words import span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import KeyOf
-from okr_tui.ui.lines import QUIET, STRONG, TONES, WARNING, Line, entitle, length, one_line
+from okr_tui.ui.lines import QUIET, STRONG, TONES, WARNING, Line, entitle, length, one_line, wrapped
 from okr_tui.ui.widgets.rows import RowList
 
 RUNNING: Final = "◌"
@@ -67,7 +67,7 @@ def _lines(
     indent = (" " * length(lead), "")
     room = max(10, width - length(lead))
     text_style = QUIET if tone == "quiet" else "" if tone == "info" else style
-    first, *others = textwrap.wrap(text, room) or [""]
+    first, *others = wrapped(text, room) or [""]
     lines: list[Line] = [(*lead, (first, text_style))]
     lines += [(indent, (line, text_style)) for line in others]
     detail = one_line(detail)
