@@ -126,10 +126,11 @@ CAUSES: Final[Mapping[Cause, Row]] = {
 #        the packages openai and anthropic, LangChain and the AI SDK three times, after Retry-After, and
 #        opencode six times; aider nine times in a minute, with the text each time; Claude Code eleven times,
 #        or as CLAUDE_CODE_MAX_RETRIES says; all then show the text. Codex: see `streams_errors`. Open WebUI
-#        (0.12) never asks again; Cline (3.0) six times. Neither opencode nor aider has a status for "once or
-#        twice": opencode (session/retry.ts) takes 408, 409, 429, 5xx and words for passing, waits for
-#        Retry-After, and gives up after five repeats; aider (exceptions.py) goes by LiteLLM's class of the
-#        status, and waits ever longer, up to a minute, whatever Retry-After says.
+#        (0.12) never asks again; Cline (3.0) asks six times, Continue (1.5) eleven times in two minutes.
+#        Neither opencode nor aider has a status for "once or twice": opencode (session/retry.ts) takes 408,
+#        409, 429, 5xx and words for passing, waits for Retry-After, and gives up after five repeats; aider
+#        (exceptions.py) goes by LiteLLM's class of the status, and waits ever longer, up to a minute,
+#        whatever Retry-After says.
 ENDS_AT: Final[Mapping[str, frozenset[int]]] = {
     # Codex (0.171) asks six times at any other, 402 to 404 and 413 among them, thirty times at 502 and 503,
     # and hides the text of 429; for a WebSocket 426 is the one that ends it.
