@@ -199,3 +199,15 @@ async def test_sums_that_end_before_the_kept_state_are_not_continued_behind_it()
         await pool.compact()
     assert pool.state == fold(records, Policy())
     assert await usage(store) == direct(records)
+
+
+async def test_sums_of_a_log_that_was_replaced_meanwhile_are_not_kept_in_the_new_one() -> None:
+    store = MemoryStore()
+    records = [attempt(NOW + place * HOUR) for place in range(9)]
+    await store.append(records)
+    summing = await sums.Summing.begin(store, NOW)
+    await summing.add(await store.read())
+    store.identity = "another"
+    await summing.save()
+    assert summing.overtaken
+    assert await summed_through(store) == 0
