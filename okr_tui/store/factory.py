@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import quote
 
 import platformdirs
@@ -124,6 +124,17 @@ UNWRITABLE: Final = (
 )
 """What SQLite says where it cannot make the files that it needs next to a log, even to read it."""
 SUMMED_KINDS: Final = ('"kind":"attempt"', '"kind":"identity"')
+SUMMED_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "attempt": {
+        **dict.fromkeys(("client", "fingerprint", "outcome"), str),
+        **dict.fromkeys(("model", "caller", "next_fingerprint"), str | None),
+        **dict.fromkeys(("first_byte_ms", "input_tokens", "cached_tokens", "output_tokens"), int | None),
+        "duration_ms": int,
+        "at": float | int,
+    },
+    "identity": {"fingerprint": str, "account": str, "at": float | int},
+}
+"""What usage is summed up from, by kind of record: with anything else in these fields it is none of ours."""
 OPTIONAL: Final = dict.fromkeys(
     ("model", "caller", "fault", "next_fingerprint", "first_byte_ms", "input_tokens", "cached_tokens",
      "output_tokens", "plan")
@@ -231,7 +242,10 @@ def _load(database: sqlite3.Connection, *names: str) -> dict[str, str]:
 def _records(database: sqlite3.Connection, after: int) -> "Iterator[Record]":
     """Yield the attempts and identities behind a place; what is none of our records is passed over."""
     for (body,) in database.execute("select body from log where sequence > ? order by sequence", (after,)):
-        if not any(kind in body for kind in SUMMED_KINDS):
+        if not isinstance(body, str) or not any(kind in body for kind in SUMMED_KINDS):
             continue
-        with contextlib.suppress(ValueError, TypeError):
-            yield cast("Record", SimpleNamespace(**{**OPTIONAL, **json.loads(body)}))
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            document = {**OPTIONAL, **json.loads(body)}
+            fields = SUMMED_FIELDS.get(str(document.get("kind")), {})
+            if fields and all(isinstance(document.get(name), known) for name, known in fields.items()):
+                yield cast("Record", SimpleNamespace(**document))

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -291,3 +292,25 @@ def test_the_clouds_own_count_stands_next_to_the_logs(cli: CliHarness) -> None:
         "amber: 6 requests since 2026-10-07 UTC",
         "birch: 5 requests, 1,000 tokens in, 200 tokens out, $0.50 since 2026-10-07 UTC",
     ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\x00",
+        "nonsense",
+        '{"kind":"attempt"}',
+        '{"kind":["attempt"],"x":"kind","y":{"kind":"attempt"}}',
+        '{"kind":"attempt","at":"x","fingerprint":5,"model":[]}',
+        '{"kind":"identity","at":null,"fingerprint":{},"account":7}',
+        '{"kind":"identity","x":' + "[" * 100_000,
+    ],
+    ids=["bytes", "no JSON", "no fields", "a list", "other types", "an odd account", "nested"],
+)
+def test_a_record_that_is_none_of_ours_is_passed_over(body: bytes | str, cli: CliHarness) -> None:
+    fill(cli, attempt(NOW - 60))
+    with sqlite3.connect(cli.folder / "log.db") as log:
+        log.execute("insert into log (at, body) values (?, ?)", (NOW, body))
+    log.close()
+    (row,) = cli.run_ok("usage", "--json").json["rows"]
+    assert row["requests"] == 1
