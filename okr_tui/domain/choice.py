@@ -144,7 +144,6 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
     request that met it since.
     """
     refused: dict[str, Block] = {}
-    others: set[str] = set()
     for place, key in enumerate(config.keys):
         if place == SETTLING and not _are_several(_suspended(state)):
             return None
@@ -153,21 +152,13 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
             continue
         identifier = known.account or key.fingerprint
         blocks = state.accounts.get(identifier, FRESH_ACCOUNT).blocks
-        if not blocks:
-            if BlockCause.INVALID not in known.blocks:
-                return None
-            others.add(identifier)
-        elif found := blocks.get(BlockCause.SUSPENDED):
+        if found := blocks.get(BlockCause.SUSPENDED):
             refused[identifier] = found
-        elif BlockCause.SPENT not in blocks:
-            others.add(identifier)
+        elif BlockCause.INVALID not in known.blocks and BlockCause.SPENT not in blocks:
+            return None
     begun = [block.since for block in refused.values()]
     if len(refused) < 2 or max(begun) - min(begun) > policy.alike_within:
         return None
-    for key in config.keys:
-        invalid = BlockCause.INVALID in state.key(key.fingerprint).blocks
-        if not invalid and state.account_of(key.fingerprint) in others:
-            return None
     newest = max(refused.values(), key=lambda block: block.looked_at or block.since)
     since = newest.looked_at or newest.since
     looks = sum(block.looks for block in refused.values())

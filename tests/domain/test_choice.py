@@ -334,3 +334,12 @@ def test_a_busy_account_speaks_against_a_common_refusal_and_a_spent_one_does_not
     assert common_refusal(busy, config(3), POLICY) is None
     spent = after(*forbidden, failed(SPENT, key=C, window="weekly"))
     assert common_refusal(spent, config(3), POLICY) is not None
+
+
+def test_a_key_that_is_switched_off_does_not_speak_against_a_common_refusal() -> None:
+    """Two accounts are refused alike; of the third one key is dead and the other is not in use."""
+    forbidden = [failed(FaultKind.FORBIDDEN, NOW, key, status=403) for key in (A, B)]
+    dead, off = failed(FaultKind.UNAUTHORIZED, key=C), Disabled(at=NOW, fingerprint=D)
+    third: list[Record] = [belongs(C, "cedar"), belongs(D, "cedar"), dead]
+    assert common_refusal(after(*forbidden, *third, off), config(4), POLICY) is not None
+    assert common_refusal(after(*forbidden, *third), config(4), POLICY) is None

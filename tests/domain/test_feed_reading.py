@@ -11,7 +11,7 @@ from okr_tui.domain.feed import Entry, FeedFilter, entries, entry_fields, histor
 from okr_tui.domain.feed_groups import Group, grouped
 from okr_tui.domain.feed_pages import FeedWindow, Page
 from okr_tui.domain.fold import apply
-from okr_tui.domain.records import Attempt, FellBack, ModelsRead, Record, SettingsRead, Use
+from okr_tui.domain.records import Alert, Attempt, FellBack, ModelsRead, Record, SettingsRead, Use
 from okr_tui.domain.state import PoolState
 from okr_tui.domain.traffic import RunningRequest
 from tests.domain.facts import MODEL, NOW, POLICY, A, C, config, failed, went_well
@@ -275,3 +275,24 @@ def test_a_run_of_faults_without_a_model_names_its_senders() -> None:
 
 def test_an_empty_window_has_seen_no_line() -> None:
     assert FeedWindow().unseen(lines(1, 3)) == 3
+
+
+def test_what_a_fault_says_of_waits_slots_and_limits_is_shown() -> None:
+    (line,) = told(failed(FaultKind.BUSY, status=429, retry_after=5.0, max_concurrent=3))
+    shown = fields(line)
+    assert (shown["retry after"], shown["slots"], "longest" in shown) == ("5s", "3 at once", False)
+    (line,) = told(failed(FaultKind.REQUEST, status=400, max_output=4096))
+    shown = fields(line)
+    assert shown["longest"] == "4096 tokens"
+    assert not {"retry after", "slots"} & shown.keys()
+
+
+def test_an_alert_is_shown_with_what_is_known_of_its_window() -> None:
+    alert = Alert(at=NOW, event="window-80", fingerprint=C, window="weekly", percent=82.0, until=NOW + 3600)
+    (line,) = told(alert)
+    shown = fields(line)
+    assert (shown["alert"], shown["key"]) == ("window-80", "#3")
+    assert (shown["window"], shown["used"]) == ("weekly", "82%")
+    assert shown["until"] == "Thu 2026-10-08 17:00:00 UTC"
+    (line,) = told(Alert(at=NOW, event="last-key"))
+    assert not {"key", "window", "used", "until"} & fields(line).keys()
