@@ -16,7 +16,7 @@ from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial, Use
 from okr_tui.services.dispatcher import clamped
 from tests.harness import MODEL, START, Harness, ask, stream_answer
-from tests.waiting import LIMIT, let_pass, until
+from tests.waiting import LIMIT, until
 
 
 async def test_a_spent_key_is_replaced_before_the_caller_notices(harness: Harness) -> None:
@@ -266,8 +266,9 @@ async def test_leaving_an_answer_is_no_fault(harness: Harness) -> None:
             if isinstance(event, Delta):
                 break
         await answering.aclose()
-        records = [item.record for item in await service.pool.store.read()]
         row = service.snapshot.pool.keys[0]
+    async with harness.open() as service:  # the first has written all it had to
+        records = [item.record for item in await service.pool.store.read()]
     assert [record.outcome for record in records if isinstance(record, Attempt)] == ["cancelled"]
     assert row.faults == 0
     assert row.in_flight == 0
@@ -303,10 +304,7 @@ async def pass_time(harness: Harness, task: asyncio.Task[Finished], longest: flo
     """Let time pass in steps until the request has ended; return how many seconds that took."""
     waited = 0.0
     while not task.done() and waited < longest:
-        for _ in range(100):
-            await let_pass(0.0005)
-            if task.done() or harness.clock.sleeping:
-                break
+        await until(lambda: task.done() or harness.clock.sleeping)
         await harness.clock.advance(0.5)
         waited += 0.5
     return waited
