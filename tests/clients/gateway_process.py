@@ -21,8 +21,8 @@ from okr_tui.store.factory import state_folder
 from tests.harness import FAST_POLICY
 from tests.waiting import LIMIT
 
-SECONDS = 100
-"""For a program that takes long to start: Open WebUI on a busy machine."""
+SECONDS = 150
+"""For programs that take long to start (Open WebUI) or to give up (aider), on a busy machine."""
 SOON = 5
 """Seconds in which a client ends that cannot be helped."""
 ACCOUNTS = ("amber", "birch", "cedar")

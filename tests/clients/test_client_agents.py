@@ -210,7 +210,7 @@ AGENTS = (
     # Its provider for Ollama knows no errors within a stream, and tells of a cut connection.
     Agent("ai-sdk-ollama", NATIVE, _ai_sdk("ollama"), cut="terminated"),
 )
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
 
 @dataclass(frozen=True)
