@@ -56,7 +56,7 @@ EVERYONE: Final = Series("", None, "")
 HOURS_KEPT: Final = 200
 """Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 50 kB a
 day for hours, and 4 kB for a day."""
-PAGE: Final = 2000
+PAGE: Final = 500
 """Records that are read at a time."""
 STEP: Final = 50_000
 """Records after which a step is worth its end, in which the documents of their days are written anew."""
@@ -174,16 +174,19 @@ def _grown(text: str, added: Usage) -> str:
     known = json.loads(f"{text[: begin - 1]}}}")["series"]
     series = {Series(*each): place for place, each in enumerate(known)}
     left = {_place(cell, series): each for cell, each in added.items()}
-    rows, done, parts = text[begin + len(OPENING) : -2], 0, []
-    for row in ROW.finditer(rows):
+    done = begin + len(OPENING)
+    parts, between = [f'{{"series":{_dumps(list(series))},{OPENING}'], "" if text[done] == "]" else ","
+    for row in ROW.finditer(text, done):
         place = (int(row[1]), int(row[2]))
         if more := left.pop(place, None):
             grown = UsageSum._make(map(int, row[3].split(","))).plus(more)
-            parts += [rows[done : row.start()], _dumps([*place, *grown])]
+            parts += [text[done : row.start()], _dumps([*place, *grown])]
             done = row.end()
-    more_rows = ",".join(_dumps([*place, *each]) for place, each in left.items())
-    between = "," if rows and more_rows else ""
-    return f'{{"series":{_dumps(list(series))},{OPENING}{"".join(parts)}{rows[done:]}{between}{more_rows}]}}'
+    parts.append(text[done:-2])
+    for place, each in left.items():
+        parts += [between, _dumps([*place, *each])]
+        between = ","
+    return "".join([*parts, "]}"])
 
 
 def _place(cell: Cell, series: dict[Series, int]) -> tuple[int, int]:

@@ -56,7 +56,7 @@ TICK: Final = 1.0
 """Seconds between two looks at the clock, while something counts down."""
 KEY_LIKE: Final = re.compile(r"(?=\S*\d)(?=\S*[a-z])[\w.-]{24,}", re.ASCII | re.IGNORECASE)
 """One word of letters and digits, as long as keys are."""
-SAVE_AFTER: Final = 5.0
+SAVE_AFTER: Final = 15.0
 """Seconds between a change and the moment at which it is kept for the next run."""
 MOST_HELD: Final = 1000
 QUIT_AGAIN: Final = 2.0
@@ -323,7 +323,9 @@ class OkrApp(TerminalApp):
             self._wanted_theme = theme
             self.use_theme(theme)
         with self.batch_update():
-            self.now = self.clock()
+            now = self.clock()
+            if now // TICK != self.now // TICK:  # else all that counts down would be drawn twice
+                self.now = now
             self.snapshot = snapshot
         return snapshot
 

@@ -10,6 +10,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 from textual.content import Content
 from textual.geometry import Region
 from textual.widget import Widget
+from textual.widgets import Static
 
 from okr_tui.domain.faults import Tone
 from okr_tui.domain.health import STATES, State
@@ -106,6 +107,13 @@ def joined(lines: Sequence[Line], gap: Part = ("  ", "")) -> Line:
 def content(line: Line) -> Content:
     """Return a line as a widget takes it."""
     return Content.assemble(*line)
+
+
+def show_line(widget: Static, line: Line) -> None:
+    """Show a line in a widget where it is new: the whole screen is laid out for each."""
+    words, before = content(line), widget.content
+    if not (isinstance(before, Content) and words.is_same(before)):
+        widget.update(words)
 
 
 def entitle(widget: Widget, *, title: Line | None = None, subtitle: Line | None = None) -> None:

@@ -2,17 +2,21 @@
 
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 from textual._compositor import ChopsUpdate, Compositor, LayoutUpdate
-from textual.geometry import Region
+from textual.geometry import Region, Size
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+from okr_tui.domain.view import KeyView
 from okr_tui.ui.compositor import LinesCompositor, bands
+from okr_tui.ui.lines import Line
 from okr_tui.ui.widgets.keys import KeysPane
 from tests.ui.driver import Driver, palette_options, run_app
-from tests.ui.examples import key, pool, snapshot
+from tests.ui.examples import ENTRIES, KEYS, NOW, key, pool, snapshot
 from tests.ui.scripted_service import ScriptedService
 
 EMPTY_MOVE = re.compile(r"\x1b\[\d+;\d+H(?=\n|\x1b\[\d+;\d+H|$)")
@@ -110,6 +114,37 @@ async def test_a_change_behind_the_palette_waits_until_it_closes(monkeypatch: py
         service.show(snapshot(pool=pool(key(1, label="renamed"))))
         await driver.press("escape")
         await driver.until(lambda: "renamed" in driver.screen())
+
+
+async def test_traffic_lays_nothing_out_and_makes_each_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout draws the whole screen again, ten times a second while requests come."""
+    service = ScriptedService(snapshot())
+    async with run_app(service) as driver:
+        await driver.press("tab", "tab", "enter", *"why", "enter")
+        await driver.until(lambda: "Rayleigh" in driver.screen() or "molecules" in driver.screen())
+        driver.app.clock = lambda: NOW + 0.5
+        service.show(snapshot(entries=ENTRIES[:2]))
+        await driver.until(lambda: len(driver.app.dashboard.live.feed.window.entries) == 2)
+        await driver.pilot.pause()
+        layouts: list[Screen[object]] = []
+        made: list[int] = []
+        refresh, lines_of = Screen._refresh_layout, KeysPane.lines_of
+
+        def refresh_layout(screen: Screen[object], size: Size | None = None, scroll: bool = False) -> None:
+            layouts.append(screen)
+            refresh(screen, size, scroll)
+
+        def count(pane: KeysPane, row: KeyView, width: int) -> Sequence[Line]:
+            made.append(row.index)
+            return lines_of(pane, row, width)
+
+        monkeypatch.setattr(Screen, "_refresh_layout", refresh_layout)
+        monkeypatch.setattr(KeysPane, "lines_of", count)
+        service.show(snapshot(entries=ENTRIES[:1]))
+        await driver.until(lambda: len(driver.app.dashboard.live.feed.window.entries) == 1)
+        await driver.pilot.pause()
+        assert not layouts
+        assert sorted(made) == [each.index for each in KEYS]
 
 
 def test_bands_join_what_follows_one_another() -> None:

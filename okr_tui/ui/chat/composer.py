@@ -19,7 +19,7 @@ from okr_tui.chat.slash import BY_NAME, as_typed, parse
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.chat.labels import Picture, pictures_line
 from okr_tui.ui.chat.messages import DraftChanged, PasteTruncated, PicturePasted, PicturesRestored
-from okr_tui.ui.lines import QUIET, Line, content, fit
+from okr_tui.ui.lines import QUIET, Line, content, fit, show_line
 
 PASTE_LONGEST: Final = 100_000
 """Characters of one paste that are taken; more would make typing slow."""
@@ -297,7 +297,7 @@ class Composer(Vertical):
 
     def _show(self, selector: str, line: Line) -> None:
         widget = self.query_one(selector, Static)
-        widget.update(content(line))
+        show_line(widget, line)
         widget.display = bool(line)
 
     def _pictures_changed(self) -> None:

@@ -14,7 +14,7 @@ from okr_tui.ui.chat.markdown import safe
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.chat.turn_state import reopened, turn_states
-from okr_tui.ui.lines import NOTICE, QUIET, Line, content, one_line
+from okr_tui.ui.lines import NOTICE, QUIET, Line, one_line, show_line
 
 Rival = tuple[str, int | None]
 """A model, and the place of the one key it is asked with; None for the pool's choice."""
@@ -70,7 +70,7 @@ class ConversationView(Vertical):
         model = one_line(safe(self.conversation.model or ""))
         words: Line = ((f" {model}", f"bold {NOTICE}"), (f" · #{self.only}" if self.only else "", QUIET))
         side = self.query_one(".side", Static)
-        side.update(content(words if shown else ()))
+        show_line(side, words if shown else ())
         side.display = shown
 
     async def show(self, conversation: Conversation) -> None:

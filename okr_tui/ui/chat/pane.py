@@ -42,7 +42,7 @@ from okr_tui.ui.chat.messages import (
 from okr_tui.ui.chat.transcript import Transcript
 from okr_tui.ui.chat.turn import TurnView
 from okr_tui.ui.keymap import KeyOf
-from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle
+from okr_tui.ui.lines import QUIET, WARNING, Line, content, entitle, show_line
 
 COLUMNS: Final = 100
 """Cells from which two conversations are shown side by side."""
@@ -356,7 +356,7 @@ class ChatPane(Vertical):
                 ((f"ask {short(' and '.join(rivals) or conversation.model, 60)}", QUIET),)
             )
         empty = empty_text(conversation, rivals, self._key)
-        self.query_one("#chat-empty", Static).update(content(((empty, QUIET),)))
+        show_line(self.query_one("#chat-empty", Static), ((empty, QUIET),))
         self.composer.draw(self._note(gauge(conversation, known).warning))
 
     def _note(self, warning: str | None) -> Line:

@@ -18,7 +18,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.ui.chat.answer import AnswerView
 from okr_tui.ui.chat.markdown import MarkdownDocument, safe
 from okr_tui.ui.chat.turn_state import ToolState, ToolStep, TurnState, remarks
-from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line
+from okr_tui.ui.lines import FAULT, NOTICE, QUIET, STRONG, WARNING, Line, content, one_line, show_line
 
 SHOWN_RESULT: Final = 4000
 """Characters of arguments and result that are drawn; the model gets all of them."""
@@ -197,7 +197,7 @@ class TurnView(Vertical):
     def offer(self, words: str) -> None:
         """Show under an answer that is not whole what can be done about it; no words hide the line."""
         offers = self.query_one(".offers", Static)
-        offers.update(content(((words, QUIET),)))
+        show_line(offers, ((words, QUIET),))
         offers.display = bool(words)
 
     def _end(self) -> None:

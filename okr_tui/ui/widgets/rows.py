@@ -134,12 +134,19 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         if header != self._header or size != self.virtual_size:
             resized = size.height != self.virtual_size.height
             self._header = header
-            self.virtual_size = size
+            self._resize_content(size)
             self.refresh(layout=resized and self.styles.auto_dimensions)
             return
         for number, line in self._lines.items():
             if line != old.get(number):
                 self.refresh_line(number + bool(header))
+
+    def _resize_content(self, size: Size) -> None:
+        """Take over how large all lines are: for the attribute alone Textual lays the whole screen out."""
+        self.set_reactive(RowList.virtual_size, size)
+        self._placing = True
+        self._scroll_update(size)
+        self._placing = False
 
     def _lay_out(self, width: int, headed: bool) -> None:
         """Make the lines, of long lists those in sight."""
