@@ -343,3 +343,12 @@ def test_a_key_that_is_switched_off_does_not_speak_against_a_common_refusal() ->
     third: list[Record] = [belongs(C, "cedar"), belongs(D, "cedar"), dead]
     assert common_refusal(after(*forbidden, *third, off), config(4), POLICY) is not None
     assert common_refusal(after(*forbidden, *third), config(4), POLICY) is None
+
+
+def test_in_a_large_pool_a_common_refusal_is_found_behind_keys_that_settle_nothing() -> None:
+    keys = tuple(Key.of(f"synthetic.{number:024d}", "global") for number in range(10))
+    spent = [failed(SPENT, key=key.fingerprint, window="weekly") for key in keys[:8]]
+    alike = [failed(FaultKind.FORBIDDEN, NOW, key.fingerprint, status=403) for key in keys[8:]]
+    assert common_refusal(after(*spent), PoolConfig(keys), POLICY) is None
+    assert common_refusal(after(*spent, alike[0]), PoolConfig(keys), POLICY) is None
+    assert common_refusal(after(*spent, *alike), PoolConfig(keys), POLICY) is not None

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from okr_tui.domain.models import (
     REPLACED_BY,
+    RESOLVED,
     Model,
     ModelNames,
     bare_name,
@@ -154,3 +155,11 @@ def test_a_name_is_resolved_where_only_one_model_can_be_meant(name: str, model: 
 )
 def test_how_a_model_thinks_is_said_as_far_as_the_cloud_tells(model: Model, text: str, thinks: bool) -> None:
     assert (model.thinking_text, model.thinks) == (text, thinks)
+
+
+def test_any_number_of_names_is_resolved_and_few_are_remembered() -> None:
+    names = ModelNames(frozenset({"gpt-oss:20b"}))
+    for number in range(RESOLVED + 1):
+        assert names.resolve(f"unknown-{number}") == f"unknown-{number}"
+    assert len(names._resolved) == 1
+    assert names.resolve("ollama/gpt-oss:20b") == "gpt-oss:20b"

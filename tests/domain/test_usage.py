@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okr_tui.domain.errors import BudgetError
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.usage import (
+    CLOUD_USAGE,
     DAY,
     HOUR,
     NO_MODEL,
@@ -24,10 +26,12 @@ from okr_tui.domain.usage import (
     CloudReading,
     Series,
     Usage,
+    UsageCounter,
     UsageRow,
     UsageSum,
     addition,
     budget_states,
+    cloud_usage_of,
     grouped,
     merged,
     midnight,
@@ -314,3 +318,25 @@ def test_the_clouds_readings_survive_being_written_down() -> None:
 )  # fmt: skip
 def test_any_other_text_holds_no_readings(text: str | None) -> None:
     assert read_readings(text) == {}
+
+
+def test_a_counter_counts_hops_and_the_time_that_answers_streamed() -> None:
+    at = utc("2026-11-28T05:00")
+    counter = UsageCounter()
+    counter.add(answered(at, 10, first_byte_ms=500, duration_ms=1500))
+    counter.add(answered(at, 20, first_byte_ms=700, duration_ms=700))
+    counter.add(replace(failed(FaultKind.SPENT, at), next_fingerprint=B))
+    counter.add(replace(failed(FaultKind.TRANSIENT, at), next_fingerprint=A))
+    (found,) = counter.usage.values()
+    assert (len(counter), found.requests, found.faults, found.hops) == (1, 4, 2, 1)
+    assert (found.streamed_tokens, found.streaming_ms) == (10, 1000)
+    assert (found.longest_ms, found.latest_first_byte_ms) == (1500, 700)
+
+
+def test_the_last_reading_of_an_account_has_its_place() -> None:
+    assert cloud_usage_of("amber") == cloud_usage_of("amber")
+    assert {cloud_usage_of(f"account {number}") for number in range(999)} == {*CLOUD_USAGE}
+
+
+def test_a_used_up_budget_says_when_the_next_day_begins() -> None:
+    assert BudgetError("pi has used its budget", 5.0).resets_at == 5.0

@@ -312,3 +312,9 @@ def test_only_charts_over_time_have_a_unit() -> None:
     hour = buckets("hour", "2026-11-28T01:00Z", "2026-11-28T01:30Z")
     assert requests({}, hour).over_time
     assert not speed({}, hour).over_time
+
+
+def test_a_period_of_an_empty_log_reaches_back_as_far_as_it_says() -> None:
+    week = next(period for period in PERIODS if period.name == "7 d")
+    assert begin(week, at("2026-11-28T12:00Z"), None, UTC) == at("2026-11-21T00:00Z")
+    assert begin(week, at("2026-11-28T12:00Z"), at("2026-11-25T08:00Z"), UTC) == at("2026-11-25T00:00Z")

@@ -659,3 +659,17 @@ async def test_a_request_of_no_conversation_is_not_remembered(harness: Harness) 
             async for _ in exchange:
                 pass
         assert service.dispatcher._conversations == {}
+
+
+async def test_a_request_that_is_cancelled_before_its_answer_begins_gives_everything_back(
+    harness: Harness,
+) -> None:
+    await harness.fault("hang")
+    async with harness.open() as service:
+        asking = asyncio.create_task(ask(service))
+        await until(lambda: service.snapshot.running and service.snapshot.running[0].key)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert +service.pool.in_flight == {}
+        assert service.snapshot.running == ()

@@ -156,3 +156,18 @@ def test_the_items_of_a_list_are_located_in_one_walk(monkeypatch: pytest.MonkeyP
     places = [document.position("a", "keys", at) for at in range(3)]
     assert places == [(1, 49), (1, 52), (1, 55)]
     assert len(walks) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": "b}', "a string has no closing quote"),
+        ('{"a": "b\n"}', "a line break or another control character inside a string"),
+        ('{"a": "\\d"}', "a backslash inside a string has to be doubled"),
+        ("{} {}", "there is more text after the end of the object"),
+        ("{\0}", "it contains null bytes, as UTF-16 does; save it as UTF-8"),
+    ],
+)
+def test_a_mistake_in_a_text_is_named(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        parse(text)
