@@ -94,7 +94,10 @@ async def run_gateway(
         async with (
             serving(application, listener),
             httpx.AsyncClient(
-                base_url=url, headers={"authorization": f"Bearer {token}"}, trust_env=False
+                base_url=url,
+                headers={"authorization": f"Bearer {token}"},
+                trust_env=False,
+                timeout=LIMIT,
             ) as client,
         ):
             yield RunningGateway(url, service, client, access, trouble)

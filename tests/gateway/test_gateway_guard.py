@@ -30,13 +30,14 @@ from okr_tui.settings.table import GatewayOptions
 from tests.gateway.running_gateway import TOKEN, RunningGateway, ScriptedCloud, body, scripted_gateway, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
 from tests.harness import Harness
+from tests.waiting import LIMIT
 
 DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
 
 
 def bare(gateway: RunningGateway) -> httpx.AsyncClient:
     """A client without the token."""
-    return httpx.AsyncClient(base_url=gateway.url, trust_env=False)
+    return httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=LIMIT)
 
 
 @pytest.mark.parametrize(
