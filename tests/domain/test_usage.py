@@ -38,6 +38,7 @@ from okr_tui.domain.usage import (
     next_midnight,
     read_readings,
     rolled_up,
+    spent_on_day,
     total,
     write_readings,
 )
@@ -340,3 +341,12 @@ def test_the_last_reading_of_an_account_has_its_place() -> None:
 
 def test_a_used_up_budget_says_when_the_next_day_begins() -> None:
     assert BudgetError("pi has used its budget", 5.0).resets_at == 5.0
+
+
+def test_what_was_spent_on_a_day_is_that_of_the_viewers_day() -> None:
+    records = [answered(utc("2026-11-27T23:30"), 10), answered(utc("2026-11-28T05:00"), 100)]
+    usage, now = summed(records), utc("2026-11-28T06:00")
+    assert spent_on_day(usage, now).tokens == 200
+    assert spent_on_day(usage, now, BERLIN).tokens == 220
+    assert spent_on_day(usage, now, NEW_YORK).tokens == 200
+    assert spent_on_day(usage, utc("2026-11-26T06:00")).tokens == 0
