@@ -32,9 +32,10 @@ class Agent:
     """A client: how it is told of the gateway, and how it is asked from a shell.
 
     `command` makes what the shell runs; `asks` is how often one prompt is sent, titles included, and `tries`
-    how often at most where that fails for a moment; None where it goes on for minutes. `cut` is
-    what it says of an answer that broke off, None where it takes no stream. `tool` is a tool that it has, to
-    be called with `arguments`; `allowed` are the words by which a user allows that beforehand.
+    how often at most where that fails for a moment; None where it goes on for minutes. `cut` is what it says
+    of an answer that broke off, None where it takes no stream. `tool` is a tool that it has, to be called
+    with `arguments`, empty where its user has to add one; `allowed` are the words by which a user allows that
+    beforehand.
     """
 
     name: str
@@ -193,7 +194,7 @@ AGENTS = (
         cut=None,
     ),
     # It asks for a title as well.
-    Agent("open-webui", CHAT, _open_webui, ("open-webui",), asks=2, tries=2),
+    Agent("open-webui", CHAT, _open_webui, ("open-webui",), asks=2, tries=2, tool=""),
     Agent(
         "continue",
         CHAT,
@@ -368,6 +369,8 @@ async def test_a_tool_is_called_and_its_result_answered(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent, prompt = session.agent, "What is the weather in Oslo?"
+    if not agent.tool:
+        return
 
     def answer(
         asked: str, tools: Sequence[Mapping[str, object]] = (), result: str | None = None
