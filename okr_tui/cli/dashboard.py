@@ -5,6 +5,7 @@ import contextlib
 import gc
 import importlib
 import os
+import pkgutil
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -82,9 +83,31 @@ def run(
     """
     from okr_tui.ui.last_screen import LastScreen
 
+    _check_variables()
     last_screen = LastScreen(inputs) if inputs else None
     with last_screen.cover() if last_screen else contextlib.nullcontext():
         return _run(open_service, demo=demo, inputs=inputs, last_screen=last_screen)
+
+
+def _check_variables() -> None:
+    """Raise UsageError for a variable of Textual's with which it would crash before it draws."""
+    colours = os.environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if colours != "auto":
+        from rich.console import COLOR_SYSTEMS
+
+        if colours not in COLOR_SYSTEMS:
+            known = ", ".join(("auto", *COLOR_SYSTEMS))
+            raise click.UsageError(f"TEXTUAL_COLOR_SYSTEM is none of {known}: change or unset it")
+    driver = os.environ.get("TEXTUAL_DRIVER")
+    if driver is not None:
+        from textual.driver import Driver
+
+        try:
+            found = pkgutil.resolve_name(driver)
+        except (ImportError, AttributeError, ValueError):
+            found = None
+        if not (isinstance(found, type) and issubclass(found, Driver)):
+            raise click.UsageError("TEXTUAL_DRIVER names no driver of Textual's, as MODULE:CLASS: unset it")
 
 
 def _run(

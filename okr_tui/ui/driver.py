@@ -113,12 +113,19 @@ class TerminalParser(XTermParser):
                     return sequence
                 if self._is_complete(sequence):
                     return sequence
-            while True:  # too long: its rest is dropped with it
-                character = yield self.read1(constants.ESCAPE_DELAY)
-                if "\x40" <= character <= "\x7e" or character in (ESC, "\x07"):
-                    return ""
+            ending = sequence[-2:]
+            while not self._ends_too_long(sequence[1], ending):  # its rest is dropped with it
+                ending = ending[-1] + (yield self.read1(constants.ESCAPE_DELAY))
+            return ending if ending[-1] == ESC else ""
         except ParseTimeout:
             return sequence if len(sequence) <= 2 else ""
+
+    @staticmethod
+    def _ends_too_long(kind: str, ending: str) -> bool:
+        """Return whether a sequence that was too long is over, by its last two characters."""
+        if kind in _STRINGS:
+            return ending[-1] == "\x07" or ending == f"{ESC}\\"
+        return "\x40" <= ending[-1] <= "\x7e" or ending[-1] in (ESC, "\x07")
 
     @staticmethod
     def _is_string(sequence: str) -> bool:

@@ -9,10 +9,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
+import click
 import pytest
 
 from okr_tui.cli import main
+from okr_tui.cli.dashboard import run as run_dashboard
 from tests.cli.harness import MODEL, CliHarness
 from tests.cli.test_cli_chat import HELLO
 from tests.cli.test_cli_serve import address
@@ -319,3 +322,26 @@ def test_a_disk_that_is_full_from_the_start_fails_no_request(cli: CliHarness, be
     assert "is lost" in lost.stderr
     refused = run("chat", "no-such-model", "hello")
     assert (refused.returncode, "no-such-model failed on #" in refused.stderr) == (1, True), refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TEXTUAL_COLOR_SYSTEM", "x"),
+        ("TEXTUAL_COLOR_SYSTEM", ""),
+        ("TEXTUAL_DRIVER", "x"),
+        ("TEXTUAL_DRIVER", ""),
+        ("TEXTUAL_DRIVER", "textual.app:App"),
+        ("TEXTUAL_DRIVER", "textual.nowhere:Driver"),
+    ],
+)
+def test_a_variable_of_textual_that_cannot_be_used_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(click.UsageError, match=f"{name} .*unset it"):
+        run_dashboard(unopened, demo=True)
+
+
+def unopened(_clock: object) -> NoReturn:
+    raise AssertionError("the service is opened")

@@ -84,10 +84,20 @@ def test_known_keys_arrive(sent: str, key: str) -> None:
         f"{ESC}]0;title\x07",
         f"{ESC}P1$r0m{ESC}\\",
         f"{ESC}[" + "1" * (2 * SEQUENCE_LIMIT) + "u",
+        f"{ESC}]52;c;" + "x" * (2 * SEQUENCE_LIMIT) + "\x07",
+        f"{ESC}]0;" + "x" * (2 * SEQUENCE_LIMIT) + f"{ESC}\\",
+        f"{ESC}P" + f"x{ESC}[A" * SEQUENCE_LIMIT + f"{ESC}\\",
+        f"{ESC}_" + "x" * (SEQUENCE_LIMIT - 3) + f"{ESC}\\",
+        f"{ESC}]0;" + "x" * (SEQUENCE_LIMIT - 4) + "\x07",
     ],
+    ids=lambda sent: repr(sent[:30]),
 )
 def test_what_means_nothing_is_dropped_and_the_next_key_arrives(sent: str) -> None:
     assert keys(f"{sent}q") == ["q"]
+
+
+def test_a_key_that_breaks_into_a_long_sequence_arrives() -> None:
+    assert keys(f"{ESC}[" + "1" * (2 * SEQUENCE_LIMIT) + f"{ESC}[A") == ["up"]
 
 
 def test_alternates_and_a_base_layout_key_are_read() -> None:
