@@ -32,7 +32,7 @@ def talk(service: PoolService) -> list[Record]:
 
 
 async def test_the_whole_log_is_read_back_page_by_page_without_a_gap(harness: Harness) -> None:
-    async with harness.open() as service:
+    async with harness.open(client="dashboard") as service:
         await service.pool.append(*talk(service))
         models: list[str | None] = []
         before: int | None = None
