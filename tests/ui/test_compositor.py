@@ -147,6 +147,15 @@ async def test_traffic_lays_nothing_out_and_makes_each_key_once(monkeypatch: pyt
         assert sorted(made) == [each.index for each in KEYS]
 
 
+async def test_a_change_behind_a_dialog_is_seen() -> None:
+    service = ScriptedService(snapshot(pool=pool(*MANY)))
+    async with run_app(service, (120, 44)) as driver:
+        await driver.press("a")
+        await driver.until(lambda: driver.app.screen is not driver.app.dashboard)
+        service.show(snapshot(pool=pool(key(1, label="renamed"))))
+        await driver.until(lambda: "renamed" in driver.screen())
+
+
 def test_bands_join_what_follows_one_another() -> None:
     changes = [Region(5, 9, 2, 1), Region(3, 1, 4, 2), Region(0, 3, 2, 1), Region(1, 5, 0, 0)]
     assert bands(changes) == [Region(0, 1, 7, 3), Region(5, 9, 2, 1)]

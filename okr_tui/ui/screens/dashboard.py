@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal
 from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.containers import Container
 from textual.geometry import Size
 from textual.message import Message
@@ -219,11 +220,14 @@ class Dashboard(Screen[None]):
         self._size_behind = self.size if self.snapshot is not None else None
 
     def _compositor_refresh(self) -> None:
-        """Draw what changed; behind another screen only after a resize.
+        """Draw what changed; behind the palette, or a screen that covers it, only after a resize.
 
         Textual draws all of the screen in front again for any change behind it, and a key press waits for it.
+        Behind a dialog, which may be open for long, what can be seen of the dashboard stays true.
         """
-        if self._size_behind == self.size and self.app.screen is not self:
+        front = self.app.screen
+        hides = isinstance(front, CommandPalette) or (front is not self and not front.is_modal)
+        if hides and self._size_behind == self.size:
             self._compositor._dirty_regions.clear()
             self._dirty_widgets.clear()
         else:
