@@ -140,6 +140,7 @@ async def test_traffic_lays_nothing_out_and_makes_each_key_once(monkeypatch: pyt
 
         monkeypatch.setattr(Screen, "_refresh_layout", refresh_layout)
         monkeypatch.setattr(KeysPane, "lines_of", count)
+        driver.app._ticking.stop()  # a second that passes draws what counts down too
         service.show(snapshot(entries=ENTRIES[:1]))
         await driver.until(lambda: len(driver.app.dashboard.live.feed.window.entries) == 1)
         await driver.pilot.pause()
