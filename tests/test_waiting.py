@@ -9,7 +9,7 @@ from tests.waiting import LIMIT
 TESTS = Path(__file__).parent
 PROGRAMS = {"bench", "chaos", "soak.py", "team.py", "bench.py", "bench_targets.py", "bench_ways.py"}
 """Not tests: they measure, or make trouble for hours."""
-OTHER_PROCESSES = {"tool_server.py", "proof.py", "gateway_process.py"}
+OTHER_PROCESSES = {"tool_server.py", "proof.py", "gateway_process.py", "open_webui_client.py"}
 HERE = {"waiting.py"}
 LIMITED = ("asyncio.timeout", "asyncio.wait_for", "process.communicate", "process.wait")
 WAITING = {"sleep", "pause", *(name.rpartition(".")[2] for name in LIMITED)}

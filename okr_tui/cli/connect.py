@@ -15,6 +15,7 @@ from okr_tui.cli import client_files
 from okr_tui.cli.client_files import BOM, ClientFile, put_block, take_block
 from okr_tui.cli.invocation import Invocation
 from okr_tui.cli.output import note, note_text, show, show_text, table
+from okr_tui.cloud.endpoints import CHAT_COMPLETIONS
 from okr_tui.domain.errors import OkrError, SettingsError
 from okr_tui.domain.models import PROVIDER
 from okr_tui.settings.json_edit import locate, plain, put, take_out, uncommented
@@ -264,7 +265,7 @@ def _vscode(gateway: Gateway) -> Instructions:
     code.visualstudio.com/docs/agent-customization/language-models; the provider for Ollama that VS Code
     brings itself is deprecated there.
     """
-    models = [_vscode_model(model, f"{gateway.reach.url}/v1/chat/completions") for model in gateway.models]
+    models = [_vscode_model(model, gateway.reach.url + CHAT_COMPLETIONS.path) for model in gateway.models]
     older = json.dumps({"github.copilot.chat.byok.ollamaEndpoint": f"{gateway.reach.url}/TOKEN"})[1:-1]
     return Instructions(
         "In VS Code, run the command `Chat: Manage Language Models`, choose Add Models and Custom Endpoint, "

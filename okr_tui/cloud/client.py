@@ -199,7 +199,7 @@ class Cloud:
 
     def _require(self, what: object) -> None:
         if self.refused:
-            raise self._error(what, no_response(f"the settings' cloudUrl cannot be used; {self.refused}"))
+            raise self._error(what, no_response(f"the settings name no usable cloud; {self.refused}"))
 
     def failure(self, error: BaseException) -> Fault:
         """Return the fault of an exchange that ended with an error of the connection."""

@@ -156,7 +156,7 @@ class Dispatcher:
         """Send a request until an exchange begins, as `send` says. Raises what that raises."""
         with self._use_cloud() as cloud:
             if cloud.refused:
-                raise SettingsError(f"the settings' cloudUrl cannot be used; {cloud.refused}")
+                raise SettingsError(f"the settings name no usable cloud; {cloud.refused}")
         model = progress.call.model
         if model and (most := self._pool.state.model(model).max_output):
             progress.call = clamped(progress.call, most)

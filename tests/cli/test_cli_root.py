@@ -146,7 +146,7 @@ def test_status_for_people(cli: CliHarness) -> None:
 def test_problems_of_the_settings_are_said(cli: CliHarness) -> None:
     cli.settings_file.write_text("{")
     result = cli.run("chat", MODEL, "hello")
-    assert result.code == 3
+    assert result.code == 1
     assert "settings.json:1:" in result.err.splitlines()[0]
     status = cli.run_ok("status", "--json")
     assert len(status.json["settings"]["problems"]) == 1

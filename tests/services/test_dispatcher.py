@@ -551,7 +551,7 @@ async def test_without_keys_a_request_says_how_to_add_one(harness: Harness) -> N
 async def test_with_a_refused_cloud_url_nothing_is_sent(harness: Harness) -> None:
     harness.write_settings(cloudUrl="ftp://cloud.example")
     async with harness.open() as service:
-        with pytest.raises(SettingsError, match="cloudUrl cannot be used; "):
+        with pytest.raises(SettingsError, match="no usable cloud; "):
             await ask(service)
         assert service.snapshot.running == ()
     assert await harness.sent() == []

@@ -45,6 +45,7 @@ CORPUS = {
     "UTF-32": VALID.decode().encode("utf-32"),
     "an encoded surrogate": b'{"theme": "\xed\xa0\x80"}',
     "a lone surrogate": b'{"\\ud800": "\\udfff", "okr-tui": {"theme": "\\ud800", "keymap": {"\\udc80": ""}}}',
+    "a lone surrogate as key": b'{"pi-ollama": {"apiKey": "\\ud800", "apiKeys": ["$\\udfff", "!\\ud800"]}}',
     "a huge integer": b'{"pi-ollama": {"activeKeyIndex": ' + b"9" * 4_300 + b"}}",
     "an endless integer": b'{"pi-ollama": {"activeKeyIndex": ' + b"9" * 1_000_000 + b"}}",
     "beyond all floats": b'{"pi-ollama": {"activeKeyIndex": 1e999}, "okr-tui": {"policy": -1e999}}',
