@@ -106,6 +106,16 @@ async def test_every_chart_is_one_key_away_at_every_size(
         assert driver.app.screen is driver.app.dashboard
 
 
+async def test_a_chart_is_drawn_although_nothing_else_changes(service: ScriptedService) -> None:
+    """Nothing here may look at the screen, which would draw all of it."""
+    async with run_app(service) as driver:
+        await driver.press("escape", "U")
+        await driver.until(lambda: driver.app.screen.query("#chart-plot"))
+        plot: Any = driver.app.screen.query_one("#chart-plot")
+        await driver.until(lambda: plot._datasets)
+        await driver.until(lambda: not plot._needs_rerender)
+
+
 async def test_tokens_are_stacked_by_model_account_key_or_client(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         screen = await opened(driver)

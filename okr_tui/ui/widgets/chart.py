@@ -63,6 +63,7 @@ class ChartView(Vertical):
                 self._draw_over_time(plot, chart, lines, styles, colourless=colourless)
             else:
                 self._draw_bars(plot, chart, lines)
+            plot.render()  # its canvases cover it, so the compositor has no cell of its own to ask it for
 
         # A plot that was just mounted has no size to draw in.
         plot.call_after_refresh(draw)
