@@ -134,12 +134,14 @@ class Timers:
         """Call what is due, and wait for the next that is not."""
         loop, queue = asyncio.get_running_loop(), self._queues[seconds]
         del self._waiting[seconds]
-        while queue and (queue[0].is_over or queue[0].due <= loop.time()):
-            queue.popleft().ring()
-        if queue:
-            self._waiting.setdefault(seconds, loop.call_at(queue[0].due, self._ring, seconds))
-        else:
-            self._queues.pop(seconds, None)
+        try:
+            while queue and (queue[0].is_over or queue[0].due <= loop.time()):
+                queue.popleft().ring()
+        finally:  # a call that fails takes none of the others with it
+            if not queue:
+                self._queues.pop(seconds, None)
+            elif seconds not in self._waiting:
+                self._waiting[seconds] = loop.call_at(queue[0].due, self._ring, seconds)
 
 
 TRY_AGAIN: Final = 5.0

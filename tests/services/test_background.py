@@ -118,6 +118,26 @@ async def test_timers_of_one_duration_ring_in_turn_unless_they_are_cancelled() -
     await until(lambda: "after a pause" in rung)
 
 
+async def test_a_timer_that_fails_or_starts_another_stops_none_of_the_others() -> None:
+    rung: list[str] = []
+    failed: list[object] = []
+    timers = Timers()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context["exception"]))
+
+    def fail() -> None:
+        raise RuntimeError("on purpose")
+
+    timers.start(0.01, fail)
+    timers.start(0.01, lambda: rung.append("next"))
+    await until(lambda: "next" in rung)
+    timers.start(0.01, lambda: timers.start(0.01, lambda: rung.append("another")))
+    await until(lambda: "another" in rung)
+    timers.start(0.02, lambda: rung.append("last"))
+    await until(lambda: "last" in rung)
+    assert rung == ["next", "another", "last"]
+    assert [type(each) for each in failed] == [RuntimeError]
+
+
 async def test_cancelled_timers_are_not_kept() -> None:
     timers = Timers()
     for _ in range(1000):
