@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -17,11 +17,14 @@ from okr_tui.chat.messages import ChatEvent, Finished, Message
 from okr_tui.cloud.dialects import Delta
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.keys import fingerprint
-from okr_tui.domain.records import Client
+from okr_tui.domain.records import Client, Record
+from okr_tui.services.live_pool import LivePool
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import Snapshot
 from okr_tui.settings.layers import Sources
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, until
+
+SomeRecord = TypeVar("SomeRecord", bound=Record)
 
 START = 1_793_000_000.0
 MODEL = "gpt-oss:20b"
@@ -156,6 +159,15 @@ def stream_answer(
 ) -> AsyncGenerator[ChatEvent, None]:
     """Ask, and stream the events of the answer. `caller` names who asks, in the log."""
     return PoolClient(service, caller).chat(MODEL, [Message("user", text)], conversation=conversation)
+
+
+async def logged(pool: LivePool, kind: type[SomeRecord]) -> list[SomeRecord]:
+    """The records of a kind in the log, once it holds all that this pool learned.
+
+    On a slow machine the log may take longer than a request waits for it.
+    """
+    await until(lambda: not pool._writer.unsent)
+    return [item.record for item in await pool.store.read() if isinstance(item.record, kind)]
 
 
 async def wait_for(service: PoolService, condition: Callable[[Snapshot], bool]) -> Snapshot:

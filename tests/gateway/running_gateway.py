@@ -20,7 +20,7 @@ from okr_tui.gateway.server import listen, serving
 from okr_tui.gateway.tokens import Tokens
 from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
-from tests.harness import MODEL, Harness
+from tests.harness import MODEL, Harness, logged
 from tests.waiting import LIMIT, until
 
 TOKEN = "0123456789abcdef" * 2
@@ -52,8 +52,7 @@ class RunningGateway:
 
     async def attempts(self) -> list[Attempt]:
         """What the log says of requests."""
-        records = [item.record for item in await self.service.pool.store.read()]
-        return [record for record in records if isinstance(record, Attempt)]
+        return await logged(self.service.pool, Attempt)
 
     async def logged(self, count: int) -> list[Mapping[str, Any]]:
         """The access log, once it has so many lines."""

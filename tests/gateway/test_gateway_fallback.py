@@ -13,7 +13,7 @@ from okr_tui.domain.records import FellBack
 from okr_tui.gateway.server import listen, serving
 from tests.gateway.running_gateway import HOST, RunningGateway, ScriptedCloud, stream
 from tests.gateway.samples import CLOSINGS, OPENINGS, PIECES
-from tests.harness import MODEL, Harness
+from tests.harness import MODEL, Harness, logged
 
 OTHER = "kimi-k2.6"
 PATHS = ["/api/chat", "/v1/chat/completions", "/v1/messages", "/v1/responses"]
@@ -32,8 +32,7 @@ async def fall_back(
 
 async def fell_back(gateway: RunningGateway) -> list[tuple[str, str]]:
     """What the log says of it."""
-    records = [item.record for item in await gateway.service.pool.store.read()]
-    return [(record.model, record.answered_by) for record in records if isinstance(record, FellBack)]
+    return [(record.model, record.answered_by) for record in await logged(gateway.service.pool, FellBack)]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from okr_tui.domain.records import Alert
 from okr_tui.services.pool_service import PoolService
-from tests.harness import Harness, ask, wait_for
+from tests.harness import Harness, ask, logged, wait_for
 from tests.services.processes import announcing
 
 
@@ -26,8 +26,7 @@ def told(path: Path) -> list[dict[str, Any]]:
 
 
 async def alerts(service: PoolService) -> list[str]:
-    logged = await service.pool.store.read()
-    return [item.record.event for item in logged if isinstance(item.record, Alert)]
+    return [alert.event for alert in await logged(service.pool, Alert)]
 
 
 async def test_a_command_runs_the_hook_of_what_it_found_out_before_it_ends(harness: Harness) -> None:

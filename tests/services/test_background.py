@@ -130,7 +130,11 @@ async def test_a_timer_that_fails_or_starts_another_stops_none_of_the_others() -
     timers.start(0.01, fail)
     timers.start(0.01, lambda: rung.append("next"))
     await until(lambda: "next" in rung)
-    timers.start(0.01, lambda: timers.start(0.01, lambda: rung.append("another")))
+
+    def start_another() -> None:
+        timers.start(0.01, lambda: rung.append("another"))
+
+    timers.start(0.01, start_another)
     await until(lambda: "another" in rung)
     timers.start(0.02, lambda: rung.append("last"))
     await until(lambda: "last" in rung)

@@ -15,7 +15,7 @@ from okr_tui.domain.health import State
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Attempt, Trial, Use
 from okr_tui.services.dispatcher import clamped
-from tests.harness import MODEL, START, Harness, ask, stream_answer
+from tests.harness import MODEL, START, Harness, ask, logged, stream_answer
 from tests.waiting import LIMIT, until
 
 
@@ -34,8 +34,7 @@ async def test_the_log_tells_the_switch(harness: Harness) -> None:
     await harness.fault("session", account="amber")
     async with harness.open() as service:
         await ask(service)
-        records = [item.record for item in await service.pool.store.read()]
-        attempts = [record for record in records if isinstance(record, Attempt)]
+        attempts = await logged(service.pool, Attempt)
         keys = [key.fingerprint for key in service.pool.config.keys]
     assert [(a.fingerprint, a.outcome, a.next_fingerprint) for a in attempts] == [
         (keys[0], "fault", keys[2]),
@@ -98,9 +97,9 @@ async def test_a_trial_that_was_killed_does_not_take_the_one_after_a_later_block
         await harness.clock.advance(until - harness.clock.time() + 1)
         async with asyncio.timeout(LIMIT):
             answer = await ask(service, conversation="new")
-        records = [item.record for item in await service.pool.store.read()]
+        trials = await logged(service.pool, Trial)
     assert answer.index == 1
-    assert len([record for record in records if isinstance(record, Trial)]) == 2
+    assert len(trials) == 2
 
 
 async def test_all_keys_spent_is_said_with_each_reason_and_the_first_return(harness: Harness) -> None:
@@ -184,10 +183,9 @@ async def test_a_short_outage_is_waited_out_by_one_request_that_tries(harness: H
         assert not any(task.done() for task in waiting)
         await harness.clock.advance(6)
         await asyncio.gather(*waiting)
-        records = [item.record for item in await service.pool.store.read()]
-    tried = [record for record in records if isinstance(record, Trial)]
+        attempts, tried = await logged(service.pool, Attempt), await logged(service.pool, Trial)
     assert await harness.sent() == [1, 1, 3, 1, 1, 1, 1]
-    assert len([record for record in records if isinstance(record, Attempt)]) == 7
+    assert len(attempts) == 7
     assert len(tried) >= 1
 
 
@@ -524,9 +522,7 @@ async def test_a_request_that_is_refused_runs_no_more(harness: Harness) -> None:
 async def test_a_single_send_needs_no_trace_in_the_log(harness: Harness) -> None:
     async with harness.open() as service:
         await ask(service)
-        (attempt,) = (
-            item.record for item in await service.pool.store.read() if isinstance(item.record, Attempt)
-        )
+        (attempt,) = await logged(service.pool, Attempt)
     assert (attempt.trace, attempt.begun) == (None, None)
 
 

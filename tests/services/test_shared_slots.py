@@ -19,7 +19,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import SlotLeases
 from okr_tui.store.redis import Names, RedisStore
-from tests.harness import START, Harness, ManualClock, stream_answer
+from tests.harness import START, Harness, ManualClock, logged, stream_answer
 from tests.redis_server import RedisServer
 from tests.waiting import LIMIT
 
@@ -68,8 +68,7 @@ class Machine:
 
     async def attempts(self) -> list[Attempt]:
         """Return what was sent from any machine and has ended."""
-        logged = await self.service.pool.store.read()
-        return [item.record for item in logged if isinstance(item.record, Attempt)]
+        return await logged(self.service.pool, Attempt)
 
 
 @dataclass
