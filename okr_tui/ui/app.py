@@ -474,6 +474,7 @@ class OkrApp(TerminalApp):
 
     @on(messages.ModelMissing)
     def _no_model(self) -> None:
+        self.dashboard.go("#model-table")  # from where the prompt, with what was typed, is one key away
         self.chat.explain_no_model()
 
     @on(messages.CommandEntered)

@@ -152,8 +152,14 @@ async def test_a_question_needs_a_model(service: ScriptedService) -> None:
         await driver.press("c")
         await driver.type("hi")
         await driver.press("enter")
-        await driver.toast("Choose a model first", "warning")
+        await driver.toast("Choose a model for your question", "warning")
+        focused = driver.app.focused
+        assert focused is not None
+        assert focused.id == "model-table"
         assert pane(driver).prompt.text == "hi"
+        await driver.press("enter", "enter")
+        await driver.until(lambda: turns(driver))
+        assert [asked.messages[-1].content for asked in service.requests] == ["hi"]
 
 
 async def test_leaving_while_an_answer_comes_keeps_what_came(

@@ -141,7 +141,7 @@ async def test_the_chat() -> None:
         pane(driver).prompt.focus()
         await driver.press("a", "enter")
         await driver.toast(
-            f"Choose a model first: press {key_of('choose-model')} on a line of Models", "warning"
+            f"Choose a model for your question: {key_of('choose-model')} takes the selected line", "warning"
         )
         pane(driver).choose("gpt-oss:20b")
         await ask_and_wait(driver, "b")

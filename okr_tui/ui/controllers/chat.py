@@ -119,7 +119,8 @@ class ChatController:
     def explain_no_model(self) -> None:
         """Say how to choose a model."""
         key = self.app.keymap.key_of("choose-model")
-        self.app.notify(f"Choose a model first: press {key} on a line of Models", severity="warning")
+        words = f"Choose a model for your question: {key} takes the selected line"
+        self.app.notify(words, severity="warning")
 
     def answer_ended(self, worker: Worker[None], reason: str) -> bool:
         """Show the end of an answer and reload its conversation; return False for any other worker."""
