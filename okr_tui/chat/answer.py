@@ -44,7 +44,7 @@ class ChatPool(Protocol):
         """The fingerprints of all keys, in their order."""
 
     def fingerprint(self, index: int) -> str:
-        """Return the fingerprint of the key at a 1-based place. Raises an OkrError when there is none."""
+        """Return the fingerprint of the key at a 1-based index. Raises an OkrError when there is none."""
 
     def account_of(self, fingerprint: str) -> str:
         """Return the account that a key belongs to, as `avoid` takes it."""
@@ -119,7 +119,7 @@ class PoolClient:
         return [key.fingerprint for key in self._service.pool.config.keys]
 
     def fingerprint(self, index: int) -> str:
-        """Return the fingerprint of the key at a 1-based place. Raises an OkrError when there is none."""
+        """Return the fingerprint of the key at a 1-based index. Raises an OkrError when there is none."""
         return self._service.key(index).fingerprint
 
     def account_of(self, fingerprint: str) -> str:

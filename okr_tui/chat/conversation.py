@@ -34,7 +34,7 @@ FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$")
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How an answer came about. Times are milliseconds; `index` was the key's place at that time."""
+    """How an answer came about. Times are milliseconds; `index` was the key's at that time."""
 
     model: str
     fingerprint: str = ""

@@ -180,7 +180,7 @@ def _escaped(word: str) -> str:
 
 
 def excerpt(text: str, word: str) -> str:
-    """Return a line of a text around the first place of a word."""
+    """Return a line of a text around the first occurrence of a word."""
     line = " ".join(text.split())
     at = max(line.lower().find(word.lower()), 0)
     start = max(0, at - EXCERPT_LONGEST // 3)

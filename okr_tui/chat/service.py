@@ -195,7 +195,7 @@ class ConversationService:
     async def ask(
         self, identifier: str, text: str, images: Sequence[str] = (), *, only: int | None = None
     ) -> Answering:
-        """Ask a question. `images` are base64 texts; `only` is the 1-based place of the one key to use."""
+        """Ask a question. `images` are base64 texts; `only` is the 1-based index of the one key to use."""
         conversation = await self.get(identifier)
         request = Request(conversation, self._others(only))
         stored = identifier not in self._unstored
@@ -213,7 +213,7 @@ class ConversationService:
     async def again(self, identifier: str, *, other_key: bool = False, only: int | None = None) -> Answering:
         """Ask the last question again, in a branch when it was answered.
 
-        `other_key` leaves out the account that answered; `only` is the place of the one key to use.
+        `other_key` leaves out the account that answered; `only` is the index of the one key to use.
         """
         conversation = await self.get(identifier)
         question = conversation.question
@@ -242,7 +242,7 @@ class ConversationService:
         return self._session.model(name)
 
     def _others(self, only: int | None) -> Collection[str]:
-        """Return the fingerprints of every key but the one at a place."""
+        """Return the fingerprints of every key but the one at an index."""
         if only is None:
             return ()
         chosen = self._pool.fingerprint(only)

@@ -139,7 +139,7 @@ def _words(
     subs = [each.name.removeprefix(PREFIX) for each in COMMANDS if each.name.startswith(PREFIX)]
     return {
         "model": models,
-        "key": [str(place) for place in range(1, keys + 1)],
+        "key": [str(index) for index in range(1, keys + 1)],
         "level": levels,
         "option": OPTION_NAMES,
         "switch": SWITCH,

@@ -322,8 +322,8 @@ async def run_tool_loop(
         history.append(answer)
         questions, too_many = (MOST_ASKED, False) if consent.asks else (0, False)
         before = tuple(history[:-1])  # what the model named at once makes no address known
-        for place, call in enumerate(answer.tool_calls):
-            tool = known.get(call.name) if place < MOST_CALLS else None
+        for index, call in enumerate(answer.tool_calls):
+            tool = known.get(call.name) if index < MOST_CALLS else None
             made_up = _made_up(tool, call, before) if tool else None
             allowed = tool is not None and (tool.confirm == "always" or tool.name in consent.allowed)
             allowed = allowed and made_up is None

@@ -4,7 +4,6 @@ Nothing is asked while a person types: commands that print keys are not run, and
 """
 
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -93,13 +92,13 @@ def _settings(context: click.Context) -> "Settings | None":
 
 def _models(context: click.Context) -> list[str]:
     from okr_tui.domain.models import LIST_DOCUMENT
-    from okr_tui.store.factory import default_address, look
+    from okr_tui.store.factory import look, sqlite_path
 
     try:
-        scheme, _, place = (_invocation(context).store_address() or default_address()).partition(":")
-        if scheme != "sqlite":
+        path = sqlite_path(_invocation(context).store_address())
+        if path is None:
             return []
-        found = look(Path(os.path.expanduser(place)), 0, 0, "series", LIST_DOCUMENT)
+        found = look(path, 0, 0, "series", LIST_DOCUMENT)
     except OkrError:
         return []
     with suppress(ValueError, TypeError, KeyError):

@@ -40,7 +40,7 @@ def describe_crash(error: BaseException, folder: Path | None = None) -> str:
 
 
 def write_report(error: BaseException, folder: Path) -> Path:
-    """Write versions, the kind of error and the places it passed through to a new file of mode 0600.
+    """Write versions, the kind of error and the lines it passed through to a new file of mode 0600.
 
     No local variable is in it, and no longer word of the error's own text. Raises OSError.
     """

@@ -63,12 +63,12 @@ def run_demo(scenario: str, speed: float) -> None:
 
     dashboard.require_terminal()
     with tempfile.TemporaryDirectory(prefix="okr-tui-demo-") as folder:
-        place = Path(folder)
+        home = Path(folder)
         invocation = Invocation(
-            settings=place / "settings.json",
-            project=place / "project",
+            settings=home / "settings.json",
+            project=home / "project",
             environment={},
-            state=place / "state",
+            state=home / "state",
             policy=_policy(speed),
         )
 
@@ -185,8 +185,8 @@ async def _converse(invocation: Invocation, every: float) -> None:
     async with invocation.open_service("gateway") as service:
         await asyncio.gather(
             *(
-                _ask_and_ask(service, caller, place, every * (1 + place), ended)
-                for place, caller in enumerate(CALLERS)
+                _ask_and_ask(service, caller, index, every * (1 + index), ended)
+                for index, caller in enumerate(CALLERS)
             )
         )
 

@@ -81,8 +81,8 @@ class _Day:
             moment += STEP
         # Every key has answered since its last fault, so none begins the demo blocked.
         self.used = dict.fromkeys(self.used, 0.0)
-        for place, member in enumerate(self.members, 1):
-            self._answer(self.until - STEP + 20 * place, member)
+        for index, member in enumerate(self.members, 1):
+            self._answer(self.until - STEP + 20 * index, member)
         return self.records
 
     def _busy(self, moment: float) -> int:

@@ -100,7 +100,7 @@ def _screen_findings(configuration: "Configuration") -> "list[Finding]":
 
 
 def _fixed(report: "Report") -> tuple[frozenset[int], tuple[str, ...]]:
-    """Do the safe remedies; return the places of the findings that are gone, and what could not be done."""
+    """Do the safe remedies; return the indexes of the findings that are gone, and what could not be done."""
     done, failures = set(), []
     for at, finding in enumerate(report.findings):
         if finding.fix is None:
@@ -194,7 +194,7 @@ def paths(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         show_document(found)
         return
-    for line in table((name.replace("_", " "), place) for name, place in found.items()):
+    for line in table((name.replace("_", " "), path) for name, path in found.items()):
         show(line)
 
 

@@ -393,7 +393,7 @@ class ChatSummary(Versioned):
 
 
 class SettingDocument(TypedDict):
-    """A setting, where it comes from, and which places set it without effect."""
+    """A setting, where it comes from, and where else it is set without effect."""
 
     name: str
     value: Any

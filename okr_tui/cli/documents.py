@@ -186,7 +186,7 @@ def choice_document(choice: "Choice", if_fails: "Choice | None" = None) -> Mappi
 
 
 def event_document(record: "Record", index: Callable[[str | None], int | None]) -> Document:
-    """Describe a record of the log, for `events`; `index` gives the place of a key by its fingerprint.
+    """Describe a record of the log, for `events`; `index` gives the index of a key by its fingerprint.
 
     Alerts have a document of their own: `domain.alerts.document`.
     """

@@ -31,7 +31,7 @@ class Event:
 class History:
     """The log as events, record by record; the fold adds where an outage begins and ends.
 
-    `outages` and `alerts` are the documents of these, by their places in the log.
+    `outages` and `alerts` are the documents of these, by their positions in the log.
     """
 
     def __init__(self, config: PoolConfig, policy: Policy, zone: tzinfo) -> None:
@@ -115,8 +115,8 @@ class History:
         return self._stamped(record.at, words)
 
     def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
-        place = self.config.index(record.fingerprint)
-        return f"#{place}" if place else unheld(other_person(record.who, self.config))
+        index = self.config.index(record.fingerprint)
+        return f"#{index}" if index else unheld(other_person(record.who, self.config))
 
     def _stamped(self, at: float, words: str) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"

@@ -81,12 +81,12 @@ def _show_records(invocation: Invocation, since: int | None, *, faults: bool) ->
 
 
 def recorded(kept: "KeptEvents", records: Iterable[tuple[int, str]]) -> Iterator[tuple[Document, bool]]:
-    """Yield the documents of encoded records, with their places, and whether each is about a fault."""
+    """Yield the documents of encoded records, with their positions, and whether each is about a fault."""
     from okr_tui.store.typed_json import read_record
 
-    places: dict[str | None, int] = {}
-    for place, fingerprint in enumerate(kept.keys, 1):
-        places.setdefault(fingerprint, place)
+    indexes: dict[str | None, int] = {}
+    for index, fingerprint in enumerate(kept.keys, 1):
+        indexes.setdefault(fingerprint, index)
     for sequence, text in records:
         try:
             record = read_record(text)
@@ -97,7 +97,7 @@ def recorded(kept: "KeptEvents", records: Iterable[tuple[int, str]]) -> Iterator
                 yield kept.alerts[sequence], False
         elif not isinstance(record, Trial):
             is_fault = isinstance(record, Attempt) and record.fault is not None
-            yield event_document(record, places.get), is_fault
+            yield event_document(record, indexes.get), is_fault
         if sequence in kept.outages:
             yield kept.outages[sequence], True
 

@@ -123,14 +123,13 @@ class Invocation:
         return since(self.inputs, log, now - age if age is not None else 0.0, now) if log else None
 
     def _log_file(self) -> Path | None:
-        """Return the log's file; None for another kind of log, or where there is no place for one."""
-        from okr_tui.store.factory import default_log
+        """Return the log's file; None for another kind of log, or for a user without a home folder."""
+        from okr_tui.store.factory import sqlite_path
 
         try:
-            scheme, _, place = (self.store_address() or f"sqlite:{default_log()}").partition(":")
+            return sqlite_path(self.store_address())
         except StoreError:
-            return None  # the service tells of it
-        return Path(os.path.expanduser(place)) if scheme == "sqlite" else None
+            return None  # the service reports it
 
     def open_service(
         self,
@@ -286,7 +285,8 @@ def ask_for_name(invocation: Invocation) -> None:
         return
     import asyncio
 
-    from okr_tui.services.configuration import SOMEONE, Configuration, check_value, is_shared
+    from okr_tui.services.configuration import SOMEONE, Configuration, check_value
+    from okr_tui.store.factory import is_shared
 
     if not is_shared(invocation.store_address()):
         return

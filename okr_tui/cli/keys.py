@@ -163,9 +163,9 @@ def _command(
     async def work(service: "PoolService") -> None:
         message = await command(service)
         pool = service.overview.pool
-        place = index or pool.preferred
+        number = index or pool.preferred
         if as_json:
-            show_document({"message": message, "key": place and key_document(pool.keys[place - 1])})
+            show_document({"message": message, "key": number and key_document(pool.keys[number - 1])})
         else:
             show_text(message)
 
@@ -312,9 +312,9 @@ def remove_key(invocation: Invocation, number: int, *, forget: bool, yes: bool, 
         key = service.key(number)
         gone = service.overview.pool.keys[number - 1]
         if not yes and sys.stdin.isatty():
-            place = service.configuration.settings.places[number - 1].origin.describe()
+            where = service.configuration.settings.key_sources[number - 1].origin.describe()
             label = f" {key.label}" if key.label else ""
-            click.confirm(one_line(f"Remove #{number} {key.masked}{label} of {place}?"), abort=True, err=True)
+            click.confirm(one_line(f"Remove #{number} {key.masked}{label} of {where}?"), abort=True, err=True)
         message = await service.remove_key(number, forget=forget)
         if as_json:
             show_document({"message": message, "key": key_document(gone)})
@@ -347,9 +347,9 @@ def import_keys(invocation: Invocation, source: str | None, *, yes: bool, as_jso
     """
     from okr_tui.settings.keys import kind
 
-    place, found = _stored(invocation, source)
+    where, found = _stored(invocation, source)
     if not found:
-        raise OkrError(f"{place} has no API key for Ollama; nothing was added")
+        raise OkrError(f"{where} has no API key for Ollama; nothing was added")
     for stored in found:
         note(f"{stored.provider}: {stored.words}")
     runs_commands = any(kind(stored.reference) == "command" for stored in found)
@@ -367,7 +367,7 @@ def import_keys(invocation: Invocation, source: str | None, *, yes: bool, as_jso
         for _, message in () if as_json else done:
             show_text(message)
         if not any(ok for ok, _ in done):
-            raise OkrError(f"no key of {place} was added")
+            raise OkrError(f"no key of {where} was added")
 
     run(invocation, work)
 

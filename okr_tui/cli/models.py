@@ -85,7 +85,7 @@ def _keys(row: "ModelRow | ModelLine", total: int) -> str:
         return f"gone, now {row.replaced_by}" if row.replaced_by else "gone"
     if len(row.keys) == total:
         return "all keys" if total else ""
-    return " ".join(f"#{place}" for place in row.keys) or "no key"
+    return " ".join(f"#{index}" for index in row.keys) or "no key"
 
 
 @click.command()

@@ -1,7 +1,6 @@
 """`okr-tui purge`: remove everything that okr-tui keeps, so that nothing stays behind after uninstalling."""
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import sys
@@ -42,17 +41,14 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
     store, unless --keys is given. It refuses while okr-tui is running.
     """
     from okr_tui.settings.layers import load
-    from okr_tui.store.factory import default_log
+    from okr_tui.store.factory import sqlite_path
 
     settings = load(invocation.sources(asks=False))
     try:
         state: Path | None = invocation.state_folder
-        log: Path | None = default_log()
     except StoreError:
-        state = log = None
-    address = settings.store.value or (f"sqlite:{log}" if log else "")
-    scheme, _, place = address.partition(":")
-    log = Path(os.path.expanduser(place)) if scheme == "sqlite" else None
+        state = None
+    log = sqlite_path(settings.store.value) if state or settings.store.value else None
     _refuse_while_running(state, log)
     paths = [*_paths(state, log), *_copies(settings)]
     entries = _secret_names(settings) if with_keys else ()
@@ -73,7 +69,7 @@ def purge(invocation: Invocation, *, yes: bool, with_keys: bool, as_json: bool) 
         _remove(path)
     if with_keys:
         _forget(settings, entries)
-    kept = [*_kept(settings, scheme, address, with_keys=with_keys)]
+    kept = [*_kept(settings, with_keys=with_keys)]
     if as_json:
         show_document({"removed": [str(path) for path in paths], "kept": kept})
         return
@@ -158,7 +154,7 @@ def _secret_names(settings: "Settings") -> tuple[str, ...]:
     from okr_tui.settings.key_references import KEYRING
     from okr_tui.settings.keys import kind
 
-    references = (place.reference for place in settings.places)
+    references = (source.reference for source in settings.key_sources)
     names = (each.get_secret_value().strip() for each in references if kind(each) == "keyring")
     return tuple(name.removeprefix(KEYRING) for name in names)
 
@@ -188,19 +184,21 @@ def _forget(settings: "Settings", entries: tuple[str, ...]) -> None:
         file.rewrite(settings.global_file, (), without)
 
 
-def _kept(settings: "Settings", scheme: str, address: str, *, with_keys: bool) -> Iterator[str]:
+def _kept(settings: "Settings", *, with_keys: bool) -> Iterator[str]:
     from okr_tui.domain.addresses import without_password
     from okr_tui.settings.file import COPY
+    from okr_tui.store.factory import is_shared
 
     if not with_keys and settings.global_file.exists():
         yield f"keys and settings in {settings.global_file}; purge --keys removes them"
-    if scheme not in ("sqlite", "memory", ""):
+    address = settings.store.value or ""
+    if is_shared(address):
         yield f"the log on {without_password(address)}, which others may share"
     if settings.project_file.exists():
         yield f"the project's own {settings.project_file}"
     for path in settings.files:
         if (copy := path.with_name(path.name + COPY)).exists():
             yield f"{copy}, an earlier version of {path}; compare the two, then rm {copy}"
-    for place, stop in SET_UP_BY_HAND.items():
-        if (path := Path(place).expanduser()).exists():
+    for unit, stop in SET_UP_BY_HAND.items():
+        if (path := Path(unit).expanduser()).exists():
             yield f"{path}, which you made; {stop}rm {path}"

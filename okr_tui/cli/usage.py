@@ -1,10 +1,8 @@
 """`okr-tui usage`: what was spent, from the log and the sums that outlive it, without the cloud."""
 
-import os
 import sys
 import time
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -94,13 +92,8 @@ def look_at_log(
     from okr_tui.store import factory
 
     address = invocation.store_address()
-    scheme, _, place = (address or "").partition(":")
-    if address is None:
-        from okr_tui.store.factory import default_log
-
-        return factory.look(default_log(), since, now, detail, *documents)
-    if scheme == "sqlite":
-        return factory.look(Path(os.path.expanduser(place)), since, now, detail, *documents)
+    if path := factory.sqlite_path(address):
+        return factory.look(path, since, now, detail, *documents)
     import asyncio
 
     return asyncio.run(_look_through_store(address, since, now, detail, *documents))
@@ -122,7 +115,7 @@ def own_status(invocation: Invocation, text: str | None, now: float | None = Non
 
 
 async def _look_through_store(
-    address: str, since: float, now: float, detail: "Detail", *documents: str
+    address: str | None, since: float, now: float, detail: "Detail", *documents: str
 ) -> "Look":
     from okr_tui.store.factory import Look, open_store
     from okr_tui.store.usage import read_usage

@@ -53,7 +53,7 @@ def _translated(error: aiohttp.ClientError | HttpProcessingError | OSError) -> h
     return kind(f"{type(error).__name__}{status}")
 
 
-Place = tuple[str, str, int | None]
+Origin = tuple[str, str, int | None]
 """Scheme, host and port of an address."""
 
 
@@ -177,9 +177,9 @@ class Transport(httpx.AsyncBaseTransport):
         self._network = network
         self._session: aiohttp.ClientSession | None = None
         self._connector: _Connector | None = None
-        self._proxies: dict[Place, Proxy | None] = {}
-        self._targets: dict[Place, aiohttp.ClientRequest] = {}
-        """By place: what the connector is asked with, which looks at where it goes and nothing else."""
+        self._proxies: dict[Origin, Proxy | None] = {}
+        self._targets: dict[Origin, aiohttp.ClientRequest] = {}
+        """By origin: what the connector is asked with, which looks at where it goes and nothing else."""
         self._socks = HttpxTransport(network)
         self._idle = IdleClock()
 
@@ -205,11 +205,11 @@ class Transport(httpx.AsyncBaseTransport):
 
         A plain one needs no proxy and fits into one piece. `head`: its header lines, without Content-Length.
         """
-        place = (url.scheme, url.host, url.port)
-        if self._proxy(place, url) or len(body) > PIECE:
+        origin = (url.scheme, url.host, url.port)
+        if self._proxy(origin, url) or len(body) > PIECE:
             return None
         limits = _limits(patience["connect"], patience["read"])
-        return await self._tried(partial(self._post, place, url, head, body, limits))
+        return await self._tried(partial(self._post, origin, url, head, body, limits))
 
     async def _tried(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send a request, and again if its connection had been closed while it was idle."""
@@ -229,10 +229,10 @@ class Transport(httpx.AsyncBaseTransport):
         return response
 
     async def _post(
-        self, place: Place, url: httpx.URL, head: bytes, body: bytes, limits: aiohttp.ClientTimeout
+        self, origin: Origin, url: httpx.URL, head: bytes, body: bytes, limits: aiohttp.ClientTimeout
     ) -> httpx.Response:
         """Send a plain request over a connection, without a session. Raises one of FAILURES."""
-        target = self._targets.get(place) or self._target(place, url)
+        target = self._targets.get(origin) or self._target(origin, url)
         connection = await self._opened().connect(target, [], limits)
         try:
             protocol, pipe = _parts(connection)
@@ -296,18 +296,18 @@ class Transport(httpx.AsyncBaseTransport):
         finally:
             await self._socks.aclose()
 
-    def _proxy(self, place: Place, url: httpx.URL) -> Proxy | None:
-        if place not in self._proxies:
-            self._proxies[place] = proxy_for(self._network, url)
-        return self._proxies[place]
+    def _proxy(self, origin: Origin, url: httpx.URL) -> Proxy | None:
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(self._network, url)
+        return self._proxies[origin]
 
     def _certificates(self, url: httpx.URL) -> ssl.SSLContext | bool:
         return self._network.certificates.context if url.scheme == "https" else True
 
-    def _target(self, place: Place, url: httpx.URL) -> aiohttp.ClientRequest:
+    def _target(self, origin: Origin, url: httpx.URL) -> aiohttp.ClientRequest:
         loop, trusted = asyncio.get_running_loop(), self._certificates(url)
         found = aiohttp.ClientRequest("POST", _parsed(str(url)), loop=loop, ssl=trusted)
-        self._targets[place] = found
+        self._targets[origin] = found
         return found
 
     def _opened(self) -> _Connector:

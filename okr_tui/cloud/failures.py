@@ -57,7 +57,7 @@ def _explained(error: BaseException, url: httpx.URL, proxy: Proxy | None) -> tup
     if isinstance(error, httpx.DecodingError):
         return ConnectionFailure.UNREADABLE, str(error)
     # Whoever was spoken to when it failed: with a proxy that is the proxy, until it let the request through.
-    far = f"the proxy {proxy}" if proxy else _place(url)
+    far = f"the proxy {proxy}" if proxy else _host_and_port(url)
     connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
     cause, text = _connection(error, chain, far, url)
     if proxy and connecting:
@@ -124,7 +124,7 @@ def _numbers(chain: list[BaseException]) -> Iterator[int]:
             yield from map(int, NUMBER.findall(str(each)[:2000]))
 
 
-def _place(url: httpx.URL) -> str:
+def _host_and_port(url: httpx.URL) -> str:
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{host}:{url.port}" if url.port else host
 

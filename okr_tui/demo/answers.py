@@ -141,9 +141,9 @@ def _argument(described: Record, prompt: str) -> object:
     choices = described.get("enum")
     if isinstance(choices, list) and choices:
         return choices[0]
-    place = re.search(r"\bin ([A-Z]\w+)", prompt)
+    city = re.search(r"\bin ([A-Z]\w+)", prompt)
     simple: dict[object, object] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
-    return simple.get(described.get("type"), place[1] if place else "London")
+    return simple.get(described.get("type"), city[1] if city else "London")
 
 
 def _record(value: object) -> Record:

@@ -162,17 +162,17 @@ class OpenAIResponses(Dialect):
             self._open = kind
             events += self._added(self._item(kind, None)) + self._part("added", kind, "")
         self._text += text
-        return events + self._event(f"{DELTAS[kind]}.delta", **self._place(kind), delta=text)
+        return events + self._event(f"{DELTAS[kind]}.delta", **self._location(kind), delta=text)
 
     def tool(self, call: ScriptedToolCall) -> bytes:
         """Return an item of its own; its arguments are a string."""
         events = self._close()
         item = self._call(call)
         events += self._added({**item, "status": "in_progress", "arguments": ""})
-        place = {"item_id": item["id"], "output_index": len(self._output)}
+        location = {"item_id": item["id"], "output_index": len(self._output)}
         name = "response.function_call_arguments"
-        events += self._event(f"{name}.delta", **place, delta=item["arguments"])
-        events += self._event(f"{name}.done", **place, name=call.name, arguments=item["arguments"])
+        events += self._event(f"{name}.delta", **location, delta=item["arguments"])
+        events += self._event(f"{name}.done", **location, name=call.name, arguments=item["arguments"])
         return events + self._done(item)
 
     def closing(self, ending: Ending) -> bytes:
@@ -200,7 +200,7 @@ class OpenAIResponses(Dialect):
             return b""
         kind, text = self._open, self._text
         self._open, self._text = None, ""
-        events = self._event(f"{DELTAS[kind]}.done", **self._place(kind), text=text)
+        events = self._event(f"{DELTAS[kind]}.done", **self._location(kind), text=text)
         return events + self._part("done", kind, text) + self._done(self._item(kind, text))
 
     def _added(self, item: Body) -> bytes:
@@ -212,9 +212,9 @@ class OpenAIResponses(Dialect):
 
     def _part(self, word: str, kind: Kind, text: str) -> bytes:
         name = "content_part" if kind == "content" else "reasoning_summary_part"
-        return self._event(f"response.{name}.{word}", **self._place(kind), part=_part(kind, text))
+        return self._event(f"response.{name}.{word}", **self._location(kind), part=_part(kind, text))
 
-    def _place(self, kind: Kind) -> Body:
+    def _location(self, kind: Kind) -> Body:
         index = "content_index" if kind == "content" else "summary_index"
         return {"item_id": _identity(kind), "output_index": len(self._output), index: 0}
 

@@ -380,10 +380,10 @@ def concerning(alert: Alert, state: PoolState, config: PoolConfig) -> Alert | No
 
 def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
     """Return an alert in words: "#3 amber: week 82% used, reset Mon 00:00"."""
-    place = config.index(alert.fingerprint)
-    label = config.keys[place - 1].label if place else None
+    index = config.index(alert.fingerprint)
+    label = config.keys[index - 1].label if index else None
     other = other_person(alert.who, config)
-    key = f"#{place}{f' {label}' if label else ''}" if place else unheld(other)
+    key = f"#{index}{f' {label}' if label else ''}" if index else unheld(other)
     window = WINDOW_WORDS.get(alert.window or "", alert.window or "quota")
 
     percent = alert.percent or 0.0
@@ -404,7 +404,7 @@ def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
         case "slowed":
             return f"{key}: rate limited{at(alert.until, ', back')}"
         case "invalid":
-            return f"{key}: the cloud refuses it; replace it, or try okr-tui test-key {place or 'N'}"
+            return f"{key}: the cloud refuses it; replace it, or try okr-tui test-key {index or 'N'}"
         case "last-key":
             return f"{key} is the last key that can answer"
         case "empty-soon":
@@ -427,8 +427,8 @@ def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
 
 def document(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> dict[str, object]:
     """Return an alert as hooks get it, as one object of JSON types; times are RFC 3339 in UTC."""
-    place = config.index(alert.fingerprint)
-    key = config.keys[place - 1] if place else None
+    index = config.index(alert.fingerprint)
+    key = config.keys[index - 1] if index else None
     return {
         "schema": 1,
         "at": rfc3339(alert.at),
@@ -438,7 +438,7 @@ def document(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> dict[str, 
         "over": alert.over,
         "about": alert.event,
         "subject": alert.subject if alert.event in ("gateway-down", "budget") else None,
-        "key": place,
+        "key": index,
         "fingerprint": alert.fingerprint,
         "masked": key.masked if key else None,
         "label": key.label if key else None,

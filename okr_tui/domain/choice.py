@@ -24,21 +24,21 @@ class PoolConfig:
     cloud: str = ""
     person: str | None = None
     """What records call this person where several share the log; None on a log of one's own."""
-    _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _indexes: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        places: dict[str, int] = {}
-        for place, key in enumerate(self.keys, 1):
-            places.setdefault(key.fingerprint, place)
-        object.__setattr__(self, "_places", places)
+        indexes: dict[str, int] = {}
+        for index, key in enumerate(self.keys, 1):
+            indexes.setdefault(key.fingerprint, index)
+        object.__setattr__(self, "_indexes", indexes)
 
     def in_use(self, state: PoolState) -> tuple[Key, ...]:
         """Return the keys that requests and readings may be sent with: usable, and not switched off."""
         return tuple(key for key in self.keys if key.usable and not state.key(key.fingerprint).disabled)
 
     def index(self, fingerprint: str | None) -> int | None:
-        """Return the 1-based place of a key, or None when it is not in the pool."""
-        return self._places.get(fingerprint) if fingerprint is not None else None
+        """Return the 1-based index of a key, or None when it is not in the pool."""
+        return self._indexes.get(fingerprint) if fingerprint is not None else None
 
 
 def other_person(who: str | None, config: PoolConfig) -> str | None:
@@ -73,7 +73,7 @@ class Selection:
     """The key to use, or none, and the reason in words.
 
     `judge` gives every key's verdict: most requests go to the first key they ask for, and need no other's.
-    `trial` says that this request tests a key whose block is over; `only` is the 1-based place of the one
+    `trial` says that this request tests a key whose block is over; `only` is the 1-based index of the one
     key that the strategy allows, 0 when it allows none, None when it allows all.
     """
 
@@ -93,11 +93,11 @@ class Selection:
         """When the first blocked key that may be chosen is due back by itself, in epoch seconds."""
         due = (
             judged.until
-            for place, judged in enumerate(self.verdicts, 1)
+            for index, judged in enumerate(self.verdicts, 1)
             if not judged.eligible
             and judged.until is not None
             and not judged.state.traits.needs_person
-            and self.only in (None, place)
+            and self.only in (None, index)
         )
         return min(due, default=None)
 
@@ -144,8 +144,8 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
     request that met it since.
     """
     refused: dict[str, Block] = {}
-    for place, key in enumerate(config.keys):
-        if place == SETTLING and not _are_several(_suspended(state)):
+    for index, key in enumerate(config.keys):
+        if index == SETTLING and not _are_several(_suspended(state)):
             return None
         known = state.keys.get(key.fingerprint, FRESH_KEY)
         if not key.usable or known.disabled:
@@ -276,8 +276,8 @@ def _ranked(
             for key in _roomiest(state, config, request, policy):
                 yield key, "most quota left", False
         case "pinned":
-            if place := config.index(config.preferred):
-                yield config.keys[place - 1], "pinned", False
+            if index := config.index(config.preferred):
+                yield config.keys[index - 1], "pinned", False
         case _:
             passed: set[str] = set()
             for key, why in _wanted(state, config, request):
@@ -297,16 +297,16 @@ def _wanted(state: PoolState, config: PoolConfig, request: SelectionRequest) -> 
             fingerprint = key.fingerprint
             if (states.get(fingerprint, FRESH_KEY).account or fingerprint) == conversation:
                 yield key, "has served this conversation"
-    if place := config.index(config.preferred):
-        yield config.keys[place - 1], "preferred"
+    if index := config.index(config.preferred):
+        yield config.keys[index - 1], "preferred"
     served = [
-        (last_ok, -place)
-        for place, key in enumerate(config.keys)
+        (last_ok, -index)
+        for index, key in enumerate(config.keys)
         if (last_ok := states.get(key.fingerprint, FRESH_KEY).last_ok)
     ]
     served.sort(reverse=True)
     for _, before in served:
-        yield config.keys[-before], "has taken over" if place else "served last"
+        yield config.keys[-before], "has taken over" if index else "served last"
 
 
 def took_over(chosen: Key, state: PoolState, config: PoolConfig) -> bool:
@@ -349,7 +349,7 @@ def _longest_unused(state: PoolState, config: PoolConfig, request: SelectionRequ
         known = states.get(key.fingerprint, FRESH_KEY)
         busy = flights.get(known.account or key.fingerprint, 0) if flights else 0
         ranks.append((busy, known.last_used))
-    return [config.keys[place] for place in sorted(range(len(ranks)), key=ranks.__getitem__)]
+    return [config.keys[index] for index in sorted(range(len(ranks)), key=ranks.__getitem__)]
 
 
 def headroom(state: PoolState, fingerprint: str, policy: Policy) -> float:
@@ -375,4 +375,4 @@ def _roomiest(state: PoolState, config: PoolConfig, request: SelectionRequest, p
         busy = flights.get(identifier, 0) if flights else 0
         room = _room(accounts.get(identifier, FRESH_ACCOUNT), policy)
         ranks.append((-room, busy, known.last_used))
-    return [config.keys[place] for place in sorted(range(len(ranks)), key=ranks.__getitem__)]
+    return [config.keys[index] for index in sorted(range(len(ranks)), key=ranks.__getitem__)]

@@ -39,10 +39,10 @@ SAME_RETURN: Final = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the feed. `at` is epoch seconds; `key` the 1-based place or None; `detail` may be empty.
+    """One line of the feed. `at` is epoch seconds; `key` the 1-based index or None; `detail` may be empty.
 
-    `record` is its record, `sequence` its place in the log. `more` is shown where there is room; `brief` is
-    the text without where the request went on, and `trace` names the request that the line is a part of.
+    `record` is its record, `sequence` its position in the log. `more` is shown where there is room; `brief`
+    is the text without where the request went on, and `trace` names the request that the line is a part of.
     `called` is what a key is called that this machine does not hold.
 
     Tones: "fault" needs a person; "warning" is a switch, a spent window or an outage; "good" and "info" are
@@ -168,8 +168,8 @@ def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) ->
     concerning = alerts.concerning(record, after, config)
     if concerning is None:
         return None
-    text, place = alerts.text(concerning, config, zone), config.index(concerning.fingerprint)
-    return Entry(record.at, alerts.EVENTS[event].tone, text, key=place, fingerprint=concerning.fingerprint)
+    text, index = alerts.text(concerning, config, zone), config.index(concerning.fingerprint)
+    return Entry(record.at, alerts.EVENTS[event].tone, text, key=index, fingerprint=concerning.fingerprint)
 
 
 def history(
@@ -181,7 +181,8 @@ def history(
 ) -> Iterator[tuple[PoolState, tuple[Entry, ...]]]:
     """Yield, for each record of a stretch of the log, the state after it and the lines that it brings.
 
-    `logged` is each record behind its place in the log, oldest first, and `state` the state before the first.
+    `logged` are the records with their positions in the log, oldest first, and `state` the state before the
+    first.
     """
     for sequence, record in logged:
         before, state = state, apply(state, record, policy)
@@ -189,23 +190,23 @@ def history(
 
 
 def _quota_not_understood(record: BalanceRead, config: PoolConfig) -> Entry:
-    place = config.index(record.fingerprint)
-    text = f"{_name(place, other_person(record.who, config))} quota format not understood"
-    return Entry(record.at, "warning", text, key=place, fingerprint=record.fingerprint)
+    index = config.index(record.fingerprint)
+    text = f"{_name(index, other_person(record.who, config))} quota format not understood"
+    return Entry(record.at, "warning", text, key=index, fingerprint=record.fingerprint)
 
 
 def _by_hand(record: Use | Reset | ResetUndone | Enabled | Disabled, text: str, config: PoolConfig) -> Entry:
     """Return the line of what a person did to a key, with their name if it was another one."""
     other = other_person(record.who, config)
-    place = config.index(record.fingerprint)
-    words = f"{_name(place, other)} {text}{f' by {other}' if other else ''}"
-    return Entry(record.at, "info", words, key=place, fingerprint=record.fingerprint)
+    index = config.index(record.fingerprint)
+    words = f"{_name(index, other)} {text}{f' by {other}' if other else ''}"
+    return Entry(record.at, "info", words, key=index, fingerprint=record.fingerprint)
 
 
-def _name(place: int | None, owner: str | None = None) -> str:
+def _name(index: int | None, owner: str | None = None) -> str:
     """Return what a key is called; one that this machine does not hold is of whoever used it."""
-    if place:
-        return f"#{place}"
+    if index:
+        return f"#{index}"
     return unheld(owner)
 
 
@@ -223,7 +224,7 @@ def sender(record: Attempt | FellBack) -> str:
 def _success(record: Attempt, config: PoolConfig) -> Entry | None:
     if record.client == "probe" or record.outcome == "cancelled":
         return None
-    place = config.index(record.fingerprint)
+    index = config.index(record.fingerprint)
     first, tokens = record.first_byte_ms, record.output_tokens or 0
     streamed = record.duration_ms - (first or 0) if first is not None else 0
     parts = [_sender(record, config), f"{tokens} tok" if tokens else "", f"{record.duration_ms / 1000:.1f} s"]
@@ -234,22 +235,22 @@ def _success(record: Attempt, config: PoolConfig) -> Entry | None:
     return Entry(
         record.at,
         "quiet",
-        f"{_name(place, other_person(record.who, config))} {record.model or record.path}",
+        f"{_name(index, other_person(record.who, config))} {record.model or record.path}",
         " · ".join(filter(None, parts)),
-        place,
+        index,
         record.fingerprint,
         record.model,
         more=" · ".join(filter(None, more)),
-        brief=_name(place, other_person(record.who, config)),
+        brief=_name(index, other_person(record.who, config)),
         trace=record.trace,
-        called="" if place else _name(place, other_person(record.who, config)),
+        called="" if index else _name(index, other_person(record.who, config)),
     )
 
 
 def _failure(
     record: Attempt, fault: Fault, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
 ) -> Entry:
-    place = config.index(record.fingerprint)
+    index = config.index(record.fingerprint)
     judged = verdict(
         after,
         record.fingerprint,
@@ -265,7 +266,7 @@ def _failure(
         reason = sentence(judged, record.at, zone)
     elif record.begun:
         reason += " in the middle of the answer"
-    brief = f"{_name(place, other_person(record.who, config))} {reason}"
+    brief = f"{_name(index, other_person(record.who, config))} {reason}"
     parts = [_sender(record, config), record.model or record.path]
     if fault.traits.quoted and fault.text not in brief:
         parts.append(fault.sentence)
@@ -276,12 +277,12 @@ def _failure(
         _severity(record, fault, None if stays else judged),
         brief + _onward(record, fault, config),
         " · ".join(parts),
-        place,
+        index,
         record.fingerprint,
         record.model,
         brief=brief,
         trace=record.trace,
-        called="" if place else _name(place, other_person(record.who, config)),
+        called="" if index else _name(index, other_person(record.who, config)),
     )
 
 
@@ -414,8 +415,8 @@ def entry_fields(entry: Entry, key: Callable[[str], str], now: float, zone: tzin
     record = entry.record
     if record is None:
         return [*fields, *([("about", entry.detail)] if entry.detail else [])]
-    place = f"{record.kind}, {entry.sequence} in the log" if entry.sequence else record.kind
-    return [*fields, *_record_fields(record, key, zone), ("record", place)]
+    where = f"{record.kind}, {entry.sequence} in the log" if entry.sequence else record.kind
+    return [*fields, *_record_fields(record, key, zone), ("record", where)]
 
 
 def stamp(at: float, zone: tzinfo) -> str:
@@ -500,7 +501,7 @@ KEY_NUMBER: Final = re.compile(r"#(\d{1,6})", re.ASCII)
 class FeedFilter:
     """A filter for lines, which must contain every word: "429 #3 gpt"; "!gpt" is a word it must not contain.
 
-    `#3` is a line about the key at that place, not about #31. `fingerprint` is one key wherever it is.
+    `#3` is a line about the key of that number, not about #31. `fingerprint` is one key wherever it is.
     """
 
     faults_only: bool = False

@@ -170,8 +170,8 @@ def grouped(
     """
     under_way = {run.trace: run for run in running}
     requests: dict[Hashable, list[Entry]] = {}
-    for place, entry in enumerate(entries):
-        name: Hashable = entry.trace if entry.trace else place
+    for index, entry in enumerate(entries):
+        name: Hashable = entry.trace if entry.trace else index
         sends = requests.pop(name, [])  # put in again at the end, where the newest of them stands
         sends.append(entry)
         requests[name] = sends

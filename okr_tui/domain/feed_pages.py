@@ -11,7 +11,7 @@ MOST: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of the log in lines, oldest first, and the places (inclusive) of the records looked at.
+    """A stretch of the log in lines, oldest first, and the positions (inclusive) of the records looked at.
 
     `seen` counts all lines of the stretch, wanted or not; `ends`: the log has nothing beyond it.
     """
@@ -41,7 +41,7 @@ class FeedWindow:
         """Return the window with the newest lines after its own, if they join on and there is room."""
         if not self.latest or not news:
             return self
-        start = _place(self.entries, news[0]) if self.entries else 0
+        start = _index(self.entries, news[0]) if self.entries else 0
         if start is None or start + len(news) > max(most, len(news)):
             return replace(self, latest=False)
         return replace(self, entries=(*self.entries[:start], *news))
@@ -84,24 +84,24 @@ class FeedWindow:
 
     @property
     def before(self) -> int | None:
-        """The place in the log before which older lines are read."""
+        """The position in the log before which older lines are read."""
         return self.first if self.first is not None else _first(self.entries)
 
     @property
     def after(self) -> int | None:
-        """The place in the log behind which newer lines are read."""
+        """The position in the log after which newer lines are read."""
         return self.last if self.last is not None else _last(self.entries)
 
     def unseen(self, news: tuple[Entry, ...]) -> int:
         """Return how many of the newest lines are not in the window."""
         if not self.entries:
             return len(news)
-        place = _place(news, self.entries[-1])
-        return len(news) if place is None else len(news) - place - 1
+        index = _index(news, self.entries[-1])
+        return len(news) if index is None else len(news) - index - 1
 
 
-def _place(entries: tuple[Entry, ...], wanted: Entry) -> int | None:
-    return next((place for place in range(len(entries) - 1, -1, -1) if entries[place] == wanted), None)
+def _index(entries: tuple[Entry, ...], wanted: Entry) -> int | None:
+    return next((index for index in range(len(entries) - 1, -1, -1) if entries[index] == wanted), None)
 
 
 def _first(entries: tuple[Entry, ...]) -> int | None:

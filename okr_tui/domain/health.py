@@ -157,7 +157,7 @@ BLOCKS: Final[Mapping[BlockCause, BlockTraits]] = {
     BlockCause.SHAKY: BlockTraits(state=State.SHAKY, words="failing while others succeed", eased=True),
 }
 STRENGTH: Final = {cause: rank for rank, cause in enumerate(BlockCause)}
-"""The place of each cause, strongest first."""
+"""The rank of each cause, strongest first."""
 
 
 @dataclass(frozen=True, slots=True)

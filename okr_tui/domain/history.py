@@ -69,12 +69,12 @@ def used_slots(samples: Sequence[Sample], now: float) -> tuple[float | None, ...
     last = int(now // SLOT)
     slots: list[float | None] = [None] * CELLS
     for sample in samples:
-        place = int(sample.at // SLOT) - last + CELLS - 1
-        if 0 <= place < CELLS:
-            slots[place] = sample.used_percent
+        index = int(sample.at // SLOT) - last + CELLS - 1
+        if 0 <= index < CELLS:
+            slots[index] = sample.used_percent
     known: float | None = None
-    for place, value in enumerate(slots):
-        known = slots[place] = value if value is not None else known
+    for index, value in enumerate(slots):
+        known = slots[index] = value if value is not None else known
     return tuple(slots)
 
 

@@ -36,11 +36,11 @@ class SecretStr:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the pool. Its place in the pool says nothing of its identity; the fingerprint does.
+    """One key of the pool. Its position in the pool says nothing of its identity; the fingerprint does.
 
     `trusted` is False for a key that only the file of a project brings which the user has not vouched for:
     it is shown, and nothing is sent with it. `missing` says why a reference gives no key, "" where it does:
-    such a key holds its place, so that numbers mean the same in every shell.
+    such a key keeps its position, so that numbers mean the same in every shell.
     """
 
     secret: SecretStr

@@ -251,27 +251,27 @@ def names(entry: str, model: str) -> bool:
 
 
 def own_entries(entries: Sequence[str], model: str) -> list[int]:
-    """Return the places of the entries that mean only this model of this provider, last one first."""
+    """Return the indexes of the entries that mean only this model of this provider, last one first."""
     whole = f"{PROVIDER}/{model}".lower()
     return [
-        place
-        for place in reversed(range(len(entries)))
-        if whole in _with_and_without_level(entries[place].strip().lower())
+        index
+        for index in reversed(range(len(entries)))
+        if whole in _with_and_without_level(entries[index].strip().lower())
     ]
 
 
 def others(entries: Sequence[str], model: str) -> list[str]:
     """Return the entries that name the model among others: patterns, and ids without a provider."""
     own = set(own_entries(entries, model))
-    return [entry for place, entry in enumerate(entries) if place not in own and names(entry, model)]
+    return [entry for index, entry in enumerate(entries) if index not in own and names(entry, model)]
 
 
 def following(favourites: Sequence[str], present: str | None) -> str | None:
     """Return the favourite after the present model, from the first again after the last; None without any."""
     if not favourites:
         return None
-    place = favourites.index(present) + 1 if present in favourites else 0
-    return favourites[place % len(favourites)]
+    index = favourites.index(present) + 1 if present in favourites else 0
+    return favourites[index % len(favourites)]
 
 
 def _with_and_without_level(entry: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Scrubber:
         self._forms = ""
         """Every form of a secret, in lower case, each behind a newline."""
         self._blocks: dict[str, list[int]] = {}
-        """The places in these of every block."""
+        """The positions in these of every block."""
         self._starts: list[int] = []
         self._masks: list[str] = []
         """Where the forms of each secret begin, and what is shown instead of it."""
@@ -86,12 +86,12 @@ class Scrubber:
         if self._new:
             self._learn()
         text = word[0]
-        plain, places = _plain(text)
+        plain, positions = _plain(text)
         parts: list[str] = []
         end = 0
         for start, stop, shown in self._found(plain):
-            parts += (text[end : places[start]], shown)
-            end = places[stop]
+            parts += (text[end : positions[start]], shown)
+            end = positions[stop]
         return "".join((*parts, text[end:])) if parts else text
 
     def _learn(self) -> None:
@@ -111,35 +111,35 @@ class Scrubber:
 
     def _found(self, plain: str) -> Iterator[tuple[int, int, str]]:
         """Yield where parts of secrets begin and end, and what is shown instead."""
-        place, blocks = 0, self._blocks
+        position, blocks = 0, self._blocks
         while True:
-            hits = (at for at in range(place, len(plain) - BLOCK + 1) if plain[at : at + BLOCK] in blocks)
+            hits = (at for at in range(position, len(plain) - BLOCK + 1) if plain[at : at + BLOCK] in blocks)
             hit = next(hits, None)
             if hit is None:
                 return
-            for start in range(max(place, hit - STRIDE + 1), hit + 1):
+            for start in range(max(position, hit - STRIDE + 1), hit + 1):
                 if (shown := self._run_at(plain, start)) is not None:
                     last = start
                     while self._run_at(plain, last + 1) is not None:
                         last += 1
                     yield start, last + RUN, shown
-                    place = last + RUN
+                    position = last + RUN
                     break
             else:
-                place = hit + 1
+                position = hit + 1
 
     def _run_at(self, plain: str, start: int) -> str | None:
         """Return what is shown for the run that begins there, if it is one of a secret."""
         run = plain[start : start + RUN]
-        places = [
+        positions = [
             at - before
             for before in range(STRIDE)
             for at in self._blocks.get(run[before : before + BLOCK], ())
             if self._forms.startswith(run, at - before) and at >= before
         ]
-        if len(run) < RUN or not places:
+        if len(run) < RUN or not positions:
             return None
-        return self._masks[bisect_right(self._starts, min(places)) - 1]
+        return self._masks[bisect_right(self._starts, min(positions)) - 1]
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -158,18 +158,18 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
     if not _ESCAPED.search(text):
         return text.lower(), range(len(text) + 1)
     characters: list[str] = []
-    places: list[int] = []
+    positions: list[int] = []
     end = 0
     for found in _ESCAPE.finditer(text):
         group = found.lastindex or 0
         value = found[group]
         character = value if group == _LITERAL else chr(int(value, 10 if group == _DECIMAL else 16) & 0xFF)
         characters += (*text[end : found.start()], character)
-        places += range(end, found.start() + 1)
+        positions += range(end, found.start() + 1)
         end = found.end()
     characters += text[end:]
-    places += range(end, len(text) + 1)
-    return "".join(characters).lower(), places
+    positions += range(end, len(text) + 1)
+    return "".join(characters).lower(), positions
 
 
 def _encoded(character: str) -> bytes:

@@ -16,7 +16,7 @@ RECENT: Final = 60.0
 class RunningRequest:
     """A request of this process that has not ended. Times are epoch seconds.
 
-    `sender` is who asked, `key` the 1-based place of the key it is sent with, None while it waits for one;
+    `sender` is who asked, `key` the 1-based index of the key it is sent with, None while it waits for one;
     `tokens` are those that have come so far, about one a record; `first_at` is when the first of them came.
     """
 
@@ -115,10 +115,10 @@ def recent_usage(
     last = int(now // HOUR)
     hours: dict[str, list[int]] = {}
     for cell, added in usage.items():
-        place = HOURS - 1 - (last - cell.start // HOUR)
-        if cell.seconds == HOUR and 0 <= place < HOURS and added.tokens:
+        index = HOURS - 1 - (last - cell.start // HOUR)
+        if cell.seconds == HOUR and 0 <= index < HOURS and added.tokens:
             name = accounts.get(cell.series.fingerprint, cell.series.fingerprint)
-            hours.setdefault(name, [0] * HOURS)[place] += added.tokens
+            hours.setdefault(name, [0] * HOURS)[index] += added.tokens
     strips = [UsageStrip(name, tuple(tokens)) for name, tokens in hours.items()]
     strips.sort(key=lambda strip: (-strip.total, strip.account))
     return RecentUsage(spent_on_day(usage, now, zone).tokens, tuple(strips))

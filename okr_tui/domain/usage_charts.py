@@ -69,8 +69,8 @@ class Chart:
     """Series over the same labels, oldest first.
 
     unit: what a label is, None where the labels are models. stacked: the series add up. partial: the last
-    bucket is not over yet. marks: the places of labels at which something happened, such as a reset, with its
-    name. ahead: how many labels at the end are of the future, for a forecast.
+    bucket is not over yet. marks: the indexes of labels at which something happened, such as a reset, with
+    its name. ahead: how many labels at the end are of the future, for a forecast.
     """
 
     title: str
@@ -99,8 +99,8 @@ class Chart:
         return tuple(sum(value or 0 for value in column) for column in self._by_label())
 
     def _by_label(self) -> Iterator[tuple[Value, ...]]:
-        for place in range(len(self.labels)):
-            yield tuple(line.values[place] for line in self.lines)
+        for index in range(len(self.labels)):
+            yield tuple(line.values[index] for line in self.lines)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -141,19 +141,19 @@ class Buckets:
         self._naming = Naming(zone)
         self.since, self.until = since, until
         self.labels = tuple(self._all())
-        self._places = {label: place for place, label in enumerate(self.labels)}
+        self._indexes = {label: index for index, label in enumerate(self.labels)}
         self._known: dict[tuple[int, int], int | None] = {}
 
-    def place(self, cell: Cell) -> int | None:
-        """Return the place of a cell's bucket; None where it is outside, or an old day among hours."""
+    def index(self, cell: Cell) -> int | None:
+        """Return the index of a cell's bucket; None where it is outside, or an old day among hours."""
         key = (cell.start, cell.seconds)
         if key not in self._known:
-            self._known[key] = self._places.get(self._label(cell))
+            self._known[key] = self._indexes.get(self._label(cell))
         return self._known[key]
 
     def at(self, moment: float) -> int | None:
-        """Return the place of a moment's bucket."""
-        return self.place(Cell(int(moment // HOUR) * HOUR, HOUR, UNKNOWN))
+        """Return the index of a moment's bucket."""
+        return self.index(Cell(int(moment // HOUR) * HOUR, HOUR, UNKNOWN))
 
     def _label(self, cell: Cell) -> str:
         if self.unit == "hour":
@@ -227,10 +227,10 @@ def tokens(
     name_of = _namer(by, accounts)
     found: dict[str, list[int]] = {}
     for cell, added in usage.items():
-        place = buckets.place(cell)
-        if place is not None:
+        index = buckets.index(cell)
+        if index is not None:
             values = found.setdefault(name_of(cell), [0] * len(buckets.labels))
-            values[place] += added.tokens
+            values[index] += added.tokens
     order = sorted(found, key=lambda name: (-sum(found[name]), name))
     kept = order if len(order) <= MOST_SERIES + 1 else order[:MOST_SERIES]
     lines = [Line(shown(by, name), tuple(found[name])) for name in kept]
@@ -245,8 +245,8 @@ def requests(usage: Usage, buckets: Buckets) -> Chart:
     """Return requests, faults and hops of each bucket."""
     sums: list[list[UsageSum]] = [[] for _ in buckets.labels]
     for cell, added in usage.items():
-        if (place := buckets.place(cell)) is not None:
-            sums[place].append(added)
+        if (index := buckets.index(cell)) is not None:
+            sums[index].append(added)
     totals = [summed(each) for each in sums]
     lines = (
         Line("requests", tuple(each.requests for each in totals)),
@@ -263,7 +263,7 @@ def speed(usage: Usage, buckets: Buckets) -> Chart:
     """
     sums: dict[str, list[UsageSum]] = {}
     for cell, added in usage.items():
-        if buckets.place(cell) is not None:
+        if buckets.index(cell) is not None:
             sums.setdefault(cell.series.model or NO_MODEL, []).append(added)
     totals = {name: summed(each) for name, each in sums.items()}
     names = [
@@ -311,20 +311,20 @@ def left(histories: Iterable[QuotaHistory], buckets: Buckets, now: float, zone: 
     for each in sorted(histories, key=lambda each: each.name):
         values: list[Value] = [None] * size
         for sample in each.samples:
-            if (place := buckets.at(sample.at)) is not None:
-                values[place] = 100 - sample.used_percent
+            if (index := buckets.at(sample.at)) is not None:
+                values[index] = 100 - sample.used_percent
         known: Value = None
-        for place, value in enumerate(values):
-            known = values[place] = value if value is not None else known
+        for index, value in enumerate(values):
+            known = values[index] = value if value is not None else known
         lines.append(Line(each.name, (*values, *_forecast(each, known, now, len(future)))))
     if buckets.unit == "hour":
         marks += [
-            (place, RESET_MARK)
-            for place, label in enumerate((*buckets.labels, *future))
+            (index, RESET_MARK)
+            for index, label in enumerate((*buckets.labels, *future))
             if datetime.fromisoformat(label).timestamp() % SESSION < HOUR
         ]
     else:
-        marks += [(place, RESET_MARK) for place in _weeks(buckets)]
+        marks += [(index, RESET_MARK) for index in _weeks(buckets)]
     labels = (*buckets.labels, *future)
     marks.append((size - 1, NOW_MARK))
     return Chart(
@@ -340,11 +340,11 @@ def left(histories: Iterable[QuotaHistory], buckets: Buckets, now: float, zone: 
 
 
 def _weeks(buckets: Buckets) -> Iterator[int]:
-    """Yield the places of the buckets in which a week begins: Monday 00:00 UTC, for all accounts."""
+    """Yield the indexes of the buckets in which a week begins: Monday 00:00 UTC, for all accounts."""
     monday = next_reset("weekly", buckets.since - 1)
     while monday is not None and monday <= buckets.until:
-        if (place := buckets.at(monday)) is not None:  # pragma: no branch: it lies within the buckets
-            yield place
+        if (index := buckets.at(monday)) is not None:  # pragma: no branch: it lies within the buckets
+            yield index
         monday = next_reset("weekly", monday)
 
 

@@ -121,10 +121,10 @@ def view(
     sharing: dict[str, list[int]] = {}
     for index, each in enumerate(known, 1):
         sharing.setdefault(each.quota, []).append(index)
-    places = {quota: tuple(found) for quota, found in sharing.items()}
+    indexes = {quota: tuple(found) for quota, found in sharing.items()}
     lost = {index for index, verdict in enumerate(judged, 1) if verdict.state.traits.needs_person}
     speakers = {
-        quota: found[0] if len(found) == 1 else _speaker(found, lost) for quota, found in places.items()
+        quota: found[0] if len(found) == 1 else _speaker(found, lost) for quota, found in indexes.items()
     }
     rows = tuple(
         [
@@ -133,7 +133,7 @@ def view(
                 index,
                 verdict,
                 reason,
-                places[each.quota],
+                indexes[each.quota],
                 speakers[each.quota],
                 config,
                 policy,
@@ -231,16 +231,16 @@ def _row(
 
 def _speaker(sharing: tuple[int, ...], lost: Collection[int]) -> int:
     """Return the key whose row shows a quota, of those that share it."""
-    return next((place for place in sharing if place not in lost), sharing[0])
+    return next((index for index in sharing if index not in lost), sharing[0])
 
 
 def brackets(rows: Sequence[KeyView]) -> tuple[str, ...]:
     """Return one sign per key that joins neighbours of the same account: "┌", "│", "└", or a blank."""
     signs = []
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         shares = len(row.account_keys) > 1
-        up = shares and place > 0 and rows[place - 1].account_keys == row.account_keys
-        down = shares and place + 1 < len(rows) and rows[place + 1].account_keys == row.account_keys
+        up = shares and index > 0 and rows[index - 1].account_keys == row.account_keys
+        down = shares and index + 1 < len(rows) and rows[index + 1].account_keys == row.account_keys
         signs.append("│" if up and down else "└" if up else "┌" if down else " ")
     return tuple(signs)
 
@@ -250,9 +250,9 @@ class ModelAccess:
     """Which keys may use which models, whatever their quota says at the moment."""
 
     usable: tuple[int, ...]
-    """The places of the keys that may use any model which nothing keeps them from."""
+    """The 1-based indexes of the keys that may use any model which nothing keeps them from."""
     blocked: Mapping[str, tuple[int, ...]]
-    """The places of those that may use a model, for models that not all of these may use."""
+    """The 1-based indexes of those that may use a model, for models that not all of these may use."""
 
     @classmethod
     def of(cls, state: PoolState, rows: tuple[KeyView, ...], now: float) -> "ModelAccess":
@@ -268,5 +268,5 @@ class ModelAccess:
         return cls(tuple(row.index for row in working), blocked)
 
     def keys(self, model: str) -> tuple[int, ...]:
-        """Return the places of the keys that may use a model."""
+        """Return the 1-based indexes of the keys that may use a model."""
         return self.blocked.get(model, self.usable)

@@ -83,10 +83,10 @@ def _hops(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[Seen]:
         for header, name in HOP_HEADERS.items()
         if (text := _joined(headers, header)) is not None
     }
-    for place in range(1, max(map(len, lists.values()), default=0) + 1):
+    for depth in range(1, max(map(len, lists.values()), default=0) + 1):
         # A proxy that sets a header instead of adding to it speaks for those before it too.
-        yield _seen({name: found[-min(place, len(found))] for name, found in lists.items()})
-        if place >= len(lists.get("for", ())):
+        yield _seen({name: found[-min(depth, len(found))] for name, found in lists.items()})
+        if depth >= len(lists.get("for", ())):
             return
 
 

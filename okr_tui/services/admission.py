@@ -273,10 +273,10 @@ class Admission:
         waiter.ticket.set_exception(waiter.refuse(selection))
 
     def _same(self, key: Key, request: SelectionRequest) -> Ticket | None:
-        place = self._pool.config.index(key.fingerprint)
-        if place is None:
+        index = self._pool.config.index(key.fingerprint)
+        if index is None:
             return None
-        judged = self._pool.choose(request).verdicts[place - 1]
+        judged = self._pool.choose(request).verdicts[index - 1]
         return self._give(key, trial=judged.trial) if judged.eligible else None
 
     def _give(self, key: Key, *, trial: bool, at_once: bool = False) -> Ticket:

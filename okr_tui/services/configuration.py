@@ -23,10 +23,10 @@ from okr_tui.settings.json_edit import Document, put, take_out
 from okr_tui.settings.keys import INDEX, kind, preferring
 from okr_tui.settings.layers import Sources
 from okr_tui.settings.origin import Origin, Valued
-from okr_tui.settings.schema import Place, Settings
+from okr_tui.settings.schema import KeySource, Settings
 from okr_tui.settings.sections import MISSING
 from okr_tui.settings.table import ORIGINAL, OURS, SHORT, TABLE, ChatSettings, Setting, find
-from okr_tui.store.factory import SERVERS, default_address
+from okr_tui.store.factory import default_address, is_shared
 
 LONGEST: Final = 80
 KEPT: Final = {
@@ -50,8 +50,8 @@ def trust_question(settings: Settings) -> TrustQuestion | None:
 
 def setting_lines(settings: Settings) -> tuple[SettingLine, ...]:
     """Return a line for each key, then one for each setting, groups last."""
-    pool = zip(settings.keys, settings.places, strict=True)
-    keys = [_key_line(at, key, place) for at, (key, place) in enumerate(pool, 1)]
+    pool = zip(settings.keys, settings.key_sources, strict=True)
+    keys = [_key_line(at, key, source) for at, (key, source) in enumerate(pool, 1)]
     rows = [row for row in map(find, settings.values) if row]
     scrubber = Scrubber(key.secret.get_secret_value() for key in settings.keys)
     return (*keys, *(_line(row, settings, scrubber) for row in sorted(rows, key=lambda row: row.group)))
@@ -153,10 +153,10 @@ def _shown(name: str, value: object) -> str:
     return row.check.shown(value) if row and value is not None else as_text(value)
 
 
-def _key_line(at: int, key: Key, place: Place) -> SettingLine:
-    words = (key.masked, key.label or "", KEPT[kind(place.reference)])
-    shadowed = tuple(other.describe() for other in place.also)
-    return SettingLine(f"key {at}", " ".join(filter(None, words)), place.origin.describe(), shadowed)
+def _key_line(at: int, key: Key, source: KeySource) -> SettingLine:
+    words = (key.masked, key.label or "", KEPT[kind(source.reference)])
+    shadowed = tuple(other.describe() for other in source.also)
+    return SettingLine(f"key {at}", " ".join(filter(None, words)), source.origin.describe(), shadowed)
 
 
 def _locked(origin: Origin) -> str:
@@ -208,11 +208,6 @@ class SettingsSubscriber(Protocol):
         """
 
 
-def is_shared(store: str | None) -> bool:
-    """Return whether a log at this address is on a server, where other people may write to it too."""
-    return (store or "").partition(":")[0] in SERVERS
-
-
 class Configuration:
     """What the user configured, as values the services take."""
 
@@ -243,7 +238,7 @@ class Configuration:
         That is so when a file was changed since, or the key of a command or of the keyring is in the pool.
         """
         inputs = _inputs(self._sources)
-        kinds = {kind(place.reference) for place in self.settings.places}
+        kinds = {kind(source.reference) for source in self.settings.key_sources}
         plain = kinds <= {"literal", "variable"} and not self._sources.runtime
         return inputs if plain and inputs.digest == self._digest else None
 
@@ -334,7 +329,8 @@ class Configuration:
     async def write(self, name: str, value: object) -> file.Written:
         """Write a setting, or a member of one, where it takes effect; with MISSING it is taken out there.
 
-        Raises SettingsError, with nothing changed, where an option or a variable decides, or it has no place.
+        Raises SettingsError, with nothing changed, where an option or a variable decides, or no file can hold
+        it.
         """
         row, member = located(name)
         path = target(self.settings, row.name)

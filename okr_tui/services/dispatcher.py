@@ -42,15 +42,15 @@ def clamped(call: Call, most: int) -> Call:
     if not isinstance(document, dict):
         return call
     lowered = False
-    for place, name in (
+    for holder, name in (
         (document, "max_tokens"),
         (document, "max_completion_tokens"),
         (document, "max_output_tokens"),
         (document.get("options"), "num_predict"),
     ):
-        wanted = place.get(name) if isinstance(place, dict) else None
-        if isinstance(place, dict) and isinstance(wanted, int) and wanted > most:
-            place[name] = most
+        wanted = holder.get(name) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and isinstance(wanted, int) and wanted > most:
+            holder[name] = most
             lowered = True
     return replace(call, body=json.dumps(document).encode()) if lowered else call
 
@@ -252,8 +252,8 @@ class Dispatcher:
         request = replace(self._request(progress), in_flight=flights)
         if progress.slots and ticket.account in progress.slots.accounts:
             request = replace(request, past_busy=True)
-        place = self._pool.config.index(ticket.key.fingerprint)
-        return None if place is None else self._pool.choose(request).verdicts[place - 1]
+        index = self._pool.config.index(ticket.key.fingerprint)
+        return None if index is None else self._pool.choose(request).verdicts[index - 1]
 
     async def _begin_trial(self, key: Key, ended: float) -> bool:
         """Return whether this request has the trial of its key after a block that ended then.
@@ -332,7 +332,7 @@ class Dispatcher:
             return _refused(progress, progress.hops[-1].fault)
         now = self._pool.clock.time()
         reasons = "; ".join(
-            f"#{place} {sentence(judged, now)}" for place, judged in enumerate(selection.verdicts, 1)
+            f"#{index} {sentence(judged, now)}" for index, judged in enumerate(selection.verdicts, 1)
         )
         states = frozenset(judged.state.value for judged in selection.verdicts)
         whom = "no other key" if progress.tried and not progress.hops else "no key"

@@ -44,9 +44,9 @@ from okr_tui.settings.locations import NO_SETTINGS, agent_folder
 from okr_tui.settings.lock import STALE
 from okr_tui.settings.schema import Settings
 from okr_tui.settings.table import ORIGINAL, SHORT, TABLE
-from okr_tui.store.factory import NO_FOLDER, default_address
+from okr_tui.store.factory import NO_FOLDER, sqlite_path
 
-WRITABLE: Final = "make its folder writable, or choose another place with okr-tui.store or --store"
+WRITABLE: Final = "make its folder writable, or choose another path with okr-tui.store or --store"
 REPLACE: Final = "replace it (remove-key, then add-key); keys are made at ollama.com/settings/keys"
 OTHERS: Final = 0o077
 LARGEST_LOG: Final = 256 * 1024 * 1024
@@ -100,7 +100,7 @@ def examine(configuration: Configuration, state: Path | None) -> Report:
     kept = state if state and state.is_dir() else None
     checks = {
         "the settings": lambda: _problems(configuration),
-        "the settings files": lambda: _places(settings),
+        "the settings files": lambda: _settings_folders(settings),
         "the environment": lambda: _variables(configuration.environment),
         "modes and owners": lambda: _modes(settings, state),
         "the keys": lambda: _keys(settings),
@@ -131,9 +131,9 @@ def checked(name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
     try:
         findings.extend(check())
     except OSError as error:
-        place = f"{clean_line(os.fsdecode(error.filename))}: " if error.filename else ""
-        what = f"{name} could not be checked: {place}{(error.strerror or str(error)).lower()}"
-        findings.append(Finding("error", what, "make that place readable, or move it away"))
+        where = f"{clean_line(os.fsdecode(error.filename))}: " if error.filename else ""
+        what = f"{name} could not be checked: {where}{(error.strerror or str(error)).lower()}"
+        findings.append(Finding("error", what, "make that file or folder readable, or move it away"))
     return findings
 
 
@@ -292,7 +292,7 @@ def remedy_for(message: str) -> str:
     return next(found, "correct it there, or remove it")
 
 
-def _places(settings: Settings) -> Iterator[Finding]:
+def _settings_folders(settings: Settings) -> Iterator[Finding]:
     """Yield files and folders that were named and are not there, and copies that were left behind."""
     folder = settings.project_file.parent.parent
     if not folder.is_dir():
@@ -333,8 +333,7 @@ def _modes(settings: Settings, state: Path | None) -> Iterator[Finding]:
     for path in settings.open_to_others:
         what = f"{path} holds keys, and other users may read or write it (mode {_octal(_mode(path))})"
         yield Finding("warning", what, f"chmod 600 {path}", partial(path.chmod, 0o600))
-    scheme, _, place = (settings.store.value or default_address()).partition(":")
-    log = Path(os.path.expanduser(place)) if scheme == "sqlite" else None
+    log = _log_file(settings)
     own = [state / name for name in ("gateway-token", "conversations.db", pi.MEMORY)] if state else []
     for path in dict.fromkeys([*([log] if log else ()), *own]):
         mode = _mode(path)
@@ -357,9 +356,9 @@ def _modes(settings: Settings, state: Path | None) -> Iterator[Finding]:
 def _keys(settings: Settings) -> Iterator[Finding]:
     if not settings.keys:
         yield Finding("error", "no key is configured", ADD_A_KEY)
-    for at, (key, place) in enumerate(zip(settings.keys, settings.places, strict=True), 1):
-        for other in place.also:
-            what = f"key {at} {key.masked} of {place.origin.describe()} is also in {other.describe()}"
+    for at, (key, source) in enumerate(zip(settings.keys, settings.key_sources, strict=True), 1):
+        for other in source.also:
+            what = f"key {at} {key.masked} of {source.origin.describe()} is also in {other.describe()}"
             yield Finding("note", what, "remove one of them")
     if question := trust_question(settings):
         what = f"{question.project_file} is not trusted; it wants to {'; '.join(question.wants)}"
@@ -403,15 +402,14 @@ def _locks(settings: Settings) -> Iterator[Finding]:
 
 def _log(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with a log in a file: damage, size, and damaged ones that were set aside."""
-    scheme, _, place = (settings.store.value or default_address()).partition(":")
-    path = Path(os.path.expanduser(place))
-    if scheme != "sqlite":
+    path = _log_file(settings)
+    if path is None:
         return
     folder = next((each for each in path.parents if each.exists()), path)
     disk = os.statvfs(folder)
     if disk.f_blocks and disk.f_bavail * disk.f_frsize < LEAST_ROOM:
         yield Finding(
-            "error", f"the disk of the log {path} is full", "make room on it, or choose another place"
+            "error", f"the disk of the log {path} is full", "make room on it, or choose another path"
         )
     if not path.is_file():
         return
@@ -597,14 +595,22 @@ def _root(path: Path) -> dict[str, object]:
         return {}  # among the problems already
 
 
+def _log_file(settings: Settings) -> Path | None:
+    """Return the file of the log; None for a log that is no file, or for a user without a home folder."""
+    try:
+        return sqlite_path(settings.store.value)
+    except StoreError:
+        return None
+
+
 def _is_writable(settings: Settings) -> bool | None:
     """Return whether the log can be written, as far as the files tell; None for a log that is no file."""
-    scheme, _, place = (settings.store.value or default_address()).partition(":")
-    if scheme == "-":
+    try:
+        path = sqlite_path(settings.store.value)
+    except StoreError:
         return False
-    if scheme != "sqlite":
+    if path is None:
         return None
-    path = Path(os.path.expanduser(place))
     folder = next((each for each in path.parents if each.exists()), path)
     return os.access(folder, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
 

@@ -264,10 +264,10 @@ class Exchange:
         the records.
         """
         self._understood = self._understood or bool(records)
-        for place, record in enumerate(records, 1):
+        for index, record in enumerate(records, 1):
             if record.error is not None and self.fault is None and not self._done:
                 self._fail(classify_record(record.error, self._call.path))
-                return Piece(data[: max(0, before + record.start)], records[:place])
+                return Piece(data[: max(0, before + record.start)], records[:index])
             self._done = self._done or record.done
             self.input_tokens = record.input_tokens or self.input_tokens
             if record.cached_tokens is not None:

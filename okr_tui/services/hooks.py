@@ -108,8 +108,8 @@ class Hooks:
         if problem is None:
             self._problems.pop((event, line), None)
         else:
-            place = f" ({hook_words(line)})" if is_address(line) else ""
-            text = clean_line(f"the hook for {event}{place} {problem}")
+            where = f" ({hook_words(line)})" if is_address(line) else ""
+            text = clean_line(f"the hook for {event}{where} {problem}")
             self._problems[event, line] = self._scrubber.scrub(text)
         self._announce()
 

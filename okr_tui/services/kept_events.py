@@ -27,10 +27,11 @@ Document = dict[str, object]
 
 
 class KeptEvents(NamedTuple):
-    """What the fold tells, up to a place of the log.
+    """What the fold tells, up to a position in the log.
 
     at: when that was, in epoch seconds. keys: the fingerprints of the pool, in their order. outages: their
-    begins and ends, by the place of the record that shows it. alerts: those that are no repeats, by place.
+    begins and ends, by the position of the record that shows it. alerts: those that are no repeats, also by
+    position.
     is_out: whether an outage holds at the end.
     """
 
@@ -43,15 +44,15 @@ class KeptEvents(NamedTuple):
 
 def keep(found: KeptEvents, inputs: Inputs, basis: Basis) -> None:
     """Keep what the fold tells for the next run."""
-    by_place = (list(found.outages.items()), list(found.alerts.items()))
-    document = (*basis, (found.at, found.keys, *by_place, found.is_out))
+    by_sequence = (list(found.outages.items()), list(found.alerts.items()))
+    document = (*basis, (found.at, found.keys, *by_sequence, found.is_out))
     FILES.write(inputs.name, json.dumps(document, separators=(",", ":")))
 
 
 def since(
     inputs: Inputs, log: Path, oldest: float, now: float
 ) -> tuple[KeptEvents, list[tuple[int, str]]] | None:
-    """Return what an earlier run kept, and the records since a moment, encoded, with their places.
+    """Return what an earlier run kept, and the records since a moment, encoded, with their positions.
 
     None where what was kept does not count any more.
     """

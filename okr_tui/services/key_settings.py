@@ -17,7 +17,7 @@ from okr_tui.settings.json_edit import Document, put, take_out
 from okr_tui.settings.keys import INDEX, kind, preferring
 from okr_tui.settings.origin import Problem
 from okr_tui.settings.pi import NAME, favouring
-from okr_tui.settings.schema import Place
+from okr_tui.settings.schema import KeySource
 from okr_tui.settings.sections import MISSING
 from okr_tui.settings.table import ORIGINAL
 
@@ -32,7 +32,7 @@ class RemovedKey:
     """A key that was removed, and what it takes to put it back where it was."""
 
     key: Key
-    place: Place
+    source: KeySource
     raw: SecretStr
     index: int
     preferred: bool
@@ -42,7 +42,7 @@ class RemovedKey:
 class _KeyChange:
     """A change of one value of the global file, the pool that follows, and its preferred key."""
 
-    place: tuple[str, str]
+    path: tuple[str, str]
     function: Callable[[Document], str]
     pool: list[Key]
     preferred: str | None
@@ -83,32 +83,32 @@ class KeySettings:
 
         Return what was done, and what `restore` takes; None where the key is still in the pool, or forgotten.
         """
-        place = self._own_place(key)
+        source = self._own_source(key)
         settings = self._configuration.settings
         index = [other.fingerprint for other in settings.keys].index(key.fingerprint)
         left = [other for other in settings.keys if other.fingerprint != key.fingerprint]
         preferred = self._configuration.config.preferred
         was_preferred = preferred == key.fingerprint
-        if was_preferred and not place.also:
+        if was_preferred and not source.also:
             preferred = left[index % len(left)].fingerprint if left else None
         raw = SecretStr("")
 
         def without(document: Document) -> str:
             nonlocal raw
-            raw = keys.written(document, place)
-            return keys.removed(document, place)
+            raw = keys.written(document, source)
+            return keys.removed(document, source)
 
-        await self._write(_KeyChange((place.section, place.name), without, left, preferred))
+        await self._write(_KeyChange((source.section, source.name), without, left, preferred))
         message = f"Removed #{index + 1} {key.masked} from {settings.global_file}"
         if again := self._found(key.fingerprint):
             return f"{message}; it stays in the pool because it is also in {again.origin.describe()}", None
-        removed = None if forget else RemovedKey(key, place, raw, index, was_preferred)
-        if kind(place.reference) != "keyring":
+        removed = None if forget else RemovedKey(key, source, raw, index, was_preferred)
+        if kind(source.reference) != "keyring":
             return message, removed
         if not forget:
             entry = f"entry {key.fingerprint} of {key_references.SERVICE}"
             return f"{message}; its text stays in the system's secret store, {entry}", removed
-        name = place.reference.get_secret_value().strip().removeprefix(key_references.KEYRING)
+        name = source.reference.get_secret_value().strip().removeprefix(key_references.KEYRING)
         if problem := await asyncio.to_thread(key_references.forget, name):
             return f"{message}; its text is still in the system's secret store: {problem.message}", None
         return f"{message} and its text from the system's secret store", None
@@ -122,8 +122,8 @@ class KeySettings:
         preferred = removed.key.fingerprint if removed.preferred else self._configuration.config.preferred
         await self._write(
             _KeyChange(
-                (removed.place.section, removed.place.name),
-                lambda document: keys.restored(document, removed.place, removed.raw),
+                (removed.source.section, removed.source.name),
+                lambda document: keys.restored(document, removed.source, removed.raw),
                 pool,
                 preferred,
             )
@@ -132,13 +132,13 @@ class KeySettings:
 
     async def label(self, key: Key, label: str | None) -> str:
         """Give a key another label, or none."""
-        place = self._own_place(key)
+        source = self._own_source(key)
         settings = self._configuration.settings
         wanted = _checked(label, *settings.keys)
         await self._write(
             _KeyChange(
-                (place.section, place.name),
-                lambda document: keys.labelled(document, place, wanted),
+                (source.section, source.name),
+                lambda document: keys.labelled(document, source, wanted),
                 list(settings.keys),
                 self._configuration.config.preferred,
             )
@@ -151,17 +151,17 @@ class KeySettings:
         if why := keys.refusal(secret):
             raise SettingsError(f"the key was not added: {why}")
         key = Key.of(secret.get_secret_value(), "global")
-        if place := self._found(key.fingerprint):
-            where = place.origin.describe()
+        if source := self._found(key.fingerprint):
+            where = source.origin.describe()
             raise SettingsError(f"{self._named(key)} is already in the pool, from {where}; nothing was added")
         return Key(secret, key.fingerprint, key.masked, key.origin, _checked(label, key))
 
     async def _add(self, key: Key, reference: SecretStr) -> str:
         settings = self._configuration.settings
         before = [
-            place
-            for place in settings.places
-            if (place.origin.layer, place.section, place.name) == ("global", ORIGINAL, keys.LIST)
+            source
+            for source in settings.key_sources
+            if (source.origin.layer, source.section, source.name) == ("global", ORIGINAL, keys.LIST)
         ]
         pool = list(settings.keys)
         # The list's keys come first in the pool, so a key appended to it comes after them.
@@ -193,7 +193,7 @@ class KeySettings:
             changed = Document.of(document.path, document.encoded(text))
             return preferring(changed, section, index, change.pool[index], shifting=shifting)
 
-        touched = (change.place, (section, INDEX)) if moves else (change.place,)
+        touched = (change.path, (section, INDEX)) if moves else (change.path,)
         written = await asyncio.to_thread(file.rewrite, settings.global_file, touched, whole)
         await self._reload()
         if not written.kept:
@@ -202,26 +202,26 @@ class KeySettings:
             )
         # The index may be in another file or in a variable, or have been beyond the end of the pool.
         config = self._configuration.config
-        place = config.index(change.preferred)
-        if place is not None and config.preferred != change.preferred:
-            await self._configuration.prefer(place - 1)
+        index = config.index(change.preferred)
+        if index is not None and config.preferred != change.preferred:
+            await self._configuration.prefer(index - 1)
             await self._reload()
 
-    def _own_place(self, key: Key) -> Place:
+    def _own_source(self, key: Key) -> KeySource:
         """Return where a key is in the global file. Raises SettingsError for a key of another file."""
-        place = self._found(key.fingerprint)
-        if place is None:
+        source = self._found(key.fingerprint)
+        if source is None:
             raise NoKeyError(f"{key.masked} is no longer in the pool")
-        layer = place.origin.layer
+        layer = source.origin.layer
         if layer != "global":
             todo = ELSEWHERE.get(layer, "change it there")
-            raise SettingsError(f"{self._named(key)} comes from {place.origin.describe()}; {todo}")
-        return place
+            raise SettingsError(f"{self._named(key)} comes from {source.origin.describe()}; {todo}")
+        return source
 
-    def _found(self, fingerprint: str) -> Place | None:
+    def _found(self, fingerprint: str) -> KeySource | None:
         settings = self._configuration.settings
-        found = zip(settings.keys, settings.places, strict=True)
-        return next((place for key, place in found if key.fingerprint == fingerprint), None)
+        found = zip(settings.keys, settings.key_sources, strict=True)
+        return next((source for key, source in found if key.fingerprint == fingerprint), None)
 
     def _named(self, key: Key) -> str:
         return f"#{self._configuration.config.index(key.fingerprint)} {key.masked}"

@@ -58,17 +58,17 @@ def _reduced(snapshot: Snapshot) -> Snapshot:
     """Return what is worth keeping: no state of the moment, no problem, and of long lists the begin."""
     pool, models, settings = snapshot.pool, snapshot.models, snapshot.settings
     keys = tuple(replace(row, samples=(), in_flight=0) for row in pool.keys[:MOST_KEYS])
-    places = range(1, len(keys) + 1)
+    indexes = range(1, len(keys) + 1)
     return replace(
         snapshot,
         pool=replace(
             pool,
             keys=tuple(
-                replace(row, account_keys=tuple(at for at in row.account_keys if at in places))
+                replace(row, account_keys=tuple(at for at in row.account_keys if at in indexes))
                 for row in keys
             ),
-            active=pool.active if pool.active in places else None,
-            preferred=pool.preferred if pool.preferred in places else None,
+            active=pool.active if pool.active in indexes else None,
+            preferred=pool.preferred if pool.preferred in indexes else None,
         ),
         models=replace(
             models,
@@ -76,7 +76,7 @@ def _reduced(snapshot: Snapshot) -> Snapshot:
                 replace(
                     row,
                     model=replace(row.model, model_info={}),
-                    keys=tuple(at for at in row.keys if at in places),
+                    keys=tuple(at for at in row.keys if at in indexes),
                 )
                 for row in models.rows[:MOST_MODELS]
             ),
@@ -112,15 +112,15 @@ def _last_lines(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
 
 
 def _is_consistent(snapshot: Snapshot) -> bool:
-    """Return whether all places that are named are places of its keys."""
+    """Return whether all indexes that are named are indexes of its keys."""
     keys = snapshot.pool.keys
-    places = range(1, len(keys) + 1)
+    indexes = range(1, len(keys) + 1)
     named = [at for at in (snapshot.pool.active, snapshot.pool.preferred) if at is not None]
     named += [at for row in snapshot.models.rows for at in row.keys]
     named += [at for key in keys for at in key.account_keys]
     return (
         bool(keys)
-        and all(at in places for at in named)
+        and all(at in indexes for at in named)
         and all(key.index == at and key.account_keys for at, key in enumerate(keys, 1))
     )
 

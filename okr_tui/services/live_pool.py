@@ -92,7 +92,7 @@ class LivePool:
         self.has_learned = False
         """Whether this process itself put something about keys or accounts into the log."""
         self.observers: list[Callable[[Record, int | None], None]] = []
-        """Called once with each record that arrives, and its place; None before it is in the log."""
+        """Called once with each record that arrives, and its position; None before it is in the log."""
         self._zone = zone
         self.settings_read: SettingsRead | None = None
         self._sequence = 0
@@ -126,7 +126,7 @@ class LivePool:
 
     @property
     def sequence(self) -> int:
-        """Return the place in the log of the last record that the state includes."""
+        """Return the position in the log of the last record that the state includes."""
         return self._sequence
 
     @property
@@ -240,7 +240,7 @@ class LivePool:
         self._announce_news()
 
     async def _pages(self, first: int) -> AsyncIterator[list[LogEntry]]:
-        """Yield the records behind a place, so many at once that others get their turn between them.
+        """Yield the records after a position, so many at once that others get their turn between them.
 
         Many records go into the sums of usage on their way, so that they are read only once.
         """
@@ -258,7 +258,7 @@ class LivePool:
                 LOG_PROGRESS.get()(f"reading the log: {after - first:,} of {of:,} records")
 
     async def _sum_up(self, page: Sequence[LogEntry], after: int) -> bool:
-        """Add the page behind a place to the sums of usage; return whether the next one may follow."""
+        """Add the page after a position to the sums of usage; return whether the next one may follow."""
         try:
             if self._summing is None:
                 self._summing = await Summing.begin(self.store, self.clock.time())
@@ -407,7 +407,7 @@ class LivePool:
             raise StoreError(f"{why}; what was not written could not be kept either, and is lost")
 
     async def _written(self, last: int, sent: Sequence[Unsent]) -> None:
-        """Take up records that are in the log now, `last` being the place of the last of them."""
+        """Take up records that are in the log now, `last` being the position of the last of them."""
         began = asyncio.get_running_loop().time()
         if self._sequence + len(sent) == last and self.store.identity in (self._identity, None):
             self._caught_up = began  # no other process wrote before
@@ -415,9 +415,9 @@ class LivePool:
                 if self._resting:
                     self._resting.cancel()
                 self._resting = self.timers.start(REST, self._look_at_rest)
-            for place, unsent in enumerate(sent, self._sequence + 1):
+            for sequence, unsent in enumerate(sent, self._sequence + 1):
                 self._writer.confirm(unsent)
-                self._pass(LogEntry(place, unsent.record), unsent)
+                self._pass(LogEntry(sequence, unsent.record), unsent)
             self._announce_news()
             return
         await self._read()
@@ -465,7 +465,7 @@ class LivePool:
                 entries(item.record, before, self.state, self.config, self.policy, self._zone, item.sequence)
             )
             return
-        for line in shown:  # they come again, with their place; they are among the last, and alike in many
+        for line in shown:  # they come again, with their position; they are among the last, and alike in many
             backwards = range(-1, -len(self.entries) - 1, -1)
             if found := next((at for at in backwards if self.entries[at] is line), None):
                 del self.entries[found]

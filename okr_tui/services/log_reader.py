@@ -48,7 +48,7 @@ class LogReader:
         self._reading = asyncio.Lock()
 
     async def older(self, wanted: FeedFilter, before: int | None) -> Page:
-        """Return matching lines before a place of the log: about PAGE, or those of SCAN records."""
+        """Return matching lines before a position in the log: about PAGE, or those of SCAN records."""
         found: list[Entry] = []
         first = last = None
         seen = scanned = 0
@@ -66,7 +66,7 @@ class LogReader:
         return Page(tuple(found), first, last, seen, ends=False)
 
     async def newer(self, wanted: FeedFilter, after: int) -> Page:
-        """Return matching lines after a place of the log: about PAGE, or those of SCAN records."""
+        """Return matching lines after a position in the log: about PAGE, or those of SCAN records."""
         found: list[Entry] = []
         first = last = None
         seen = scanned = 0
@@ -174,8 +174,8 @@ class LogReader:
     def _names(self) -> dict[str, str]:
         """Return keys by fingerprint, and accounts by their first key, in words: "#1 amber"."""
         names: dict[str, str] = {}
-        for place, key in enumerate(self._pool.config.keys, 1):
-            words = f"#{place} {key.label or key.masked}"
+        for index, key in enumerate(self._pool.config.keys, 1):
+            words = f"#{index} {key.label or key.masked}"
             names.setdefault(self._pool.state.account_of(key.fingerprint), words)
             names[key.fingerprint] = words
         return names

@@ -318,10 +318,10 @@ class LogWriter:
 def _in_sequence(items: Sequence[tuple[int, Record]]) -> Iterator[tuple[int, list[Record]]]:
     """Yield records that go at once, with the number of the first: their numbers follow each other."""
     start = 0
-    for place, (number, _) in enumerate(items, 1):
-        if place == len(items) or place - start == AT_ONCE or items[place][0] != number + 1:
-            yield items[start][0], [record for _, record in items[start:place]]
-            start = place
+    for index, (number, _) in enumerate(items, 1):
+        if index == len(items) or index - start == AT_ONCE or items[index][0] != number + 1:
+            yield items[start][0], [record for _, record in items[start:index]]
+            start = index
 
 
 def _settle(unsent: Unsent) -> None:
@@ -354,7 +354,7 @@ class Checkpoints:
         self._store = store
         self._kept = 0
         self._untrimmed = 0
-        """The place of the state that was kept last, until the log is trimmed; else 0."""
+        """The position of the state that was kept last, until the log is trimmed; else 0."""
         self._passed = deque([KeptState(0, PoolState())], maxlen=2)
 
     async def load(self) -> KeptState:

@@ -440,7 +440,7 @@ def _sections(text: bytes) -> object:
 def kept(inputs: Inputs, end: Callable[[], tuple[str, int] | None], now: float) -> Overview | None:
     """Return the overview that an earlier run kept; None where anything has changed since.
 
-    `end` returns the identity of the log and the place of its last record, None for one that is unknown.
+    `end` returns the identity of the log and the position of its last record, None for one that is unknown.
     """
     try:
         *basis, at, until, found = json.loads(FILES.read(inputs.name) or "null")

@@ -421,7 +421,7 @@ class PoolService:
         selection = self.pool.choose(SelectionRequest(self.clock.time(), in_flight=self.pool.flights))
         verdicts = selection.verdicts
         order = [(here - 1 + offset) % len(config.keys) for offset in range(1, len(config.keys))]
-        free = next((place for place in order if verdicts[place].eligible), None)
+        free = next((index for index in order if verdicts[index].eligible), None)
         if free is None:
             if not verdicts[here - 1].eligible:
                 states = frozenset(judged.state.value for judged in verdicts)

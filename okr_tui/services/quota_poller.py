@@ -193,12 +193,12 @@ class QuotaPoller:
             self._check("confirm", key, self._confirm(key))
 
     def _check(self, name: str, key: Key, check: Coroutine[None, None, None]) -> None:
-        place = (name, key.fingerprint)
-        if place in self._checks:
+        task_key = (name, key.fingerprint)
+        if task_key in self._checks:
             check.close()
             return
-        self._checks[place] = task = asyncio.create_task(check)
-        task.add_done_callback(lambda _: self._checks.pop(place, None))
+        self._checks[task_key] = task = asyncio.create_task(check)
+        task.add_done_callback(lambda _: self._checks.pop(task_key, None))
 
     async def _after_spent(self, key: Key) -> None:
         if await self._claim(self._pool.state.account_of(key.fingerprint)):

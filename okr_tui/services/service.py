@@ -68,7 +68,7 @@ class ModelList:
 
 @dataclass(frozen=True, slots=True)
 class SettingLine:
-    """One value in force, where it comes from, and which other places set it without effect, in words.
+    """One value in force, where it comes from, and where else it is set without effect, in words.
 
     `editable`: `change_setting` takes its name; `locked` says why a change has no effect, "" when it has.
     """
@@ -224,7 +224,7 @@ class Service(Protocol):
     async def history(
         self, wanted: FeedFilter, *, before: int | None = None, after: int | None = None
     ) -> Page:
-        """Return a page of matching lines, older than the place `before` of the log or newer than `after`."""
+        """Return a page of matching lines, before or after a position in the log."""
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
         """Return what the key of a fingerprint did over the last hours."""

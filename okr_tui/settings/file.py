@@ -85,7 +85,7 @@ def change(path: Path, section: str, name: str, function: Callable[[object], obj
 
     `function` is pure and may be called twice; its result is anything JSON can hold. A new file gets mode
     0600, a new directory 0700. Raises SettingsError, with nothing changed, when the file is corrupt, the
-    section is not an object, or the place cannot be locked or written.
+    section is not an object, or the file cannot be locked or written.
     """
 
     def applied(document: Document) -> str:

@@ -76,14 +76,14 @@ class Member(NamedTuple):
     value: Span
 
 
-def place(path: str, line: int | None, column: int | None) -> str:
+def location(path: str, line: int | None, column: int | None) -> str:
     """Return a position as people and editors write it: `path:line:column`, as far as it is known."""
     return ":".join(str(part) for part in (path, line, column) if part is not None)
 
 
 def failure(what: str, path: str, line: int | None = None, column: int | None = None) -> SettingsError:
-    """Return a SettingsError whose one line starts with the place."""
-    return SettingsError(f"{place(path, line, column)}: {what}", path, line, column)
+    """Return a SettingsError whose one line starts with the location."""
+    return SettingsError(f"{location(path, line, column)}: {what}", path, line, column)
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
@@ -92,7 +92,7 @@ def position(text: str, offset: int) -> tuple[int, int]:
 
 
 def parse(text: str, path: str = "") -> object:
-    """Return the value of strict JSON. Raises SettingsError with its place; the message quotes nothing."""
+    """Return the value of strict JSON. Raises SettingsError with its location; the message quotes nothing."""
     try:
         value = _DECODER.decode(text)
     except JSONDecodeError as error:
@@ -143,9 +143,9 @@ def _mistake(message: str, text: str, at: int) -> str:
     if message.startswith("Expecting property name") or here == "'":
         return "names and strings have to be in double quotes"
     if message.startswith("Expecting ',' delimiter"):
-        return "a comma or a closing bracket is missing before this place"
+        return "a comma or a closing bracket is missing before this point"
     if message.startswith("Expecting ':' delimiter"):
-        return "a colon is missing before this place"
+        return "a colon is missing before this point"
     return "there is no value, such as a string in double quotes, a number, true, false or null"
 
 
@@ -353,33 +353,33 @@ def take_out(text: str, path: JsonPath) -> str:
     if holder is None:
         return text
     members = members_of(strict, holder.start)
-    found = [place for place, member in enumerate(members) if member.name == name]
-    for place in reversed(found):
+    found = [index for index, member in enumerate(members) if member.name == name]
+    for index in reversed(found):
         strict = plain(text, blocks=True)
         members = members_of(strict, holder.start)
         if strict == text:
-            text = _without(text, holder.start, members, place)
+            text = _without(text, holder.start, members, index)
         else:
-            text = _without_but_comments(text, members, place)
+            text = _without_but_comments(text, members, index)
     return text
 
 
-def _without(text: str, start: int, members: list[Member], place: int) -> str:
-    if place:
-        return text[: members[place - 1].value.end] + text[members[place].value.end :]
+def _without(text: str, start: int, members: list[Member], index: int) -> str:
+    if index:
+        return text[: members[index - 1].value.end] + text[members[index].value.end :]
     if len(members) > 1:
         return text[: members[0].key.start] + text[members[1].key.start :]
     end = members[0].value.end
     return text[: start + 1] + text[end:].lstrip(BLANK)
 
 
-def _without_but_comments(text: str, members: list[Member], place: int) -> str:
-    _, key, value = members[place]
+def _without_but_comments(text: str, members: list[Member], index: int) -> str:
+    _, key, value = members[index]
     bare = uncommented(text, blocks=True)
     before, after = text[: key.start].rstrip(BLANK), text[value.end :]
     if len(bare[: key.start].rstrip(BLANK)) < len(before) and not after.lstrip(" \t\r").startswith("\n"):
         before = text[: text.find("\n", len(before), key.start) + 1] or before  # which ends a comment
-    comma = bare.index(",", members[place - 1].value.end) if place else None
+    comma = bare.index(",", members[index - 1].value.end) if index else None
     if bare[value.end :].lstrip(BLANK).startswith(","):
         own = bare.index(",", value.end) - value.end
         after = after[:own] + after[own + 1 :]
@@ -457,7 +457,7 @@ class Document:
         return line, offset - self._lines[line - 1] + 1
 
     def repeated(self, path: "JsonPath" = ()) -> list[tuple[str, Position]]:
-        """Return the names that an object has more than once, each with the place of its last value."""
+        """Return the names that an object has more than once, each with the location of its last value."""
         span = locate(self.strict, path, self._known)
         if span is None or not self.strict.startswith("{", span.start):
             return []
@@ -468,7 +468,7 @@ class Document:
         return [(name, self._position(last[name])) for name in twice]
 
     def section(self, name: str) -> Section:
-        """Return the section, empty when absent. Raises SettingsError, with its place, if it is no object."""
+        """Return the section, empty when absent. Raises SettingsError, with its location, for no object."""
         values = self.root.get(name, {})
         if not isinstance(values, dict):
             raise failure(f'"{name}" must be an object {{...}}', str(self.path), *self.position(name))

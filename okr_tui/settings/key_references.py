@@ -37,7 +37,7 @@ SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool) -> SecretStr | Problem:
     """Return the key a reference stands for, or what is wrong with it.
 
-    trusted: whether the place it was read from may name variables, commands and keyring entries; from
+    trusted: whether the layer it was read from may name variables, commands and keyring entries; from
         elsewhere only a key itself is taken.
     Blocks up to 10 seconds for a command, and as long as the keyring asks the user.
     """

@@ -17,7 +17,7 @@ from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
 from okr_tui.settings.json_edit import Document, exchange, failure, locate, put, put_in, take_out
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE, resolve
 from okr_tui.settings.origin import Origin, Problem, Severity, Valued
-from okr_tui.settings.schema import Place
+from okr_tui.settings.schema import KeySource
 from okr_tui.settings.sections import Layer, digest
 from okr_tui.settings.table import ORIGINAL, OURS, SHORT
 
@@ -47,7 +47,7 @@ def reference(entry: object) -> SecretStr | None:
 
 
 def kind(found: SecretStr) -> Kind:
-    """Return what a reference is: the key itself, or the place that holds it."""
+    """Return what a reference is: the key itself, or what holds it."""
     text = unquoted(found.get_secret_value())
     if text.startswith(VARIABLE):
         return "variable"
@@ -92,7 +92,7 @@ def refusal(secret: SecretStr) -> str | None:
     if wrong := malformed(text):
         return wrong
     if kind(secret) != "literal":
-        return "a key does not begin with $, ! or keyring:, which stand for a place that holds one"
+        return "a key does not begin with $, ! or keyring:, which refer to something that holds one"
     return None
 
 
@@ -120,11 +120,11 @@ def added(document: Document, item: object) -> str:
     return put(document.text, (ORIGINAL, LIST), [*_parts(LIST, value), item])
 
 
-def removed(document: Document, place: Place) -> str:
+def removed(document: Document, source: KeySource) -> str:
     """Remove an entry; a value that is one key goes whole."""
-    position = _position(document, place)
-    value = _value(document, place.section, place.name)
-    path = (place.section, place.name)
+    position = _position(document, source)
+    value = _value(document, source.section, source.name)
+    path = (source.section, source.name)
     if position is None:
         return take_out(document.text, path)
     if isinstance(value, list):
@@ -134,57 +134,57 @@ def removed(document: Document, place: Place) -> str:
     return put(document.text, path, ",".join(parts).strip())
 
 
-def written(document: Document, place: Place) -> SecretStr:
+def written(document: Document, source: KeySource) -> SecretStr:
     """Return the JSON text of an entry as it stands, for `restored`."""
-    position = _position(document, place)
-    value = _value(document, place.section, place.name)
-    inner = () if position is None or is_joined(place.name, value) else (position,)
-    span = locate(document.text, (place.section, place.name, *inner))
-    if is_joined(place.name, value) or span is None:
-        return SecretStr(_raw(place.reference.get_secret_value().strip()))
+    position = _position(document, source)
+    value = _value(document, source.section, source.name)
+    inner = () if position is None or is_joined(source.name, value) else (position,)
+    span = locate(document.text, (source.section, source.name, *inner))
+    if is_joined(source.name, value) or span is None:
+        return SecretStr(_raw(source.reference.get_secret_value().strip()))
     return SecretStr(document.text[span.start : span.end])
 
 
-def restored(document: Document, place: Place, raw: SecretStr) -> str:
+def restored(document: Document, source: KeySource, raw: SecretStr) -> str:
     """Put back an entry that was removed, where it was as far as that is still there."""
-    path = (place.section, place.name)
+    path = (source.section, source.name)
     value = _value(document, *path)
     text = raw.get_secret_value()
     item = json.loads(text)
-    if reference(item) in [reference(other) for _, other in entries(place.name, value)]:
+    if reference(item) in [reference(other) for _, other in entries(source.name, value)]:
         raise failure("already has this key back; nothing was changed", str(document.path))
-    if place.position is None:
+    if source.position is None:
         if value is not None:
             raise failure(f"{'.'.join(path)} is another key now; nothing was changed", str(document.path))
         return put(document.text, path, item)
     if isinstance(value, list):
-        return put_in(document.text, path, place.position, text)
-    parts = _parts(place.name, value)
-    parts.insert(place.position, item)
-    if is_joined(place.name, value) and isinstance(item, str):
+        return put_in(document.text, path, source.position, text)
+    parts = _parts(source.name, value)
+    parts.insert(source.position, item)
+    if is_joined(source.name, value) and isinstance(item, str):
         return put(document.text, path, ",".join(map(str, parts)))
     return put(document.text, path, parts)
 
 
-def labelled(document: Document, place: Place, label: str | None) -> str:
+def labelled(document: Document, source: KeySource, label: str | None) -> str:
     """Give an entry another label, or none; one without is a plain text again."""
-    position = _position(document, place)
-    path = (place.section, place.name)
+    position = _position(document, source)
+    path = (source.section, source.name)
     value = _value(document, *path)
-    present = dict(entries(place.name, value))[position]
+    present = dict(entries(source.name, value))[position]
     more = {
         name: other
         for name, other in (present.items() if isinstance(present, Mapping) else ())
         if name not in {"key", "label"}
     }
-    item = entry(SecretStr(place.reference.get_secret_value().strip()), label)
+    item = entry(SecretStr(source.reference.get_secret_value().strip()), label)
     if more:
         item = {**(item if isinstance(item, dict) else {"key": item}), **more}
     if position is None:
         return put(document.text, path, item)
     if isinstance(value, list):
         return exchange(document.text, (*path, position), _raw(item))
-    parts = [item if at == position else str(part).strip() for at, part in entries(place.name, value)]
+    parts = [item if at == position else str(part).strip() for at, part in entries(source.name, value)]
     return put(document.text, path, [part for part in parts if part])
 
 
@@ -192,15 +192,15 @@ def _value(document: Document, section: str, name: str) -> object:
     return document.section(section).values.get(name)
 
 
-def _position(document: Document, place: Place) -> int | None:
+def _position(document: Document, source: KeySource) -> int | None:
     """Return where the entry stands now."""
     found = [
         position
-        for position, item in entries(place.name, _value(document, place.section, place.name))
-        if reference(item) == place.reference
+        for position, item in entries(source.name, _value(document, source.section, source.name))
+        if reference(item) == source.reference
     ]
-    if place.position in found:
-        return place.position
+    if source.position in found:
+        return source.position
     if len(found) == 1:
         return found[0]
     raise SettingsError(
@@ -231,10 +231,10 @@ def followed(index: Valued[int], ours: Mapping[str, object], keys: Sequence[Key]
     written = ours.get(WRITTEN_WITH)
     if isinstance(written, bool) or written != index.value:
         return None
-    for place, key in enumerate(keys):
+    for current, key in enumerate(keys):
         if key.fingerprint == ours.get(FINGERPRINT):
-            moved = f"chosen as key {index.value + 1}, key {place + 1} now"
-            return replace(index, value=place, note=moved if place != index.value else "")
+            moved = f"chosen as key {index.value + 1}, key {current + 1} now"
+            return replace(index, value=current, note=moved if current != index.value else "")
     return None
 
 
@@ -260,10 +260,10 @@ UNASKED = Problem("it was not asked for")
 
 @dataclass(slots=True)
 class Pool:
-    """Keys in order, the place of each, what commands printed, and what was wrong."""
+    """Keys in order, the source of each, what commands printed, and what was wrong."""
 
     keys: list[Key] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    sources: list[KeySource] = field(default_factory=list)
     commands: dict[tuple[str, str], SecretStr] = field(default_factory=dict, repr=False)
     problems: list[Problem] = field(default_factory=list)
 
@@ -272,7 +272,7 @@ class Pool:
 class _Entry:
     reference: SecretStr | None
     label: object
-    place: Place
+    source: KeySource
 
 
 def collect(
@@ -312,15 +312,15 @@ def collect(
             else:
                 key = Key.of(found.get_secret_value(), layer.name, label, trusted=layer.trusted)
             if (at := known.get(key.fingerprint)) is not None:
-                first = pool.places[at]
-                pool.places[at] = replace(first, also=(*first.also, entry.place.origin))
+                first = pool.sources[at]
+                pool.sources[at] = replace(first, also=(*first.also, entry.source.origin))
                 if key.trusted:
                     pool.keys[at] = replace(pool.keys[at], trusted=True)
                 dropped["repeated"] += 1
                 continue
             known[key.fingerprint] = len(pool.keys)
             pool.keys.append(key)
-            pool.places.append(entry.place)
+            pool.sources.append(entry.source)
         if dropped:
             pool.problems.append(_dropped(layer, dropped))
     _drop_telling_labels(pool)
@@ -329,11 +329,11 @@ def collect(
 
 def _drop_telling_labels(pool: Pool) -> None:
     scrubber = Scrubber(key.secret.get_secret_value() for key in pool.keys)
-    for at, (key, place) in enumerate(zip(pool.keys, pool.places, strict=True)):
+    for at, (key, source) in enumerate(zip(pool.keys, pool.sources, strict=True)):
         if key.label and scrubber.mask_keys(key.label) != key.label:
             pool.keys[at] = replace(key, label=None)
             message = "a label is ignored: it holds a part of a key, and labels are shown"
-            pool.problems.append(Problem.at(place.origin, message))
+            pool.problems.append(Problem.at(source.origin, message))
 
 
 def _entries(layer: Layer) -> Iterator[_Entry]:
@@ -344,25 +344,25 @@ def _entries(layer: Layer) -> Iterator[_Entry]:
                 # A part of a comma-separated text has no position of its own in the file.
                 inner = () if position is None or is_joined(name, value) else (position,)
                 found = reference(item)
-                place = Place(
+                source = KeySource(
                     layer.origin(section, name, *inner), section, name, position, found or SecretStr("")
                 )
-                yield _Entry(found, item.get("label") if isinstance(item, dict) else None, place)
+                yield _Entry(found, item.get("label") if isinstance(item, dict) else None, source)
 
 
 def added_by(layer: Layer, pool: Pool) -> int:
     """Return how many keys stand in the layer itself and in no other, whether they joined the pool or not."""
     elsewhere = {
         key.fingerprint
-        for key, place in zip(pool.keys, pool.places, strict=True)
-        if any(origin.layer != layer.name for origin in (place.origin, *place.also))
+        for key, source in zip(pool.keys, pool.sources, strict=True)
+        if any(origin.layer != layer.name for origin in (source.origin, *source.also))
     }
     return len({fingerprint(text) for text in _literals(layer)} - elsewhere)
 
 
-def key_places(layer: Layer) -> list[Origin]:
+def key_origins(layer: Layer) -> list[Origin]:
     """Return where the layer has entries for keys, usable or not."""
-    return [entry.place.origin for entry in _entries(layer)]
+    return [entry.source.origin for entry in _entries(layer)]
 
 
 def holds_literal(layer: Layer) -> bool:
@@ -413,14 +413,14 @@ def _label(entry: _Entry, pool: Pool) -> str | None:
     if label is None:
         return None
     if not isinstance(label, str) or has_hidden(label) or not 0 < len(label.strip()) <= LINE_LIMIT:
-        pool.problems.append(Problem.at(entry.place.origin, "a label is ignored: it must be printable text"))
+        pool.problems.append(Problem.at(entry.source.origin, "a label is ignored: it must be printable text"))
         return None
     return label.strip()
 
 
 def _about(entry: _Entry, message: str, severity: Severity = "error") -> Problem:
-    position = "" if entry.place.position is None else f" entry {entry.place.position + 1}"
-    return Problem.at(entry.place.origin, f"{entry.place.name}{position} {message}", severity)
+    position = "" if entry.source.position is None else f" entry {entry.source.position + 1}"
+    return Problem.at(entry.source.origin, f"{entry.source.name}{position} {message}", severity)
 
 
 def _dropped(layer: Layer, dropped: Counter[str]) -> Problem:

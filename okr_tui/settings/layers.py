@@ -20,7 +20,7 @@ from okr_tui.domain.scrubber import Scrubber
 from okr_tui.settings import locations, trust
 from okr_tui.settings.checks import LONGEST_NAME, UnusableError
 from okr_tui.settings.json_edit import JsonPath
-from okr_tui.settings.keys import added_by, collect, followed, holds_literal, key_places
+from okr_tui.settings.keys import added_by, collect, followed, holds_literal, key_origins
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.pi import enabled_models
 from okr_tui.settings.schema import Kept, Settings
@@ -130,7 +130,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     added = added_by(project, pool)
     if added and answer is None and project in welcome:
         message = f"{trust.keys_words(added)} off: {remedy}"
-        problems.append(Problem.at(key_places(project)[0], message, "warning"))
+        problems.append(Problem.at(key_origins(project)[0], message, "warning"))
     favourites = enabled_models((project, user), problems)
     for layer in (user, project):
         problems += _unknown(layer, pool.keys)
@@ -146,7 +146,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     loose = tuple(path for layer, path in paths if holds_literal(layer) and _is_open(path))
     return Settings(
         keys=tuple(pool.keys),
-        places=tuple(pool.places),
+        key_sources=tuple(pool.sources),
         enabled_models=favourites,
         keymap={
             name.removeprefix(KEYMAP): at.value
@@ -299,13 +299,13 @@ def _shown(name: str) -> str:
 
 
 def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
-    """Return the values of a group by the fields of its class; those of no group with their places."""
+    """Return the values of a group by the fields of its class; those of no group with their locations."""
     rows = (row for row in TABLE if row.field and row.group == group)
     return {row.field: values[row.name].value if group else values[row.name] for row in rows}
 
 
 def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
-    """Yield what is no setting in a section of this program, each with its place."""
+    """Yield what is no setting in a section of this program, each with its location."""
     found = [
         (section, *each) for section in SECTIONS for each in unknown_names(section, layer.values(section))
     ]
@@ -333,9 +333,9 @@ def _may_join(project: Layer, cloud: str, problems: list[Problem]) -> bool:
     """Return whether a project's keys belong in the pool of the cloud in force."""
     if trust.keeps_its_keys(project, cloud):
         return True
-    if places := key_places(project):
+    if origins := key_origins(project):
         message = "the project's keys are left out: they are for its own cloudUrl, which is not in effect"
-        problems.append(Problem.at(places[0], message, "warning"))
+        problems.append(Problem.at(origins[0], message, "warning"))
     return False
 
 

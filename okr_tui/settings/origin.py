@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.text import printable
-from okr_tui.settings.json_edit import place
+from okr_tui.settings.json_edit import location
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Origin:
     def describe(self) -> str:
         """Return one line: "global ~/.pi/agent/settings.json:7", "environment OLLAMA_HOST" or "default"."""
         if self.file:
-            return f"{self.layer} {place(_short(self.file), self.line, None)}"
+            return f"{self.layer} {location(_short(self.file), self.line, None)}"
         return f"{self.layer} {self.variable}" if self.variable else self.layer
 
 
@@ -50,7 +50,7 @@ class Problem:
     @classmethod
     def of(cls, error: SettingsError, more: str = "") -> "Problem":
         """Return the problem an error describes; `more` is added to its message."""
-        where = place(error.path, error.line, error.column)
+        where = location(error.path, error.line, error.column)
         message = str(error).removeprefix(f"{where}: ") + more
         return cls(message, Path(error.path), error.line, error.column)
 
@@ -62,16 +62,16 @@ class Problem:
         return cls(message, origin.file, origin.line, origin.column, severity)
 
     def describe(self) -> str:
-        """Return one line: the place as `file:line:column`, as far as it is known, and the message."""
+        """Return one line: the location as `file:line:column`, as far as it is known, and the message."""
         message = printable(self.message)
         if self.path is None:
             return message
-        return f"{place(_short(self.path), self.line, self.column)}: {message}"
+        return f"{location(_short(self.path), self.line, self.column)}: {message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Valued(Generic[T]):
-    """A value, where it comes from, and which lower places also set it, highest first.
+    """A value, where it comes from, and which lower layers also set it, highest first.
 
     The value is left out of the text form: the address of a store or a daemon may carry a password.
     `note` says in words what else led to it; "" as a rule.

@@ -172,8 +172,8 @@ def favouring(document: Document, model: str, *, wanted: bool) -> str:
             f"{document.path} names it and may name others; only its editor can change that"
         )
     text = document.text
-    for place in own:
-        text = take_out(text, (NAME, place))
+    for index in own:
+        text = take_out(text, (NAME, index))
     return text
 
 
@@ -263,9 +263,9 @@ def undo(path: Path, state: Path) -> Outcome | None:
             text = document.text
             if PROVIDER in providers:
                 if _digest(providers[PROVIDER]) not in earlier.written:
-                    place = document.position(PROVIDERS_KEY, PROVIDER)
+                    position = document.position(PROVIDERS_KEY, PROVIDER)
                     what = f"{PROVIDER} was edited since it was written; nothing was changed: remove it there"
-                    raise failure(what, str(path), *place)
+                    raise failure(what, str(path), *position)
                 text = _without(document, earlier)
             restored = earlier.moved in providers
             if restored and earlier.moved:

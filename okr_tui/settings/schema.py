@@ -1,4 +1,4 @@
-"""The settings as the program uses them: every value with the place it came from, and what was wrong."""
+"""The settings as the program uses them: every value with where it came from, and what was wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ from okr_tui.settings.table import ChatSettings, GatewayOptions, ModelSettings, 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeySource:
     """Where a key of the pool is configured, for those who change it there.
 
     `section` and `name` ("apiKeys" or "apiKey") say which value; `position` counts from 0 in a list or a
-    comma-separated text, and is None for a value that is one key. `also` are later places of the same key.
+    comma-separated text, and is None for a value that is one key. `also` are where it is configured again.
     """
 
     origin: Origin
@@ -41,7 +41,7 @@ class Kept:
 class Settings(Scalars):
     """Everything the user configured, merged. No text form of it shows a secret.
 
-    keys, places: the pool in order, and where each key of it is configured.
+    keys, key_sources: the pool in order, and where each key of it is configured.
     active_index: from 0, always within the pool; 0 when the pool is empty.
     enabled_models: pi's favourite models as written, none when all are meant (domain/models.py).
     keymap, policy, gateway, chat, alerts, models: checked, the project's members over the global ones. The
@@ -58,7 +58,7 @@ class Settings(Scalars):
     """
 
     keys: tuple[Key, ...]
-    places: tuple[Place, ...]
+    key_sources: tuple[KeySource, ...]
     enabled_models: Valued[tuple[str, ...]]
     keymap: Mapping[str, str]
     policy: Policy

@@ -168,7 +168,7 @@ class Setting:
 
 
 def _scalar(name: str, check: Check, default: object, words: str, **more: Any) -> Any:
-    """Declare a setting whose place is kept with its value."""
+    """Declare a setting whose origin is kept with its value."""
     row = Setting(name=name, check=check, default=default, words=words, **more)
     return field(default=Valued(default, Origin("default")), metadata={ROW: row})
 
@@ -181,7 +181,7 @@ def _member(name: str, check: Check, default: object, words: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Scalars:
-    """The settings that stand in a section itself, each with its place."""
+    """The settings that stand in a section itself, each with its origin."""
 
     cloud_url: Valued[str] = _scalar(
         "cloudUrl",

@@ -180,8 +180,8 @@ def _server_words(servers: object) -> list[str]:
             continue
         name = _bounded(label)
         if isinstance(server.get("url"), str):
-            place = _bounded(without_password(server["url"]))
-            wishes.append(f"connect the chat to the tool server {name} at {place}")
+            address = _bounded(without_password(server["url"]))
+            wishes.append(f"connect the chat to the tool server {name} at {address}")
         else:
             listed = server.get("args")
             parts = [server.get("command"), *(listed if isinstance(listed, list) else ())]

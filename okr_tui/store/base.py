@@ -21,7 +21,7 @@ class UnreachableLogError(StoreError):
 class ReplacedLogError(UnreachableLogError):
     """The log is not the one it was: removed, emptied, replaced, or damaged and set aside.
 
-    The next call uses the new one, where the places of the old mean nothing.
+    The next call uses the new one, where the positions of the old one mean nothing.
     """
 
 
@@ -84,7 +84,7 @@ class Store(Protocol):
 
     A write whose failure was an UnreachableLogError may have arrived all the same.
 
-    Times are epoch seconds. A place is a record's `sequence`.
+    Times are epoch seconds. A position is a record's `sequence`.
     """
 
     @property
@@ -109,23 +109,23 @@ class Store(Protocol):
     async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
         """Append records at the end of the log, all or none, with no others between.
 
-        Those that are in the log under `token` already are left out. Return the place of the last; 0 when
+        Those that are in the log under `token` already are left out. Return the position of the last; 0 when
         any was left out.
         """
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """Return the records behind a place, oldest first, at most `limit`."""
+        """Return the records after a position, oldest first, at most `limit`."""
 
     def change_token(self) -> object | None:
         """Return a token that differs once the log has grown; None if that takes reading it."""
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """Return the last `limit` records before a place, or of the whole log; oldest first."""
+        """Return the last `limit` records before a position, or of the whole log; oldest first."""
 
     def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:
-        """Yield the records behind the last place seen as they come, from all processes, without end.
+        """Yield the records after the last position seen as they come, from all processes, without end.
 
-        `seen` returns that place; what the caller has read otherwise in the meantime is left out.
+        `seen` returns that position; what the caller has read otherwise in the meantime is left out.
         """
 
     async def load(self, document: str) -> str | None:
@@ -144,7 +144,7 @@ class Store(Protocol):
         """
 
     async def trim(self, through: int, before: float, most: int) -> None:
-        """Drop records up to a place that are older than `before`, or do not fit in `most` bytes of log."""
+        """Drop records up to a position that are older than `before`, or do not fit in `most` bytes."""
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease until `now + seconds`; return False while another owner holds it."""
@@ -174,7 +174,7 @@ def decode(text: str) -> Record:
 
 
 def decode_rows(rows: Iterable[tuple[int, str, str | None, int | None]]) -> list[LogEntry]:
-    """Return the records of rows: place, line of JSON, and the fields of the token.
+    """Return the records of rows: position, line of JSON, and the fields of the token.
 
     Those that are none of our records, as from a later version, are left out.
     """

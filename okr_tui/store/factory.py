@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NO_HOME: Final = Path("/nonexistent")
 NO_FOLDER: Final = (
-    "there is no home folder, and so no place for the log and the gateway's token: "
+    "there is no home folder, and so nowhere to keep the log and the gateway's token: "
     "set HOME or XDG_STATE_HOME, or name a log with --store"
 )
 
@@ -51,19 +51,31 @@ def default_log() -> Path:
 
 
 def default_address() -> str:
-    """Return the address of that log for people; "-" where it has no place."""
+    """Return the address of that log for people; "-" for a user without a home folder."""
     try:
         return f"sqlite:{default_log()}"
     except StoreError:
         return "-"
 
 
-def _path(place: str) -> Path:
-    return Path(os.path.expanduser(place))
+def sqlite_path(url: str | None) -> Path | None:
+    """Return the file of the log at an address, by default the user's own; None for a log in no file.
+
+    Raises StoreError for a user without a home folder, where there is no address.
+    """
+    if url is None:
+        return default_log()
+    scheme, _, path = url.partition(":")
+    return Path(os.path.expanduser(path)) if scheme == "sqlite" and path else None
 
 
 SERVERS: Final = ("redis", "rediss", "valkey", "valkeys", "unix")
 """The schemes of addresses of a server."""
+
+
+def is_shared(url: str | None) -> bool:
+    """Return whether a log at this address is on a server, where other people may write to it too."""
+    return (url or "").partition(":")[0] in SERVERS
 
 
 def locate_store(url: str | None) -> "Store":
@@ -74,15 +86,15 @@ def locate_store(url: str | None) -> "Store":
     """
     if url is None:
         url = f"sqlite:{default_log()}"
-    scheme, _, place = url.partition(":")
+    if path := sqlite_path(url):
+        from okr_tui.store.sqlite import SqliteStore
+
+        return SqliteStore(path)
+    scheme = url.partition(":")[0]
     if scheme == "memory":
         from okr_tui.store.memory import MemoryStore
 
         return MemoryStore()
-    if scheme == "sqlite" and place:
-        from okr_tui.store.sqlite import SqliteStore
-
-        return SqliteStore(_path(place))
     if "sentinel" in scheme or "cluster" in scheme:
         raise StoreError(
             f"a log cannot be kept at {scheme}:// addresses: give the address of one server, redis://HOST"
@@ -179,7 +191,7 @@ def _look(path: Path, way: str, since: float, until: float, detail: Detail, docu
 
 
 def end(path: Path) -> tuple[str, int] | None:
-    """Return what tells this log from another, as `repr` of SqliteStore.identity, and its last place.
+    """Return what tells this log from another, as `repr` of SqliteStore.identity, and its last position.
 
     None where that cannot be told without opening the log as a process of the pool does.
     """
@@ -188,9 +200,9 @@ def end(path: Path) -> tuple[str, int] | None:
 
 
 class Stretch(NamedTuple):
-    """A part of a log, with its identity and last place as of `end`: records, encoded, with their places.
+    """A part of a log, with its identity and last position as of `end`: encoded records with positions.
 
-    `has_news`: whether one behind some place has one of some texts.
+    `has_news`: whether one after some position has one of some texts.
     """
 
     identity: str
@@ -240,7 +252,7 @@ def _load(database: sqlite3.Connection, *names: str) -> dict[str, str]:
 
 
 def _records(database: sqlite3.Connection, after: int) -> "Iterator[Record]":
-    """Yield the attempts and identities behind a place; what is none of our records is passed over."""
+    """Yield the attempts and identities after a position; what is none of our records is passed over."""
     for (body,) in database.execute("select body from log where sequence > ? order by sequence", (after,)):
         if not isinstance(body, str) or not any(kind in body for kind in SUMMED_KINDS):
             continue

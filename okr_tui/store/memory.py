@@ -33,9 +33,9 @@ class MemoryStore:
         """Append records at the end of the log, but those that are in it under the token."""
         async with self._grown:
             known = max(self._appended.get(token.writer, -1) - token.number + 1, 0) if token else 0
-            for place, record in enumerate(records[known:], known):
+            for offset, record in enumerate(records[known:], known):
                 self._last += 1
-                own = AppendToken(token.writer, token.number + place) if token else None
+                own = AppendToken(token.writer, token.number + offset) if token else None
                 self._log.append(LogEntry(self._last, record, own))
                 if own:
                     self._appended[own.writer] = own.number
@@ -43,16 +43,16 @@ class MemoryStore:
             return 0 if known else self._last
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """Return the records behind a place."""
-        place = bisect_right(self._log, after, key=attrgetter("sequence"))
-        return self._log[place : None if limit is None else place + limit]
+        """Return the records after a position."""
+        start = bisect_right(self._log, after, key=attrgetter("sequence"))
+        return self._log[start : None if limit is None else start + limit]
 
     def change_token(self) -> int:
         """Return a token that changes with the log."""
         return self._last
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """Return the last records before a place."""
+        """Return the last records before a position."""
         return [item for item in self._log if before is None or item.sequence < before][-limit:]
 
     async def tail(self, seen: Callable[[], int]) -> AsyncIterator[list[LogEntry]]:

@@ -108,16 +108,16 @@ return {last, known, held}
 """
 TRIM = """
 local through, before, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local bytes, place = tonumber(ARGV[5]), 0
+local bytes, sequence = tonumber(ARGV[5]), 0
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], ARGV[4], '-', 'COUNT', ARGV[6])) do
-    place = tonumber(string.match(entry[1], '%d+'))
+    sequence = tonumber(string.match(entry[1], '%d+'))
     local at, body = tonumber(entry[2][2]), entry[2][4]
     bytes = bytes + #body
-    if place <= through and (at < before or bytes > most) then
+    if sequence <= through and (at < before or bytes > most) then
         redis.call('XDEL', KEYS[1], entry[1])
     end
 end
-return {place, bytes}
+return {sequence, bytes}
 """
 SAVE_IF = """
 local held = redis.call('GET', KEYS[1])
@@ -160,7 +160,7 @@ class Names:
 
     @property
     def last(self) -> str:
-        """The place of the last record."""
+        """The position of the last record."""
         return f"{self.prefix}last"
 
     @property
@@ -192,7 +192,7 @@ Answer = TypeVar("Answer")
 
 
 class RedisStore:
-    """A log on a server. The place of a record is its entry's identifier, so that both have one order."""
+    """A log on a server. The position of a record is its entry's identifier, so that both have one order."""
 
     def __init__(self, url: str) -> None:
         url, pool = _pool_of(url)
@@ -257,7 +257,7 @@ class RedisStore:
     async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
         """Append records at the end of the log. One script, so that it is in the log whole or not at all.
 
-        Sent again when the answer was lost, they are known by their token and not written twice. Places go
+        Sent again when the answer was lost, they are known by their token and not written twice. Positions go
         on behind all that this process has seen, even when the server came back with less than it had.
         """
         remembered = REMEMBERED if token else TIMEOUT + PATIENCE
@@ -279,7 +279,7 @@ class RedisStore:
         return 0 if left_out else int(last)
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """Return the records behind a place. Those of later versions are skipped."""
+        """Return the records after a position. Those of later versions are skipped."""
         if limit is None:
             return (await self._read(after))[0]
         page = partial(self._client.xrange, self._names.log, min=f"{after + 1}-0", count=limit)
@@ -289,24 +289,24 @@ class RedisStore:
         """Return a token that changes with the log. Only the server knows."""
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """Return the last records before a place. Those of later versions are skipped."""
+        """Return the last records before a position. Those of later versions are skipped."""
         edge = "+" if before is None else f"{max(before - 1, 0)}-0"
         page = partial(self._client.xrevrange, self._names.log, max=edge, count=limit)
         return _logged((await self._ask("read", page))[::-1])
 
     async def _read(self, after: int, patience: float | None = None) -> tuple[list[LogEntry], int]:
-        """Return the records behind a place, and the place of the last entry, readable or not."""
+        """Return the records after a position, and the position of the last entry, readable or not."""
         found: list[LogEntry] = []
         size = PAGE
         while size == PAGE:
             entries = await self._ask("read", partial(self._page, after), patience)
             size = len(entries)
-            after = _place(entries[-1]) if entries else after
+            after = _sequence(entries[-1]) if entries else after
             found += _logged(entries)
         return found, after
 
     async def _page(self, after: int) -> Any:
-        """Return entries behind a place. Raises ReplacedLogError if the log has lost what was seen of it."""
+        """Return entries after a position. Raises ReplacedLogError if the log has lost what was seen."""
         seen = self._seen  # own appends may go on meanwhile
         async with self._client.pipeline(transaction=True) as pipeline:
             pipeline.mget(self._names.identity, self._names.last)
@@ -338,7 +338,7 @@ class RedisStore:
             )
             grown = await self._ask("read", growth)
             entries = grown[0][1] if grown else []
-            follows = [*map(_place, entries)] == [*range(after + 1, after + 1 + len(entries))]
+            follows = [*map(_sequence, entries)] == [*range(after + 1, after + 1 + len(entries))]
             if entries and follows and clock() - checked < CHECKED_EVERY:
                 found, after = _logged(entries), after + len(entries)
                 self._seen = max(self._seen, after)
@@ -346,7 +346,7 @@ class RedisStore:
                 found, after = await self._read(after)
                 checked = clock()
             if replaced != self._times_replaced:
-                after = 0  # another call found it out; places are those of the new log
+                after = 0  # another call found it out; positions are those of the new log
             elif found:
                 yield found
 
@@ -382,8 +382,8 @@ class RedisStore:
         edge, size = "+", 0
         while edge != "0-0":
             args: list[str | int | float] = [through, before, most, edge, size, PAGE]
-            place, size = await self._ask("write", partial(self._trim, keys=[self._names.log], args=args))
-            edge = f"{max(place - 1, 0)}-0"
+            sequence, size = await self._ask("write", partial(self._trim, keys=[self._names.log], args=args))
+            edge = f"{max(sequence - 1, 0)}-0"
 
     async def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
         """Take or renew a lease."""
@@ -432,13 +432,13 @@ async def _bounded(command: Callable[[], Awaitable[Any]]) -> Any:
             raise asyncio.CancelledError
 
 
-def _place(entry: tuple[str, dict[str, str]]) -> int:
+def _sequence(entry: tuple[str, dict[str, str]]) -> int:
     return int(entry[0].partition("-")[0])
 
 
 def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
     return decode_rows(
-        (_place(entry), entry[1]["body"], entry[1].get("writer"), int(entry[1].get("number", 0)))
+        (_sequence(entry), entry[1]["body"], entry[1].get("writer"), int(entry[1].get("number", 0)))
         for entry in entries
     )
 

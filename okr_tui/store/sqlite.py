@@ -48,7 +48,7 @@ OPENING: Final = 1.5
 PAUSE: Final = 0.02
 LOOK_EVERY = 0.2
 LAST: Final = 2**63 - 1
-"""A place behind all that SQLite can count."""
+"""A position beyond all that SQLite can count."""
 LOOKS: Final = 10
 """Looks at a file that another program seems to write, each a moment after the one before."""
 VALUES = 900
@@ -106,14 +106,14 @@ class SqliteStore:
 
     async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
         """Append records at the end of the log, in one statement: all or none."""
-        places = ", ".join(["(?, ?, ?, ?)"] * len(records))
+        placeholders = ", ".join(["(?, ?, ?, ?)"] * len(records))
         writer, first = (token.writer, token.number) if token else (None, 0)
         values = [
             value
-            for place, record in enumerate(records, first)
-            for value in (record.at, encode(record), writer, place if token else None)
+            for sequence, record in enumerate(records, first)
+            for value in (record.at, encode(record), writer, sequence if token else None)
         ]
-        query = f"""insert into log (at, body, writer, number) values {places}
+        query = f"""insert into log (at, body, writer, number) values {placeholders}
             on conflict (writer, number) do nothing"""  # noqa: S608
         cursor = await self._write(query, values)
         if cursor.rowcount < len(records):
@@ -122,12 +122,12 @@ class SqliteStore:
         return cursor.lastrowid
 
     async def read(self, after: int = 0, limit: int | None = None) -> list[LogEntry]:
-        """Return the records behind a place. Those of later versions are skipped."""
+        """Return the records after a position. Those of later versions are skipped."""
         query = "select sequence, body, {} from log where sequence > ? order by sequence limit ?"
         return await self._logged(query, after, -1 if limit is None else limit)
 
     async def read_back(self, before: int | None, limit: int) -> list[LogEntry]:
-        """Return the last records before a place. Those of later versions are skipped."""
+        """Return the last records before a position. Those of later versions are skipped."""
         query = """select * from (select sequence, body, {} from log where sequence < ?
             order by sequence desc limit ?) order by sequence"""
         return await self._logged(query, LAST if before is None else before, limit)
@@ -147,7 +147,7 @@ class SqliteStore:
                 last = token
                 found = await self.read(max(after, seen()))
                 if identity != self.identity:
-                    after, last = 0, None  # another call found it out; places are those of the new log
+                    after, last = 0, None  # another call found it out; positions are those of the new log
                 elif found:
                     after = found[-1].sequence
                     yield found
@@ -181,8 +181,8 @@ class SqliteStore:
         found: dict[str, str] = {}
         for start in range(0, len(documents), VALUES):
             names = documents[start : start + VALUES]
-            places = ", ".join("?" * len(names))
-            query = f"select name, body from document where name in ({places})"  # noqa: S608
+            placeholders = ", ".join("?" * len(names))
+            query = f"select name, body from document where name in ({placeholders})"  # noqa: S608
             found |= {str(name): str(body) for name, body in await self._fetch(query, names)}
         return found
 

@@ -111,7 +111,7 @@ def _read(path: Path) -> list[tuple[int, Record]]:
 
 
 def _folder(log: str) -> Path | None:
-    """Return where the files for a log are; None where there is no place for them."""
+    """Return where the files for a log are; None where they cannot be kept."""
     if log == "memory:":
         return None
     try:

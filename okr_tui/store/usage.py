@@ -7,13 +7,13 @@ day has tens of thousands.
 
 Each attempt is counted exactly once, whoever sums and whatever is killed. The argument:
 
-1. The document HEAD holds the place W of the last record that is in the sums. The sums of a step and the new
-   W are saved in one atomic operation of the store, `save_if`, which does nothing unless HEAD is still the
-   text that the step began with. So the sums always hold the records up to W and no other: a process that is
-   killed has either done its step or not, and of two that sum the same records one is refused and starts
+1. The document HEAD holds the position W of the last record that is in the sums. The sums of a step and the
+   new W are saved in one atomic operation of the store, `save_if`, which does nothing unless HEAD is still
+   the text that the step began with. So the sums always hold the records up to W and no other: a process that
+   is killed has either done its step or not, and of two that sum the same records one is refused and starts
    again from the other's W.
-2. Places only grow, and a store's records become visible in the order of their places; so no record can turn
-   up later at or below W.
+2. Positions only grow, and a store's records become visible in the order of their positions; so no record
+   can turn up later at or below W.
 3. Trimming goes no further than a W that was read before (`summed_through`), and W never shrinks. So a record
    that is gone is in the sums.
 4. A reader adds the records behind W to the sums. It reads HEAD, the days, the log, and HEAD again; when HEAD
@@ -71,7 +71,7 @@ BEHIND: Final = 500
 class Head(NamedTuple):
     """How far the sums go.
 
-    through: the place of the last record that is in them; first: the first day with a document, in days
+    through: the position of the last record that is in them; first: the first day with a document, in days
     since 1970; rolled: the last day whose hours were joined; accounts: the account of each key, and when it
     was learned.
     """
@@ -172,25 +172,25 @@ def _grown(text: str, added: Usage) -> str:
     """Return a document of a day with more added, without reading cells that stay the same."""
     begin = text.rindex(OPENING)
     known = json.loads(f"{text[: begin - 1]}}}")["series"]
-    series = {Series(*each): place for place, each in enumerate(known)}
-    left = {_place(cell, series): each for cell, each in added.items()}
+    series = {Series(*each): index for index, each in enumerate(known)}
+    left = {_cell_key(cell, series): each for cell, each in added.items()}
     done = begin + len(OPENING)
     parts, between = [f'{{"series":{_dumps(list(series))},{OPENING}'], "" if text[done] == "]" else ","
     for row in ROW.finditer(text, done):
-        place = (int(row[1]), int(row[2]))
-        if more := left.pop(place, None):
+        key = (int(row[1]), int(row[2]))
+        if more := left.pop(key, None):
             grown = UsageSum._make(map(int, row[3].split(","))).plus(more)
-            parts += [text[done : row.start()], _dumps([*place, *grown])]
+            parts += [text[done : row.start()], _dumps([*key, *grown])]
             done = row.end()
     parts.append(text[done:-2])
-    for place, each in left.items():
-        parts += [between, _dumps([*place, *each])]
+    for key, each in left.items():
+        parts += [between, _dumps([*key, *each])]
         between = ","
     return "".join([*parts, "]}"])
 
 
-def _place(cell: Cell, series: dict[Series, int]) -> tuple[int, int]:
-    """Return the hour of a cell, -1 for a whole day, and the place of its series, perhaps at the end."""
+def _cell_key(cell: Cell, series: dict[Series, int]) -> tuple[int, int]:
+    """Return the hour of a cell, -1 for a whole day, and the index of its series, perhaps at the end."""
     hour = cell.start % DAY // HOUR if cell.seconds == HOUR else -1
     return hour, series.setdefault(cell.series, len(series))
 
@@ -202,7 +202,7 @@ def _dumps(value: object) -> str:
 def encode_day(usage: Mapping[Cell, UsageSum]) -> str:
     """Write cells of one day: their series once; of each cell hour (-1: whole day), series and counts."""
     series: dict[Series, int] = {}
-    cells = [[*_place(cell, series), *added] for cell, added in usage.items()]
+    cells = [[*_cell_key(cell, series), *added] for cell, added in usage.items()]
     return _dumps({"series": list(series), "cells": cells})
 
 
@@ -211,13 +211,13 @@ def decode_day(day: int, text: str) -> Iterable[tuple[Cell, UsageSum]]:
     document = json.loads(text)
     series = [Series(*each) for each in document["series"]]
     begin = day * DAY
-    for hour, place, *counts in document["cells"]:
+    for hour, index, *counts in document["cells"]:
         start, seconds = (begin, DAY) if hour < 0 else (begin + hour * HOUR, HOUR)
-        yield Cell(start, seconds, series[place]), UsageSum._make(counts)
+        yield Cell(start, seconds, series[index]), UsageSum._make(counts)
 
 
 async def pages(store: "Store", after: int, size: int) -> "AsyncIterator[list[LogEntry]]":
-    """Yield the records behind a place, oldest first, about `size` at a time: never the whole log."""
+    """Yield the records after a position, oldest first, about `size` at a time: never the whole log."""
     # Records of later versions are skipped, so that a page of them is empty.
     while page := await store.read(after, size) or await store.read(after):
         yield page
@@ -225,7 +225,7 @@ async def pages(store: "Store", after: int, size: int) -> "AsyncIterator[list[Lo
 
 
 async def summed_through(store: "Store") -> int:
-    """Return the place up to which records are in the sums, and may be dropped."""
+    """Return the position up to which records are in the sums, and may be dropped."""
     return Head.read(await store.load(HEAD)).through
 
 
@@ -236,7 +236,7 @@ async def first_moment(store: "Store") -> float | None:
 
 
 class Tail:
-    """What the records behind the sums add up to. `through`: the place of the last one, where it is known."""
+    """What the records after the sums add up to. `through`: the position of the last one, if known."""
 
     def __init__(self, head: Head) -> None:
         self.counter = UsageCounter()
@@ -288,7 +288,7 @@ class Summing:
 
     @property
     def through(self) -> int:
-        """The place of the last record that is in the sums or was added."""
+        """The position of the last record that is in the sums or was added."""
         return self._tail.through
 
     async def add(self, logged: "Sequence[LogEntry]") -> None:
@@ -322,7 +322,7 @@ class Summing:
 async def sum_up(store: "Store", now: float, last: int | None = None, *, behind: int = BEHIND) -> None:
     """Add the records that are not in the sums yet, once there are more than `behind` of them.
 
-    last: the place of the last record, where it is known: then the log is not read without need.
+    last: the position of the last record, where it is known: then the log is not read without need.
     """
     while True:
         summing = await Summing.begin(store, now)
@@ -380,7 +380,7 @@ def _changed(
 class UsageReading(NamedTuple):
     """The sums between two moments, with what is not in the documents yet, and the accounts of keys.
 
-    through: the place of the last record that was looked at, where the whole log was; else 0.
+    through: the position of the last record that was looked at, where the whole log was; else 0.
     """
 
     usage: Usage

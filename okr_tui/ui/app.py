@@ -638,9 +638,9 @@ class OkrApp(TerminalApp):
         """Ask the last question again on another account's key."""
         self.chat.ask_again("other")
 
-    def action_keep_side(self, place: int) -> None:
+    def action_keep_side(self, index: int) -> None:
         """Keep one of two conversations."""
-        self.chat.keep_side(place)
+        self.chat.keep_side(index)
 
     def action_think_level(self) -> None:
         """Set the next think level of the model."""

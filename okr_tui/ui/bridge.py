@@ -88,7 +88,7 @@ class UsageView(Protocol):
 
 @dataclass
 class UsageRequested(Message):
-    """The usage screen needs the sums of a period, by its place among PERIODS."""
+    """The usage screen needs the sums of a period, by its index among PERIODS."""
 
     screen: UsageView
     period: int

@@ -210,7 +210,7 @@ class TerminalParser(XTermParser):
 def _plain_key(codes: str, modifiers: str, text: str, end: str) -> str:
     """Return a key event of the kitty protocol with one number a field, as Textual reads it; "" for none.
 
-    Releases are dropped. A shortcut typed in another script becomes the key at its place, and a key that
+    Releases are dropped. A shortcut typed in another script becomes the key at its position, and a key that
     comes without its text gets it.
     """
     code, shifted, base = (*codes.split(":"), "", "")[:3]

@@ -1,4 +1,4 @@
-"""Shortcuts under keyboard layouts of other scripts: which Latin key is at the place of a letter.
+"""Shortcuts under keyboard layouts of other scripts: which Latin key is at the position of a letter.
 
 A terminal with the kitty keyboard protocol names the key of the base layout, which is remembered. For all
 others there is a table of the common layouts; where two disagree, the one with more users wins.
@@ -32,7 +32,7 @@ _MOST_LEARNT: Final = 512
 
 
 def learn_layout(letter: str, latin: str) -> None:
-    """Remember the Latin key at the place of a letter, as the terminal named it."""
+    """Remember the Latin key at the position of a letter, as the terminal named it."""
     if letter != latin and latin.isascii() and latin.isprintable() and len(_LEARNT) < _MOST_LEARNT:
         _LEARNT[letter] = latin
 
@@ -40,7 +40,7 @@ def learn_layout(letter: str, latin: str) -> None:
 def latin_key(key: str) -> str | None:
     """Return the name of the key that a Latin layout has in place of `key`, such as "ctrl+q" for "ctrl+й".
 
-    None where the key is a Latin one already, or its place is not known.
+    None where the key is a Latin one already, or its position is not known.
     """
     *modifiers, letter = key.split("+") if len(key) > 1 else [key]
     if len(letter) != 1:

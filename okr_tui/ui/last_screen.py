@@ -119,10 +119,10 @@ def _drawing(lines: Sequence[str], size: tuple[int, int], age: str) -> str:
     if len(lines) != height or width * height > MOST_CELLS:
         raise ValueError("of another size")
     parts = [OPEN, "\x1b[?25l"]
-    for place, line in enumerate(lines, 1):
+    for row, line in enumerate(lines, 1):
         text = STYLE.sub("", line)
         if drawable(text) != text or len(text) > width or len(line) > 40 * width:
             raise ValueError("no line of a screen")
-        parts.append(f"\x1b[{place};1H{line}")
+        parts.append(f"\x1b[{row};1H{line}")
     parts.append(f"\x1b[1;{max(1, width - len(age) + 1)}H\x1b[0m\x1b[2m{age}\x1b[0m")
     return "".join(parts)

@@ -34,7 +34,7 @@ ORIGINAL: Final = "ollama"
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A command and its place: the smaller, the further up."""
+    """A command and its rank: the smaller, the further up."""
 
     command: SystemCommand
     rank: int
@@ -53,7 +53,7 @@ def ranked(commands: Iterable[SystemCommand], focused: str | None, recent: Seque
         return 3 if title.startswith(ORIGINAL) else 2
 
     found = [Ranked(command, rank(command)) for command in commands]
-    last = {title: place for place, title in enumerate(recent)}
+    last = {title: index for index, title in enumerate(recent)}
     return sorted(found, key=lambda each: (each.rank, last.get(each.command.title, RECENT)))
 
 
@@ -95,9 +95,9 @@ class PaletteProvider(Provider):
 def marked(matcher: Matcher, text: str) -> Content:
     """Return a text with the letters that match marked. It may be outside text, so it is never markup."""
     content = Content(text)
-    for place in matcher.fuzzy_search.match(matcher.query, text)[1]:
-        if not text[place].isspace():
-            content = content.stylize(matcher.match_style, place, place + 1)
+    for index in matcher.fuzzy_search.match(matcher.query, text)[1]:
+        if not text[index].isspace():
+            content = content.stylize(matcher.match_style, index, index + 1)
     return content
 
 

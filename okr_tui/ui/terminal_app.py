@@ -115,7 +115,7 @@ class TerminalApp(App[str]):
             self._driver.flush()
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
-        """Run what is bound to a key, or else to the key that a Latin layout has at its place."""
+        """Run what is bound to a key, or else to the key that a Latin layout has at its position."""
         if await super()._check_bindings(key, priority):
             return True
         latin = latin_key(key)

@@ -61,7 +61,7 @@ def test_without_a_home_folder_one_line_says_what_to_set(
 ) -> None:
     code, out, err = ended(capsys, *arguments)
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1].startswith("okr-tui: there is no home folder, and so no place for the log")
+    assert err.splitlines()[-1].startswith("okr-tui: there is no home folder, and so nowhere to keep the log")
     assert "set HOME or XDG_STATE_HOME" in err
 
 
@@ -75,7 +75,7 @@ def test_without_a_home_folder_those_who_look_at_it_still_run(
     assert out
     if command == "doctor":
         assert "✖ there is no home folder, and so no settings file\n  → set HOME" in out
-        assert "✖ there is no home folder, and so no place for the log" in out
+        assert "✖ there is no home folder, and so nowhere to keep the log" in out
 
 
 @pytest.mark.usefixtures("nameless")

@@ -10,7 +10,7 @@ from okr_tui.domain.keys import SecretStr
 from okr_tui.settings import keys
 from okr_tui.settings.json_edit import Document
 from okr_tui.settings.layers import Sources, load
-from okr_tui.settings.schema import Place
+from okr_tui.settings.schema import KeySource
 from tests.settings.settings_home import Home
 
 SECRET = "hidden-key-0123456789abcdef"
@@ -25,8 +25,8 @@ def document(text: str) -> Document:
     return Document.of(Path("/settings.json"), text.encode())
 
 
-def place(home: Home, index: int) -> Place:
-    return home.load().places[index]
+def source(home: Home, index: int) -> KeySource:
+    return home.load().key_sources[index]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_no_key_is(bad: str, words: str) -> None:
 def test_an_entry_removed_and_restored_is_where_it_was(home: Home, text: str, at: int) -> None:
     home.file.write_text(text)
     before = home.load()
-    gone = before.places[at]
+    gone = before.key_sources[at]
     raw = keys.written(document(text), gone)
     without = keys.removed(document(text), gone)
     home.file.write_text(without)
@@ -109,7 +109,7 @@ def test_an_entry_removed_and_restored_is_where_it_was(home: Home, text: str, at
 
 def test_an_entry_is_found_though_the_file_moved_on(home: Home) -> None:
     home.user({"apiKeys": ["a", "b"]})
-    gone = place(home, 1)
+    gone = source(home, 1)
     assert json.loads(keys.removed(document('{"pi-ollama": {"apiKeys": ["x", "y", "b"]}}'), gone)) == {
         "pi-ollama": {"apiKeys": ["x", "y"]}
     }
@@ -129,13 +129,13 @@ def test_an_entry_is_found_though_the_file_moved_on(home: Home) -> None:
 )
 def test_an_entry_comes_back_to_a_file_that_moved_on(home: Home, now: str, after: str) -> None:
     home.user({"apiKeys": ["a", "b"]})
-    again = keys.restored(document(now), place(home, 1), SecretStr('"b"'))
+    again = keys.restored(document(now), source(home, 1), SecretStr('"b"'))
     assert json.loads(again) == json.loads(after)
 
 
 def test_nothing_is_restored_over_another_key(home: Home) -> None:
     home.user({"apiKey": "a"})
-    gone = place(home, 0)
+    gone = source(home, 0)
     with pytest.raises(SettingsError, match="another key now"):
         keys.restored(document('{"pi-ollama": {"apiKey": "b"}}'), gone, SecretStr('"a"'))
     with pytest.raises(SettingsError, match="already has this key back"):
@@ -147,7 +147,7 @@ def test_labels(home: Home) -> None:
         {"apiKeys": ["a", {"key": "b", "label": "x", "note": 1}], "apiKey": "c"}, short={"apiKeys": "d, e"}
     )
     for at, label in ((0, "amber"), (1, None), (2, "birch"), (3, "cedar")):
-        text = keys.labelled(document(home.file.read_text()), place(home, at), label)
+        text = keys.labelled(document(home.file.read_text()), source(home, at), label)
         home.file.write_text(text)
     root = json.loads(home.file.read_text())
     # Places in the pool: the lists of both sections, then the single key.
@@ -156,9 +156,9 @@ def test_labels(home: Home) -> None:
         "apiKey": "c",
     }
     assert root["ollama"]["apiKeys"] == [{"key": "d", "label": "birch"}, {"key": "e", "label": "cedar"}]
-    text = keys.labelled(document(home.file.read_text()), place(home, 0), None)
+    text = keys.labelled(document(home.file.read_text()), source(home, 0), None)
     assert json.loads(text)["pi-ollama"]["apiKeys"][0] == "a"
-    text = keys.labelled(document(text), place(home, 4), "dill")
+    text = keys.labelled(document(text), source(home, 4), "dill")
     assert json.loads(text)["pi-ollama"]["apiKey"] == {"key": "c", "label": "dill"}
 
 

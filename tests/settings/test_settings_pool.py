@@ -70,16 +70,16 @@ def test_the_forms_of_a_list(home: Home) -> None:
 def test_every_key_knows_its_place(home: Home) -> None:
     home.user(original={"apiKeys": ["a", "b"]}, short={"apiKey": "c"})
     home.environment["OLLAMA_API_KEYS"] = "d,e"
-    places = home.load().places
-    assert [(place.section, place.name, place.position) for place in places] == [
+    sources = home.load().key_sources
+    assert [(source.section, source.name, source.position) for source in sources] == [
         ("pi-ollama", "apiKeys", 0),
         ("pi-ollama", "apiKeys", 1),
         ("ollama", "apiKey", None),
         ("pi-ollama", "apiKeys", 0),
         ("pi-ollama", "apiKeys", 1),
     ]
-    assert places[1].origin.describe() == f"global {home.file}:5"
-    assert places[4].origin.describe() == "environment OLLAMA_API_KEYS"
+    assert sources[1].origin.describe() == f"global {home.file}:5"
+    assert sources[4].origin.describe() == "environment OLLAMA_API_KEYS"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,9 @@ def test_what_gives_no_key_keeps_its_place(home: Home) -> None:
     )
     home.environment["WORK"] = "work-key-0123456789"
     whole = home.load()
-    assert [place.position for place in whole.places] == [place.position for place in bare.places]
+    assert [source.position for source in whole.key_sources] == [
+        source.position for source in bare.key_sources
+    ]
     assert whole.active_index.value == bare.active_index.value
     assert whole.keys[0].usable
 

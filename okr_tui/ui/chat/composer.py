@@ -224,8 +224,8 @@ class Completion(Static):
             return
         first = min(max(0, marked - SHOWN + 2), max(0, len(candidates) - SHOWN))
         lines: list[Line] = []
-        for place, text in enumerate(candidates[first : first + SHOWN], first):
-            lines.append(self._line(text, marked=place == marked))
+        for index, text in enumerate(candidates[first : first + SHOWN], first):
+            lines.append(self._line(text, marked=index == marked))
         hidden = len(candidates) - first - len(lines)
         keys = "tab completes · ↑↓ choose · enter runs"
         lines.append(((f"{f'{hidden} more · ' if hidden else ''}{keys}", QUIET),))

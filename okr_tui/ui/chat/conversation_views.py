@@ -17,13 +17,13 @@ from okr_tui.ui.chat.turn_state import reopened, turn_states
 from okr_tui.ui.lines import NOTICE, QUIET, Line, one_line, show_line
 
 Rival = tuple[str, int | None]
-"""A model, and the place of the one key it is asked with; None for the pool's choice."""
+"""A model, and the index of the one key it is asked with; None for the pool's choice."""
 
 numbers: Final = count(1)
 
 
 class ConversationView(Vertical):
-    """Draws its conversation. `only` is the place of the one key it uses, None for the pool's choice.
+    """Draws its conversation. `only` is the index of the one key it uses, None for the pool's choice.
 
     `number` changes with what is shown: late parts of an answer for an earlier number are dropped.
     """
@@ -204,7 +204,7 @@ class ConversationViews(Container):
     def next_side(self, direction: int) -> bool:
         """Focus the other of two conversations, where it comes next; return whether it did."""
         views = self.all
-        focused = [place for place, view in enumerate(views) if view.transcript is self.screen.focused]
+        focused = [index for index, view in enumerate(views) if view.transcript is self.screen.focused]
         following = focused[0] + direction if focused else -1
         if not 0 <= following < len(views):
             return False

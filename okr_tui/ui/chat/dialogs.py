@@ -29,12 +29,12 @@ from okr_tui.ui.widgets.rows import RowList
 FIRST_LINE = 48
 
 
-def described(place: int, block: CodeBlock) -> str:
-    """Return a block on one line: its place, language, length and beginning."""
+def described(index: int, block: CodeBlock) -> str:
+    """Return a block on one line: its number, language, length and beginning."""
     lines = block.text.split("\n")
     first = one_line(safe(next((line for line in lines if line.strip()), "")))[:FIRST_LINE]
     many = f"{len(lines)} line{'' if len(lines) == 1 else 's'}"
-    return f"{place}  {one_line(safe(block.language))[:12] or 'text'}, {many}  {first}"
+    return f"{index}  {one_line(safe(block.language))[:12] or 'text'}, {many}  {first}"
 
 
 class PickCode(ModalScreen[None]):
@@ -51,15 +51,15 @@ class PickCode(ModalScreen[None]):
         """Yield a line for each block."""
         with Vertical(classes="box"):
             yield Static(Content("Copy which code block?"), classes="box-heading")
-            yield Choice(*((str(place), described(place, each)) for place, each in enumerate(self.blocks, 1)))
+            yield Choice(*((str(index), described(index, each)) for index, each in enumerate(self.blocks, 1)))
             yield Static(Content("enter copies · esc cancels"), classes="box-foot")
 
     @on(RowList.Chosen)
     def action_accept(self) -> None:
         """Copy the chosen block."""
-        place = int(self.query_one(Choice).value)
+        index = int(self.query_one(Choice).value)
         self.dismiss()
-        self.copy(self.blocks[place - 1].text, f"code block {place}")
+        self.copy(self.blocks[index - 1].text, f"code block {index}")
 
     def action_leave(self) -> None:
         """Leave without copying."""

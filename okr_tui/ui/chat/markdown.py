@@ -104,15 +104,15 @@ class Table:
     def _widths(self, columns: int, room: int) -> list[int]:
         widths = [_LEAST_COLUMN] * columns
         for cells in self.cells:
-            for place, cell in enumerate(cells):
-                widths[place] = max(widths[place], cell.cell_length)
+            for index, cell in enumerate(cells):
+                widths[index] = max(widths[index], cell.cell_length)
         while (over := sum(widths) - room) > 0:
             largest = max(widths)
-            wide = [place for place, size in enumerate(widths) if size == largest]
+            wide = [index for index, size in enumerate(widths) if size == largest]
             below = max([size for size in widths if size < largest], default=0)
             cut = max(1, min(largest - below, over // len(wide)))
-            for place in wide[: over // cut]:
-                widths[place] -= cut
+            for index in wide[: over // cut]:
+                widths[index] -= cut
         return widths
 
 
@@ -213,16 +213,16 @@ class Blocks:
 
     def feed(self, text: str) -> list[MarkdownBlock]:
         """Take in a piece of text; return the blocks that it finished."""
-        whole, place = self._line + text, 0
+        whole, offset = self._line + text, 0
         while True:
-            end = whole.find("\n", place, place + LIMIT) + 1
+            end = whole.find("\n", offset, offset + LIMIT) + 1
             if not end:
-                if len(whole) - place < LIMIT:
+                if len(whole) - offset < LIMIT:
                     break
-                end = place + LIMIT
-            self._take(whole[place:end])
-            place = end
-        self._line = whole[place:]
+                end = offset + LIMIT
+            self._take(whole[offset:end])
+            offset = end
+        self._line = whole[offset:]
         return self._handed_over()
 
     def close(self) -> list[MarkdownBlock]:
@@ -416,7 +416,7 @@ class _Reader:
 
     def _lead(self) -> tuple[Content, Content]:
         """Return the prefix of the first line and of the others; a mark is drawn once."""
-        first = [mark if place in self.fresh else rest for place, (mark, rest) in enumerate(self.leads)]
+        first = [mark if index in self.fresh else rest for index, (mark, rest) in enumerate(self.leads)]
         self.fresh.clear()
         return EMPTY.join(first), EMPTY.join([rest for _, rest in self.leads])
 
@@ -432,25 +432,25 @@ def inline(tokens: "list[Token]") -> Content:
     texts: list[str] = []
     spans: list[Span] = []
     opened: list[tuple[int, str | Style]] = []
-    place = 0
+    offset = 0
 
     def add(text: str, *styles: str | Style) -> None:
-        nonlocal place
+        nonlocal offset
         texts.append(text)
-        spans.extend(Span(place, place + len(text), style) for style in styles)
-        place += len(text)
+        spans.extend(Span(offset, offset + len(text), style) for style in styles)
+        offset += len(text)
 
     for token in tokens:
         match token.type:
             case "em_open" | "strong_open" | "s_open":
-                opened.append((place, _STYLES[token.type]))
+                opened.append((offset, _STYLES[token.type]))
             case "link_open":
-                opened.append((place, _link(str(token.attrs.get("href", "")))))
+                opened.append((offset, _link(str(token.attrs.get("href", "")))))
             case "em_close" | "strong_close" | "s_close" | "link_close":
                 start, style = opened.pop()
-                spans.append(Span(start, place, style))
+                spans.append(Span(start, offset, style))
                 if isinstance(style, Style):
-                    spans.append(Span(start, place, "$text-accent underline"))
+                    spans.append(Span(start, offset, "$text-accent underline"))
             case "code_inline":
                 add(token.content, _CODE_SPAN)
             case "image":

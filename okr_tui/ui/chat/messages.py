@@ -15,7 +15,7 @@ How = Literal["ask", "edit", "again", "other", "continue"]
 class AnswerRequested(Message):
     """A conversation is to be answered on a side; `place` is the question that is edited.
 
-    `only` is the place of the one key to use; `images` are base64.
+    `only` is the index of the one key to use; `images` are base64.
     """
 
     side: int

@@ -252,15 +252,15 @@ class Transcript(VerticalScroll):
         """
         wanted = words.lower().split()
         texts = [f"{state.question}\n{state.text}".lower() for state in self.states]
-        found = [place for place, text in enumerate(texts) if all(word in text for word in wanted)]
+        found = [index for index, text in enumerate(texts) if all(word in text for word in wanted)]
         if not found or not wanted:
             return 0, 0
         shown = self.selected.state if self.selected is not None else None
-        here = next((place for place, state in enumerate(self.states) if state is shown), len(self.states))
-        place = max((each for each in found if each < here), default=found[-1])
+        here = next((index for index, state in enumerate(self.states) if state is shown), len(self.states))
+        index = max((each for each in found if each < here), default=found[-1])
         self.release_anchor()
-        self.call_later(self._show_state, self.states[place])
-        return found.index(place) + 1, len(found)
+        self.call_later(self._show_state, self.states[index])
+        return found.index(index) + 1, len(found)
 
     async def _show_state(self, state: TurnState) -> None:
         while not any(turn.state is state for turn in self.query_children(TurnView)) and self._first:
@@ -294,10 +294,10 @@ class Transcript(VerticalScroll):
         elif direction < 0 and region.y < top:
             self.scroll_to(y=max(region.y, top - STEP), animate=False)
         else:
-            place = min(max(0, turns.index(chosen) + direction), len(turns) - 1)
-            self.selected = turns[place]
-            if turns[place] is not chosen:
-                self._bring(turns[place], at_end=direction < 0)
+            index = min(max(0, turns.index(chosen) + direction), len(turns) - 1)
+            self.selected = turns[index]
+            if turns[index] is not chosen:
+                self._bring(turns[index], at_end=direction < 0)
             elif direction < 0:
                 self.call_later(self.show_earlier)
 

@@ -172,11 +172,11 @@ class ChatController:
         else:
             self.pane.ask_again(view, how, only)
 
-    def keep_side(self, place: int) -> None:
+    def keep_side(self, index: int) -> None:
         """Keep one of two conversations; running answers on both stop and are stored."""
         views = self.pane.views.all
-        if len(views) > place and self.pane.views.rivals:
-            self.app.start(self._keep_side(views[place]))
+        if len(views) > index and self.pane.views.rivals:
+            self.app.start(self._keep_side(views[index]))
 
     async def _keep_side(self, view: "ConversationView") -> None:
         await self.end_answers()
@@ -249,10 +249,10 @@ class ChatController:
         """Show the next turn, upwards, that has all the words; return which of how many it is, in words."""
         self._found = words
         transcript = self.pane.transcript
-        place, total = transcript.find(words)
+        number, total = transcript.find(words)
         if not total:
             return f"no turn has {one_line(words)[:40]!r}"
-        return f"turn {place} of {total} with these words"
+        return f"turn {number} of {total} with these words"
 
     def copy_code(self, number: int | None = None) -> None:
         """Copy a code block of the selected answer; ask which one where there are several."""

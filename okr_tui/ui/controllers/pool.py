@@ -55,7 +55,7 @@ class PoolController:
         return f"{done}; {self.app.keymap.key_of('undo')} undoes it"
 
     def use(self, index: int) -> None:
-        """Prefer the key at the 1-based place."""
+        """Prefer the key at the 1-based index."""
         if service := self.app.service:
             send(self.app, self._undoable(service, service.use_key(index)))
 
@@ -137,7 +137,7 @@ class PoolController:
             send(self.app, service.undo())
 
     def _index_of(self, chosen: KeyView) -> int:
-        """Return the place of a key now: while a dialog waited, another program may have moved it."""
+        """Return the index of a key now: while a dialog waited, another program may have moved it."""
         for row in self.app.snapshot.pool.keys if self.app.snapshot else ():
             if row.fingerprint == chosen.fingerprint:
                 return row.index

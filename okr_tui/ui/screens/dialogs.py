@@ -108,8 +108,8 @@ class Choice(RowList[tuple[str, str]]):
 
     def select(self, value: str) -> None:
         """Choose the option of that value, where there is one, before the list is shown."""
-        places = [place for place, option in enumerate(self.rows) if option[0] == value]
-        self.set_reactive(Choice.cursor, places[0] if places else 0)
+        indexes = [index for index, option in enumerate(self.rows) if option[0] == value]
+        self.set_reactive(Choice.cursor, indexes[0] if indexes else 0)
 
     @property
     def value(self) -> str:
@@ -180,7 +180,7 @@ class LabelInput(Input):
 
 
 def named(row: KeyView) -> Static:
-    """Return a key in its dialog: its place, its mask and its label."""
+    """Return a key in its dialog: its number, its mask and its label."""
     label = f"  {one_line(row.label)}" if row.label else ""
     return Static(content(((f"#{row.index}  {row.masked}{label}", STRONG),)), classes="key")
 

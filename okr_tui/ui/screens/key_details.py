@@ -79,7 +79,7 @@ def fact_lines(
         "next", f"the next request takes it: {pool.why}" if takes else f"not taken: {row.reason or 'unknown'}"
     )
     lines.append(())
-    others = [f"#{place}" for place in row.account_keys if place != row.index]
+    others = [f"#{index}" for index in row.account_keys if index != row.index]
     verb = "shares" if len(others) == 1 else "share"
     shared = f"; {', '.join(others)} {verb} its quota" if others else ""
     add("account", (row.account or "not known yet") + shared)
@@ -414,7 +414,7 @@ class KeyDetails(Screen[None]):
     def action_other_key(self, direction: int) -> None:
         """Show the key before or after this one in the pool."""
         rows = self.snapshot.pool.keys if self.snapshot else ()
-        here = next((place for place, row in enumerate(rows) if row.fingerprint == self.fingerprint), None)
+        here = next((index for index, row in enumerate(rows) if row.fingerprint == self.fingerprint), None)
         if here is None or len(rows) < 2:
             return
         self.fingerprint = rows[(here + direction) % len(rows)].fingerprint

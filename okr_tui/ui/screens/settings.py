@@ -1,4 +1,4 @@
-"""Every setting with the place it comes from, and the dialogs that change one or trust a project's file."""
+"""Every setting with where it comes from, and the dialogs that change one or trust a project's file."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def entry_lines(entry: Entry, name_width: int, value_width: int, width: int) -> 
     if isinstance(entry, Remark):
         return [((part, entry.style),) for part in folded(entry.text, width)] or [()]
     left, style = name_width + GAP, QUIET if entry.origin.startswith("default") else STRONG
-    origins = [entry.origin, *(f"instead of {place}" for place in entry.shadowed)]
+    origins = [entry.origin, *(f"instead of {other}" for other in entry.shadowed)]
     value, room = one_line(entry.value) or "-", width - left
     under: list[str] = []
     if width >= SIDE_BY_SIDE:
@@ -162,13 +162,13 @@ class SettingsList(RowList[Entry]):
             super().keep_in_sight()
 
     def _stops(self) -> list[int]:
-        return [place for place, row in enumerate(self.rows) if isinstance(row, SettingLine)]
+        return [index for index, row in enumerate(self.rows) if isinstance(row, SettingLine)]
 
-    def _move_to(self, place: int) -> None:
+    def _move_to(self, index: int) -> None:
         stops = self._stops()
-        ahead = [stop for stop in stops if stop >= place]
-        behind = [stop for stop in stops if stop <= place]
-        ways = (behind[-1:] + ahead[:1]) if place < self.cursor else (ahead[:1] + behind[-1:])
+        ahead = [stop for stop in stops if stop >= index]
+        behind = [stop for stop in stops if stop <= index]
+        ways = (behind[-1:] + ahead[:1]) if index < self.cursor else (ahead[:1] + behind[-1:])
         if ways:
             self.cursor = ways[0]
 
@@ -249,8 +249,8 @@ class ChangeSetting(Dialog):
             entry = Input(value, placeholder=line.value or "none", id="value", compact=True)
             entry.cursor_blink = False
             yield field("Then", entry)
-        for place in line.shadowed:
-            yield Static(content(((f"{place} also sets it and would apply without this one", QUIET),)))
+        for other in line.shadowed:
+            yield Static(content(((f"{other} also sets it and would apply without this one", QUIET),)))
 
     def answer(self) -> Awaitable[str]:
         """Write the value."""

@@ -81,8 +81,8 @@ def record_screen(group: Group, pool: PoolView, now: float, zone: tzinfo) -> Tex
     other = None if who == pool.person else who
     glyph, style = TONES[entry.tone]
     parts: list[Content] = []
-    for place, (name, value) in enumerate(entry_fields(entry, key, now, zone)):
-        mark = (f"{glyph} {one_line(value)}", style) if place == 0 else (one_line(value), "")
+    for index, (name, value) in enumerate(entry_fields(entry, key, now, zone)):
+        mark = (f"{glyph} {one_line(value)}", style) if index == 0 else (one_line(value), "")
         parts.append(Content.assemble((f"{name:<{NAME}}", QUIET), mark))
     if len(group.entries) > 1:
         if len(group.requests) == 1:

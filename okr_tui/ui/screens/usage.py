@@ -250,9 +250,9 @@ class UsageScreen(Screen[None]):
         table.clear(columns=True)
         if chart is None or not chart.rows:
             return
-        for place, name in enumerate(chart.columns):
-            arrow = "" if place != self.sorted_by else " ▼" if self.reverse else " ▲"
-            table.add_column(Text(f"{name}{arrow}"), key=str(place))
+        for index, name in enumerate(chart.columns):
+            arrow = "" if index != self.sorted_by else " ▼" if self.reverse else " ▲"
+            table.add_column(Text(f"{name}{arrow}"), key=str(index))
         rows = list(chart.rows)
         if self.sorted_by is not None and self.sorted_by < len(chart.columns):
             rows = sort_rows(rows, self.sorted_by, reverse=self.reverse)
@@ -288,8 +288,8 @@ class UsageScreen(Screen[None]):
     def action_series(self) -> None:
         """Draw only the next series; after the last one all again."""
         names = [line.name for line in self.chart.lines] if self.chart else []
-        place = names.index(self.only) + 1 if self.only in names else 0
-        self.only = names[place] if place < len(names) else None
+        index = names.index(self.only) + 1 if self.only in names else 0
+        self.only = names[index] if index < len(names) else None
         self._draw()
 
     def action_sort(self) -> None:
@@ -332,9 +332,9 @@ class UsageScreen(Screen[None]):
 
     @on(DataTable.HeaderSelected)
     def _header_clicked(self, event: DataTable.HeaderSelected) -> None:
-        place = event.column_index
-        self.reverse = not self.reverse if self.sorted_by == place else self.reverse
-        self.sorted_by = place
+        index = event.column_index
+        self.reverse = not self.reverse if self.sorted_by == index else self.reverse
+        self.sorted_by = index
         self._fill()
 
 

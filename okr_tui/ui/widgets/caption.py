@@ -50,8 +50,8 @@ def _news(entry: Entry, snapshot: Snapshot, key_of: KeyOf) -> Words | None:
         return f"Every process knows at once; {undo} in Keys undoes it", f"{undo} in Keys undoes it"
     if not isinstance(record, Attempt) or record.fault is None:
         return None
-    places = {row.fingerprint: f"#{row.index}" for row in snapshot.pool.keys}
-    mine, other = places.get(record.fingerprint), places.get(record.next_fingerprint or "")
+    numbers = {row.fingerprint: f"#{row.index}" for row in snapshot.pool.keys}
+    mine, other = numbers.get(record.fingerprint), numbers.get(record.next_fingerprint or "")
     if mine is None:
         return None
     details, remove = key_of("key-details"), key_of("remove-key")

@@ -28,7 +28,7 @@ NOW: Final = "bold white"
 
 def series_styles(count: int) -> list[str]:
     """Return a style for each series; they repeat where there are many."""
-    return [STYLES[place % len(STYLES)] for place in range(count)]
+    return [STYLES[index % len(STYLES)] for index in range(count)]
 
 
 class ChartView(Vertical):
@@ -94,30 +94,30 @@ class ChartView(Vertical):
     ) -> None:
         from textual_plot import HiResMode
 
-        places = list(range(len(chart.labels)))
+        indexes = list(range(len(chart.labels)))
         if chart.stacked:
             if colourless and len(lines) > 1:
                 lines = [Line("total", chart.totals)]
             for name, heights in reversed(_piled(lines)):
-                plot.bar(places, heights, width=0.8, bar_style=styles.get(name, "white"))
+                plot.bar(indexes, heights, width=0.8, bar_style=styles.get(name, "white"))
         else:
             for at, name in chart.marks:
                 plot.add_v_line(at, NOW if name == NOW_MARK else GRID)
             for number, line in enumerate(lines):
-                known = [(place, value) for place, value in enumerate(line.values) if value is not None]
+                known = [(index, value) for index, value in enumerate(line.values) if value is not None]
                 if not known:
                     continue
-                xs, ys = [place for place, _ in known], [value for _, value in known]
+                xs, ys = [index for index, _ in known], [value for _, value in known]
                 if chart.title == "requests" and number == 0 and line.name == "requests":
                     plot.bar(xs, ys, width=0.8, bar_style=styles[line.name])
                 else:
                     plot.plot(xs, ys, line_style=styles[line.name], hires_mode=HiResMode.BRAILLE)
-        plot.set_xlimits(-0.6, max(1, len(places)) - 0.4)
+        plot.set_xlimits(-0.6, max(1, len(indexes)) - 0.4)
         most = 100.0 if chart.title == "left" else max(1.0, *self._heights(chart, lines))
         plot.set_ylimits(0, most)
         room = max(1, (self.size.width - LEFT_CELLS) // LABEL_CELLS)
-        step = max(1, -(-len(places) // room))
-        ticks = places[::step]
+        step = max(1, -(-len(indexes) // room))
+        ticks = indexes[::step]
         words = [label_words(label, chart.unit) for label in chart.labels]
         plot.set_x_formatter(_formatter(lambda at: words[at] if 0 <= at < len(words) else ""))
         plot.set_y_formatter(_formatter(None))
@@ -136,15 +136,15 @@ class ChartView(Vertical):
         if line is None:
             return
         heights = [value or 0.0 for value in line.values]
-        places = list(range(len(heights)))
-        plot.bar(places, heights, width=0.7, bar_style=STYLES[0])
-        plot.set_xlimits(-0.6, max(1, len(places)) - 0.4)
+        indexes = list(range(len(heights)))
+        plot.bar(indexes, heights, width=0.7, bar_style=STYLES[0])
+        plot.set_xlimits(-0.6, max(1, len(indexes)) - 0.4)
         most = max(1.0, *heights)
         plot.set_ylimits(0, most)
-        room = max(4, (self.size.width - LEFT_CELLS) // max(1, len(places)) - 1)
-        plot.set_x_formatter(_formatter(lambda at: chart.labels[at][:room] if 0 <= at < len(places) else ""))
+        room = max(4, (self.size.width - LEFT_CELLS) // max(1, len(indexes)) - 1)
+        plot.set_x_formatter(_formatter(lambda at: chart.labels[at][:room] if 0 <= at < len(indexes) else ""))
         plot.set_y_formatter(_formatter(None))
-        plot.set_xticks([float(place) for place in places])
+        plot.set_xticks([float(index) for index in indexes])
         plot.set_yticks([0.0, most / 2, most])
 
 
@@ -160,7 +160,7 @@ def _piled(lines: Sequence[Line]) -> list[tuple[str, list[float]]]:
 
 
 def _formatter(words: Callable[[int], str] | None) -> Any:
-    """Return what writes an axis: labels by their place, or compact numbers."""
+    """Return what writes an axis: labels by their index, or compact numbers."""
     from textual_plot.axis_formatter import NumericAxisFormatter
 
     class Words(NumericAxisFormatter):

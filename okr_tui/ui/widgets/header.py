@@ -70,9 +70,9 @@ def gateway(shown: GatewayView, *, short: bool) -> Line:
     """Where the gateway answers: "gateway :11435", with a word when that is in another process."""
     if shown.url is None:
         return (("▲ gateway", FAULT),) if shown.error else ()
-    place = f":{urlsplit(shown.url).port}" if short else f"gateway :{urlsplit(shown.url).port}"
+    port = f":{urlsplit(shown.url).port}" if short else f"gateway :{urlsplit(shown.url).port}"
     word = " ending" if shown.ending else " elsewhere" if shown.elsewhere else ""
-    return ((place, QUIET if word else GOOD), (word, QUIET))
+    return ((port, QUIET if word else GOOD), (word, QUIET))
 
 
 def marks(snapshot: Snapshot, now: float, *, demo: bool, short: bool = False) -> Line:

@@ -214,7 +214,7 @@ def notes(row: KeyView, now: float, room: int, *, titled: bool = False) -> str:
 
 Order = Literal["", "label", "plan", "state", "used", "back"]
 ORDERS: Final[tuple[Order, ...]] = ("", "label", "plan", "state", "used", "back")
-"""What keys are sorted by; "" is their place in the pool."""
+"""What keys are sorted by; "" is their position in the pool."""
 GRAVE: Final = tuple(State)
 """The states as they are counted in the header: the good ones first."""
 
@@ -422,7 +422,7 @@ class KeysPane(RowList[KeyView]):
         self.say_why()
 
     def sort_by_next(self) -> None:
-        """Sort by the next column, after the last by the place in the pool."""
+        """Sort by the next column, after the last by the position in the pool."""
         self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
         self.falling = self.order in ("used", "state")
         self._sorted()

@@ -111,7 +111,7 @@ class FeedList(RowList[Group]):
 
     @dataclass
     class PageRequested(Message):
-        """The user reached an edge of the loaded lines; `before` or `after` may be a place of the log."""
+        """The user reached an edge of the loaded lines; `before` or `after` may be a position in the log."""
 
         feed: "FeedList"
         wanted: FeedFilter
@@ -243,11 +243,11 @@ class FeedList(RowList[Group]):
         return any(map(self.wanted.matches, row.entries))
 
     def key_of(self, row: Group) -> Hashable:
-        """Return a line's place in the log; for a run, the place of its first."""
+        """Return a line's position in the log; for a run, the position of its first."""
         return _identity(row.requests[0][0]) if row.requests else row.running and row.running.trace
 
     def keys_of(self, row: Group) -> Iterable[Hashable]:
-        """Return the places of all lines of a run, so that one that grew is still found."""
+        """Return the positions of all lines of a run, so that one that grew is still found."""
         return map(_identity, row.entries) if row.requests else (self.key_of(row),)
 
     def lines_of(self, row: Group, width: int) -> Sequence[Line]:
@@ -381,8 +381,8 @@ class LivePane(Vertical):
     def next_key(self) -> None:
         """Show only the first key's lines, then the next's, finally all."""
         keys = [row.fingerprint for row in self.snapshot.pool.keys] if self.snapshot else []
-        place = keys.index(self.fingerprint) + 1 if self.fingerprint in keys else 0
-        self.fingerprint = keys[place] if place < len(keys) else None
+        index = keys.index(self.fingerprint) + 1 if self.fingerprint in keys else 0
+        self.fingerprint = keys[index] if index < len(keys) else None
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         """Take over new lines."""

@@ -44,7 +44,7 @@ KEYS: Final = 5
 
 
 def abilities(model: Model, *, aligned: bool = True) -> str:
-    """Return the capabilities as words, each in its own place so that they line up."""
+    """Return the capabilities as words, each in its own column so that they line up."""
     if model.capabilities is None:
         return "-"
     words = [word if model.can(name) else " " * len(word) * aligned for name, word in WORDS]

@@ -63,7 +63,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self._lines: dict[int, Line] = {}
         """The lines that are laid out, by their number from the top."""
         self._owners: Sequence[int] = ()
-        """The place of the row that each line belongs to; they ascend."""
+        """The index of the row that each line belongs to; they ascend."""
         self.following = self.FOLLOWS_END
         self._placing = False
         self._strips: dict[tuple[Line, int, Style], Strip] = {}
@@ -95,7 +95,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Take over new rows; cursor and scroll position stay with the rows they were on."""
         chosen, top = self.selected, self._row_at_top()
-        before, top_place = self.cursor, self._owner_of(self.scroll_offset.y)
+        before, top_index = self.cursor, self._owner_of(self.scroll_offset.y)
         self.rows = tuple(rows)
         kept = self._find(chosen, before)
         if self.following:
@@ -108,19 +108,19 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         if self.following:
             self._place_at(len(self._owners))
         elif self.scroll_offset.y or self.FOLLOWS_END:
-            place = self._find(top, top_place)
-            if place is not None:
-                self._place_at(bisect_left(self._owners, place))
+            index = self._find(top, top_index)
+            if index is not None:
+                self._place_at(bisect_left(self._owners, index))
         if self.selected != chosen:
             self.post_message(self.Moved(self))
 
-    def _find(self, row: Row | None, place: int) -> int | None:
-        """Return where a row is now that was at that place; None if it is gone."""
+    def _find(self, row: Row | None, index: int) -> int | None:
+        """Return where a row is now that was at that index; None if it is gone."""
         if row is None:
             return None
         key = self.key_of(row)
-        if 0 <= place < len(self.rows) and self.key_of(self.rows[place]) == key:
-            return place
+        if 0 <= index < len(self.rows) and self.key_of(self.rows[index]) == key:
+            return index
         return next((at for at, each in enumerate(self.rows) if key in self.keys_of(each)), None)
 
     def draw(self) -> None:
@@ -161,9 +161,9 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
                 self._line(number, width)
         else:
             laid = [
-                (place, line) for place, row in enumerate(self.rows) for line in self.lines_of(row, width)
+                (index, line) for index, row in enumerate(self.rows) for line in self.lines_of(row, width)
             ]
-            self._owners = [place for place, _ in laid]
+            self._owners = [index for index, _ in laid]
             self._lines = dict(enumerate(line for _, line in laid))
 
     def _line(self, number: int, width: int) -> Line:
@@ -213,16 +213,16 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             self.following = new_value >= self.max_scroll_y
 
     def _owner_of(self, number: int) -> int:
-        """Return the place of the row that a line belongs to; -1 for none."""
+        """Return the index of the row that a line belongs to; -1 for none."""
         return self._owners[number] if 0 <= number < len(self._owners) else -1
 
     def _row_at_top(self) -> Row | None:
         owner = self._owner_of(self.scroll_offset.y)
         return self.rows[owner] if 0 <= owner < len(self.rows) else None
 
-    def _lines_at(self, place: int) -> range:
+    def _lines_at(self, index: int) -> range:
         """Return the numbers of a row's lines."""
-        return range(bisect_left(self._owners, place), bisect_right(self._owners, place))
+        return range(bisect_left(self._owners, index), bisect_right(self._owners, index))
 
     def watch_cursor(self, before: int, after: int) -> None:
         """Repaint both rows, keep the new one in sight and say so."""
@@ -304,5 +304,5 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         if self.selected is not None:
             self.post_message(self.Chosen(self))
 
-    def _move_to(self, place: int) -> None:
-        self.cursor = min(max(0, place), max(0, len(self.rows) - 1))
+    def _move_to(self, index: int) -> None:
+        self.cursor = min(max(0, index), max(0, len(self.rows) - 1))
