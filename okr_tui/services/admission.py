@@ -170,7 +170,7 @@ class Admission:
                 self.serve()
             return waiter.ticket.result()
         except asyncio.CancelledError:
-            if waiter.ticket.done() and not waiter.ticket.cancelled() and not waiter.ticket.exception():
+            if waiter.ticket.done() and not waiter.ticket.exception():
                 self.leave(waiter.ticket.result())
             raise
         finally:
@@ -216,8 +216,6 @@ class Admission:
 
         `blocked` are the selections for those before it; they hold here too, since slots only get fewer.
         """
-        if waiter.ticket.done():
-            return
         if (pause := self._ramp()) > 0:
             waiter.patience = pause
             return
@@ -264,8 +262,8 @@ class Admission:
                 return looked
         if freed is None:
             slots.postponed(now, policy)
-        if freed is None and self._patience(looked, again, waiter.entered) <= 0:
-            self._refuse(waiter, looked)  # the accounts have been found blocked meanwhile
+            if self._patience(looked, again, waiter.entered) <= 0:
+                self._refuse(waiter, looked)  # the accounts have been found blocked meanwhile
         return looked
 
     def _refuse(self, waiter: Waiter, selection: Selection) -> None:

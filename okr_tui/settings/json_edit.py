@@ -115,12 +115,11 @@ _COMMA_TOO_MANY: Final = "a comma before the end of a list or an object"
 def _reason(error: JSONDecodeError) -> tuple[str, int]:
     """Return why a text is no JSON, by the mistakes that people make and without its words, and where."""
     message, text, at = error.msg, error.doc, error.pos
-    before, here = text[:at].rstrip(BLANK), text[at : at + 1]
-    # Python 3.13 names the comma, older ones what follows it.
-    if message.startswith("Illegal trailing comma"):
-        return _COMMA_TOO_MANY, at
-    if before.endswith(",") and (here in ("}", "]") or not here):
-        return _COMMA_TOO_MANY, len(before) - 1
+    # Python 3.13 gives the place of the comma, older ones that of what follows it.
+    named = message.startswith("Illegal trailing comma")
+    comma = at if named else len(text[:at].rstrip(BLANK)) - 1
+    if text[comma : comma + 1] == "," and text[comma + 1 :].lstrip(BLANK)[:1] in ("}", "]", ""):
+        return _COMMA_TOO_MANY, comma
     return _mistake(message, text, at), at
 
 

@@ -73,6 +73,19 @@ def test_a_status_that_says_nothing_gives_way_to_the_kinds_word(status: int | No
     assert a_fault(FaultKind.SPENT, status=status).word == word
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "sentence"),
+    [
+        (429, "slow down", "429 slow down"),
+        (429, "HTTP 429: slow down", "HTTP 429: slow down"),
+        (200, "cut off", "cut off"),
+        (None, "connection refused", "connection refused"),
+    ],
+)
+def test_a_fault_is_told_with_its_status_once(status: int | None, text: str, sentence: str) -> None:
+    assert a_fault(FaultKind.SLOWED, status=status, text=text).sentence == sentence
+
+
 @pytest.mark.parametrize("connection", ConnectionFailure)
 def test_a_fault_without_an_answer_says_why_there_was_none(connection: ConnectionFailure) -> None:
     word = a_fault(FaultKind.TRANSIENT, connection=connection).word

@@ -334,6 +334,15 @@ def test_a_counter_counts_hops_and_the_time_that_answers_streamed() -> None:
     assert (found.longest_ms, found.latest_first_byte_ms) == (1500, 700)
 
 
+def test_a_counter_keeps_the_longest_answer_whichever_came_first() -> None:
+    at = utc("2026-11-28T05:00")
+    counter = UsageCounter()
+    for first, whole in ((100, 900), (300, 1500), (200, 700)):
+        counter.add(answered(at, 10, first_byte_ms=first, duration_ms=whole))
+    (found,) = counter.usage.values()
+    assert (found.longest_ms, found.latest_first_byte_ms) == (1500, 300)
+
+
 def test_the_last_reading_of_an_account_has_its_place() -> None:
     assert cloud_usage_of("amber") == cloud_usage_of("amber")
     assert {cloud_usage_of(f"account {number}") for number in range(999)} == {*CLOUD_USAGE}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -69,6 +69,21 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def wait_for_slot(line: Line, *, most: int) -> asyncio.Task[Ticket]:
+    """Let a request into the line that every account has refused a slot."""
+    slots = SlotWait(line.clock.monotonic(), most, line.pool.state.account_of)
+    for key in line.keys:
+        slots.refused(key.fingerprint, line.clock.monotonic(), line.policy)
+
+    def request() -> SelectionRequest:
+        return replace(line.request(), tried=frozenset(slots.accounts))
+
+    task = asyncio.create_task(line.admission.enter(request, refuse, same=None, slots=slots))
+    line.tasks.append(task)
+    await settle()
+    return task
+
+
 @pytest.fixture
 async def line() -> AsyncIterator[Line]:
     made = Line()
@@ -84,6 +99,15 @@ async def test_a_slot_is_given_to_the_first_who_waited(line: Line) -> None:
     line.admission.leave(await first)
     await settle()
     assert [task.done() for task in (second, third)] == [True, False]
+
+
+async def test_a_slot_that_is_given_back_leaves_the_others_of_its_account_held() -> None:
+    line = Line(policy=Policy(slots_unknown=2))
+    first, second = [await (await line.join()) for _ in range(2)]
+    line.admission.leave(first)
+    assert line.pool.in_flight == {first.account: 1}
+    line.admission.leave(second)
+    assert line.pool.in_flight == {}
 
 
 async def test_who_leaves_the_line_loses_nothing_for_others(line: Line) -> None:
@@ -141,6 +165,12 @@ async def test_the_same_key_is_taken_again_while_it_is_good() -> None:
     assert ticket.key is SECOND
 
 
+async def test_a_key_that_was_removed_meanwhile_gives_way_to_another() -> None:
+    line = Line(keys=(SECOND,))
+    ticket = await (await line.join(same=FIRST))
+    assert ticket.key is SECOND
+
+
 async def test_after_a_switch_the_rest_follow_by_and_by() -> None:
     line = Line(policy=Policy(slots_unknown=10, ramp_step=0.25))
     line.admission.switched()
@@ -195,6 +225,51 @@ async def test_a_request_in_line_is_refused_at_once_when_no_slot_will_come(line:
     line.tasks.append(waiting)
     await settle()
     await line.clock.advance(1.1)
+    with pytest.raises(PoolBlockedError):
+        await asyncio.wait_for(waiting, LIMIT)
+
+
+async def test_a_slot_of_ours_that_ends_is_asked_for_before_its_time_has_come(line: Line) -> None:
+    held = await (await line.join())
+    waiting = await wait_for_slot(line, most=8)
+    assert not waiting.done()
+    line.admission.leave(held)
+    await settle()
+    assert (await waiting).key is FIRST
+
+
+async def test_a_request_that_found_no_slot_leaves_none_to_ask_for(line: Line) -> None:
+    held = await (await line.join())
+    waiting = await wait_for_slot(line, most=8)
+    line.admission.leave(held, had_slot=False)
+    await settle()
+    assert not waiting.done()
+    await line.clock.advance(1.1)
+    await settle()
+    assert (await waiting).key is FIRST
+
+
+async def test_a_slot_of_an_account_that_is_spent_meanwhile_ends_no_wait_for_others() -> None:
+    line = Line((FIRST, SECOND))
+    held = await (await line.join())
+    waiting = await wait_for_slot(line, most=8)
+    await line.fault(FIRST, Fault(FaultKind.SPENT, Scope.ACCOUNT, "spent", 429, window="session"))
+    line.admission.leave(held)
+    await settle()
+    assert not waiting.done()
+    await line.clock.advance(2.1)
+    await settle()
+    assert (await waiting).key is SECOND
+
+
+async def test_who_has_no_send_left_waits_for_a_slot_of_ours_and_then_gives_up(line: Line) -> None:
+    held = await (await line.join())
+    waiting = await wait_for_slot(line, most=1)
+    await line.clock.advance(50)
+    line.pool.announce()
+    await settle()
+    assert not waiting.done()
+    line.admission.leave(held)
     with pytest.raises(PoolBlockedError):
         await asyncio.wait_for(waiting, LIMIT)
 
