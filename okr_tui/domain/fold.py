@@ -42,6 +42,8 @@ ALERTS_KEPT: Final = 35 * 86400
 """Seconds for which the last alert of a name is kept; what still holds then is announced once more."""
 REMEMBERED: Final = 32
 """Requests that are known to have failed in the outage under way."""
+AT_ONCE: Final = 1
+"""A Retry-After of fewer seconds is an invitation to ask again at once; it is followed once in a row."""
 Failures = tuple[Failure, ...]
 Name = TypeVar("Name")
 
@@ -355,7 +357,11 @@ def _told_to_wait(state: PoolState, record: Attempt, fault: Fault, policy: Polic
     traits = fault.traits
     existing = state.account(state.account_of(record.fingerprint)).blocks.get(_cause(fault))
     count = _escalated(existing, record.started)
-    wait = step(traits.waits(policy), count) if fault.retry_after is None else fault.retry_after
+    wait = fault.retry_after
+    if wait is None:
+        wait = step(traits.waits(policy), count)
+    elif wait < AT_ONCE and count:
+        wait = step(traits.waits(policy), count - 1)  # asked again at once, and refused again
     return _block(state, record, fault, record.at + min(wait, traits.longest(policy)), step=count)
 
 

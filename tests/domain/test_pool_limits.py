@@ -45,6 +45,18 @@ def test_waits_grow_with_each_failure_after_a_rest() -> None:
         at += wait
 
 
+@pytest.mark.parametrize("hint", [0, 0.4])
+def test_invitation_to_ask_again_at_once_is_followed_once_in_a_row(hint: float) -> None:
+    state, at = PoolState(), NOW
+    for wait in (hint, 15, 30, 60):
+        state = fold([failed(SLOWED, at, started=at, retry_after=hint)], POLICY, state)
+        assert until_of(state, BlockCause.SLOWED) == at + wait
+        at += wait
+    state = fold([went_well(at + 2, started=at + 1)], POLICY, state)
+    state = fold([failed(SLOWED, at + 3, started=at + 3, retry_after=hint)], POLICY, state)
+    assert until_of(state, BlockCause.SLOWED) == at + 3 + hint
+
+
 def test_failures_of_requests_that_were_already_out_do_not_make_the_wait_grow() -> None:
     state = after(*(failed(SLOWED, NOW + late, started=NOW - 1) for late in range(5)))
     assert until_of(state, BlockCause.SLOWED) == NOW + 4 + 15
