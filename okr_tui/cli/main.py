@@ -26,6 +26,7 @@ from okr_tui.cli.output import (
     show_record,
 )
 from okr_tui.domain.errors import CloudError, OkrError, OutputError, PoolBlockedError
+from okr_tui.domain.keys import mask_key_words
 from okr_tui.domain.text import clean_line, variable
 
 INTERRUPTED = 130
@@ -205,10 +206,12 @@ def _report(error: BaseException, given: list[str]) -> int:
         case click.Abort() | KeyboardInterrupt():
             return INTERRUPTED
         case click.ClickException():
+            usage = _with_place(error)
             words = io.StringIO()
-            error.show(words)
-            note_text(words.getvalue().rstrip())
-            message, code = error.format_message(), error.exit_code
+            usage.show(words)
+            # What was mistyped is quoted, and may be a key in the wrong place.
+            note_text(mask_key_words(words.getvalue().rstrip()))
+            message, code = mask_key_words(usage.format_message()), usage.exit_code
         case _:
             if "--debug" in given:
                 note_text(SCRUBBER.scrub("".join(traceback.format_exception(error)).rstrip()))
@@ -221,6 +224,18 @@ def _report(error: BaseException, given: list[str]) -> int:
 
         show_record(error_document(error, one_line(message), code))
     return code
+
+
+def _with_place(error: click.ClickException) -> click.ClickException:
+    """Return the error, which says of an option of the program that stands behind a verb where it belongs."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None or error.ctx.parent is None:
+        return error
+    named = error.option_name.partition("=")[0]
+    if not any(named in option.opts for option in error.ctx.find_root().command.params):
+        return error
+    verb = error.ctx.command_path.removeprefix("okr-tui ")
+    message = f"{error.message.rstrip('.')}; write it before the verb: okr-tui {named} … {verb}"
+    return click.UsageError(message, error.ctx)
 
 
 def _prepare_environment(*, debug: bool) -> None:

@@ -1,7 +1,9 @@
 """An API key as the program handles it: a secret text, a stable fingerprint, a mask for people."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 SHORT_KEY = 20
 SHORTEST_KEY = 16
@@ -21,6 +23,18 @@ def mask(text: str) -> str:
     if len(text) < SHORT_KEY:
         return f"…{text[-2:] if len(text) > 4 else ''}"  # what is no key at all is not shown whole
     return f"{text[:4]}…{text[-4:]}"
+
+
+KEY_WORD: Final = re.compile(
+    r"(?<![\w./+=-])(?=[\w.+=-]*?(?=[a-z]*\d)(?=\d*[a-z])[a-z\d]{16})[\w.+=-]{24,}(?![/\w])",
+    re.ASCII | re.IGNORECASE,
+)
+"""A word that may be a key: long, with letters and digits mixed for a while. No name of ours is like that."""
+
+
+def mask_key_words(text: str) -> str:
+    """Return a text in which words that may be keys are masked, as where one was put in the wrong place."""
+    return KEY_WORD.sub(lambda word: mask(word[0]), text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from okr_tui.domain.alerts import QuietHours, Terminal
 from okr_tui.domain.records import ALERT_EVENTS
 from okr_tui.domain.usage import Budget
 from okr_tui.settings.checks import (
-    LONGEST_NAME,
     Check,
     UnusableError,
     as_text,
@@ -18,6 +17,7 @@ from okr_tui.settings.checks import (
     number_from,
     object_of,
     one_of,
+    shown_name,
     text,
     true_or_false,
     whole_number,
@@ -58,7 +58,7 @@ def _events(value: object) -> tuple[str, ...]:
 
 def _known(event: str, events: tuple[str, ...]) -> None:
     if event not in events:
-        raise UnusableError(f"there is no event {event[:LONGEST_NAME]}{nearest(event, events)}")
+        raise UnusableError(f"there is no event {shown_name(event)}{nearest(event, events)}")
 
 
 def hook(event: str, value: object) -> str:
@@ -112,7 +112,7 @@ def budget(name: str, value: object) -> Budget:
     if unknown := sorted(set(value) - {"tokensPerDay", "hard"}):
         known = ("tokensPerDay", "hard")
         raise UnusableError(
-            f"{unknown[0][:LONGEST_NAME]} is not a setting of a budget{nearest(unknown[0], known)}"
+            f"{shown_name(unknown[0])} is not a setting of a budget{nearest(unknown[0], known)}"
         )
     if "tokensPerDay" not in value:
         raise UnusableError("tokensPerDay is missing")

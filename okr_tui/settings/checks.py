@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from okr_tui.domain.addresses import is_loopback, without_password, without_token
+from okr_tui.domain.keys import mask_key_words
 from okr_tui.domain.policy import Limits, Policy
 from okr_tui.domain.text import has_hidden
 
@@ -63,6 +64,11 @@ class Check:
     def takes_text(self) -> bool:
         """Whether what a person types is the value itself, not JSON of it."""
         return "enum" in self.schema or "string" in cast(Sequence[str], self.schema.get("type", ""))
+
+
+def shown_name(name: str) -> str:
+    """Return a name as a file has it, at a length that can be shown, and masked where it may be a key."""
+    return mask_key_words(name)[:LONGEST_NAME]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.settings import locations, trust
-from okr_tui.settings.checks import LONGEST_NAME, UnusableError
+from okr_tui.settings.checks import LONGEST_NAME, UnusableError, shown_name
 from okr_tui.settings.json_edit import JsonPath
 from okr_tui.settings.keys import added_by, collect, followed, holds_literal, key_origins
 from okr_tui.settings.origin import Origin, Problem, Valued
@@ -120,8 +120,6 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
     in_files = (user, project, runtime)
 
     remedy = f"the project is not trusted; if you know it, run okr-tui trust in {project_file.parent.parent}"
-    for layer in (user, project):
-        problems += _repeated(layer)
     chosen = {row.name: _choose(highest_first, row, problems, remedy) for row in _rows(in_files)}
     cloud = chosen["cloudUrl"].valued.value
     welcome = [layer for layer in pool_order if layer is not project or _may_join(project, cloud, problems)]
@@ -132,8 +130,10 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         message = f"{trust.keys_words(added)} off: {remedy}"
         problems.append(Problem.at(key_origins(project)[0], message, "warning"))
     favourites = enabled_models((project, user), problems)
+    scrubber = Scrubber(key.secret.get_secret_value() for key in pool.keys)
     for layer in (user, project):
-        problems += _unknown(layer, pool.keys)
+        problems += _repeated(layer, scrubber)
+        problems += _unknown(layer, scrubber)
     index = chosen["activeKeyIndex"]
     decided_by = index.valued.origin
     by_file = decided_by.file is not None or decided_by.layer == "default"
@@ -251,7 +251,7 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
     return _Choice(Valued(value, origin, tuple(other for _, other, _ in found[1:])), section)
 
 
-def _repeated(layer: Layer) -> Iterator[Problem]:
+def _repeated(layer: Layer, scrubber: Scrubber) -> Iterator[Problem]:
     """Yield the names that stand twice in a file or an object of its sections: only the last one counts."""
     document = layer.document
     if document is None:
@@ -259,8 +259,9 @@ def _repeated(layer: Layer) -> Iterator[Problem]:
     inside = (path for name in SECTIONS for path in _objects(layer.values(name), (name,)))
     for path in ((), *inside):
         for name, again in document.repeated(path):
-            within = f' in "{_dotted(path)[:LONGEST_NAME]}"' if path else ""
-            message = f'"{name[:LONGEST_NAME]}" stands there twice{within}; only the last one counts'
+            within = f' in "{scrubber.mask_keys(_dotted(path))[:LONGEST_NAME]}"' if path else ""
+            shown = scrubber.mask_keys(shown_name(name))
+            message = f'"{shown}" stands there twice{within}; only the last one counts'
             yield Problem(message, document.path, *again)
 
 
@@ -286,7 +287,7 @@ def _members(
             usable[name] = row.check.member(name, item)
         except UnusableError as error:
             origin = layer.origin(section, *row.path, name)
-            problems.append(Problem.at(origin, f"{row.name}.{name[:LONGEST_NAME]} is ignored: {error}"))
+            problems.append(Problem.at(origin, f"{row.name}.{shown_name(name)} is ignored: {error}"))
             if row.check.instead is not None:
                 usable[name] = row.check.instead
     return usable
@@ -294,8 +295,8 @@ def _members(
 
 def _shown(name: str) -> str:
     """Return a setting's name, whose last part any text may be, at a length that can be shown."""
-    group, _, member = name.rpartition(".")
-    return f"{group}.{member[:LONGEST_NAME]}" if group else name
+    group, _, member = name.partition(".")
+    return f"{group}.{shown_name(member)}" if member else name
 
 
 def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
@@ -304,12 +305,11 @@ def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
     return {row.field: values[row.name].value if group else values[row.name] for row in rows}
 
 
-def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
+def _unknown(layer: Layer, scrubber: Scrubber) -> Iterator[Problem]:
     """Yield what is no setting in a section of this program, each with its location."""
     found = [
         (section, *each) for section in SECTIONS for each in unknown_names(section, layer.values(section))
     ]
-    scrubber = Scrubber(key.secret.get_secret_value() for key in keys)
     for section, path, why in found[:MOST_UNKNOWN]:
         name = scrubber.mask_keys(_dotted(path))
         yield Problem.at(_origin(layer, section, path), f"{name} is ignored: {why}")
@@ -321,7 +321,7 @@ def _unknown(layer: Layer, keys: Sequence[Key]) -> Iterator[Problem]:
 
 def _dotted(path: JsonPath) -> str:
     """Return a path as people write it, with items counted from 1."""
-    return ".".join(str(part + 1) if isinstance(part, int) else part[:LONGEST_NAME] for part in path)
+    return ".".join(str(part + 1) if isinstance(part, int) else shown_name(part) for part in path)
 
 
 def _origin(layer: Layer, section: str, path: tuple[str | int, ...]) -> Origin:

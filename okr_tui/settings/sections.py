@@ -11,7 +11,7 @@ from typing import Final
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.text import variable
-from okr_tui.settings.checks import LONGEST_NAME
+from okr_tui.settings.checks import shown_name
 from okr_tui.settings.file import read
 from okr_tui.settings.json_edit import Document, Section
 from okr_tui.settings.origin import LayerName, Origin, Problem
@@ -110,9 +110,7 @@ def _misplaced(document: Document) -> Iterator[Problem]:
                 f"{name} is ignored: it belongs in {ORIGINAL}", document.path, *document.position(name)
             )
         elif spelled and isinstance(value, Mapping) and known[spelled[0]] & value.keys():
-            message = (
-                f'"{name[:LONGEST_NAME]}" is ignored: there is no such section; did you mean {spelled[0]}?'
-            )
+            message = f'"{shown_name(name)}" is ignored: there is no such section; did you mean {spelled[0]}?'
             yield Problem(message, document.path, *document.position(name))
 
 

@@ -20,7 +20,6 @@ from okr_tui.domain.usage import Budget
 from okr_tui.settings import checks
 from okr_tui.settings.alerts import ALERTS, BUDGETS, HOOKS
 from okr_tui.settings.checks import (
-    LONGEST_NAME,
     Check,
     UnusableError,
     as_text,
@@ -29,6 +28,7 @@ from okr_tui.settings.checks import (
     object_of,
     one_of,
     or_null,
+    shown_name,
     whole_number,
 )
 from okr_tui.settings.origin import Origin, Valued
@@ -58,7 +58,7 @@ def tool_server(name: str, entry: object) -> ToolServer:
         raise UnusableError("it must be an object with a command or a url")
     if unknown := sorted(set(entry) - set(MEMBERS)):
         raise UnusableError(
-            f"{unknown[0][:LONGEST_NAME]} is not a setting of a tool server{nearest(unknown[0], MEMBERS)}"
+            f"{shown_name(unknown[0])} is not a setting of a tool server{nearest(unknown[0], MEMBERS)}"
         )
     if "url" in entry:
         return ToolServer(name, url=_url(entry["url"]), headers=_secrets(entry, "headers"))

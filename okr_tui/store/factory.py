@@ -16,6 +16,8 @@ import platformdirs
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.extras import how_to_add
+from okr_tui.domain.keys import mask_key_words
+from okr_tui.domain.text import clean_line
 from okr_tui.store.usage import HEAD, Detail, Head, UsageReading, combine
 
 if TYPE_CHECKING:
@@ -101,8 +103,9 @@ def locate_store(url: str | None) -> "Store":
         )
     if scheme in SERVERS:
         return _redis(url)
+    shown = clean_line(mask_key_words(scheme), 40)
     raise StoreError(
-        f"unknown store {scheme}: use sqlite:PATH, redis://HOST, rediss://HOST, unix://SOCKET or memory:"
+        f"unknown store {shown}: use sqlite:PATH, redis://HOST, rediss://HOST, unix://SOCKET or memory:"
     )
 
 

@@ -134,6 +134,7 @@ return 1
 """
 
 
+DIGITS: Final = re.compile(r"[0-9]{1,18}")
 OWN: Final = "okr-tui"
 POOL: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 """A name for one of several pools on a server, given as `?prefix=NAME`."""
@@ -438,9 +439,16 @@ def _sequence(entry: tuple[str, dict[str, str]]) -> int:
 
 def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
     return decode_rows(
-        (_sequence(entry), entry[1]["body"], entry[1].get("writer"), int(entry[1].get("number", 0)))
+        (_sequence(entry), fields.get("body", ""), fields.get("writer"), _number(fields))
         for entry in entries
+        if (fields := entry[1])
     )
+
+
+def _number(fields: Mapping[str, str]) -> int:
+    """Return the number in the token of an entry, which any program may have written."""
+    text = fields.get("number", "")
+    return int(text) if DIGITS.fullmatch(text) else 0
 
 
 def _spoken(url: str) -> str:

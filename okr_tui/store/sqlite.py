@@ -64,6 +64,16 @@ DROPPED_AT_ONCE: Final = 5000
 """Records that one statement drops: a fiftieth of a second."""
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+OTHER_COLUMNS: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+"""What SQLite says where tables are not those of the log, as after a later version changed them."""
+TABLES: Final = {
+    "log": {"sequence", "at", "body"},
+    "document": {"name", "body"},
+    "lease": {"name", "owner", "until"},
+}
+"""The tables of a log, and columns that they have had since its first version."""
+ROOM: Final = 1 << 20
+"""Free bytes with which it is not the disk that is full, but the log's own numbers that are used up."""
 
 
 class SqliteStore:
@@ -89,6 +99,8 @@ class SqliteStore:
         self._in_file = False
         """Whether the file itself, without its journal, was seen to be this log."""
         self._writable = True
+        self._unwritable: OSError | sqlite3.Error | None = None
+        """Why it could be opened for reading only."""
         self._closed = False
         self._sent = "writer, number"
 
@@ -287,7 +299,11 @@ class SqliteStore:
 
     async def _failure(self, action: str, error: sqlite3.Error) -> UnreachableLogError:
         """Return the error to raise, after setting a damaged log aside."""
-        what = f"cannot {action} the log {self._path}: {error}"
+        readonly = not self._writable and _code(error) == sqlite3.SQLITE_READONLY
+        cause: OSError | sqlite3.Error = error
+        if readonly and self._unwritable and _code(self._unwritable) in OTHER_COLUMNS:
+            cause = self._unwritable
+        what = f"cannot {action} the log {self._path}: {_reason(cause)}"
         if _code(error) in DAMAGED:
             try:
                 await self._drop()
@@ -297,9 +313,9 @@ class SqliteStore:
             except (OSError, sqlite3.Error) as failed:
                 return UnreachableLogError(f"{what}; it cannot be set aside: {failed}")
             return ReplacedLogError(f"{what}; it was set aside")
-        if not self._writable and _code(error) == sqlite3.SQLITE_READONLY:
+        if readonly:
             await self._drop()  # the next call finds out whether it can be written again
-        return UnreachableLogError(f"{what}; {_way_out(error)}")
+        return UnreachableLogError(f"{what}; {_way_out(cause, self._path)}")
 
     async def _check(self, action: str) -> None:
         """Raise ReplacedLogError if the file is not the log any more.
@@ -368,13 +384,15 @@ class SqliteStore:
                 return await self._known(database, writable=True)
         except (OSError, sqlite3.Error) as error:
             if _code(error) not in BUSY and (readable := await self._opened_to_read()):
+                self._unwritable = error
                 return readable
             raise UnreachableLogError(
                 f"cannot open the log {path}: {_reason(error)}; "
-                f"{_way_out(error)}, or choose another with --store"
+                f"{_way_out(error, path)}, or choose another with --store"
             ) from error
 
     async def _prepare(self, database: aiosqlite.Connection) -> None:
+        await self._refuse_foreign(database)
         await database.execute(f"pragma auto_vacuum = {INCREMENTAL}")  # works on a file that is empty yet
         await database.execute("pragma journal_mode = wal")
         await database.execute("pragma synchronous = normal")
@@ -389,6 +407,22 @@ class SqliteStore:
             await database.execute(query, (IDENTITY, uuid.uuid4().hex))
         await self._identified(database)
         self._sent = "writer, number"
+
+    async def _refuse_foreign(self, database: aiosqlite.Connection) -> None:
+        """Raise UnreachableLogError for the database of another program, which stays as it is."""
+        found = await database.execute_fetchall(
+            """select tables.name, columns.name from sqlite_master as tables, pragma_table_info (tables.name)
+                as columns where tables.type in ('table', 'view')"""
+        )
+        held: dict[str, set[str]] = {}
+        for table, column in found:
+            held.setdefault(table, set()).add(column)
+        ours = held.keys() & TABLES.keys()
+        if (held and not ours) or any(TABLES[name] - held[name] for name in ours):
+            raise UnreachableLogError(
+                f"cannot open the log {self._path}: it is the database of another program; "
+                "move it away, or choose another with --store"
+            )
 
     async def _opened_to_read(self) -> aiosqlite.Connection | None:
         """Open a log that cannot be written, as where its disk is full or its folder read-only."""
@@ -480,14 +514,26 @@ def _reason(error: OSError | sqlite3.Error) -> str:
     return words.lower() if words else str(error)
 
 
-def _way_out(error: OSError | sqlite3.Error) -> str:
+def _way_out(error: OSError | sqlite3.Error, path: Path) -> str:
     if _code(error) in BUSY:
         return "end the program that holds it"
     if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
+        if _code(error) == sqlite3.SQLITE_FULL and _free(path) > ROOM:
+            return "its disk has room, so move it away: a new one is begun"
         return "make room on its disk"
     if getattr(error, "errno", None) in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
         return "move away what is in its place"
+    if _code(error) in OTHER_COLUMNS:
+        return "move it away: another program or version made it"
     return "make it writable"
+
+
+def _free(path: Path) -> int:
+    """Return the free bytes of a file's disk; 0 when that is not known."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from textual.binding import Binding
 from textual.keys import key_to_character
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.keys import mask_key_words
 from okr_tui.services.service import SettingsView
 from okr_tui.ui.actions import ACTIONS, KEPT, Action
 
@@ -201,10 +202,14 @@ def _origin(settings: SettingsView, name: str) -> str:
     return next((line.origin for line in settings.lines if line.name == name), "settings")
 
 
+def _bounded(name: str) -> str:
+    return mask_key_words(name)[:SHOWN_OF_NAME]
+
+
 def keymap_problems(settings: SettingsView, refused: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield a line for each entry of the keymap that was refused."""
     for name, reason in refused:
-        yield f"{_origin(settings, f'keymap.{name}')}: keymap.{name[:SHOWN_OF_NAME]} is ignored: {reason}"
+        yield f"{_origin(settings, f'keymap.{name}')}: keymap.{_bounded(name)} is ignored: {reason}"
 
 
 def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str]:
@@ -214,4 +219,4 @@ def theme_problems(settings: SettingsView, names: Sequence[str]) -> Iterator[str
         near = get_close_matches(name.lower(), names, 1)
         known = f"there are {', '.join(names)}"
         why = f"there is no such theme; did you mean {near[0]}?" if near else known
-        yield f"{_origin(settings, 'theme')}: theme {name[:SHOWN_OF_NAME]} is ignored: {why}"
+        yield f"{_origin(settings, 'theme')}: theme {_bounded(name)} is ignored: {why}"

@@ -169,6 +169,35 @@ def test_a_verb_that_is_not_there_leads_to_the_nearest(cli: CliHarness) -> None:
     assert "Did you mean" not in cli.run("frobnicate").err
 
 
+KEY = "4f2a9c1e77b002fdc3de41aa19aae007.XyzQpwErTyUiOpAsDfGhJkLz"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (KEY,),
+        ("use-key", KEY),
+        ("remove-key", f"--{KEY}"),
+        ("config", "get", KEY),
+        ("config", "set", "store", KEY),
+        ("events", "--since", KEY),
+    ],
+)
+def test_key_that_is_given_where_it_does_not_belong_is_not_repeated(
+    cli: CliHarness, arguments: tuple[str, ...]
+) -> None:
+    result = cli.run(*arguments)
+    assert result.code == 2
+    assert "JkLz" in result.err
+    assert KEY[:8] not in result.err
+
+
+def test_option_of_the_program_behind_a_verb_is_told_its_place(cli: CliHarness) -> None:
+    result = cli.run("status", "--store", "memory:")
+    assert result.code == 2
+    assert "No such option '--store'; write it before the verb: okr-tui --store … status" in result.err
+
+
 def test_a_model_that_the_cloud_does_not_have(cli: CliHarness) -> None:
     result = cli.run("chat", "nonesuch", "hello")
     assert result.code == 1

@@ -241,6 +241,35 @@ def test_names_that_stand_twice_in_an_entry_are_reported(home: Home) -> None:
     assert found == [(2, '"key" stands there twice in "pi-ollama.apiKeys.2"; only the last one counts')]
 
 
+KEY_AS_NAME = "4f2a9c1e77b002fdc3de41aa19aae007.XyzQpwErTyUiOpAsDfGhJkLz"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"pi-ollama": {"apiKeys": {"KEY": "amber", "KEY": "birch"}}}',
+        '{"pi-ollama": {"KEY": 1}}',
+        '{"KEY": 1, "KEY": 2, "pi-ollama": {}}',
+        '{"okr-tui": {"hooks": {"KEY": "true"}, "budgets": {"KEY": 5, "a": {"KEY": 3}}}}',
+        '{"okr-tui": {"models": {"aliases": {"KEY": 5}}, "policy": {"KEY": 1}, "keymap": {"KEY": 1}}}',
+        '{"okr-tui": {"chat": {"mcpServers": {"KEY": {}, "b": {"KEY": 1}}}}}',
+    ],
+)
+def test_keys_that_stand_where_a_name_belongs_are_masked(home: Home, text: str) -> None:
+    home.file.write_text(text.replace("KEY", KEY_AS_NAME))
+    found = [problem.describe() for problem in home.load().problems]
+    assert any("4f2a…JkLz" in words for words in found)
+    assert not [words for words in found if KEY_AS_NAME[:8] in words]
+
+
+def test_key_of_the_pool_that_is_a_name_too_is_masked_whatever_it_looks_like(home: Home) -> None:
+    key = "only-letters-and-dashes-of-a-key"
+    home.file.write_text(f'{{"pi-ollama": {{"apiKeys": ["{key}"], "{key}": 1,\n"{key}": 2}}}}')
+    found = [problem.describe() for problem in home.load().problems]
+    assert len(found) == 2
+    assert not [words for words in found if key[:12] in words]
+
+
 def test_unknown_names_are_reported_with_their_place_and_no_key(home: Home) -> None:
     secret = "hidden-key-0123456789abcdef"
     home.user(

@@ -188,6 +188,52 @@ async def test_a_file_that_is_no_log_is_set_aside(tmp_path: Path) -> None:
     assert "log.db.broken-" in store.notice
 
 
+@pytest.mark.parametrize(
+    "table", ["bookmarks (name text)", "log (id integer, line text)", "lease (name text, person text)"]
+)
+async def test_database_of_another_program_is_refused_and_stays_as_it_is(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"create table {table}")
+    before = path.read_bytes()
+    with pytest.raises(UnreachableLogError, match=r"database of another program; move it away, or choose"):
+        await SqliteStore.open(path)
+    assert path.read_bytes() == before
+
+
+OTHER_VERSION = "move it away: another program or version made it"
+
+
+async def changed(path: Path, script: str) -> str:
+    """What is said when a log is written after another program changed it so."""
+    await (await SqliteStore.open(path)).close()
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(script)
+    store = await SqliteStore.open(path)
+    with pytest.raises(UnreachableLogError) as refused:
+        await store.append(facts(1))
+    await store.close()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (f"insert into log (sequence, at, body) values ({2**63 - 1}, 1, '')", "has room, so move it away"),
+        (
+            "alter table log rename column writer to author",
+            OTHER_VERSION,
+        ),
+        (
+            "drop table document; create table document (name text, body text, more text not null)",
+            OTHER_VERSION,
+        ),
+    ],
+)
+async def test_log_that_takes_no_records_says_what_to_do(tmp_path: Path, script: str, words: str) -> None:
+    assert words in await changed(tmp_path / "log.db", script)
+
+
 @pytest.mark.parametrize("content", [None, b"this was never a database"])
 async def test_of_many_that_begin_a_log_at_once_none_is_refused_or_loses_a_record(
     tmp_path: Path, content: bytes | None

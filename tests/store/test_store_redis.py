@@ -154,6 +154,19 @@ async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> Non
         await tail.aclose()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("fields", [{"x": "y"}, {"body": "{}", "number": "many"}, {"number": "9" * 99}])
+async def test_an_entry_that_another_program_added_is_passed_over(
+    redis_url: str, fields: dict[str, str]
+) -> None:
+    async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
+        await store.append([fact(1)])
+        await client.xadd(NAMES.log, fields, id="2-0")  # type: ignore[arg-type]
+        await client.set(NAMES.last, 2)
+        await store.append([fact(3)])
+        assert places(await store.read()) == places(await store.read_back(None, 9)) == [1, 3]
+        assert places(await store.read(limit=9)) == [1, 3]
+
+
 async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer, redis_url: str) -> None:
     async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(LIMIT):
         tail = asyncio.ensure_future(follow(two, 300))
