@@ -31,7 +31,7 @@ from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead, Record
 from okr_tui.domain.state import PoolState
 from okr_tui.services.background import SystemClock
 from okr_tui.services.live_pool import LivePool
-from okr_tui.services.log_writer import KeptState, _snapshots
+from okr_tui.services.log_writer import SNAPSHOTS, KeptState
 from okr_tui.store.redis import RedisStore
 from tests.redis_server import RedisServer
 
@@ -99,7 +99,7 @@ def folded(records: Sequence[Record]) -> Iterator[str]:
             state = apply(state, record, POLICY)
         each = (time.process_time() - began) / len(part)
         if tenth in (0, 4, 9):
-            kept = len(_snapshots.dump_json(KeptState(len(records), state)))
+            kept = len(SNAPSHOTS.write(KeptState(len(records), state)).encode())
             resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             yield (
                 f"{(tenth + 1) * size:>9,} records  {len(state.keys):>8,} keys  {1e6 * each:>8.0f} us each  "

@@ -82,14 +82,14 @@ def _show_records(invocation: Invocation, since: int | None, *, faults: bool) ->
 
 def recorded(kept: "KeptEvents", records: Iterable[tuple[int, str]]) -> Iterator[tuple[Document, bool]]:
     """Yield the documents of encoded records, with their positions, and whether each is about a fault."""
-    from okr_tui.store.typed_json import read_record
+    from okr_tui.store.base import decode
 
     indexes: dict[str | None, int] = {}
     for index, fingerprint in enumerate(kept.keys, 1):
         indexes.setdefault(fingerprint, index)
     for sequence, text in records:
         try:
-            record = read_record(text)
+            record = decode(text)
         except ValueError:
             continue  # it is of a later version
         if isinstance(record, Alert):

@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
-
-from pydantic import Field, OnErrorOmit, StrictBool, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, Final
 
 from okr_tui.domain.models import ModelNames
 from okr_tui.gateway.errors import FailureError, failure_error
 from okr_tui.gateway.headers import SESSION_HEADERS
+
+if TYPE_CHECKING:
+    from okr_tui.gateway.request_fields import Part, RequestFields
 
 MAX_MODEL_LENGTH: Final = 256
 MODEL_NAME: Final = f"the model's name must be a string of at most {MAX_MODEL_LENGTH} printable characters"
@@ -33,43 +33,6 @@ CHILD: Final = ("-P", "-c", "from okr_tui.gateway.parse import child; child()")
 
 
 NO_NAMES: Final = ModelNames()
-
-
-class _Part(TypedDict, total=False):
-    text: OnErrorOmit[str]
-
-
-# A text tried as such first would be kept twice.
-_Text = Annotated[list[OnErrorOmit[_Part]] | str, Field(union_mode="left_to_right")]
-
-
-class _Message(TypedDict, total=False):
-    role: OnErrorOmit[str]
-    content: OnErrorOmit[_Text]
-
-
-class _Metadata(TypedDict, total=False):
-    user_id: OnErrorOmit[str]
-
-
-class _Document(TypedDict, total=False):
-    """A request in any dialect. A field of another type counts as absent, except the model."""
-
-    model: str | None
-    name: OnErrorOmit[str]
-    stream: OnErrorOmit[StrictBool]
-    prompt_cache_key: OnErrorOmit[str]
-    session_id: OnErrorOmit[str]
-    metadata: OnErrorOmit[_Metadata]
-    user: OnErrorOmit[str]
-    system: OnErrorOmit[_Text]
-    instructions: OnErrorOmit[_Text]
-    prompt: OnErrorOmit[_Text]
-    messages: OnErrorOmit[list[OnErrorOmit[_Message]]]
-    input: OnErrorOmit[Annotated[list[OnErrorOmit[_Message]] | str, Field(union_mode="left_to_right")]]
-
-
-_documents: TypeAdapter[_Document] = TypeAdapter(_Document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +119,15 @@ def child() -> None:
     sys.stdout.buffer.write(json.dumps(found).encode() + b"\n" + changed)
 
 
-def _read(body: bytes) -> _Document:
+def _read(body: bytes) -> "RequestFields":
+    from okr_tui.gateway.request_fields import NotAnObjectError, read_fields
+
     try:
-        try:
-            return _documents.validate_json(body)
-        except ValidationError as error:
-            if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
-                raise
-        # JSON for Python and for the cloud may still be what this parser refuses: half a pair of surrogates.
-        return _documents.validate_python(json.loads(body))
-    except ValidationError as error:
-        if error.errors(include_url=False, include_input=False)[0]["loc"] == ("model",):
-            raise failure_error(400, MODEL_NAME) from None
-        raise failure_error(400, "the request is not a JSON object") from None
+        return read_fields(body)
+    except NotAnObjectError as error:
+        raise failure_error(
+            400, MODEL_NAME if error.has_other_model else "the request is not a JSON object"
+        ) from None
     except (ValueError, RecursionError):
         raise failure_error(400, "the request is not valid JSON") from None
 
@@ -197,7 +156,7 @@ def _named(body: bytes, model: str) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None:
+def _conversation(document: "RequestFields", headers: Mapping[str, str]) -> str | None:
     """Return a digest of the session that the caller names, else of the first messages."""
     named = (
         next(filter(None, map(headers.get, SESSION_HEADERS)), None)
@@ -216,7 +175,7 @@ def _conversation(document: _Document, headers: Mapping[str, str]) -> str | None
     return digest.hexdigest()
 
 
-def _first_words(document: _Document) -> list[str]:
+def _first_words(document: "RequestFields") -> list[str]:
     """Return the system prompt and the first message of the user, in any dialect."""
     words: list[str] = []
     for text in (document.get("system"), document.get("instructions"), document.get("prompt")):
@@ -237,7 +196,7 @@ def _first_words(document: _Document) -> list[str]:
     return words
 
 
-def _texts(text: list[_Part] | str | None) -> list[str]:
+def _texts(text: "list[Part] | str | None") -> list[str]:
     if isinstance(text, str):
         return [text]
     return [part.get("text", "") for part in text or ()]

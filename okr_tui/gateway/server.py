@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import importlib
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -170,6 +171,7 @@ async def serving(
     task.result()
 
 
+READS_REQUESTS: Final = "okr_tui.gateway.request_fields"
 DAEMON_CHOOSING: Final = "--daemon-port, or daemonPort in okr-tui.gateway"
 
 
@@ -229,6 +231,8 @@ class Host:
             if daemon:
                 servers.append(await stack.enter_async_context(serve(gateway.behind(guard), daemon)))
             stack.enter_context(announced(state, Presence(address, daemon_address, os.getpid(), __version__)))
+            # It takes a tenth of a second, which the first request need not wait for.
+            asyncio.get_running_loop().run_in_executor(None, importlib.import_module, READS_REQUESTS)
             yield cls(address, daemon_address, servers)
 
     async def failed(self) -> Exception:

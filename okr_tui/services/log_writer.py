@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.state import PoolState
 from okr_tui.store.base import AppendToken, LogEntry, Store
+from okr_tui.store.typed_json import StoredJson
 from okr_tui.store.unsent import UnsentFile
 from okr_tui.store.usage import summed_through
 
@@ -344,7 +343,7 @@ class KeptState:
     state: PoolState
 
 
-_snapshots: TypeAdapter[KeptState] = TypeAdapter(KeptState)
+SNAPSHOTS: Final[StoredJson[KeptState]] = StoredJson(KeptState)
 
 
 class Checkpoints:
@@ -366,15 +365,15 @@ class Checkpoints:
 
     async def leave(self, state: PoolState) -> None:
         """Keep a state as that of the empty log, for a log that begins anew; the first process does."""
-        kept = _snapshots.dump_json(KeptState(0, state)).decode()
+        kept = SNAPSHOTS.write(KeptState(0, state))
         if await self._stored() is None and not await self._store.read(0, 1):
             await self._store.save_if(SNAPSHOT, None, {SNAPSHOT: kept})
 
     async def _stored(self) -> KeptState | None:
         text = await self._store.load(SNAPSHOT)
         try:
-            return None if text is None else _snapshots.validate_json(text)
-        except ValidationError:
+            return None if text is None else SNAPSHOTS.read(text)
+        except ValueError:
             return None
 
     def passed(self, sequence: int, state: PoolState) -> None:
@@ -395,7 +394,7 @@ class Checkpoints:
             # Another process was first, and records between the two may be gone.
             self._kept = stored.sequence
             return
-        await self._store.save(SNAPSHOT, _snapshots.dump_json(oldest).decode())
+        await self._store.save(SNAPSHOT, SNAPSHOTS.write(oldest))
         self._kept = self._untrimmed = oldest.sequence
 
     async def trim(self, now: float) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
 from okr_tui.cloud.client import Cloud
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import LIST_DOCUMENT, REFRESH_EVERY, Model, is_favourite, replacement
@@ -18,6 +16,7 @@ from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.store.base import UnreachableLogError
+from okr_tui.store.typed_json import StoredJson
 
 AT_ONCE: Final = 40
 """Details that are read at once: those of a usual list take one round trip."""
@@ -38,7 +37,7 @@ class KeptModels:
     """How many models the cloud listed under names that cannot be shown."""
 
 
-_adapter: TypeAdapter[KeptModels] = TypeAdapter(KeptModels)
+LISTS: Final[StoredJson[KeptModels]] = StoredJson(KeptModels)
 
 
 class ModelCatalog:
@@ -73,8 +72,8 @@ class ModelCatalog:
         if text is None:
             return
         try:
-            known = _adapter.validate_json(text)
-        except ValidationError:
+            known = LISTS.read(text)
+        except ValueError:
             return  # a list of another version of the program is read again
         if known.cloud_url == self._known.cloud_url:
             self._known = known
@@ -216,7 +215,7 @@ class ModelCatalog:
         models_of = "1 model" if len(failures) == 1 else f"{len(failures)} models"
         self._lacking = f"no details of {models_of}: {failures[0]}" if failures else None
         with contextlib.suppress(UnreachableLogError):  # the next one is kept
-            await self._pool.store.save(LIST_DOCUMENT, _adapter.dump_json(self._known).decode())
+            await self._pool.store.save(LIST_DOCUMENT, LISTS.write(self._known))
         await self._pool.note(
             ModelsRead(
                 at=now,

@@ -9,16 +9,17 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
-from typing import Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from okr_tui.domain.addresses import is_loopback, without_password, without_token
 from okr_tui.domain.keys import mask_key_words
 from okr_tui.domain.policy import Limits, Policy
 from okr_tui.domain.text import has_hidden
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 ENDPOINTS: Final = re.compile(
     r"(?:/+(?:api|v1))+(?:/+(?:chat(?:/completions)?|completions|generate|tags|models|messages|responses))?$",
@@ -73,6 +74,8 @@ def shown_name(name: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return words for the known name that comes closest to an unknown one; "" when none does."""
+    from difflib import get_close_matches
+
     spelled = {other.lower(): other for other in known}
     found = get_close_matches(name[:LONGEST_NAME].lower(), spelled, 1, 0.7)
     return f"; did you mean {spelled[found[0]]}?" if found else ""
@@ -378,10 +381,12 @@ def number(name: str) -> Check:
     """Return the check of one number of the policy; its schema is among `schemas`."""
 
     def parse(value: object) -> object:
-        if get_origin(_hints[name]) is not Literal and not _has_numbers_alone(value):
+        from pydantic import ValidationError
+
+        if get_origin(_hints()[name]) is not Literal and not _has_numbers_alone(value):
             raise UnusableError("it must be a number, or numbers")
         try:
-            return getattr(_checks.model_validate({name: value}), name)
+            return getattr(_policy().model_validate({name: value}), name)
         except ValidationError as error:
             words = error.errors()[0]["msg"]
             raise UnusableError(words.replace("Input should", "it must", 1)) from None
@@ -391,7 +396,7 @@ def number(name: str) -> Check:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each number by its name."""
-    found = _checks.model_json_schema()["properties"]
+    found = _policy().model_json_schema()["properties"]
     unwanted = {"default", "title"}
     return {name: {key: found[name][key] for key in found[name].keys() - unwanted} for name in NAMES}
 
@@ -402,27 +407,32 @@ def _has_numbers_alone(value: object) -> bool:
     return not any(isinstance(item, bool | str) for item in items)
 
 
-def _checked(hint: Any) -> Any:
-    """Return a type with its limits as pydantic knows them."""
-    if get_origin(hint) is Annotated:
-        inner, *found = get_args(hint)
-        limits = {
-            name: limit
-            for each in found
-            if isinstance(each, Limits)
-            for name, limit in asdict(each).items()
-            if limit is not None
-        }
-        return Annotated[_checked(inner), Field(**limits)]
-    if (origin := get_origin(hint)) and origin is not Literal:
-        return origin[tuple(map(_checked, get_args(hint)))]
-    return hint
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Policy, include_extras=True)
 
 
-_hints = get_type_hints(Policy, include_extras=True)
-_members: dict[str, Any] = {name: (_checked(hint), None) for name, hint in _hints.items()}
-_checks: type[BaseModel] = create_model(
-    "Policy",
-    __config__=ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False),
-    **_members,
-)
+@cache
+def _policy() -> "type[BaseModel]":
+    """Return the policy as pydantic checks it: made, and pydantic loaded, once a number of it is set."""
+    from pydantic import ConfigDict, Field, create_model
+
+    def checked(hint: Any) -> Any:
+        """Return a type with its limits as pydantic knows them."""
+        if get_origin(hint) is Annotated:
+            inner, *found = get_args(hint)
+            limits = {
+                name: limit
+                for each in found
+                if isinstance(each, Limits)
+                for name, limit in asdict(each).items()
+                if limit is not None
+            }
+            return Annotated[checked(inner), Field(**limits)]
+        if (origin := get_origin(hint)) and origin is not Literal:
+            return origin[tuple(map(checked, get_args(hint)))]
+        return hint
+
+    members: dict[str, Any] = {name: (checked(hint), None) for name, hint in _hints().items()}
+    config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    return create_model("Policy", __config__=config, **members)

@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr, mask
@@ -35,6 +35,9 @@ from okr_tui.settings.keys import kind
 from okr_tui.settings.lock import locked
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.sections import Layer
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 PROVIDERS = ("ollama-cloud", "ollama")
 EXTENSION = "pi-ollama-keyring"
@@ -215,7 +218,11 @@ class Memory:
     created: bool
 
 
-_memory: TypeAdapter[Memory] = TypeAdapter(Memory)
+@cache
+def _memory() -> "TypeAdapter[Memory]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Memory)
 
 
 def models_file(settings: Path) -> Path:
@@ -238,7 +245,7 @@ def write(path: Path, provider: Mapping[str, object], state: Path) -> Outcome:
             text, moved, remembered = _with(document, provider, earlier)
             if remembered and remembered != earlier:
                 # Before the change itself: what cannot be undone is not begun.
-                edit(memory, FILES, str(path), _memory.dump_python(remembered, mode="json"))
+                edit(memory, FILES, str(path), _memory().dump_python(remembered, mode="json"))
             return text
 
         done = rewrite(path, ((PROVIDERS_KEY, PROVIDER),), applied, commented=True)
@@ -400,8 +407,8 @@ def _remembered(memory: Path, path: Path) -> Memory | None:
     if found is None:
         return None
     try:
-        return _memory.validate_python(found, strict=False)
-    except ValidationError:
+        return _memory().validate_python(found, strict=False)
+    except ValueError:
         pass
     what = f"what is kept of {path} is damaged; nothing was changed: take it out of {MEMORY}"
     raise failure(what, str(memory))

@@ -1,14 +1,12 @@
 """What every store of the log can do."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Final, NamedTuple, Protocol
-
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
+from okr_tui.store.typed_json import StoredJson
 
 LEASE_LONGEST: Final = 600.0
 """Seconds; a lease that seems to last longer was taken by a clock that was ahead, and blocks no one."""
@@ -153,37 +151,52 @@ class Store(Protocol):
         """Close the store."""
 
 
-_adapter: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
+FEW: Final = 1000
+"""Records that are read at once without pydantic: for more it is worth the time that it takes to load."""
+
+
+def _fields(value: Any) -> dict[str, object]:
+    """Return the fields of a dataclass that are not None."""
+    names = value.__dataclass_fields__
+    return {name: found for name in names if (found := getattr(value, name)) is not None}
+
+
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fields
+).encode
+_records: Final[StoredJson[Record]] = StoredJson(Record, "kind")
 
 
 def encode(record: Record) -> str:
     """Return the record as one line of JSON; what is None is left out."""
     try:
-        return _adapter.dump_json(record, exclude_none=True).decode()
-    except PydanticSerializationError:  # for halves of characters, as in a name that a client sent
-        document = _adapter.dump_python(record, mode="json", exclude_none=True)
-        return json.dumps(document, ensure_ascii=False).encode(errors="replace").decode()
+        text = _encode(_fields(record))
+    except ValueError:  # for a number that JSON does not have
+        text = _records.adapter.dump_json(record, exclude_none=True).decode()
+    # Halves of characters, as in a name that a client sent, are no text for a store.
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def decode(text: str) -> Record:
     """Return the record of a line of JSON; fields that it has from a later version are left out.
 
-    Raises pydantic.ValidationError for a text that is none of our records.
+    Raises ValueError for a text that is none of our records.
     """
-    return _adapter.validate_json(text)
+    return _records.read(text)
 
 
-def decode_rows(rows: Iterable[tuple[int, str, str | None, int | None]]) -> list[LogEntry]:
+def decode_rows(rows: Sequence[tuple[int, str, str | None, int | None]]) -> list[LogEntry]:
     """Return the records of rows: position, line of JSON, and the fields of the token.
 
     Those that are none of our records, as from a later version, are left out.
     """
-    read = _adapter.validator.validate_json  # without the layers around it, which cost a tenth
+    # Without the layers around it, which cost a tenth.
+    read = decode if len(rows) < FEW else _records.adapter.validator.validate_json
     found = []
     for sequence, body, writer, number in rows:
         try:
             record = read(body)
-        except ValidationError:
+        except ValueError:
             continue
         token = None if writer is None or number is None else AppendToken(writer, number)
         found.append(LogEntry(sequence, record, token))

@@ -439,9 +439,11 @@ def _sequence(entry: tuple[str, dict[str, str]]) -> int:
 
 def _logged(entries: Sequence[tuple[str, dict[str, str]]]) -> list[LogEntry]:
     return decode_rows(
-        (_sequence(entry), fields.get("body", ""), fields.get("writer"), _number(fields))
-        for entry in entries
-        if (fields := entry[1])
+        [
+            (_sequence(entry), fields.get("body", ""), fields.get("writer"), _number(fields))
+            for entry in entries
+            if (fields := entry[1])
+        ]
     )
 
 

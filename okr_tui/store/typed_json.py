@@ -7,11 +7,28 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from functools import cached_property
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from okr_tui.domain.records import Record
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
+T = TypeVar("T")
 MOST_ITEMS: Final = 10_000
+SHORT: Final = 256 * 1024
+"""Letters of a text that is read without pydantic; a longer one takes longer than to load it."""
 
 Read = Callable[[Any], Any]
 
@@ -86,7 +103,7 @@ def exact(hint: Any, found: Any) -> Any:
     """Read a text, number or truth that is of the type already; a whole number may stand for a float."""
     if hint is float and type(found) in (int, float) and math.isfinite(found):
         return float(found)
-    if type(found) is not hint:
+    if type(found) is not hint and hint is not object:
         raise ValueError("of another type")
     return found
 
@@ -124,21 +141,39 @@ def _members(found: Any) -> Any:
     return found.items()
 
 
-KINDS: Final = {each.__dataclass_fields__["kind"].default: each for each in get_args(Record)}
-RECORDS: Final = TypedReader(exact, by_name=True)
+EXACT: Final = TypedReader(exact, by_name=True)
 
 
-def read_record(text: str) -> Record:
-    """Return the record of a line of JSON, as `store.base.decode` does.
+class StoredJson(Generic[T]):
+    """How values of one type are kept as JSON: short texts are read without pydantic.
 
-    Whatever is not of the usual form is left to that. Raises ValueError for a text that is none of our
-    records.
+    Whatever is long, or not of the usual form, is left to it. `tag` is the field by which the types of a
+    union are told apart.
     """
-    with contextlib.suppress(TypeError, ValueError, LookupError, RecursionError):
-        if "\\u" not in text:  # half a character would be no mistake here
-            document = json.loads(text)
-            record: Record = RECORDS.of(KINDS[document["kind"]])(document)
-            return record
-    from okr_tui.store.base import decode
 
-    return decode(text)
+    def __init__(self, hint: Any, tag: str = "") -> None:
+        self._hint = hint
+        self._tag = tag
+        members = get_args(hint) if tag else ()
+        self._tagged = {each.__dataclass_fields__[tag].default: each for each in members}
+
+    @cached_property
+    def adapter(self) -> "TypeAdapter[T]":
+        """What pydantic makes of the type."""
+        from pydantic import Field, TypeAdapter
+
+        hint: Any = Annotated[self._hint, Field(discriminator=self._tag or None)]
+        return TypeAdapter(hint)
+
+    def read(self, text: str) -> T:
+        """Return the value of a text. Raises ValueError for a text that is none."""
+        if len(text) < SHORT and "\\u" not in text:  # half a character would be no mistake here
+            with contextlib.suppress(TypeError, ValueError, LookupError, RecursionError):
+                found = json.loads(text)
+                value: T = EXACT.of(self._tagged[found[self._tag]] if self._tag else self._hint)(found)
+                return value
+        return self.adapter.validate_json(text)
+
+    def write(self, value: T) -> str:
+        """Return the text of a value."""
+        return self.adapter.dump_json(value).decode()

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.store.base import decode, encode
@@ -105,7 +103,7 @@ def _read(path: Path) -> list[tuple[int, Record]]:
     items = []
     for line in path.read_text(errors="replace").splitlines():
         number, _, body = line.partition(" ")
-        with contextlib.suppress(ValueError, ValidationError):
+        with contextlib.suppress(ValueError):
             items.append((int(number), decode(body)))
     return items
 

@@ -26,7 +26,7 @@ from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.models import LIST_DOCUMENT, Model
 from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead, Record
-from okr_tui.services.model_catalog import KeptModels, _adapter
+from okr_tui.services.model_catalog import LISTS, KeptModels
 from okr_tui.store.sqlite import SqliteStore
 from tests.bench.streams import Streams
 
@@ -172,7 +172,7 @@ async def _fill(home: Home, fingerprints: list[str], names: list[str], count: in
             for at, name in enumerate(names, 1)
         )
         known = replace(KeptModels(home.cloud_url), refreshed_at=now, models=models)
-        await store.save(LIST_DOCUMENT, _adapter.dump_json(known).decode())
+        await store.save(LIST_DOCUMENT, LISTS.write(known))
     finally:
         await store.close()
 
