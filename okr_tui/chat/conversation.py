@@ -18,7 +18,7 @@ from okr_tui.domain.errors import ChatError
 from okr_tui.domain.faults import Hop
 from okr_tui.domain.models import Model, short_context
 from okr_tui.domain.schedule import has_date
-from okr_tui.domain.text import clean_line
+from okr_tui.domain.text import clean_line, has_hidden
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -306,6 +306,10 @@ def from_json(text: str) -> Conversation:
     times = (conversation.created, conversation.updated, *(turn.at for turn in conversation.turns))
     if not all(map(has_date, times)):
         raise ChatError("this exported conversation has invalid dates")
+    places = [0, *(turn.place for turn in conversation.turns)]
+    if places != sorted(set(places)) or has_hidden(conversation.model or ""):
+        raise ChatError("this exported conversation is damaged")
+    conversation.options.check()
     return conversation
 
 

@@ -51,6 +51,14 @@ class ChatOptions:
         value = None if text in RESET else READERS[name](text)
         return replace(self, **{name: value})  # type: ignore[arg-type]
 
+    def check(self) -> None:
+        """Raise ChatError, one line, for a value that is out of its bounds."""
+        for name, value in self.sampling().items():
+            READERS[name](str(value))
+        if self.think is not None:
+            _level(self.think)
+        _system(self.system)
+
     def sampling(self) -> dict[str, object]:
         """Return what goes into the request's `options`."""
         named = {

@@ -188,7 +188,8 @@ class ConversationService:
 
     async def import_json(self, text: str) -> Conversation:
         """Store an exported conversation (JSON) as a new one. Raises ChatError for any other text."""
-        found = replace(from_json(text), id=uuid.uuid4().hex)
+        found = from_json(text)
+        found = replace(found, id=uuid.uuid4().hex, title=title(found.title))
         await self._repository.create(found)
         return found
 

@@ -98,8 +98,8 @@ class AnswerRecorder:
         self._growing = Turn(place, message, self._clock.time(), answered)
 
     def _think(self, delta: Delta) -> None:
-        """How long it thought: from the first thought to the first word behind it, or to the last thought."""
-        now = self._clock.time()
+        """Note how long it thinks: from the first thought to the first word after it, or the last thought."""
+        now = self._clock.monotonic()
         if delta.thinking:
             self._thinking = (self._thinking[0] if self._thinking else now, now)
             self._spoke = False

@@ -148,7 +148,7 @@ def _show(found: tuple[Found, ...], otherwise: str, *, as_json: bool) -> None:
             item.conversation.id[:ID_SHOWN],
             moment(item.conversation.updated, now, zone),
             item.conversation.model or "-",
-            f"{item.turns} turns",
+            f"{item.turns} turn{'' if item.turns == 1 else 's'}",
             item.conversation.title,
         )
         for item in found

@@ -92,6 +92,9 @@ def test_any_other_text_is_no_conversation(text: str) -> None:
         from_json(text)
 
 
+QUESTION = {"place": 1, "at": 0.0, "message": {"role": "user", "content": "why"}}
+
+
 def test_a_document_that_was_tampered_with_is_refused() -> None:
     document = json.loads(to_json(Conversation("id")))
     for change in (
@@ -100,6 +103,11 @@ def test_a_document_that_was_tampered_with_is_refused() -> None:
         {"turns": 5},
         {"created": "soon"},
         {"updated": 1e300},
+        {"options": {"temperature": float("inf")}},
+        {"options": {"seed": -1}},
+        {"turns": [QUESTION, QUESTION]},
+        {"turns": [{**QUESTION, "place": 0}]},
+        {"model": "gpt\x1b[2J"},
     ):
         with pytest.raises(ChatError):
             from_json(json.dumps({**document, **change}))

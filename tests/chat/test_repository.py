@@ -66,6 +66,25 @@ async def test_an_answer_that_goes_on_keeps_how_long_it_thought(tmp_path: Path) 
     await repository.close()
 
 
+async def test_thinking_is_measured_while_the_clock_is_set_back(tmp_path: Path) -> None:
+    clock = ManualClock()
+    repository = ConversationRepository(tmp_path / "c.db", clock)
+    begun = conversation("a")
+    await repository.create(begun)
+    recorder = AnswerRecorder(repository, begun, "m", clock)
+    await recorder.take(Routed("print", 1))
+    await recorder.take(Delta(thinking="hm"))
+    await clock.advance(2)
+    clock.wrong_by = -3600
+    await recorder.take(Delta("because"))
+    await recorder.take(Finished("stop"))
+    await recorder.close()
+    answered = recorder.conversation.turns[-1].answered
+    assert answered is not None
+    assert answered.thinking_ms == 2000
+    await repository.close()
+
+
 async def test_what_was_looked_at_does_not_stay_in_memory(tmp_path: Path) -> None:
     repository = ConversationRepository(tmp_path / "c.db", ManualClock())
     size = 1_000_000

@@ -84,6 +84,14 @@ def test_an_exported_conversation_is_imported_as_a_new_one(cli: CliHarness, tmp_
     listed = cli.run_ok("conversations", "list", "--json").json["conversations"]
     assert [item["title"] for item in listed] == ["Sky", "Sky"]
     assert len({item["id"] for item in listed}) == 2
+    assert "1 turn " in cli.run_ok("conversations", "list").out
+    document = {**json.loads(file.read_text()), "title": "Sea\nand \x1b[31m\u202eshore"}
+    file.write_text(json.dumps(document))
+    cli.run_ok("conversations", "import", str(file))
+    listed = cli.run_ok("conversations", "list", "--json").json["conversations"]
+    (title,) = {item["title"] for item in listed} - {"Sky"}
+    assert title.startswith("Sea and ")
+    assert title.isprintable()
     file.write_text("{}")
     refused = cli.run("conversations", "import", str(file))
     assert refused.code != 0
