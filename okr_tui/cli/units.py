@@ -84,9 +84,9 @@ def systemd(
     """
     return SYSTEMD.format(
         kind="notify" if notifies else "exec",
-        command=" ".join(map(_quoted, command(options))),
+        command=" ".join(map(_argument, command(options))),
         stop=grace + MARGIN,
-        folders=" ".join(_quoted(str(folder)) for folder in writable),
+        folders=" ".join(_argument(str(folder)) for folder in writable),
         writable=" ".join(_quoted(str(folder)) for folder in writable),
         environment="".join(
             f"Environment={_quoted(f'{name}={text}')}\n" for name, text in environment.items()
@@ -118,7 +118,12 @@ def launchd(options: Sequence[str], grace: int, log: Path, environment: Mapping[
 
 
 def _quoted(text: str) -> str:
-    """Return an argument as systemd reads it: percent and dollar signs are doubled, blanks quoted."""
-    escaped = text.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    """Return a value as systemd reads it: percent signs are doubled, blanks quoted."""
+    escaped = text.replace("\\", "\\\\").replace("%", "%%")
     plain = shlex.quote(text) == text
     return escaped if plain else '"{}"'.format(escaped.replace('"', '\\"'))
+
+
+def _argument(text: str) -> str:
+    """Return an argument of a command line, the only text in which systemd replaces variables."""
+    return _quoted(text).replace("$", "$$")

@@ -162,6 +162,11 @@ def test_a_unit_for_systemd(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) ->
     text = cli.run_ok("serve", "--print-unit", "systemd").out
     assert "Type=exec" in text
     assert f'Environment="XDG_STATE_HOME={cli.folder}/per cent %% state"' in text
+    monkeypatch.setenv("XDG_STATE_HOME", str(cli.folder / "in $USD"))
+    text = cli.run_ok("serve", "--print-unit", "systemd").out
+    assert f'Environment="XDG_STATE_HOME={cli.folder}/in $USD"' in text
+    assert f'ReadWritePaths="{cli.folder}/in $USD/okr-tui" ' in text
+    assert f'mkdir -p -m 0700 "{cli.folder}/in $$USD/okr-tui" ' in text
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
