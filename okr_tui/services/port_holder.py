@@ -38,7 +38,7 @@ def _inodes(port: int) -> Iterator[str]:
     wanted = f":{port:04X}"
     for table in TABLES:
         with suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
                 columns = line.split()
                 if columns[3] == LISTENS and columns[1].endswith(wanted):
                     yield columns[9]

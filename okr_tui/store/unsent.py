@@ -101,7 +101,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def _read(path: Path) -> list[tuple[int, Record]]:
     """Return the records of a file; a line that a killed process left unfinished is none."""
     items = []
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         number, _, body = line.partition(" ")
         with contextlib.suppress(ValueError):
             items.append((int(number), decode(body)))

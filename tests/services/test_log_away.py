@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -467,3 +468,14 @@ async def test_a_server_that_takes_no_writes_gets_them_later(
             await eventually(lambda: counts(two) == [1, 1, 0], two)
     finally:
         server.kill()
+
+
+def test_records_that_wait_are_lines_whatever_characters_they_hold(tmp_path: Path) -> None:
+    log = f"sqlite:{tmp_path / 'log.db'}"
+    file = UnsentFile(log, "one")
+    records = [replace(attempt(0, START), model=name) for name in ("caf\u00e9\u2028line", "next\u0085line")]
+    assert file.keep([*enumerate(records)])
+    file.close(empty=False)
+    (found,) = UnsentFile.left_behind(log)
+    assert [*found.items] == [*enumerate(records)]
+    found.close(empty=True)
