@@ -154,6 +154,8 @@ def _call_document(call: ToolCall) -> Document:
 
 
 CONVERSATION = "cli"
+PIPED_LONGEST = 16 * 1024 * 1024
+"""Bytes of standard input, far more than any model has room for."""
 
 
 @click.command()
@@ -289,4 +291,7 @@ def _piped(*, wanted: bool) -> str:
         mode = stat.S_IFIFO
     if not wanted and not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return ""
-    return sys.stdin.buffer.read().decode(errors="replace")
+    piped = sys.stdin.buffer.read(PIPED_LONGEST + 1)
+    if len(piped) > PIPED_LONGEST:
+        raise click.UsageError(f"standard input is longer than {PIPED_LONGEST // 1024 // 1024} MB; send less")
+    return piped.decode(errors="replace")

@@ -109,13 +109,21 @@ Memory = dict[str, dict[str, str | None]]
 
 
 def _remembered(state: Path) -> Memory:
+    """Return what was written. Raises SettingsError for a damaged memory."""
+    path = state / MEMORY
     try:
-        memory: Memory = json.loads((state / MEMORY).read_text(encoding="utf-8"))
+        memory: Memory = json.loads(path.read_text(encoding="utf-8"))
+        for kept in memory.values():
+            Path(kept["path"] or "")
+            bytes.fromhex(kept["after"] or "")
+            for name in ("before", "put", "had"):
+                base64.b64decode(kept.get(name) or "", validate=True)
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise SettingsError(
-            f"{state / MEMORY} is damaged: what was written can only be undone by hand"
+            f"{path} is damaged, so what connect wrote can only be undone by hand; "
+            "do that, then remove this file"
         ) from None
     return memory
 

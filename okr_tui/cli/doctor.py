@@ -89,7 +89,8 @@ def _client_findings(state: Path) -> "list[Finding]":
             for client, path in changed_since(state)
         ]
     except SettingsError as error:
-        return [Finding("warning", str(error), "undo it by hand, then remove that file")]
+        what, _, remedy = str(error).partition("; ")
+        return [Finding("warning", what, remedy)]
 
 
 def _screen_findings(configuration: "Configuration") -> "list[Finding]":

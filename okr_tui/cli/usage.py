@@ -105,10 +105,11 @@ def own_status(invocation: Invocation, text: str | None, now: float | None = Non
     A log on a server is shared, so that the pool is described on this machine instead; with `now`, None where
     that is older than STALE seconds, as others may have written to the log since.
     """
+    from okr_tui.store.factory import is_shared
     from okr_tui.store.kept_files import STATUS_FILES, status_file
 
-    address = invocation.store_address() or "sqlite:"
-    if address.partition(":")[0] in ("sqlite", "memory"):
+    address = invocation.store_address()
+    if address is None or not is_shared(address):
         return PoolStatus.read(text)
     found = PoolStatus.read(STATUS_FILES.read(status_file(address, invocation.files[0])))
     return None if found and now is not None and not 0 <= now - found.at < STALE else found

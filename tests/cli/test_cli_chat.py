@@ -224,6 +224,14 @@ def test_what_is_piped_in_follows_the_prompt(cli: CliHarness) -> None:
     assert "The tool reports" in result.lines[-1]["content"]
 
 
+def test_a_pipe_without_an_end_is_given_up(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("okr_tui.cli.chat.PIPED_LONGEST", 100)
+    assert cli.run_ok("chat", MODEL, stdin="a" * 100).out
+    result = cli.run("chat", MODEL, stdin="a" * 101)
+    assert (result.code, result.out) == (2, "")
+    assert "standard input is longer than" in result.err
+
+
 def test_no_tools_unless_asked_for(cli: CliHarness) -> None:
     assert cli.run_ok("chat", MODEL, "search for it").out
     assert cli.sent("/api/web_search") == []

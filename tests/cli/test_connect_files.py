@@ -235,3 +235,25 @@ def test_what_others_can_find_out_is_said(cli: CliHarness, home: Path) -> None:
     assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in told
     assert "CLAUDE_CODE_MAX_RETRIES=3" in told
     assert state_folder().is_dir()
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        "[]",
+        "null",
+        '{"codex": 5}',
+        '{"codex": {}}',
+        '{"codex": {"path": "/x", "after": "", "put": "%"}}',
+        pytest.param("[" * 9999, id="deep"),
+    ],
+)
+def test_a_damaged_memory_of_what_was_written_is_reported(cli: CliHarness, home: Path, memory: str) -> None:
+    path = put(home / FILES["codex"], b'model = "o3"\n')
+    connected(cli, "codex", "--write")
+    written = path.read_bytes()
+    (state_folder() / "connect-undo.json").write_text(memory)
+    for option in ("--write", "--undo"):
+        result = cli.run("connect", "codex", option)
+        assert (result.code, path.read_bytes()) == (1, written)
+        assert "connect-undo.json is damaged" in result.err
