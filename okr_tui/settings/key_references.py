@@ -9,9 +9,11 @@ import os
 import re
 import select
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -89,7 +91,8 @@ def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | P
 def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
     """Return the exit code of a command and what it printed; it is ended once that is too much for a key.
 
-    What it leaves behind, such as an agent, may keep its output open. Raises TimeoutError.
+    What a command that ended leaves behind, such as an agent, goes on, and may keep its output open. One that
+    is given up is killed with all it started. Raises TimeoutError.
     """
     output = b""
     deadline = time.monotonic() + COMMAND_TIMEOUT
@@ -100,6 +103,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        process_group=0,
     ) as process:
         try:
             assert process.stdout
@@ -115,12 +119,19 @@ def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes
                 if time.monotonic() > deadline:
                     raise TimeoutError
             else:
-                process.kill()
+                _kill(process)
             return process.wait(max(0.0, deadline - time.monotonic())), output
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
         finally:
-            process.kill()
+            if process.returncode is None:
+                _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command and all it started; macOS refuses where only ended ones are left."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _failed(message: str) -> Problem:

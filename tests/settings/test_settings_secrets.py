@@ -69,6 +69,23 @@ def test_a_command_that_does_not_end_is_given_up(command: str, monkeypatch: pyte
     assert "did not end" in message(f"!{command}")
 
 
+@pytest.mark.parametrize("end", ["sleep 60", "yes"])
+def test_a_command_that_is_given_up_takes_all_along_that_it_started(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_references, "COMMAND_TIMEOUT", 1.0)
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    reader = os.open(started, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        command = f"sh -c 'sleep 60 >{started} & {end}'"
+        assert message(f"!{command}").startswith("its command ")
+        os.set_blocking(reader, True)
+        assert os.read(reader, 1) == b""  # nobody holds the other end any more
+    finally:
+        os.close(reader)
+
+
 @pytest.mark.parametrize("command", ["yes", "cat /dev/zero", "sh -c 'yes >&2'"])
 def test_what_a_command_prints_without_end_is_not_kept(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_references, "COMMAND_TIMEOUT", 1.0)
