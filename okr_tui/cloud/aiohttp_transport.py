@@ -16,17 +16,20 @@ from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import Any, Final, Self
 
-import aiohttp
 import httpx
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from okr_tui.cloud.compression import NOT_ENCODED
 from okr_tui.cloud.http_policy import HttpxTransport, IdleClock, proxy_for
-from okr_tui.cloud.network import DIRECT, Network, Proxy
+from okr_tui.cloud.network import DIRECT, Network, Proxy, without_default_certificates
+
+# It reads the system's certificates twice, 50 ms, for contexts in whose place `_certificates` puts ours.
+with without_default_certificates():
+    import aiohttp
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+    from aiohttp.http_exceptions import HttpProcessingError
 
 PIECE: Final = 256 * 1024
 ERRORS: tuple[tuple[type[Exception], type[httpx.HTTPError]], ...] = (
@@ -278,7 +281,7 @@ class Transport(httpx.AsyncBaseTransport):
             allow_redirects=False,
             timeout=limits,
             proxy=proxy.url if proxy else None,
-            ssl=self._certificates(request.url),
+            ssl=self._certificates(request.url, proxy),
         )
         return httpx.Response(
             response.status, headers=list(response.raw_headers), stream=_Body(response.content, response)
@@ -301,8 +304,10 @@ class Transport(httpx.AsyncBaseTransport):
             self._proxies[origin] = proxy_for(self._network, url)
         return self._proxies[origin]
 
-    def _certificates(self, url: httpx.URL) -> ssl.SSLContext | bool:
-        return self._network.certificates.context if url.scheme == "https" else True
+    def _certificates(self, url: httpx.URL, proxy: Proxy | None = None) -> ssl.SSLContext | bool:
+        """Return what to trust on the way to an address; True where nothing of it is encrypted."""
+        secure = url.scheme == "https" or (proxy is not None and proxy.scheme == "https")
+        return self._network.certificates.context if secure else True
 
     def _target(self, origin: Origin, url: httpx.URL) -> aiohttp.ClientRequest:
         loop, trusted = asyncio.get_running_loop(), self._certificates(url)

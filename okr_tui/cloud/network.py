@@ -11,7 +11,9 @@ import re
 import ssl
 import stat
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -280,6 +282,22 @@ def _unwritable(path: str) -> str | None:
 
 def _reason(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or "it is not a path").lower()
+
+
+@contextmanager
+def without_default_certificates() -> Iterator[None]:
+    """Let this thread make contexts that trust nothing where they would read the system's certificates."""
+    read, thread = ssl.SSLContext.set_default_verify_paths, threading.get_ident()
+
+    def read_elsewhere(context: ssl.SSLContext) -> None:
+        if threading.get_ident() != thread:
+            read(context)
+
+    ssl.SSLContext.set_default_verify_paths = read_elsewhere  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        ssl.SSLContext.set_default_verify_paths = read  # type: ignore[method-assign]
 
 
 class Network:

@@ -4,17 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
+from typing import TYPE_CHECKING
 
-import httpx
-
-from okr_tui.cloud.client import Cloud
 from okr_tui.cloud.network import Network
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.configuration import EffectiveSettings
 
-UseCloud = Callable[[], AbstractContextManager[Cloud]]
+if TYPE_CHECKING:
+    import httpx
+
+    from okr_tui.cloud.client import Cloud
+
+UseCloud = Callable[[], "AbstractContextManager[Cloud]"]
 """Gives the client in force; it stays open until the block is left."""
-MakeTransport = Callable[[Network], httpx.AsyncBaseTransport]
+MakeTransport = Callable[[Network], "httpx.AsyncBaseTransport"]
 """Makes a way to the network by its rules. Each client has one of its own, which it closes."""
 
 
@@ -23,11 +26,11 @@ class CloudInUse:
 
     __slots__ = ("_cloud", "_current")
 
-    def __init__(self, current: "CurrentCloud", cloud: Cloud) -> None:
+    def __init__(self, current: "CurrentCloud", cloud: "Cloud") -> None:
         self._current = current
         self._cloud = cloud
 
-    def __enter__(self) -> Cloud:
+    def __enter__(self) -> "Cloud":
         self._current.begin(self._cloud)
         return self._cloud
 
@@ -36,7 +39,10 @@ class CloudInUse:
 
 
 class CurrentCloud:
-    """Holds one client, rebuilt when the address, the policy or the transport changes."""
+    """Holds one client, rebuilt when the address, the policy or the transport changes.
+
+    It is made, and httpx loaded, at its first use: most commands ask the cloud nothing.
+    """
 
     def __init__(
         self,
@@ -53,27 +59,29 @@ class CurrentCloud:
         self._scrubber = scrubber
         self._users: Counter[Cloud] = Counter()
         self._closing: set[asyncio.Task[None]] = set()
-        self._cloud = self._made()
+        self._cloud: Cloud | None = None
 
     @property
     def url(self) -> str:
         """The address of the cloud in force."""
-        return self._cloud.url
+        return self._settings.settings.cloud_url.value
 
     def use(self) -> "CloudInUse":
         """Give the client in force, which stays open until the block is left."""
+        if self._cloud is None:
+            self._cloud = self._made()
         return CloudInUse(self, self._cloud)
 
-    def begin(self, cloud: Cloud) -> None:
+    def begin(self, cloud: "Cloud") -> None:
         """Keep a client open for one more user."""
         self._users[cloud] += 1
 
-    def end(self, cloud: Cloud) -> None:
+    def end(self, cloud: "Cloud") -> None:
         """Close a client after its last user, unless it is the one in force."""
         self._users[cloud] -= 1
         self._close_unused(cloud)
 
-    def client_at(self, url: str) -> Cloud:
+    def client_at(self, url: str) -> "Cloud":
         """Make another client by the same rules, for an address that no key goes to; it is the caller's."""
         return self._made(url)
 
@@ -92,16 +100,17 @@ class CurrentCloud:
     async def aclose(self) -> None:
         """Close every client, those still in use too; raise what the last failing one raised."""
         async with AsyncExitStack() as stack:
-            for cloud in {*self._users, self._cloud}:
+            for cloud in {*self._users, *filter(None, [self._cloud])}:
                 stack.push_async_exit(cloud)
             for task in self._closing:
                 stack.push_async_callback(asyncio.wait, [task])
 
     def _replace(self) -> None:
-        old, self._cloud = self._cloud, self._made()
-        self._close_unused(old)
+        old, self._cloud = self._cloud, None
+        if old:
+            self._close_unused(old)
 
-    def _close_unused(self, cloud: Cloud) -> None:
+    def _close_unused(self, cloud: "Cloud") -> None:
         if self._users[cloud] > 0:
             return
         del self._users[cloud]
@@ -110,7 +119,9 @@ class CurrentCloud:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _made(self, url: str | None = None) -> Cloud:
+    def _made(self, url: str | None = None) -> "Cloud":
+        from okr_tui.cloud.client import Cloud
+
         make, settings = self._make_transport, self._settings
         return Cloud(
             url or settings.settings.cloud_url.value,

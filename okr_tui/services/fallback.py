@@ -11,9 +11,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Final
-
-import httpx
+from typing import TYPE_CHECKING, Final
 
 from okr_tui.cloud.client import Call
 from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedError
@@ -27,6 +25,9 @@ from okr_tui.services.dispatcher import Dispatcher
 from okr_tui.services.exchange import Exchange, RefusedError
 from okr_tui.services.live_pool import LivePool
 from okr_tui.settings.table import ModelSettings
+
+if TYPE_CHECKING:
+    import httpx
 
 LOCAL: Final = "local:"
 ANY_MODEL: Final = "*"
@@ -132,7 +133,7 @@ class Fallback:
             self._local_models = now, url, known
         return tuple(name for name in named if {(bare := name.removeprefix(LOCAL)), f"{bare}:latest"} & known)
 
-    async def show_local(self, model: str, body: bytes) -> httpx.Response | None:
+    async def show_local(self, model: str, body: bytes) -> "httpx.Response | None":
         """Pass on `POST /api/show` for a local model; None for another one. Raises CloudError."""
         if model not in self.named:
             return None

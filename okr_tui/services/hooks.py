@@ -9,9 +9,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import httpx
-
-from okr_tui.cloud.http_policy import HEADERS, HttpxTransport
 from okr_tui.cloud.network import Network, UnusableNetworkError
 from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.scrubber import Scrubber
@@ -99,7 +96,7 @@ class Hooks:
                 await send(line, body)
         except TimeoutError:
             self._tell(event, line, f"did not end within {self.rules.hook_seconds:g} s and was stopped")
-        except (HookError, httpx.HTTPError, httpx.InvalidURL, UnusableNetworkError, OSError) as error:
+        except (HookError, OSError) as error:
             self._tell(event, line, f"failed: {str(error) or type(error).__name__}")
         else:
             self._tell(event, line, None)
@@ -146,12 +143,18 @@ class Hooks:
         }
 
     async def _post(self, address: str, body: bytes) -> None:
+        import httpx
+
+        from okr_tui.cloud.http_policy import HEADERS, HttpxTransport
+
         headers = {**HEADERS, "content-type": "application/json"}
         transport = HttpxTransport(self._network)
         try:
             request = httpx.Request("POST", address, headers=headers, content=body)
             response = await transport.handle_async_request(request)
             await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, UnusableNetworkError) as error:
+            raise HookError(str(error) or type(error).__name__) from error
         finally:
             await transport.aclose()
         if not response.is_success:

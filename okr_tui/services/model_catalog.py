@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from okr_tui.cloud.client import Cloud
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import LIST_DOCUMENT, REFRESH_EVERY, Model, is_favourite, replacement
 from okr_tui.domain.records import ModelsRead
@@ -17,6 +16,9 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.service import ModelList, ModelRow
 from okr_tui.store.base import UnreachableLogError
 from okr_tui.store.typed_json import StoredJson
+
+if TYPE_CHECKING:
+    from okr_tui.cloud.client import Cloud
 
 AT_ONCE: Final = 40
 """Details that are read at once: those of a usual list take one round trip."""
@@ -184,7 +186,7 @@ class ModelCatalog:
                 await self._pool.note(ModelsRead(at=self._pool.clock.time(), count=0, error=text))
         return self._known.cloud_url == before.cloud_url
 
-    async def _read(self, cloud: Cloud) -> None:
+    async def _read(self, cloud: "Cloud") -> None:
         before = self._known
         old = {model.id: model for model in before.models}
         limit = asyncio.Semaphore(AT_ONCE)

@@ -6,8 +6,8 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
-from functools import partial
-from typing import Final
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Final
 
 from okr_tui.cloud.network import Network
 from okr_tui.domain.alerts import AlertRules
@@ -43,7 +43,7 @@ from okr_tui.domain.records import (
 from okr_tui.domain.schedule import ahead_of, clock_problem, is_far
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.status_line import STATUS, PoolStatus
-from okr_tui.domain.traffic import NO_TRAFFIC
+from okr_tui.domain.traffic import NO_TRAFFIC, RunningRequest
 from okr_tui.domain.usage_charts import Period
 from okr_tui.domain.view import view
 from okr_tui.domain.words import WINDOW_WORDS, sentence, span
@@ -52,8 +52,6 @@ from okr_tui.services.background import Background, Clock, SystemClock, run_unca
 from okr_tui.services.budgets import Budgets
 from okr_tui.services.configuration import Configuration, SettingsSubscriber
 from okr_tui.services.current_cloud import CurrentCloud, MakeTransport
-from okr_tui.services.dispatcher import Dispatcher
-from okr_tui.services.fallback import Fallback
 from okr_tui.services.gateway_switch import GatewaySwitch, Hosting
 from okr_tui.services.hooks import Hooks
 from okr_tui.services.key_settings import KeySettings, SettingEdits
@@ -65,11 +63,14 @@ from okr_tui.services.quota_poller import QuotaPoller
 from okr_tui.services.service import LATEST, KeepIn, Snapshot, UsageReport
 from okr_tui.services.traffic_monitor import TrafficMonitor
 from okr_tui.services.undo import UndoHistory
-from okr_tui.settings import watch
 from okr_tui.settings.layers import Sources
 from okr_tui.store.base import Store
 from okr_tui.store.factory import locate_store
 from okr_tui.store.kept_files import STATUS_FILES, status_file
+
+if TYPE_CHECKING:
+    from okr_tui.services.dispatcher import Dispatcher
+    from okr_tui.services.fallback import Fallback
 
 FEW_LINES: Final = 2 * LATEST
 """Records that a verb makes lines of, which it only looks at for their times."""
@@ -169,17 +170,9 @@ class PoolService:
         self.quota_poller = QuotaPoller(self.pool, self.cloud.use, owner, shown=client == "dashboard")
         self.catalog = ModelCatalog(self.pool, self.cloud.use, self.cloud.url)
         self._model_names: tuple[ModelNames, object, object] = ModelNames(), None, None
-        self.dispatcher = Dispatcher(self.pool, self.cloud.use, self.quota_poller.faulted)
-        self.fallback = Fallback(
-            self.pool,
-            self.cloud,
-            self.dispatcher,
-            lambda: self.model_names,
-            lambda: self.configuration.settings.models,
-        )
         self._traffic: TrafficMonitor | None = None
         if client == "dashboard":  # to count costs each request something, and only a screen shows it
-            self._traffic = TrafficMonitor(self.pool, lambda: self.dispatcher.running, zone)
+            self._traffic = TrafficMonitor(self.pool, lambda: self._running, zone)
         self._background = Background(clock, self.pool.announce)
         self._key_settings = KeySettings(configuration, self.reload)
         self._setting_edits = SettingEdits(configuration, self.reload)
@@ -238,7 +231,7 @@ class PoolService:
                 service._keep_overview,
                 service._hooks.close,
                 service.pool.settled,
-                service.dispatcher.close,
+                service._close_dispatcher,
                 service.quota_poller.close,
                 service.cloud.aclose,
                 service.catalog.close,
@@ -257,6 +250,35 @@ class PoolService:
             # A screen that goes away cancels more than once; half closed, the process would never end.
             await run_uncancelled(stack.aclose())
 
+    @cached_property
+    def dispatcher(self) -> "Dispatcher":
+        """What sends requests. It is made, and what sends is loaded, with the first one."""
+        from okr_tui.services.dispatcher import Dispatcher
+
+        return Dispatcher(self.pool, self.cloud.use, self.quota_poller.faulted)
+
+    @cached_property
+    def fallback(self) -> "Fallback":
+        """What sends requests as the dispatcher does, or to what answers instead."""
+        from okr_tui.services.fallback import Fallback
+
+        return Fallback(
+            self.pool,
+            self.cloud,
+            self.dispatcher,
+            lambda: self.model_names,
+            lambda: self.configuration.settings.models,
+        )
+
+    @property
+    def _running(self) -> tuple[RunningRequest, ...]:
+        """The requests that have not ended, oldest first."""
+        return self.dispatcher.running if "dispatcher" in self.__dict__ else ()
+
+    async def _close_dispatcher(self) -> None:
+        if "dispatcher" in self.__dict__:
+            await self.dispatcher.close()
+
     @property
     def snapshot(self) -> Snapshot:
         """Return everything that a user interface shows, as it is now."""
@@ -273,7 +295,7 @@ class PoolService:
             undoable=self._undo.words,
             alerts=self.alerts.notices,
             rules=self.alerts.rules,
-            running=self.dispatcher.running,
+            running=self._running,
             rates=self._traffic.rates if self._traffic else NO_TRAFFIC,
             usage=self._traffic.usage if self._traffic else None,
         )
@@ -669,6 +691,8 @@ class PoolService:
             start("reading usage", self._traffic.read)
 
     async def _watch_settings(self) -> None:
+        from okr_tui.settings import watch
+
         async for _ in watch.changes(self.configuration.settings.files):
             await self.reload()
 

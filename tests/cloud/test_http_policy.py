@@ -4,6 +4,8 @@ import asyncio
 import base64
 import gzip
 import json
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -97,6 +99,32 @@ async def test_the_way_leads_through_the_proxy_and_takes_no_password_of_netrc(
     for head in heads:
         fields = [line for line in head.decode().split("\r\n") if "authorization" in line.lower()]
         assert [line.partition(": ")[2] for line in fields] == [BEARER]
+
+
+@BOTH
+async def test_a_proxy_that_is_encrypted_itself_has_its_certificate_checked(
+    stack: Stack, tmp_path: Path
+) -> None:
+    file, context = certificate(tmp_path, "localhost", "127.0.0.1")
+    async with listening(answering(ME), context) as port:
+        address = f"https://127.0.0.1:{port}"
+        await exchanged(cloud("http://cloud.example", stack, ALL_PROXY=address, SSL_CERT_FILE=str(file)))
+        fault = await fault_of(cloud("http://cloud.example", stack, ALL_PROXY=address))
+    assert fault.connection is ConnectionFailure.CERTIFICATE
+
+
+def test_aiohttp_reads_no_certificates_of_its_own() -> None:
+    code = """
+import ssl
+import subprocess
+import sys
+reads = ssl.SSLContext.set_default_verify_paths
+import okr_tui.cloud.aiohttp_transport, aiohttp.connector
+assert aiohttp.connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"] == 0
+assert aiohttp.connector._SSL_CONTEXT_VERIFIED.verify_mode is ssl.CERT_REQUIRED
+assert ssl.SSLContext.set_default_verify_paths is reads
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @BOTH

@@ -60,9 +60,17 @@ async def test_a_client_that_is_replaced_lives_until_its_last_user_ends(settings
 async def test_an_unused_client_is_closed_at_once(settings: EffectiveSettings) -> None:
     old, new = Way(), Way()
     current = holder(settings, old, new)
+    with current.use():
+        pass
     current.apply(settings, replace(settings, policy=Policy(idle=30)))
     await asyncio.sleep(0)
     assert (old.closed, new.closed) == (1, 0)
+    await current.aclose()
+
+
+async def test_a_client_that_is_never_used_is_never_made(settings: EffectiveSettings) -> None:
+    current = holder(settings)  # and would fail, as there is no way for it
+    current.apply(settings, replace(settings, policy=Policy(idle=30)))
     await current.aclose()
 
 
@@ -79,6 +87,8 @@ async def test_one_client_that_does_not_close_leaves_no_other_open(settings: Eff
     current = holder(settings, old, new)
     with current.use():
         current.apply(settings, replace(settings, policy=Policy(connect=3)))
+        with current.use():
+            pass
         with pytest.raises(OSError, match="the connection is gone"):
             await current.aclose()
         assert (old.closed, new.closed) == (1, 1)
