@@ -30,7 +30,7 @@ from okr_tui.domain.keys import mask_key_words
 from okr_tui.domain.text import clean_line, variable
 
 INTERRUPTED = 130
-COLLECT_RARELY = 50_000
+COLLECT_RARELY = 200_000
 """Objects after which garbage is collected: a start makes many, none of which is garbage."""
 FOLDERS = (
     "HOME",
