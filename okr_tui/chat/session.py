@@ -26,7 +26,7 @@ from okr_tui.chat.mcp import McpServer
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed, check_sight
 from okr_tui.chat.options import think_refusal
 from okr_tui.chat.repository import ConversationRepository
-from okr_tui.chat.tools import Consent, Toolbox, ToolServers, result_message, run_tool_loop, whole
+from okr_tui.chat.tools import Consent, Toolbox, ToolServers, message_of, result_message, run_tool_loop
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import ChatError, CloudError, OkrError
 from okr_tui.domain.faults import ClientCause
@@ -131,7 +131,7 @@ class AnswerRecorder:
             return
         self._unsaved = False
         answered = replace(self._growing.answered, thinking_ms=self._thought(), error=error)
-        message = replace(whole(self._pieces), incomplete=incomplete)
+        message = replace(message_of(self._pieces), incomplete=incomplete)
         turn = replace(self._growing, message=message, answered=answered)
         self._set(turn)
         await self._repository.put(self.conversation, turn)

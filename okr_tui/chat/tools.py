@@ -275,7 +275,7 @@ MADE_UP = (
     "This address stands neither in the person's words nor in an earlier result, so the person has to be "
     "asked first. Go on without it, or name it in your answer."
 )
-MOST_ASKED = 4
+MOST_QUESTIONS = 4
 """Calls of one round that a person is asked about; further ones are refused."""
 TOO_MANY_QUESTIONS = "the model called more tools at once than you can be asked about; the rest were refused"
 
@@ -316,11 +316,11 @@ async def run_tool_loop(
                 yield event
                 if isinstance(event, Routed) and event.answered_by:
                     yield Noted(f"{event.answered_by} answers: no key can take the requested model")
-        answer = whole(pieces)
+        answer = message_of(pieces)
         if not answer.tool_calls or not left:
             return
         history.append(answer)
-        questions, too_many = (MOST_ASKED, False) if consent.asks else (0, False)
+        questions, too_many = (MOST_QUESTIONS, False) if consent.asks else (0, False)
         before = tuple(history[:-1])  # what the model named at once makes no address known
         for index, call in enumerate(answer.tool_calls):
             tool = known.get(call.name) if index < MOST_CALLS else None
@@ -348,7 +348,7 @@ async def run_tool_loop(
             yield Noted(f"{most} rounds of tools were run; the model answers without running more")
 
 
-def whole(pieces: Sequence[Delta]) -> Message:
+def message_of(pieces: Sequence[Delta]) -> Message:
     """Return the message that the pieces of an answer make."""
     return Message(
         "assistant",

@@ -92,13 +92,13 @@ def _settings(context: click.Context) -> "Settings | None":
 
 def _models(context: click.Context) -> list[str]:
     from okr_tui.domain.models import LIST_DOCUMENT
-    from okr_tui.store.factory import look, sqlite_path
+    from okr_tui.store.factory import read_log, sqlite_path
 
     try:
         path = sqlite_path(_invocation(context).store_address())
         if path is None:
             return []
-        found = look(path, 0, 0, "series", LIST_DOCUMENT)
+        found = read_log(path, 0, 0, "series", LIST_DOCUMENT)
     except OkrError:
         return []
     with suppress(ValueError, TypeError, KeyError):

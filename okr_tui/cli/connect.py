@@ -164,8 +164,8 @@ def _claude_code(gateway: Gateway) -> Instructions:
     # Without it an answer that breaks off is asked for, and paid for, once more as one document.
     once = "export CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1"
     # Otherwise it asks eleven times, for minutes, while the cloud is out.
-    seldom = "export CLAUDE_CODE_MAX_RETRIES=3"
-    return Instructions(instructions.advice, [*instructions.lines, small, once, seldom, "claude"])
+    fewer_retries = "export CLAUDE_CODE_MAX_RETRIES=3"
+    return Instructions(instructions.advice, [*instructions.lines, small, once, fewer_retries, "claude"])
 
 
 def _codex(gateway: Gateway) -> Instructions:

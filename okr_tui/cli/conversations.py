@@ -90,7 +90,7 @@ def export(invocation: Invocation, identifier: str, path: Path, *, as_json: bool
         write_file(path, text)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error
-    _tell(f"Written to {path}", as_json=as_json)
+    _show_message(f"Written to {path}", as_json=as_json)
 
 
 @conversations.command("import")
@@ -108,7 +108,7 @@ def import_(invocation: Invocation, file: TextIO, *, as_json: bool) -> None:
         conversation = await opened.import_json(text)
         return f"Imported {conversation.title} as {conversation.id[:ID_SHOWN]}"
 
-    _tell(_work(invocation, work), as_json=as_json)
+    _show_message(_work(invocation, work), as_json=as_json)
 
 
 @conversations.command()
@@ -121,10 +121,10 @@ def delete(invocation: Invocation, identifier: str, *, as_json: bool) -> None:
     async def work(opened: "ConversationService") -> str:
         return await opened.delete(await opened.named(identifier))
 
-    _tell(_work(invocation, work), as_json=as_json)
+    _show_message(_work(invocation, work), as_json=as_json)
 
 
-def _tell(message: str, *, as_json: bool) -> None:
+def _show_message(message: str, *, as_json: bool) -> None:
     if as_json:
         show_document({"message": message})
     else:

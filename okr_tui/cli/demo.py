@@ -133,7 +133,7 @@ async def _write_history(settings: Path, ready: dict[str, Any]) -> None:
     for member, name in members.items():
         if member.dollars is not None:
             past = requests_of(day, member)
-            await asyncio.to_thread(_tell_past, f"{ready['url']}/_demo/accounts/{name}/past", past)
+            await asyncio.to_thread(_send_history, f"{ready['url']}/_demo/accounts/{name}/past", past)
     store = locate_store(_log_of(settings))
     try:
         await store.append(day)
@@ -141,8 +141,8 @@ async def _write_history(settings: Path, ready: dict[str, Any]) -> None:
         await store.close()
 
 
-def _tell_past(url: str, requests: Sequence[tuple[float, int, int]]) -> None:
-    """Let the simulated cloud know what an account used, which it is asked for where a plan is in dollars."""
+def _send_history(url: str, requests: Sequence[tuple[float, int, int]]) -> None:
+    """Send the simulated cloud what an account used, which plans in dollars are asked for."""
     from urllib.request import ProxyHandler, Request, build_opener
 
     body = json.dumps({"requests": requests}).encode()
@@ -185,13 +185,13 @@ async def _converse(invocation: Invocation, every: float) -> None:
     async with invocation.open_service("gateway") as service:
         await asyncio.gather(
             *(
-                _ask_and_ask(service, caller, index, every * (1 + index), ended)
+                _ask_repeatedly(service, caller, index, every * (1 + index), ended)
                 for index, caller in enumerate(CALLERS)
             )
         )
 
 
-async def _ask_and_ask(
+async def _ask_repeatedly(
     service: "PoolService", caller: str, turn: int, every: float, ended: asyncio.Task[bytes]
 ) -> None:
     from okr_tui.chat.answer import PoolClient

@@ -168,7 +168,7 @@ class ChoiceDocument(TypedDict):
     why: str
 
 
-class StandingDocument(TypedDict):
+class KeyChoiceDocument(TypedDict):
     """Why a key is taken or not."""
 
     index: int
@@ -184,7 +184,7 @@ class ExplanationFields(TypedDict):
 
     model: str | None
     choice: ChoiceDocument | None
-    keys: list[StandingDocument]
+    keys: list[KeyChoiceDocument]
     earliest: Time | None
 
 

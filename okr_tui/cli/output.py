@@ -234,10 +234,10 @@ def _row(row: Sequence[str], widths: Sequence[int], *, figures: bool) -> list[st
 
 def _cards(rows: Sequence[Sequence[str]], room: int, *, headed: bool) -> list[str]:
     """Return rows one below another: the first two cells, and indented all that follow."""
-    heads, rows = (rows[0], rows[1:]) if headed else ([""] * len(rows[0]), rows)
+    headings, rows = (rows[0], rows[1:]) if headed else ([""] * len(rows[0]), rows)
     lines = []
     for row in rows:
-        named = zip(heads, row, strict=True)
+        named = zip(headings, row, strict=True)
         first, *rest = [f"{head} {cell.strip()}".strip() for head, cell in named if cell.strip()] or [""]
         lines += _joined(first, rest[:1], GAP, room)
         lines += [INDENT + line for line in _joined("", rest[1:], " · ", room - len(INDENT)) if line]

@@ -160,23 +160,23 @@ async def _serve(
                     f"{options.host} can be reached by other machines; add --expose if that is intended"
                 )
             notes(EXPOSED)
-        tell = (os.environ.get("NOTIFY_SOCKET") and _notifier()) or (lambda _: None)
-        with _stop_signals(_reloading(service, notes, tell)) as signals:
+        notify = (os.environ.get("NOTIFY_SOCKET") and _notifier()) or (lambda _: None)
+        with _stop_signals(_reloading(service, notes, notify)) as signals:
             async with Host.open(
                 service,
                 options,
                 invocation.state_folder,
                 status=lambda url: status_document(service.overview, url),
                 access=(lambda record: notes(json.dumps(record))) if access_log else None,
-                trouble=lambda line: notes(f"okr-tui: {line}"),
-                hurry=signals.second,
+                report=lambda line: notes(f"okr-tui: {line}"),
+                stop_now=signals.second,
             ) as running:
                 show(f"listening on {running.url}")
                 if running.daemon_url:
                     show(f"listening on {running.daemon_url} for the ollama daemon")
-                tell("READY=1")
+                notify("READY=1")
                 await _until(signals, service, running, chosen, notes)
-                tell("STOPPING=1")
+                notify("STOPPING=1")
 
 
 def _options(service: "PoolService", chosen: Mapping[str, object]) -> "GatewayOptions":
@@ -193,15 +193,15 @@ class _Signals:
 
 
 def _reloading(
-    service: "PoolService", notes: Callable[[str], None], tell: Callable[[str], None]
+    service: "PoolService", notes: Callable[[str], None], notify: Callable[[str], None]
 ) -> Callable[[], None]:
     """Return what reads the settings again at a signal; a supervisor learns when that begins and ends."""
     under_way: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
-        tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         await service.reload()
-        tell("READY=1")
+        notify("READY=1")
         problems = len(service.problems)
         notes(f"okr-tui: settings reloaded: {len(service.pool.config.keys)} keys, {problems} problems")
 
@@ -341,7 +341,7 @@ def hosting(invocation: Invocation, service: "PoolService") -> Hosting:
             options,
             state,
             status=lambda url: status_document(service.overview, url),
-            trouble=service.gateway.tell,
+            report=service.gateway.report,
         ) as host:
             yield host
 

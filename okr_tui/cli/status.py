@@ -82,12 +82,12 @@ def _running_gateway(invocation: Invocation) -> "Presence | None":
 
 def _line(invocation: Invocation) -> "StatusLine":
     """Make the line from what the log has; only where no process has written it yet is the log folded."""
-    from okr_tui.cli.usage import look_at_log, own_status
+    from okr_tui.cli.usage import own_status, read_from_log
     from okr_tui.domain.status_line import STATUS, status_line
     from okr_tui.domain.usage import midnight, spent_on_day
 
     zone, now = local_zone(), time.time()
-    seen = look_at_log(invocation, midnight(now, zone), now, "hours", STATUS)
+    seen = read_from_log(invocation, midnight(now, zone), now, "hours", STATUS)
     pool = own_status(invocation, seen.documents.get(STATUS), now)
     pool = pool or run(invocation, _pool_status, with_problems=False)
     return status_line(pool, spent_on_day(seen.usage.usage, now, zone), now, zone)

@@ -28,7 +28,7 @@ from okr_tui.domain.usage import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from okr_tui.store.factory import Look
+    from okr_tui.store.factory import LogReading
     from okr_tui.store.usage import Detail
 
 SINCE: Final = {"hour": DAY}
@@ -58,7 +58,7 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
     zone, now = local_zone(), time.time()
     start = _start(by, now - (since or SINCE.get(by, DEFAULT_SINCE)), zone)
     detail: Detail = "hours" if by in ("day", "hour") else "series"
-    seen = look_at_log(invocation, start, now, detail, STATUS, *CLOUD_USAGE)
+    seen = read_from_log(invocation, start, now, detail, STATUS, *CLOUD_USAGE)
     readings = read_readings(*map(seen.documents.get, CLOUD_USAGE))
     rows = grouped(seen.usage.usage, by, start, now, zone=zone, accounts=seen.usage.accounts)
     if as_csv:
@@ -85,15 +85,15 @@ def usage(invocation: Invocation, *, by: By, since: int | None, as_json: bool, a
             show(line)
 
 
-def look_at_log(
+def read_from_log(
     invocation: Invocation, since: float, now: float, detail: "Detail", *documents: str
-) -> "Look":
+) -> "LogReading":
     """Read usage between two moments and documents from the log, by the shortest way that its store has."""
     from okr_tui.store import factory
 
     address = invocation.store_address()
     if path := factory.sqlite_path(address):
-        return factory.look(path, since, now, detail, *documents)
+        return factory.read_log(path, since, now, detail, *documents)
     import asyncio
 
     return asyncio.run(_look_through_store(address, since, now, detail, *documents))
@@ -117,13 +117,13 @@ def own_status(invocation: Invocation, text: str | None, now: float | None = Non
 
 async def _look_through_store(
     address: str | None, since: float, now: float, detail: "Detail", *documents: str
-) -> "Look":
-    from okr_tui.store.factory import Look, open_store
+) -> "LogReading":
+    from okr_tui.store.factory import LogReading, open_store
     from okr_tui.store.usage import read_usage
 
     store = await open_store(address)
     try:
-        return Look(await read_usage(store, since, now, detail), await store.load_all(documents))
+        return LogReading(await read_usage(store, since, now, detail), await store.load_all(documents))
     finally:
         await store.close()
 
@@ -157,7 +157,7 @@ def row_document(row: UsageRow) -> Document:
     }
 
 
-HEADS: Final = ("requests", "faults", "tokens in", "cached", "tokens out", "hops", "first byte", "tok/s")
+HEADINGS: Final = ("requests", "faults", "tokens in", "cached", "tokens out", "hops", "first byte", "tok/s")
 
 
 def _lines(rows: list[UsageRow], by: By, start: float, pool: PoolStatus | None, zone: tzinfo) -> list[str]:
@@ -169,7 +169,7 @@ def _lines(rows: list[UsageRow], by: By, start: float, pool: PoolStatus | None, 
     for row in rows:
         total = total.plus(row.sum)
     body = [(names(row.name), _cells(row.sum)) for row in rows]
-    lines = [(by, HEADS), *body]
+    lines = [(by, HEADINGS), *body]
     if len(body) > 1:
         lines.append(("total", _cells(total)))
     shown = table(((name, *figures) for name, figures in lines), headed=True, figures=True)

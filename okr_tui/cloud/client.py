@@ -56,7 +56,7 @@ FAILURES = (httpx.HTTPError, UnusableNetworkError)
 
 Lines = tuple[tuple[bytes, bytes], ...]
 """Header lines: names and values."""
-HEADS: Final = 1024
+HEADS_KEPT: Final = 1024
 """How many heads of calls are kept: each client sends the same lines, with any of the keys."""
 UNSENDABLE: Final = re.compile(rb"[\x00\r\n]")
 """What ends a line of a head, or may where it is read carelessly."""
@@ -93,9 +93,9 @@ class Call:
 class Cloud:
     """The cloud at one address. Failures are CloudErrors with a fault.
 
-    `transport` replaces the way to the network, which otherwise follows `network`. `heard` is called with the
-    headers of each response. `scrubber` hides secrets in what the cloud says of a failure; every
-    key that is sent becomes known to it.
+    `transport` replaces the way to the network, which otherwise follows `network`. `on_headers` is called
+    with the headers of each response. `scrubber` hides secrets in what the cloud says of a failure; every key
+    that is sent becomes known to it.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class Cloud:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         network: Network = DIRECT,
-        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
+        on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
         scrubber: Scrubber | None = None,
     ) -> None:
         self.url = url
         self.refused = NO_KEY_IS_SENT if url == NO_CLOUD else ""
         """Why nothing is sent at all; "" where there is a cloud."""
         self.scrubber = scrubber or Scrubber()
-        self._heard = heard
+        self._on_headers = on_headers
         self._network = network
         self._extensions = {"timeout": exchange_timeout(policy).as_dict()}
         self._document_extensions = {"timeout": document_timeout(policy).as_dict()}
@@ -208,7 +208,7 @@ class Cloud:
     def _note(self, headers: Mapping[str, str]) -> None:
         """Pass on the headers of an answer that may be the cloud's; a login page has a date of its own."""
         if may_be_answer(headers.get("content-type", "")):
-            self._heard(headers)
+            self._on_headers(headers)
 
     def _sent(self, key: Key) -> bytes:
         """Return the header of a key, which the cloud may repeat from now on."""
@@ -307,7 +307,7 @@ async def _plain(response: httpx.Response) -> httpx.Response:
         raise
 
 
-@functools.lru_cache(maxsize=HEADS)
+@functools.lru_cache(maxsize=HEADS_KEPT)
 def call_headers(own: Lines, credentials: bytes | None) -> Lines:
     """Return the header lines of a call, without Host and Content-Length. Raises httpx.LocalProtocolError."""
     named = {name for name, _ in own}
@@ -318,7 +318,7 @@ def call_headers(own: Lines, credentials: bytes | None) -> Lines:
     return lines
 
 
-@functools.lru_cache(maxsize=HEADS)
+@functools.lru_cache(maxsize=HEADS_KEPT)
 def call_head(host: bytes, own: Lines, credentials: bytes | None) -> bytes:
     """Return the same lines behind Host as they are sent. Raises httpx.LocalProtocolError."""
     return b"\r\n".join([b"%b: %b" % line for line in ((b"host", host), *call_headers(own, credentials))])

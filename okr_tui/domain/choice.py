@@ -92,11 +92,11 @@ class Selection:
     def earliest(self) -> float | None:
         """When the first blocked key that may be chosen is due back by itself, in epoch seconds."""
         due = (
-            judged.until
-            for index, judged in enumerate(self.verdicts, 1)
-            if not judged.eligible
-            and judged.until is not None
-            and not judged.state.traits.needs_person
+            verdict.until
+            for index, verdict in enumerate(self.verdicts, 1)
+            if not verdict.eligible
+            and verdict.until is not None
+            and not verdict.state.traits.needs_person
             and self.only in (None, index)
         )
         return min(due, default=None)
@@ -186,11 +186,11 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             flying = flights.get(identifier, 0)
         return judge.usable(key.fingerprint, flying, trusted=key.trusted)
 
-    judged_all: list[tuple[Verdict, ...]] = []
+    cache: list[tuple[Verdict, ...]] = []
 
     def everybody() -> tuple[Verdict, ...]:
-        if not judged_all:
-            judged_all.append(
+        if not cache:
+            cache.append(
                 tuple(
                     [
                         absent(key.missing)
@@ -204,17 +204,17 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
                     ]
                 )
             )
-        return judged_all[0]
+        return cache[0]
 
     only = (config.index(config.preferred) or 0) if pinned else None
     bought = frozenset() if pinned else _living_on_bought(state, request.now)
     spender: tuple[Key, str, Verdict] | None = None
     for key, why, wanted in _ranked(state, config, request, policy):
-        judged = usable(key)
-        if judged is None:
+        verdict = usable(key)
+        if verdict is None:
             continue
         if bought and not _may_spend(key, config, policy) and state.account_of(key.fingerprint) in bought:
-            spender = spender or (key, why, judged)
+            spender = spender or (key, why, verdict)
             continue  # whoever has included quota goes first
         if wanted:
             why += SAVED if spender else ""
@@ -222,11 +222,11 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             why = f"{why}; spends bought credit"
         elif spender or _any_left_out(state, config, bought, policy, usable):
             why += SAVED
-        return Selection(key, why, everybody, trial=judged.trial, only=only)
+        return Selection(key, why, everybody, trial=verdict.trial, only=only)
     if spender:
-        key, why, judged = spender
+        key, why, verdict = spender
         why = f"{why}; spends bought credit: no key has included quota left"
-        return Selection(key, why, everybody, trial=judged.trial, only=only)
+        return Selection(key, why, everybody, trial=verdict.trial, only=only)
     why = "no key is eligible" if config.keys else "no key is configured"
     return Selection(None, why, everybody, only=only)
 

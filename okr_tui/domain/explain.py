@@ -48,11 +48,11 @@ class Explanation:
 def explain(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Explanation:
     """Return which key takes this request, and why."""
     selection = choose(state, config, request, policy)
-    judged = selection.verdicts
-    given = reasons(selection, judged, state, config, request, policy)
+    verdicts = selection.verdicts
+    given = reasons(selection, verdicts, state, config, request, policy)
     keys = tuple(
         KeyExplanation(index, key, verdict.state, verdict.eligible, reason, verdict.until)
-        for index, (key, verdict, reason) in enumerate(zip(config.keys, judged, given, strict=True), 1)
+        for index, (key, verdict, reason) in enumerate(zip(config.keys, verdicts, given, strict=True), 1)
     )
     chosen = next((found for found in keys if found.key is selection.key), None)
     why = selection.why
@@ -83,7 +83,7 @@ def explain_failure(
 
 def reasons(
     selection: Selection,
-    judged: Sequence[Verdict],
+    verdicts: Sequence[Verdict],
     state: PoolState,
     config: PoolConfig,
     request: SelectionRequest,
@@ -97,7 +97,7 @@ def reasons(
         else selection.why
         if key is selection.key
         else compared.passed_over(key)
-        for key, verdict in zip(config.keys, judged, strict=True)
+        for key, verdict in zip(config.keys, verdicts, strict=True)
     )
 
 

@@ -251,7 +251,7 @@ def _failure(
     record: Attempt, fault: Fault, after: PoolState, config: PoolConfig, policy: Policy, zone: tzinfo
 ) -> Entry:
     index = config.index(record.fingerprint)
-    judged = verdict(
+    key_verdict = verdict(
         after,
         record.fingerprint,
         now=record.at,
@@ -260,10 +260,10 @@ def _failure(
         cloud=record.cloud,
         person=config.person,
     )
-    stays = judged.eligible or not fault.traits.blames_key
+    stays = key_verdict.eligible or not fault.traits.blames_key
     reason = fault.text or fault.traits.words
     if not stays:
-        reason = sentence(judged, record.at, zone)
+        reason = sentence(key_verdict, record.at, zone)
     elif record.begun:
         reason += " in the middle of the answer"
     brief = f"{_name(index, other_person(record.who, config))} {reason}"
@@ -274,7 +274,7 @@ def _failure(
         parts.append(str(fault.status))
     return Entry(
         record.at,
-        _severity(record, fault, None if stays else judged),
+        _severity(record, fault, None if stays else key_verdict),
         brief + _onward(record, fault, config),
         " · ".join(parts),
         index,
@@ -299,15 +299,15 @@ def _onward(record: Attempt, fault: Fault, config: PoolConfig) -> str:
     return " → no other key" if fault.traits.retry is Retry.NEXT_KEY else " → the caller"
 
 
-def _severity(record: Attempt, fault: Fault, judged: Verdict | None) -> Tone:
+def _severity(record: Attempt, fault: Fault, verdict: Verdict | None) -> Tone:
     """Return who has to act on a fault; `judged` is why the key is out now, None while it is not."""
     if record.client != "probe" and record.next_fingerprint is None:
         # A request that was told to wait may still be waiting.
         return "warning" if fault.traits.rule in (Rule.SLOTS, Rule.RETRY_AFTER) else "fault"
-    if judged is None:
+    if verdict is None:
         return fault.traits.tone if fault.traits.tone != "fault" else "warning"
-    doubted = judged.state.traits.needs_person and judged.until is not None
-    return "warning" if doubted else judged.state.traits.tone
+    doubted = verdict.state.traits.needs_person and verdict.until is not None
+    return "warning" if doubted else verdict.state.traits.tone
 
 
 def _rescheduled(
@@ -325,10 +325,12 @@ def _rescheduled(
         return
     held = [key.fingerprint for key in config.keys if after.account_of(key.fingerprint) == account]
     if held:
-        judged = verdict(
+        key_verdict = verdict(
             after, held[0], now=record.at, policy=policy, cloud=config.cloud, person=config.person
         )
-        text = f"{' '.join(_name(config.index(each)) for each in held)} {sentence(judged, record.at, zone)}"
+        text = (
+            f"{' '.join(_name(config.index(each)) for each in held)} {sentence(key_verdict, record.at, zone)}"
+        )
         yield Entry(record.at, "info", text, "from the account", config.index(held[0]), held[0])
 
 

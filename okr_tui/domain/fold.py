@@ -353,7 +353,7 @@ def _spent(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> P
     return _block(state, record, fault, until, step=count, estimated=estimated)
 
 
-def _told_to_wait(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
+def _retry_after(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
     traits = fault.traits
     existing = state.account(state.account_of(record.fingerprint)).blocks.get(_cause(fault))
     count = _escalated(existing, record.started)
@@ -373,7 +373,7 @@ def _fewer_slots(state: PoolState, record: Attempt, fault: Fault, policy: Policy
         slots = max(1, state.account(identifier).slot_count(policy, record.at) - 1)
         until = record.at + policy.busy_lowered
     state = state.with_account(identifier, slots=slots, slots_until=until, clean=0)
-    return _told_to_wait(state, record, fault, policy)
+    return _retry_after(state, record, fault, policy)
 
 
 def _doubt(state: PoolState, record: Attempt, fault: Fault, policy: Policy) -> PoolState:
@@ -512,7 +512,7 @@ def _blocks_nothing(state: PoolState, record: Attempt, fault: Fault, _: Policy) 
 
 RULES: Final[Mapping[Rule, Callable[[PoolState, Attempt, Fault, Policy], PoolState]]] = {
     Rule.WINDOW: _spent,
-    Rule.RETRY_AFTER: _told_to_wait,
+    Rule.RETRY_AFTER: _retry_after,
     Rule.SLOTS: _fewer_slots,
     Rule.DOUBT: _doubt,
     Rule.FIXED: _for_a_while,

@@ -115,14 +115,14 @@ def view(
     flights = in_flight or {}
     request = SelectionRequest(now, in_flight=flights)
     selection = choose(state, config, request, policy)
-    judged = selection.verdicts
-    why = reasons(selection, judged, state, config, request, policy)
+    verdicts = selection.verdicts
+    why = reasons(selection, verdicts, state, config, request, policy)
     known = [_Known.of(state, key) for key in config.keys]
     sharing: dict[str, list[int]] = {}
     for index, each in enumerate(known, 1):
         sharing.setdefault(each.quota, []).append(index)
     indexes = {quota: tuple(found) for quota, found in sharing.items()}
-    lost = {index for index, verdict in enumerate(judged, 1) if verdict.state.traits.needs_person}
+    lost = {index for index, verdict in enumerate(verdicts, 1) if verdict.state.traits.needs_person}
     speakers = {
         quota: found[0] if len(found) == 1 else _speaker(found, lost) for quota, found in indexes.items()
     }
@@ -140,7 +140,7 @@ def view(
                 now,
                 flights,
             )
-            for index, (each, verdict, reason) in enumerate(zip(known, judged, why, strict=True), 1)
+            for index, (each, verdict, reason) in enumerate(zip(known, verdicts, why, strict=True), 1)
         ]
     )
     outage = state.service(config.cloud).outage
@@ -188,7 +188,7 @@ class _Known(NamedTuple):
 def _row(
     known: _Known,
     index: int,
-    judged: Verdict,
+    key_verdict: Verdict,
     reason: str,
     sharing: tuple[int, ...],
     speaker: int,
@@ -206,7 +206,7 @@ def _row(
         masked=key.masked,
         label=key.label,
         origin=key.origin,
-        verdict=judged,
+        verdict=key_verdict,
         preferred=key.fingerprint == config.preferred,
         account=own.account,
         account_keys=sharing,

@@ -13,7 +13,7 @@ WINDOW_WORDS: Final = {
 """Short names of quota windows."""
 
 
-class Judged(Protocol):
+class ShownVerdict(Protocol):
     """What is known of a key: a verdict, or what was kept of one."""
 
     @property
@@ -68,7 +68,7 @@ def span(seconds: float) -> str:
     return f"{left // 86400}d {left % 86400 // 3600}h"
 
 
-def sentence(verdict: Judged, now: float, zone: tzinfo = UTC) -> str:
+def sentence(verdict: ShownVerdict, now: float, zone: tzinfo = UTC) -> str:
     """Return a verdict in words: "5h spent, back 10:00", or "back ~10:00" where that is an estimate.
 
     What only a person ends has no time to be back.

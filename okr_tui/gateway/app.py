@@ -63,7 +63,7 @@ class Gateway:
     """The application behind a token, or those of a folder; `behind` puts the same one behind another guard.
 
     `host` is the address it listens on; `status` makes the document of `/okr/status`; `access` is called with
-    a line for each request; `trouble` with one line for each unexpected error.
+    a line for each request; `report` with one line for each unexpected error.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Gateway:
         *,
         status: Callable[[], Record],
         access: Callable[[Record], None] | None = None,
-        trouble: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._service = service
         self._behind_token = self.behind(TokenGuard(token, host, self._options))
         self._relay = local.AccountRelay(service)
         self._metrics = Metrics(service)
         self._access = access
-        self._trouble = trouble
+        self._report = report
 
         def fixed(response: Callable[[], Response]) -> Callable[[GatewayRequest], Awaitable[None]]:
             return lambda request: request.answer(response())
@@ -141,7 +141,7 @@ class Gateway:
         finally:
             if request.unreadable:
                 what = f"records of an answer at {request.path} that could not be read: {request.unreadable}"
-                self._trouble(f"{what}; they were passed on unchanged")
+                self._report(f"{what}; they were passed on unchanged")
             if self._access:
                 self._access(self._line(request, began))
 
@@ -170,7 +170,7 @@ class Gateway:
             raise
         except Exception as error:
             text = f"unexpected {type(error).__name__} at {request.method} {request.path}: {error}"
-            self._trouble(clean_line(self._service.scrubber.scrub(text)))
+            self._report(clean_line(self._service.scrubber.scrub(text)))
             await request.fail(Failure.of(GatewayCause.UNEXPECTED, "the gateway failed unexpectedly"))
 
     def _route(self, request: GatewayRequest) -> Route:

@@ -68,14 +68,14 @@ def most_connections() -> int:
 class Connections:
     """The connections of one gateway, each in the order it came, and the bound on their number.
 
-    Those that have shown no credentials give way first, then those on which nothing is under way. `trouble`
+    Those that have shown no credentials give way first, then those on which nothing is under way. `report`
     is called with a line when open files run out all the same.
     """
 
-    def __init__(self, trouble: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, report: Callable[[str], None] = lambda _: None) -> None:
         self._strangers: dict[CallerConnection, None] = {}
         self._known: dict[CallerConnection, None] = {}
-        self._trouble: Callable[[str], None] | None = trouble
+        self._report: Callable[[str], None] | None = report
 
     def add(self, connection: "CallerConnection") -> None:
         """Add a new connection; where there are too many, close the one that is missed least."""
@@ -97,9 +97,9 @@ class Connections:
         """Make room after a connection could not be accepted."""
         for _ in range(ACCEPTED_AT_ONCE):
             self._close_one()
-        if self._trouble:
-            self._trouble(NO_FILES_LEFT)
-            self._trouble = None  # once says it, and there may be very many
+        if self._report:
+            self._report(NO_FILES_LEFT)
+            self._report = None  # once says it, and there may be very many
 
     def _close_one(self, newest: "CallerConnection | None" = None) -> None:
         older = (stranger for stranger in self._strangers if stranger is not newest)
@@ -303,17 +303,17 @@ class Cycle:
             self._connection.write(data)
         if last:
             self.is_answered = True
-            self._tell()
+            self._notify()
             self._connection.go_on()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._changed:
             self._changed.set()
 
     def lose(self) -> None:
         """Note that the caller is gone."""
         self.is_gone = True
-        self._tell()
+        self._notify()
         self.payload.set_exception(ConnectionResetError())
         leave, self._leave = self._leave, None
         if leave:

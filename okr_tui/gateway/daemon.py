@@ -53,7 +53,7 @@ class DaemonGuard:
     def __init__(self, identities: Mapping[bytes, Verify], clock: Clock) -> None:
         self._identities = identities
         self._clock = clock
-        self._heads = HeadChecks(HOST)
+        self._head_checks = HeadChecks(HOST)
 
     @classmethod
     def open(cls, files: Sequence[Path], clock: Clock) -> "DaemonGuard":
@@ -69,7 +69,7 @@ class DaemonGuard:
     def admit(self, scope: Scope, head: Head) -> str:
         """Return the path to answer; raise FailureError unless a known daemon signed the request."""
         path: str = scope["path"]
-        self._heads.check(scope, head)
+        self._head_checks.check(scope, head)
         if path not in OPEN_PATHS and not self._is_signed(scope, head.by_name.get("authorization", "")):
             raise failure_error(401, UNSIGNED, "unauthorized", {"www-authenticate": "Ollama"})
         return path

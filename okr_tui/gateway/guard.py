@@ -110,13 +110,13 @@ class TokenGuard:
         self, token: SecretStr | Tokens, host: str, options: Callable[[], GatewayOptions] = GatewayOptions
     ) -> None:
         self._tokens = token
-        self._heads = HeadChecks(host, options)
+        self._head_checks = HeadChecks(host, options)
         self._options = options
 
     def admit(self, scope: Scope, head: Head) -> str:
         """Return the path without a token before it; raise FailureError without a valid token."""
         path: str = scope["path"]
-        self._heads.check(scope, head)
+        self._head_checks.check(scope, head)
         if head.origins or head.sites:
             own = f"{scope.get('scheme', 'http')}://{head.by_name['host']}"
             _refuse_web_pages(head, own, self._options().origins)

@@ -116,7 +116,7 @@ def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 LENGTH: Final = b"content-length"
-HEADS: Final = 256
+HEADS_KEPT: Final = 256
 """How many heads of callers with valid credentials are kept."""
 _kept: dict[tuple[tuple[bytes, bytes], ...], "Head"] = {}
 
@@ -136,7 +136,7 @@ class Head:
     def keep(self) -> None:
         """Keep what is known of these lines for the next request that has them."""
         if self.headers not in _kept:
-            if len(_kept) >= HEADS:
+            if len(_kept) >= HEADS_KEPT:
                 del _kept[next(iter(_kept))]
             _kept[self.headers] = self
 

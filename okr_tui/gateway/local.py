@@ -205,5 +205,5 @@ def can_answer(service: PoolService) -> bool:
     request = SelectionRequest(service.clock.time(), in_flight=pool.flights)
     selection = pool.choose(request)
     return selection.key is not None or any(
-        judged.state.traits.wait is Wait.SLOT for judged in selection.verdicts
+        verdict.state.traits.wait is Wait.SLOT for verdict in selection.verdicts
     )

@@ -65,16 +65,16 @@ def listen(host: str, port: int, choosing: str = "--port, or port in okr-tui.gat
 class _Server:
     """Accepts connections on a socket until `ended` is set.
 
-    `grace` is for how many seconds answers in progress may go on at the end, `hurry` cuts that short.
+    `grace` is for how many seconds answers in progress may go on at the end, `stop_now` cuts that short.
     """
 
     def __init__(
-        self, application: ASGIApp, connections: Connections, grace: float, hurry: asyncio.Event
+        self, application: ASGIApp, connections: Connections, grace: float, stop_now: asyncio.Event
     ) -> None:
         self._application = application
         self._connections = connections
         self._grace = grace
-        self._hurry = hurry
+        self._stop_now = stop_now
         self._open_now: set[CallerConnection] = set()
         self._starter = Starter()
         self.ended = asyncio.Event()
@@ -104,11 +104,11 @@ class _Server:
             connection.end()
         self._starter.flush()
         tasks = self._starter.tasks
-        if tasks and self._grace > 0 and not self._hurry.is_set():
-            hurrying = asyncio.ensure_future(self._hurry.wait())
+        if tasks and self._grace > 0 and not self._stop_now.is_set():
+            stopping = asyncio.ensure_future(self._stop_now.wait())
             answered = asyncio.ensure_future(asyncio.wait(set(tasks)))
-            await asyncio.wait({hurrying, answered}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
-            hurrying.cancel()
+            await asyncio.wait({stopping, answered}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
             answered.cancel()
         if tasks:
             for task in tasks:
@@ -150,16 +150,16 @@ async def serving(
     connections: Connections | None = None,
     *,
     grace: float | None = None,
-    hurry: asyncio.Event | None = None,
+    stop_now: asyncio.Event | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve until the block is left; answers in progress then have `grace` seconds to end, or until `hurry`.
+    """Serve until the block is left; answers in progress then have `grace` seconds, or until `stop_now`.
 
     The task is the server's: while the block lasts, it only ends by a failure. `connections` counts those of
     all ports of one gateway.
     """
     connections = connections or Connections()
     grace = GRACE_SECONDS if grace is None else grace
-    server = _Server(application, connections, grace, hurry or asyncio.Event())
+    server = _Server(application, connections, grace, stop_now or asyncio.Event())
     task = asyncio.create_task(server.serve(listener))
     tune_gc()
     with _accepting(connections):
@@ -195,14 +195,14 @@ class Host:
         *,
         status: Callable[[str], Record],
         access: Callable[[Record], None] | None = None,
-        trouble: Callable[[str], None],
-        hurry: asyncio.Event | None = None,
+        report: Callable[[str], None],
+        stop_now: asyncio.Event | None = None,
     ) -> AsyncGenerator["Host", None]:
         """Serve a pool until the block is left; answers in progress then have `options.grace_seconds`, or
-        until `hurry` is set; those that are left get an error.
+        until `stop_now` is set; those that are left get an error.
 
         `state` is the folder of the token. `status` makes the document of `/okr/status` from the address;
-        `access` and `trouble` are as Gateway takes them. Raises OkrError when a port or the token cannot be
+        `access` and `report` are as Gateway takes them. Raises OkrError when a port or the token cannot be
         used.
         """
         async with AsyncExitStack() as stack:
@@ -223,10 +223,10 @@ class Host:
                 options.host,
                 status=lambda: status(address),
                 access=access,
-                trouble=trouble,
+                report=report,
             )
-            connections = Connections(trouble)
-            serve = partial(serving, connections=connections, grace=options.grace_seconds, hurry=hurry)
+            connections = Connections(report)
+            serve = partial(serving, connections=connections, grace=options.grace_seconds, stop_now=stop_now)
             servers = [await stack.enter_async_context(serve(gateway, listener))]
             if daemon:
                 servers.append(await stack.enter_async_context(serve(gateway.behind(guard), daemon)))

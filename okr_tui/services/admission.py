@@ -223,7 +223,7 @@ class Admission:
         constraints = (request.model, request.conversation, request.tried)
         selection = blocked.get(constraints) or self._pool.choose(request)
         if selection.key is None and waiter.slots:
-            selection = self._asked_again(waiter, waiter.slots, request, selection)
+            selection = self._select_again(waiter, waiter.slots, request, selection)
         if waiter.ticket.done():
             return
         if selection.key:
@@ -241,7 +241,7 @@ class Admission:
         if waiter.patience <= 0 or self._line.index(waiter) >= self._pool.policy.queue_longest:
             self._refuse(waiter, selection)
 
-    def _asked_again(
+    def _select_again(
         self, waiter: Waiter, slots: SlotWait, request: SelectionRequest, blocked: Selection
     ) -> Selection:
         """Return the choice for a request whose accounts had no slot: one of them, once it may ask again."""
@@ -274,8 +274,8 @@ class Admission:
         index = self._pool.config.index(key.fingerprint)
         if index is None:
             return None
-        judged = self._pool.choose(request).verdicts[index - 1]
-        return self._give(key, trial=judged.trial) if judged.eligible else None
+        verdict = self._pool.choose(request).verdicts[index - 1]
+        return self._give(key, trial=verdict.trial) if verdict.eligible else None
 
     def _give(self, key: Key, *, trial: bool, at_once: bool = False) -> Ticket:
         state = self._pool.state
@@ -299,20 +299,20 @@ class Admission:
         now, policy, config = self._pool.clock.time(), self._pool.policy, self._pool.config
         began = now - (self._pool.clock.monotonic() - entered)
         ends = []
-        for key, judged in zip(config.keys, selection.verdicts, strict=True):
+        for key, verdict in zip(config.keys, selection.verdicts, strict=True):
             if config.strategy == "pinned" and key.fingerprint != config.preferred:
                 continue
             if was_tried(key, self._pool.state, request):
                 continue
-            wait = judged.state.traits.wait
+            wait = verdict.state.traits.wait
             if wait is Wait.SLOT:
                 last = began + policy.queue_wait
-                ends.append(min(last, last if judged.until is None else max(judged.until, now + SOON)))
+                ends.append(min(last, last if verdict.until is None else max(verdict.until, now + SOON)))
             elif (
-                judged.state.traits.wait is Wait.PASSING
-                and (judged.until or now) <= began + policy.slowed_wait
+                verdict.state.traits.wait is Wait.PASSING
+                and (verdict.until or now) <= began + policy.slowed_wait
             ):
-                ends.append(max(judged.until or now, now + SOON))
+                ends.append(max(verdict.until or now, now + SOON))
         return min((end - now for end in ends if end > now), default=0.0)
 
     async def _rest(self, waiter: Waiter) -> None:

@@ -19,7 +19,7 @@ from okr_tui.settings.schema import Settings
 
 LOOK_EVERY: Final = 30.0
 """Seconds between two looks without news: resets and forecasts come with time alone."""
-APART: Final = 0.5
+LOOK_GAP: Final = 0.5
 """Seconds from one look to the next at least, however much happens."""
 
 
@@ -44,7 +44,7 @@ class Alerts:
         self._budgets = budgets
         self._hooks = hooks
         self._zone = zone
-        self._telling = asyncio.Lock()
+        self._raising = asyncio.Lock()
         self._take(settings)
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
@@ -57,23 +57,23 @@ class Alerts:
         self._hooks.rules, self._hooks.lines = settings.alerts, settings.hooks.value
 
     async def follow_changes(self) -> None:
-        """Tell what is due after each change, until cancelled."""
+        """Raise alerts that are due after each change, until cancelled."""
         async for _ in self._pool.changes():
-            await self.tell()
-            await asyncio.sleep(self._pool.apart(APART))
+            await self.raise_due()
+            await asyncio.sleep(self._pool.interval(LOOK_GAP))
 
     async def follow_time(self) -> None:
-        """Tell what is due with time alone, until cancelled."""
+        """Raise alerts that are due with time alone, until cancelled."""
         while True:
             await self._pool.clock.sleep(LOOK_EVERY)
-            await self.tell()
+            await self.raise_due()
 
-    async def tell(self) -> None:
+    async def raise_due(self) -> None:
         """Record what is due, and start the hooks of what this process was the first to record."""
-        async with self._telling:
-            await self._tell(frozenset())
+        async with self._raising:
+            await self._raise_due(frozenset())
 
-    async def _tell(self, left_out: Collection[str]) -> None:
+    async def _raise_due(self, left_out: Collection[str]) -> None:
         pool = self._pool
         now = pool.clock.time()
         due = alerts.due(
@@ -100,8 +100,8 @@ class Alerts:
     async def finish(self, seconds: float) -> None:
         """Tell what this process itself found out, and wait up to some seconds for its hooks."""
         if self._pool.has_learned:
-            async with self._telling:
-                await self._tell(BY_TIME)
+            async with self._raising:
+                await self._raise_due(BY_TIME)
             await self._hooks.settle(seconds)
 
     @property

@@ -199,12 +199,12 @@ class Background:
                     wait = TRY_AGAIN
                 text = clean_line(f"unexpected {type(error).__name__}: {error}")
                 problem = f"{name} failed: {text}; trying again"
-            self._tell(name, problem)
+            self._report(name, problem)
             await self._clock.sleep(wait)
-            self._tell(name, None)
+            self._report(name, None)
             wait = min(2 * wait, TRY_AGAIN_LONGEST)
 
-    def _tell(self, name: str, problem: str | None) -> None:
+    def _report(self, name: str, problem: str | None) -> None:
         if problem is None:
             del self._problems[name]
         else:

@@ -48,13 +48,13 @@ class CurrentCloud:
         self,
         settings: EffectiveSettings,
         make_transport: MakeTransport | None,
-        heard: Callable[[Mapping[str, str]], None],
+        on_headers: Callable[[Mapping[str, str]], None],
         network: Network,
         scrubber: Scrubber,
     ) -> None:
         self._settings = settings
         self._make_transport = make_transport
-        self._heard = heard
+        self._on_headers = on_headers
         self._network = network
         self._scrubber = scrubber
         self._users: Counter[Cloud] = Counter()
@@ -128,6 +128,6 @@ class CurrentCloud:
             settings.policy,
             transport=make(self._network) if make else None,
             network=self._network,
-            heard=(lambda _: None) if url else self._heard,
+            on_headers=(lambda _: None) if url else self._on_headers,
             scrubber=self._scrubber,
         )

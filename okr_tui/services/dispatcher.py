@@ -233,19 +233,19 @@ class Dispatcher:
             await self._pool.catch_up()
             good, trial = True, ticket.trial
             changed = self._pool.state is not ticket.state or self._pool.config is not ticket.config
-            judged = self._judged(progress, ticket) if changed or trial else None
+            verdict = self._current_verdict(progress, ticket) if changed or trial else None
             if changed:
-                good = judged is not None and judged.eligible
-                trial = judged is not None and judged.trial
+                good = verdict is not None and verdict.eligible
+                trial = verdict is not None and verdict.trial
             if good and trial:
-                good = await self._begin_trial(ticket.key, judged.ended if judged else 0.0)
+                good = await self._begin_trial(ticket.key, verdict.ended if verdict else 0.0)
         finally:
             if not good:
                 self.admission.leave(ticket)
                 self._slots.free(progress.trace)
         return good
 
-    def _judged(self, progress: Progress, ticket: Ticket) -> Verdict | None:
+    def _current_verdict(self, progress: Progress, ticket: Ticket) -> Verdict | None:
         """Return what the key of a ticket is good for now; None where the pool does not hold it any more."""
         flights = Counter(self._pool.flights)
         flights[self._pool.state.account_of(ticket.account)] -= 1
@@ -328,13 +328,13 @@ class Dispatcher:
         config = self._pool.config
         if not config.keys:
             return NoKeyError(NO_KEY)
-        if progress.slots or (progress.hops and any(judged.eligible for judged in selection.verdicts)):
+        if progress.slots or (progress.hops and any(verdict.eligible for verdict in selection.verdicts)):
             return _refused(progress, progress.hops[-1].fault)
         now = self._pool.clock.time()
         reasons = "; ".join(
-            f"#{index} {sentence(judged, now)}" for index, judged in enumerate(selection.verdicts, 1)
+            f"#{index} {sentence(verdict, now)}" for index, verdict in enumerate(selection.verdicts, 1)
         )
-        states = frozenset(judged.state.value for judged in selection.verdicts)
+        states = frozenset(verdict.state.value for verdict in selection.verdicts)
         whom = "no other key" if progress.tried and not progress.hops else "no key"
         outage = self._pool.state.service(config.cloud).outage
         return PoolBlockedError(

@@ -151,7 +151,7 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
     certificates = service.network.certificate_problems(service.cloud.url)
     findings += [_worded("error", line) for line in certificates]
     unreachable = (*service.network_problems, *certificates)
-    severity: Severity = "warning" if service.pool.trouble is None else "error"
+    severity: Severity = "warning" if service.pool.problem is None else "error"
     findings += [_worded(severity, line) for line in service.snapshot.log if line not in unreachable]
     if not offline and not unreachable:
         findings += await _ask_cloud(service)

@@ -166,9 +166,9 @@ class GatewaySwitch:
         self._stop.set()
         self._announce()
 
-    def tell(self, trouble: str) -> None:
+    def report(self, problem: str) -> None:
         """Show a problem until the gateway is started again."""
-        self._error = trouble
+        self._error = problem
         self._announce()
 
     async def watch(self) -> None:

@@ -68,9 +68,9 @@ class Hooks:
             while self._started and now - self._started[0] >= HOUR:
                 self._started.popleft()
             if len(self._started) >= self.rules.hooks_an_hour:
-                self._tell(event, line, f"was left out: {len(self._started)} ran within an hour")
+                self._report(event, line, f"was left out: {len(self._started)} ran within an hour")
             elif len(self._tasks) >= self.rules.hooks_at_once:
-                self._tell(event, line, f"was left out: {len(self._tasks)} are still running")
+                self._report(event, line, f"was left out: {len(self._tasks)} are still running")
             else:
                 self._started.append(now)
                 task = asyncio.create_task(self._run(event, line, body), name=f"hook for {event}")
@@ -95,13 +95,13 @@ class Hooks:
             async with asyncio.timeout(self.rules.hook_seconds):
                 await send(line, body)
         except TimeoutError:
-            self._tell(event, line, f"did not end within {self.rules.hook_seconds:g} s and was stopped")
+            self._report(event, line, f"did not end within {self.rules.hook_seconds:g} s and was stopped")
         except (HookError, OSError) as error:
-            self._tell(event, line, f"failed: {str(error) or type(error).__name__}")
+            self._report(event, line, f"failed: {str(error) or type(error).__name__}")
         else:
-            self._tell(event, line, None)
+            self._report(event, line, None)
 
-    def _tell(self, event: str, line: str, problem: str | None) -> None:
+    def _report(self, event: str, line: str, problem: str | None) -> None:
         if problem is None:
             self._problems.pop((event, line), None)
         else:

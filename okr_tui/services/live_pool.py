@@ -30,12 +30,12 @@ from okr_tui.domain.view import PoolView, view
 from okr_tui.domain.words import moment
 from okr_tui.services.background import Clock, Timer, Timers
 from okr_tui.services.configuration import EffectiveSettings
-from okr_tui.services.log_writer import APART, SHORT, Checkpoints, LogWriter, Unsent
+from okr_tui.services.log_writer import MARK_EVERY, SHORT, Checkpoints, LogWriter, Unsent
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
 from okr_tui.store.usage import BEHIND, Detail, Summing, UsageReading, pages, read_usage, sum_up
 
-ENTRIES: Final = APART
+ENTRIES: Final = MARK_EVERY
 PAGE: Final = 2000
 """Records that are folded at once: a fiftieth of a second."""
 TELLING: Final = 0.5
@@ -50,7 +50,7 @@ REST: Final = 0.06
 JOINED: Final = 0.05
 LOOKED_AT_EASILY: Final = 50
 """Keys that may be looked at as often as there is news."""
-LONGEST_APART: Final = 2.0
+LONGEST_INTERVAL: Final = 2.0
 ALERTS: Final = 20
 """Alerts that are kept for screens to show."""
 LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
@@ -87,7 +87,7 @@ class LivePool:
         """The requests of this process that are under way, by account."""
         self.elsewhere: dict[str, int] = {}
         """Those of other machines, where they were counted a moment ago."""
-        self.slots_trouble: str | None = None
+        self.slots_problem: str | None = None
         """Why those are not counted, though the log itself can be used."""
         self.has_learned = False
         """Whether this process itself put something about keys or accounts into the log."""
@@ -158,10 +158,10 @@ class LivePool:
         return any(isinstance(unsent.record, Command) for unsent in self._writer.unsent)
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """Return why the log cannot be used, and since when, in one line; None while it can."""
         if self._away is None:
-            return self.slots_trouble and f"{UNCOUNTED}: {self.slots_trouble}"
+            return self.slots_problem and f"{UNCOUNTED}: {self.slots_problem}"
         since, why = self._away
         waiting, dropped = len(self._writer.unsent), self._writer.dropped
         kept = f", records waiting for the log: {waiting}" if waiting else ""
@@ -203,8 +203,8 @@ class LivePool:
             recent += page
             older, recent = recent[:-most], recent[-most:]
             # In steps, so that a state may be kept at each.
-            for start in range(0, len(older), APART):
-                step = older[start : start + APART]
+            for start in range(0, len(older), MARK_EVERY):
+                step = older[start : start + MARK_EVERY]
                 state = fold((item.record for item in step), self.policy, state)
                 sequence = step[-1].sequence
                 self._checkpoints.passed(sequence, state)
@@ -364,7 +364,7 @@ class LivePool:
         """Append records to the log, and apply them and all records before them to the state.
 
         Records that arrive while the log is busy are written together. Cancelling the caller does not take
-        its records back. While the log is away they apply to this process only, `trouble` says so, and they
+        its records back. While the log is away they apply to this process only, `problem` says so, and they
         are sent once it is back.
         """
         self._note_learned(records)
@@ -403,7 +403,7 @@ class LivePool:
         if self._catching:
             await asyncio.wait([self._catching], timeout=SHORT)
         if not await self._writer.settled():
-            why = self.trouble or f"the log {self.store.name} did not answer in time"
+            why = self.problem or f"the log {self.store.name} did not answer in time"
             raise StoreError(f"{why}; what was not written could not be kept either, and is lost")
 
     async def _written(self, last: int, sent: Sequence[Unsent]) -> None:
@@ -453,11 +453,11 @@ class LivePool:
             self.state = self._log_state
         elif own is None or not own.applied:
             self.state = apply(self.state, item.record, self.policy)
-        self._tell(item, own, before)
+        self._notify(item, own, before)
         if own is None or not own.applied:
             self._observe(item.record, item.sequence)
 
-    def _tell(self, item: LogEntry, own: Unsent | None, before: PoolState) -> None:
+    def _notify(self, item: LogEntry, own: Unsent | None, before: PoolState) -> None:
         """Add the lines of a record of the log to the feed; `before` is the state before it."""
         shown = self._unsent_lines.pop(own, None) if own else None
         if shown is None:
@@ -530,8 +530,8 @@ class LivePool:
         """Announce the moments at which a block ends, since no record does; until cancelled."""
         while True:
             now = self.clock.time()
-            judged = self.choose(SelectionRequest(now, in_flight=self.flights)).verdicts
-            ends = [each.until for each in judged if each.until is not None and each.until > now]
+            verdicts = self.choose(SelectionRequest(now, in_flight=self.flights)).verdicts
+            ends = [each.until for each in verdicts if each.until is not None and each.until > now]
             await self.wait(min(ends, default=now + LONGEST_SLEEP) - now + 0.01)
             if ends and self.clock.time() >= min(ends):
                 self.announce()
@@ -574,9 +574,9 @@ class LivePool:
             await self.clock.sleep(SUM_EVERY)
             await self.sum_usage()
 
-    def apart(self, seconds: float) -> float:
-        """Return how far apart looks at every key are to be, so that more keys do not take more of them."""
-        return min(seconds * max(1.0, len(self.config.keys) / LOOKED_AT_EASILY), LONGEST_APART)
+    def interval(self, seconds: float) -> float:
+        """Return the seconds between two looks at every key, more where there are many keys."""
+        return min(seconds * max(1.0, len(self.config.keys) / LOOKED_AT_EASILY), LONGEST_INTERVAL)
 
     async def wait(self, seconds: float) -> None:
         """Wait at most that long for news from the log or the settings; quick news is joined."""
@@ -586,7 +586,7 @@ class LivePool:
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if learned.is_set():
-                await asyncio.sleep(self.apart(JOINED))
+                await asyncio.sleep(self.interval(JOINED))
         finally:
             self._learned.discard(learned)
             for task in waiting:

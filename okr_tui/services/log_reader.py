@@ -186,8 +186,8 @@ class LogReader:
         pool = self._pool
         lines: list[Entry] = []
         reached = False
-        told_of = history(stretch, _known(pool.state), pool.config, pool.policy, zone=self._zone)
-        for line in (line for _, found in told_of for line in found):
+        found_lines = history(stretch, _known(pool.state), pool.config, pool.policy, zone=self._zone)
+        for line in (line for _, found in found_lines for line in found):
             reached = reached or (line.sequence is not None and line.sequence >= begin)
             if reached:
                 lines.append(line)

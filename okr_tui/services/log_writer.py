@@ -328,7 +328,8 @@ def _settle(unsent: Unsent) -> None:
         unsent.settled.set_result(None)
 
 
-APART: Final = 500
+MARK_EVERY: Final = 500
+"""Records between two states that are remembered."""
 SNAPSHOT: Final = "snapshot"
 COMPACT_AFTER: Final = 2000
 LOG_SECONDS: Final = 30 * 86400
@@ -347,7 +348,7 @@ SNAPSHOTS: Final[StoredJson[KeptState]] = StoredJson(KeptState)
 
 
 class Checkpoints:
-    """Remembers the last states that were passed, at least APART records apart, and the one that was kept."""
+    """Remembers the last states that were passed, one in MARK_EVERY records, and the one that was kept."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -378,7 +379,7 @@ class Checkpoints:
 
     def passed(self, sequence: int, state: PoolState) -> None:
         """Remember the state after a record."""
-        if sequence - self._passed[-1].sequence >= APART:
+        if sequence - self._passed[-1].sequence >= MARK_EVERY:
             self._passed.append(KeptState(sequence, state))
 
     async def keep(self) -> None:

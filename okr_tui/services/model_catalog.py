@@ -68,7 +68,7 @@ class ModelCatalog:
     async def load(self) -> None:
         """Load the list that an earlier run or another process stored."""
         text = None
-        if self._pool.trouble is None:
+        if self._pool.problem is None:
             with contextlib.suppress(UnreachableLogError):
                 text = await self._pool.store.load(LIST_DOCUMENT)
         if text is None:

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 
 FEW_LINES: Final = 2 * LATEST
 """Records that a verb makes lines of, which it only looks at for their times."""
-WRITE_APART: Final = 2.0
+WRITE_EVERY: Final = 2.0
 """Seconds between two writes; status bars look every five or so."""
 
 
@@ -104,7 +104,7 @@ class StatusWriter:
         """Write what changes, for ever."""
         async for _ in self._pool.changes():
             await self.write()
-            await asyncio.sleep(WRITE_APART)
+            await asyncio.sleep(WRITE_EVERY)
 
     async def close(self) -> None:
         """Write what the process knows at its end; a log out of reach keeps what was known before."""
@@ -365,9 +365,9 @@ class PoolService:
 
     @property
     def _log_problems(self) -> tuple[str, ...]:
-        trouble = self.pool.trouble
-        lines = [line for line in (self._store.notice, trouble) if line]
-        lines += [line for line in self._background.problems if trouble is None or line not in trouble]
+        problem = self.pool.problem
+        lines = [line for line in (self._store.notice, problem) if line]
+        lines += [line for line in self._background.problems if problem is None or line not in problem]
         lines += self._hooks.problems
         return tuple(map(self.scrubber.mask_keys, lines))
 
@@ -446,7 +446,7 @@ class PoolService:
         free = next((index for index in order if verdicts[index].eligible), None)
         if free is None:
             if not verdicts[here - 1].eligible:
-                states = frozenset(judged.state.value for judged in verdicts)
+                states = frozenset(verdict.state.value for verdict in verdicts)
                 raise PoolBlockedError(
                     "nothing to rotate to: every key is blocked", selection.earliest, states
                 )
@@ -664,8 +664,8 @@ class PoolService:
         """Note a wrong clock of this machine, since every time that the cloud names would be shown wrong."""
         clock = self.clock
         ahead = clock.hear(headers) if isinstance(clock, SystemClock) else ahead_of(headers, clock.time())
-        worth_telling = is_far(ahead, self.configuration.settings.alerts.clock_seconds)
-        far = ahead if ahead is not None and worth_telling else 0.0
+        is_notable = is_far(ahead, self.configuration.settings.alerts.clock_seconds)
+        far = ahead if ahead is not None and is_notable else 0.0
         if abs(far - self._clock_ahead) > 1:  # a second is lost on the way
             self._clock_ahead = far
             self.pool.announce()

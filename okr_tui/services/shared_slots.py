@@ -96,11 +96,11 @@ class SharedSlots:
         except UnreachableLogError as error:
             self._pool.lose(error)
         except StoreError as error:
-            self._pool.slots_trouble = str(error)
+            self._pool.slots_problem = str(error)
         if found is None:
             slot.held = True
             return True
-        self._pool.slots_trouble = None
+        self._pool.slots_problem = None
         slot.held, slot.place = found.taken, found.place
         self._refused[account] = 0 if found.taken else self._refused[account] + 1
         self._learn(account, found.others)

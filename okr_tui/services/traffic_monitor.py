@@ -23,7 +23,7 @@ COUNT_EVERY: Final = 1.0
 """Seconds between two looks at answers that are coming."""
 FADE_EVERY: Final = 5.0
 """Seconds between two looks at rates that go down by themselves."""
-SHOW_APART: Final = 10.0
+SHOW_EVERY: Final = 10.0
 """Seconds between two looks at tokens."""
 READ_EVERY: Final = 600.0
 """Seconds after which the sums are read anew: what came since was added as it came."""
@@ -77,9 +77,9 @@ class TrafficMonitor:
     async def read(self) -> None:
         """Tell of the tokens of the last hours whenever the log has grown; until cancelled."""
         async for _ in self._pool.changes():
-            if self._pool.sequence != self._shown_to and self._pool.trouble is None:
+            if self._pool.sequence != self._shown_to and self._pool.problem is None:
                 await self._show()
-                await self._pool.clock.sleep(SHOW_APART)
+                await self._pool.clock.sleep(SHOW_EVERY)
 
     async def _show(self) -> None:
         now, sequence = self._pool.clock.time(), self._pool.sequence

@@ -212,8 +212,8 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
                     # It may name a host of its own, and keys from elsewhere must not go to another.
                     unread = layer.unread[section]
                     found.append((NO_CLOUD, Origin(layer.name, unread.path), section))
-                    told = replace(unread, message=f"{unread.message}; {NO_KEY_IS_SENT}")
-                    problems[problems.index(unread)] = told
+                    warning = replace(unread, message=f"{unread.message}; {NO_KEY_IS_SENT}")
+                    problems[problems.index(unread)] = warning
                 continue
             origin = layer.origin(section, *row.path)
             try:

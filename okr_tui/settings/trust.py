@@ -106,41 +106,41 @@ def wants(project: Layer, url: str, keys: int) -> tuple[str, ...]:
     url: of the cloud in force. keys: how many it adds to the pool.
     """
     runs = [*_server_words(project.find(OURS, SERVERS)), *_hook_words(project.find(OURS, HOOKS))]
-    wishes = [
+    wants = [
         f"send requests, with your own keys too, to {_bounded(cloud)}"
         for cloud in _clouds(project)
         if cloud not in ("", url)
     ]
     if keys:
-        wishes.append(f"add {'a key' if keys == 1 else f'{keys} keys'} of its own to the pool")
-    wishes += _setting_words(project)
+        wants.append(f"add {'a key' if keys == 1 else f'{keys} keys'} of its own to the pool")
+    wants += _setting_words(project)
     for name in NAMES:
         for section in (ORIGINAL, SHORT):
             for _, entry in entries(name, project.values(section).get(name)):
                 if words := _reference_words(entry):
                     found = reference(entry)
-                    (runs if found and kind(found) == "command" else wishes).append(words)
+                    (runs if found and kind(found) == "command" else wants).append(words)
     runs = list(dict.fromkeys(runs))
-    wishes = [*runs, *dict.fromkeys(wishes)]
-    if len(wishes) <= MOST:
-        return tuple(wishes)
-    more = f"and {len(wishes) - MOST} more, which only the file shows"
+    wants = [*runs, *dict.fromkeys(wants)]
+    if len(wants) <= MOST:
+        return tuple(wants)
+    more = f"and {len(wants) - MOST} more, which only the file shows"
     if len(runs) > MOST:
         more += f"; {len(runs) - MOST} of them start programs or call servers"
-    return (*wishes[:MOST], more)
+    return (*wants[:MOST], more)
 
 
 def _setting_words(project: Layer) -> list[str]:
     """Return which settings it would change, one line each, one for all of a group."""
     ours = project.values(OURS)
-    wishes: list[str] = []
+    wants: list[str] = []
     numbers: list[str] = []
     if isinstance(ours.get("store"), str):
-        wishes.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
+        wants.append(f"keep the log in {_bounded(without_password(str(ours['store'])))}")
     if isinstance(ours.get("gateway"), Mapping):
-        wishes.append("change how this machine's gateway listens")
+        wants.append("change how this machine's gateway listens")
     if isinstance(ours.get("chat"), Mapping):
-        wishes.append("change which tools models may call in the chat, and which of them without asking")
+        wants.append("change which tools models may call in the chat, and which of them without asking")
     for row in TABLE:
         if not row.needs_trust or row.name in DESCRIBED or row.group in DESCRIBED:
             continue
@@ -150,10 +150,10 @@ def _setting_words(project: Layer) -> list[str]:
                 if row.group == "policy":
                     numbers.append(text.removeprefix("policy."))
                 else:
-                    wishes.append(f"set {text}")
+                    wants.append(f"set {text}")
     if numbers:
-        wishes.append(f"change how keys are judged and chosen: {_ends(', '.join(numbers))}")
-    return wishes
+        wants.append(f"change how keys are judged and chosen: {_ends(', '.join(numbers))}")
+    return wants
 
 
 def _values(project: Layer, section: str, row: Setting) -> Iterator[tuple[str, object]]:
@@ -174,41 +174,41 @@ def _values(project: Layer, section: str, row: Setting) -> Iterator[tuple[str, o
 
 def _server_words(servers: object) -> list[str]:
     """Return the tool servers that it would start or call, with all that decides what they do."""
-    wishes: list[str] = []
+    wants: list[str] = []
     for label, server in servers.items() if isinstance(servers, Mapping) else ():
         if not isinstance(server, Mapping):
             continue
         name = _bounded(label)
         if isinstance(server.get("url"), str):
             address = _bounded(without_password(server["url"]))
-            wishes.append(f"connect the chat to the tool server {name} at {address}")
+            wants.append(f"connect the chat to the tool server {name} at {address}")
         else:
             listed = server.get("args")
             parts = [server.get("command"), *(listed if isinstance(listed, list) else ())]
             words = f"start the tool server {name}: {_command(shlex.join(map(str, parts)))}"
             if server.get("cwd") is not None:
                 words += f", in the folder {_bounded(str(server['cwd']))}"
-            wishes.append(words + _environment_words(server.get("env")))
+            wants.append(words + _environment_words(server.get("env")))
         for group in ("env", "headers"):
             values = server.get(group)
             for value in values.values() if isinstance(values, Mapping) else ():
                 if words_of := _reference_words(value):
-                    wishes.append(f"{words_of.removesuffix(' as a key')} for the tool server {name}")
-    return wishes
+                    wants.append(f"{words_of.removesuffix(' as a key')} for the tool server {name}")
+    return wants
 
 
 def _hook_words(hooks: object) -> list[str]:
     """Return what it would run, and where it would send alerts, on which event."""
-    wishes: list[str] = []
+    wants: list[str] = []
     for event, line in hooks.items() if isinstance(hooks, Mapping) else ():
         if isinstance(line, str):
             alert = f"alert {_bounded(event)}"
-            wishes.append(
+            wants.append(
                 f"tell {_bounded(hook_words(line))} of the {alert}"
                 if is_address(line)
                 else f"run the command {_command(line)} on the {alert}"
             )
-    return wishes
+    return wants
 
 
 def _environment_words(env: object) -> str:

@@ -156,33 +156,35 @@ OPTIONAL: Final = dict.fromkeys(
 )  # fmt: skip
 
 
-class Look(NamedTuple):
+class LogReading(NamedTuple):
     """What was spent, and the documents that were asked for and exist, by name."""
 
     usage: UsageReading
     documents: Mapping[str, str]
 
 
-def look(path: Path, since: float, until: float, detail: Detail, *documents: str) -> Look:
+def read_log(path: Path, since: float, until: float, detail: Detail, *documents: str) -> LogReading:
     """Read usage between two moments, as `read_usage` does, and documents, all as of one moment.
 
     A log that does not exist, or has just begun, is empty. Raises StoreError for one that cannot be read.
     """
     if not path.exists():
-        return Look(UsageReading({}, {}), {})
+        return LogReading(UsageReading({}, {}), {})
     try:
-        return _look(path, "mode=ro", since, until, detail, documents)
+        return _read_log(path, "mode=ro", since, until, detail, documents)
     except sqlite3.Error as error:
         failure = error
     with contextlib.suppress(sqlite3.Error):
         if failure.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # no tables: begun on a full disk
-            return Look(UsageReading({}, {}), {})
+            return LogReading(UsageReading({}, {}), {})
         if failure.sqlite_errorcode & 0xFF in UNWRITABLE:
-            return _look(path, "immutable=1", since, until, detail, documents)
+            return _read_log(path, "immutable=1", since, until, detail, documents)
     raise StoreError(f"cannot read the log {path}: {failure}") from failure
 
 
-def _look(path: Path, way: str, since: float, until: float, detail: Detail, documents: Sequence[str]) -> Look:
+def _read_log(
+    path: Path, way: str, since: float, until: float, detail: Detail, documents: Sequence[str]
+) -> LogReading:
     address = f"file:{quote(os.fsencode(path.absolute()))}?{way}"
     with contextlib.closing(
         sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
@@ -190,7 +192,7 @@ def _look(path: Path, way: str, since: float, until: float, detail: Detail, docu
         database.execute("begin")
         head = Head.read(_load(database, HEAD).get(HEAD))
         days = _load(database, *head.names(detail, since, until))
-        return Look(combine(head, days, _records(database, head.through)), _load(database, *documents))
+        return LogReading(combine(head, days, _records(database, head.through)), _load(database, *documents))
 
 
 def end(path: Path) -> tuple[str, int] | None:

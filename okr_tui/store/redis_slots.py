@@ -134,10 +134,10 @@ class RedisSlots:
     async def _answer(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """Ask once. A server that answers with an error can be reached, and keeps the log all the same."""
 
-        async def asked() -> Any:
+        async def attempt() -> Any:
             try:
                 return await command()
             except ResponseError as error:
                 raise StoreError(f"the server says {clean_line(str(error))}") from error
 
-        return await self._ask("write", asked, 0)
+        return await self._ask("write", attempt, 0)

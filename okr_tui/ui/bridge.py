@@ -82,7 +82,7 @@ class UsageView(Protocol):
     def is_attached(self) -> bool:
         """Return whether it is still open."""
 
-    def show(self, period: int, report: UsageReport | None, trouble: str = "") -> None:
+    def show(self, period: int, report: UsageReport | None, problem: str = "") -> None:
         """Show sums that were read, or why they could not be."""
 
 
@@ -109,7 +109,7 @@ class UsageArrived(Message):
 
     request: UsageRequested
     report: UsageReport | None
-    trouble: str = ""
+    problem: str = ""
 
 
 async def serve(

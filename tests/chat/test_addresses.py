@@ -8,7 +8,7 @@ from okr_tui.chat.conversation import ConsentRequested, Decision, Noted, RoundEv
 from okr_tui.chat.messages import ChatEvent, Message
 from okr_tui.chat.tools import (
     MADE_UP,
-    MOST_ASKED,
+    MOST_QUESTIONS,
     REFUSED,
     TOO_MANY_QUESTIONS,
     Consent,
@@ -148,10 +148,10 @@ async def test_an_address_that_was_made_up_is_not_read_without_a_person_to_ask()
 
 
 async def test_a_person_is_asked_a_few_times_in_a_round_and_hears_of_the_rest() -> None:
-    calls = [ToolCall("web_search", {"query": str(place)}) for place in range(MOST_ASKED + 3)]
+    calls = [ToolCall("web_search", {"query": str(place)}) for place in range(MOST_QUESTIONS + 3)]
     rounds = Rounds(*calls, decision="refuse")
     results = await rounds.run(Consent(), web_search="ask")
-    assert len(rounds.asked) == MOST_ASKED
+    assert len(rounds.asked) == MOST_QUESTIONS
     assert results == [REFUSED] * len(calls)
     assert [event.text for event in rounds.events if isinstance(event, Noted)] == [TOO_MANY_QUESTIONS]
     assert rounds.posted == []

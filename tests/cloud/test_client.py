@@ -45,7 +45,7 @@ async def test_a_page_on_the_way_is_no_clock() -> None:
     date = {"date": "Wed, 01 Jan 2025 00:00:00 GMT"}
     answers = [httpx.Response(200, html="<html>", headers=date), httpx.Response(200, json={}, headers=date)]
     transport = httpx.MockTransport(lambda _: answers.pop(0))
-    async with Cloud(URL, Policy(), transport=transport, heard=noted.append) as client:
+    async with Cloud(URL, Policy(), transport=transport, on_headers=noted.append) as client:
         with pytest.raises(CloudError):
             await client.balance(KEY)
         assert noted == []

@@ -129,7 +129,7 @@ async def gateway(upstream: str, keys: Sequence[str] = KEYS) -> AsyncIterator[AS
         sources = Sources(settings, Path(folder), {})
         async with PoolService.open(sources, client="gateway", make_transport=Transport) as service:
             assert not service.problems, service.problems
-            yield Gateway(service, SecretStr(TOKEN), HOST, status=dict, trouble=show)
+            yield Gateway(service, SecretStr(TOKEN), HOST, status=dict, report=show)
 
 
 async def serve(make: Make, upstream: str, ready: Pipe) -> None:

@@ -59,7 +59,7 @@ async def shared(
     async with connect(module_gateway.gateway) as connection:
         await connection.write(sized(question("next")))
         assert await echoed_word(connection) == "next"
-    assert module_gateway.gateway.trouble == []
+    assert module_gateway.gateway.reported == []
     assert module_gateway.crashes == []
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 

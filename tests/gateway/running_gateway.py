@@ -44,7 +44,7 @@ class RunningGateway:
     service: PoolService
     client: httpx.AsyncClient
     access: list[Mapping[str, Any]] = field(default_factory=list)
-    trouble: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
 
     async def post(self, path: str, **changes: object) -> httpx.Response:
         """A good request of a path, with changes to its body."""
@@ -79,14 +79,14 @@ async def run_gateway(
 ) -> AsyncGenerator[RunningGateway, None]:
     """A gateway over a keyring."""
     access: list[Mapping[str, Any]] = []
-    trouble: list[str] = []
+    reported: list[str] = []
     application = Gateway(
         service,
         SecretStr(token) if isinstance(token, str) else token,
         host,
         status=lambda: {"cloud_url": service.cloud.url},
         access=access.append,
-        trouble=trouble.append,
+        report=reported.append,
     )
     with listen(HOST, 0) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
@@ -99,7 +99,7 @@ async def run_gateway(
                 timeout=LIMIT,
             ) as client,
         ):
-            yield RunningGateway(url, service, client, access, trouble)
+            yield RunningGateway(url, service, client, access, reported)
 
 
 @asynccontextmanager

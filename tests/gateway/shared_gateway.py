@@ -54,7 +54,7 @@ class SharedGateway:
         """Forget what was."""
         self.others = asyncio.all_tasks()
         self.cloud.released.clear()
-        for told in (self.cloud.requests, self.cloud.bodies, self.gateway.trouble, self.crashes):
+        for told in (self.cloud.requests, self.cloud.bodies, self.gateway.reported, self.crashes):
             told.clear()
 
 

@@ -73,7 +73,7 @@ async def opened(gateway: RunningGateway, files: Sequence[Path]) -> AsyncGenerat
         HOST,
         status=lambda: {"cloud_url": gateway.service.cloud.url},
         access=gateway.access.append,
-        trouble=gateway.trouble.append,
+        report=gateway.reported.append,
     )
     with listen(HOST, 0) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"

@@ -196,5 +196,5 @@ async def test_no_body_ends_the_gateway(gateway: RunningGateway, content: bytes)
     answer = await gateway.client.post("/v1/chat/completions", content=content, headers=headers)
     assert 400 <= answer.status_code < 500
     assert not any(letter in answer.text for letter in "\x1b\ud800")
-    assert gateway.trouble == []
+    assert gateway.reported == []
     assert (await gateway.post("/api/chat")).status_code == 200

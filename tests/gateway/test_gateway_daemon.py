@@ -63,7 +63,7 @@ async def test_a_daemon_is_served(port: RunningGateway, daemon: Daemon) -> None:
     assert v1.text.endswith("data: [DONE]\n\n")
     paths = {"/api/chat", "/api/show", "/api/tags", f"/v1/models/{MODEL}", path}
     assert {line["path"] for line in await port.logged(5)} == paths
-    assert not port.trouble
+    assert not port.reported
 
 
 @pytest.mark.parametrize("path", ["/okr/status", "/metrics"])
@@ -137,7 +137,7 @@ async def test_one_refusal_for_everything_that_the_daemon_did_not_sign(
     paths = [line["path"] for line in await port.logged(len(wrong) + 1)]
     assert sorted(filter(None, paths)) == [path]
     assert len(await port.settled(1)) == 1
-    assert not port.trouble
+    assert not port.reported
 
 
 async def test_neither_token_nor_path_prefix_opens_this_port(port: RunningGateway, daemon: Daemon) -> None:
@@ -232,7 +232,7 @@ async def test_one_gateway_serves_both_ports(
         HOST,
         status=dict,
         access=received.append,
-        trouble=gateway.trouble.append,
+        report=gateway.reported.append,
     )
     behind = application.behind(DaemonGuard.open(files, gateway.service.clock))
     bearer = {"authorization": f"Bearer {TOKEN}"}

@@ -32,7 +32,7 @@ async def running(
             harness.url = f"http://{HOST}:{upstream.getsockname()[1]}"
             harness.write_settings()
             async with harness.open(client="gateway") as service:
-                application = Gateway(service, SecretStr(TOKEN), HOST, status=dict, trouble=pytest.fail)
+                application = Gateway(service, SecretStr(TOKEN), HOST, status=dict, report=pytest.fail)
 
                 async def serve() -> None:
                     async with serving(application, listener, **options):
@@ -132,11 +132,11 @@ async def test_an_answer_in_progress_ends_in_time(harness: Harness) -> None:
 
 
 async def test_a_second_signal_cuts_the_time_short(harness: Harness) -> None:
-    path, hurry = "/v1/messages", asyncio.Event()
+    path, stop_now = "/v1/messages", asyncio.Event()
     script = ScriptedCloud(stream(*OPENINGS[path], *PIECES[path], then=asyncio.Event()))
     async with (
         asyncio.timeout(LIMIT),
-        running(harness, script, grace=600, hurry=hurry) as (client, ending),
+        running(harness, script, grace=600, stop_now=stop_now) as (client, ending),
         client.stream("POST", path, json=body(path)) as response,
     ):
         chunks = response.aiter_raw()
@@ -144,7 +144,7 @@ async def test_a_second_signal_cuts_the_time_short(harness: Harness) -> None:
         ending.set()
         with pytest.raises(httpx.HTTPError):
             await client.get("/healthz")
-        hurry.set()
+        stop_now.set()
         rest = b"".join([chunk async for chunk in chunks])
     assert rest.endswith(b"\n\n")
     assert TEXT.encode() in rest

@@ -60,7 +60,7 @@ async def test_no_client_gets_a_part_of_a_key(
         assert leaks(answer.text) == [], path
     for path in ("/api/tags", "/v1/models", "/okr/status", "/metrics", "/api/me"):
         assert leaks(whole(await gateway.client.get(path))) == [], path
-    assert leaks(json.dumps([*gateway.access, *gateway.trouble])) == []
+    assert leaks(json.dumps([*gateway.access, *gateway.reported])) == []
     records = await gateway.service.pool.store.read()
     assert records
     assert leaks(repr(records)) == []
@@ -80,4 +80,4 @@ async def test_hostile_documents_end_nothing(hostile: tuple[RunningGateway, Host
         assert (await gateway.client.get(path)).status_code == 200
     cloud.status = 500
     assert (await gateway.client.post("/api/chat", json=QUESTION)).status_code >= 500
-    assert gateway.trouble == []
+    assert gateway.reported == []

@@ -106,4 +106,4 @@ async def test_thousands_of_idle_connections_stop_no_caller_and_leave_nothing(
     await held.are(0)
     await until(lambda: not (asyncio.all_tasks() - before))
     assert (await gateway.post("/api/chat")).status_code == 200
-    assert gateway.trouble == []
+    assert gateway.reported == []

@@ -132,7 +132,7 @@ async def test_an_unexpected_error_is_500_in_one_line(
     monkeypatch.setattr(gateway.service.pool, "view", broken)
     answer = await gateway.client.post("/api/me")
     assert (answer.status_code, answer.json()) == (500, {"error": "the gateway failed unexpectedly"})
-    assert gateway.trouble == ["unexpected LookupError at POST /api/me: nowhere"]
+    assert gateway.reported == ["unexpected LookupError at POST /api/me: nowhere"]
 
 
 def test_a_name_that_is_no_text_is_json_too() -> None:

@@ -96,7 +96,7 @@ async def test_an_alert_is_counted_by_its_event(harness: Harness, gateway: Runni
     await harness.fault("session", path="/api/chat", account="amber")
     await gateway.post("/api/chat")
     await gateway.settled(2)
-    await gateway.service.alerts.tell()
+    await gateway.service.alerts.raise_due()
     assert await value(gateway, "okr_alerts_total", event="spent") == 1
 
 

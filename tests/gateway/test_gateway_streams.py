@@ -236,4 +236,4 @@ async def test_a_client_that_overlooks_error_records_finds_its_connection_cut(
         with pytest.raises(httpx.RemoteProtocolError):
             await collect(response)
     assert b"in the middle" in joined(found).splitlines()[-1]
-    assert gateway.trouble == []
+    assert gateway.reported == []

@@ -133,7 +133,7 @@ async def returned(pool: LivePool) -> None:
     """Wait until the pool has its log back."""
     async with asyncio.timeout(LIMIT):
         async for _ in pool.changes():
-            if pool.trouble is None:
+            if pool.problem is None:
                 return
 
 
@@ -221,7 +221,7 @@ async def test_a_look_that_fails_is_reported_stops_no_request_and_is_tried_again
     await store.append([attempt(0, START)])
     store.broken = True
     await pool.catch_up()
-    assert (pool.sequence, pool.trouble) == (0, f"the log is gone; {pools.ALONE} 07:33:20")
+    assert (pool.sequence, pool.problem) == (0, f"the log is gone; {pools.ALONE} 07:33:20")
     store.broken = False
     await returned(pool)
     assert pool.sequence == 1
@@ -233,8 +233,8 @@ async def test_a_record_that_is_in_the_log_counts_once_though_it_could_not_be_re
     await store.append([attempt(1, START)])
     store.broken = True
     await pool.note(attempt(2, START))
-    assert pool.trouble
-    assert pool.trouble.startswith("the log is gone; ")
+    assert pool.problem
+    assert pool.problem.startswith("the log is gone; ")
     store.broken = False
     await returned(pool)
     assert [pool.state.key(key.fingerprint).requests for key in KEYS] == [0, 1, 1]
@@ -313,10 +313,10 @@ async def test_a_busy_log_is_summed_every_minute() -> None:
     keeping.cancel()
 
 
-@pytest.mark.parametrize(("count", "apart"), [(3, 0.05), (50, 0.05), (1000, 1.0), (100_000, 2.0)])
-def test_looks_at_very_many_keys_are_further_apart(count: int, apart: float) -> None:
+@pytest.mark.parametrize(("count", "interval"), [(3, 0.05), (50, 0.05), (1000, 1.0), (100_000, 2.0)])
+def test_looks_at_very_many_keys_are_further_apart(count: int, interval: float) -> None:
     pool = LivePool(MemoryStore(), PoolConfig(KEYS[:1] * count), Policy(), ManualClock())
-    assert pool.apart(0.05) == pytest.approx(apart)
+    assert pool.interval(0.05) == pytest.approx(interval)
 
 
 async def test_after_a_rest_a_request_does_not_read_a_log_that_nobody_else_has_written(

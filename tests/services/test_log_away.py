@@ -129,9 +129,9 @@ async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_
         for place in range(2, 6):
             await pool.note(attempt(place, START + place))
         assert counts(pool) == [1, 2, 2]
-        assert pool.trouble
-        assert "since 07:33:20" in pool.trouble
-        assert "waiting for the log: 4" in pool.trouble
+        assert pool.problem
+        assert "since 07:33:20" in pool.problem
+        assert "waiting for the log: 4" in pool.problem
         store.broken = False
         await returned(pool)
         logged = await store.read()
@@ -179,8 +179,8 @@ async def test_only_so_many_records_are_kept_and_the_loss_is_said(monkeypatch: p
         store.broken = True
         for place in range(8):
             await pool.note(attempt(place, START + place))
-        assert pool.trouble
-        assert "waiting for the log: 5, lost: 3" in pool.trouble
+        assert pool.problem
+        assert "waiting for the log: 5, lost: 3" in pool.problem
         store.broken = False
         await returned(pool)
         assert [item.record.at - START for item in await store.read()] == [3, 4, 5, 6, 7]
@@ -229,8 +229,8 @@ async def test_a_log_that_others_replaced_is_taken_up(tmp_path: Path) -> None:
 async def test_a_process_that_starts_without_its_log_goes_on_alone_and_joins_later(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
     async with process(locate_store(f"sqlite:{tmp_path / 'state' / 'log.db'}")) as pool:
-        assert pool.trouble
-        assert "cannot open the log" in pool.trouble
+        assert pool.problem
+        assert "cannot open the log" in pool.problem
         await pool.note(attempt(0, START))
         (tmp_path / "state").unlink()
         await returned(pool)
@@ -365,11 +365,11 @@ async def test_a_server_that_was_away_gets_what_was_learned(tmp_path: Path) -> N
             assert await timed(one, attempt(0, START)) < 2 * SHORT + 0.2
             assert await timed(one, attempt(2, START)) < SHORT
             async with process(locate_store(server.url)) as late:
-                assert late.trouble
+                assert late.problem
                 assert await asyncio.to_thread(server.start)
                 await eventually(lambda: counts(late) == [1, 1, 1], late)
             await eventually(lambda: counts(two) == [1, 1, 1], two)
-            await eventually(lambda: one.state == two.state and one.trouble is None, one, two)
+            await eventually(lambda: one.state == two.state and one.problem is None, one, two)
     finally:
         server.kill()
 
@@ -421,7 +421,7 @@ async def test_a_network_that_swallows_everything_holds_no_request_up(tmp_path: 
                 assert await timed(far, attempt(2, START)) < SHORT
             await near.note(attempt(1, START))
         await eventually(lambda: counts(near) == [1, 2, 3], near)
-        await eventually(lambda: far.state == near.state and far.trouble is None, far, near)
+        await eventually(lambda: far.state == near.state and far.problem is None, far, near)
 
 
 @pytest.mark.redis
@@ -434,7 +434,7 @@ async def test_a_server_far_away_holds_no_request_up(tmp_path: Path, delay: floa
         await eventually(lambda: counts(near) == [3, 0, 0], near)
         assert counts(far) == [3, 0, 0]
         proxy.delay = 0.0
-        await eventually(lambda: far.trouble is None, far)
+        await eventually(lambda: far.problem is None, far)
 
 
 async def test_an_emptied_server_gets_back_what_was_known_and_places_of_all_agree(redis_url: str) -> None:
@@ -462,7 +462,7 @@ async def test_a_server_that_takes_no_writes_gets_them_later(
             async with Redis.from_url(server.url) as client:
                 await client.config_set(*refusing)
                 await timed(one, attempt(0, START))
-                await eventually(lambda: one.trouble is not None, one)
+                await eventually(lambda: one.problem is not None, one)
                 assert await timed(one, attempt(1, START)) < SHORT
                 await client.config_set(refusing[0], "0")
             await eventually(lambda: counts(two) == [1, 1, 0], two)

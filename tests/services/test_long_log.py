@@ -44,7 +44,7 @@ def small_steps() -> Any:
         patch.setattr(live_pool, "PAGE", 3)
         patch.setattr(live_pool, "BEHIND", 1)
         patch.setattr(live_pool, "ENTRIES", 2)
-        patch.setattr(live_pool, "APART", 2)
+        patch.setattr(live_pool, "MARK_EVERY", 2)
         patch.setattr(sums, "PAGE", 3)
         patch.setattr(sums, "STEP", 4)
         patch.setattr(sums, "CELLS", 5)
@@ -178,7 +178,7 @@ async def test_a_log_that_cannot_be_written_is_read_all_the_same() -> None:
         pool = await opened(store)
         await pool.compact()
     assert pool.state == fold(records, Policy())
-    assert pool.trouble is None
+    assert pool.problem is None
     assert await usage(store) == direct(records)
 
 
@@ -189,7 +189,7 @@ async def test_sums_that_end_before_the_kept_state_are_not_continued_behind_it()
     with small_steps(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_pool, "BEHIND", 100)
         patch.setattr("okr_tui.services.log_writer.COMPACT_AFTER", 1)
-        patch.setattr("okr_tui.services.log_writer.APART", 2)
+        patch.setattr("okr_tui.services.log_writer.MARK_EVERY", 2)
         pool = await opened(store)
         await pool._checkpoints.keep()
         assert await summed_through(store) == 0

@@ -30,7 +30,7 @@ async def test_a_full_disk_ends_no_answer_and_forgets_nothing_meanwhile(harness:
     async with harness.open() as service:
         await limit_pages(service)
         await harness.fault("session", account="amber")
-        while service.pool.trouble is None:
+        while service.pool.problem is None:
             await ask(service)
         assert service.snapshot.pool.keys[0].state is State.SPENT
         (said,) = service.snapshot.log

@@ -97,8 +97,8 @@ async def test_a_look_whose_finding_the_log_does_not_take_ends_in_words(
     await asyncio.sleep(0)
     gc.collect()
     assert untold == []
-    assert pool.trouble
-    assert "the log is gone" in pool.trouble
+    assert pool.problem
+    assert "the log is gone" in pool.problem
 
 
 async def test_no_answer_keeps_a_reading_off_for_long() -> None:
@@ -199,7 +199,7 @@ async def test_a_plan_that_reports_nothing_is_asked_as_seldom_and_spoils_nothing
     assert cloud.usage_reads == 1
     assert await store.load_all(CLOUD_USAGE) == {}
     assert {item.record.kind for item in await store.read()} == {"balance"}
-    assert pool.trouble is None
+    assert pool.problem is None
 
 
 async def test_a_balance_that_cannot_be_read_asks_for_nothing_more() -> None:

@@ -45,7 +45,7 @@ async def test_tokens_are_added_as_they_come_and_as_the_sums_would_have_them(
             await ask(other)
             await ask(screen)
             await wait_for(screen, lambda _: screen.pool.sequence >= other.pool.sequence)
-            await harness.clock.advance(traffic_monitor.SHOW_APART)
+            await harness.clock.advance(traffic_monitor.SHOW_EVERY)
         whole = await read_usage(screen.pool.store, 0, harness.clock.time())
         spent = sum(added.tokens for added in whole.usage.values())
         seen = await wait_for(screen, lambda snapshot: bool(snapshot.usage and snapshot.usage.today == spent))

@@ -65,7 +65,7 @@ async def opened(driver: Driver) -> UsageScreen:
     await driver.until(lambda: isinstance(driver.app.screen, UsageScreen))
     screen = driver.app.screen
     assert isinstance(screen, UsageScreen)
-    await driver.until(lambda: screen.trouble or (screen.chart and (screen.chart.is_empty or drawn(driver))))
+    await driver.until(lambda: screen.problem or (screen.chart and (screen.chart.is_empty or drawn(driver))))
     return screen
 
 

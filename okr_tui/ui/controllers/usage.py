@@ -27,7 +27,7 @@ class UsageController:
     def show(self, event: bridge.UsageArrived) -> None:
         """Pass the sums to the screen, unless it is closed."""
         if event.request.screen.is_attached:
-            event.request.screen.show(event.request.period, event.report, event.trouble)
+            event.request.screen.show(event.request.period, event.report, event.problem)
 
     def export(self, event: bridge.ExportRequested) -> None:
         """Write a table to files."""

@@ -94,7 +94,7 @@ class UsageScreen(Screen[None]):
         self.sorted_by: int | None = None
         self.reverse = False
         self.report: UsageReport | None = None
-        self.trouble = ""
+        self.problem = ""
         self.chart: Chart | None = None
 
     def compose(self) -> ComposeResult:
@@ -120,11 +120,11 @@ class UsageScreen(Screen[None]):
         """Request the sums of the period."""
         self.post_message(UsageRequested(self, self.period))
 
-    def show(self, period: int, report: UsageReport | None, trouble: str = "") -> None:
-        """Draw sums that were read; without any the last ones stay, and `trouble` says why."""
+    def show(self, period: int, report: UsageReport | None, problem: str = "") -> None:
+        """Draw sums that were read; without any the last ones stay, and `problem` says why."""
         if period != self.period:
             return  # another period was chosen meanwhile
-        self.trouble = trouble
+        self.problem = problem
         self.report = report or self.report
         self._make()
 
@@ -161,7 +161,7 @@ class UsageScreen(Screen[None]):
         if chart is not None and self.only not in {None, *(line.name for line in chart.lines)}:
             self.only = None
         if chart is None:
-            words = self.trouble or "reading usage…"
+            words = self.problem or "reading usage…"
             view.show_words(words)
         elif chart.is_empty:
             view.show_words(self._empty_words())
@@ -187,10 +187,10 @@ class UsageScreen(Screen[None]):
         period = PERIODS[self.period]
         unit = f" by {period.unit if self.kind != 'speed' else 'model'}"
         stacked = f", {self.by}" if self.kind == "tokens" else ""
-        trouble: Line = ()
-        if self.trouble and self.report:
+        problem: Line = ()
+        if self.problem and self.report:
             as_of = datetime.fromtimestamp(self.report.at, self.zone)
-            trouble = ((f"▲ as of {as_of:%H:%M}: {self.trouble}", WARNING),)
+            problem = ((f"▲ as of {as_of:%H:%M}: {self.problem}", WARNING),)
         short: Line = (("usage", STRONG),)
         width = max(0, self.size.width - 2)
         for name, words in (
@@ -198,7 +198,7 @@ class UsageScreen(Screen[None]):
             (short, f"{period.name}{unit}{stacked}"),
             (short, f"{period.name}{stacked}"),
         ):
-            line = joined([name, tabs, ((words, NOTICE),), trouble], ("   ", ""))
+            line = joined([name, tabs, ((words, NOTICE),), problem], ("   ", ""))
             if length(line) <= width:
                 return line
         return fit_line(line, width)
