@@ -1,6 +1,5 @@
 """`okr-tui config`: single settings from scripts, written where they take effect, under the lock."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from okr_tui.domain.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     from okr_tui.services.configuration import Configuration
+    from okr_tui.services.kept_settings import SettingValue
     from okr_tui.services.service import SettingLine
     from okr_tui.settings.table import Setting
 
@@ -41,12 +41,13 @@ def config() -> None:
 @click.pass_obj
 def list_(invocation: Invocation, *, as_json: bool) -> None:
     """List every setting with its value and its source."""
-    configuration = _read(invocation)
-    lines = [line for line in configuration.lines if not line.name.startswith("key ")]
+    values = invocation.kept_settings()
+    if values is None:
+        values = _values(_read(invocation))
     if as_json:
-        show_document({"settings": [_document(configuration, line) for line in lines]})
+        show_document({"settings": [_document(value) for value in values]})
         return
-    for row in table((line.name, line.value or "-", line.origin) for line in lines):
+    for row in table((value.name, value.words or "-", value.origin) for value in values):
         show(row)
 
 
@@ -56,23 +57,15 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
 @click.pass_obj
 def get(invocation: Invocation, name: str, *, as_json: bool) -> None:
     """Print the value of a setting that is in effect, or nothing if it is not set."""
-    row, member = _located(name)
-    configuration = _read(invocation)
-    line = next((each for each in configuration.lines if each.name == row.name), None)
-    value = _value(configuration, row)
-    if member:
-        value = value.get(member) if isinstance(value, Mapping) else None
+    found = next((each for each in invocation.kept_settings() or () if each.name == name), None)
+    if found is None:
+        found = _found(invocation, name)
     if as_json:
         show_document(
-            {
-                "name": name,
-                "value": value,
-                "origin": line.origin if line else "default",
-                "shadowed": list(line.shadowed) if line else [],
-            }
+            {"name": name, "value": found.value, "origin": found.origin, "shadowed": list(found.shadowed)}
         )
-    elif value is not None:
-        show(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    elif found.value is not None:
+        show(found.value if isinstance(found.value, str) else json.dumps(found.value, ensure_ascii=False))
 
 
 @config.command("set", context_settings=NUMBERED)
@@ -140,12 +133,37 @@ def schema(*, as_json: bool) -> None:
 
 
 def _read(invocation: Invocation) -> "Configuration":
+    """Read the settings, and keep them for the next run unless there is something to say about them."""
+    import asyncio
+
     from okr_tui.services.configuration import Configuration
+    from okr_tui.services.kept_settings import keep
 
     configuration = asyncio.run(Configuration.read(invocation.sources(asks=False)))
-    for problem in (*configuration.problems, *screen_problems(configuration)):
+    problems = (*configuration.problems, *screen_problems(configuration))
+    for problem in problems:
         note(f"okr-tui: {problem}")
+    if (inputs := configuration.inputs) and not problems:
+        keep(_values(configuration), inputs)
     return configuration
+
+
+def _values(configuration: "Configuration") -> "tuple[SettingValue, ...]":
+    lines = (line for line in configuration.lines if not line.name.startswith("key "))
+    return tuple(_value_of(configuration, line) for line in lines)
+
+
+def _found(invocation: Invocation, name: str) -> "SettingValue":
+    """Return a setting, or a member of one, from the files. Raises UsageError for what is none."""
+    from okr_tui.services.kept_settings import SettingValue
+
+    row, member = _located(name)
+    configuration = _read(invocation)
+    line = next((each for each in configuration.lines if each.name == row.name), None)
+    found = _value_of(configuration, line) if line else SettingValue(name, None, "", "default", ())
+    if member:
+        found = found._replace(value=found.value.get(member) if isinstance(found.value, Mapping) else None)
+    return found
 
 
 def _located(name: str) -> "tuple[Setting, str]":
@@ -196,6 +214,8 @@ def _check(name: str, value: object) -> None:
 
 
 def _change(invocation: Invocation, name: str, value: object, *, as_json: bool) -> None:
+    import asyncio
+
     from okr_tui.services.configuration import Configuration
     from okr_tui.settings.sections import MISSING
 
@@ -214,20 +234,26 @@ def _change(invocation: Invocation, name: str, value: object, *, as_json: bool) 
     if as_json:
         row, _ = _located(name)
         line = next((each for each in configuration.lines if each.name == row.name), None)
-        show_document({"message": message, "setting": line and _document(configuration, line)})
+        show_document({"message": message, "setting": line and _document(_value_of(configuration, line))})
     else:
         show_text(message)
 
 
-def _document(configuration: "Configuration", line: "SettingLine") -> dict[str, object]:
+def _value_of(configuration: "Configuration", line: "SettingLine") -> "SettingValue":
+    from okr_tui.services.kept_settings import SettingValue
     from okr_tui.settings.table import find
 
     row = find(line.name)
+    value = _value(configuration, row) if row else None
+    return SettingValue(line.name, value, line.value, line.origin, line.shadowed)
+
+
+def _document(found: "SettingValue") -> dict[str, object]:
     return {
-        "name": line.name,
-        "value": _value(configuration, row) if row else None,
-        "origin": line.origin,
-        "shadowed": list(line.shadowed),
+        "name": found.name,
+        "value": found.value,
+        "origin": found.origin,
+        "shadowed": list(found.shadowed),
     }
 
 

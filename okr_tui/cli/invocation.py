@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from okr_tui.services.configuration import Configuration
     from okr_tui.services.current_cloud import MakeTransport
     from okr_tui.services.kept_events import KeptEvents
+    from okr_tui.services.kept_settings import SettingValue
     from okr_tui.services.overview import Inputs, Overview
     from okr_tui.services.pool_service import PoolService
     from okr_tui.settings.layers import Sources
@@ -111,6 +112,12 @@ class Invocation:
 
         log = self._log_file()
         return kept(self.inputs, lambda: end(log), time()) if log else None
+
+    def kept_settings(self) -> "tuple[SettingValue, ...] | None":
+        """Return what an earlier run kept of the settings in force, if they are the same."""
+        from okr_tui.services.kept_settings import kept
+
+        return kept(self.inputs)
 
     def kept_events(self, age: int | None) -> "tuple[KeptEvents, list[tuple[int, str]]] | None":
         """Return what an earlier run kept of the events, and the records of the last `age` seconds.

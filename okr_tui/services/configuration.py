@@ -235,10 +235,10 @@ class Configuration:
     def inputs(self) -> Inputs | None:
         """What the settings in force were read from; None where that does not tell what they are.
 
-        That is so when a file was changed since, or the key of a command or of the keyring is in the pool.
+        That is so when a file was changed since, or when a command or the keyring was asked for a key.
         """
         inputs = _inputs(self._sources)
-        kinds = {kind(source.reference) for source in self.settings.key_sources}
+        kinds = {kind(source.reference) for source in self.settings.key_sources if self._sources.asks}
         plain = kinds <= {"literal", "variable"} and not self._sources.runtime
         return inputs if plain and inputs.digest == self._digest else None
 

@@ -175,7 +175,8 @@ ROWS: tuple[Row, ...] = (
     verb("events", "--since", "1h", "--json", target=3),
     verb("explain", "--json"),
     verb("explain", "--if-fails", "1", "--json", target=12),
-    verb("config", "list", "--json", target=8),
+    verb("config", "get", "strategy"),
+    verb("config", "list", "--json"),
     verb("doctor", "--offline", "--json", target=14),
     Row(
         "paint",

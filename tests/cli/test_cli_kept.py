@@ -1,5 +1,6 @@
 """Verbs that ask the cloud nothing: what an earlier run kept, and what makes it old."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,6 +47,67 @@ def test_the_second_run_says_the_same_without_the_service(
     told = cli.run_ok(*verb)
     assert folds() == 1
     assert (known.out, known.err) == (told.out, told.err)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
+@pytest.mark.parametrize(
+    "verb", [["list"], ["get", "gateway.hosts"], ["get", "theme"], ["get", "store"]], ids=str
+)
+def test_settings_are_told_without_reading_them_again(
+    cli: CliHarness, folds: Callable[[], int], verb: list[str], options: list[str]
+) -> None:
+    cli.run_ok("config", "set", "gateway.hosts", '["a.example", "b.example"]')
+    cli.run_ok("config", "set", "store", "redis://user:hidden-word@host/0")
+    folds()
+    told = cli.run_ok("config", *verb, *options)
+    assert folds() == 1
+    kept = cli.run_ok("config", *verb, *options)
+    assert folds() == 0
+    assert (kept.out, kept.err) == (told.out, told.err)
+    for path in (cli.folder / ".local/state/okr-tui/settings").iterdir():
+        assert "hidden-word" not in path.read_text()
+
+
+def test_settings_that_change_are_read_again(
+    cli: CliHarness, folds: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.run_ok("config", "list")
+    cli.run_ok("config", "set", "strategy", "drain")
+    assert cli.run_ok("config", "get", "strategy").out == "drain\n"
+    assert cli.run_ok("config", "get", "strategy").out == "drain\n"
+    folds()
+    monkeypatch.setenv("OLLAMA_HOST_CLOUD", "https://cloud.example")
+    assert cli.run_ok("config", "get", "cloudUrl").out == "https://cloud.example\n"
+    assert folds() == 1
+    assert "--store" in cli.run_ok("--store", "memory:", "config", "list").out
+
+
+def test_problems_of_settings_are_reported_each_time(cli: CliHarness, folds: Callable[[], int]) -> None:
+    cli.settings_file.write_text(
+        cli.settings_file.read_text().replace('"okr-tui": {', '"okr-tui": {"x": 1, ')
+    )
+    for _ in range(2):
+        assert "x is ignored" in cli.run_ok("config", "list").err
+    assert folds() == 2
+
+
+def test_the_key_of_a_command_is_no_reason_to_read_settings_again(
+    cli: CliHarness, folds: Callable[[], int]
+) -> None:
+    cli.settings_file.write_text(json.dumps({"pi-ollama": {"apiKeys": ["!false"]}}))
+    cli.run_ok("config", "list")
+    folds()
+    assert "activeKeyIndex" in cli.run_ok("config", "list").out
+    assert folds() == 0
+
+
+def test_a_damaged_file_is_as_good_as_none(cli: CliHarness) -> None:
+    told = cli.run_ok("config", "list").out
+    (path,) = (cli.folder / ".local/state/okr-tui/settings").iterdir()
+    digest = json.loads(path.read_text())[0]
+    for text in ("", "[]", "null", f'["{digest}", 1]', f'["{digest}", [["strategy"]]]', f'["{digest}", [1]]'):
+        path.write_text(text)
+        assert cli.run_ok("config", "list").out == told
 
 
 def test_a_record_makes_it_old(cli: CliHarness) -> None:
@@ -125,7 +187,8 @@ def test_it_loads_neither_pydantic_nor_the_service(cli: CliHarness, monkeypatch:
         "except SystemExit: pass\n"
         "print([n for n in ('pydantic', 'httpx', 'asyncio', 'okr_tui.domain.fold') if n in sys.modules])"
     )
-    for verb in ("keys", "status", "models", "paths", "usage"):
-        command = [sys.executable, "-c", script, *cli.where, verb]
+    cli.run_ok("config", "list")
+    for verb in ("keys", "status", "models", "paths", "usage", "config list", "config get strategy"):
+        command = [sys.executable, "-c", script, *cli.where, *verb.split()]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "[]", verb
