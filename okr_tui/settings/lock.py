@@ -71,7 +71,8 @@ def _take(path: Path, directory: Path) -> Identity:
             directory.mkdir()
             return _identity(directory)
         except FileExistsError:
-            _break_if_stale(path, directory)
+            if _break_if_stale(path, directory):
+                continue
         except OSError as error:
             raise failure(f"cannot be locked: {directory}: {error.strerror}", str(path)) from error
         if time.monotonic() > deadline:
@@ -82,18 +83,21 @@ def _take(path: Path, directory: Path) -> Identity:
         time.sleep(SystemRandom().uniform(*PAUSE))
 
 
-def _break_if_stale(path: Path, directory: Path) -> None:
+def _break_if_stale(path: Path, directory: Path) -> bool:
+    """Remove a lock that looks abandoned; return whether it was one, and may now be taken."""
     try:
         seen = _identity(directory)
         # A time in the future is fresh: some owners date their lock up to a second ahead.
         if seen[1] < (time.time() - STALE) * 1e9 and seen == _identity(directory):
             directory.rmdir()
+            return True
     except FileNotFoundError:
-        return  # its owner released it meanwhile
+        return False  # its owner released it meanwhile
     except OSError as error:
         raise failure(
             f"an abandoned lock cannot be removed: {error.strerror}; remove {directory}", str(path)
         ) from error
+    return False
 
 
 def _identity(directory: Path) -> Identity:

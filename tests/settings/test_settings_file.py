@@ -328,7 +328,7 @@ def test_writers_at_once_lose_no_update(path: Path) -> None:
 def test_an_abandoned_lock_is_broken_and_a_future_one_is_not(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_module, "PATIENCE", 0.02)
+    monkeypatch.setattr(lock_module, "PATIENCE", 0)
     directory = Path(f"{path}.lock")
     directory.mkdir()
     age(directory, 11)
