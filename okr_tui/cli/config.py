@@ -226,7 +226,8 @@ def _change(invocation: Invocation, name: str, value: object, *, as_json: bool) 
             raise SettingsError(f"{written.path}: another program changed it right after; try again")
         await configuration.reload()
         if not written.changed:
-            return configuration, f"{name} already has this value in {written.path}; nothing was written"
+            state = "is not set" if value is MISSING else "already has this value"
+            return configuration, f"{name} {state} in {written.path}; nothing was written"
         what = "is no longer set" if value is MISSING else "is set"
         return configuration, f"{name} {what} in {written.path}"
 

@@ -39,6 +39,30 @@ SCHEMES: Final = {
 }
 """The schemes of addresses, and what the redis package calls them."""
 CHECK_SERVER: Final = "check the server, or choose another log with --store"
+TAKEN: Final = "another program keeps something else under the log's names"
+OWN_NAMES: Final = "add ?prefix=NAME to its address for names of its own, or choose another log with --store"
+PRIMARY: Final = "give the address of its primary"
+ANSWERS: Final = (
+    ("wrongtype", f"{TAKEN} (WRONGTYPE)", OWN_NAMES),
+    ("number expected", TAKEN, OWN_NAMES),
+    ("stream id", "another program wrote into its stream", OWN_NAMES),
+    ("top item", "another program wrote into its stream", OWN_NAMES),
+    (
+        "read only replica",
+        "the server is a replica, which cannot be written",
+        "give the address of its primary",
+    ),
+    (
+        "link with master",
+        "the server is a replica that has lost its primary",
+        "give the address of the primary",
+    ),
+    ("maxmemory", "the server's memory is full", "raise its maxmemory, or choose another log with --store"),
+    ("no permissions", "", "allow the user in its address scripts and the keys {okr-tui*"),
+    ("index is out of range", "", "give a lower number at the end of its address"),
+)
+"""What a server says that has the log's address: a part of its words, ours unless they do, what to do."""
+SCRIPT: Final = re.compile(r",? script: [0-9a-f]{40}\b.*", re.DOTALL)
 
 
 def public_name(url: str) -> str:
@@ -313,11 +337,18 @@ class RedisStore:
             pipeline.mget(self._names.identity, self._names.last)
             pipeline.xrange(self._names.log, min=f"{after + 1}-0", count=PAGE)
             (held, last), entries = await pipeline.execute()
-        if (self._held and held != self._held) or int(last or 0) < seen:
+        end = self._end(last)
+        if (self._held and held != self._held) or end < seen:
             raise self._replaced("read", held)
         self._held = held
-        self._seen = max(self._seen, int(last or 0))
+        self._seen = max(self._seen, end)
         return entries
+
+    def _end(self, text: str | None) -> int:
+        """Return the position of the last record. Raises UnreachableLogError where that is no number."""
+        if text and not DIGITS.fullmatch(text):
+            raise UnreachableLogError(f"cannot read the log at {self.name}: {TAKEN}; {OWN_NAMES}")
+        return int(text or 0)
 
     def _replaced(self, action: str, held: str | None) -> ReplacedLogError:
         self._held, self._seen = held, 0
@@ -479,6 +510,8 @@ def _mistaken(error: Exception) -> tuple[str, str] | None:
     if isinstance(error, exceptions.MovedError):
         there = f"{error.host}:{error.port}"
         return f"a node of a cluster that keeps the log on {there}", f"give the address {there}"
+    if isinstance(error, exceptions.MasterDownError):
+        return None
     if isinstance(error, exceptions.ClusterDownError | exceptions.ClusterError) or "hash slot" in lower:
         return "a node of a cluster that does not serve the log", "give the address of the node that does"
     if "unknown command" in lower and "'get'" in lower:
@@ -501,12 +534,14 @@ def _mistaken(error: Exception) -> tuple[str, str] | None:
 def _reason(error: Exception) -> str:
     if mistaken := _mistaken(error):
         return f"{mistaken[0]} answered"
+    if (answer := _answer(error)) and answer[1]:
+        return answer[1]
     cause = error.__cause__ or error.__context__
     if isinstance(cause, socket.gaierror):
         return "its name was not found"
     if isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno).lower()
-    return clean_line(str(error)).rstrip(".") or "no answer"
+    return SCRIPT.sub("", clean_line(str(error))).rstrip(".") or "no answer"
 
 
 def _remedy(error: Exception) -> str:
@@ -514,4 +549,10 @@ def _remedy(error: Exception) -> str:
         return mistaken[1]
     if _refused(error):
         return "check the user and password in its address"
-    return CHECK_SERVER
+    answer = _answer(error)
+    return answer[2] if answer else CHECK_SERVER
+
+
+def _answer(error: Exception) -> tuple[str, str, str] | None:
+    text = str(error).lower()
+    return next((answer for answer in ANSWERS if answer[0] in text), None)

@@ -16,7 +16,7 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, Use
 from okr_tui.store.base import LogEntry, UnreachableLogError
 from okr_tui.store.factory import open_store
-from okr_tui.store.redis import PAGE, Names, RedisStore
+from okr_tui.store.redis import OWN_NAMES, PAGE, TAKEN, Names, RedisStore
 from tests.harness import Harness, ask, wait_for
 from tests.redis_server import RedisServer
 from tests.services.test_log_away import eventually
@@ -165,6 +165,71 @@ async def test_an_entry_that_another_program_added_is_passed_over(
         await store.append([fact(3)])
         assert places(await store.read()) == places(await store.read_back(None, 9)) == [1, 3]
         assert places(await store.read(limit=9)) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        ([("DEL", NAMES.log), ("SET", NAMES.log, "x")], TAKEN),
+        ([("SET", NAMES.last, "abc")], TAKEN),
+        ([("DEL", NAMES.last), ("LPUSH", NAMES.last, "1")], TAKEN),
+        ([("DEL", NAMES.identity), ("LPUSH", NAMES.identity, "x")], TAKEN),
+        ([("XADD", NAMES.log, "999999999999-0", "a", "b")], "another program wrote into its stream"),
+        ([("SET", NAMES.last, "99999999999999999")], "another program wrote into its stream"),
+    ],
+)
+async def test_names_that_another_program_uses_too_are_said_with_the_way_out(
+    redis_url: str, commands: Sequence[Sequence[str]], words: str
+) -> None:
+    async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
+        await store.append([fact(1)])
+        for command in commands:
+            await client.execute_command(*command)
+    async with opened_late(redis_url) as late, asyncio.timeout(LIMIT):
+        said = await refusal(late)
+    assert words in said
+    assert said.endswith(OWN_NAMES)
+
+
+async def refusal(store: RedisStore) -> str:
+    """What is said when the log can be neither read nor written; "" when it can."""
+    try:
+        await store.read()
+        await store.append([fact(2)])
+    except UnreachableLogError as error:
+        return str(error)
+    return ""
+
+
+@asynccontextmanager
+async def opened_late(url: str) -> AsyncIterator[RedisStore]:
+    """A store whose first call finds out what its server is."""
+    store = RedisStore(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def test_a_server_that_cannot_write_is_named_with_what_to_do(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    try:
+        async with opened(server.url) as store, Redis.from_url(server.url) as client, asyncio.timeout(LIMIT):
+            await store.append([fact(1)])
+            words = {
+                ("CONFIG SET", "maxmemory", "1"): "the server's memory is full; raise its maxmemory",
+                ("CONFIG SET", "maxmemory", "0"): "",
+                ("REPLICAOF", "127.0.0.1", "1"): "which cannot be written; give the address of its primary",
+                ("CONFIG SET", "replica-serve-stale-data", "no"): "lost its primary; give the address of",
+            }
+            for command, said in words.items():
+                await client.execute_command(*command)
+                found = await refusal(store)
+                assert said in found
+                assert bool(found) == bool(said)
+                assert "script" not in found
+    finally:
+        server.kill()
 
 
 async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer, redis_url: str) -> None:
