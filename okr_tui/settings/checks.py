@@ -377,6 +377,19 @@ WRITTEN: Final = {"spend_bought": "spendBought"}
 """How settings write a name that is a choice of a person rather than a number."""
 
 
+WORDS: Final = {
+    "int_from_float": "it must be a whole number",
+    "int_parsing_size": "it is too large",
+    "too_short": "it must hold at least {min_length}",
+    "too_long": "it must hold at most {max_length}",
+    "missing": "it must hold more numbers",
+    "tuple_type": "it must be a list of numbers",
+    "mapping_type": "it must be an object of names and numbers",
+    "dict_type": "it must be an object of names and numbers",
+}
+"""Our words for kinds of pydantic's errors that speak of its own types."""
+
+
 def number(name: str) -> Check:
     """Return the check of one number of the policy; its schema is among `schemas`."""
 
@@ -388,8 +401,10 @@ def number(name: str) -> Check:
         try:
             return getattr(_policy().model_validate({name: value}), name)
         except ValidationError as error:
-            words = error.errors()[0]["msg"]
-            raise UnusableError(words.replace("Input should", "it must", 1)) from None
+            first = error.errors()[0]
+            if words := WORDS.get(first["type"]):
+                raise UnusableError(words.format_map(first.get("ctx", {}))) from None
+            raise UnusableError(first["msg"].replace("Input should", "it must", 1)) from None
 
     return Check(parse, {})
 

@@ -50,7 +50,7 @@ def test_a_setting_is_written_where_it_takes_effect(
         assert got["value"] == value
     assert "nothing was written" in cli.run_ok("config", "set", name, text).out
     cli.run_ok("config", "unset", name)
-    assert f"{name} is not set in " in cli.run_ok("config", "unset", name)
+    assert f"{name} is not set in " in cli.run_ok("config", "unset", name).out
     left = section(cli).get(group, {})
     assert member not in left if member else not left
 

@@ -80,6 +80,25 @@ def test_wrong_number_is_refused_by_name_and_the_default_stays(
     assert f"policy.{name} is ignored: " in refused[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("sends", 1.5, "it must be a whole number"),
+        ("held_back", 1e20, "it is too large"),
+        ("spent_steps", [], "it must hold at least 1"),
+        ("spent_steps", [1] * 99, "it must hold at most 50"),
+        ("spent_steps", 5, "it must be a list of numbers"),
+        ("spent_jitter", [20], "it must hold more numbers"),
+        ("slots", 5, "it must be an object of names and numbers"),
+    ],
+)
+def test_what_is_wrong_with_a_number_is_said_in_words(
+    tmp_path: Path, name: str, value: object, words: str
+) -> None:
+    _, refused = override(tmp_path, {name: value})
+    assert [line.endswith(f"policy.{name} is ignored: {words}") for line in refused] == [True]
+
+
 def test_a_number_that_no_policy_has_is_called_so(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.user(ours={"policy": {"unheard_of": 1, "send": 1}})
