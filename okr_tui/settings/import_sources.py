@@ -20,6 +20,7 @@ from okr_tui.settings.pi import Stored, keys_of_providers, reference_words
 
 LARGEST: Final = 1024 * 1024
 DEEPEST: Final = 50
+IN_QUOTES: Final = re.compile(r"""(["'])(.*?)\1\s*(?:#.*)?""")
 ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 YAML_MEMBER: Final = re.compile(
     r"(\"[^\"]*\"|'[^']*'|[^\s:#\[\]{},\"'-][^:#]*?|-[^\s:#][^:#]*?)\s*:(?:\s+(.*))?"
@@ -100,7 +101,8 @@ def _in_assignments(lines: list[str]) -> Iterator[tuple[str, str]]:
         found = ASSIGNMENT.fullmatch(line)
         if found is None or not {"OLLAMA", "KEY"} <= {*re.findall("OLLAMA|KEY", found[1].upper())}:
             continue
-        value = found[2] if found[2][:1] in "\"'" else found[2].partition(" #")[0]
+        quoted = IN_QUOTES.fullmatch(found[2])
+        value = quoted[2] if quoted else found[2].partition(" #")[0]
         if not found[1].upper().endswith(("INDEX", "FILE", "PATH")):
             yield from ((found[1], part.strip()) for part in unquoted(value).split(","))
 

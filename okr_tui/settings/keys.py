@@ -89,10 +89,10 @@ def refusal(secret: SecretStr) -> str | None:
     text = secret.get_secret_value()
     if not text:
         return "the key is empty"
-    if wrong := malformed(text):
-        return wrong
     if kind(secret) != "literal":
         return "a key does not begin with $, ! or keyring:, which refer to something that holds one"
+    if wrong := malformed(text):
+        return wrong
     return None
 
 

@@ -81,6 +81,7 @@ def test_a_configuration_has_the_keys_of_ollamas_entries(text: str, found: list[
     [
         ("OLLAMA_API_KEY=one\nexport OLLAMA_KEYS='two, three'\n", ["one", "two", "three"]),
         ('OLLAMA_API_KEY="one # two"\nOLLAMA_KEY_2=three # four\n', ["one # two", "three"]),
+        ("export OLLAMA_API_KEY='one' # two\nOLLAMA_KEY_2=\"three\"#four\n", ["one", "three"]),
         ("OPENAI_API_KEY=one\nOLLAMA_HOST=two\nOLLAMA_API_KEY_FILE=three\nOLLAMA_KEY_INDEX=1\n", []),
         ("nothing here\nMY_OLLAMA_KEY=one\n", ["one"]),
     ],

@@ -184,7 +184,7 @@ async def test_names_that_another_program_uses_too_are_said_with_the_way_out(
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
         await store.append([fact(1)])
         for command in commands:
-            await client.execute_command(*command)
+            await client.execute_command(*command)  # type: ignore[no-untyped-call]
     async with opened_late(redis_url) as late, asyncio.timeout(LIMIT):
         said = await refusal(late)
     assert words in said
@@ -223,7 +223,7 @@ async def test_a_server_that_cannot_write_is_named_with_what_to_do(tmp_path: Pat
                 ("CONFIG SET", "replica-serve-stale-data", "no"): "lost its primary; give the address of",
             }
             for command, said in words.items():
-                await client.execute_command(*command)
+                await client.execute_command(*command)  # type: ignore[no-untyped-call]
                 found = await refusal(store)
                 assert said in found
                 assert bool(found) == bool(said)
