@@ -6,11 +6,13 @@ import gzip
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from httpx import URL
 from starlette.responses import Response
 
 from okr_tui.gateway.connection import CallerConnection
@@ -48,6 +50,51 @@ async def crashes() -> AsyncIterator[None]:
     assert found == []
 
 
+class Seen:
+    """What a gateway has seen of its callers, who need not be as fast as it is."""
+
+    def __init__(self) -> None:
+        self._read: Counter[int | None] = Counter()
+        """Bytes, by the port of the server: the cloud is one too."""
+        self._lost: Counter[int | None] = Counter()
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Note what comes and who goes."""
+        receive, lose = CallerConnection.data_received, CallerConnection.connection_lost
+
+        def data_received(connection: CallerConnection, data: bytes) -> None:
+            receive(connection, data)
+            self._read[port(connection)] += len(data)
+
+        def connection_lost(connection: CallerConnection, exc: BaseException | None) -> None:
+            lose(connection, exc)
+            self._lost[port(connection)] += 1
+
+        monkeypatch.setattr(CallerConnection, "data_received", data_received)
+        monkeypatch.setattr(CallerConnection, "connection_lost", connection_lost)
+
+    async def read(self, gateway: RunningGateway, *sent: bytes) -> None:
+        """Wait until it has read all that was sent."""
+        await until(lambda: self._read[URL(gateway.url).port] == sum(map(len, sent)))
+
+    async def lost(self, gateway: RunningGateway) -> None:
+        """Wait until it knows that its only caller has left."""
+        await until(lambda: self._lost[URL(gateway.url).port])
+
+
+def port(connection: CallerConnection) -> int | None:
+    """Return the port that a connection came to."""
+    return connection.server[1] if connection.server else None
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """Watch the connections of this test."""
+    made = Seen()
+    made.watch(monkeypatch)
+    return made
+
+
 class Halting(ScriptedCloud):
     """A cloud that stops before the first output of its only answer, or after it, until `going_on`."""
 
@@ -73,14 +120,14 @@ async def received(script: ScriptedCloud, count: int = 1) -> None:
 @pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
 @pytest.mark.parametrize("more", MORE.values(), ids=MORE)
 async def test_what_follows_the_last_request_of_a_connection_spoils_no_answer(
-    harness: Harness, moment: str, version: bytes, more: bytes
+    harness: Harness, seen: Seen, moment: str, version: bytes, more: bytes
 ) -> None:
-    script = Halting(moment)
+    script, asked = Halting(moment), sized(ASKED, b"connection: close", version=version)
     async with scripted_gateway(harness, script) as gateway, connect(gateway) as connection:
-        await connection.write(sized(ASKED, b"connection: close", version=version))
+        await connection.write(asked)
         await received(script)
         await connection.write(more)
-        await turns()
+        await seen.read(gateway, asked, more)
         script.going_on.set()
         answer = await connection.response()
         assert answer
@@ -102,7 +149,7 @@ async def test_a_body_that_goes_bad_after_its_answer_ends_the_connection(gateway
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("more", MORE.values(), ids=MORE)
 async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
-    harness: Harness, moment: str, together: bool, more: bytes
+    harness: Harness, seen: Seen, moment: str, together: bool, more: bytes
 ) -> None:
     script = Halting(moment)
     async with scripted_gateway(harness, script) as gateway:
@@ -111,7 +158,7 @@ async def test_a_caller_who_has_sent_on_and_leaves_ends_the_answer(
             await received(script)
             if not together:
                 await connection.write(more)
-                await turns()
+                await seen.read(gateway, sized(ASKED), more)
         async with asyncio.timeout(LIMIT):
             await script.left.wait()
         (attempt,) = await gateway.settled(1)
@@ -133,12 +180,13 @@ async def test_who_leaves_in_the_second_of_two_answers_has_had_the_first(harness
 
 
 async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    going_on = threading.Event()
+    begun, going_on = threading.Event(), threading.Event()
 
     def unpack(packed: bytes, _: str) -> bytes:
-        going_on.wait(10)
+        begun.set()
+        going_on.wait(LIMIT)
         return gzip.decompress(packed)
 
     monkeypatch.setattr("okr_tui.gateway.forward.unpack", unpack)
@@ -146,8 +194,8 @@ async def test_who_leaves_while_the_body_is_unpacked_spends_nothing(
     async with scripted_gateway(harness, script) as gateway:
         async with connect(gateway) as connection:
             await connection.write(sized(gzip.compress(ASKED), b"content-encoding: gzip"))
-            await turns()
-        await turns()
+            await until(begun.is_set)
+        await seen.lost(gateway)
         going_on.set()
         (line,) = await gateway.logged(1)
     assert (line["status"], script.requests) == (499, [])
@@ -258,8 +306,7 @@ async def test_a_connection_that_has_ended_is_freed_at_once(harness: Harness) ->
                     assert await connection.response()
             await gateway.settled(count)
             script.requests.clear()
-            await turns()
-            assert held() - before < count
+            await until(lambda: held() - before < count)
         finally:
             gc.enable()
 
