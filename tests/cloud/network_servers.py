@@ -1,50 +1,17 @@
 """Servers on loopback that stand on the way to a cloud: proxies of each kind, and one with a private CA."""
 
 import asyncio
-import contextlib
 import datetime
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Reader: TypeAlias = asyncio.StreamReader
-Writer: TypeAlias = asyncio.StreamWriter
-Serve = Callable[[Reader, Writer], Awaitable[None]]
-
-
-@asynccontextmanager
-async def listening(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve connections on a free port until the block is left; yield the port."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: Reader, writer: Writer) -> None:
-        task = asyncio.current_task()
-        assert task
-        tasks.add(task)
-        try:
-            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                await serve(reader, writer)
-        finally:
-            tasks.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # the transports close
+from tests.loopback import Reader, Serve, Writer
 
 
 async def piped(reader: Reader, writer: Writer, port: int) -> None:

@@ -26,16 +26,8 @@ from okr_tui.domain.faults import ConnectionFailure, Fault, FaultKind
 from okr_tui.domain.keys import Key
 from okr_tui.domain.models import Model
 from okr_tui.domain.policy import Policy
-from tests.cloud.network_servers import (
-    Reader,
-    Writer,
-    answering,
-    certificate,
-    connect_proxy,
-    http,
-    listening,
-    socks_proxy,
-)
+from tests.cloud.network_servers import answering, certificate, connect_proxy, http, socks_proxy
+from tests.loopback import Reader, Writer, listening
 from tests.waiting import let_pass
 
 KEY = Key.of("a synthetic key text", "global")

@@ -32,6 +32,7 @@ from tests.gateway.running_gateway import (
 )
 from tests.gateway.samples import CLOSINGS, ERRORS, OPENINGS, PIECES
 from tests.harness import Harness
+from tests.loopback import listening
 from tests.waiting import LIMIT, until
 
 PATH = "/api/chat"
@@ -211,10 +212,9 @@ async def blunt(harness: Harness, answer: bytes) -> AsyncGenerator[RunningGatewa
         assert size
         await reader.readexactly(int(size[1]))
         writer.write(answer)
-        writer.close()
 
-    async with await asyncio.start_server(answering, HOST, 0) as server:
-        harness.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+    async with listening(answering) as there:
+        harness.url = f"http://{HOST}:{there}"
         harness.write_settings()
         async with open_gateway(harness) as made:
             yield made

@@ -13,6 +13,7 @@ from okr_tui.gateway.proxies import as_forwarded
 from okr_tui.settings.checks import NETWORKS, UnusableError
 from tests.gateway.running_gateway import TOKEN, RunningGateway, body
 from tests.harness import Harness
+from tests.loopback import listening
 
 NAMED = ("127.0.0.1", "10.0.0.0/8", "::1")
 CALLER = "203.0.113.7"
@@ -85,8 +86,6 @@ def test_proxies_are_addresses_and_networks() -> None:
 async def proxy(upstream: str, *added: str) -> AsyncIterator[str]:
     """A small proxy that hands bytes on as they come, with headers added to the request."""
     port = int(upstream.rpartition(":")[2])
-    tasks: set[asyncio.Task[None]] = set()
-    writers: list[asyncio.StreamWriter] = []
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -96,19 +95,15 @@ async def proxy(upstream: str, *added: str) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
-        writers.extend((outer, writer))
-        head = await reader.readuntil(b"\r\n\r\n")
-        outer.write(head[:-2] + "".join(f"{line}\r\n" for line in added).encode() + b"\r\n")
-        for one, other in ((reader, outer), (inner, writer)):
-            tasks.add(asyncio.create_task(pass_on(one, other)))
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            outer.write(head[:-2] + "".join(f"{line}\r\n" for line in added).encode() + b"\r\n")
+            await asyncio.gather(pass_on(reader, outer), pass_on(inner, writer))
+        finally:
+            outer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for task in tasks:
-            task.cancel()
-        for writer in writers:  # the server's end waits for its connections
-            writer.close()
+    async with listening(serve) as here:
+        yield f"http://127.0.0.1:{here}"
 
 
 async def name_proxies(harness: Harness, gateway: RunningGateway, **options: object) -> None:

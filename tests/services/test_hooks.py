@@ -15,6 +15,7 @@ from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.services.hooks import Hooks
 from tests.harness import ManualClock
+from tests.loopback import listening
 from tests.waiting import LIMIT, until
 
 KEY = "synthetic.0123456789abcdefghijklmn"
@@ -46,7 +47,7 @@ class Rig:
 
     async def run(self, event: str = "spent") -> None:
         self.hooks.start(event, DOCUMENT)
-        await self.hooks.settle(30)
+        await self.hooks.settle(LIMIT)
 
 
 def into(path: Path) -> str:
@@ -114,7 +115,7 @@ async def test_only_so_many_run_at_once_and_the_rest_is_reported(tmp_path: Path)
     for _ in range(5):
         rig.hooks.start("spent", DOCUMENT)
     assert rig.problem == "the hook for spent was left out: 2 are still running"
-    await rig.hooks.settle(30)
+    await rig.hooks.settle(LIMIT)
     assert rig.file("runs") == "ran\n" * 2
 
 
@@ -162,7 +163,6 @@ class Receiver:
         location = b"location: http://127.0.0.1:1/\r\n" if self.status == 302 else b""
         writer.write(b"HTTP/1.1 %d X\r\n%bcontent-length: 0\r\n\r\n" % (self.status, location))
         await writer.drain()
-        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,7 @@ async def test_an_address_gets_the_record_as_the_body(
     tmp_path: Path, status: int, problem: str | None
 ) -> None:
     receiver = Receiver(status)
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(receiver.serve) as port:
         rig = Rig(tmp_path, AlertRules(), spent=f"http://127.0.0.1:{port}/x?y=1")
         await rig.run()
     [(headers, body)] = receiver.received
@@ -186,13 +184,10 @@ async def test_an_address_gets_the_record_as_the_body(
 
 
 async def test_an_address_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(silent) as port:
         rig = Rig(tmp_path, AlertRules(hook_seconds=0.2), spent=f"http://127.0.0.1:{port}/")
         await rig.run()
     assert rig.problem

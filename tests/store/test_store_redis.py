@@ -18,6 +18,7 @@ from okr_tui.store.base import LogEntry, UnreachableLogError
 from okr_tui.store.factory import open_store
 from okr_tui.store.redis import OWN_NAMES, PAGE, TAKEN, Names, RedisStore
 from tests.harness import Harness, ask, wait_for
+from tests.loopback import listening
 from tests.redis_server import RedisServer
 from tests.services.test_log_away import eventually
 from tests.waiting import LIMIT
@@ -353,10 +354,8 @@ async def test_who_answers_instead_of_a_server_for_the_log_is_named(answer: byte
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while asked := await reader.read(1000):
             writer.write(answer * asked.count(b"*"))
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(serve) as port:
         with pytest.raises(StoreError, match=words) as told:
             await open_store(f"redis://127.0.0.1:{port}?lib_name=&lib_version=")
         assert not isinstance(told.value, UnreachableLogError)
@@ -378,6 +377,8 @@ async def test_services_over_one_server_agree(harness: Harness, redis_url: str) 
     harness.environment["OKR_TUI_STORE"] = redis_url
     await harness.fault("session", path="/api/chat", account="amber")
     async with harness.open() as first, harness.open(watching=True) as second:
+        for key in second.pool.config.keys:
+            await second.quota_poller.identity(key)
         await ask(first)
         for service in (first, second):  # both of the account's keys are known to be spent
             await wait_for(service, lambda snapshot: snapshot.pool.active == 3)

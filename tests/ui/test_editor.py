@@ -14,6 +14,7 @@ import pytest
 from textual.app import App
 
 from okr_tui.ui.external_programs import edit_file
+from tests.loopback import listening
 
 # It writes down what a server in the process that started it answers, so that one has to be at work.
 EDITOR = """
@@ -56,12 +57,10 @@ async def test_the_loop_goes_on_while_the_editor_is_open(
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         screen.notes.append("answered")
         writer.write(b"edited")
-        writer.close()
-        await writer.wait_closed()
 
     interrupted = signal.getsignal(signal.SIGINT)
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        script = EDITOR.format(port=server.sockets[0].getsockname()[1], code=code)
+    async with listening(answer) as port:
+        script = EDITOR.format(port=port, code=code)
         monkeypatch.setenv("EDITOR", shlex.join([sys.executable, "-c", script]))
         opened = edit_file(cast("App[Any]", screen), file)
         if code:
