@@ -13,8 +13,10 @@ from typing import Any
 import hypothesis
 import pytest
 
+from okr_tui.services import live_pool, log_writer, shared_slots
 from tests.harness import Harness, open_harness
 from tests.redis_server import RedisServer
+from tests.waiting import LIMIT
 
 # A run starts hundreds of processes: where compiled code is not kept, each would compile the program again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -114,6 +116,14 @@ def isolated_home(folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> P
     for name in ("OKR_TUI_SETTINGS", "OKR_TUI_STORE", "PI_CODING_AGENT_DIR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(autouse=True)
+def patient_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for the log: on a busy machine it would seem away, and its processes disagree."""
+    for module in (live_pool, log_writer, shared_slots):
+        monkeypatch.setattr(module, "SHORT", LIMIT)
+    monkeypatch.setattr(log_writer, "CLOSING", LIMIT)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ PROGRAMS = {"bench", "chaos", "soak.py", "team.py", "bench.py", "bench_targets.p
 OTHER_PROCESSES = {"tool_server.py", "proof.py", "gateway_process.py", "open_webui_client.py"}
 HERE = {"waiting.py"}
 LIMITED = ("asyncio.timeout", "asyncio.wait_for", "process.communicate", "process.wait")
-WAITING = {"sleep", "pause", *(name.rpartition(".")[2] for name in LIMITED)}
+WAITING = {"sleep", "pause", "settle", *(name.rpartition(".")[2] for name in LIMITED)}
 
 
 def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
@@ -32,7 +32,9 @@ def offences(path: Path) -> Iterator[str]:
             yield f"{where}: see let_pass and until in tests/waiting.py"
         elif name.endswith(".pause") and call.args:
             yield f"{where}: a pilot pauses until nothing is left to do, and Driver.until waits for more"
-        elif name in LIMITED and any(isinstance(each, int | float) and each < LIMIT for each in numbers):
+        elif (name in LIMITED or name.endswith(".settle")) and any(
+            isinstance(each, int | float) and each < LIMIT for each in numbers
+        ):
             yield f"{where}: see LIMIT in tests/waiting.py"
 
 

@@ -78,6 +78,7 @@ async def test_a_key_comes_back_when_its_window_does(harness: Harness) -> None:
     await harness.fault("session", account="amber")
     async with harness.open() as service:
         await ask(service)
+        await service.quota_poller.settle(LIMIT)  # the account that failed is read once more
         until = service.snapshot.pool.keys[0].verdict.until
         assert until is not None
         await harness.clock.advance(until - harness.clock.time() + 1)
@@ -90,6 +91,7 @@ async def test_a_trial_that_was_killed_does_not_take_the_one_after_a_later_block
     await harness.fault("session", account="amber")
     async with harness.open() as service:
         await ask(service)
+        await service.quota_poller.settle(LIMIT)
         key = service.snapshot.pool.keys[0]
         until = key.verdict.until
         assert until is not None
@@ -241,7 +243,7 @@ async def test_a_refused_key_is_left_at_once_and_declared_invalid_when_confirmed
         answer = await ask(service)
         assert "being confirmed" in service.snapshot.pool.keys[0].verdict.reason
         await harness.clock.advance(2)
-        await service.quota_poller.settle(5)
+        await service.quota_poller.settle(LIMIT)
         row = service.snapshot.pool.keys[0]
     assert answer.index != 1
     assert row.state is State.INVALID
@@ -253,7 +255,7 @@ async def test_a_refusal_that_is_not_confirmed_leaves_the_key_good(harness: Harn
     async with harness.open() as service:
         await ask(service)
         await harness.clock.advance(2)
-        await service.quota_poller.settle(5)
+        await service.quota_poller.settle(LIMIT)
         assert service.snapshot.pool.keys[0].verdict.eligible
 
 
@@ -442,7 +444,7 @@ async def test_no_key_text_reaches_the_log(harness: Harness) -> None:
     async with harness.open() as service:
         await ask(service)
         await harness.clock.advance(2)
-        await service.quota_poller.settle(5)
+        await service.quota_poller.settle(LIMIT)
     stored = b"".join(path.read_bytes() for path in harness.home.glob("log.db*"))
     assert stored
     assert text.encode() not in stored

@@ -17,7 +17,7 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import BURST, HANDFUL, SPREAD, QuotaPoller
 from okr_tui.store.memory import MemoryStore
 from tests.harness import Harness, ManualClock
-from tests.waiting import until
+from tests.waiting import LIMIT, until
 
 
 async def test_an_account_is_read_once_in_its_gap_by_all_processes_and_verbs(harness: Harness) -> None:
@@ -53,7 +53,7 @@ async def test_an_account_that_cannot_be_read_is_asked_no_more_often(
             with pytest.raises(OkrError, match="#1"):
                 await (one if turn % 3 else two).test_key(1)
             await harness.clock.advance(1)
-        await asyncio.gather(one.quota_poller.settle(1), two.quota_poller.settle(1))
+        await asyncio.gather(one.quota_poller.settle(LIMIT), two.quota_poller.settle(LIMIT))
     assert 2 <= len(await harness.sent("/api/balance")) <= 10
 
 

@@ -15,7 +15,7 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.services.quota_poller import LEASE, QuotaPoller
 from okr_tui.settings.layers import Sources
 from tests.harness import Harness, ask, wait_for
-from tests.waiting import let_pass
+from tests.waiting import LIMIT, let_pass
 
 
 async def test_a_chosen_key_is_written_and_survives_a_restart(harness: Harness) -> None:
@@ -165,7 +165,7 @@ async def test_a_spent_session_lasts_until_the_time_the_cloud_tells(harness: Har
         await harness.change("amber", session=100)
         await harness.clock.advance(1)
         await ask(service)
-        await service.quota_poller.settle(5)
+        await service.quota_poller.settle(LIMIT)
         row = service.snapshot.pool.keys[0]
     assert row.balance
     window = row.balance.window("session")

@@ -29,7 +29,7 @@ from okr_tui.services.live_pool import LivePool
 from okr_tui.services.quota_poller import LEASE_SECONDS, QuotaPoller
 from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
-from tests.waiting import let_pass
+from tests.waiting import LIMIT, let_pass
 
 KEY = Key.of("a synthetic key of the meter", "global")
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
@@ -93,7 +93,7 @@ async def test_a_look_whose_finding_the_log_does_not_take_ends_in_words(
     pool, quota_poller = metered(store, Answering(answer))
     store.lost = True
     quota_poller.faulted(KEY, fault)
-    await quota_poller.settle(5)
+    await quota_poller.settle(LIMIT)
     await asyncio.sleep(0)
     gc.collect()
     assert untold == []

@@ -12,6 +12,7 @@ from okr_tui.domain.keys import fingerprint
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import Snapshot
 from tests.harness import MODEL, Harness, ask
+from tests.waiting import LIMIT
 
 Act = Callable[[PoolService], Awaitable[str]]
 
@@ -46,7 +47,7 @@ async def test_a_change_is_taken_back(harness: Harness, act: Act, words: str) ->
         await service.refresh_models()
         await harness.fault("session", key=harness.cloud.keys[0][1])
         await ask(service)
-        await service.quota_poller.settle(5)  # the account that failed is read once more
+        await service.quota_poller.settle(LIMIT)  # the account that failed is read once more
         first = shown(service.snapshot)
         assert service.snapshot.pool.keys[0].state is State.SPENT
         await act(service)
