@@ -265,7 +265,7 @@ class ChatSession:
         if conversation.model is None:
             raise ChatError("no model is chosen for this conversation")
         if conversation.id in self._running:
-            raise ChatError("an answer of this conversation is still coming: stop it first")
+            raise ChatError("an answer in this conversation is still coming: stop it first")
         return conversation.model
 
     def _notes(self, conversation: Conversation) -> list[str]:

@@ -272,12 +272,12 @@ MOST_CALLS = 32
 UNKNOWN = "There is no such tool, or there were too many calls at once."
 REFUSED = "The user refused this call. Continue without it."
 MADE_UP = (
-    "This address stands neither in the person's words nor in an earlier result, so the person has to be "
-    "asked first. Go on without it, or name it in your answer."
+    "This address appears neither in the user's messages nor in an earlier result, so the user has to be "
+    "asked first. Continue without it, or mention it in your answer."
 )
 MOST_QUESTIONS = 4
 """Calls of one round that a person is asked about; further ones are refused."""
-TOO_MANY_QUESTIONS = "the model called more tools at once than you can be asked about; the rest were refused"
+TOO_MANY_QUESTIONS = "the model called too many tools at once to ask you about each; the rest were refused"
 
 
 @dataclass(slots=True)
@@ -315,7 +315,7 @@ async def run_tool_loop(
                     pieces.append(event)
                 yield event
                 if isinstance(event, Routed) and event.answered_by:
-                    yield Noted(f"{event.answered_by} answers: no key can take the requested model")
+                    yield Noted(f"{event.answered_by} answers instead: no key can take the requested model")
         answer = message_of(pieces)
         if not answer.tool_calls or not left:
             return
@@ -345,7 +345,7 @@ async def run_tool_loop(
             history.append(result_message(ran))
             yield ran
         if left == 1:
-            yield Noted(f"{most} rounds of tools were run; the model answers without running more")
+            yield Noted(f"{most} rounds of tool calls were run; the model answers without more")
 
 
 def message_of(pieces: Sequence[Delta]) -> Message:

@@ -279,7 +279,7 @@ def _prompt(prompt: str | None) -> str:
     piped = "" if prompt is None and sys.stdin.isatty() else _piped(wanted=not given)
     text = f"{given}\n\n{piped}" if given.strip() and piped.strip() else given or piped
     if not text.strip():
-        raise click.UsageError("a prompt is needed: as an argument or on standard input")
+        raise click.UsageError("give a prompt, as an argument or on standard input")
     return text
 
 

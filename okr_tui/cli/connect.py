@@ -398,7 +398,9 @@ def _toml(text: str) -> str:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"it would be no valid TOML with [model_providers.{OURS}] in it ({error})") from None
+        raise ValueError(
+            f"it would not be valid TOML with [model_providers.{OURS}] in it ({error})"
+        ) from None
     return text
 
 
@@ -482,7 +484,7 @@ def connect(invocation: Invocation, client: str | None, *, write: bool, undo: bo
         return
     has_file = client == PI or client_file(client, invocation.sources().environment, None) is not None
     if (write or undo) and not has_file:
-        raise MistakenError(f"--write and --undo are not for {client}: what it needs is set in its shell")
+        raise MistakenError(f"{client} has no --write and --undo: it is configured in its shell")
     if write and undo:
         raise MistakenError("--write and --undo exclude each other")
     if undo and client == PI:

@@ -97,7 +97,7 @@ def _check_variables() -> None:
 
         if colours not in COLOR_SYSTEMS:
             known = ", ".join(("auto", *COLOR_SYSTEMS))
-            raise click.UsageError(f"TEXTUAL_COLOR_SYSTEM is none of {known}: change or unset it")
+            raise click.UsageError(f"TEXTUAL_COLOR_SYSTEM must be one of {known}: change or unset it")
     driver = os.environ.get("TEXTUAL_DRIVER")
     if driver is not None:
         from textual.driver import Driver
@@ -107,7 +107,7 @@ def _check_variables() -> None:
         except (ImportError, AttributeError, ValueError):
             found = None
         if not (isinstance(found, type) and issubclass(found, Driver)):
-            raise click.UsageError("TEXTUAL_DRIVER names no driver of Textual's, as MODULE:CLASS: unset it")
+            raise click.UsageError("TEXTUAL_DRIVER does not name a Textual driver (MODULE:CLASS): unset it")
 
 
 def _run(

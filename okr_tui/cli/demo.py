@@ -38,7 +38,7 @@ PROMPTS = ("Why is the sky blue?", "List three uses of a prism.", "Show a short 
     type=click.FloatRange(min=0.01),
     default=1.0,
     show_default=True,
-    help="How many times as fast time passes.",
+    help="How many times faster time passes.",
 )
 def demo(scenario: str, speed: float) -> None:
     """Run the dashboard on a simulated cloud; your files stay untouched.

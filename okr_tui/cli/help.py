@@ -94,11 +94,11 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("okr-tui serve --print-unit systemd", "a unit that keeps it running"),
     ),
     "connect": (
-        ("okr-tui connect", "which clients there are"),
+        ("okr-tui connect", "the list of clients"),
         ("okr-tui connect codex --write", "let Codex use the gateway; --undo puts its file back"),
     ),
     "token": (("okr-tui token add laptop", "a token for one machine, printed once"),),
-    "token list": (("okr-tui token list", "whose tokens there are"),),
+    "token list": (("okr-tui token list", "who has a token"),),
     "token add": (
         ("okr-tui token add laptop --tokens-per-day 2000000", "with a limit"),
         ("okr-tui token add ci --model 'gpt-oss*'", "for some models only"),
@@ -226,11 +226,11 @@ def _references() -> Iterator[str]:
         ]
     )
     yield ""
-    yield "A reference that gives nothing keeps its place as missing, so that key numbers stay the same."
+    yield "A reference that gives no key stays in the pool as missing, so that key numbers do not shift."
 
 
 TOPICS: Final[Mapping[str, tuple[str, Callable[[], Iterator[str]]]]] = {
-    "settings": ("every setting, and what it is", _settings),
+    "settings": ("every setting, explained", _settings),
     "environment": ("the variables that are read", _environment),
     "references": ("the ways to write a key", _references),
     "exit-codes": ("what the exit codes mean", _exit_codes),

@@ -101,10 +101,10 @@ def _refuse_while_running(state: Path | None, log: Path | None) -> None:
     from okr_tui.services.gateway_registry import running_gateways
 
     for presence in running_gateways(state) if state else ():
-        raise OkrError(f"a gateway runs in process {presence.pid}, at {presence.url}; end it first")
+        raise OkrError(f"a gateway is running in process {presence.pid}, at {presence.url}; end it first")
     for database in filter(None, (log, state and state / "conversations.db")):
         if _is_open(database):
-            raise OkrError(f"a process of okr-tui runs: it has {database} open; end it first")
+            raise OkrError(f"okr-tui is running: a process has {database} open; end it first")
 
 
 def _is_open(database: Path) -> bool:
@@ -168,7 +168,7 @@ def _forget(settings: "Settings", entries: tuple[str, ...]) -> None:
 
     for name in entries:
         if problem := forget(name):
-            note(f"okr-tui: the entry {name} of the secret store stays: {problem.message}")
+            note(f"okr-tui: the entry {name} stays in the secret store: {problem.message}")
 
     def without(document: "Document") -> str:
         text = take_out(document.text, (OURS,))

@@ -16,8 +16,9 @@ SHOWN_ONCE = "okr-tui: give this token to {} now; it is not shown again"
 def token() -> None:
     """Show, add, rotate or revoke the tokens of the gateway.
 
-    The shared token is in a file that `okr-tui paths` shows. A named one is for one client or person, whose
-    name the log, `okr-tui usage` and the metrics then tell. Changes count at once, also in running gateways.
+    The shared token is in a file that `okr-tui paths` shows. A named one is for one client or person,
+    whose name appears in the log, `okr-tui usage` and the metrics. Changes take effect at once, in running
+    gateways too.
     """
 
 

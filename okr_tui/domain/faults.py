@@ -130,7 +130,7 @@ class Rule(Enum):
     RETRY_AFTER = "as long as the cloud says, else growing waits"
     SLOTS = "as RETRY_AFTER, and the account takes fewer requests at once"
     DOUBT = "until a free reading confirms the refusal or lifts it"
-    FIXED = "always as long"
+    FIXED = "for a fixed time"
     BREAKER = "once several requests met it, growing waits"
     NOTHING = "nothing is blocked"
 

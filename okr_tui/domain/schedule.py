@@ -164,9 +164,8 @@ def clock_problem(ahead: float, times: Sequence[float], now: float, far: float =
     """
     if ahead:
         way = "ahead of" if ahead > 0 else "behind"
-        return (
-            f"this machine's clock is {span(abs(ahead))} {way} the cloud's, whose time is used; set the clock"
-        )
+        difference = f"{span(abs(ahead))} {way} the cloud's"
+        return f"this machine's clock is {difference}, which is used instead; set the clock"
     if late := from_the_future(times, now, far):
         return (
             f"the log has entries from {span(late)} in the future; set the clock of this machine, or of the "

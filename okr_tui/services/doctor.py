@@ -269,7 +269,7 @@ REMEDIES: Final = (
     ("not UTF-8 text", "save it as UTF-8 in your editor"),
     ("is not a file", "move it away, or name a file with --settings"),
     ("cannot be read: ", "make it readable to you: chmod u+r, or chown"),
-    ("stands there twice", "merge the two into one"),
+    ("appears there twice", "merge the two into one"),
     ("its ending", "leave that ending out there"),
     (f"{CLOUD_URL} cannot be used", "write https://ollama.com there, or remove it"),
     ("is beyond the", "okr-tui use-key N chooses one that exists"),

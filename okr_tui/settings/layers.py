@@ -261,7 +261,7 @@ def _repeated(layer: Layer, scrubber: Scrubber) -> Iterator[Problem]:
         for name, again in document.repeated(path):
             within = f' in "{scrubber.mask_keys(_dotted(path))[:LONGEST_NAME]}"' if path else ""
             shown = scrubber.mask_keys(shown_name(name))
-            message = f'"{shown}" stands there twice{within}; only the last one counts'
+            message = f'"{shown}" appears there twice{within}; only the last one counts'
             yield Problem(message, document.path, *again)
 
 

@@ -369,7 +369,7 @@ def _providers(document: Document) -> Mapping[str, object]:
         span = locate(document.strict, path)
         members = members_of(document.strict, span.start) if span else []
         if sum(member.name == name for member in members) > 1:
-            what = f'"{name}" stands there twice; nothing was changed: remove one of them'
+            what = f'"{name}" appears there twice; nothing was changed: remove one of them'
             raise failure(what, str(document.path), *document.position(*path, name))
     return providers
 

@@ -522,7 +522,7 @@ def _way_out(error: OSError | sqlite3.Error, path: Path) -> str:
             return "its disk has room, so move it away: a new one is begun"
         return "make room on its disk"
     if getattr(error, "errno", None) in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
-        return "move away what is in its place"
+        return "move away what is there instead"
     if _code(error) in OTHER_COLUMNS:
         return "move it away: another program or version made it"
     return "make it writable"

@@ -86,7 +86,7 @@ class Result:
         return words, floor, ours, f"{above}{self.judged:.3g}{unit}", bound, "met" if self.met else "missed"
 
 
-HEADS = ("what / floor", "floor", "ours", "judged", "target", "")
+HEADS = ("what / floor", "floor", "ours", "result", "target", "")
 
 
 def table(results: list[Result]) -> Iterator[str]:

@@ -148,7 +148,7 @@ async def test_rounds_end(harness: Harness) -> None:
         texts = await person.ask(chat, "search without end")
         assert len(person.ran) == 2
         assert len(await harness.sent()) == 3
-        assert person.notes == ["2 rounds of tools were run; the model answers without running more"]
+        assert person.notes == ["2 rounds of tool calls were run; the model answers without more"]
         assert texts[-1]
 
 

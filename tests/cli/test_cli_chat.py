@@ -49,7 +49,7 @@ def test_the_prompt_comes_from_standard_input(cli: CliHarness, argument: tuple[s
 def test_a_prompt_is_needed(cli: CliHarness, prompt: tuple[str, ...]) -> None:
     result = cli.run("chat", MODEL, *prompt)
     assert (result.code, result.out) == (2, "")
-    assert "a prompt is needed" in result.err
+    assert "give a prompt" in result.err
 
 
 def test_the_summary_in_full(cli: CliHarness) -> None:
@@ -105,7 +105,7 @@ def test_another_model_that_answers_is_named(cli: CliHarness) -> None:
     document["okr-tui"]["models"] = {"fallback": {"*": [OTHER]}, "aliases": {"fast": MODEL}}
     cli.settings_file.write_text(json.dumps(document))
     result = cli.run_ok("chat", "fast", "hello")
-    assert f"{OTHER} answers: no key can take the requested model" in result.err
+    assert f"{OTHER} answers instead: no key can take the requested model" in result.err
     summary = cli.run_ok("chat", MODEL, "hello", "--json").lines[-1]
     assert summary["answered_by"] == OTHER
     events = [event for event in cli.run_ok("events", "--json").lines if event["kind"] == "fallback"]

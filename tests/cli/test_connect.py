@@ -128,7 +128,7 @@ def test_it_knows_its_clients(cli: CliHarness) -> None:
 def test_not_every_client_has_a_file(cli: CliHarness, client: str, option: str) -> None:
     result = cli.run("connect", client, option)
     assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
-    assert f"not for {client}" in result.err
+    assert f"{client} has no --write" in result.err
 
 
 def test_one_thing_at_a_time(cli: CliHarness) -> None:

@@ -321,13 +321,13 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
     "a section twice": (
         lambda home: replaced(home, '"okr-tui": {', '"okr-tui": {},\n "okr-tui": {'),
         "error",
-        '"okr-tui" stands there twice; only the last one counts',
+        '"okr-tui" appears there twice; only the last one counts',
         "merge the two into one",
     ),
     "a name twice in a section": (
         lambda home: replaced(home, '"activeKeyIndex": 0', '"activeKeyIndex": 1, "activeKeyIndex": 0'),
         "error",
-        '"activeKeyIndex" stands there twice in "pi-ollama"',
+        '"activeKeyIndex" appears there twice in "pi-ollama"',
         "merge the two into one",
     ),
     "a section with another spelling": (
@@ -452,7 +452,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
         lambda home: (home.folder / "log.db").mkdir(),
         "error",
         "log.db: is a directory",
-        "move away what is in its place",
+        "move away what is there instead",
     ),
     "a theme with a letter wrong": (
         lambda home: change(home, lambda document: document["okr-tui"].update(theme="okr-ligth")),

@@ -79,7 +79,7 @@ def test_it_is_refused_while_a_gateway_runs(cli: CliHarness) -> None:
     with announced(state(cli), Presence("http://127.0.0.1:4", None, os.getpid())):
         result = cli.run("purge", "--yes")
     assert result.code == 1
-    assert f"a gateway runs in process {os.getpid()}" in result.err
+    assert f"a gateway is running in process {os.getpid()}" in result.err
     assert state(cli).exists()
 
 
@@ -90,7 +90,7 @@ def test_it_is_refused_while_a_process_has_the_log_open(cli: CliHarness) -> None
     try:
         result = cli.run("purge", "--yes")
         assert result.code == 1
-        assert "a process of okr-tui runs" in result.err
+        assert "okr-tui is running" in result.err
         assert (cli.folder / "log.db").exists()
     finally:
         opened.run_until_complete(store.close())

@@ -52,8 +52,16 @@ def test_a_moment_has_a_date_from_1970_to_the_end_of_9999(at: float, has: bool) 
 @pytest.mark.parametrize(
     ("ahead", "times", "words"),
     [
-        (300, [], "this machine's clock is 5m 00s ahead of the cloud's, whose time is used; set the clock"),
-        (-300, [], "this machine's clock is 5m 00s behind the cloud's, whose time is used; set the clock"),
+        (
+            300,
+            [],
+            "this machine's clock is 5m 00s ahead of the cloud's, which is used instead; set the clock",
+        ),
+        (
+            -300,
+            [],
+            "this machine's clock is 5m 00s behind the cloud's, which is used instead; set the clock",
+        ),
         (
             0,
             [NOW - 1, NOW + 3600],

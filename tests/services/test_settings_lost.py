@@ -106,9 +106,9 @@ async def test_a_section_or_a_name_twice_in_a_file_is_said_with_its_place(harnes
     async with harness.open() as service:
         section, name = service.problems
     assert section == (
-        f'{harness.settings_file}:{lines - 1}:14: "pi-ollama" stands there twice; only the last one counts'
+        f'{harness.settings_file}:{lines - 1}:14: "pi-ollama" appears there twice; only the last one counts'
     )
     assert name == (
-        f'{harness.settings_file}:{lines + 1}:13: "apiKeys" stands there twice in "pi-ollama"; '
+        f'{harness.settings_file}:{lines + 1}:13: "apiKeys" appears there twice in "pi-ollama"; '
         "only the last one counts"
     )

@@ -229,8 +229,8 @@ def test_names_that_stand_twice_are_reported_at_any_depth(home: Home) -> None:
     home.file.write_text(f'{{"okr-tui": {{"gateway": {gateway}, "chat": {{"mcpServers": {servers}}}}}}}')
     found = home.load()
     assert [(problem.line, problem.message) for problem in found.problems] == [
-        (2, '"port" stands there twice in "okr-tui.gateway"; only the last one counts'),
-        (3, '"B" stands there twice in "okr-tui.chat.mcpServers.a.env"; only the last one counts'),
+        (2, '"port" appears there twice in "okr-tui.gateway"; only the last one counts'),
+        (3, '"B" appears there twice in "okr-tui.chat.mcpServers.a.env"; only the last one counts'),
     ]
 
 
@@ -238,7 +238,7 @@ def test_names_that_stand_twice_in_an_entry_are_reported(home: Home) -> None:
     entry = '{"key": "first-key-0123456789",\n"key": "other-key-0123456789"}'
     home.file.write_text(f'{{"pi-ollama": {{"apiKeys": ["$A", {entry}]}}}}')
     found = [(each.line, each.message) for each in home.load().problems if "twice" in each.message]
-    assert found == [(2, '"key" stands there twice in "pi-ollama.apiKeys.2"; only the last one counts')]
+    assert found == [(2, '"key" appears there twice in "pi-ollama.apiKeys.2"; only the last one counts')]
 
 
 KEY_AS_NAME = "4f2a9c1e77b002fdc3de41aa19aae007.XyzQpwErTyUiOpAsDfGhJkLz"

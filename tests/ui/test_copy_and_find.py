@@ -115,5 +115,5 @@ async def test_a_link_is_seen_before_it_is_opened(
         await driver.toast("Opened https://docs.ollama.com/cloud")
         assert opened == ["https://docs.ollama.com/cloud"]
         driver.app.post_message(LinkChosen("https://ollama.com@evil.example/"))
-        await driver.toast("Not opened, as it may lead elsewhere", "warning")
+        await driver.toast("Not opened, as it may not lead where it seems to", "warning")
         assert len(opened) == 1

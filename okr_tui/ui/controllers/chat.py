@@ -236,7 +236,7 @@ class ChatController:
         if safe:
             self.app.push_screen(OpenLink(safe, self.app.open_url, self.app.copy))
         elif addresses:
-            words = f"Not opened, as it may lead elsewhere than it seems: {one_line(addresses[0])}"
+            words = f"Not opened, as it may not lead where it seems to: {one_line(addresses[0])}"
             self.app.notify(words, severity="warning", timeout=LONG, markup=False)
         else:
             self.app.notify("There is no link in this answer", severity="warning")
