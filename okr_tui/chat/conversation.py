@@ -233,7 +233,7 @@ def longest_fence(texts: Sequence[str]) -> str:
 class Draft:
     """What was typed. `place` is the question it is to replace, None for the next one.
 
-    `held` stood in the prompt before that question was edited; `pictures` are the paths of image files.
+    `held` was in the prompt before that question was edited; `pictures` are the paths of image files.
     """
 
     text: str = ""
@@ -355,7 +355,7 @@ Decision = Literal["allow", "refuse", "refuse-all"]
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """The question is stored and about to be sent; `turn` is None when an answer goes on or is asked anew."""
+    """The question is stored and about to be sent; `turn` is None where no new question is asked."""
 
     conversation: Conversation
     turn: Turn | None = None
@@ -363,14 +363,14 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something the person should know, one line; the answer goes on."""
+    """Something the person should know, one line; the answer continues."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequested:
-    """The model calls a tool that needs consent; nothing goes on until `decide` was called.
+    """The model calls a tool that needs consent; nothing continues until `decide` is called.
 
     `server` is the tool server it is of, None for a built-in tool. `address` is one that the model made up: a
     tool that otherwise runs unasked is asked about then, each time.

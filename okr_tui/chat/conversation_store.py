@@ -152,7 +152,7 @@ def wanted_words(text: str) -> list[str]:
 def queries(wanted: Sequence[str], *, indexed: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield queries for conversations with every word in one turn or in the title, to be tried in order.
 
-    Each still needs a limit behind its values. The last looks at every text: parts of words, and texts
+    Each still needs a limit after its values. The last looks at every text: parts of words, and texts
     without blanks between words, are in no index.
     """
     likes = [f"%{_escaped(word)}%" for word in wanted]
@@ -207,7 +207,7 @@ class ConversationStore:
 
     @classmethod
     async def open(cls, path: Path, now: float, *, indexed: bool = True) -> Self:
-        """Open or begin the file, made for its user alone; what was deleted long ago goes for good."""
+        """Open or begin the file, made for its user alone; what was deleted long ago is removed for good."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             async with exclusive_create(path.parent):
@@ -288,7 +288,7 @@ class ConversationStore:
     async def get(self, identifier: str) -> Conversation:
         """Return a conversation with its turns. Raises ChatError when there is none, or it was deleted.
 
-        A turn of a later version of the program, which this one cannot read, is passed over.
+        A turn of a later version of the program, which this one cannot read, is skipped.
         """
         rows = await self._rows(select("where c.id = ? and c.deleted is null"), (identifier,))
         if not rows:

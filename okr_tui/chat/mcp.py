@@ -131,7 +131,7 @@ class McpServer:
                 yield client
 
     async def _resolved(self, references: Mapping[str, SecretStr]) -> dict[str, str]:
-        """Return the values that references stand for; only the server gets them."""
+        """Return the values that references give; only the server gets them."""
         found: dict[str, str] = {}
         for name, reference in references.items():
             value = await asyncio.to_thread(resolve, reference, self._environment, trusted=True)

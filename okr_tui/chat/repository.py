@@ -30,7 +30,7 @@ class ConversationRepository:
         self._opening = asyncio.Lock()
         self._closed = False
         self._known: dict[str, Conversation] = {}
-        """The conversations used last, the newest at the end: what memory goes on with."""
+        """The conversations used last, the newest at the end: what memory continues with."""
 
     @property
     def begun(self) -> bool:

@@ -228,7 +228,7 @@ class ConversationService:
         return self._session.answer(Request(conversation, avoid))
 
     async def resume(self, identifier: str) -> Answering:
-        """Let an incomplete answer go on where it stopped; its turn grows."""
+        """Continue an incomplete answer where it stopped; its turn grows."""
         conversation = await self.get(identifier)
         if conversation.incomplete is None and not conversation.unfinished:
             raise ChatError("the last answer is complete: there is nothing to continue")

@@ -76,7 +76,7 @@ class AnswerRecorder:
                 await self._add(result_message(event))
 
     async def close(self, error: str | None = None) -> None:
-        """Store what came; `error` says why there is no more. An answer without a word is no turn."""
+        """Store what came; `error` says why there is no more. An answer without a word is not stored."""
         if self._timer:
             self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)
@@ -199,7 +199,7 @@ class ChatSession:
         return self.answer(replace(request, conversation=conversation), turn)
 
     def resume(self, request: Request) -> Answering:
-        """Let the last answer go on. One that has only thoughts is begun anew.
+        """Continue the last answer. One that has only thoughts starts over.
 
         The request ends with the answer as it is: Ollama's templates leave such a message open, so that the
         model writes on (ollama/ollama#6778, model/renderers/qwen3coder.go). A model that refuses it, with
@@ -291,7 +291,7 @@ class ChatSession:
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, object]],
     ) -> AsyncGenerator[ChatEvent, None]:
-        """Ask for one round; a model that takes no open answer at the end is asked in words to go on."""
+        """Ask for one round; a model that takes no open answer at the end is asked in words to continue."""
         options = conversation.options
         think = None if think_refusal(self.model(model), options.think) else options.think
         begun = False
@@ -339,7 +339,7 @@ def _may_call(model: Model) -> bool:
 
 
 def _sent(conversation: Conversation, continued: Turn | None) -> tuple[Message, ...]:
-    """Return the messages; an answer that goes on stands at the end without its thoughts."""
+    """Return the messages; an answer to be continued comes last, without its thoughts."""
     if continued is None:
         return conversation.messages()
     return (*conversation.before(continued.place).messages(), Message("assistant", continued.message.content))

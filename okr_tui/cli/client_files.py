@@ -160,7 +160,7 @@ def _without(file: ClientFile, path: Path, kept: dict[str, str | None], raw: byt
         exact = raw.replace(put, _kept(kept, "had") or b"")
         if _is_valid(file, exact) or not _is_valid(file, raw):
             return exact
-    # What was put in was itself edited, or stands in other surroundings now.
+    # What was put in was itself edited, or its surroundings were.
     earlier = _text(path, before)
     return _applied(lambda text: file.take_out(text, earlier), path, raw)
 

@@ -154,7 +154,7 @@ def _values(configuration: "Configuration") -> "tuple[SettingValue, ...]":
 
 
 def _found(invocation: Invocation, name: str) -> "SettingValue":
-    """Return a setting, or a member of one, from the files. Raises UsageError for what is none."""
+    """Return a setting, or a member of one, from the files. Raises UsageError for an unknown name."""
     from okr_tui.services.kept_settings import SettingValue
 
     row, member = _located(name)
@@ -167,7 +167,7 @@ def _found(invocation: Invocation, name: str) -> "SettingValue":
 
 
 def _located(name: str) -> "tuple[Setting, str]":
-    """Return the row of a setting and the member that is meant. Raises UsageError for what is none."""
+    """Return the row of a setting and the member that is meant. Raises UsageError for an unknown name."""
     from okr_tui.services.configuration import located
 
     if words := ELSEWHERE.get(name.partition(".")[0]):
@@ -188,7 +188,7 @@ def _meant(row: "Setting", member: str, text: str) -> object:
 
 
 def _check(name: str, value: object) -> None:
-    """Raise UsageError for a value that cannot be used, such as keys of no action or a log that is none."""
+    """Raise UsageError for a value that cannot be used, such as keys of no action or no address of a log."""
     from okr_tui.services.configuration import check_value
 
     try:

@@ -84,9 +84,9 @@ class Instructions:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What there is to tell: where the gateway is, the file of its token, and the models.
+    """What is shown: where the gateway is, the file of its token, and the models.
 
-    `token` is what stands for the token in a shell; no text here has the token itself.
+    `token` is a shell expression that reads the token; no text here has the token itself.
     """
 
     reach: Reach
@@ -411,7 +411,7 @@ def _json(text: str) -> str:
 
 
 def _yaml_list(text: str) -> str:
-    """Return the text; raise ValueError where it is not a list whose items stand at the line's beginning."""
+    """Return the text; raise ValueError where it is not a list whose items begin at the start of the line."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if lines and (lines[0] != "---" and not lines[0].startswith("- ")):
         raise ValueError("it is not the list of models that llm expects, each beginning with `- `")

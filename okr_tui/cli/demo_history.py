@@ -17,7 +17,7 @@ READ_EVERY: Final = 1800.0
 UNREAD: Final = 9000.0
 """Seconds at the end without readings: the pace of the demo's own quota is not that of a real day."""
 RESET: Final = 900.0
-"""Seconds before the end at which the last session begins: nothing told of it lasts into the demo."""
+"""Seconds before the end at which the last session begins: nothing about it lasts into the demo."""
 CALLERS: Final = (("pi", "kimi-k2.6"), ("codex", "gpt-oss:120b"), ("notes", "gpt-oss:20b"))
 """Who asks, and which model."""
 HOUR_OF_MOST: Final = 15

@@ -63,7 +63,7 @@ async def _examined(invocation: Invocation, *, offline: bool) -> "tuple[Report, 
         async with invocation.open_service("cli", watching=False) as service:
             configuration = service.configuration
             more = await examine_pool(service, offline=offline)
-    except StoreError as error:  # the address of the log is none
+    except StoreError as error:  # the address of the log is not valid
         configuration = await Configuration.read(invocation.sources())
         more = [store_finding(error)] if state or "home" not in str(error) else []
     report = examine(configuration, state)

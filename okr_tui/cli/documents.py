@@ -135,7 +135,7 @@ def status_document(overview: "Overview", gateway: str | None = None) -> Documen
 def error_document(error: BaseException, message: str, code: int) -> Document:
     """Describe what ended a command with `--json`, in place of its result.
 
-    `message` is the line for people, in which what to do stands behind the first semicolon.
+    `message` is the line for people, in which what to do follows the first semicolon.
     """
     remedy = message.partition("; ")[2]
     if isinstance(error, NoKeyError):

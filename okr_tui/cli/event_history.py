@@ -42,7 +42,7 @@ class History:
         self._zone = zone
         self._state = PoolState()
         self._passed: list[Record] = []
-        """Records that were passed over and are to be folded, at once: that is ten times faster."""
+        """Records that were skipped and are to be folded, at once: that is ten times faster."""
 
     @property
     def is_out(self) -> bool:
@@ -50,7 +50,7 @@ class History:
         return self._state.service(self.config.cloud).outage is not None
 
     def kept(self, at: float) -> KeptEvents:
-        """Return what the fold tells up to here, for later runs."""
+        """Return what the fold knows up to here, for later runs."""
         keys = tuple(key.fingerprint for key in self.config.keys)
         return KeptEvents(at, keys, self.outages, self.alerts, self.is_out)
 

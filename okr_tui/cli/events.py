@@ -103,7 +103,7 @@ def recorded(kept: "KeptEvents", records: Iterable[tuple[int, str]]) -> Iterator
 
 
 def _keep(service: "PoolService", history: "History", last: int) -> None:
-    """Keep what the fold tells for the next run, where settings and log have no problems."""
+    """Keep what the fold knows for the next run, where settings and log have no problems."""
     from okr_tui.services.kept_events import keep
     from okr_tui.services.overview import Basis
 

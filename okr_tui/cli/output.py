@@ -122,7 +122,7 @@ def show_fitted(text: str) -> None:
 GAP: Final = "  "
 INDENT: Final = "    "
 NARROW: Final = 60
-"""Cells below which a table that does not fit is none any more."""
+"""Cells below which a table that does not fit is shown as cards."""
 LEAST_WIDTH: Final = 12
 LONG: Final = 100
 SCHEMA: Final = 1

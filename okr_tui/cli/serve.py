@@ -121,7 +121,7 @@ def _print_unit(
 
 
 def _has_no_password(store: str) -> bool:
-    """Return whether a log's address may stand in a unit, which others may read; say so where it may not."""
+    """Return whether a log's address may be in a unit, which others may read; say so where it may not."""
     from okr_tui.domain.addresses import without_password
 
     if without_password(store) == store:
@@ -131,7 +131,7 @@ def _has_no_password(store: str) -> bool:
 
 
 def _notifier() -> Callable[[str], None] | None:
-    """Return what tells systemd of states, as sd_notify(3) does; None without the extra."""
+    """Return what reports states to systemd, as sd_notify(3) does; None without the extra."""
     try:
         library = importlib.import_module("sdnotify")
     except ModuleNotFoundError:

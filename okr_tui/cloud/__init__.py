@@ -9,7 +9,7 @@
 - `failures`: why a request got no answer, in words.
 - `client`: who is sent what, with which key.
 
-This is also where another provider would stand: a package with the same modules, of which the rest of the
+This is also where another provider would go: a package with the same modules, of which the rest of the
 program uses `client.Cloud` and `client.Call`, `endpoints.ENDPOINTS` and `find`, `errors.response_fault`,
 `classify_record` and `no_response`, `streams.RecordReader`, and the values in `dialects` and `documents`.
 """

@@ -179,7 +179,7 @@ class Cloud:
     async def send(self, call: Call, key: Key) -> httpx.Response:
         """Send a call with a key; return the response, open and unread. Raises CloudError without one.
 
-        A key that is none is not sent.
+        A key without a text is not sent.
         """
         if self.refused:
             self._require(f"{call.method} {call.path}")
@@ -320,7 +320,7 @@ def call_headers(own: Lines, credentials: bytes | None) -> Lines:
 
 @functools.lru_cache(maxsize=HEADS_KEPT)
 def call_head(host: bytes, own: Lines, credentials: bytes | None) -> bytes:
-    """Return the same lines behind Host as they are sent. Raises httpx.LocalProtocolError."""
+    """Return the same lines after Host as they are sent. Raises httpx.LocalProtocolError."""
     return b"\r\n".join([b"%b: %b" % line for line in ((b"host", host), *call_headers(own, credentials))])
 
 

@@ -1,7 +1,7 @@
 """Answers that come compressed although `identity` was asked for: unpacked as they arrive, in bounded pieces.
 
 Something on the way may compress, whatever the request says. A few bytes can stand for gigabytes, so no
-decoder gives more than PIECE at once, and whoever reads stops at a bound of their own.
+decoder gives more than PIECE at once, and each reader stops at a bound of its own.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""The endpoints of Ollama Cloud, one row each: whatever depends on a path is said here and nowhere else.
+"""The endpoints of Ollama Cloud, one row each: whatever depends on a path is stated here and nowhere else.
 
 Sources: docs.ollama.com/api, docs.ollama.com/api/openai-compatibility,
 docs.ollama.com/api/anthropic-compatibility, docs.ollama.com/cloud.
@@ -97,12 +97,12 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
 
 
 def find(path: str) -> Endpoint:
-    """Return the endpoint of a path; for one that is not in the table, what its prefix tells."""
+    """Return the endpoint of a path; for one that is not in the table, what its prefix implies."""
     return ENDPOINTS.get(path) or Endpoint(path, dialect_of(path))
 
 
 def dialect_of(path: str) -> Dialect:
-    """Return the dialect that callers of a path speak; anything may stand before the path itself."""
+    """Return the dialect that callers of a path speak; anything may precede the path itself."""
     if MESSAGES.path in path:
         return "anthropic"
     return "openai" if "/v1/" in path or path.endswith("/v1") else "native"

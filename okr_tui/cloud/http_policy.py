@@ -57,7 +57,7 @@ def exchange_timeout(policy: Policy, *, document: bool = False) -> httpx.Timeout
 
 
 def document_timeout(policy: Policy) -> httpx.Timeout:
-    """Return the limits of a document, besides DOCUMENT_SECONDS for all of it."""
+    """Return the limits of a document, in addition to DOCUMENT_SECONDS for all of it."""
     return httpx.Timeout(DOCUMENT_SECONDS, connect=min(policy.connect, DOCUMENT_SECONDS))
 
 
@@ -93,7 +93,7 @@ class IdleClock:
         self._answered = time.monotonic()
 
     def start(self) -> Callable[[], bool]:
-        """Start a request; return what tells, when it fails without an answer, whether it was never taken."""
+        """Start a request; return what says, after a failure without an answer, whether it was not taken."""
         began = time.monotonic()
         stale = began - self._answered >= STALE_AFTER
         return lambda: stale and time.monotonic() - began < SHOWN_WITHIN

@@ -31,7 +31,7 @@ SCHEMES: Final = {
     "socks5h": "socks5",
     "socks": "socks5",
 }
-"""What may stand before a proxy's address, and what it is. Names are always looked up by a SOCKS proxy."""
+"""The schemes of a proxy's address, and what each means. Names are always looked up by a SOCKS proxy."""
 PORTS: Final = {"http": 80, "https": 443, "socks5": 1080}
 CERTIFICATES: Final = "name a file of certificates in PEM form, or unset it"
 
@@ -58,7 +58,7 @@ class Proxy:
 
 
 class Proxies:
-    """Which proxy stands before an address, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+    """Which proxy an address is reached through, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
     Names in lower case are taken first, as curl does. This machine is always reached directly.
     """
@@ -180,7 +180,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 class Certificates:
     """The trusted certificates, one context for every connection.
 
-    SSL_CERT_FILE and SSL_CERT_DIR stand in for the system's store, as in OpenSSL. Without them the system's
+    SSL_CERT_FILE and SSL_CERT_DIR replace the system's store, as in OpenSSL. Without them the system's
     store is used and, for systems that have none, the one that httpx brings along.
     """
 
@@ -243,7 +243,7 @@ def _shown(path: str) -> str:
 
 
 def _is_pipe(path: str) -> bool:
-    """Return whether opening it may wait for ever: a pipe, which could be read only once besides."""
+    """Return whether opening it may wait forever: a pipe, which could also be read only once."""
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except (OSError, ValueError):

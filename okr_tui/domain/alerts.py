@@ -1,8 +1,8 @@
 """Alerts: what a person wants to know at once, found in the pool's state. Pure.
 
 What holds now and has not been raised since it began is raised; what was raised and no longer holds is over.
-Both become records, and the fold keeps the last of each name: so every process on the log tells each crossing
-once, and tells it again only after the end of it, or after the reset of its window.
+Both become records, and the fold keeps the last of each name: so every process on the log reports each
+crossing once, and again only after the end of it, or after the reset of its window.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ Terminal = Literal["auto", "osc9", "osc99", "osc777", "bell", "off"]
 
 
 class QuietHours(NamedTuple):
-    """A stretch of every day in which nothing but the log tells of alerts, in minutes after midnight."""
+    """A stretch of every day in which only the log has the alerts, in minutes after midnight."""
 
     begin: int
     end: int
@@ -217,7 +217,7 @@ def _by(config: PoolConfig, rules: AlertRules, *, slowed: bool) -> str:
 
 
 def _can_end(last: Alert, by: str, known: Collection[str], gateways: Collection[str] | None) -> bool:
-    """Return whether this process can tell that an alert is over; a budget's ends with its day.
+    """Return whether this process can know that an alert is over; a budget's ends with its day.
 
     What was raised by other rules is left to those who have them: else each would end what the other begins.
     """

@@ -103,7 +103,7 @@ class Selection:
 
 
 def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Judge:
-    """Return who tells the keys' verdicts for this request."""
+    """Return what gives the keys' verdicts for this request."""
     accounts: set[str] = set()
     for key in config.keys:
         known = state.keys.get(key.fingerprint, FRESH_KEY)
@@ -125,7 +125,7 @@ def _judge(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
 
 
 SETTLING: Final = 8
-"""Keys that mostly settle whether all accounts are refused alike; only then is every account looked at."""
+"""Keys that mostly settle whether all accounts are refused; only then is every account looked at."""
 
 
 def _suspended(state: PoolState) -> Iterator[AccountState]:
@@ -138,7 +138,7 @@ def _are_several(found: Iterator[object]) -> bool:
 
 
 def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Block | None:
-    """Return what refuses all accounts alike; None where a refusal is about its account.
+    """Return what refuses all accounts in the same way; None where a refusal is about its account.
 
     Accounts that are blocked for a reason of their own do not speak against it. The waits grow with every
     request that met it since.
@@ -169,7 +169,7 @@ def common_refusal(state: PoolState, config: PoolConfig, policy: Policy) -> Bloc
 def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, policy: Policy) -> Selection:
     """Return the key for this request by the pool's strategy, among those that are eligible and untried.
 
-    Keys are judged in the order in which the strategy wants them, so most requests need one verdict.
+    Keys are evaluated in the order in which the strategy wants them, so most requests need one verdict.
     """
     judge = _judge(state, config, request, policy)
     flights, tried = request.in_flight, request.tried
@@ -215,7 +215,7 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             continue
         if bought and not _may_spend(key, config, policy) and state.account_of(key.fingerprint) in bought:
             spender = spender or (key, why, verdict)
-            continue  # whoever has included quota goes first
+            continue  # an account with included quota goes first
         if wanted:
             why += SAVED if spender else ""
         elif spends_bought(state, key, request.now):

@@ -20,7 +20,7 @@ news. "quiet": grey, nothing to do, as it went well or heals by itself.
 
 
 class FaultKind(StrEnum):
-    """What went wrong, as the policy tells faults apart."""
+    """What went wrong, as the policy distinguishes faults."""
 
     __hash__ = str.__hash__  # these are keys of tables; the hash of Enum is slow
 
@@ -323,7 +323,7 @@ CREDITS: Final = "credits"
 class Fault:
     """A failure and its scope. `retry_after` is in seconds; `text` is bounded and names no account.
 
-    `max_concurrent` is the account's slot count where the cloud told it, `max_output` the model's
+    `max_concurrent` is the account's slot count where the cloud stated it, `max_output` the model's
     longest answer in tokens where the request asked for more. `connection` says why there was no answer.
     """
 
@@ -354,7 +354,7 @@ class Fault:
 
     @property
     def may_be_empty_balance(self) -> bool:
-        """Whether it is a 402 without the cloud's words: the account's balance tells what it means."""
+        """Whether it is a 402 without the cloud's words: the account's balance decides what it means."""
         wordless = self.kind is FaultKind.PATH or self.text == f"HTTP {PAYMENT_REQUIRED}"
         return self.status == PAYMENT_REQUIRED and wordless
 
@@ -364,7 +364,7 @@ class Fault:
 
     @property
     def sentence(self) -> str:
-        """The status and what was said, the status once."""
+        """The status and the cloud's words, the status once."""
         if self.status is None or self.status < 400 or f"HTTP {self.status}" in self.text:
             return self.text
         return f"{self.status} {self.text}"
@@ -416,7 +416,7 @@ class Hop:
 
 
 def fault_behind(cause: BlockCause, text: str, status: int | None) -> Fault:
-    """Return the fault that makes a block of this cause, with what the cloud said then. Raises StopIteration
+    """Return the fault that makes a block of this cause, with the cloud's words of then. Raises StopIteration
     for a cause that no single fault makes.
     """
     kind = next(kind for kind, row in FAULTS.items() if row.block is cause)

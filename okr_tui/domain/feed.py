@@ -71,7 +71,7 @@ class Entry:
 
     @property
     def is_fault(self) -> bool:
-        """Whether it tells of something that went wrong, whoever has to act."""
+        """Whether something went wrong, whoever has to act."""
         failed = isinstance(self.record, Attempt) and self.record.fault is not None
         return failed or self.tone in ("fault", "warning")
 
@@ -161,7 +161,7 @@ def _fell_back(record: FellBack, config: PoolConfig) -> Entry:
 
 
 def _alert(record: Alert, after: PoolState, config: PoolConfig, zone: tzinfo) -> Entry | None:
-    """Return the line of an alert; None where another process was first, or another record tells the same."""
+    """Return the line of an alert; None where another process was first, or another record says the same."""
     event = alerts.reported_as(record)
     if after.alerts.get(record.name) != record or event is None or not alerts.EVENTS[event].in_feed:
         return None
@@ -204,7 +204,7 @@ def _by_hand(record: Use | Reset | ResetUndone | Enabled | Disabled, text: str, 
 
 
 def _name(index: int | None, owner: str | None = None) -> str:
-    """Return what a key is called; one that this machine does not hold is of whoever used it."""
+    """Return what a key is called; one that this machine does not hold is named after its user."""
     if index:
         return f"#{index}"
     return unheld(owner)
@@ -217,7 +217,7 @@ def _sender(record: Attempt | FellBack, config: PoolConfig) -> str:
 
 
 def sender(record: Attempt | FellBack) -> str:
-    """Return who sent a request: the gateway's caller by name, else the client of ours."""
+    """Return who sent a request: the gateway's caller by name, else our own client."""
     return record.caller or record.client
 
 
@@ -300,9 +300,9 @@ def _onward(record: Attempt, fault: Fault, config: PoolConfig) -> str:
 
 
 def _severity(record: Attempt, fault: Fault, verdict: Verdict | None) -> Tone:
-    """Return who has to act on a fault; `judged` is why the key is out now, None while it is not."""
+    """Return who has to act on a fault; `verdict` is why the key is out now, None while it is not."""
     if record.client != "probe" and record.next_fingerprint is None:
-        # A request that was told to wait may still be waiting.
+        # A request that has to wait may still be waiting.
         return "warning" if fault.traits.rule in (Rule.SLOTS, Rule.RETRY_AFTER) else "fault"
     if verdict is None:
         return fault.traits.tone if fault.traits.tone != "fault" else "warning"

@@ -1,4 +1,4 @@
-"""The feed as it is shown: the sends of a request are one line, and so is a run of alike requests."""
+"""The feed as it is shown: the sends of a request are one line, and so is a run of similar requests."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ Sends = tuple[Entry, ...]
 
 @dataclass(frozen=True)
 class Group:
-    """One line of the feed as it is shown: a request with all its sends, or a run of alike ones.
+    """One line of the feed as it is shown: a request with all its sends, or a run of similar ones.
 
     Oldest first. `running` is the request itself while it has not ended; it may have no line yet. What is
     said is worked out once: `grouped` gives the groups of before for lines that have not changed.
@@ -165,14 +165,14 @@ def grouped(
 
     `known` are the groups of a moment ago: those that are the same are used again.
 
-    The sends of a request stand where its newest stands, though others came between. Successes, and requests
+    The sends of a request are where its newest one is, though others came between. Successes, and requests
     that met the same, whichever key it was, are one line.
     """
     under_way = {run.trace: run for run in running}
     requests: dict[Hashable, list[Entry]] = {}
     for index, entry in enumerate(entries):
         name: Hashable = entry.trace if entry.trace else index
-        sends = requests.pop(name, [])  # put in again at the end, where the newest of them stands
+        sends = requests.pop(name, [])  # put in again at the end, where the newest of them is
         sends.append(entry)
         requests[name] = sends
     done = [tuple(sends) for name, sends in requests.items() if name not in under_way]

@@ -1,7 +1,7 @@
 """The fold: the pool's state as one machine. `fold` of the log is the state, `apply` is one step of it.
 
 In the order of reading: the steps by kind of record; a request that succeeded; a request that failed, by the
-rule of its fault; what a free reading settles; how long blocks last, and which of two stands.
+rule of its fault; what a free reading settles; how long blocks last, and which of two applies.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -226,7 +226,7 @@ def _has_no_money(state: PoolState, record: Attempt) -> bool:
 
 
 def _trial(state: PoolState, record: Trial, policy: Policy) -> PoolState:
-    """Give the trial to the first in the log; others that began on the same block meanwhile have none."""
+    """Give the trial to the first in the log; others that began on the same block have none."""
     account = state.account_of(record.fingerprint)
     for fingerprint, key in state.keys.items():
         shares = state.service(record.cloud).outage or state.account_of(fingerprint) == account
@@ -312,7 +312,7 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
 def _wall_gone(state: PoolState, identifier: str, started: float, policy: Policy) -> PoolState:
     """Lift the refusals of other accounts that came with one of this account, which is accepted again.
 
-    What refused them all alike was not about any of them.
+    What refused all of them was not about any one of them.
     """
     mine = state.account(identifier).blocks.get(BlockCause.SUSPENDED)
     if mine is None or mine.since >= started:
@@ -565,7 +565,7 @@ def _block(
 def _authenticated(state: PoolState, fingerprint: str, started: float, policy: Policy) -> PoolState:
     """Settle the doubts of a key and its account that are older than a request the cloud accepted.
 
-    A refusal of the account that nothing confirmed goes on for the model it met: it is narrower.
+    A refusal of the account that nothing confirmed continues for the model it met: it is narrower.
     """
     state = _accepted(state, fingerprint, started)
     identifier = state.account_of(fingerprint)
@@ -739,7 +739,7 @@ def _merged(first: Mapping[Name, Block], second: Mapping[Name, Block]) -> dict[N
     return merged
 
 
-# How long blocks last, and which of two stands.
+# How long blocks last, and which of two applies.
 
 
 def _spent_until(

@@ -8,7 +8,7 @@ from okr_tui.domain.state import PoolState
 
 
 def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 3600) -> float | None:
-    """Return percent per second by which an account fills, or None when there is not enough to tell.
+    """Return percent per second by which an account fills, or None when there are too few readings.
 
     The method: the slope between the newest sample and the oldest one since the last reset within
     the last `over` seconds, when they are at least `least` seconds apart.

@@ -197,8 +197,8 @@ class Judge:
         now: epoch seconds.
         model: what the requests ask for; None for whatever.
         alone: no other account could take them.
-        wall: what refuses all accounts alike, and so stands for their own refusals.
-        past_busy: what the cloud said of taken slots is ignored.
+        wall: what refuses all accounts, and so replaces their own refusals.
+        past_busy: the cloud's refusals for taken slots are ignored.
         cloud: the address that they go to.
         person: what records call the person who asks.
     """
@@ -386,7 +386,7 @@ def blocked(block: Block) -> Verdict:
     elif block.cause is BlockCause.OUTAGE and block.status and block.on_the_way:
         reason = block.text or reason  # an answer came, though not one of use
     elif block.cause is BlockCause.OUTAGE and block.text and block.status is None:
-        # Why there was no answer; what to do about it stands with the request that failed.
+        # Why there was no answer; what to do about it is with the request that failed.
         reason = f"{reason}: {block.text.partition('; ')[0]}"
     elif traits.quotes:
         doubt = "" if block.confirmed else ", being confirmed"
@@ -417,7 +417,7 @@ def pool_cause(states: Collection[str]) -> ClientCause:
 
 def _eased(block: Block, policy: Policy, *, alone: bool, bought: bool) -> Block:
     """Return a block as it is applied: a sole account is not kept back for long by what may pass, and bought
-    credit may stand for a spent window, so one request tries it now and then.
+    credit may replace a spent window, so one request tries it now and then.
     """
     if block.until is None:
         return block

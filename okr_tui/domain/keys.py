@@ -29,7 +29,7 @@ KEY_WORD: Final = re.compile(
     r"(?<![\w./+=-])(?=[\w.+=-]*?(?=[a-z]*\d)(?=\d*[a-z])[a-z\d]{16})[\w.+=-]{24,}(?![/\w])",
     re.ASCII | re.IGNORECASE,
 )
-"""A word that may be a key: long, with letters and digits mixed for a while. No name of ours is like that."""
+"""A word that may be a key: long, with letters and digits mixed for a while, unlike our own names."""
 
 
 def mask_key_words(text: str) -> str:

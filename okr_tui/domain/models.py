@@ -174,9 +174,9 @@ class ModelNames:
         """Return the catalogue's name for any usual spelling of one.
 
         The usual spellings have a provider's name or a registry in front, the daemon's suffix for the cloud
-        or `:latest` behind, capital letters, or leave out the tag of a model that has only one. A name that
-        is listed always stands for itself, and one that fits none, or several, is only made bare. What stands
-        behind another registry (`hf.co/NAME`) is another model.
+        or `:latest` at the end, capital letters, or leave out the tag of a model that has only one. A name
+        that is listed always means itself, and one that fits none, or several, is only made bare. What
+        follows another registry (`hf.co/NAME`) is another model.
         """
         name = self.aliases.get(name, name).strip()
         if name in self.listed:
@@ -189,7 +189,7 @@ class ModelNames:
 
     @cached_property
     def _resolved(self) -> dict[str, str]:
-        """What other spellings stood for; clients repeat the same ones."""
+        """What other spellings meant; clients repeat the same ones."""
         return {}
 
     def _resolve(self, name: str) -> str:

@@ -122,7 +122,7 @@ class Policy:
 
 
 def step(steps: tuple[float, ...], count: int) -> float:
-    """Return the wait after `count` earlier failures: the list's item, the last one for ever after."""
+    """Return the wait after `count` earlier failures: the list's item, the last one ever after."""
     return steps[min(count, len(steps) - 1)]
 
 

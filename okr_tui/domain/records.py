@@ -75,9 +75,9 @@ class Attempt:
     cloud: str = ""
     """The address it was sent to; "" in older logs."""
     request: str | None = None
-    """Names what was asked, alike for all sends of one request and for its repeats; None where it went well.
+    """Names what was asked, the same for all sends and repeats of one request; None where it went well.
 
-    It is made with a key of the pool, so that the log does not tell what it stands for.
+    It is made with a key of the pool, so that the log does not reveal what it stands for.
     """
     trace: str | None = None
     """Names the one request that several sends belong to; None where a single send was all of it."""
@@ -181,7 +181,7 @@ class Alert:
     """Something that a person wants to know at once began, or (`over`) ended.
 
     subject: whom it concerns: an account, a key, a gateway's address, a budget; "" for the pool.
-    fingerprint: a key that stands for it. window, percent: the quota and how much of it is used.
+    fingerprint: a key that represents it. window, percent: the quota and how much of it is used.
     until: when it is reset or back, in epoch seconds, which re-arms the alert; None where only its end does.
     estimated: whether the cloud has not said that moment itself.
     empty_at: when the quota is empty at its present pace, in epoch seconds.

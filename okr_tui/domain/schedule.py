@@ -54,7 +54,7 @@ def _identities(state: PoolState, config: PoolConfig, policy: Policy) -> Iterato
         known = state.key(key.fingerprint)
         suspended = BlockCause.SUSPENDED in state.account(state.account_of(key.fingerprint)).blocks
         if suspended or BlockCause.INVALID in known.blocks:
-            continue  # a balance tells first that it is accepted again
+            continue  # a balance shows first that it is accepted again
         at = 0.0 if known.identity_at is None else known.identity_at + policy.identity_every
         yield Reading(at, key, identity=True, name=f"identity {key.fingerprint}")
 

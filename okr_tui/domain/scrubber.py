@@ -2,7 +2,7 @@
 
 A server that echoes a request may repeat its key anywhere: cut short, in base64, URL-encoded, in JSON
 escapes. So no secret is looked for as a whole: every run of RUN characters of one counts, in each of these
-forms, and what is shorter tells too little. Where a text was cut before does not matter for the same reason.
+forms, and what is shorter says too little. Where a text was cut before does not matter for the same reason.
 """
 
 import base64
@@ -50,7 +50,7 @@ class Scrubber:
         self._new: list[str] = []
         """Secrets that are indexed once a text is long enough to hold a run of one."""
         self._forms = ""
-        """Every form of a secret, in lower case, each behind a newline."""
+        """Every form of a secret, in lower case, each after a newline."""
         self._blocks: dict[str, list[int]] = {}
         """The positions in these of every block."""
         self._starts: list[int] = []
@@ -143,11 +143,11 @@ class Scrubber:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it is and in base64, behind any other bytes, in lower case."""
+    """Yield a secret as it is and in base64, after any other bytes, in lower case."""
     yield secret.lower()
     raw = secret.encode(errors="replace")
     for before in range(3):
-        # Of a character that also holds bits of what stands before, nothing is known.
+        # Of a character that also holds bits of what precedes it, nothing is known.
         text = base64.b64encode(bytes(before) + raw).decode().rstrip("=")[(0, 2, 3)[before] :].lower()
         yield text
         yield text.replace("+", "-").replace("/", "_")

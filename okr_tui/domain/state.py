@@ -200,7 +200,7 @@ class PoolState:
         return self.accounts.get(identifier, FRESH_ACCOUNT)
 
     def quota_of(self, identifier: str) -> str:
-        """Return the name of an account's quota: members of a team share one, told by period and size."""
+        """Return the name of an account's quota: members of a team share one, known by period and size."""
         account = self.account(identifier)
         if account.plan != TEAM:
             return identifier

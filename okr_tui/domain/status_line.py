@@ -56,7 +56,7 @@ class PoolStatus(NamedTuple):
     """The pool as it was last known, at a moment in epoch seconds.
 
     low_percent: how full the tightest window is where the line warns. empty_within: the seconds ahead within
-    which it tells when the pool will be empty.
+    which it says when the pool will be empty.
     """
 
     at: float
@@ -99,7 +99,7 @@ class PoolStatus(NamedTuple):
             return None
 
     def says_the_same(self, other: "PoolStatus") -> bool:
-        """Return whether both are equal apart from their times."""
+        """Return whether both are equal except for their times."""
         return self._replace(at=other.at) == other
 
     def write(self) -> str:

@@ -1,4 +1,4 @@
-"""What goes on: requests under way, the traffic of a minute, the tokens of the last hours. Pure."""
+"""What is going on: requests under way, the traffic of a minute, the tokens of the last hours. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class RunningRequest:
     tokens: int = 0
 
     def tokens_per_second(self, now: float) -> float | None:
-        """Return how fast its answer comes; None until that can be told."""
+        """Return how fast its answer comes; None until that is known."""
         if self.first_at is None or now - self.first_at < 0.5:
             return None
         return self.tokens / (now - self.first_at)

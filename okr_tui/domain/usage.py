@@ -53,7 +53,7 @@ class UsageSum(NamedTuple):
     faults: attempts that failed; hops: those after which another key was used.
     answers, duration_ms, longest_ms: attempts that ended well, how long they took in all and at most.
     first_bytes, first_byte_ms, latest_first_byte_ms: the same of their first bytes, where known.
-    streamed_tokens, streaming_ms: tokens, and the time from first byte to end, of answers that tell both.
+    streamed_tokens, streaming_ms: tokens, and the time from first byte to end, of answers that have both.
     """
 
     requests: int = 0
@@ -93,7 +93,7 @@ class UsageSum(NamedTuple):
 
     @property
     def tokens_per_second(self) -> float | None:
-        """How fast answers came once they had begun; None where nothing tells."""
+        """How fast answers came once they had begun; None where nothing says so."""
         return round(1000 * self.streamed_tokens / self.streaming_ms, 1) if self.streaming_ms else None
 
 
@@ -217,7 +217,7 @@ def grouped(
     Days ("2026-03-29") and hours ("2026-03-29T03:00:00+02:00") of the zone come in order, those without any
     request included from the first with one to `until`; an old day that is not kept by hours is among the
     hours as a day. Other groups come largest first; a client is a caller's name, or one of ours. Time is cut
-    at whole cells: those count that reach behind `since` and begin by `until`; of days, whole ones.
+    at whole cells: those count that reach past `since` and begin by `until`; of days, whole ones.
     """
     naming = Naming(zone)
     included = _included(by, since, until, naming)
@@ -286,7 +286,7 @@ def _namer(by: By, naming: Naming, accounts: Accounts) -> Callable[[Cell], str]:
 
 
 def client_of(series: Series) -> str:
-    """Return who sent: the gateway's caller by name, else the client of ours."""
+    """Return who sent: the gateway's caller by name, else our own client."""
     return series.caller or series.client
 
 

@@ -378,7 +378,7 @@ def cloud_note(
 ) -> str:
     """Return what the cloud itself counted between two moments, and the log for the same accounts.
 
-    "" where it tells nothing. Its days are those of UTC, and it counts every client of an account.
+    "" where there is nothing to compare. Its days are those of UTC, and it counts every client of an account.
     """
     theirs = 0
     counted = set()

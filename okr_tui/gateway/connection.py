@@ -337,7 +337,7 @@ class Cycle:
 class CallerConnection(BaseProtocol):
     """A connection that is cut when the caller is too slow to send its request or to take the answer.
 
-    One request is read at a time; what comes behind it waits until that is answered. `starter` runs the
+    One request is read at a time; what comes after it waits until that is answered. `starter` runs the
     requests, `connections` bounds the number of connections.
     """
 

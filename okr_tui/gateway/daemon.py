@@ -31,7 +31,7 @@ SERVICE_HOME: Final = Path("/usr/share/ollama")
 LARGEST_IDENTITY: Final = 16 * 1024
 # Either way. A repeat within it cannot be refused: the daemon signs nothing unique, and when it starts it
 # sends several `POST /api/show` of one second, all with the same signature. On loopback only root overhears
-# others; whoever held this port while the gateway was down may spend for as long as this, not for ever.
+# others; whoever held this port while the gateway was down may spend for as long as this, not forever.
 WINDOW: Final = 300.0
 LONGEST_STAMP: Final = 12
 UNSIGNED: Final = "this port serves only this machine's ollama daemon: other programs use the main port"

@@ -17,7 +17,7 @@ from okr_tui.domain.words import moment, rfc3339, span
 CLIENT_HEADER: Final = "x-okr-tui-client"
 """The request header by which a client names itself, where it needs an answer of its own."""
 SOURCE_HEADER: Final = "x-okr-tui-error"
-"""The response header that tells whose error it is: a `Source`."""
+"""The response header that says whose error it is: a `Source`."""
 RETRY_AT_HEADER: Final = "x-okr-tui-retry-at"
 """The response header with the time of the first return, in RFC 3339."""
 SHOULD_RETRY: Final = "x-should-retry"
@@ -47,7 +47,7 @@ USER_AGENTS: Final[tuple[tuple[str, str], ...]] = (
 
 
 NAMED_CLIENTS: Final = frozenset({PI, AI_SDK, *(name for _, name in USER_AGENTS)})
-"""What a client may call itself: the log and the metrics tell it, so that no other name will do."""
+"""What a client may call itself: the log and the metrics tell it, so no other name is accepted."""
 
 
 def client_name(headers: Mapping[str, str]) -> str | None:

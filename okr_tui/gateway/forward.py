@@ -125,7 +125,7 @@ async def _pass(service: PoolService, request: GatewayRequest, call: Call, conve
                 await signs.stop()
             if exchange.answered_by and request.status is None:
                 request.extra_headers.append((ANSWERED_BY, exchange.answered_by.encode()))
-            elif exchange.answered_by:  # the head is gone; a comment can still tell it
+            elif exchange.answered_by:  # the head is gone; a comment can still say so
                 await request.write(b": %b: %b\n\n" % (ANSWERED_BY, exchange.answered_by.encode()))
             if request.status is not None and not exchange.streams:
                 raise FailureError(Failure.of(GatewayCause.CLOUD, NO_STREAM))

@@ -140,7 +140,7 @@ class TokenGuard:
 
 
 def matches(text: str, patterns: Iterable[str]) -> bool:
-    """Return whether a text is one of those listed, where an asterisk stands for any letters."""
+    """Return whether a text is one of those listed, where an asterisk matches any letters."""
     plain = text.isascii() and text.isprintable() and text
     return bool(plain) and any(text == each or fnmatchcase(text, each) for each in patterns)
 

@@ -38,7 +38,7 @@ FORWARDED_PREFIXES: Final = (b"anthropic-", b"x-stainless-")
 SECRET_WORDS: Final = (b"auth", b"cookie", b"key", b"token", b"secret", b"password")
 """Parts of names that no prefix lets through; `idempotency-key` is named whole."""
 # What clients act on or quote in reports. All else would make a client take this address for the cloud's own,
-# or tells of the cloud's inside.
+# or reveals the cloud's internals.
 RETURNED: Final = frozenset(
     {
         b"content-language",

@@ -80,7 +80,7 @@ def require(service: PoolService, model: str | None) -> str:
 async def tags(service: PoolService, caller: Caller) -> Document:
     """Return the document of `/api/tags`, in the cloud's shape, with what the caller may use.
 
-    Local models that may answer instead stand at its end.
+    Local models that may answer instead come last.
     """
     return {"models": [_tag(model) for model in await _listed(service, caller)]}
 

@@ -1,7 +1,7 @@
 """Prometheus metrics: the log since the gateway began, over the requests of every process.
 
-Every family stands from the first scrape on, and with a zero for what is known to come: a rate over a counter
-that is born with its first event misses that event.
+Every family is there from the first scrape on, and with a zero for what is known to come: a rate over a
+counter that is born with its first event misses that event.
 """
 
 import platform

@@ -49,9 +49,9 @@ class ParsedRequest:
 
 
 def parse_request(body: bytes, headers: Mapping[str, str], names: ModelNames = NO_NAMES) -> ParsedRequest:
-    """Parse a JSON body; raise FailureError when it is none, or when the model's name is invalid.
+    """Parse a JSON body; raise FailureError for anything else, or when the model's name is invalid.
 
-    `names` are what the model may be called. It may stand in the field "name" too, as older clients of
+    `names` are what the model may be called. It may be in the field "name" too, as older clients of
     Ollama have it, whose "model" then is empty or missing.
     """
     document = _read(body)

@@ -200,7 +200,7 @@ class GatewayRequest:
         self.streams = False
         """Whether an error can follow what has been sent of the answer."""
         self.takes_events = False
-        """Whether the caller expects server-sent events, which comments may stand between."""
+        """Whether the caller expects server-sent events, between which comments may come."""
         self._last = b""
         """The end of what has been sent."""
         self.unreadable = 0
@@ -354,7 +354,7 @@ class SignsOfLife:
             await asyncio.sleep(self._every)
 
     async def stop(self) -> None:
-        """Send no more of them."""
+        """Stop sending them."""
         self._timer.cancel()
         if self._task:
             self._task.cancel()

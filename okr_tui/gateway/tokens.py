@@ -1,7 +1,7 @@
 """Who may use the gateway: one shared token, and one by name for each client or person.
 
 Both are files in the state folder, 0600. `gateway-token` holds the shared token itself, since clients read it
-from there; `gateway-tokens.json` holds of the named ones only what tells them apart. Every process of the
+from there; `gateway-tokens.json` holds of the named ones only what distinguishes them. Every process of the
 machine looks at both files before each request, so that a change counts at once.
 """
 
@@ -76,7 +76,7 @@ class Tokens:
         self._named: tuple[object, dict[str, Caller]] = None, {}
 
     def caller(self, text: str) -> Caller | None:
-        """Return whose token a text is, None if it is none."""
+        """Return whose token a text is, None for an unknown one."""
         if not text:
             return None
         if hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._shared_token()):
@@ -118,7 +118,7 @@ def _version(path: str) -> object:
 
 
 def _digest(text: str) -> str:
-    """Return what a token is kept as; it is random and long, so that a plain digest tells nothing of it."""
+    """Return what a token is kept as; it is random and long, so that a plain digest reveals nothing of it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -20,7 +20,7 @@ from okr_tui.services.live_pool import LivePool
 
 SOON = 0.01
 Constraints = tuple[str | None, str | None, frozenset[str]]
-"""Model, account of the conversation, and what was tried: all that tells one request from another."""
+"""Model, account of the conversation, and what was tried: all that distinguishes one request from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class SlotWait:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A request in line. `request` is made anew each time; `refuse` makes the error to raise.
+    """A request in line. `request` is made again each time; `refuse` makes the error to raise.
 
     `entered` is monotonic seconds; `slots` is set once the cloud had no slot for it.
     """

@@ -35,11 +35,11 @@ BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 since_boot: Callable[[], float] = (
     time.monotonic if BOOT_TIME is None else partial(time.clock_gettime, BOOT_TIME)
 )
-"""Returns seconds that only grow; those that the machine slept count too where the system tells them."""
+"""Returns seconds that only grow; those that the machine slept count too where the system reports them."""
 
 
 class SystemClock:
-    """The machine's clock, from the start of the process on unmoved by whoever sets it.
+    """The machine's clock, unmoved, from the start of the process on, when someone sets it.
 
     A clock that is set by minutes or days would let blocks end too early, or never. So a jump is not followed
     until the cloud confirms it with the date of a response; what the cloud says outweighs the machine.

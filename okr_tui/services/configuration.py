@@ -38,7 +38,7 @@ KEPT: Final = {
 WORDS: Final = {"true": True, "false": False}
 DEFAULT: Final = Origin("default")
 SOMEONE: Final = "someone"
-"""What records on a shared log call a person who has not said a name."""
+"""What records on a shared log call a person who has not given a name."""
 
 
 def trust_question(settings: Settings) -> TrustQuestion | None:
@@ -71,7 +71,7 @@ def store_address(settings: Settings) -> str:
 def located(name: str) -> tuple[Setting, str]:
     """Return the row of a setting, and the member of its value that is meant: "spent" in "hooks.spent".
 
-    Raises SettingsError for a name that is none.
+    Raises SettingsError for an unknown name.
     """
     for row in (find(name), find(name.partition(".")[0]), find(".".join(name.split(".")[:2]))):
         if row is None or not (row.words or row.group):
@@ -233,7 +233,7 @@ class Configuration:
 
     @property
     def inputs(self) -> Inputs | None:
-        """What the settings in force were read from; None where that does not tell what they are.
+        """What the settings in force were read from; None where that does not determine what they are.
 
         That is so when a file was changed since, or when a command or the keyring was asked for a key.
         """

@@ -430,7 +430,7 @@ class Dispatcher:
     def _name(self, call: Call) -> str:
         """Return a name for what a call asks, the same for its repeats in every process of this pool.
 
-        Without the pool's first key no one can tell which text it stands for.
+        Without the pool's first key no one can tell which text it is of.
         """
         secret = next((key.secret.get_secret_value() for key in self._pool.config.keys), "")
         salt = hashlib.sha256(secret.encode()).digest()

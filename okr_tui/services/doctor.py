@@ -172,7 +172,7 @@ async def examine_pool(service: PoolService, *, offline: bool) -> list[Finding]:
 
 
 async def _ask_cloud(service: PoolService) -> list[Finding]:
-    """Return what the cloud's answers tell; a key that is refused twice is in the log then."""
+    """Return what the cloud's answers show; a key that is refused twice is in the log then."""
     pool, poller = service.pool, service.quota_poller
     try:
         with service.cloud.use() as cloud:
@@ -207,7 +207,7 @@ async def _ask_cloud(service: PoolService) -> list[Finding]:
 
 
 async def _fallbacks(service: PoolService) -> list[Finding]:
-    """Return which of the models that stand in for others cannot answer."""
+    """Return which of the fallback models cannot answer."""
     settings, listed = service.configuration.settings.models, service.model_names.listed
     others = {other for each in settings.fallback.values() for other in each}
     local = {other.removeprefix(LOCAL) for other in others if other.startswith(LOCAL)}
@@ -244,7 +244,7 @@ def _fault_words(fault: Fault) -> str:
 
 
 def _worded(severity: Severity, line: str, otherwise: str = "see the message") -> Finding:
-    """Return the finding of a line that may have its remedy behind a semicolon."""
+    """Return the finding of a line that may have its remedy after a semicolon."""
     what, _, rest = line.partition("; ")
     remedies = [part for part in rest.split("; ") if part and not part.startswith((ALONE, UNCOUNTED))]
     return Finding(severity, what, "; ".join(remedies) or otherwise)
@@ -280,7 +280,7 @@ REMEDIES: Final = (
     ("entries ignored", "remove them there"),
     ("entry ignored", "remove it there"),
 )
-"""What to do by words of a problem that says what is wrong and no more."""
+"""What to do by words of a problem that only says what is wrong."""
 
 
 def remedy_for(message: str) -> str:

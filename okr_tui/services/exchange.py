@@ -84,7 +84,7 @@ class Exchange:
         self.cached_tokens: int | None = None
         self.output_tokens: int | None = None
         self.outputs = 0
-        """Records that have come, about one a token: counts that the cloud itself tells come at the end."""
+        """Records that have come, about one a token: the cloud's own counts come at the end."""
         self.unreadable = 0
         """Records of the answer that could not be read: what they said is missing."""
         self._cloud = cloud
@@ -98,7 +98,7 @@ class Exchange:
         """The line of a stream that has not ended yet: only whole ones are passed on."""
         self._cut: Fault | None = None
         self._behind: Fault | None = None
-        """The fault that came right behind the first output, in one piece with it."""
+        """The fault that came right after the first output, in one piece with it."""
         self._given: float | None = None
         """When a piece was given to the caller, who has not asked for the next one yet."""
         self._waited = 0.0

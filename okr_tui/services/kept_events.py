@@ -1,6 +1,6 @@
-"""What the fold alone tells of the log's events, and the small file that keeps it between runs of `events`.
+"""What only the fold knows of the log's events, and the small file that keeps it between runs of `events`.
 
-Nearly all of an event is in its record. Only where an outage begins or ends, and what an alert tells, takes a
+Nearly all of an event is in its record. Only where an outage begins or ends, and what an alert says, takes a
 fold of the whole log. A run that has folded it leaves both; the next one reads the records that it prints and
 no others, unless settings, environment or log have changed, or a record has come since that may add to what
 was left.
@@ -22,12 +22,12 @@ NEWS: Final = (
     '"kind":"reset-undone"',
     *(f'"kind":"{kind.value}"' for kind, row in FAULTS.items() if row.rule is Rule.BREAKER),
 )
-"""Texts of the records that alone tell of an alert or may begin an outage."""
+"""Texts of the only records that are an alert or may begin an outage."""
 Document = dict[str, object]
 
 
 class KeptEvents(NamedTuple):
-    """What the fold tells, up to a position in the log.
+    """What the fold knows, up to a position in the log.
 
     at: when that was, in epoch seconds. keys: the fingerprints of the pool, in their order. outages: their
     begins and ends, by the position of the record that shows it. alerts: those that are no repeats, also by
@@ -43,7 +43,7 @@ class KeptEvents(NamedTuple):
 
 
 def keep(found: KeptEvents, inputs: Inputs, basis: Basis) -> None:
-    """Keep what the fold tells for the next run."""
+    """Keep what the fold knows for the next run."""
     by_sequence = (list(found.outages.items()), list(found.alerts.items()))
     document = (*basis, (found.at, found.keys, *by_sequence, found.is_out))
     FILES.write(inputs.name, json.dumps(document, separators=(",", ":")))

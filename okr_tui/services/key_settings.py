@@ -146,7 +146,7 @@ class KeySettings:
         return f"{self._named(key)} is now {f'called {wanted}' if wanted else 'without a label'}"
 
     def new_key(self, secret: SecretStr, label: str | None) -> Key:
-        """Return the key of a text. Raises SettingsError where it is none, or in the pool already."""
+        """Return the key of a text. Raises SettingsError for no usable key, or one in the pool already."""
         secret = SecretStr(unquoted(secret.get_secret_value()))
         if why := keys.refusal(secret):
             raise SettingsError(f"the key was not added: {why}")

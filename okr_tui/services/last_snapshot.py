@@ -94,7 +94,7 @@ def _reduced(snapshot: Snapshot) -> Snapshot:
 
 
 def _last_lines(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Return the last lines as they are shown, each request and each run of alike ones as one."""
+    """Return the last lines as they are shown, each request and each run of similar ones as one."""
     groups = list(grouped(entries))[-MOST_LINES:]
     return tuple(
         replace(

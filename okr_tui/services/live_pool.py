@@ -46,7 +46,7 @@ SUM_EVERY: Final = 60.0
 LONGEST_SLEEP: Final = 3600.0
 CATCH_UP_AFTER: Final = 0.02
 REST: Final = 0.06
-"""Seconds after a write of ours until the log is read again: from then on it tells whether it has changed."""
+"""Seconds after a write of ours until the log is read again: from then on it shows whether it has changed."""
 JOINED: Final = 0.05
 LOOKED_AT_EASILY: Final = 50
 """Keys that may be looked at as often as there is news."""
@@ -105,7 +105,7 @@ class LivePool:
         self._catching: asyncio.Task[None] | None = None
         self._resting: Timer | None = None
         self._tells_changes = False
-        """Whether the log can tell that it has not changed, without being read."""
+        """Whether the log can show that it has not changed, without being read."""
         self._caught = asyncio.Event()
         """Set once the reading under way has ended, or has taken too long."""
         self._checkpoints = Checkpoints(store)
@@ -317,7 +317,7 @@ class LivePool:
         if self._writer.away:
             return
         self._begin_look()
-        # All go on together: a lock would let one pass at a time.
+        # All continue together: a lock would let one pass at a time.
         await self._caught.wait()
 
     def _begin_look(self) -> None:
@@ -346,7 +346,7 @@ class LivePool:
             caught.set()
 
     async def _read(self) -> None:
-        async with self._reading:  # so that each goes on where the one before ended
+        async with self._reading:  # so that each continues where the one before ended
             began, token = asyncio.get_running_loop().time(), self.store.change_token()
             try:
                 logged = await self.store.read(self._sequence)

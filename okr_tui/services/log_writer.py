@@ -365,7 +365,7 @@ class Checkpoints:
         return kept
 
     async def leave(self, state: PoolState) -> None:
-        """Keep a state as that of the empty log, for a log that begins anew; the first process does."""
+        """Keep a state as that of the empty log, for a log that starts over; the first process does."""
         kept = SNAPSHOTS.write(KeptState(0, state))
         if await self._stored() is None and not await self._store.read(0, 1):
             await self._store.save_if(SNAPSHOT, None, {SNAPSHOT: kept})

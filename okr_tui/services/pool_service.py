@@ -97,11 +97,11 @@ class StatusWriter:
         self._rules = rules
         self._own_name = own_name
         self.knows = False
-        """Whether the pool has read the log, so that it has something to tell."""
+        """Whether the pool has read the log, so that it has something to say."""
         self._written: PoolStatus | None = None
 
     async def run(self) -> None:
-        """Write what changes, for ever."""
+        """Write what changes, forever."""
         async for _ in self._pool.changes():
             await self.write()
             await asyncio.sleep(WRITE_EVERY)
@@ -109,7 +109,7 @@ class StatusWriter:
     async def close(self) -> None:
         """Write what the process knows at its end; a log out of reach keeps what was known before."""
         if self.knows and not self._pool.away:
-            with contextlib.suppress(StoreError):  # the pool has told of it
+            with contextlib.suppress(StoreError):  # the pool has reported it
                 await self.write()
 
     async def write(self) -> None:

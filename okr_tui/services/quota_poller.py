@@ -30,7 +30,7 @@ SPREAD = 2.0
 """Seconds between further handfuls of readings."""
 HANDFUL = 4
 SECOND_GAP = 1.5
-"""Readings other than the regular ones are so many times further apart."""
+"""Readings other than the regular ones are this many times less frequent."""
 LEASE = "meter"
 LEASE_SECONDS = 15.0
 
@@ -163,7 +163,7 @@ class QuotaPoller:
         return now < self._lease_until
 
     def apply(self, old: EffectiveSettings, new: EffectiveSettings) -> None:
-        """Forget what another cloud said about when to read again."""
+        """Forget when another cloud asked to be read again."""
         if old.settings.cloud_url.value != new.settings.cloud_url.value:
             self._not_before.clear()
             self._last_turn.clear()
@@ -232,7 +232,7 @@ class QuotaPoller:
                 await self._usage_if_due(reading.key)
 
     async def _usage_if_due(self, key: Key) -> None:
-        """Read what the cloud counted for an account, behind a balance reading and far less often.
+        """Read what the cloud counted for an account, after a balance reading and far less often.
 
         Both draw on one allowance of ten readings a minute. An account whose plan reports nothing is asked as
         seldom.

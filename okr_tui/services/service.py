@@ -150,7 +150,7 @@ class UsageReport:
 class AlertNotice:
     """An alert for a person, by an identity of its own; `at` in epoch seconds.
 
-    `subject` and `window` tell which alerts are of one thing.
+    `subject` and `window` say which alerts are about one thing.
     """
 
     identity: str

@@ -3,7 +3,8 @@
 Before a request is sent it takes a slot of its account in the store, under a lease that this process renews
 until the request ends. So two machines never send more at once than the account allows, but in three cases:
 the store cannot be reached, and each counts its own requests; a machine stood still for longer than its
-leases, and its requests go on all the same; two machines do not know yet that their keys are of one account.
+leases, and its requests continue all the same; two machines do not know yet that their keys are of one
+account.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class SharedSlots:
         self._owner = uuid.uuid4().hex
         self._numbers = itertools.count(1)
         self._slots: dict[str, Slot] = {}
-        """By request: what it holds, or stands in line for."""
+        """By request: what it holds, or waits in line for."""
         self._freed: list[Slot] = []
         """What is to be given back."""
         self._refused = Counter[str]()

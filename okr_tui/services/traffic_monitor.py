@@ -1,4 +1,4 @@
-"""How much goes on, for the screen: rates from the log's records as they come, tokens from its sums."""
+"""How much is going on, for the screen: rates from the log's records as they come, tokens from its sums."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
@@ -26,7 +26,7 @@ FADE_EVERY: Final = 5.0
 SHOW_EVERY: Final = 10.0
 """Seconds between two looks at tokens."""
 READ_EVERY: Final = 600.0
-"""Seconds after which the sums are read anew: what came since was added as it came."""
+"""Seconds after which the sums are read again: what came since was added as it came."""
 
 
 class TrafficMonitor:
@@ -87,7 +87,7 @@ class TrafficMonitor:
             try:
                 await self._read(now)
             except UnreachableLogError:
-                return  # the pool tells of it, and the next change tries again
+                return  # the pool reports it, and the next change tries again
         self._shown_to = sequence
         usage = recent_usage(self._sums, self._accounts, now, self._zone)
         if usage != self.usage:

@@ -24,7 +24,7 @@ class _Change:
 
 
 class UndoHistory:
-    """The changes that can be taken back, the last first. `announce` tells what shows them of each change."""
+    """The changes that can be taken back, the last first. `announce` is called after each change."""
 
     def __init__(self, announce: Callable[[], None]) -> None:
         self._announce = announce

@@ -50,7 +50,7 @@ class Check:
     schema: the JSON Schema (draft 2020-12) of the same.
     member: the check of each member of a value that is an object, by name and value. An unusable member is
         left out, or replaced by `instead`; the others stay.
-    remark: what to tell about a usable value, "" for nothing.
+    remark: what to say about a usable value, "" for nothing.
     shown: a usable value as text for people, without secrets.
     """
 
@@ -247,7 +247,7 @@ def tool_names(value: object) -> bool | tuple[str, ...]:
 
 
 def patterns(form: re.Pattern[str], words: str) -> Check:
-    """Return the check of a list of texts of one form, in lower case; an asterisk stands for any letters."""
+    """Return the check of a list of texts of one form, in lower case; an asterisk matches any letters."""
     refused = f"it must be a list of {words}"
 
     def parse(value: object) -> tuple[str, ...]:

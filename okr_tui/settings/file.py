@@ -1,7 +1,7 @@
 """One settings file: a strict read that is never torn, and a locked, atomic change of one value.
 
 A file that is a mount point of its own, as in a container, cannot be replaced; it is written in place, while
-a copy of its old content stands next to it.
+a copy of its old content is next to it.
 
 Everything here blocks, for milliseconds as a rule and for the lock's five seconds at worst.
 """

@@ -108,7 +108,7 @@ def _in_assignments(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _in_configuration(value: object, *, ours: bool) -> Iterator[tuple[str, str]]:
-    """Yield the keys of a LiteLLM or CLIProxyAPI configuration that stand at an address of Ollama's cloud."""
+    """Yield the keys of a LiteLLM or CLIProxyAPI configuration that are for Ollama's cloud."""
     if isinstance(value, list):
         for item in value:
             yield from _in_configuration(item, ours=ours)
@@ -141,7 +141,7 @@ def _is_cloud(address: str) -> bool:
 class _Yaml:
     """Reads as much of YAML as such configurations use: mappings, lists, quotes, comments, brackets.
 
-    What it does not know stays text; names of anchors are passed over.
+    What it does not know stays text; names of anchors are skipped.
     """
 
     def __init__(self, text: str, path: Path) -> None:
@@ -212,7 +212,7 @@ class _Yaml:
         return members
 
     def _bracketed(self, text: str) -> str:
-        """Return a value in brackets with the lines in which it goes on, up to the last of them."""
+        """Return a value in brackets with the lines in which it continues, up to the last of them."""
         lines, open_brackets = [text], _open_brackets(text)
         while open_brackets > 0 and self._at + 1 < len(self._lines):
             self._at += 1
@@ -271,7 +271,7 @@ def _scalar(text: str) -> object:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield what stands between commas outside quotes and inner brackets."""
+    """Yield what is between commas outside quotes and inner brackets."""
     start = depth = 0
     quote = ""
     for at, letter in enumerate(text):

@@ -1,4 +1,4 @@
-"""JSON text with positions: where a value stands, and how to change one value and no other character.
+"""JSON text with positions: where a value is, and how to change one value and no other character.
 
 Text here never carries a byte order mark. Positions for people are lines and columns that start at 1.
 What changes a text also takes one with comments and trailing commas, and keeps them.
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from okr_tui.domain.errors import SettingsError
 
-# A text without an end goes on to the end, so that its quotes are not tried one by one.
+# A text without an end reaches to the end, so that its quotes are not tried one by one.
 TEXT = r'"(?:[^"\\]|\\.)*+"?'
 COMMENT = re.compile(rf"{TEXT}|(//[^\n]*)")
 ANY_COMMENT = re.compile(rf"{TEXT}|(//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?)")
@@ -29,7 +29,7 @@ COMMENT_BEHIND = re.compile(r"(?:[ \t]*/\*(?:[^*\n]|\*(?!/))*+\*/)*+(?:[ \t]*//[
 def plain(text: str, *, blocks: bool = False) -> str:
     """Return the strict JSON of a text, with blanks for comments and trailing commas: every offset stays.
 
-    blocks: comments may also stand between /* and */, as in JSONC; pi reads no such.
+    blocks: comments may also be between /* and */, as in JSONC; pi reads no such.
     """
     return LAST_COMMA.sub(_without_comma, uncommented(text, blocks=blocks))
 
@@ -149,7 +149,7 @@ def _mistake(message: str, text: str, at: int) -> str:
 
 
 def locate(text: str, path: Sequence[str | int], known: KnownSpans | None = None) -> Span | None:
-    """Return where the value at `path` (names and list positions, outermost first) stands, or None.
+    """Return where the value at `path` (names and list positions, outermost first) is, or None.
 
     Of members with the same name the last counts, as in every JSON reader here. `known` keeps the spans that
     were found, for the next value of the same text: else each item of a list walks the list again.
@@ -206,7 +206,7 @@ def _append(
     colon = text[last.key.end : last.value.start]
     if colon != strict[last.key.end : last.value.start]:
         colon = ": "
-    # What stands behind the last value on its line, a comma and a comment, stays with it.
+    # What follows the last value on its line, a comma and a comment, stays with it.
     comma = uncommented(text[last.value.end : _skip(strict, last.value.end)], blocks=True).find(",") + 1
     comment = comment_behind(text, last.value.end + comma)
     at = last.value.end + comma + comment
@@ -413,7 +413,7 @@ class Section:
 class Document:
     """What a settings file held when it was read. `raw` is None when there is no file.
 
-    strict: `text`, in which blanks stand for comments and last commas of a file that may have them.
+    strict: `text`, in which blanks replace comments and last commas of a file that may have them.
     """
 
     path: Path

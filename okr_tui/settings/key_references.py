@@ -1,6 +1,6 @@
 """A key may be written as a reference: the key itself, `$NAME`, `${NAME}`, `!command`, or `keyring:NAME`.
 
-Quotes around it, or around what it stands for, are taken off.
+Quotes around it, or around what it gives, are taken off.
 
 No message here quotes a reference: what looks like one may be a key in the wrong place.
 """
@@ -37,7 +37,7 @@ SHOWN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def resolve(reference: SecretStr, environment: Mapping[str, str], trusted: bool) -> SecretStr | Problem:
-    """Return the key a reference stands for, or what is wrong with it.
+    """Return the key that a reference gives, or what is wrong with it.
 
     trusted: whether the layer it was read from may name variables, commands and keyring entries; from
         elsewhere only a key itself is taken.
@@ -91,8 +91,8 @@ def _from_command(command: str, environment: Mapping[str, str]) -> SecretStr | P
 def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
     """Return the exit code of a command and what it printed; it is ended once that is too much for a key.
 
-    What a command that ended leaves behind, such as an agent, goes on, and may keep its output open. One that
-    is given up is killed with all it started. Raises TimeoutError.
+    What a command that ended leaves behind, such as an agent, keeps running, and may keep its output open.
+    One that is given up is killed with all it started. Raises TimeoutError.
     """
     output = b""
     deadline = time.monotonic() + COMMAND_TIMEOUT

@@ -193,7 +193,7 @@ def _value(document: Document, section: str, name: str) -> object:
 
 
 def _position(document: Document, source: KeySource) -> int | None:
-    """Return where the entry stands now."""
+    """Return where the entry is now."""
     found = [
         position
         for position, item in entries(source.name, _value(document, source.section, source.name))
@@ -351,7 +351,7 @@ def _entries(layer: Layer) -> Iterator[_Entry]:
 
 
 def added_by(layer: Layer, pool: Pool) -> int:
-    """Return how many keys stand in the layer itself and in no other, whether they joined the pool or not."""
+    """Return how many keys are in the layer itself and in no other, whether they joined the pool or not."""
     elsewhere = {
         key.fingerprint
         for key, source in zip(pool.keys, pool.sources, strict=True)
@@ -366,7 +366,7 @@ def key_origins(layer: Layer) -> list[Origin]:
 
 
 def holds_literal(layer: Layer) -> bool:
-    """Return whether the text of a key stands in the layer itself."""
+    """Return whether the text of a key is in the layer itself."""
     return any(_literals(layer))
 
 

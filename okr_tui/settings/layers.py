@@ -252,7 +252,7 @@ def _choose(layers: Iterable[Layer], row: Setting, problems: list[Problem], reme
 
 
 def _repeated(layer: Layer, scrubber: Scrubber) -> Iterator[Problem]:
-    """Yield the names that stand twice in a file or an object of its sections: only the last one counts."""
+    """Yield the names that appear twice in a file or an object of its sections: only the last one counts."""
     document = layer.document
     if document is None:
         return

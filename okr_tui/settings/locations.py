@@ -15,7 +15,7 @@ from typing import Final
 from okr_tui.domain.text import variable
 
 NO_HOME: Final = Path("/nonexistent")
-"""What stands for the home folder of a user who has none, such as a container's with a number and no name."""
+"""The home folder of a user who has none, such as a container's with a number and no name."""
 NO_SETTINGS: Final = (
     "there is no home folder, and so no settings file: set HOME, or name a file with --settings"
 )
@@ -96,7 +96,7 @@ def _plain_address(
 def file_content(path: Path, most: int = LARGEST) -> bytes:
     """Return the first `most` bytes of a file.
 
-    Raises OSError also for what is no file: a pipe without a writer would hold its reader up for ever, and a
+    Raises OSError also for what is no file: a pipe without a writer would hold its reader up forever, and a
     device may have no end.
     """
     # What calls itself a file may give nothing now and have no end, as /proc/kmsg does.

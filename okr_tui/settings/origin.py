@@ -1,4 +1,4 @@
-"""Where a value of the settings stands, and what was wrong with one."""
+"""Where a value of the settings is, and what was wrong with one."""
 
 import os
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value stands: its layer, and the file and position or the variable (or option) in it."""
+    """Where a value is: its layer, and the file and position or the variable (or option) in it."""
 
     layer: LayerName
     file: Path | None = None
@@ -34,7 +34,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in what the user configured; the program goes on without it.
+    """Something wrong in what the user configured; the program continues without it.
 
     An error means that something written is not in force; a warning, that it is unwise or waits for the user.
     """
@@ -56,7 +56,7 @@ class Problem:
 
     @classmethod
     def at(cls, origin: Origin, message: str, severity: Severity = "error") -> "Problem":
-        """Return the problem of the value that stands at `origin`."""
+        """Return the problem of the value at `origin`."""
         if origin.file is None:
             return cls(f"{origin.describe()}: {message}", severity=severity)
         return cls(message, origin.file, origin.line, origin.column, severity)

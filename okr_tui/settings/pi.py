@@ -92,7 +92,7 @@ def extension_places(path: Path) -> Iterator[str]:
 
 
 def _reference(text: str, environment: Mapping[str, str], own: Mapping[str, object]) -> SecretStr:
-    """Return the reference that stands for the same key here.
+    """Return the reference to the same key here.
 
     A variable stays one as far as it is not the entry's own; a command stays one, run by the shell that pi
     runs it with where it needs one.

@@ -54,7 +54,7 @@ class Settings(Scalars):
     open_to_others: files with keys in them that other users of the machine may read or write.
     index_target, index_section: the file and section where a new activeKeyIndex takes effect.
     index_shadow: words for the user when none does, because an option or a variable decides.
-    signature: equal for equal content of all that was read, wherever in the files it stands.
+    signature: equal for equal content of all that was read, wherever in the files it is.
     """
 
     keys: tuple[Key, ...]

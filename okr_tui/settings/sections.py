@@ -1,4 +1,4 @@
-"""The layers settings come from, all in one form: sections of named values that know where they stand."""
+"""The layers settings come from, all in one form: sections of named values that know where they are."""
 
 import json
 import re
@@ -37,7 +37,7 @@ class Layer:
 
     @property
     def document(self) -> Document | None:
-        """The file that was read, or its last good content; None for a layer that is none."""
+        """The file that was read, or its last good content; None for a layer without a file."""
         return next((section.document for section in self.sections.values() if section.document), None)
 
     def values(self, section: str) -> Mapping[str, object]:
@@ -52,7 +52,7 @@ class Layer:
         return found
 
     def origin(self, section: str, name: str, *path: str | int) -> Origin:
-        """Return where the value called `name`, or an item inside it, stands."""
+        """Return where the value called `name`, or an item inside it, is."""
         if self.name == "environment":
             return Origin(self.name, variable=BY_NAME[name].variable)
         if self.name == "option":
@@ -98,7 +98,7 @@ def file_layer(name: LayerName, path: Path, kept: Kept) -> tuple[Layer, list[Pro
 
 
 def _misplaced(document: Document) -> Iterator[Problem]:
-    """Yield sections whose name is misspelt, and settings that stand outside of any; other names are pi's."""
+    """Yield sections whose name is misspelt, and settings that are outside of any; other names are pi's."""
     known = {section: {row.path[0] for row in TABLE if row.section == section} for section in SECTIONS}
     known[SHORT] = known[ORIGINAL]
     for name, value in document.root.items():

@@ -139,7 +139,7 @@ class Setting:
     needs_trust: whether a project's file sets it only when the user trusts that file.
     editable: whether the program changes it one by one, in the file that decides.
     path: the names that lead to the value within its section.
-    group: the object of the section that holds the value; "" for one that stands in the section itself.
+    group: the object of the section that holds the value; "" for one in the section itself.
     """
 
     name: str
@@ -181,7 +181,7 @@ def _member(name: str, check: Check, default: object, words: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Scalars:
-    """The settings that stand in a section itself, each with its origin."""
+    """The settings in a section itself, each with its origin."""
 
     cloud_url: Valued[str] = _scalar(
         "cloudUrl",

@@ -67,7 +67,7 @@ async def changes(paths: Iterable[Path], stop: asyncio.Event | None = None) -> A
                         break
         except (OSError, RuntimeError, UnicodeEncodeError):
             # The directory just vanished, or the system has no watches left, for which watchfiles raises a
-            # RuntimeError, or its name is no UTF-8: look again in a moment, and seldom if that goes on.
+            # RuntimeError, or its name is no UTF-8: look again in a moment, and rarely if that continues.
             await asyncio.sleep(pause)
             pause = min(2 * pause, RETRY_LONGEST)
         now = _snapshot(files)
@@ -86,7 +86,7 @@ def _names(files: Iterable[Path]) -> set[str]:
 
 
 def _directories(files: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
-    """Return the directories to watch, each with its identity: one that was made anew needs a new watch."""
+    """Return the directories to watch, each with its identity: one that was made again needs a new watch."""
     wanted = {Path(name).parent for name in _names(files)}
     return {path: _identity(path)[:2] for path in map(_nearest, wanted)}
 

@@ -71,7 +71,7 @@ class SlotLeases(Protocol):
         """
 
     async def renew(self, account: str, owner: str, slots: Sequence[str], seconds: float) -> None:
-        """Renew the leases of slots, or take them again, whoever has them now."""
+        """Renew the leases of slots, or take them again, whoever holds them now."""
 
     async def free(self, account: str, owner: str, slots: Sequence[str]) -> None:
         """Give slots of an account back, and leave the line for them."""
@@ -138,7 +138,7 @@ class Store(Protocol):
     async def save_if(self, document: str, held: str | None, texts: Mapping[str, str]) -> bool:
         """Keep all texts under their names at once if a document still holds a text (None: does not exist).
 
-        Return whether it did. An answer that was lost on its way may be told as False.
+        Return whether it did. An answer that was lost on its way may be returned as False.
         """
 
     async def trim(self, through: int, before: float, most: int) -> None:

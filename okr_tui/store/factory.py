@@ -149,7 +149,7 @@ SUMMED_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "identity": {"fingerprint": str, "account": str, "at": float | int},
 }
-"""What usage is summed up from, by kind of record: with anything else in these fields it is none of ours."""
+"""What usage is summed up from, by kind of record: with anything else in these fields it is not ours."""
 OPTIONAL: Final = dict.fromkeys(
     ("model", "caller", "fault", "next_fingerprint", "first_byte_ms", "input_tokens", "cached_tokens",
      "output_tokens", "plan")
@@ -198,7 +198,7 @@ def _read_log(
 def end(path: Path) -> tuple[str, int] | None:
     """Return what tells this log from another, as `repr` of SqliteStore.identity, and its last position.
 
-    None where that cannot be told without opening the log as a process of the pool does.
+    None where that cannot be known without opening the log as a process of the pool does.
     """
     found = stretch(path, math.inf, 0)
     return found and (found.identity, found.last)
@@ -219,7 +219,7 @@ class Stretch(NamedTuple):
 def stretch(path: Path, since: float, behind: int, news: Sequence[str] = ()) -> Stretch | None:
     """Return the records of a log since a moment (epoch seconds), in their order, by its index.
 
-    None where that cannot be told without opening the log as a process of the pool does.
+    None where that cannot be known without opening the log as a process of the pool does.
     """
     if any(unsent_folder(f"sqlite:{path}").glob("*")):
         return None
@@ -257,7 +257,7 @@ def _load(database: sqlite3.Connection, *names: str) -> dict[str, str]:
 
 
 def _records(database: sqlite3.Connection, after: int) -> "Iterator[Record]":
-    """Yield the attempts and identities after a position; what is none of our records is passed over."""
+    """Yield the attempts and identities after a position; anything but our records is skipped."""
     for (body,) in database.execute("select body from log where sequence > ? order by sequence", (after,)):
         if not isinstance(body, str) or not any(kind in body for kind in SUMMED_KINDS):
             continue

@@ -106,7 +106,7 @@ async def exclusive_create(folder: Path) -> AsyncIterator[None]:
 
 @contextmanager
 def waited_lock(path: Path) -> Iterator[None]:
-    """Let one process at a time change what a file of its own stands for; used as it is after PATIENCE.
+    """Let one process at a time change what a lock file protects; used as it is after PATIENCE.
 
     Raises OSError when the file cannot be made.
     """

@@ -205,11 +205,11 @@ CHECKED_EVERY: Final = 2.0
 TIMEOUT: Final = 4.5
 """Seconds until a server that says nothing counts as lost; longer than the server blocks."""
 OPENING: Final = 2.0
-"""Seconds within which a server answers at the start, or the start goes on without it."""
+"""Seconds within which a server answers at the start, or the start continues without it."""
 REMEMBERED: Final = 86400.0
 """Seconds after its last write for which a writer is known, so that what it sends again is not doubled."""
 PATIENCE: Final = 5.0
-"""Seconds during which a lost connection is made anew before anyone hears of it."""
+"""Seconds during which a lost connection is reopened before that is reported."""
 FIRST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.5
 
@@ -283,7 +283,7 @@ class RedisStore:
         """Append records at the end of the log. One script, so that it is in the log whole or not at all.
 
         Sent again when the answer was lost, they are known by their token and not written twice. Positions go
-        on behind all that this process has seen, even when the server came back with less than it had.
+        on after all that this process has seen, even when the server came back with less than it had.
         """
         remembered = REMEMBERED if token else TIMEOUT + PATIENCE
         token = token or AppendToken(uuid.uuid4().hex, 0)
@@ -332,7 +332,7 @@ class RedisStore:
 
     async def _page(self, after: int) -> Any:
         """Return entries after a position. Raises ReplacedLogError if the log has lost what was seen."""
-        seen = self._seen  # own appends may go on meanwhile
+        seen = self._seen  # own appends may continue meanwhile
         async with self._client.pipeline(transaction=True) as pipeline:
             pipeline.mget(self._names.identity, self._names.last)
             pipeline.xrange(self._names.log, min=f"{after + 1}-0", count=PAGE)
@@ -432,7 +432,7 @@ class RedisStore:
     async def _ask(
         self, action: str, command: Callable[[], Awaitable[Any]], patience: float | None = None
     ) -> Any:
-        """Ask the server; a connection that is lost is made anew, for so many seconds or PATIENCE."""
+        """Ask the server; a connection that is lost is reopened, for so many seconds or PATIENCE."""
         clock = asyncio.get_running_loop().time
         until, wait = clock() + (PATIENCE if patience is None else patience), FIRST_WAIT
         while True:
@@ -449,9 +449,9 @@ class RedisStore:
 
 
 async def _bounded(command: Callable[[], Awaitable[Any]]) -> Any:
-    """Await a command for a bounded time, and end when told to.
+    """Await a command for a bounded time, and end when cancelled.
 
-    The client's own bound is `wait_for`, which in Python 3.11 may forget that its task was told to end; the
+    The client's own bound is `wait_for`, which in Python 3.11 may forget that its task was cancelled; the
     address can still ask for that one.
     """
     task = asyncio.current_task()
@@ -491,7 +491,7 @@ def _spoken(url: str) -> str:
 
 
 def _refused(error: Exception) -> bool:
-    """Return whether only another address helps: the server is there, and is none for us."""
+    """Return whether only another address helps: the server is there, but not usable for us."""
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return True
     return _mistaken(error) is not None

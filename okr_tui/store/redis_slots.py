@@ -1,7 +1,7 @@
 """Which request slots of accounts are taken, on a server: a lease for each request under way.
 
 The slots of an account are the members of a sorted set, ordered by when their leases end. Who found none
-free stands in line, in a second set, so that no machine's requests wait while another's go on and on. All
+free waits in line, in a second set, so that no machine's requests wait while another's keep going. All
 times are those of the server, so that the clock of no machine matters; a machine that dies leaves nothing.
 """
 
@@ -90,7 +90,7 @@ class RedisSlots:
         return Taking(bool(found[0]), int(found[1]), int(found[2]))
 
     async def renew(self, account: str, owner: str, slots: Sequence[str], seconds: float) -> None:
-        """Renew the leases of slots, or take them again, whoever has them now."""
+        """Renew the leases of slots, or take them again, whoever holds them now."""
         await self._take(account, owner, slots, seconds, 0, 0, ())
 
     async def _take(

@@ -241,7 +241,7 @@ class SqliteStore:
         ]
         if free < pages * FREE_PART:
             return
-        if kind != INCREMENTAL:  # a log of an earlier version is written anew, once
+        if kind != INCREMENTAL:  # a log of an earlier version is rewritten, once
             await self._fetch(f"pragma auto_vacuum = {INCREMENTAL}", ())
             await self._fetch("vacuum", ())
         for _ in range(0, free, PAGES_AT_ONCE) if kind == INCREMENTAL else ():
@@ -320,7 +320,7 @@ class SqliteStore:
     async def _check(self, action: str) -> None:
         """Raise ReplacedLogError if the file is not the log any more.
 
-        SQLite goes on with a file that has lost its name, where no other process sees what it writes, and
+        SQLite keeps using a file that has lost its name, where no other process sees what it writes, and
         with one that another program has written over, which it damages.
         """
         if self._database is None:
@@ -457,7 +457,7 @@ class SqliteStore:
         return rows
 
     def _set_aside(self, why: str) -> None:
-        """Rename the file for a person to look at, and remember to tell them."""
+        """Rename the file for a person to look at, and remember to report it."""
         path = self._path
         spare = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
         path.replace(spare)

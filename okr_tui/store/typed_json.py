@@ -166,7 +166,7 @@ class StoredJson(Generic[T]):
         return TypeAdapter(hint)
 
     def read(self, text: str) -> T:
-        """Return the value of a text. Raises ValueError for a text that is none."""
+        """Return the value of a text. Raises ValueError for any other text."""
         if len(text) < SHORT and "\\u" not in text:  # half a character would be no mistake here
             with contextlib.suppress(TypeError, ValueError, LookupError, RecursionError):
                 found = json.loads(text)

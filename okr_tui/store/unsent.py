@@ -99,7 +99,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _read(path: Path) -> list[tuple[int, Record]]:
-    """Return the records of a file; a line that a killed process left unfinished is none."""
+    """Return the records of a file; a line that a killed process left unfinished is skipped."""
     items = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         number, _, body = line.partition(" ")

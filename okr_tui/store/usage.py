@@ -16,7 +16,7 @@ Each attempt is counted exactly once, whoever sums and whatever is killed. The a
    can turn up later at or below W.
 3. Trimming goes no further than a W that was read before (`summed_through`), and W never shrinks. So a record
    that is gone is in the sums.
-4. A reader adds the records behind W to the sums. It reads HEAD, the days, the log, and HEAD again; when HEAD
+4. A reader adds the records after W to the sums. It reads HEAD, the days, the log, and HEAD again; when HEAD
    is still the same text, days and log belonged to this W. Otherwise it reads again.
 """
 
@@ -59,7 +59,7 @@ day for hours, and 4 kB for a day."""
 PAGE: Final = 500
 """Records that are read at a time."""
 STEP: Final = 50_000
-"""Records after which a step is worth its end, in which the documents of their days are written anew."""
+"""Records after which a step is worth its end, in which the documents of their days are rewritten."""
 CELLS: Final = 15_000
 """Cells that end a step in any case: they and their documents take thirty megabytes."""
 AT_ONCE: Final = 1000
@@ -101,7 +101,7 @@ class Head(NamedTuple):
         return range(max(self.first, int(since // DAY) - 1), int(until // DAY) + 2)
 
     def names(self, detail: Detail, since: float, until: float) -> list[str]:
-        """Return the names of the documents that tell so much of the time between two moments.
+        """Return the names of the documents with this much detail of the time between two moments.
 
         Old days, which are kept whole, are read where any zone's date of them may be meant.
         """
@@ -265,7 +265,7 @@ class Tail:
 
 
 class Summing:
-    """Adds the records behind the sums to them, in steps, while someone reads the log.
+    """Adds the records after the sums to them, in steps, while someone reads the log.
 
     unsaved: records that were added since the last step. overtaken: whether another process was first, which
     ends it.
@@ -283,7 +283,7 @@ class Summing:
 
     @classmethod
     async def begin(cls, store: "Store", now: float) -> Self:
-        """Begin behind what is in the sums; `now` is epoch seconds."""
+        """Begin after what is in the sums; `now` is epoch seconds."""
         return cls(store, await store.load(HEAD), now)
 
     @property
@@ -292,7 +292,7 @@ class Summing:
         return self._tail.through
 
     async def add(self, logged: "Sequence[LogEntry]") -> None:
-        """Add the next records of the log; those that are in the sums already are passed over.
+        """Add the next records of the log; those that are in the sums already are skipped.
 
         A step ends with a day, whose documents are then written once. Raises StoreError if it cannot be kept.
         """
@@ -422,7 +422,7 @@ async def _of_keys(store: "Store", days: Sequence[int], texts: Mapping[str, str]
 
 
 def combine(head: Head, days: Mapping[str, str], records: "Iterable[Record]") -> UsageReading:
-    """Return the sums of the days' documents and of the records behind them."""
+    """Return the sums of the days' documents and of the records after them."""
     tail = Tail(head)
     tail.add(records)
     return _reading(days, tail)

@@ -115,7 +115,7 @@ class OkrApp(TerminalApp):
         self._last = last
         self._saving: Timer | None = None
         self._held: list[events.Event] = []
-        """What was typed behind a key that waits, the key first."""
+        """What was typed after a key that waits, the key first."""
         self._laid_out = self._typing = False
         self._demo = demo
         self._own_theme = theme is not None
@@ -343,7 +343,7 @@ class OkrApp(TerminalApp):
     async def on_event(self, event: events.Event) -> None:
         """Hold back a key until the screen is laid out, and one that needs the service until that is open.
 
-        All that is typed behind it waits too.
+        All that is typed after it waits too.
         """
         typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
         if typed and (self._held or self._waits(event)):

@@ -51,7 +51,7 @@ ASK_BACKGROUND: Final = f"{ESC}]11;?\x07"
 """Ask for the background's colour (xterm's OSC 11); terminals that do not know it say nothing."""
 FOLLOW_SCHEME: Final = f"{ESC}[?2031h"
 FORGET_SCHEME: Final = f"{ESC}[?2031l"
-"""Ask to be told of a change between light and dark, and no longer (contour-terminal.org, mode 2031)."""
+"""Subscribe to changes between light and dark, and unsubscribe (contour-terminal.org, mode 2031)."""
 
 _BACKGROUND: Final = re.compile(
     r"\x1b\]11;rgba?:([\da-f]{1,4})/([\da-f]{1,4})/([\da-f]{1,4})(?:/[\da-f]{1,4})?(?:\x07|\x1b\\)",
@@ -78,7 +78,7 @@ class TerminalParser(XTermParser):
     """Turns characters into messages. Nothing that is fed to it raises."""
 
     def parse(self, token_callback: TokenCallback[Message]) -> Generator[Read1 | Peek1, str, None]:
-        """Read characters for ever; messages go to the callback."""
+        """Read characters forever; messages go to the callback."""
         with contextlib.suppress(ParseEOF):
             pending = ""
             while True:

@@ -66,7 +66,7 @@ EditFile = Callable[[App[Any], Path], Awaitable[None]]
 async def edit_file(app: App[Any], path: Path) -> None:
     """Hand the terminal to $VISUAL or $EDITOR until it ends. The folder is made, the file is not.
 
-    Whatever else runs in this process goes on meanwhile; only nothing is drawn. Raises SuspendNotSupported
+    Everything else in this process keeps running; only nothing is drawn. Raises SuspendNotSupported
     without a terminal, OSError when there is no such editor, CalledProcessError when it ends badly.
     """
     command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")

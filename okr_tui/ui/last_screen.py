@@ -35,7 +35,7 @@ class LastScreen:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self.covers = False
-        """Whether it stands on the terminal, and nothing is drawn yet."""
+        """Whether it is on the terminal, and nothing is drawn yet."""
         self._owned = False
 
     def save(self, lines: Sequence[str], size: tuple[int, int], at: float) -> None:

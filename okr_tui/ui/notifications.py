@@ -36,7 +36,7 @@ BY_TERM: Final[tuple[tuple[str, Terminal], ...]] = (
 def way(wanted: Terminal, environment: Mapping[str, str]) -> Terminal:
     """Return how a terminal is notified; "auto" is the way that it is known to have, else its bell.
 
-    tmux and screen pass no notification on, but tell of a bell in their own way.
+    tmux and screen pass no notification on, but report a bell in their own way.
     """
     if wanted != "auto":
         return wanted

@@ -1,4 +1,4 @@
-"""How the application stands to its terminal: input, sizes, signals, and what is left after a crash."""
+"""The application and its terminal: input, sizes, signals, and what is left after a crash."""
 
 import asyncio
 import os
@@ -81,7 +81,7 @@ class TerminalApp(App[str]):
 
     @property
     def covered(self) -> bool:
-        """Whether the screen of the last run stands on the terminal, and nothing is drawn yet."""
+        """Whether the screen of the last run is on the terminal, and nothing is drawn yet."""
         return self.last_screen is not None and self.last_screen.covers
 
     def uncover(self) -> None:

@@ -13,7 +13,7 @@ from textual.theme import Theme
 
 @dataclass
 class BackgroundReported(Message):
-    """The terminal told whether its background is dark."""
+    """The terminal has reported whether its background is dark."""
 
     dark: bool
 

@@ -92,7 +92,7 @@ class Prompt(TextArea):
         return tuple(each for each in self.completions(self.text) if each != self.text)
 
     def put(self, text: str) -> None:
-        """Fill in a text, the cursor behind it."""
+        """Fill in a text, the cursor after it."""
         self.text = text
         self.move_cursor(self.document.end)
 
@@ -118,7 +118,7 @@ class Prompt(TextArea):
         self.begin(joined(text, draft))
 
     def on_blur(self) -> None:
-        """Let escape leave again: whoever went elsewhere has seen that the answer ended."""
+        """Let escape leave again: a person who went elsewhere has seen that the answer ended."""
         self.stays = False
 
     def on_key(self, event: events.Key) -> None:

@@ -152,7 +152,7 @@ class ConversationViews(Container):
 
     @property
     def current(self) -> ConversationView:
-        """The focused conversation, else the first that can go on, else the first."""
+        """The focused conversation, else the first that can continue, else the first."""
         views = self.all
         focused = self.screen.focused
         mine = [view for view in views if focused is not None and view in focused.ancestors]

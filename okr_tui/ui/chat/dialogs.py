@@ -214,7 +214,7 @@ class ExportConversation(Dialog):
 
 
 DEAF: Final = 0.5
-"""Seconds in which keys are not taken for an answer: they were meant for what stood here before."""
+"""Seconds in which keys are not taken for an answer: they were meant for what was here before."""
 SHOWN: Final = 3000
 """Characters of the arguments that are drawn."""
 ANSWERS: Final = (

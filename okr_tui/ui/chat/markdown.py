@@ -160,7 +160,7 @@ _NESTED: Final = 2
 class MarkdownBlock:
     """A part of a text that is drawn on its own.
 
-    `begins` is False where it goes on from the block before, `ends` is False where the next one goes on.
+    `begins` is False where it continues the block before, `ends` is False where the next one continues it.
     """
 
     text: str
@@ -326,7 +326,7 @@ def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("gfm-like", {"html": False})
-    # A definition would vanish from the screen, and the blocks that refer to it are parsed apart.
+    # A definition would vanish from the screen, and the blocks that refer to it are parsed separately.
     parser.disable("reference")
     if parser.linkify is not None:
         parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})

@@ -135,7 +135,7 @@ class ChatPane(Vertical):
         self.draw()
 
     def choose(self, model: str) -> None:
-        """Ask this model from now on; the conversation goes on."""
+        """Ask this model from now on; the conversation continues."""
         self.configure(replace(self.conversation, model=model))
 
     async def show(self, conversation: Conversation, draft: Draft | None = None) -> None:

@@ -248,7 +248,7 @@ class Transcript(VerticalScroll):
         """Select the next turn, upwards, that has all the words, and bring it into sight.
 
         Return its place among those that have them, from 1, and how many there are; after the first turn
-        the search goes on from the end.
+        the search continues from the end.
         """
         wanted = words.lower().split()
         texts = [f"{state.question}\n{state.text}".lower() for state in self.states]

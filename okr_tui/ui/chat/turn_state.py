@@ -178,7 +178,7 @@ class TurnState:
         self.end(((foot_text(end, hops), style),), incomplete=incomplete)
 
     def reopen(self) -> None:
-        """Let the answer go on: the last text is open again."""
+        """Reopen the answer: its last text may grow again."""
         self.foot, self.incomplete, self._thought_since, self._finished = (), False, None, None
         for step in self.steps:
             if isinstance(step, MarkdownDocument):

@@ -121,7 +121,7 @@ class Choice(RowList[tuple[str, str]]):
         self.call_after_refresh(self.keep_in_sight)
 
     def lines_of(self, row: tuple[str, str], width: int) -> Sequence[Line]:  # noqa: ARG002
-        """Return the one line of an option; the mark tells without colours too."""
+        """Return the one line of an option; the mark is visible without colours too."""
         return (((f"{'●' if row == self.selected else '○'} {row[1]}", ""),),)
 
     def on_row_list_moved(self) -> None:
@@ -175,7 +175,7 @@ class LabelInput(Input):
 
     @property
     def label(self) -> str | None:
-        """The label; a blank one is none."""
+        """The label; a blank one counts as None."""
         return self.value.strip() or None
 
 

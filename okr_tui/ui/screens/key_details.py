@@ -192,7 +192,7 @@ def _history(samples: Sequence[Sample], now: float, width: int) -> Iterator[Line
 
 
 def _drawn(name: str, line: str, style: str, words: str, width: int) -> Line:
-    """Return a sparkline behind its name; where there is no room its words go first, then its oldest part."""
+    """Return a sparkline after its name; where there is no room its words go first, then its oldest part."""
     line = line[-max(1, width - NAME) :]
     trailing = f"  {words}" if NAME + len(line) + 2 + len(words) <= width else ""
     return ((f"{name:<{NAME}}", QUIET), (line, style), (trailing, QUIET))

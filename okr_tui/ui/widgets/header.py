@@ -44,7 +44,7 @@ def counts(snapshot: Snapshot) -> Line:
 
 
 def traffic(snapshot: Snapshot, *, short: bool = False) -> Line:
-    """Return what goes on: "2 running · 14/min · 61 tok/s · 182k today"; `short` leaves the rates out."""
+    """Return what is going on: "2 running · 14/min · 61 tok/s · 182k today"; `short` leaves the rates out."""
     rates, usage = snapshot.rates, snapshot.usage
     found: list[Line] = []
     if running := len(snapshot.running):

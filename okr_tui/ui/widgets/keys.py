@@ -122,7 +122,7 @@ class Layout:
 
 
 def _name(row: KeyView, *, account: bool) -> str:
-    """Return what stands in the column of labels."""
+    """Return the text of the column of labels."""
     return row.label or ("-" if account else row.account or "-")
 
 
@@ -438,7 +438,7 @@ class KeysPane(RowList[KeyView]):
             self.keep_in_sight()
 
     def mark_selected(self) -> None:
-        """Mark the key under the cursor, or take its mark away, and go on to the next."""
+        """Mark the key under the cursor, or take its mark away, and move to the next."""
         if row := self.selected:
             self.marked ^= {row.fingerprint}
             self.draw()

@@ -39,7 +39,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
     ONE_LINE: ClassVar[bool] = False
     """Whether every row is one line."""
     FOLLOWS_END: ClassVar[bool] = False
-    """Whether a cursor on the last row goes on to what comes behind it, until a person reads further up."""
+    """Whether a cursor on the last row moves on to what comes after it, until a person reads further up."""
 
     cursor: reactive[int] = reactive(0, repaint=False)
     empty: reactive[str] = reactive("", repaint=False)
