@@ -68,3 +68,12 @@ def test_the_domain_needs_the_standard_library_only() -> None:
     loaded = {name.partition(".")[0] for name in loaded_by(f"import {', '.join(modules)}")}
     own = loaded - loaded_by("pass")  # what a coverage tool or an editable install brings along
     assert own <= {*sys.stdlib_module_names, "okr_tui"}
+
+
+def test_frozen_values_are_made_the_cheap_way() -> None:
+    """A start defines hundreds of them; demo knows nothing of the rest of the program."""
+    root = Path(okr_tui.domain.__path__[0]).parent
+    sources = {path: path.read_text() for path in root.rglob("*.py") if "demo" not in path.parts}
+    frozen = {path: text for path, text in sources.items() if "@dataclass(frozen=True, slots=True" in text}
+    assert len(frozen) > 50
+    assert [str(path) for path, text in frozen.items() if "domain.values import dataclass" not in text] == []

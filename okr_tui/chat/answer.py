@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
@@ -12,6 +11,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.cloud.endpoints import CHAT
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import Model
+from okr_tui.domain.values import dataclass
 from okr_tui.services.background import Clock
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.pool_service import PoolService

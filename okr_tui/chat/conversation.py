@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,6 +19,7 @@ from okr_tui.domain.faults import Hop
 from okr_tui.domain.models import Model, short_context
 from okr_tui.domain.schedule import has_date
 from okr_tui.domain.text import clean_line, has_hidden
+from okr_tui.domain.values import dataclass
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -13,6 +13,7 @@ from okr_tui.domain.errors import ChatError
 from okr_tui.domain.faults import Hop, Rule
 from okr_tui.domain.health import spent_words
 from okr_tui.domain.models import Model
+from okr_tui.domain.values import dataclass
 
 Role = Literal["system", "user", "assistant", "tool"]
 

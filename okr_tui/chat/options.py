@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import LEVEL, Model
+from okr_tui.domain.values import dataclass
 
 THINK_LEVELS: Final[Mapping[str, bool | str]] = {
     "off": False,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -31,6 +31,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import ChatError, CloudError, OkrError
 from okr_tui.domain.faults import ClientCause
 from okr_tui.domain.models import Model, bare_name
+from okr_tui.domain.values import dataclass
 from okr_tui.services.background import Clock
 
 SAVE_EVERY: Final = 1.0

@@ -1,7 +1,6 @@
 """The slash commands of the chat: one table for help, completion and those who carry them out."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final, Literal
 
@@ -10,6 +9,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
 from okr_tui.domain.models import Model, bare_name
 from okr_tui.domain.text import printable
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.view import KeyView, PoolView
 from okr_tui.domain.words import sentence
 from okr_tui.services.service import Service, Snapshot

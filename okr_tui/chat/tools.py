@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol
 
 from okr_tui.chat.conversation import ConsentRequested, Decision, Noted, RoundEvent, ToolRan
@@ -13,6 +13,7 @@ from okr_tui.chat.messages import ChatEvent, Message, Routed, ToolResult
 from okr_tui.cloud.dialects import Delta, ToolCall
 from okr_tui.cloud.endpoints import WEB_FETCH, WEB_SEARCH
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.values import dataclass
 from okr_tui.services.background import Clock
 from okr_tui.settings.table import BUILT_IN, ChatSettings, Confirm, ToolServer
 

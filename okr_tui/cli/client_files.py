@@ -12,11 +12,11 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.locations import file_content
 from okr_tui.store.file_locks import waited_lock
 

@@ -5,7 +5,6 @@ import json
 import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from okr_tui.cli.output import note, note_text, show, show_text, table
 from okr_tui.cloud.endpoints import CHAT_COMPLETIONS
 from okr_tui.domain.errors import OkrError, SettingsError
 from okr_tui.domain.models import PROVIDER
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.json_edit import locate, plain, put, take_out, uncommented
 from okr_tui.settings.locations import home_folder
 

@@ -3,13 +3,13 @@
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from okr_tui.cloud.endpoints import CHAT_COMPLETIONS
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.quota import SESSION, Balance, Credits, Window
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead, Record
+from okr_tui.domain.values import dataclass
 
 DAY: Final = 86400.0
 STEP: Final = 300.0

@@ -1,7 +1,6 @@
 """The log as events: its records, what the fold adds to them, and lines for people."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from okr_tui.cli.documents import Document, event_document
@@ -13,6 +12,7 @@ from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Alert, Attempt, BalanceRead, IdentityRead, ModelsRead, Record, Trial
 from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import rfc3339
 from okr_tui.services.kept_events import KeptEvents
 from okr_tui.store.base import LogEntry

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from time import monotonic, time
@@ -18,6 +18,7 @@ import click
 from okr_tui.cli.output import note
 from okr_tui.domain.errors import NoKeyError, OkrError, PoolBlockedError, SettingsError, StoreError
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.values import dataclass
 
 if TYPE_CHECKING:
     from okr_tui.domain.records import Client

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from okr_tui.cli.invocation import Invocation, ask_for_name
 from okr_tui.cli.output import note, one_line, show, show_raw
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 from okr_tui.services.gateway_switch import Hosting, Running
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
@@ -43,6 +43,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.usage import CloudBucket
+from okr_tui.domain.values import dataclass
 
 CALL_HEADERS = [
     (name.encode(), value.encode())

@@ -5,8 +5,10 @@ Streams of the compatible dialects consist of the same documents as OpenAI's and
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from okr_tui.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

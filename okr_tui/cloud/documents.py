@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from okr_tui.domain.quota import Balance, Credits, Window, percent
 from okr_tui.domain.schedule import has_date
 from okr_tui.domain.text import LINE_LIMIT, clean_line, has_hidden
 from okr_tui.domain.usage import CloudBucket, CloudCounts
+from okr_tui.domain.values import dataclass
 
 WINDOWS: Final = ("session", "weekly")
 BUCKETS_MOST: Final = 100

@@ -5,10 +5,10 @@ docs.ollama.com/api/anthropic-compatibility, docs.ollama.com/cloud.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from okr_tui.cloud.dialects import Reader, read_completions, read_messages, read_native, read_responses
+from okr_tui.domain.values import dataclass
 
 Dialect = Literal["native", "openai", "anthropic"]
 

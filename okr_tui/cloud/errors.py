@@ -12,7 +12,6 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
@@ -21,6 +20,7 @@ from okr_tui.cloud.dialects import error_message
 from okr_tui.cloud.endpoints import find
 from okr_tui.domain.faults import Fault, FaultKind, Rule, Scope
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 
 TEXT_LIMIT: Final = 240
 BODY_LIMIT: Final = 65536

@@ -14,13 +14,14 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import urlsplit
 
 from okr_tui.domain.addresses import is_loopback
 from okr_tui.domain.extras import how_to_add
 from okr_tui.domain.text import printable, variable
+from okr_tui.domain.values import dataclass
 
 NEEDS_SOCKS: Final = f"add the extra socks ({how_to_add('socks')}), or name an http:// proxy instead"
 SOCKS_PACKAGE: Final = "socksio"

@@ -6,7 +6,7 @@ crossing once, and again only after the end of it, or after the reset of its win
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from hashlib import blake2s
 from typing import Final, Literal, NamedTuple
@@ -22,6 +22,7 @@ from okr_tui.domain.records import ALERT_EVENTS, OWN_EVENTS, Alert, AlertEvent
 from okr_tui.domain.state import AccountState, Block, KeyState, PoolState
 from okr_tui.domain.status_line import FORECAST, LOW
 from okr_tui.domain.usage import BudgetState
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import WINDOW_WORDS, moment, rfc3339
 
 Terminal = Literal["auto", "osc9", "osc99", "osc777", "bell", "off"]

@@ -1,7 +1,7 @@
 """Which key takes a request, and why. Pure: equal state, configuration and request give an equal answer."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from okr_tui.domain.faults import BlockCause
@@ -9,6 +9,7 @@ from okr_tui.domain.health import Judge, Verdict, absent
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy, step
 from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, AccountState, Block, PoolState
+from okr_tui.domain.values import dataclass
 
 FULL: Final = 100.0
 SAVED: Final = "; included quota goes before bought credit"

@@ -1,7 +1,6 @@
 """Which key the next request takes, why not each other one, and what would follow if a key failed. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from okr_tui.domain.choice import (
     PoolConfig,
@@ -20,6 +19,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import tightest_window
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.state import PoolState
+from okr_tui.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ blocked key are in `health`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, StrEnum
 from typing import Final, Literal
 
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.values import dataclass
 
 Tone = Literal["fault", "warning", "good", "info", "quiet"]
 """How a line or a state is shown.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -31,6 +31,7 @@ from okr_tui.domain.records import (
     Use,
 )
 from okr_tui.domain.state import Block, PoolState, replacer
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import moment, sentence, span
 
 SAME_RETURN: Final = 90.0

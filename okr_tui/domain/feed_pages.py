@@ -1,9 +1,10 @@
 """A stretch of the feed while a person reads it back: pages of the log joined to one window of lines."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from okr_tui.domain.feed import Entry
+from okr_tui.domain.values import dataclass
 
 MOST: Final = 2000
 """Lines kept while the user reads back; lines further away are read again when reached."""

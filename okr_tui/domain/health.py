@@ -4,7 +4,7 @@ Screen and choice ask the same function: what is shown as blocked is never chose
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, StrEnum
 from functools import cached_property, lru_cache
 from math import inf
@@ -13,6 +13,7 @@ from typing import Any, Final
 from okr_tui.domain.faults import BlockCause, ClientCause, Tone
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, TEAM, AccountState, Block, KeyState, PoolState
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import WINDOW_WORDS
 
 

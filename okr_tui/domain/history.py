@@ -1,11 +1,12 @@
 """How full a key's windows were and how its requests went over the last hours. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from okr_tui.domain.quota import Balance, Sample
 from okr_tui.domain.records import Attempt, BalanceRead, Record
+from okr_tui.domain.values import dataclass
 
 HOURS: Final = 6
 SLOT: Final = 600

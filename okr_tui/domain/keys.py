@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from okr_tui.domain.values import dataclass
 
 SHORT_KEY = 20
 SHORTEST_KEY = 16

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import Final, Literal
+
+from okr_tui.domain.values import dataclass
 
 PROVIDER: Final = "ollama-cloud"
 REFRESH_EVERY: Final = 1800

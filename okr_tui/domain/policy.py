@@ -1,9 +1,11 @@
 """Every number of the pool's policy, in one place. Times are seconds unless a name says otherwise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Literal, get_args
 from zlib import crc32
+
+from okr_tui.domain.values import dataclass
 
 Strategy = Literal["sticky", "drain", "headroom", "round-robin", "pinned"]
 SpendBought = Literal["last", "preferred"]

@@ -5,8 +5,9 @@ percent left; newer ones an allowance in dollars per period. A window that is ab
 "no such limit", never "nothing left".
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from okr_tui.domain.values import dataclass
 
 SESSION: Final = 18000
 HOUR: Final = 3600

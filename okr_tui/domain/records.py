@@ -3,11 +3,12 @@
 Times are epoch seconds. Keys appear by fingerprint only; accounts by the identifier the cloud gives.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, get_args
 
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.quota import Balance
+from okr_tui.domain.values import dataclass
 
 Client = Literal["dashboard", "cli", "gateway", "probe"]
 Outcome = Literal["ok", "fault", "cancelled"]

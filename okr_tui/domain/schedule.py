@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -11,6 +10,7 @@ from okr_tui.domain.faults import BlockCause
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, jitter
 from okr_tui.domain.state import Block, PoolState
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import span
 
 AFTER_RESET = 2.0

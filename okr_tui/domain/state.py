@@ -1,13 +1,14 @@
 """What is known of keys, accounts, models and the service: plain immutable values, made by the fold."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, Final, TypeVar
 
 from okr_tui.domain.faults import BlockCause, Fault
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
 from okr_tui.domain.records import Alert
+from okr_tui.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

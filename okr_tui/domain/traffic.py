@@ -1,12 +1,12 @@
 """What is going on: requests under way, the traffic of a minute, the tokens of the last hours. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.usage import HOUR, Accounts, Cell, UsageSum, spent_on_day
+from okr_tui.domain.values import dataclass
 
 RECENT: Final = 60.0
 """Seconds that count as now."""

@@ -6,7 +6,6 @@ without a gap: one without any request is a zero, one without a reading of quota
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
 
@@ -25,6 +24,7 @@ from okr_tui.domain.usage import (
     client_of,
     summed,
 )
+from okr_tui.domain.values import dataclass
 
 Unit = Literal["hour", "day", "week", "month"]
 Kind = Literal["tokens", "left", "requests", "speed"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from okr_tui.domain.choice import PoolConfig, SelectionRequest, choose, common_refusal
@@ -14,6 +14,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Sample
 from okr_tui.domain.state import FRESH_ACCOUNT, FRESH_KEY, TEAM, AccountState, KeyState, PoolState
+from okr_tui.domain.values import dataclass
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +23,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.models import replacement
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import rfc3339
 from okr_tui.gateway import local
 from okr_tui.gateway.errors import Failure, FailureError, GatewayCause, ended, failure_error, failure_of

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from typing import Final, Literal
 
@@ -12,6 +12,7 @@ from okr_tui.cloud.endpoints import RESPONSES, Dialect, dialect_of
 from okr_tui.domain.errors import BudgetError, CloudError, NoKeyError, OkrError, PoolBlockedError, StoreError
 from okr_tui.domain.faults import ClientCause, Fault
 from okr_tui.domain.health import pool_cause
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import moment, rfc3339, span
 
 CLIENT_HEADER: Final = "x-okr-tui-client"

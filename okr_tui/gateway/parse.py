@@ -9,10 +9,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from okr_tui.domain.models import ModelNames
+from okr_tui.domain.values import dataclass
 from okr_tui.gateway.errors import FailureError, failure_error
 from okr_tui.gateway.headers import SESSION_HEADERS
 

@@ -5,12 +5,12 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from okr_tui.cloud.endpoints import Dialect, dialect_of
+from okr_tui.domain.values import dataclass
 from okr_tui.gateway.errors import (
     SOURCE_HEADER,
     Failure,

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.usage import Budget
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import rfc3339
 from okr_tui.store.file_locks import waited_lock
 

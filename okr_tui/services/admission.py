@@ -9,13 +9,14 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from okr_tui.domain.choice import PoolConfig, Selection, SelectionRequest, was_tried
 from okr_tui.domain.health import Wait
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.state import PoolState
+from okr_tui.domain.values import dataclass
 from okr_tui.services.live_pool import LivePool
 
 SOON = 0.01

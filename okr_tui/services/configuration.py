@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -15,6 +15,7 @@ from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy, Strategy
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 from okr_tui.services.overview import Inputs
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.settings import file, layers, trust

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from okr_tui.cloud.client import Call, Cloud
 from okr_tui.domain.choice import Selection, SelectionRequest
@@ -24,6 +24,7 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Client, Outcome, Trial
 from okr_tui.domain.schedule import from_the_future
 from okr_tui.domain.traffic import RunningRequest
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import sentence
 from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +29,7 @@ from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
 from okr_tui.domain.models import PROVIDER, ModelNames
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
 from okr_tui.services.fallback import LOCAL

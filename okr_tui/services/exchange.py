@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -26,6 +26,7 @@ from okr_tui.domain.errors import CloudError
 from okr_tui.domain.faults import ConnectionFailure, Fault, Hop
 from okr_tui.domain.keys import Key
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.values import dataclass
 from okr_tui.services.background import Clock, Timers
 
 CALLER_SECONDS: Final = 5.0

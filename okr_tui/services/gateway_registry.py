@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
 from okr_tui.domain.errors import OkrError
+from okr_tui.domain.values import dataclass
 from okr_tui.store.file_locks import HAVE_LOCKS, try_lock
 
 FOLDER: Final = "gateways"

@@ -4,12 +4,13 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 from okr_tui.services import gateway_registry
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.gateway_registry import Presence

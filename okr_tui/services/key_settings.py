@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from okr_tui.domain.errors import NoKeyError, SettingsError
@@ -10,6 +9,7 @@ from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.models import is_favourite
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
+from okr_tui.domain.values import dataclass
 from okr_tui.services.configuration import Configuration, checked
 from okr_tui.services.service import KeepIn
 from okr_tui.settings import file, key_references, keys

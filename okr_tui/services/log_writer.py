@@ -5,12 +5,13 @@ import contextlib
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.state import PoolState
+from okr_tui.domain.values import dataclass
 from okr_tui.store.base import AppendToken, LogEntry, Store
 from okr_tui.store.typed_json import StoredJson
 from okr_tui.store.unsent import UnsentFile

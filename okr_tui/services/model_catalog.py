@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from okr_tui.domain.errors import CloudError, StoreError
 from okr_tui.domain.models import LIST_DOCUMENT, REFRESH_EVERY, Model, is_favourite, replacement
 from okr_tui.domain.records import ModelsRead
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.view import KeyView, ModelAccess
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.current_cloud import UseCloud

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -18,6 +17,7 @@ from okr_tui.domain.schedule import clock_problem
 from okr_tui.domain.traffic import NO_TRAFFIC, Rates, RecentUsage, RunningRequest
 from okr_tui.domain.usage import Cell, CloudReading, UsageSum
 from okr_tui.domain.usage_charts import Period, QuotaHistory
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.view import PoolView
 
 KeepIn = Literal["file", "keyring"]

@@ -5,10 +5,10 @@ In memory only, since the text of a removed key is among them.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from okr_tui.domain.errors import NoKeyError, SettingsError
+from okr_tui.domain.values import dataclass
 
 REMEMBERED: Final = 50
 """Changes that can be taken back."""

@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from okr_tui.domain.addresses import is_loopback, without_password, without_toke
 from okr_tui.domain.keys import mask_key_words
 from okr_tui.domain.policy import Limits, Policy
 from okr_tui.domain.text import has_hidden
+from okr_tui.domain.values import dataclass
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -14,11 +14,11 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.json_edit import BLANK, Document, failure, put
 from okr_tui.settings.locations import LARGEST, NO_HOME, NO_SETTINGS, file_content
 from okr_tui.settings.lock import locked

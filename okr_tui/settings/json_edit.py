@@ -11,12 +11,13 @@ from bisect import bisect_right
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from json.decoder import JSONDecodeError, JSONDecoder
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from okr_tui.domain.errors import SettingsError
+from okr_tui.domain.values import dataclass
 
 # A text without an end reaches to the end, so that its quotes are not tried one by one.
 TEXT = r'"(?:[^"\\]|\\.)*+"?'

@@ -7,13 +7,14 @@ reference; SettingsError says when it is gone. No message quotes a reference.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import LONGEST_KEY, SHORTEST_KEY, Key, SecretStr, fingerprint
 from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.text import LINE_LIMIT, has_hidden, unquoted
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.json_edit import Document, exchange, failure, locate, put, put_in, take_out
 from okr_tui.settings.key_references import COMMAND, KEYRING, SHOWN_NAME, VARIABLE, resolve
 from okr_tui.settings.origin import Origin, Problem, Severity, Valued

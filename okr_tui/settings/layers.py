@@ -8,7 +8,7 @@ its own go to no other.
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.scrubber import Scrubber
+from okr_tui.domain.values import dataclass
 from okr_tui.settings import locations, trust
 from okr_tui.settings.checks import LONGEST_NAME, UnusableError, shown_name
 from okr_tui.settings.json_edit import JsonPath

@@ -1,12 +1,13 @@
 """Where a value of the settings is, and what was wrong with one."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.text import printable
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.json_edit import location
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import count, takewhile
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import SecretStr, mask
 from okr_tui.domain.models import PROVIDER, others, own_entries
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.file import edit, read, rewrite
 from okr_tui.settings.json_edit import (
     BLANK,

@@ -1,13 +1,14 @@
 """The settings as the program uses them: every value with where it came from, and what was wrong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.keys import Key, SecretStr
 from okr_tui.domain.policy import Policy
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.json_edit import Section
 from okr_tui.settings.origin import Origin, Problem, Valued
 from okr_tui.settings.table import ChatSettings, GatewayOptions, ModelSettings, Scalars

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.text import variable
+from okr_tui.domain.values import dataclass
 from okr_tui.settings.checks import shown_name
 from okr_tui.settings.file import read
 from okr_tui.settings.json_edit import Document, Section

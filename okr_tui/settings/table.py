@@ -1,4 +1,3 @@
-# ruff: noqa: RUF009  what declares a setting gives back a field
 """The table of settings. A setting is one row here; all else about it is derived.
 
 From the rows come the reading and merging of layers (layers.py), the lines of the settings screen and of
@@ -9,7 +8,7 @@ tables. A number of the pool's policy is a row by its line in domain/policy.py.
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, Final, Literal, get_args
 
 from okr_tui.domain.addresses import url
@@ -17,6 +16,7 @@ from okr_tui.domain.alerts import AlertRules
 from okr_tui.domain.keys import SecretStr
 from okr_tui.domain.policy import STRATEGIES, Policy
 from okr_tui.domain.usage import Budget
+from okr_tui.domain.values import dataclass
 from okr_tui.settings import checks
 from okr_tui.settings.alerts import ALERTS, BUDGETS, HOOKS
 from okr_tui.settings.checks import (

@@ -6,7 +6,6 @@ import re
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +18,7 @@ from redis.backoff import NoBackoff
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
 from okr_tui.domain.text import clean_line
+from okr_tui.domain.values import dataclass
 from okr_tui.store.base import (
     LEASE_LONGEST,
     AppendToken,

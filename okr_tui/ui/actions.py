@@ -1,10 +1,11 @@
 """Every action of the dashboard, declared once: bindings, footer, help and palette derive from this table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from textual.binding import Binding
+
+from okr_tui.domain.values import dataclass
 
 Owner = Literal[
     "app",

@@ -4,7 +4,7 @@ ctrl+q always quits and F1 always helps, so no keymap can lock the user in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -13,6 +13,7 @@ from textual.keys import key_to_character
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.domain.keys import mask_key_words
+from okr_tui.domain.values import dataclass
 from okr_tui.services.service import SettingsView
 from okr_tui.ui.actions import ACTIONS, KEPT, Action
 

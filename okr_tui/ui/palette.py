@@ -1,7 +1,6 @@
 """The command palette: what fits the focus first, then what was used last, then everything else."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from textual.content import Content
 from textual.fuzzy import Matcher
 from textual.markup import escape
 
+from okr_tui.domain.values import dataclass
 from okr_tui.ui.actions import Action
 
 RECENT: Final = 5

@@ -6,13 +6,15 @@ A finished block is parsed once; the block that still grows is plain text until 
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Literal
 
 from textual.content import Content, Span
 from textual.style import Style
+
+from okr_tui.domain.values import dataclass
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -1,7 +1,6 @@
 """Every setting with where it comes from, and the dialogs that change one or trust a project's file."""
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from textwrap import wrap
 from typing import ClassVar, Final
@@ -17,6 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from okr_tui.domain.text import printable
+from okr_tui.domain.values import dataclass
 from okr_tui.services.service import SettingLine, SettingsView, Snapshot, TrustQuestion
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import ActiveKeymap, KeyOf

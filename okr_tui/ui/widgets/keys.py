@@ -1,7 +1,6 @@
 """The pool: one line per key with its state, its quota and when it comes back."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import ClassVar, Final, Literal
 
@@ -13,6 +12,7 @@ from textual.widgets import Input
 from okr_tui.domain.alerts import DEFAULT_RULES, AlertRules
 from okr_tui.domain.health import State
 from okr_tui.domain.quota import Balance, Window
+from okr_tui.domain.values import dataclass
 from okr_tui.domain.view import KeyView, brackets
 from okr_tui.domain.words import WINDOW_WORDS, sentence, span
 from okr_tui.services.service import Snapshot
