@@ -357,6 +357,9 @@ def run(
                 if failure is None and service.pool.loses_choices:
                     raise
                 note(f"okr-tui: {lost}")
+            finally:
+                for problem in service.hook_problems:  # also of those that the end has stopped
+                    note(f"okr-tui: {problem}")
         if failure:
             raise failure
         return done
@@ -368,8 +371,6 @@ async def _finish(service: "PoolService") -> None:
     """Let readings and hooks of what a command found out end before the command does."""
     await service.quota_poller.settle(service.pool.policy.confirm_at_exit)
     await service.alerts.finish(HOOKS_AT_EXIT)
-    for problem in service.hook_problems:
-        note(f"okr-tui: {problem}")
 
 
 def overview(

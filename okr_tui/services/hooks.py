@@ -23,6 +23,10 @@ GRACE: Final = 1.0
 """Seconds that the end of a process waits for hooks under way, and for killed ones to be gone."""
 
 
+ENDINGS: Final = {126: ": it cannot be executed", 127: ": there is no such command"}
+"""What a shell says with an exit code of its own."""
+
+
 class HookError(Exception):
     """A hook failed; the text says how."""
 
@@ -98,6 +102,9 @@ class Hooks:
             self._report(event, line, f"did not end within {self.rules.hook_seconds:g} s and was stopped")
         except (HookError, OSError) as error:
             self._report(event, line, f"failed: {str(error) or type(error).__name__}")
+        except asyncio.CancelledError:
+            self._report(event, line, "had not ended when this process did, and was stopped")
+            raise
         else:
             self._report(event, line, None)
 
@@ -132,7 +139,7 @@ class Hooks:
                     await process.wait()
             raise
         if process.returncode:
-            raise HookError(f"it ended with exit code {process.returncode}")
+            raise HookError(_ending(process.returncode))
 
     def _without_keys(self) -> dict[str, str]:
         """Return the environment without the keys of the pool."""
@@ -145,6 +152,7 @@ class Hooks:
     async def _post(self, address: str, body: bytes) -> None:
         import httpx
 
+        from okr_tui.cloud.failures import failure
         from okr_tui.cloud.http_policy import HEADERS, HttpxTransport
 
         headers = {**HEADERS, "content-type": "application/json"}
@@ -153,9 +161,18 @@ class Hooks:
             request = httpx.Request("POST", address, headers=headers, content=body)
             response = await transport.handle_async_request(request)
             await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, UnusableNetworkError) as error:
-            raise HookError(str(error) or type(error).__name__) from error
+        except httpx.InvalidURL as error:
+            raise HookError(str(error)) from error
+        except (httpx.HTTPError, UnusableNetworkError) as error:
+            raise HookError(failure(error, request.url).text) from error
         finally:
             await transport.aclose()
         if not response.is_success:
             raise HookError(f"it answered with HTTP status {response.status_code}")
+
+
+def _ending(code: int) -> str:
+    """Return how a command ended that failed; a negative code is the signal that killed it."""
+    if code < 0:
+        return f"it was killed by signal {-code}"
+    return f"it ended with exit code {code}{ENDINGS.get(code, '')}"

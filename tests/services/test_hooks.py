@@ -145,6 +145,29 @@ async def test_closing_ends_what_still_runs(tmp_path: Path) -> None:
     rig.hooks.start("spent", DOCUMENT)
     async with asyncio.timeout(LIMIT):
         await rig.hooks.close()
+    assert rig.problem == "the hook for spent had not ended when this process did, and was stopped"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("/no/such/program x", "exit code 127: there is no such command"),
+        ("/etc/passwd", "exit code 126: it cannot be executed"),
+        ("kill -9 $$", "it was killed by signal 9"),
+        ("exit 3", "it ended with exit code 3"),
+        (
+            "http://127.0.0.1:1/x?token=SECRET",
+            "connection refused by 127.0.0.1:1; check that a server listens there",
+        ),
+    ],
+)
+async def test_a_hook_that_fails_says_how(tmp_path: Path, line: str, words: str) -> None:
+    rig = Rig(tmp_path, AlertRules(), spent=line)
+    await rig.run()
+    assert rig.problem
+    assert " failed: " in rig.problem
+    assert rig.problem.endswith(words)
+    assert "SECRET" not in rig.problem
 
 
 class Receiver:
