@@ -124,6 +124,6 @@ def test_a_chain_is_found() -> None:
     ]
 
 
-def test_the_application_inherits_only_how_it_stands_to_its_terminal() -> None:
+def test_the_application_inherits_only_its_terminal_side() -> None:
     app = importlib.import_module("okr_tui.ui.app").OkrApp
     assert [base.__name__ for base in own_bases(app)] == ["TerminalApp"]

@@ -69,7 +69,7 @@ def test_every_command_that_is_named_exists() -> None:
     assert {(module, verb) for module, verb in named if verb not in VERBS} == set()
 
 
-def test_every_problem_that_doctor_has_a_remedy_for_is_said() -> None:
+def test_every_problem_that_doctor_has_a_remedy_for_is_reported() -> None:
     whole = "\n".join(text for module, text in said() if module != "okr_tui/services/doctor.py")
     composed = {"entries ignored", "entry ignored", "cloudUrl cannot be used"}  # with a number or a name
     assert [words for words, _ in REMEDIES if words not in whole and words not in composed] == []
@@ -84,7 +84,7 @@ def test_help_is_in_sentences() -> None:
             assert words is None or re.search(r"[.\]?]$|^sqlite:|^How far", words), (command.name, words)
 
 
-def test_errors_go_on_after_a_colon() -> None:
+def test_errors_continue_after_a_colon() -> None:
     raised = [(path.name, text) for path in (TOP / "okr_tui").rglob("*.py") for text in _raised(path)]
     assert len(raised) > 100
     assert [each for each in raised if not NAMES.match(each[1]) or re.search(r"[a-z]\.$", each[1])] == []

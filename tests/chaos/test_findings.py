@@ -56,7 +56,7 @@ def test_request_is_found_in_the_log_by_its_name_whatever_the_time_there() -> No
     assert (list(found.lost()), found.doubled()) == ([], 0)
 
 
-def test_record_of_another_request_does_not_stand_for_one_that_is_lost() -> None:
+def test_a_record_of_another_request_does_not_replace_one_that_is_lost() -> None:
     found = evidence([sent("1/0", 10), sent("2/0", 10)], [record("2/0", 10), record("2/0", 10.01)])
     assert [line.split(" on ")[0] for line in found.lost()] == ["10.00 s: 1/0"]
     assert found.doubled() == 1
@@ -101,7 +101,7 @@ def test_block_that_another_process_met_has_to_be_known() -> None:
     assert not list(evidence([met[0], sent("2/0", 10.6, status=401)], blocked=9).sent_to_blocked())
 
 
-def test_answer_that_no_slot_is_free_tells_of_no_block() -> None:
+def test_an_answer_that_no_slot_is_free_names_no_block() -> None:
     met = [replace(sent("1/0", 10, status=429), no_slot=True), sent("2/0", 11, status=429)]
     assert not list(evidence(met, blocked=9).sent_to_blocked())
     assert list(evidence([*met, sent("2/1", 13, status=429)], blocked=9).sent_to_blocked())

@@ -43,7 +43,7 @@ END = line(done=True, done_reason="stop")
     ],
     ids=["whole", "mark", "again", "half", "halves", "huge", "length", "thinking", "empty"],
 )
-async def test_what_an_answer_lacks_is_said(harness: Harness, body: bytes, text: str, lack: str) -> None:
+async def test_what_an_answer_lacks_is_reported(harness: Harness, body: bytes, text: str, lack: str) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-type": "application/x-ndjson"}, content=pieces(body))
 

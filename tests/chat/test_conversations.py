@@ -88,7 +88,7 @@ async def test_the_question_is_stored_before_it_is_sent(chat: ConversationServic
     await answering.aclose()
 
 
-async def test_a_stopped_answer_is_kept_and_goes_on(chat: ConversationService) -> None:
+async def test_a_stopped_answer_is_kept_and_continued(chat: ConversationService) -> None:
     draft = chat.new(MODEL)
     answering = await chat.ask(draft.id, "hello")
     async for event in answering:
@@ -108,7 +108,7 @@ async def test_a_stopped_answer_is_kept_and_goes_on(chat: ConversationService) -
         await chat.resume(draft.id)
 
 
-async def test_a_model_that_takes_no_open_answer_is_asked_to_go_on(
+async def test_a_model_that_takes_no_open_answer_is_asked_to_continue(
     chat: ConversationService, harness: Harness
 ) -> None:
     draft = chat.new("gemma4:31b", ChatOptions(num_predict=3, think="off"))
@@ -250,7 +250,9 @@ async def test_options_reach_the_model(chat: ConversationService) -> None:
     assert (answer.answered.output_tokens, answer.answered.done_reason) == (2, "length")
 
 
-async def test_a_think_level_the_model_does_not_take_is_said_and_left_out(chat: ConversationService) -> None:
+async def test_a_think_level_the_model_does_not_take_is_reported_and_left_out(
+    chat: ConversationService,
+) -> None:
     draft = chat.new(MODEL, ChatOptions(think="off"))
     notes = [event for event in await heard(await chat.ask(draft.id, "hello")) if isinstance(event, Noted)]
     assert [note.text for note in notes] == [f"{MODEL} takes think low, medium, high, not off"]
@@ -280,7 +282,7 @@ async def test_renamed_found_exported_and_taken_in(chat: ConversationService) ->
     assert copy.id != draft.id
 
 
-async def test_a_broken_file_is_said_once_and_the_chat_goes_on(
+async def test_a_broken_file_is_reported_once_and_the_chat_continues(
     harness: Harness, service: PoolService
 ) -> None:
     (harness.home / "conversations.db").write_bytes(b"no database" * 999)

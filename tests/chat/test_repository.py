@@ -49,7 +49,7 @@ async def test_closed_while_it_opens_it_leaves_no_file_open(tmp_path: Path) -> N
     assert repository._store is None or repository._store._database._connection is None
 
 
-async def test_an_answer_that_goes_on_keeps_how_long_it_thought(tmp_path: Path) -> None:
+async def test_an_answer_that_continues_keeps_how_long_it_thought(tmp_path: Path) -> None:
     clock = ManualClock()
     repository = ConversationRepository(tmp_path / "c.db", clock)
     cut = Turn(2, Message("assistant", "half", "hm", incomplete=True), 2.0, Answered("m", thinking_ms=2100))

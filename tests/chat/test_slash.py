@@ -64,7 +64,7 @@ def test_completion(text: str, candidates: tuple[str, ...]) -> None:
 
 
 @given(st.text())
-def test_what_completes_goes_on_from_what_was_typed(text: str) -> None:
+def test_a_completion_continues_what_was_typed(text: str) -> None:
     for candidate in complete(f"/{text}", MODELS, 3):
         assert candidate.startswith("/")
         assert is_command(candidate)

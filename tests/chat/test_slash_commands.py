@@ -112,7 +112,7 @@ async def test_help_unknown_and_those_for_the_screen(service: PoolService) -> No
     assert await carry_out(service, "/rename A [b]title") == ScreenRequest("rename", "A [b]title")
 
 
-async def test_no_key_is_ever_said(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_no_key_is_ever_shown(tmp_path_factory: pytest.TempPathFactory) -> None:
     async with open_harness(tmp_path_factory.mktemp("home"), "spent") as harness, harness.open() as service:
         for command in ("status", "keys", "models", "rotate", "use-key 2"):
             text = (await said(service, f"/ollama-{command}")).text

@@ -234,7 +234,7 @@ def secrets(**values: str) -> dict[str, object]:
     return {name: SecretStr(text) for name, text in values.items()}
 
 
-async def test_the_other_tools_go_on_without_a_broken_server(harness: Harness) -> None:
+async def test_the_other_tools_continue_without_a_broken_server(harness: Harness) -> None:
     with_chat(harness, tools=True, mcpServers={"t": server_entry("--crash")})
     async with harness.open() as service, ConversationService.open(PoolClient(service), harness.home) as chat:
         person = Person()

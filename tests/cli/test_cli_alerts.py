@@ -29,7 +29,7 @@ def hooked(cli: CliHarness) -> CliHarness:
     return cli
 
 
-def test_a_command_tells_its_hook_of_what_it_found_out(hooked: CliHarness) -> None:
+def test_a_command_runs_its_hook_for_what_it_found_out(hooked: CliHarness) -> None:
     hooked.fault("session", path="/api/chat", account="amber")
     hooked.run_ok("chat", MODEL, "hello")
     found = [each for each in told(hooked) if each["event"] == "spent"]

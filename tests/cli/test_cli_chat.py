@@ -78,7 +78,7 @@ def test_thinking_can_be_left_out(cli: CliHarness) -> None:
     assert cli.run("chat", MODEL, "hello", "--think", "as hard as you can").code == 2
 
 
-def test_a_think_level_the_model_does_not_take_is_said_and_left_out(cli: CliHarness) -> None:
+def test_a_think_level_the_model_does_not_take_is_reported_and_left_out(cli: CliHarness) -> None:
     cli.run_ok("models", "--refresh")
     result = cli.run_ok("chat", MODEL, "hello", "--think", "off")
     assert "takes think low, medium, high, not off" in result.err

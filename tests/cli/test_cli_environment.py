@@ -108,7 +108,7 @@ def test_the_home_of_system_users_is_none(
 
 
 @pytest.mark.usefixtures("nameless")
-def test_named_places_are_enough_without_a_home_folder(
+def test_named_files_are_enough_without_a_home_folder(
     cli: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(cli.folder / "state"))
@@ -180,7 +180,7 @@ def test_a_proxy_that_cannot_be_used_is_a_problem(
     assert fault["text"].startswith("HTTPS_PROXY cannot be used: ")
 
 
-def test_the_cause_of_a_failure_is_said_alike(cli: CliHarness) -> None:
+def test_the_cause_of_a_failure_is_reported_in_one_way(cli: CliHarness) -> None:
     cli.write_settings(cloudUrl="http://127.0.0.1:1")
     words = "connection refused by 127.0.0.1:1; check that a server listens there"
     assert words in cli.run("chat", MODEL, "Hello").err

@@ -71,7 +71,7 @@ def test_every_kind_in_full(cli: CliHarness) -> None:
     ]
 
 
-def test_a_key_that_is_gone_has_no_place(cli: CliHarness) -> None:
+def test_a_key_that_is_gone_has_no_index(cli: CliHarness) -> None:
     cli.run_ok("disable-key", "4")
     cli.write_settings(keys=3)
     (event,) = cli.run_ok("events", "--json").lines
@@ -145,7 +145,7 @@ def test_only_what_is_no_older(cli: CliHarness) -> None:
         assert "is not an age such as" in result.err
 
 
-def test_following_goes_on_until_interrupted(cli: CliHarness) -> None:
+def test_following_continues_until_interrupted(cli: CliHarness) -> None:
     cli.run_ok("disable-key", "1")
     with cli.process("events", "--follow", "--json") as process:
         assert process.stdout is not None

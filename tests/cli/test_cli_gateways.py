@@ -54,7 +54,7 @@ def test_a_killed_gateway_leaves_no_lie(cli: CliHarness) -> None:
         assert gateway(cli) == {"url": None}
 
 
-def test_the_port_for_a_daemon_is_said_on_a_second_line(cli: CliHarness, tmp_path: Path) -> None:
+def test_the_port_for_a_daemon_is_reported_on_a_second_line(cli: CliHarness, tmp_path: Path) -> None:
     file = tmp_path / ".ollama" / "id_ed25519.pub"
     file.parent.mkdir()
     public = Ed25519PrivateKey.generate().public_key()
@@ -78,7 +78,7 @@ def test_without_a_daemon_its_port_is_refused_in_one_line(cli: CliHarness) -> No
     assert "public key" in result.err
 
 
-def test_it_ends_when_its_server_cannot_go_on(cli: CliHarness) -> None:
+def test_it_ends_when_its_server_cannot_continue(cli: CliHarness) -> None:
     async def failing(_: object) -> None:
         raise RuntimeError("nobody foresaw this")
 

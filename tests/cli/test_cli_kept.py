@@ -53,7 +53,7 @@ def test_the_second_run_says_the_same_without_the_service(
 @pytest.mark.parametrize(
     "verb", [["list"], ["get", "gateway.hosts"], ["get", "theme"], ["get", "store"]], ids=str
 )
-def test_settings_are_told_without_reading_them_again(
+def test_settings_are_reported_without_reading_them_again(
     cli: CliHarness, folds: Callable[[], int], verb: list[str], options: list[str]
 ) -> None:
     cli.run_ok("config", "set", "gateway.hosts", '["a.example", "b.example"]')

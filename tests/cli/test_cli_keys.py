@@ -74,7 +74,7 @@ def test_a_check_reads_each_account_once(cli: CliHarness) -> None:
     assert [request["account"] for request in cli.sent("/api/balance")] == ["amber", "birch", "cedar"]
 
 
-def test_a_check_reports_refused_keys_and_goes_on(make_cli: MakeCli) -> None:
+def test_a_check_reports_refused_keys_and_continues(make_cli: MakeCli) -> None:
     cli = make_cli("revoked")
     result = cli.run("keys", "--check", "--json")
     assert result.code == 1

@@ -143,7 +143,7 @@ def test_status_for_people(cli: CliHarness) -> None:
     ]
 
 
-def test_problems_of_the_settings_are_said(cli: CliHarness) -> None:
+def test_problems_of_the_settings_are_reported(cli: CliHarness) -> None:
     cli.settings_file.write_text("{")
     result = cli.run("chat", MODEL, "hello")
     assert result.code == 1
@@ -192,7 +192,7 @@ def test_key_that_is_given_where_it_does_not_belong_is_not_repeated(
     assert KEY[:8] not in result.err
 
 
-def test_option_of_the_program_behind_a_verb_is_told_its_place(cli: CliHarness) -> None:
+def test_an_option_of_the_program_after_a_verb_is_pointed_before_it(cli: CliHarness) -> None:
     result = cli.run("status", "--store", "memory:")
     assert result.code == 2
     assert "No such option '--store'; write it before the verb: okr-tui --store … status" in result.err
@@ -205,7 +205,9 @@ def test_a_model_that_the_cloud_does_not_have(cli: CliHarness) -> None:
 
 
 @pytest.mark.parametrize("verb", ["status", "keys", "models", "explain"])
-def test_a_store_that_cannot_be_used_is_said_and_stops_no_reading_verb(cli: CliHarness, verb: str) -> None:
+def test_a_store_that_cannot_be_used_is_reported_and_stops_no_reading_verb(
+    cli: CliHarness, verb: str
+) -> None:
     result = cli.run("--store", f"sqlite:{cli.settings_file}/log.db", verb)
     assert result.code == 0
     assert result.out

@@ -70,7 +70,7 @@ def test_a_taken_port_is_one_line(cli: CliHarness) -> None:
     assert "(process " in result.err
 
 
-def test_others_are_let_in_only_when_that_is_said(cli: CliHarness) -> None:
+def test_others_are_let_in_only_when_asked_for(cli: CliHarness) -> None:
     result = cli.run("serve", "--host", "0.0.0.0", "--port", "0")
     assert (result.code, result.out) == (2, "")
     assert "--expose" in result.err

@@ -256,7 +256,7 @@ def test_the_line_is_json_that_waybar_reads(cli: CliHarness) -> None:
     assert "&lt;b&gt;&amp;" in bar["tooltip"]
 
 
-def test_the_clouds_own_count_stands_next_to_the_logs(cli: CliHarness) -> None:
+def test_the_clouds_own_count_is_next_to_the_logs(cli: CliHarness) -> None:
     at, day = NOW - 600, NOW // 86400 * 86400
     days = tuple(
         CloudBucket(day - ago * 86400, day - (ago - 1) * 86400, counts)

@@ -105,7 +105,7 @@ def test_a_free_port_is_known_only_while_the_gateway_runs(cli: CliHarness, name:
 
 
 @pytest.mark.parametrize("client", ["pi", "ollama", "openai", "anthropic"])
-def test_that_no_gateway_runs_is_said(cli: CliHarness, client: str) -> None:
+def test_that_no_gateway_runs_is_reported(cli: CliHarness, client: str) -> None:
     result = connected(cli, client)
     assert "no gateway is running" in result.err
     assert "okr-tui.gateway.autostart" in result.err

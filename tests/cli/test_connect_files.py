@@ -220,7 +220,7 @@ def test_a_link_stays_a_link_and_modes_are_kept(cli: CliHarness, home: Path) -> 
     assert path.is_symlink()
 
 
-def test_what_others_can_find_out_is_said(cli: CliHarness, home: Path) -> None:
+def test_what_others_can_reach_is_reported(cli: CliHarness, home: Path) -> None:
     del home
     assert "OPENAI_BASE_URL" in connected(cli, "openai").err
     assert "keeps the token in its own file" in connected(cli, "llm").err

@@ -472,7 +472,7 @@ FILES: Mapping[str, tuple[Callable[[CliHarness], object], str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_wrong_with_files_has_place_cause_and_remedy(home: CliHarness, name: str) -> None:
+def test_what_is_wrong_with_files_has_location_cause_and_remedy(home: CliHarness, name: str) -> None:
     setup, severity, what, remedy = FILES[name]
     setup(home)
     names = {"S": "~/settings.json", "P": str(home.settings_file), "T": str(state_of(home))}

@@ -54,7 +54,7 @@ OUT: list[Record] = [failed(FaultKind.TRANSIENT, NOW, A), failed(FaultKind.TRANS
 @example([*OUT, Reset(at=NOW + 2, fingerprint=A)], [ResetUndone(at=NOW + 3, fingerprint=A)])
 @example([], OUT)
 @given(LOGS, LOGS)
-def test_records_and_what_a_fold_left_tell_the_same_as_a_fold_of_all(
+def test_records_and_what_a_fold_left_say_the_same_as_a_fold_of_all(
     before: list[Record], later: list[Record]
 ) -> None:
     history, _ = history_of(before, passed=True)

@@ -141,7 +141,7 @@ def test_no_form_of_a_key_is_shown_or_logged(form: int, home: Home, cloud: Hosti
 
 
 @pytest.mark.parametrize("kind", ["html", "plain", "odd"])
-def test_errors_of_any_kind_tell_no_key_and_steer_nothing(kind: str, home: Home, cloud: HostileCloud) -> None:
+def test_errors_of_any_kind_show_no_key_and_steer_nothing(kind: str, home: Home, cloud: HostileCloud) -> None:
     cloud.heard, cloud.kind = f"Bearer {KEYS[0]}", kind
     for cloud.status in (200, 400, 401, 403, 500):
         for arguments in (

@@ -66,7 +66,7 @@ def test_a_name_and_its_value_stay_side_by_side(width: pytest.MonkeyPatch) -> No
     ]
 
 
-def test_figures_stand_to_the_right_and_headings_are_repeated(width: pytest.MonkeyPatch) -> None:
+def test_figures_are_aligned_right_and_headings_are_repeated(width: pytest.MonkeyPatch) -> None:
     assert table(USAGE, headed=True, figures=True)[1:] == [
         "gpt-oss:20b     1,204  3,310,022",
         "kimi-k3            86          9",

@@ -85,7 +85,7 @@ def test_each_sees_their_own_pool_in_status_bars_and_usage(team: Team, redis_url
         assert not list(server.scan_iter("*document:status"))
 
 
-def test_who_has_said_no_name_is_someone(team: Team) -> None:
+def test_a_person_without_a_name_is_someone(team: Team) -> None:
     team.run("nameless", "disable-key", "1")
     assert "#1 switched off by someone" in team.run("amber", "events")
     result = team.cli.run("--settings", str(team.files["nameless"]), "doctor", "--offline")

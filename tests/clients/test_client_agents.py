@@ -288,7 +288,7 @@ async def test_a_spent_key_is_not_noticed(session: Session) -> None:
     assert set(await session.asked()) == {200}
 
 
-async def test_all_spent_is_told_once_and_at_once(session: Session) -> None:
+async def test_all_spent_is_reported_once_and_at_once(session: Session) -> None:
     await session.gateway.spend(session.agent.path)
     result = await session.ask()
     assert BACK in words(result)
@@ -297,7 +297,7 @@ async def test_all_spent_is_told_once_and_at_once(session: Session) -> None:
     assert set(statuses) <= {400, 402}
 
 
-async def test_no_valid_key_is_told_once(session: Session) -> None:
+async def test_no_valid_key_is_reported_once(session: Session) -> None:
     await session.gateway.fault("unauthorized", path=session.agent.path, times=None)
     result = await session.ask()
     assert "no key can take this request" in words(result)
@@ -314,7 +314,7 @@ async def test_no_valid_key_is_told_once(session: Session) -> None:
         ("too-large", "too large"),
     ],
 )
-async def test_what_else_cannot_be_helped_is_told_once(session: Session, fault: str, shown: str) -> None:
+async def test_what_else_cannot_be_helped_is_reported_once(session: Session, fault: str, shown: str) -> None:
     await session.gateway.fault(fault, path=session.agent.path, times=None)
     result = await session.ask()
     found = words(result).lower()
@@ -325,7 +325,7 @@ async def test_what_else_cannot_be_helped_is_told_once(session: Session, fault: 
 
 @pytest.mark.parametrize("gateway_process", [IMPATIENT], indirect=True)
 @pytest.mark.parametrize("fault", ["rate-limit", "concurrency"])
-async def test_what_passes_in_a_moment_is_told_as_that_and_never_as_quota(
+async def test_what_passes_soon_is_reported_as_that_and_never_as_quota(
     session: Session, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if session.agent.tries is None:
@@ -342,7 +342,7 @@ async def test_what_passes_in_a_moment_is_told_as_that_and_never_as_quota(
 
 
 @pytest.mark.parametrize("gateway_process", [IMPATIENT], indirect=True)
-async def test_an_outage_is_told_in_words_after_a_few_requests(session: Session) -> None:
+async def test_an_outage_is_reported_in_words_after_a_few_requests(session: Session) -> None:
     if session.agent.tries is None:
         return
     await session.gateway.fault("unavailable", path=session.agent.path, times=None)
@@ -353,7 +353,7 @@ async def test_an_outage_is_told_in_words_after_a_few_requests(session: Session)
     assert len(statuses) <= session.agent.tries
 
 
-async def test_a_cut_answer_is_told_and_not_asked_for_again(session: Session) -> None:
+async def test_a_cut_answer_is_reported_and_not_asked_for_again(session: Session) -> None:
     path, asks = session.agent.path, session.agent.asks
     await session.gateway.fault("session", in_stream=True, after=12, path=path, times=asks)
     result = await session.ask()

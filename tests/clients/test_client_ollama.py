@@ -119,7 +119,7 @@ async def test_no_key_left_is_402(
 
 
 @pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
-async def test_what_passes_in_a_moment_is_told_at_the_first_request(
+async def test_what_passes_soon_is_reported_at_the_first_request(
     harness: Harness, fault: str, status: int
 ) -> None:
     harness.write_settings(policy=IMPATIENT)

@@ -45,7 +45,7 @@ async def test_everything_the_client_does(gateway_process: GatewayProcess) -> No
     assert "rain" in found["content"]
 
 
-async def test_the_token_may_stand_in_the_host(gateway_process: GatewayProcess) -> None:
+async def test_the_token_may_be_in_the_host(gateway_process: GatewayProcess) -> None:
     assert (await do(gateway_process, "chat", in_path=True))["result"].startswith(GREETING)
     assert {record["status"] for record in await gateway_process.access_log("/api/chat")} == {200}
 
@@ -77,7 +77,7 @@ async def test_no_key_left_is_402_at_the_first_request(gateway_process: GatewayP
 
 @pytest.mark.parametrize("gateway_process", [IMPATIENT], indirect=True)
 @pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
-async def test_what_passes_in_a_moment_is_told_at_the_first_request(
+async def test_what_passes_soon_is_reported_at_the_first_request(
     gateway_process: GatewayProcess, fault: str, status: int
 ) -> None:
     await gateway_process.fault(fault, path="/api/chat", times=None)

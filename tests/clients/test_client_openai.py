@@ -174,7 +174,7 @@ async def test_no_key_left_is_402_at_the_first_request(
 
 
 @pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
-async def test_what_passes_in_a_moment_is_asked_for_again_and_told(
+async def test_what_passes_soon_is_asked_for_again_and_reported(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, fault: str, status: int
 ) -> None:
     hurry(fault, monkeypatch)

@@ -91,7 +91,7 @@ async def test_no_key_left_is_asked_once(pi: Pi) -> None:
 
 @pytest.mark.parametrize("gateway_process", [IMPATIENT], indirect=True)
 @pytest.mark.parametrize(("fault", "status"), [("rate-limit", 429), ("unavailable", 503)])
-async def test_what_passes_in_a_moment_is_asked_for_again_and_told(
+async def test_what_passes_soon_is_asked_for_again_and_reported(
     pi: Pi, monkeypatch: pytest.MonkeyPatch, fault: str, status: int
 ) -> None:
     hurry(fault, monkeypatch)

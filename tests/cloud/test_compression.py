@@ -76,7 +76,7 @@ async def test_what_was_packed_is_read_however_it_is_cut(name: str, step: int) -
 
 
 @pytest.mark.parametrize("name", [name for name in PACKED if name not in ("identity", "none")])
-async def test_a_few_bytes_that_stand_for_many_come_in_small_pieces(name: str) -> None:
+async def test_a_few_bytes_that_expand_to_many_come_in_small_pieces(name: str) -> None:
     encoding, pack = PACKED[name]
     packed = pack(BOMB)
     assert len(packed) < len(BOMB) // 100
@@ -113,7 +113,7 @@ def test_the_smallest_blocks_of_zstd_stay_bounded() -> None:
 @pytest.mark.parametrize(
     "name", [name for name in PACKED if name not in ("identity", "none", "bare deflate")]
 )
-async def test_damage_is_said(name: str) -> None:
+async def test_damage_is_reported(name: str) -> None:
     encoding, pack = PACKED[name]
     packed = pack(TEXT)
     with pytest.raises(httpx.DecodingError, match="encoding is damaged"):
@@ -127,6 +127,6 @@ async def test_members_without_content_end() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["compress", "gzip, gzip, gzip", "gzip, compress", "\x1b]0;x"])
-def test_an_encoding_that_cannot_be_undone_is_said(encoding: str) -> None:
+def test_an_encoding_that_cannot_be_undone_is_reported(encoding: str) -> None:
     with pytest.raises(httpx.DecodingError, match="which was not asked for"):
         decoded(response(encoding, b""))

@@ -143,7 +143,7 @@ def test_plan_without_a_part_of_its_own_may_have_bought_credit() -> None:
         {"purchased": {"balance_usd": None}},
     ],
 )
-def test_unknown_shape_is_said_to_be_unknown_and_never_empty(document: object) -> None:
+def test_an_unknown_shape_is_reported_as_unknown_and_never_empty(document: object) -> None:
     balance = read_balance(document)
     assert not balance.understood
     assert balance.used_percent is None

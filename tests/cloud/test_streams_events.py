@@ -59,7 +59,9 @@ def telling(found: list[tuple[StreamRecord, int]]) -> list[tuple[object, ...]]:
 
 
 @given(BODIES, st.lists(st.integers(0, 1000), max_size=6))
-def test_chunks_of_any_size_give_the_same_records_at_the_same_places(body: bytes, places: list[int]) -> None:
+def test_chunks_of_any_size_give_the_same_records_at_the_same_positions(
+    body: bytes, places: list[int]
+) -> None:
     whole = read([body])
     assert read(cut(body, places)) == whole
     assert read([body[place : place + 1] for place in range(len(body))]) == whole
@@ -80,7 +82,7 @@ def test_an_event_named_error_is_one_whatever_it_holds(text: bytes, end: bytes) 
     assert start == len(before)
 
 
-def test_a_line_beyond_all_measure_moves_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_beyond_all_measure_moves_no_position(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "LINE_LIMIT", 100)
     pieces = [b"data: " + b"x" * 200, b"x" * 200, b'x\n\ndata: {"error":"gone', b' wrong"}\n\n']
     ((record, start),) = read(pieces)

@@ -105,7 +105,7 @@ async def test_answer_takes_time_when_it_has_a_pace(serve_scenario: ServeCloud) 
         assert (await client.chat("amber 1")).status_code == whole.status_code == 200
 
 
-async def test_request_log_tells_who_was_asked_what_but_no_key(calm: CloudClient) -> None:
+async def test_request_log_says_who_was_asked_what_but_no_key(calm: CloudClient) -> None:
     await calm.chat("amber 2")
     await calm.client.get("/api/tags")
     response = await calm.client.get("/_demo/requests")

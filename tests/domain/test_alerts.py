@@ -87,7 +87,7 @@ def test_a_crossing_is_reported_once() -> None:
     assert log.tell(NOW + 60) == []
 
 
-def test_readings_that_differ_a_little_do_not_tell_again() -> None:
+def test_readings_that_differ_a_little_raise_no_alert_again() -> None:
     log = Log(reading(NOW, session(80)))
     log.tell(NOW)
     log.add(reading(NOW + 60, session(78)))
@@ -138,7 +138,7 @@ def test_bought_credit_is_no_empty_allowance() -> None:
     assert Log(reading(NOW, dollars(0, 60, bought=5, until=MONDAY + 20 * 86400))).tell(NOW) == []
 
 
-def test_a_spent_window_is_reported_in_place_of_its_marks_and_back_once() -> None:
+def test_a_spent_window_is_reported_instead_of_its_marks_and_back_once() -> None:
     log = Log(failed(FaultKind.SPENT, window="session"), reading(NOW + 1, session(100)))
     assert log.tell(NOW + 1) == ["spent"]
     assert log.tell(NOW + 2) == []

@@ -114,7 +114,7 @@ def test_included_quota_goes_before_bought_credit(strategy: Strategy) -> None:
         assert choice.why.endswith("included quota goes before bought credit")
 
 
-def test_bought_credit_is_spent_when_nothing_else_is_left_and_said() -> None:
+def test_bought_credit_is_spent_when_nothing_else_is_left_and_that_is_shown() -> None:
     bought = replace(windows(100, 78), credits=Credits(0, None, 3.5))
     state = after(reading(NOW, bought, A), failed(SPENT, key=B, window="weekly"))
     choice = chosen(state, config(2, preferred=B))

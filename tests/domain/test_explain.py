@@ -89,7 +89,7 @@ def test_a_conversation_stays_where_it_was() -> None:
     ]
 
 
-def test_equals_differ_by_load_then_use_then_place() -> None:
+def test_equals_differ_by_load_then_use_then_order() -> None:
     pool = config(2, strategy="headroom")
     slots = after(belongs(A, "a", plan="pro"), belongs(B, "b", plan="pro"))
     assert reasons(slots, pool, in_flight={"b": 1})[1] == "more requests running than #1"

@@ -81,7 +81,7 @@ def test_faults_that_say_the_same_are_one_line_though_keys_alternate() -> None:
     assert (group.tone, group.healed) == ("quiet", True)
 
 
-def test_requests_that_met_the_same_are_one_line_whoever_asked_for_what() -> None:
+def test_requests_that_met_the_same_are_one_line_for_any_caller() -> None:
     requests: list[Record] = []
     for number, (client, model) in enumerate([("pi", "kimi-k3"), ("codex", "glm-5.2"), ("pi", "glm-5.2")]):
         named: dict[str, Any] = {"trace": f"r{number}", "caller": client, "model": model}
@@ -103,7 +103,7 @@ def test_the_sends_of_a_request_are_one_line_though_others_come_between() -> Non
     assert (whole.tone, whole.at) == ("warning", NOW + 3)
 
 
-def test_hops_that_met_the_same_stand_together_and_a_repeat_is_counted() -> None:
+def test_hops_that_met_the_same_are_grouped_and_a_repeat_is_counted() -> None:
     sends = [
         replace(failed(FaultKind.TRANSIENT, NOW + n, key, status=502, text="HTTP 502"), trace="r1")
         for n, key in enumerate((A, A, C))
@@ -256,7 +256,7 @@ def test_a_request_that_only_runs_can_be_looked_at() -> None:
     assert "about" not in fields(replace(born.newest, detail=""))
 
 
-def test_more_is_said_of_one_answer_and_not_of_a_run() -> None:
+def test_more_is_shown_of_one_answer_and_not_of_a_run() -> None:
     answer = replace(went_well(NOW, C), first_byte_ms=500, duration_ms=1500, output_tokens=40)
     (one,) = grouped(told(answer))
     assert one.more == "40 tok/s · first 0.5 s"

@@ -94,7 +94,7 @@ def test_state_survives_being_written_down(records: list[Record]) -> None:
 
 
 @given(HISTORIES, HISTORIES)
-def test_state_that_was_written_down_goes_on_as_if_it_had_not(
+def test_state_that_was_written_down_continues_as_if_it_had_not(
     first: list[Record], second: list[Record]
 ) -> None:
     state = fold(first, POLICY)

@@ -153,7 +153,7 @@ def test_a_name_is_resolved_where_only_one_model_can_be_meant(name: str, model: 
         ),
     ],
 )
-def test_how_a_model_thinks_is_said_as_far_as_the_cloud_tells(model: Model, text: str, thinks: bool) -> None:
+def test_how_a_model_thinks_is_shown_as_far_as_the_cloud_says(model: Model, text: str, thinks: bool) -> None:
     assert (model.thinking_text, model.thinks) == (text, thinks)
 
 

@@ -88,7 +88,7 @@ def test_key_that_moves_to_another_account_leaves_the_old_accounts_blocks_behind
     assert judged(state, NOW + 5, B).state is State.SPENT
 
 
-def test_identity_without_an_account_tells_only_that_the_key_is_good() -> None:
+def test_identity_without_an_account_says_only_that_the_key_is_good() -> None:
     spent = failed(FaultKind.SPENT, window="weekly")
     state = after(spent, failed(FaultKind.UNAUTHORIZED), belongs(A, "", NOW + 9))
     assert state.account_of(A) == A

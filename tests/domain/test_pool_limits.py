@@ -64,7 +64,7 @@ def test_failures_of_requests_that_were_already_out_do_not_make_the_wait_grow() 
     assert until_of(before_end, BlockCause.SLOWED) == NOW + 40 + 15
 
 
-def test_success_after_the_rest_begins_anew() -> None:
+def test_success_after_the_rest_starts_over() -> None:
     state = after(failed(SLOWED), went_well(NOW + 20, started=NOW + 16))
     state = fold([failed(SLOWED, NOW + 30)], POLICY, state)
     assert until_of(state, BlockCause.SLOWED) == NOW + 45
@@ -86,7 +86,7 @@ def test_weaker_block_never_shortens_a_stronger_one() -> None:
         assert judged(state, NOW + 600).state is State.SPENT
 
 
-def test_verdict_tells_when_the_last_block_ends() -> None:
+def test_verdict_says_when_the_last_block_ends() -> None:
     state = after(failed(FaultKind.UNAUTHORIZED), failed(FaultKind.SPENT, window="weekly"))
     found = judged(state)
     assert found.state is State.INVALID
@@ -124,7 +124,7 @@ def test_slots_are_learned_from_the_cloud() -> None:
     assert slots_of(state, NOW + 1e6) == 4
 
 
-def test_slots_go_down_by_one_for_ten_minutes_when_the_cloud_does_not_tell() -> None:
+def test_slots_go_down_by_one_for_ten_minutes_when_the_cloud_does_not_say() -> None:
     state = after(belongs(A, "amber", plan="pro"), failed(BUSY))
     assert slots_of(state, NOW + 599) == 2
     assert slots_of(state, NOW + 600) == 3
@@ -153,7 +153,7 @@ def test_requests_below_the_limit_do_not_make_it_grow() -> None:
     assert slots_of(after(failed(BUSY, max_concurrent=3), *filled(100, 2))) == 3
 
 
-def test_busy_answer_begins_the_count_anew() -> None:
+def test_busy_answer_starts_the_count_over() -> None:
     records = [failed(BUSY, max_concurrent=2), *filled(19, 2), failed(BUSY, NOW + 800, max_concurrent=2)]
     assert slots_of(after(*records, *filled(19, 2, NOW + 900))) == 2
 

@@ -201,7 +201,7 @@ def test_money_that_was_there_before_is_believed_once_usage_must_have_shown() ->
 @pytest.mark.parametrize(
     ("kind", "text"), [(FaultKind.NO_PLAN, "HTTP 402"), (FaultKind.PATH, "something refuses: HTTP 402, HTML")]
 )
-def test_the_balance_tells_what_a_402_without_words_means(
+def test_the_balance_says_what_a_402_without_words_means(
     balance: Balance, spent: bool, kind: FaultKind, text: str
 ) -> None:
     state = after(reading(NOW - 60, balance), failed(kind, status=402, text=text))

@@ -126,7 +126,7 @@ def test_too_few_readings_give_no_pace(samples: tuple[Sample, ...]) -> None:
     assert empty_at(samples) is None
 
 
-def test_pace_begins_anew_after_a_reset() -> None:
+def test_pace_starts_over_after_a_reset() -> None:
     assert burn_rate(line((0, 80), (300, 90), (600, 2), (900, 5))) == pytest.approx(3 / 300)
     assert burn_rate(line((0, 80), (300, 90), (600, 2))) is None
 

@@ -78,7 +78,7 @@ def test_half_a_character_in_a_record_becomes_a_question_mark() -> None:
     assert decode(encode(record)) == replace(record, fingerprint="half ? a character")
 
 
-def test_settings_say_the_same_whoever_read_them_when() -> None:
+def test_settings_say_the_same_to_every_reader() -> None:
     read = SettingsRead(at=NOW, keys=2, cloud_url="https://ollama.com", client="cli", who="amber")
     assert replace(read, at=NOW + 9, client="gateway", who="birch").says_the_same(read)
     assert not replace(read, keys=3).says_the_same(read)

@@ -124,7 +124,7 @@ def test_an_outage_ends_by_itself() -> None:
     assert status_line(pool, UsageSum(), NOW + 60).level == "ok"
 
 
-def test_it_tells_when_the_pool_will_be_empty_if_that_is_near() -> None:
+def test_it_says_when_the_pool_will_be_empty_if_that_is_near() -> None:
     soon, far = (known()._replace(empty_at=NOW + hours * 3600) for hours in (1, 9))
     assert status_line(soon, UsageSum(), NOW).text == "2/2 · #1 · empty ~17:00"
     assert status_line(soon, UsageSum(), NOW).level == "low"

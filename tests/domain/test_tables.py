@@ -82,7 +82,7 @@ def test_a_status_that_says_nothing_gives_way_to_the_kinds_word(status: int | No
         (None, "connection refused", "connection refused"),
     ],
 )
-def test_a_fault_is_told_with_its_status_once(status: int | None, text: str, sentence: str) -> None:
+def test_a_fault_is_reported_with_its_status_once(status: int | None, text: str, sentence: str) -> None:
     assert a_fault(FaultKind.SLOWED, status=status, text=text).sentence == sentence
 
 

@@ -79,7 +79,7 @@ def test_trial_that_fails_blocks_again() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "fault"])
-def test_trial_that_tells_nothing_lets_another_one_follow(outcome: Outcome) -> None:
+def test_trial_that_says_nothing_lets_another_one_follow(outcome: Outcome) -> None:
     state = after(SPENT)
     at = over(state)
     ended = replace(failed(FaultKind.REQUEST, at + 3, started=at), outcome=outcome)

@@ -343,7 +343,7 @@ def test_a_counter_keeps_the_longest_answer_whichever_came_first() -> None:
     assert (found.longest_ms, found.latest_first_byte_ms) == (1500, 300)
 
 
-def test_the_last_reading_of_an_account_has_its_place() -> None:
+def test_the_last_reading_of_an_account_has_its_bucket() -> None:
     assert cloud_usage_of("amber") == cloud_usage_of("amber")
     assert {cloud_usage_of(f"account {number}") for number in range(999)} == {*CLOUD_USAGE}
 

@@ -81,7 +81,7 @@ def test_what_refuses_all_accounts_alike_is_shown_as_an_outage() -> None:
     assert shown(after(*refused), config(3)).outage is None
 
 
-def test_row_tells_what_is_known_of_a_key() -> None:
+def test_row_says_what_is_known_of_a_key() -> None:
     state = after(
         belongs(A, "amber", plan="pro"),
         reading(NOW - 20, windows(30, 10)),
@@ -182,7 +182,7 @@ def test_account_that_cannot_be_used_does_not_count() -> None:
     assert shown(state, config(2)).empty_at == pytest.approx(NOW + 50 * 60)
 
 
-def test_nothing_is_foretold_without_readings_of_every_usable_account() -> None:
+def test_nothing_is_forecast_without_readings_of_every_usable_account() -> None:
     state = after(*filling(A, 40, 1))
     assert shown(state, config(2)).empty_at is None
     assert shown(PoolState()).empty_at is None
@@ -198,14 +198,14 @@ def test_the_view_says_from_when_a_forecast_is_made() -> None:
     assert view(PoolState(), config(1), policy, NOW).forecast_least == 8
 
 
-def test_keys_of_one_account_are_foretold_once() -> None:
+def test_keys_of_one_account_are_forecast_once() -> None:
     state = after(belongs(A, "amber"), belongs(B, "amber"), *filling(A, 40, 1))
     assert pool_empty_at(state, [A, B], NOW) == pytest.approx(NOW + 50 * 60)
     without = replace(state.account("amber"), samples=(Sample(NOW, 5),))
     assert pool_empty_at(replace(state, accounts={"amber": without}), [A, B], NOW) is None
 
 
-def test_a_window_that_begins_anew_before_the_pool_is_empty_forbids_the_forecast() -> None:
+def test_a_window_that_starts_over_before_the_pool_is_empty_forbids_the_forecast() -> None:
     def until(end: float) -> PoolView:
         filled = [reading(NOW - 600 + 60 * n, windows(40 + n, end=end)) for n in range(11)]
         return shown(after(*filled), config(1))

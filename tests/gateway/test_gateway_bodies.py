@@ -90,7 +90,7 @@ def test_a_bomb_and_a_damaged_body(encoding: str) -> None:
     assert caught.value.failure.status == 400
 
 
-def test_an_encoding_nobody_knows_and_one_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_encoding_and_one_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FailureError) as caught:
         unpack(b"x", "br")
     assert caught.value.failure.status == 415

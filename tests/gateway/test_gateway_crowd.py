@@ -71,7 +71,7 @@ def test_the_bound_leaves_open_files_for_all_else(
     assert most_connections() == most
 
 
-async def test_files_that_run_out_are_said_once_and_other_trouble_goes_on(
+async def test_files_that_run_out_are_reported_once_and_other_problems_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said: list[str] = []

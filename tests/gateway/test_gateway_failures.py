@@ -243,7 +243,7 @@ RAW = {"user-agent": "OpenAI/Python 2.20.0", "x-stainless-raw-response": "true"}
         ({}, None),
     ],
 )
-def test_what_cannot_be_helped_is_told_with_a_status_that_ends_it(
+def test_what_cannot_be_helped_is_reported_with_a_status_that_ends_it(
     cause: Cause, headers: dict[str, str], ends_at: set[int] | None
 ) -> None:
     told = for_client(Failure.of(cause, "words"), client_name(headers), "openai")
@@ -253,7 +253,7 @@ def test_what_cannot_be_helped_is_told_with_a_status_that_ends_it(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 415, 431])
-def test_a_request_that_is_itself_wrong_is_told_once_too(status: int) -> None:
+def test_a_request_that_is_itself_wrong_is_reported_once_too(status: int) -> None:
     wrong = Failure(status, "words")
     assert for_client(wrong, "codex").status == 400
     assert for_client(wrong, "litellm", "native").text == "words (Invalid response object from API)"
@@ -287,7 +287,7 @@ async def test_the_ai_sdks_provider_for_ollama_finds_the_words_of_the_callers_ow
     assert "prompt too long" in answer.json()["error"]["message"]
 
 
-async def test_litellm_is_told_of_the_callers_own_error_in_words_that_end_it(
+async def test_litellm_gets_the_callers_own_error_in_words_that_end_it(
     harness: Harness, gateway: RunningGateway
 ) -> None:
     await harness.fault("context-too-long", times=1)
@@ -330,7 +330,7 @@ async def test_codex_gets_them_as_statuses_where_it_wants_no_stream(
     assert (await gateway.post("/v1/responses", stream=False)).status_code == 429
 
 
-def test_the_first_return_is_told_in_the_zone_of_the_words_and_as_a_header() -> None:
+def test_the_first_return_is_in_the_zone_of_the_words_and_in_a_header() -> None:
     error = PoolBlockedError("no key", 8000.2, frozenset({"spent"}))
     failure = failure_of(error, 1000.0)
     assert failure.text == "insufficient_quota: no key; next key free in 1h 56m, at 02:13 UTC"
@@ -401,7 +401,7 @@ def test_the_clouds_own_words_end_an_answer_where_no_client_repeats_at_them() ->
     assert "(you have reached your weekly usage limit)" in cut_off(spent).text
 
 
-def test_a_failed_response_goes_on_counting() -> None:
+def test_a_failed_response_continues_counting() -> None:
     last = b'data: {"type":"response.output_text.delta","sequence_number":41,"delta":"x"}\n\n'
     record = error_record("/v1/responses", ended(), last)
     assert json.loads(record.split(b"data: ")[1])["sequence_number"] == 42

@@ -36,7 +36,7 @@ async def ask(gateway: RunningGateway, method: str, path: str, **options: Any) -
         "/api/tags/?x=1",
     ],
 )
-async def test_slashes_too_many_lead_to_the_same_place(gateway: RunningGateway, path: str) -> None:
+async def test_extra_slashes_lead_to_the_same_endpoint(gateway: RunningGateway, path: str) -> None:
     headers = {} if TOKEN[1:] in path else {"x-api-key": TOKEN}
     response = await ask(gateway, "GET", path, headers=headers)
     assert response.status_code == 200
@@ -133,7 +133,7 @@ async def test_a_model_is_found_by_the_same_spellings(gateway: RunningGateway, n
 
 
 @pytest.mark.parametrize("form", [{"model": "", "name": MODEL}, {"name": f"{MODEL}-cloud"}])
-async def test_the_model_may_stand_in_name(gateway: RunningGateway, form: dict[str, str]) -> None:
+async def test_the_model_may_be_in_name(gateway: RunningGateway, form: dict[str, str]) -> None:
     body = {"system": "", "template": "", "verbose": False, "options": None, **form}
     response = await gateway.client.post("/api/show", json=body)
     assert response.status_code == 200

@@ -91,7 +91,7 @@ async def test_healthz_needs_no_token(gateway: RunningGateway) -> None:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_readyz_tells_whether_the_pool_can_answer_and_no_more(gateway: RunningGateway) -> None:
+async def test_readyz_says_only_whether_the_pool_can_answer(gateway: RunningGateway) -> None:
     service = gateway.service
     async with bare(gateway) as client:
         ready = await client.get("/readyz")
@@ -167,7 +167,7 @@ def test_a_token_is_taken_whatever_the_spacing_and_case_of_its_scheme(value: str
 
 
 @pytest.mark.parametrize("host", ["[::1]", "[::1]:11435", "LOCALHOST:1", "127.0.0.1", "localhost.:1"])
-def test_a_loopback_name_may_stand_without_a_port(host: str) -> None:
+def test_a_loopback_name_may_be_without_a_port(host: str) -> None:
     enter(TokenGuard(SecretStr(TOKEN), "127.0.0.1"), host)
 
 
@@ -195,7 +195,7 @@ OWN = (b"origin", b"http://localhost:1")
         [(b"sec-fetch-site", b"same-origin,cross-site")],
     ],
 )
-def test_every_header_that_tells_of_a_page_is_judged(headers: list[tuple[bytes, bytes]]) -> None:
+def test_every_header_that_names_a_page_is_checked(headers: list[tuple[bytes, bytes]]) -> None:
     assert refusal(TokenGuard(SecretStr(TOKEN), "127.0.0.1"), *headers, host="localhost:1") == 403
 
 
@@ -404,7 +404,7 @@ def test_a_head_with_control_characters_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [b"chunked", b""])
-def test_a_request_whose_end_two_headers_tell_is_refused(value: bytes) -> None:
+def test_a_request_whose_end_two_headers_state_is_refused(value: bytes) -> None:
     guard = TokenGuard(SecretStr(TOKEN), "127.0.0.1")
     both = [(b"content-length", b"3"), (b"transfer-encoding", value)]
     assert refusal(guard, *both) == 400

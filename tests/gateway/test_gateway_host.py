@@ -194,7 +194,7 @@ async def test_closing_is_finished_however_often_it_is_cancelled(free: Harness) 
     assert not [thread for thread in threads if thread.is_alive()]
 
 
-async def test_a_taken_port_is_said_until_it_works(harness: Harness) -> None:
+async def test_a_taken_port_is_reported_until_it_works(harness: Harness) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         settle_gateway(harness, port=port)
@@ -251,7 +251,7 @@ async def test_changed_settings_wait_for_the_next_start(free: Harness) -> None:
         await wait_for(service, lambda snapshot: not snapshot.gateway.outdated)
 
 
-async def test_settings_that_are_not_used_are_said(harness: Harness) -> None:
+async def test_settings_that_are_not_used_are_reported(harness: Harness) -> None:
     settle_gateway(harness, port=0, hots="typo")
     async with dashboard(harness) as service:
         await service.switch_gateway()
@@ -262,7 +262,7 @@ async def test_settings_that_are_not_used_are_said(harness: Harness) -> None:
         assert problem.endswith(": gateway.hots is ignored: there is no such setting; did you mean hosts?")
 
 
-async def test_a_server_that_fails_is_said(free: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_fails_is_reported(free: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = asyncio.Event()
 
     async def main_loop(_: _Server) -> None:

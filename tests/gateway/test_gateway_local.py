@@ -154,7 +154,7 @@ def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40, b"a b" * 20])
-def test_a_damaged_token_is_said(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_token_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SHARED).write_bytes(content)
     with pytest.raises(OkrError, match="gateway-token"):
         load_token(tmp_path)
@@ -172,7 +172,7 @@ def test_addresses() -> None:
     ]
 
 
-def test_a_taken_port_and_a_host_of_others_are_said() -> None:
+def test_a_taken_port_and_a_host_of_others_are_reported() -> None:
     with (
         listen("127.0.0.1", 0) as listener,
         pytest.raises(OkrError, match="listens there"),

@@ -146,7 +146,7 @@ def send(gateway: RunningGateway, path: str) -> asyncio.Task[httpx.Response]:
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-async def test_a_cause_is_told_alike_at_every_path(harness: Harness, cause: str) -> None:
+async def test_a_cause_is_reported_in_one_way_at_every_path(harness: Harness, cause: str) -> None:
     patience = {"first_byte": 0.05} if cause == "hang" else {}
     harness.write_settings(policy={"queue_wait": 1, "slowed_wait": 0, **patience})
     await harness.fault(cause, times=None)
@@ -157,7 +157,7 @@ async def test_a_cause_is_told_alike_at_every_path(harness: Harness, cause: str)
 
 
 @pytest.mark.parametrize("fault", ["retired", "model-not-found"])
-async def test_a_model_that_is_gone_is_told_alike_at_every_path(
+async def test_a_model_that_is_gone_is_reported_in_one_way_at_every_path(
     harness: Harness, gateway: RunningGateway, fault: str
 ) -> None:
     await harness.fault(fault, times=None)
@@ -182,7 +182,7 @@ async def test_the_callers_own_error_is_the_clouds_at_every_path(
     Told(400, None, "cloud", "^invalid request$", final=False).check(path, await send(gateway, path))
 
 
-async def test_no_key_is_told_alike_at_every_path(harness: Harness, gateway: RunningGateway) -> None:
+async def test_no_key_is_reported_in_one_way_at_every_path(harness: Harness, gateway: RunningGateway) -> None:
     harness.write_settings(apiKeys=[])
     await gateway.service.reload()
     for path in MODELS:

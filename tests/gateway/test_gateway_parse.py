@@ -39,7 +39,7 @@ DOCUMENTS = some.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, ANY) | {"
 
 
 @given(DOCUMENTS, some.booleans())
-def test_whatever_else_stands_in_it_the_model_and_the_streaming_are_found(
+def test_whatever_else_is_in_it_the_model_and_the_streaming_are_found(
     document: dict[str, object], ascii_only: bool
 ) -> None:
     text = json.dumps({**document, "model": "gpt-oss:20b"}, ensure_ascii=ascii_only)

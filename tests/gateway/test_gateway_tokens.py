@@ -47,7 +47,7 @@ async def ask(gateway: RunningGateway, token: str, **changes: object) -> httpx.R
     )
 
 
-def test_a_token_is_kept_as_what_tells_it_apart(folder: Path) -> None:
+def test_a_token_is_kept_as_a_digest(folder: Path) -> None:
     made = tokens.add(folder, Caller("laptop", ("gpt-oss*",), 1000), 0).get_secret_value()
     path = folder / NAMED
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -81,7 +81,7 @@ def test_a_name_is_plain(folder: Path, name: str) -> None:
         tokens.add(folder, Caller(name), 0)
 
 
-def test_what_cannot_be_changed_is_told(folder: Path) -> None:
+def test_what_cannot_be_changed_is_reported(folder: Path) -> None:
     tokens.add(folder, Caller("laptop"), 0)
     with pytest.raises(OkrError, match="laptop already has a token"):
         tokens.add(folder, Caller("laptop"), 0)
@@ -100,7 +100,7 @@ def test_a_damaged_file_opens_nothing_and_keeps_the_shared_token(folder: Path, c
         here.caller("x" * 48)
 
 
-async def test_the_log_tells_who_asked(guarded: RunningGateway, folder: Path) -> None:
+async def test_the_log_says_who_asked(guarded: RunningGateway, folder: Path) -> None:
     made = tokens.add(folder, Caller("laptop"), 0).get_secret_value()
     shared = load_token(folder).get_secret_value()
     assert (await ask(guarded, made)).status_code == 200

@@ -29,7 +29,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_log_out_of_reach_is_said_and_tried_again(clock: ManualClock, background: Background) -> None:
+async def test_a_log_out_of_reach_is_reported_and_tried_again(
+    clock: ManualClock, background: Background
+) -> None:
     runs = 0
 
     async def work() -> None:
@@ -47,7 +49,7 @@ async def test_a_log_out_of_reach_is_said_and_tried_again(clock: ManualClock, ba
     await background.close()
 
 
-async def test_an_unexpected_failure_is_said_and_tried_again_ever_later(
+async def test_an_unexpected_failure_is_reported_and_tried_again_ever_later(
     clock: ManualClock, background: Background
 ) -> None:
     runs = 0

@@ -24,7 +24,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("jump", [-86400, -3600, -60, 60, 3600, 30 * 86400])
-def test_time_goes_on_when_somebody_sets_the_clock(jump: float) -> None:
+def test_time_continues_when_somebody_sets_the_clock(jump: float) -> None:
     machine = Machine()
     assert machine.clock.time() == NOON + 500
     machine.wrong_by = jump

@@ -113,7 +113,7 @@ async def test_an_open_file_is_closed_on_order_only(harness: Harness) -> None:
             await service.make_file_private()
 
 
-async def test_what_is_not_used_of_a_section_is_reported_with_its_place(harness: Harness) -> None:
+async def test_what_is_not_used_of_a_section_is_reported_with_its_location(harness: Harness) -> None:
     document = json.loads(harness.settings_file.read_text())
     sections = {"policy": {"nonsense": 1}, "gateway": {"port": "a"}, "chat": {"confirm": {"x": 1}}}
     document["okr-tui"] |= sections

@@ -30,7 +30,7 @@ async def test_a_spent_key_is_replaced_before_the_caller_notices(harness: Harnes
     assert await harness.sent() == [1, 3]
 
 
-async def test_the_log_tells_the_switch(harness: Harness) -> None:
+async def test_the_log_shows_the_switch(harness: Harness) -> None:
     await harness.fault("session", account="amber")
     async with harness.open() as service:
         await ask(service)
@@ -104,7 +104,7 @@ async def test_a_trial_that_was_killed_does_not_take_the_one_after_a_later_block
     assert len(trials) == 2
 
 
-async def test_all_keys_spent_is_said_with_each_reason_and_the_first_return(harness: Harness) -> None:
+async def test_all_keys_spent_is_reported_with_each_reason_and_the_first_return(harness: Harness) -> None:
     for account in ("amber", "birch", "cedar"):
         await harness.fault("session", account=account, times=None)
     async with harness.open() as service:
@@ -191,7 +191,7 @@ async def test_a_short_outage_is_waited_out_by_one_request_that_tries(harness: H
     assert len(tried) >= 1
 
 
-async def test_a_longer_outage_is_said_at_once(harness: Harness) -> None:
+async def test_a_longer_outage_is_reported_at_once(harness: Harness) -> None:
     await harness.fault("unavailable", times=None)
     async with harness.open() as service:
         with pytest.raises(CloudError):
@@ -283,7 +283,7 @@ async def test_a_conversation_stays_on_its_account(harness: Harness) -> None:
     assert await harness.sent() == [1, 1, 3]
 
 
-async def test_a_request_goes_on_until_it_meets_a_good_key(harness: Harness) -> None:
+async def test_a_request_continues_until_it_meets_a_good_key(harness: Harness) -> None:
     """Each dead key costs one send, however few sends the policy allows for what may pass."""
     for account in ("amber", "birch"):
         await harness.fault("session", account=account, times=None)

@@ -57,7 +57,7 @@ async def test_an_account_that_cannot_be_read_is_asked_no_more_often(
     assert 2 <= len(await harness.sent("/api/balance")) <= 10
 
 
-async def test_the_last_answer_stands_in_other_processes_too(harness: Harness) -> None:
+async def test_the_last_answer_counts_in_other_processes_too(harness: Harness) -> None:
     await harness.change("amber", suspended=True)
     await harness.change("birch", revoke=1)
     refused = {1: "#1.*: 403 account suspended", 3: "#3.*: 401 invalid credentials"}

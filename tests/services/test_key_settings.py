@@ -157,7 +157,7 @@ async def test_the_last_key_can_go_and_come_back(harness: Harness) -> None:
         assert preferred(service) == fingerprint(NEW)
 
 
-async def test_a_key_that_stands_twice_goes_once_and_that_is_said(harness: Harness) -> None:
+async def test_a_key_that_is_configured_twice_is_removed_once_and_that_is_reported(harness: Harness) -> None:
     harness.write_settings(apiKeys=[NEW], apiKey=NEW)
     async with harness.open() as service:
         said = await service.remove_key(1)
@@ -168,7 +168,7 @@ async def test_a_key_that_stands_twice_goes_once_and_that_is_said(harness: Harne
     assert root(harness)["pi-ollama"]["apiKeys"] == []
 
 
-async def test_a_key_from_elsewhere_is_left_and_said_where_it_is(harness: Harness) -> None:
+async def test_a_key_from_elsewhere_is_left_and_its_source_reported(harness: Harness) -> None:
     harness.environment["OLLAMA_API_KEY"] = NEW
     project = harness.home / "project" / ".pi" / "settings.json"
     project.parent.mkdir(parents=True)

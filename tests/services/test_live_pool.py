@@ -254,7 +254,7 @@ async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.Mon
     assert (store.reads, pool.sequence) == (before + 1, 2)
 
 
-async def test_a_process_behind_does_not_put_its_older_state_in_place_of_a_newer_one() -> None:
+async def test_a_process_behind_does_not_replace_a_newer_state_with_its_older_one() -> None:
     clock, store = ManualClock(), MemoryStore()
     await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
     behind = await opened(store, clock)
@@ -319,7 +319,7 @@ def test_looks_at_very_many_keys_are_further_apart(count: int, interval: float) 
     assert pool.interval(0.05) == pytest.approx(interval)
 
 
-async def test_after_a_rest_a_request_does_not_read_a_log_that_nobody_else_has_written(
+async def test_after_a_rest_a_request_does_not_read_a_log_that_no_one_else_wrote(
     tmp_path: Path,
 ) -> None:
     store = await SqliteStore.open(tmp_path / "log.db")

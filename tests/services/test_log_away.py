@@ -183,7 +183,9 @@ async def test_a_write_that_had_arrived_after_all_counts_once() -> None:
         assert len(pool.entries) == 1
 
 
-async def test_only_so_many_records_are_kept_and_the_loss_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_records_are_kept_and_the_loss_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(log_writer, "MOST", 5)
     store = Flawed()
     async with process(store) as pool:
@@ -211,7 +213,7 @@ async def test_a_locked_file_gets_what_was_learned_and_the_other_process_with_it
         assert counts(one) == [1, 1, 1]
 
 
-async def test_a_removed_log_is_begun_anew_with_what_was_known(tmp_path: Path) -> None:
+async def test_a_removed_log_is_started_again_with_what_was_known(tmp_path: Path) -> None:
     url = f"sqlite:{tmp_path / 'log.db'}"
     async with process(locate_store(url)) as one, process(locate_store(url)) as two:
         await one.note(attempt(0, START))
@@ -237,7 +239,7 @@ async def test_a_log_that_others_replaced_is_taken_up(tmp_path: Path) -> None:
         await eventually(lambda: counts(pool) == [1, 0, 1], pool)
 
 
-async def test_a_process_that_starts_without_its_log_goes_on_alone_and_joins_later(tmp_path: Path) -> None:
+async def test_a_process_that_starts_without_its_log_continues_alone_and_joins_later(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
     async with process(locate_store(f"sqlite:{tmp_path / 'state' / 'log.db'}")) as pool:
         assert pool.problem
@@ -355,7 +357,7 @@ async def test_records_of_two_absences_of_the_log_are_all_adopted(tmp_path: Path
         assert counts(pool) == [2, 2, 2]
 
 
-async def test_what_is_lost_at_the_end_is_said() -> None:
+async def test_what_is_lost_at_the_end_is_reported() -> None:
     store = Flawed()
     pool = LivePool(store, PoolConfig(KEYS, KEYS[0].fingerprint), Policy(), ManualClock())
     await pool.open()
@@ -448,7 +450,7 @@ async def test_a_server_far_away_holds_no_request_up(tmp_path: Path, delay: floa
         await eventually(lambda: far.problem is None, far)
 
 
-async def test_an_emptied_server_gets_back_what_was_known_and_places_of_all_agree(redis_url: str) -> None:
+async def test_an_emptied_server_gets_back_what_was_known_and_all_positions_agree(redis_url: str) -> None:
     async with process(locate_store(redis_url)) as one, process(locate_store(redis_url)) as two:
         await one.note(attempt(0, START))
         await eventually(lambda: counts(two) == [1, 0, 0], two)

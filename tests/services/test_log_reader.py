@@ -77,7 +77,7 @@ async def test_orders_say_which_client_gave_them(harness: Harness) -> None:
         assert [line.client for line in service.snapshot.entries][-1] == "dashboard"
 
 
-async def test_a_history_is_read_once_and_then_goes_on(harness: Harness) -> None:
+async def test_a_history_is_read_once_and_then_continues(harness: Harness) -> None:
     async with harness.open() as service:
         key = service.pool.config.keys[0]
         await service.test_key(1)

@@ -15,7 +15,7 @@ from tests.harness import MODEL, Harness
 from tests.waiting import LIMIT, until
 
 
-async def test_a_list_dated_in_the_future_is_read_anew(harness: Harness) -> None:
+async def test_a_list_dated_in_the_future_is_read_again(harness: Harness) -> None:
     async with harness.open() as service:
         await service.refresh_models()
         known = service.catalog._known

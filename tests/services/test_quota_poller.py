@@ -157,7 +157,7 @@ async def test_nothing_is_read_twice_within_its_gap_however_often_the_settings_w
 BALANCE_READING = Reading(0.0, KEY, identity=False, name="balance")
 
 
-async def test_what_the_cloud_counts_is_read_behind_a_balance_and_seldom() -> None:
+async def test_what_the_cloud_counts_is_read_after_a_balance_and_rarely() -> None:
     store, cloud = Lost(), Answering()
     pool, quota_poller = metered(store, cloud)
     await quota_poller._read(BALANCE_READING)
@@ -190,7 +190,7 @@ async def test_another_process_need_not_read_again_what_the_cloud_counts() -> No
 
 
 @pytest.mark.parametrize("kind", [FaultKind.REQUEST, FaultKind.SLOWED, FaultKind.UNAUTHORIZED])
-async def test_a_plan_that_reports_nothing_is_asked_as_seldom_and_spoils_nothing(kind: FaultKind) -> None:
+async def test_a_plan_that_reports_nothing_is_asked_as_rarely_and_spoils_nothing(kind: FaultKind) -> None:
     store, cloud = Lost(), Answering()
     cloud.usage_fault = Fault(kind, Scope.ACCOUNT, "no", 403)
     pool, quota_poller = metered(store, cloud)

@@ -97,7 +97,7 @@ async def test_a_refused_address_that_a_higher_layer_overrules_is_only_ignored(h
         await ask(service)
 
 
-async def test_a_section_or_a_name_twice_in_a_file_is_said_with_its_place(harness: Harness) -> None:
+async def test_a_section_or_a_name_twice_in_a_file_is_reported_with_its_location(harness: Harness) -> None:
     text = harness.settings_file.read_text().rstrip().removesuffix("}")
     harness.settings_file.write_text(
         f'{text}, \n"pi-ollama": {{"cloudUrl": "{harness.url}", \n"apiKeys": [],\n "apiKeys": []}}}}'

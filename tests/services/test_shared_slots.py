@@ -174,7 +174,7 @@ async def test_the_slots_of_a_machine_that_died_are_free_when_its_leases_end(tea
         assert asyncio.get_running_loop().time() - began > 0.5
 
 
-async def test_a_machine_that_stood_still_goes_on_and_doubles_nothing(team: Team) -> None:
+async def test_a_machine_that_stood_still_continues_and_doubles_nothing(team: Team) -> None:
     team.lease = 1
     async with team.machine() as amber, team.machine() as birch:
         await team.harness.fault("stream-stalled", times=2)
@@ -280,7 +280,9 @@ async def test_who_waited_for_longer_is_served_first(slots: SlotLeases) -> None:
     assert (await slots.take("a", "amber", "3", 30, 1)).taken
 
 
-async def test_who_does_not_ask_again_loses_the_place(redis_url: str, slots: SlotLeases) -> None:
+async def test_a_waiter_that_does_not_ask_again_loses_its_place_in_line(
+    redis_url: str, slots: SlotLeases
+) -> None:
     await slots.take("a", "amber", "1", 30, 1)
     await slots.take("a", "dead", "1", 30, 1)
     await slots.free("a", "amber", ["1"])

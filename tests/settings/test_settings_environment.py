@@ -70,7 +70,7 @@ def test_keys_between_commas_may_have_quotes_together_or_each(written: str, home
         (f"{ONE}'", "there is a quote inside it"),
     ],
 )
-def test_what_no_key_holds_is_refused_with_its_place(written: str, why: str, home: Home) -> None:
+def test_what_no_key_holds_is_refused_with_its_location(written: str, why: str, home: Home) -> None:
     home.environment["OLLAMA_API_KEYS"] = f"{TWO},{written}"
     assert texts(home) == [TWO]
     (message,) = messages(home.load())

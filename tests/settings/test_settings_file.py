@@ -167,7 +167,7 @@ def test_a_read_only_file_is_not_replaced(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=str(tmp_path / "file")):
         edit(tmp_path / "file" / "settings.json", "okr-tui", "theme", "nord")

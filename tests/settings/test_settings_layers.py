@@ -219,7 +219,7 @@ def test_the_global_file(environment: dict[str, str], expected: str) -> None:
     assert default_global_file({"HOME": "/home/someone", **environment}) == Path(expected)
 
 
-def test_places_in_the_home_directory_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_in_the_home_directory_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "settings.json"
     path.write_text('{"pi-ollama": {\n"cloudUrl": "https://own.example"}}')
@@ -244,7 +244,7 @@ def test_a_file_that_was_named_and_is_not_there_is_a_mistake(tmp_path: Path) -> 
     assert messages(load(Sources(missing, home.project, home.environment))) == []
 
 
-def test_without_a_home_it_is_said_that_there_are_no_settings(tmp_path: Path) -> None:
+def test_without_a_home_missing_settings_are_reported(tmp_path: Path) -> None:
     settings = load(Sources(NO_HOME / "settings.json", tmp_path, {}))
     assert messages(settings) == [NO_SETTINGS]
 

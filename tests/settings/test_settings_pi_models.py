@@ -333,7 +333,7 @@ def test_javascript_reads_the_same(tmp_path: Path, text: str | None) -> None:
     assert json.loads(done.stdout) == read(models.path, commented=True).root
 
 
-def test_it_stands_next_to_the_settings(tmp_path: Path) -> None:
+def test_it_is_next_to_the_settings(tmp_path: Path) -> None:
     assert models_file(tmp_path / "agent" / "settings.json") == tmp_path / "agent" / "models.json"
 
 

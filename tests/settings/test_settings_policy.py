@@ -92,7 +92,7 @@ def test_wrong_number_is_refused_by_name_and_the_default_stays(
         ("slots", 5, "it must be an object of names and numbers"),
     ],
 )
-def test_what_is_wrong_with_a_number_is_said_in_words(
+def test_what_is_wrong_with_a_number_is_reported_in_words(
     tmp_path: Path, name: str, value: object, words: str
 ) -> None:
     _, refused = override(tmp_path, {name: value})

@@ -67,7 +67,7 @@ def test_the_forms_of_a_list(home: Home) -> None:
     assert texts(home.load()) == ["a"]
 
 
-def test_every_key_knows_its_place(home: Home) -> None:
+def test_every_key_knows_its_source(home: Home) -> None:
     home.user(original={"apiKeys": ["a", "b"]}, short={"apiKey": "c"})
     home.environment["OLLAMA_API_KEYS"] = "d,e"
     sources = home.load().key_sources
@@ -140,7 +140,7 @@ def test_references(home: Home) -> None:
     assert texts(home.load()) == ["b"]
 
 
-def test_what_gives_no_key_keeps_its_place(home: Home) -> None:
+def test_what_gives_no_key_keeps_its_number(home: Home) -> None:
     home.user(
         original={
             "apiKeys": [

@@ -167,7 +167,7 @@ def test_a_full_disk_at_any_step_changes_nothing_and_leaves_nothing(
     assert disk.taken == ["open", "close", *fill, "mkdir", *fill, "replace"]
 
 
-async def test_a_place_that_cannot_be_looked_at_does_not_end_a_watch(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_looked_at_does_not_end_a_watch(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     watching = changes([tmp_path / ("n" * 300) / "settings.json", path])
     await anext(watching)

@@ -53,13 +53,13 @@ def test_a_key_itself_a_variable_and_a_command() -> None:
         ("!a\0b", "not a valid command line"),
     ],
 )
-def test_what_cannot_be_resolved_is_said_without_quoting(reference: str, words: str) -> None:
+def test_what_cannot_be_resolved_is_reported_without_quoting(reference: str, words: str) -> None:
     assert words in message(reference)
     assert SECRET not in message(reference)
 
 
 @pytest.mark.parametrize("reference", ["$WORK_KEY", "!printenv WORK_KEY", "keyring:work"])
-def test_an_untrusted_place_may_only_hold_keys_themselves(reference: str) -> None:
+def test_an_untrusted_layer_may_only_hold_literal_keys(reference: str) -> None:
     assert "not trusted" in message(reference, trusted=False)
 
 

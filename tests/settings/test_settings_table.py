@@ -223,7 +223,7 @@ def test_settings_of_other_programs_are_no_mistake() -> None:
     assert not list(unknown_names("pi-ollama", home))
 
 
-def test_names_that_stand_twice_are_reported_at_any_depth(home: Home) -> None:
+def test_names_that_appear_twice_are_reported_at_any_depth(home: Home) -> None:
     gateway = '{"port": 1,\n"port": 2}'
     servers = '{"a": {"command": "x", "env": {"B": "1",\n"B": "2"}}}'
     home.file.write_text(f'{{"okr-tui": {{"gateway": {gateway}, "chat": {{"mcpServers": {servers}}}}}}}')
@@ -234,7 +234,7 @@ def test_names_that_stand_twice_are_reported_at_any_depth(home: Home) -> None:
     ]
 
 
-def test_names_that_stand_twice_in_an_entry_are_reported(home: Home) -> None:
+def test_names_that_appear_twice_in_an_entry_are_reported(home: Home) -> None:
     entry = '{"key": "first-key-0123456789",\n"key": "other-key-0123456789"}'
     home.file.write_text(f'{{"pi-ollama": {{"apiKeys": ["$A", {entry}]}}}}')
     found = [(each.line, each.message) for each in home.load().problems if "twice" in each.message]
@@ -255,7 +255,7 @@ KEY_AS_NAME = "4f2a9c1e77b002fdc3de41aa19aae007.XyzQpwErTyUiOpAsDfGhJkLz"
         '{"okr-tui": {"chat": {"mcpServers": {"KEY": {}, "b": {"KEY": 1}}}}}',
     ],
 )
-def test_keys_that_stand_where_a_name_belongs_are_masked(home: Home, text: str) -> None:
+def test_keys_where_a_name_belongs_are_masked(home: Home, text: str) -> None:
     home.file.write_text(text.replace("KEY", KEY_AS_NAME))
     found = [problem.describe() for problem in home.load().problems]
     assert any("4f2a…JkLz" in words for words in found)
@@ -270,7 +270,7 @@ def test_key_of_the_pool_that_is_a_name_too_is_masked_whatever_it_looks_like(hom
     assert not [words for words in found if key[:12] in words]
 
 
-def test_unknown_names_are_reported_with_their_place_and_no_key(home: Home) -> None:
+def test_unknown_names_are_reported_with_their_location_and_no_key(home: Home) -> None:
     secret = "hidden-key-0123456789abcdef"
     home.user(
         {"apiKeys": [secret]},
@@ -309,7 +309,7 @@ def test_an_unusable_member_gives_way_to_the_next_layer(home: Home) -> None:
     assert len(messages(settings)) == 3
 
 
-def test_no_line_shows_a_key_that_stands_in_the_wrong_place(home: Home) -> None:
+def test_no_line_shows_a_key_in_the_wrong_setting(home: Home) -> None:
     secret = "hidden-key-0123456789abcdef"
     home.user(
         {"apiKeys": [secret]}, {"theme": secret, "gateway": {"host": secret}, "keymap": {"quit": secret}}
@@ -323,7 +323,7 @@ def test_a_refused_value_that_holds_anyway_is_no_problem(home: Home) -> None:
     assert messages(home.load()) == []
 
 
-def test_an_unusable_answer_of_confirm_asks_and_has_its_own_place(home: Home) -> None:
+def test_an_unusable_answer_of_confirm_asks_and_has_its_own_location(home: Home) -> None:
     home.user(ours={"chat": {"confirm": {"web_search": "alwys", "web_fetch": "never"}}})
     settings = home.load()
     assert settings.chat.confirms("web_search") == "ask"

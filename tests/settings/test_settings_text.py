@@ -97,7 +97,7 @@ def test_text_outside_ascii_is_written_raw_and_half_a_pair_escaped() -> None:
     assert put("{}", ("s",), "\ud800") == '{\n  "s": "\\ud800"\n}'
 
 
-def test_a_value_without_an_object_to_stand_in_is_refused() -> None:
+def test_a_value_without_an_object_to_be_in_is_refused() -> None:
     with pytest.raises(ValueError, match="no object"):
         put('{"s": 1}', ("s", "n"), 2)
 
@@ -128,7 +128,7 @@ def test_a_value_is_located_by_names_and_list_positions() -> None:
         ("{} {}", 1, 4),
     ],
 )
-def test_what_is_not_strict_json_is_refused_with_its_place(text: str, line: int, column: int) -> None:
+def test_what_is_not_strict_json_is_refused_with_its_location(text: str, line: int, column: int) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(text, "f.json")
     assert (caught.value.path, caught.value.line, caught.value.column) == ("f.json", line, column)

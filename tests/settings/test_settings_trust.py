@@ -37,7 +37,7 @@ def texts(home: Home) -> list[str]:
     return [key.secret.get_secret_value() for key in home.load().keys]
 
 
-def test_what_a_project_wants_is_said_in_words(home: Home) -> None:
+def test_what_a_project_wants_is_put_into_words(home: Home) -> None:
     home.checkout(
         {
             "cloudUrl": THIEF,

@@ -110,7 +110,7 @@ async def test_a_directory_that_appears_later(tmp_path: Path) -> None:
         await watch.told()
 
 
-async def test_a_directory_that_is_made_anew(tmp_path: Path) -> None:
+async def test_a_directory_that_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "a" / "settings.json"
     path.parent.mkdir()
     path.write_text("{}")

@@ -43,14 +43,14 @@ def facts(count: int) -> list[Record]:
     return [Use(at=float(place), fingerprint=f"{place}") for place in range(count)]
 
 
-async def test_records_come_back_in_order_and_behind_a_place(store: Store) -> None:
+async def test_records_come_back_in_order_and_after_a_position(store: Store) -> None:
     await store.append(facts(3))
     logged = await store.read()
     assert [item.record for item in logged] == facts(3)
     assert [item.record for item in await store.read(logged[1].sequence)] == facts(3)[2:]
 
 
-async def test_an_append_tells_where_it_ended(store: Store) -> None:
+async def test_an_append_returns_where_it_ended(store: Store) -> None:
     ends = [await store.append(facts(count)) for count in (1, 3)]
     assert ends == [(await store.read())[place].sequence for place in (0, 3)]
 
@@ -150,7 +150,7 @@ async def test_another_connection_is_seen_in_the_tail(tmp_path: Path) -> None:
     await two.close()
 
 
-async def test_the_change_token_differs_after_every_growth_and_tells_nothing_of_what_is_young(
+async def test_the_change_token_differs_after_every_growth_and_is_none_while_that_is_young(
     tmp_path: Path,
 ) -> None:
     one, two = await SqliteStore.open(tmp_path / "log.db"), await SqliteStore.open(tmp_path / "log.db")
@@ -254,7 +254,7 @@ async def test_of_many_that_begin_a_log_at_once_none_is_refused_or_loses_a_recor
 
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("writing", [False, True])
-async def test_a_log_taken_away_while_it_is_used_is_said_once_and_opened_again(
+async def test_a_log_taken_away_while_it_is_used_is_reported_once_and_opened_again(
     tmp_path: Path, replaced: bool, writing: bool
 ) -> None:
     path = tmp_path / "log.db"
@@ -474,7 +474,7 @@ async def test_a_record_of_a_later_version_is_passed_over(tmp_path: Path) -> Non
     await store.close()
 
 
-async def test_a_place_that_cannot_be_is_said_plainly(tmp_path: Path) -> None:
+async def test_an_impossible_path_is_reported_plainly(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot open the log"):
         await open_store(f"sqlite:{tmp_path / 'file' / 'log.db'}")

@@ -109,7 +109,7 @@ async def test_an_append_that_fails_leaves_nothing(redis_url: str) -> None:
         assert [(item.sequence, item.record.at) for item in await store.read()] == [(1, 3)]
 
 
-async def test_places_go_on_growing_when_the_server_forgot(redis_url: str) -> None:
+async def test_positions_keep_growing_when_the_server_forgot(redis_url: str) -> None:
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client:
         await store.append([fact(1), fact(2)])
         await store.read()
@@ -179,7 +179,7 @@ async def test_an_entry_that_another_program_added_is_passed_over(
         ([("SET", NAMES.last, "99999999999999999")], "another program wrote into its stream"),
     ],
 )
-async def test_names_that_another_program_uses_too_are_said_with_the_way_out(
+async def test_names_that_another_program_uses_too_are_reported_with_the_way_out(
     redis_url: str, commands: Sequence[Sequence[str]], words: str
 ) -> None:
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
@@ -284,7 +284,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> Non
 
 
 @pytest.mark.redis
-async def test_a_server_that_stays_away_is_said_plainly(
+async def test_a_server_that_stays_away_is_reported_plainly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.store.redis.PATIENCE", 0.0)
@@ -361,7 +361,7 @@ async def test_who_answers_instead_of_a_server_for_the_log_is_named(answer: byte
         assert not isinstance(told.value, UnreachableLogError)
 
 
-async def test_an_unknown_option_of_an_address_is_said(redis_url: str) -> None:
+async def test_an_unknown_option_of_an_address_is_reported(redis_url: str) -> None:
     with pytest.raises(StoreError, match=r"colour.*address"):
         await open_store(f"{redis_url}?colour=blue")
 

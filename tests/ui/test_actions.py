@@ -55,7 +55,7 @@ def test_every_action_exists_on_its_owner() -> None:
         assert hasattr(owner, f"action_{action.name}"), action.id
 
 
-def test_no_key_means_two_things_in_one_place() -> None:
+def test_no_key_means_two_things_in_one_context() -> None:
     for owner in ("prompt", "filter", "settings", "dialog", "live", "key", "saved", "usage"):
         keys = [binding.key for binding in bindings(owner)]
         assert len(keys) == len(set(keys))

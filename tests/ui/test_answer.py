@@ -38,7 +38,7 @@ async def test_an_open_block_is_shown_as_it_stands() -> None:
         assert talk.lines(turn) == ["done.", "", "still **growing**"]
 
 
-async def test_resize_wraps_anew() -> None:
+async def test_resize_wraps_again() -> None:
     async with run_transcript() as talk:
         turn = await talk.answered("word " * 30)
         before = len(talk.lines(turn))

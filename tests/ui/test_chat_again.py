@@ -108,7 +108,7 @@ async def test_again_after_a_failure_takes_the_question_along(service: ScriptedS
 
 
 @pytest.mark.parametrize("script", [BROKEN, WITHOUT_END])
-async def test_an_answer_without_end_goes_on_until_it_has_one(
+async def test_an_answer_without_end_continues_until_it_has_one(
     service: ScriptedService, script: tuple[Step, ...]
 ) -> None:
     again: tuple[Step, ...] = (ROUTED, Delta("answer "), *script[2:])
@@ -142,7 +142,7 @@ async def test_an_answer_without_end_goes_on_until_it_has_one(
 
 @pytest.mark.parametrize("script", [BROKEN, WITHOUT_END])
 @pytest.mark.parametrize("how", ["key", "command"])
-async def test_an_answer_without_end_is_asked_anew_on_another_key(
+async def test_an_answer_without_end_is_asked_again_on_another_key(
     service: ScriptedService, script: tuple[Step, ...], how: str
 ) -> None:
     service.answers = [script, answer("all of it")]
@@ -174,7 +174,7 @@ async def test_an_answer_without_end_says_that_it_has_none(service: ScriptedServ
         assert words(turns(driver)[0], ".foot") == shown == "stopped early"
 
 
-async def test_one_that_goes_on_and_is_stopped_keeps_both_parts(service: ScriptedService) -> None:
+async def test_one_that_continues_and_is_stopped_keeps_both_parts(service: ScriptedService) -> None:
     service.answers = [BROKEN, (ROUTED, Delta("answer"), asyncio.Event()), answer(" at last", DONE)]
     async with run_app(service) as driver:
         await cut_off(driver)

@@ -73,7 +73,7 @@ async def test_escape_stops_both_and_then_goes_back(service: ScriptedService) ->
 
 
 @pytest.mark.parametrize(("width", "columns"), [(120, False), (200, True)])
-async def test_they_stand_side_by_side_where_there_is_room(
+async def test_they_are_side_by_side_where_there_is_room(
     service: ScriptedService, width: int, columns: bool
 ) -> None:
     service.answer = answer("yes")

@@ -66,7 +66,7 @@ async def test_escape_leaves_an_edit_and_the_draft_comes_back(service: ScriptedS
         assert pane(driver).composer.editing is None
 
 
-async def test_a_branch_goes_on_behind_the_selected_turn(service: ScriptedService) -> None:
+async def test_a_branch_continues_after_the_selected_turn(service: ScriptedService) -> None:
     service.answer = answer("yes")
     async with run_app(service) as driver:
         await three(driver)

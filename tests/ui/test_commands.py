@@ -78,7 +78,7 @@ async def test_a_missing_editor_is_an_error_with_the_path(service: ScriptedServi
         await driver.toast(str(SETTINGS_FILE), "error")
 
 
-async def test_without_a_terminal_to_hand_over_the_path_is_said(
+async def test_without_a_terminal_to_hand_over_the_path_is_shown(
     service: ScriptedService, tmp_path: Path
 ) -> None:
     shown = snapshot()

@@ -353,7 +353,7 @@ class TestChat:
         assert isinstance(conversation, Conversation)
         assert conversation.options.think == "low"
 
-    async def test_without_a_service_nothing_is_stored_and_it_is_said(self) -> None:
+    async def test_without_a_service_nothing_is_stored_and_that_is_shown(self) -> None:
         parts = ChatFixture()
         parts.app.conversations = None
         parts.chat.configure(ConversationConfigured(parts.conversation))

@@ -159,7 +159,7 @@ async def test_one_that_is_opened_while_it_is_answered_shows_what_came(tmp_path:
         assert [turn.text for turn in turns(driver)] == ["half"]
 
 
-async def test_a_question_without_any_answer_stands_in_its_prompt(tmp_path: Path) -> None:
+async def test_a_question_without_any_answer_is_back_in_the_prompt(tmp_path: Path) -> None:
     async with run_app(service_in(tmp_path, [PoolBlockedError("every key is blocked")])) as driver:
         await ask_and_wait(driver, "about tides")
         pane(driver).prompt.clear()

@@ -24,7 +24,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversations, "KEEP_WITHIN", 0.05)
 
 
-async def test_it_is_kept_while_the_program_runs_and_stands_there_again(tmp_path: Path) -> None:
+async def test_it_is_kept_while_the_program_runs_and_is_there_again(tmp_path: Path) -> None:
     async with run_app(service_in(tmp_path)) as driver:
         await driver.press("c")
         await driver.type("half a ")
@@ -121,7 +121,7 @@ async def test_a_second_dashboard_begins_with_an_empty_prompt(tmp_path: Path) ->
         await driver.until(lambda: pane(driver).prompt.text == "b")
 
 
-async def test_what_is_typed_before_it_is_found_stands_behind_it(tmp_path: Path) -> None:
+async def test_what_is_typed_before_it_is_found_comes_after_it(tmp_path: Path) -> None:
     async with run_app(service_in(tmp_path)) as driver:
         await driver.press("c", "a")
     async with run_app(service_in(tmp_path)) as driver:

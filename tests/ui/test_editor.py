@@ -49,7 +49,7 @@ class Screen:
 
 
 @pytest.mark.parametrize("code", [0, 3])
-async def test_the_loop_goes_on_while_the_editor_is_open(
+async def test_the_loop_continues_while_the_editor_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     screen, file = Screen(), tmp_path / "folder" / "settings.json"

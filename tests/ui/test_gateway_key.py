@@ -34,7 +34,7 @@ async def test_it_is_started_from_any_list(service: ScriptedService) -> None:
     assert service.calls == [("switch_gateway",)]
 
 
-async def test_the_screen_goes_on_while_answers_under_way_get_time_to_end(service: ScriptedService) -> None:
+async def test_the_screen_continues_while_answers_under_way_get_time_to_end(service: ScriptedService) -> None:
     service.show(snapshot(gateway=HERE))
     service.gate.clear()
     async with run_app(service) as driver:
@@ -82,7 +82,7 @@ async def test_the_settings_can_ask_for_it_at_the_start(
     assert service.calls == calls
 
 
-async def test_changed_settings_are_said_to_wait(service: ScriptedService) -> None:
+async def test_changed_settings_are_shown_to_wait(service: ScriptedService) -> None:
     service.show(snapshot(gateway=replace(HERE, outdated=True)))
     async with run_app(service) as driver:
         assert "apply at its next start" in driver.words("#banner")

@@ -53,7 +53,7 @@ def test_what_is_cut_says_so(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", range(60, 200, 7))
-def test_what_stands_on_the_right_of_the_header_stands_apart(width: int) -> None:
+def test_the_right_side_of_the_header_is_set_apart(width: int) -> None:
     shown = colourful().snapshot
     text = "".join(part for part, _ in header_line(shown, NOW, UTC, width, demo=True))
     left = text[: text.index("gateway :" if "gateway" in text else ":11435")]

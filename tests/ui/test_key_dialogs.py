@@ -120,7 +120,7 @@ async def test_a_key_that_the_cloud_refuses_needs_a_second_yes(service: Scripted
     assert (service.tried, service.secrets) == ([SECRET], [SECRET])
 
 
-async def test_another_key_in_place_of_a_refused_one_is_tested_too(service: ScriptedService) -> None:
+async def test_another_key_instead_of_a_refused_one_is_tested_too(service: ScriptedService) -> None:
     service.refused = {SECRET, SECRET * 2}
     async with run_app(service) as driver:
         await driver.press("a")

@@ -30,7 +30,7 @@ from okr_tui.ui.keyboard import latin_key, learn_layout
         ("plus", None),
     ],
 )
-def test_a_key_of_another_script_is_the_latin_one_at_its_place(key: str, latin: str | None) -> None:
+def test_a_key_of_another_script_is_the_latin_one_at_its_position(key: str, latin: str | None) -> None:
     assert latin_key(key) == latin
 
 

@@ -197,7 +197,7 @@ async def test_a_pool_of_few_keys_waits_for_no_second_digit(service: ScriptedSer
     assert service.calls == [("use_key", 1), ("use_key", 2)]
 
 
-async def test_what_is_not_read_yet_is_said() -> None:
+async def test_what_is_not_read_yet_is_reported() -> None:
     rows = (key(1), key(2, balance=None, read_at=None), key(3, INVALID, balance=None))
     async with run_app(ScriptedService(snapshot(pool=pool(*rows)))) as driver:
         assert "quota of 1 not read yet" in str(driver.app.dashboard.keys.border_title)

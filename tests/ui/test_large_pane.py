@@ -51,7 +51,7 @@ async def test_a_large_pane_leaves_room_for_the_way_back(size: tuple[int, int]) 
             assert dashboard.maximized is None
 
 
-async def test_what_escape_does_in_a_large_pane_is_said_step_by_step() -> None:
+async def test_what_escape_does_in_a_large_pane_is_shown_step_by_step() -> None:
     service = ScriptedService()
     service.answer = answer("yes")
     async with run_app(service) as driver:

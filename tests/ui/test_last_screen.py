@@ -108,7 +108,7 @@ async def test_the_picture_has_all_but_what_the_chat_shows(service: ScriptedServ
         assert driver.app.dashboard.picture() == []
 
 
-def test_the_age_stands_at_the_end_of_the_first_line(inputs: Inputs) -> None:
+def test_the_age_is_at_the_end_of_the_first_line(inputs: Inputs) -> None:
     LastScreen(inputs).save(["x" * 30] * 3, SIZE, NOW)
     drawing = LastScreen(inputs).load(SIZE, NOW) or ""
     age = " as it was 0s ago "

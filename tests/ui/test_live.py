@@ -229,7 +229,7 @@ async def test_text_of_the_cloud_is_never_markup(service: ScriptedService) -> No
         assert "[/b] [red]gone[" in driver.screen()
 
 
-async def test_a_page_that_cannot_be_read_is_said(
+async def test_a_page_that_cannot_be_read_is_reported(
     long: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from okr_tui.domain.errors import StoreError

@@ -47,7 +47,7 @@ async def test_the_cursor_stays_on_its_key(service: ScriptedService) -> None:
         assert keys.selected == KEYS[0]
 
 
-async def test_countdowns_go_on_and_nothing_else_is_drawn(service: ScriptedService) -> None:
+async def test_countdowns_continue_and_nothing_else_is_drawn(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         driver.app.clock = lambda: NOW + 60
         await driver.until(lambda: driver.app.now == NOW + 60)

@@ -109,7 +109,7 @@ NOT_SENTENCES = {state.value for state in State} | {"?", "insufficient_quota", "
 SYMPTOMS = re.findall(r"^\| ([^|]+) \|", TEXT.partition("| you see |")[2].partition("\n\n")[0], re.MULTILINE)
 
 
-def test_every_message_of_the_troubleshooting_is_said() -> None:
+def test_every_message_of_the_troubleshooting_exists() -> None:
     said = "\n".join(sentences())
     quoted = {message for symptom in SYMPTOMS for message in re.findall(r"`([^`]+)`", symptom)}
     assert len(quoted) > 15

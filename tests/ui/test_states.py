@@ -160,7 +160,7 @@ async def test_a_wrong_clock_is_reported_with_what_it_makes_wrong(ahead: float, 
         assert "set the clock" in driver.words("#banner")
 
 
-async def test_lines_from_the_future_are_told() -> None:
+async def test_lines_from_the_future_are_reported() -> None:
     late = replace(ENTRIES[-1], at=NOW + 3600)
     async with run_app(ScriptedService(snapshot(entries=(*ENTRIES, late)))) as driver:
         assert "entries from 1h 00m in the future" in driver.words("#banner")
@@ -317,7 +317,7 @@ async def test_an_unknown_theme_is_reported_and_the_default_used(service: Script
         assert app.theme == "okr-dark"
 
 
-async def test_no_color_still_tells_states_apart(
+async def test_no_color_still_distinguishes_states(
     service: ScriptedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")

@@ -30,7 +30,7 @@ def header(shown: Snapshot, width: int) -> str:
     return text(header_line(shown, NOW, UTC, width, demo=False)).rstrip()
 
 
-def test_the_header_tells_what_goes_on() -> None:
+def test_the_header_shows_what_is_going_on() -> None:
     assert header(BUSY, 200) == (
         "okr-tui   ollama.com   3 ready · 1 spent · 1 invalid · 1 off   "
         "2 running · 14/min · 61 tok/s · 182k today   empty ~Thu 17:00"

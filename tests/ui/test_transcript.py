@@ -162,7 +162,7 @@ async def test_thoughts_are_bounded() -> None:
         assert len(turn.state.thinking) == 14_000
 
 
-async def test_a_tool_stands_between_the_texts_and_unfolds() -> None:
+async def test_a_tool_is_between_the_texts_and_unfolds() -> None:
     async with run_transcript() as talk:
         turn = await talk.ask()
         turn.show_event(Delta("let me look"), 1.0)

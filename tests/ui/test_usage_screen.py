@@ -237,7 +237,7 @@ async def test_the_legend_says_what_is_not_over_yet_and_where_readings_begin(
         assert table(screen)[0][0].startswith("~ "), "a forecast is marked as such"
 
 
-async def test_what_the_cloud_counts_stands_next_to_the_log(service: ScriptedService) -> None:
+async def test_what_the_cloud_counts_is_next_to_the_log(service: ScriptedService) -> None:
     bucket = CloudBucket(START - DAY, START + HOUR, CloudCounts(5, 1000, 0, 500, None))
     service.report = report(cloud={"acme": CloudReading(NOW, (bucket,))})
     async with run_app(service) as driver:

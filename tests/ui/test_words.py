@@ -177,7 +177,7 @@ async def test_a_removed_key_and_the_gateway_in_words() -> None:
         assert f"not running; {key_of('switch-gateway')} starts it" in driver.screen()
 
 
-async def test_a_new_keymap_changes_what_is_said_already() -> None:
+async def test_a_new_keymap_changes_what_is_shown_already() -> None:
     service = troubled()
     before = service.snapshot
     async with run_app(service, (80, 48)) as driver:
