@@ -248,7 +248,7 @@ def _states(service: PoolService) -> list[tuple[int, str]]:
 async def _stage(home: Path, seed: int) -> AsyncIterator[Soak]:
     clock = ManualClock()
     cloud = SimulatedCloud(SCENARIO, clock=clock.time, pace=0)
-    async with serve(cloud) as url, httpx.AsyncClient(base_url=url) as control:
+    async with serve(cloud) as url, httpx.AsyncClient(base_url=url, verify=False) as control:
         harness = Harness(home, url, cloud, clock, control)
         harness.write_settings()
         settings = json.loads(harness.settings_file.read_text())

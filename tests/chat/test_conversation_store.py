@@ -213,7 +213,7 @@ async def test_memory_takes_over_what_can_be_read(tmp_path: Path) -> None:
 
 async def test_a_killed_process_loses_at_most_a_second(tmp_path: Path) -> None:
     cloud = SimulatedCloud(SCENARIOS["calm"], pace=PACE)
-    async with serve(cloud) as url, httpx.AsyncClient(base_url=url) as control:
+    async with serve(cloud) as url, httpx.AsyncClient(base_url=url, verify=False) as control:
         harness = Harness(tmp_path, url, cloud, ManualClock(), control)
         harness.write_settings()
         identifier, told = await killed(harness)

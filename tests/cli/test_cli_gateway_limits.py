@@ -38,6 +38,7 @@ def gateway(cli: CliHarness, *options: str) -> Iterator[tuple["subprocess.Popen[
             base_url=url,
             headers={"x-api-key": token.read_text().strip(), "connection": "close"},
             trust_env=False,
+            verify=False,
             timeout=LIMIT,
         ) as client:
             yield process, client

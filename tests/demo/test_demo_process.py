@@ -30,7 +30,7 @@ async def test_serves_until_its_input_ends() -> None:
     keys = ready["keys"]
     assert isinstance(keys, list)
     assert [key["label"] for key in keys] == ["amber 1", "amber 2", "birch 1", "cedar 1"]
-    async with httpx.AsyncClient(base_url=str(ready["url"]), trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=str(ready["url"]), trust_env=False, verify=False) as client:
         headers = {"authorization": f"Bearer {keys[0]['key']}"}
         assert (await client.post("/api/me", headers=headers)).json()["Name"] == "amber"
     assert process.stdin is not None

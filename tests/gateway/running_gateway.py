@@ -96,6 +96,7 @@ async def run_gateway(
                 base_url=url,
                 headers={"authorization": f"Bearer {token}"},
                 trust_env=False,
+                verify=False,
                 timeout=LIMIT,
             ) as client,
         ):

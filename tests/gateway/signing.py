@@ -79,6 +79,6 @@ async def opened(gateway: RunningGateway, files: Sequence[Path]) -> AsyncGenerat
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         async with (
             serving(application.behind(guard), listener),
-            httpx.AsyncClient(base_url=url, trust_env=False) as client,
+            httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as client,
         ):
             yield replace(gateway, url=url, client=client)

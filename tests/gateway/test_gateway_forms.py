@@ -16,7 +16,9 @@ ORIGIN = {"origin": "app://obsidian.md"}
 
 async def ask(gateway: RunningGateway, method: str, path: str, **options: Any) -> httpx.Response:
     """Ask without the credentials and headers that the gateway's usual client has."""
-    async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=LIMIT) as client:
+    async with httpx.AsyncClient(
+        base_url=gateway.url, trust_env=False, verify=False, timeout=LIMIT
+    ) as client:
         target = httpx.URL(gateway.url).copy_with(raw_path=path.encode())
         return await client.request(method, target, **options)
 

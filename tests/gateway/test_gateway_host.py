@@ -86,6 +86,7 @@ def client(harness: Harness, service: PoolService) -> httpx.AsyncClient:
         base_url=service.snapshot.gateway.url or "",
         headers={"authorization": f"Bearer {token}"},
         trust_env=False,
+        verify=False,
     )
 
 

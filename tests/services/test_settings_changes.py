@@ -71,7 +71,7 @@ async def test_another_cloud_replaces_the_model_list_at_once(harness: Harness) -
     other = SimulatedCloud(SCENARIOS["calm"], clock=harness.clock.time, pace=0)
     async with serve(other) as url, harness.open(watching=True) as service:
         await wait_for(service, lambda snapshot: bool(snapshot.models.rows))
-        async with httpx.AsyncClient(base_url=url) as control:
+        async with httpx.AsyncClient(base_url=url, verify=False) as control:
             await control.post("/_demo/faults", json={"fault": "unavailable", "path": "/api/tags"})
         harness.write_settings(cloudUrl=url)
         moved = await wait_for(service, lambda snapshot: snapshot.settings.cloud_url == url)
