@@ -13,8 +13,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from okr_tui.services import live_pool, log_writer, shared_slots
-from tests.harness import Harness, open_harness
+from okr_tui.services import log_writer
+from tests.harness import Harness, open_harness, set_log_patience
 from tests.redis_server import RedisServer
 from tests.waiting import LIMIT
 
@@ -121,8 +121,7 @@ def isolated_home(folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.fixture(autouse=True)
 def patient_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let requests wait for the log: on a busy machine it would seem away, and its processes disagree."""
-    for module in (live_pool, log_writer, shared_slots):
-        monkeypatch.setattr(module, "SHORT", LIMIT)
+    set_log_patience(monkeypatch, LIMIT)
     monkeypatch.setattr(log_writer, "CLOSING", LIMIT)
 
 

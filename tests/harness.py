@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from okr_tui.chat.answer import PoolClient
 from okr_tui.chat.messages import ChatEvent, Finished, Message
@@ -18,6 +19,7 @@ from okr_tui.cloud.dialects import Delta
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.keys import fingerprint
 from okr_tui.domain.records import Client, Record
+from okr_tui.services import live_pool, log_writer, shared_slots
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import Snapshot
@@ -129,6 +131,12 @@ class Harness:
         numbers = {fingerprint(text): number for number, (text, _) in enumerate(self.cloud.keys, 1)}
         received: list[dict[str, Any]] = (await self.control.get("/_demo/requests")).json()["requests"]
         return [numbers.get(item["key"]) for item in received if item["path"] == path]
+
+
+def set_log_patience(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let requests wait so long for the log before they go on without it."""
+    for module in (live_pool, log_writer, shared_slots):
+        patch.setattr(module, "SHORT", seconds)
 
 
 @asynccontextmanager

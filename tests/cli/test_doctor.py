@@ -20,6 +20,7 @@ from okr_tui.services.port_holder import holder
 from tests.cli.conftest import MakeCli
 from tests.cli.harness import CliHarness
 from tests.cli.test_cli_configure import NEW, auth, project
+from tests.harness import set_log_patience
 
 Found = list[tuple[str, str, str]]
 
@@ -557,6 +558,7 @@ def test_a_server_of_the_log_that_is_away_is_reported_at_once(
 ) -> None:
     pytest.importorskip("redis")
     monkeypatch.setattr("okr_tui.store.redis.PATIENCE", 60.0)
+    set_log_patience(monkeypatch, 0.2)
     change(home, lambda document: document["okr-tui"].update(store="redis://127.0.0.1:1", name="birch"))
     began = time.monotonic()
     found = doctor(home)

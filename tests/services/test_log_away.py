@@ -18,7 +18,7 @@ from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Record
-from okr_tui.services import live_pool, log_writer, shared_slots
+from okr_tui.services import log_writer
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store import unsent
 from okr_tui.store.base import AppendToken, LogEntry, Store, UnreachableLogError
@@ -26,7 +26,7 @@ from okr_tui.store.factory import locate_store
 from okr_tui.store.memory import MemoryStore
 from okr_tui.store.unsent import UnsentFile, _folder, _read
 from tests.chaos.mishaps import Proxy
-from tests.harness import START, ManualClock
+from tests.harness import START, ManualClock, set_log_patience
 from tests.redis_server import RedisServer
 from tests.services.test_live_pool import KEYS, attempt, returned
 from tests.waiting import LIMIT
@@ -82,8 +82,7 @@ async def request(pool: LivePool, record: Record) -> None:
 async def request_at_once(pool: LivePool, record: Record) -> None:
     """Do what a request does with the log; wait far too long where it waits for the log at all."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (live_pool, log_writer, shared_slots):
-            patch.setattr(module, "SHORT", 2 * LIMIT)
+        set_log_patience(patch, 2 * LIMIT)
         await request(pool, record)
 
 
