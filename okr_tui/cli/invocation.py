@@ -233,8 +233,10 @@ def screen_problems(configuration: "Configuration") -> list[str]:
 
     Textual knows their names; it is imported only where one of them is set.
     """
+    settings, found = configuration.settings, list[str]()
+    if not settings.keymap and settings.theme.value is None:
+        return found
     view = configuration.view(())
-    found: list[str] = []
     if view.keymap:
         from okr_tui.ui.keymap import keymap, keymap_problems
 

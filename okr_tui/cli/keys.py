@@ -162,12 +162,12 @@ def _command(
 
     async def work(service: "PoolService") -> None:
         message = await command(service)
+        if not as_json:
+            show_text(message)
+            return
         pool = service.overview.pool
         number = index or pool.preferred
-        if as_json:
-            show_document({"message": message, "key": number and key_document(pool.keys[number - 1])})
-        else:
-            show_text(message)
+        show_document({"message": message, "key": number and key_document(pool.keys[number - 1])})
 
     run(invocation, work)
 

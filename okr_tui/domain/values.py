@@ -31,30 +31,35 @@ def _frozen(options: dict[str, bool], defined: type[Any]) -> type[Any]:
     missing = [name for name in METHODS if vars(defined).get(name) is None]
     made: type[Any] = dataclasses.dataclass(**options | LATER)(defined)
 
-    def complete() -> None:
-        members: dict[str, Any] = {each.name: each for each in dataclasses.fields(made)}
-        members["__annotations__"] = {name: each.type for name, each in members.items()}
-        members["__qualname__"] = made.__qualname__
-        if hasattr(made, "__post_init__"):
-            members["__post_init__"] = made.__post_init__
-        whole: type[Any] = dataclasses.dataclass(frozen=True)(type(made.__name__, (), members))
-        for name in missing:
-            setattr(made, name, vars(whole)[name])
-
-    methods = SHARED | {name: _first_call(made, name, complete) for name in missing}
+    methods = SHARED | {name: _first_call(made, name) for name in missing}
     for name, method in methods.items():
         setattr(made, name, method)
     return made
 
 
-def _first_call(made: type[Any], name: str, complete: Callable[[], None]) -> Callable[..., Any]:
+def _first_call(made: type[Any], name: str) -> Callable[..., Any]:
     """Return what stands for a method until its first call."""
 
     def method(self: Any, *arguments: Any, **named: Any) -> Any:
-        complete()
-        return getattr(made, name)(self, *arguments, **named)
+        found = _method(made, name)
+        setattr(made, name, found)
+        return found(self, *arguments, **named)
 
     return method
+
+
+def _method(made: type[Any], name: str) -> Callable[..., Any]:
+    """Return a method as the standard library makes it, and makes no other one that can be left out."""
+    members: dict[str, Any] = {each.name: each for each in dataclasses.fields(made)}
+    members["__annotations__"] = {name: each.type for name, each in members.items()}
+    members["__qualname__"] = made.__qualname__
+    if hasattr(made, "__post_init__"):
+        members["__post_init__"] = made.__post_init__
+    whole: type[Any] = dataclasses.dataclass(
+        init=name == "__init__", repr=name == "__repr__", eq=name in ("__eq__", "__hash__"), frozen=True
+    )(type(made.__name__, (), members))
+    found: Callable[..., Any] = vars(whole)[name]
+    return found
 
 
 def _refuse_assignment(_: Any, name: str, _value: object) -> NoReturn:

@@ -217,6 +217,7 @@ class Configuration:
         self._digest = digest
         """The digest of the inputs as they were before the last reading began."""
         self._reading = asyncio.Lock()
+        self._lines: tuple[SettingLine, ...] | None = None
         self._blank: set[Path] = set()
         """The files that lost all their settings while this process ran."""
         self._take(settings)
@@ -248,6 +249,13 @@ class Configuration:
         """What is wrong, a line each, with file, line and column where there is one."""
         blank = (f"{path} is empty or missing, and had settings before" for path in sorted(self._blank))
         return (*(problem.describe() for problem in self.settings.problems), *blank)
+
+    @property
+    def lines(self) -> tuple[SettingLine, ...]:
+        """A line for each key, then one for each setting; made once they are to be shown."""
+        if self._lines is None:
+            self._lines = setting_lines(self.settings)
+        return self._lines
 
     @property
     def config(self) -> PoolConfig:
@@ -402,8 +410,8 @@ class Configuration:
 
     def _take(self, settings: Settings) -> None:
         self.settings = settings
+        self._lines = None
         self.policy, self.chat = settings.policy, settings.chat
-        self.lines = setting_lines(settings)
         self.effective = EffectiveSettings(settings, self.config, self.policy, self.chat)
 
     def _carry_answer(self, written: file.Written) -> None:

@@ -151,10 +151,6 @@ class Store(Protocol):
         """Close the store."""
 
 
-FEW: Final = 1000
-"""Records that are read at once without pydantic: for more it is worth the time that it takes to load."""
-
-
 def _fields(value: Any) -> dict[str, object]:
     """Return the fields of a dataclass that are not None."""
     names = value.__dataclass_fields__
@@ -190,8 +186,7 @@ def decode_rows(rows: Sequence[tuple[int, str, str | None, int | None]]) -> list
 
     Those that are none of our records, as from a later version, are left out.
     """
-    # Without the layers around it, which cost a tenth.
-    read = decode if len(rows) < FEW else _records.adapter.validator.validate_json
+    read = _records.reader(len(rows))
     found = []
     for sequence, body, writer, number in rows:
         try:

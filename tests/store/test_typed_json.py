@@ -15,7 +15,8 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.records import BalanceRead, IdentityRead, Record
 from okr_tui.services.log_writer import SNAPSHOTS, KeptState
-from okr_tui.store.base import FEW, _records, decode, decode_rows, encode
+from okr_tui.store.base import _records, decode, decode_rows, encode
+from okr_tui.store.typed_json import FEW, StoredJson
 from tests.domain.histories import RECORDS
 
 slowly = _records.adapter.validate_json
@@ -89,6 +90,12 @@ def test_few_and_many_rows_are_read_alike(count: int) -> None:
     found = decode_rows(rows)
     assert [item.sequence for item in found] == [1, *range(3, count + 2)]
     assert {repr(item.record) for item in found} == {repr(decode(use))}
+
+
+def test_a_process_that_reads_many_rows_reads_them_with_pydantic() -> None:
+    kept: StoredJson[Record] = StoredJson(Record, "kind")
+    assert kept.reader(FEW - 1) == kept.reader(1) == kept.read
+    assert kept.reader(1) == kept.adapter.validator.validate_json
 
 
 @given(RECORDS, st.data())
