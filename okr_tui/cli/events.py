@@ -7,7 +7,7 @@ import click
 
 from okr_tui.cli.documents import Document, event_document
 from okr_tui.cli.invocation import Invocation, age, json_lines_option, local_zone, run, screen_problems
-from okr_tui.cli.output import show_fitted, show_record
+from okr_tui.cli.output import show_fitted, show_record, show_records
 from okr_tui.domain.records import Alert, Attempt, SettingsRead, Trial
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def _show_records(invocation: Invocation, since: int | None, *, faults: bool) ->
     found = invocation.kept_events(since)
     if found is None:
         return False
-    for document, is_fault in recorded(*found):
-        if is_fault or not faults:
-            show_record(document)
+    show_records(document for document, is_fault in recorded(*found) if is_fault or not faults)
     return True
 
 

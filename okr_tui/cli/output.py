@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -125,6 +125,8 @@ NARROW: Final = 60
 """Cells below which a table that does not fit is shown as cards."""
 LEAST_WIDTH: Final = 12
 LONG: Final = 100
+AT_ONCE: Final = 500
+"""Lines that are written together, where all are known."""
 SCHEMA: Final = 1
 """The version of all documents: fields may be added to one, and none is changed or removed."""
 
@@ -160,6 +162,14 @@ def show_record(document: Mapping[str, object]) -> None:
     """Print one line of a result that is a stream of JSON documents."""
     RESULTS.documents += 1
     click.echo(_json({"schema": SCHEMA, **document}))
+
+
+def show_records(documents: Iterable[Mapping[str, object]]) -> None:
+    """Print lines of a result that is a stream of JSON documents and is there already: many at a time."""
+    found = iter(documents)
+    while lines := [_json({"schema": SCHEMA, **document}) for document in islice(found, AT_ONCE)]:
+        RESULTS.documents += len(lines)
+        click.echo("\n".join(lines))
 
 
 def _json(document: object, indent: int | None = None) -> str:

@@ -204,6 +204,15 @@ def end(path: Path) -> tuple[str, int] | None:
     return found and (found.identity, found.last)
 
 
+SINCE: Final = """
+select sequence, body from log
+where at >= ?1 and sequence >= (select min(+sequence) from log where at >= ?1)
+order by sequence
+"""
+"""From the first record of a time on, found by the index of times: without the sum, SQLite would rather look
+through the whole log, as that is in the order that is asked for."""
+
+
 class Stretch(NamedTuple):
     """A part of a log, with its identity and last position as of `end`: encoded records with positions.
 
@@ -230,8 +239,7 @@ def stretch(path: Path, since: float, behind: int, news: Sequence[str] = ()) -> 
             log.execute("begin")
             (identity,) = log.execute("select body from document where name = 'identity'").fetchone()
             (last,) = log.execute("select max(sequence) from log").fetchone()
-            query = "select sequence, body from log where at >= ? order by sequence"
-            records = [] if since == math.inf else log.execute(query, (since,)).fetchall()
+            records = [] if since == math.inf else log.execute(SINCE, (since,)).fetchall()
             later = (text for (text,) in log.execute("select body from log where sequence > ?", (behind,)))
             has_news = bool(news) and any(text in body for body in later for text in news)
     except (OSError, sqlite3.Error, TypeError):

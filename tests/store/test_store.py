@@ -19,7 +19,7 @@ from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, Reset, Use
 from okr_tui.store import sqlite as sqlite_module
 from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError, encode
-from okr_tui.store.factory import open_store
+from okr_tui.store.factory import SINCE, open_store, stretch
 from okr_tui.store.memory import MemoryStore
 from okr_tui.store.sqlite import SqliteStore
 from tests.waiting import LIMIT, until
@@ -480,6 +480,25 @@ async def test_an_impossible_path_is_reported_plainly(tmp_path: Path) -> None:
         await open_store(f"sqlite:{tmp_path / 'file' / 'log.db'}")
     with pytest.raises(StoreError, match="unknown store"):
         await open_store("floppy:a")
+
+
+async def test_records_since_a_moment_are_found_by_the_index_of_times(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    store = await SqliteStore.open(path)
+    for at in (10.0, 50.0, 20.0, 60.0):  # clocks of several processes
+        await store.append([Use(at=at, fingerprint=f"{at:.0f}")])
+    await store.close()
+    found = stretch(path, 20.0, 0)
+    assert found
+    assert [(place, '"fingerprint":"10"' in text) for place, text in found.records] == [
+        (2, False),
+        (3, False),
+        (4, False),
+    ]
+    with closing(sqlite3.connect(path)) as database:
+        plan = [row[3] for row in database.execute(f"explain query plan {SINCE}", (20.0,))]
+    assert not [step for step in plan if step.startswith("SCAN") and "SUBQUERY" not in step], plan
+    assert [step for step in plan if "log_at" in step]
 
 
 async def test_a_stretch_of_the_log_is_read_forward_and_back(store: Store) -> None:
