@@ -4,6 +4,7 @@ In the order of reading: the steps by kind of record; a request that succeeded; 
 rule of its fault; what a free reading settles; how long blocks last, and which of two applies.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -73,10 +74,11 @@ class _Account:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the successes of one key change of it."""
+    """What the successes of one key change of it, of those that began before `before`."""
 
     account: _Account
     known: KeyState
+    before: float
     requests: int = 0
     last_at: float = 0
 
@@ -92,7 +94,7 @@ class _Tally:
 
 
 class _Successes:
-    """A run of requests that succeeded while nothing was amiss, which is most of every log.
+    """A run of requests that succeeded and lift nothing, which is most of every log.
 
     They only count, so the state is made once, at the end of the run.
     """
@@ -112,7 +114,7 @@ class _Successes:
         if fingerprint not in self._tallies:
             self._tallies[fingerprint] = self._begin(fingerprint)
         tally = self._tallies[fingerprint]
-        if tally is None:
+        if tally is None or record.started >= tally.before:
             return False
         account = tally.account
         if record.model is not None:
@@ -132,16 +134,20 @@ class _Successes:
         return True
 
     def _begin(self, fingerprint: str) -> _Tally | None:
-        """Return the tally of a key; None where a success would lift something or end a trial."""
+        """Return the tally of a key; None while something is amiss with its cloud."""
+        if not self._calm:
+            return None
         key = self._state.key(fingerprint)
         identifier = key.account or fingerprint
         known = self._state.account(identifier)
-        if not self._calm or key.blocks or key.trial_at is not None or known.blocks:
-            return None
+        # A success that began later lifts a block or ends a trial.
+        begins = [block.since for blocks in (key.blocks, known.blocks) for block in blocks.values()]
+        if key.trial_at is not None:
+            begins.append(key.trial_at)
         if identifier not in self._accounts:
             slots = known.slot_count(self._policy, 0)
             self._accounts[identifier] = _Account(known, slots, known.clean)
-        return _Tally(self._accounts[identifier], key)
+        return _Tally(self._accounts[identifier], key, min(begins, default=math.inf))
 
     def state(self) -> PoolState:
         """Return the state after the run."""

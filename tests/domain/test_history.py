@@ -65,7 +65,7 @@ def name_of(record: Record) -> str:
     ],
     ids=lambda records: "-".join(dict.fromkeys(name_of(record) for record in records)) or "nothing",
 )
-@pytest.mark.parametrize("began", [NOW - 60, NOW + 60], ids=["earlier", "later"])
+@pytest.mark.parametrize("began", [NOW - 60, NOW, NOW + 60], ids=["earlier", "then", "later"])
 @pytest.mark.parametrize("requests", [1, 2, 4])
 @pytest.mark.parametrize("count", [3, 80])
 def test_successes_counted_together_are_those_counted_one_by_one(
@@ -79,6 +79,14 @@ def test_successes_counted_together_are_those_counted_one_by_one(
     for record in fine:
         one_by_one = step_of(one_by_one, record, POLICY)
     assert fold([*before, *fine], POLICY) == one_by_one
+
+
+@given(HISTORIES)
+def test_the_short_cut_of_the_fold_changes_nothing(records: list[Record]) -> None:
+    one_by_one = PoolState()
+    for record in records:
+        one_by_one = step_of(one_by_one, record, POLICY)
+    assert fold(records, POLICY) == one_by_one
 
 
 @given(HISTORIES)
