@@ -39,7 +39,7 @@ ENTRIES: Final = MARK_EVERY
 PAGE: Final = 2000
 """Records that are folded at once: a fiftieth of a second."""
 TELLING: Final = 0.5
-"""Seconds after which the progress of reading the log is shown."""
+"""Seconds after which the progress of reading the log is shown, again and again: each time is a repaint."""
 COMPACT_EVERY: Final = 900.0
 SUM_EVERY: Final = 60.0
 """Seconds between two looks whether there is enough to be added to the sums of usage."""
@@ -245,14 +245,15 @@ class LivePool:
         Many records go into the sums of usage on their way, so that they are read only once.
         """
         clock = asyncio.get_running_loop().time
-        began, last, after = clock(), 0, first
+        told, last, after = clock(), 0, first
         self._summing, summing = None, True
         async for page in pages(self.store, first, PAGE):
             yield page
             if summing and (self._summing or len(page) > BEHIND):
                 summing = await self._sum_up(page, after)
             after = page[-1].sequence
-            if clock() - began > TELLING:
+            if clock() - told > TELLING:
+                told = clock()
                 last = last or (await self.store.read_back(None, 1))[-1].sequence
                 of = max(last, after) - first
                 LOG_PROGRESS.get()(f"reading the log: {after - first:,} of {of:,} records")
