@@ -1,5 +1,6 @@
 """The live pane: follows, stays put, pauses, filters, reads the log back, shows a line in full."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,6 +9,7 @@ from datetime import UTC, date
 import pytest
 from textual.message import Message
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from okr_tui.domain.faults import Fault, FaultKind, Scope
 from okr_tui.domain.feed import Entry
@@ -91,6 +93,27 @@ def long() -> ScriptedService:
     service = ScriptedService(snapshot(entries=lines(61, 260)))
     service.log = list(lines(1, 260))
     return service
+
+
+async def test_lines_that_are_gone_are_not_kept_as_they_were_drawn(long: ScriptedService) -> None:
+    async with run_app(long) as driver:
+        feed = live_of(driver).feed
+
+        def drawn() -> int:
+            gc.collect()
+            return sum(isinstance(each, Strip) for each in gc.get_objects())
+
+        def show(first: int) -> None:
+            feed.show_rows([Group(((each,),)) for each in lines(first, first + 60)])
+            for y in range(feed.size.height):
+                feed.render_line(y)
+
+        show(0)
+        before = drawn()
+        for number in range(400):
+            show(number)
+        assert drawn() - before < 5 * feed.size.height
+        assert "line 459" in feed.render_line(feed.size.height - 1).text
 
 
 async def test_it_follows_the_newest_until_the_cursor_moves_up(long: ScriptedService) -> None:

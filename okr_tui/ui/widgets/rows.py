@@ -23,8 +23,11 @@ from okr_tui.ui.actions import bindings
 from okr_tui.ui.lines import QUIET, Line, content, fit_line
 
 Row = TypeVar("Row", bound=Hashable)
-STRIPS_KEPT: Final = 500
-"""Drawn lines kept; a key press draws most of them again as they were."""
+SCREENS_KEPT: Final = 3
+"""Drawn lines kept, in heights of the list: a key press draws most of them again as they were.
+
+Textual keeps several variants of each, of more than a kilobyte.
+"""
 
 
 class RowList(ScrollView, Generic[Row], can_focus=True):
@@ -189,10 +192,10 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             line, style = self._line(number, width), self._style_of(self._owner_of(number))
         key = (line, width, style)
         if (strip := self._strips.get(key)) is None:
-            if len(self._strips) >= STRIPS_KEPT:
-                self._strips.clear()
             strip = Visual.to_strips(self, content(fit_line(line, width)), width, 1, style, pad=True)[0]
             self._strips[key] = strip
+            while len(self._strips) > SCREENS_KEPT * self.size.height:
+                del self._strips[next(iter(self._strips))]
         return strip
 
     def _style_of(self, owner: int) -> Style:
