@@ -88,7 +88,7 @@ def processor(target: tuple[str, Pipe]) -> float:
 
 
 def first_byte(target: tuple[str, Pipe], streams: int) -> float:
-    """Milliseconds to the first byte, the median of streams that begin at once; of few, of several such turns."""
+    """Milliseconds to the first byte, the median of streams that begin at once; of few, in several turns."""
 
     async def work(of: Target) -> float:
         turns = [
