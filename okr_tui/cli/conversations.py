@@ -31,7 +31,10 @@ def conversations() -> None:
     """
 
 
-def _work(invocation: Invocation, work: "Callable[[ConversationService], Awaitable[T]]") -> T:
+def _work(
+    invocation: Invocation, work: "Callable[[ConversationService], Awaitable[T]]", *, reads: bool = False
+) -> T:
+    """Do some work; one that only reads goes on, with a note, where the file cannot be written."""
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.service import ConversationService
 
@@ -39,7 +42,10 @@ def _work(invocation: Invocation, work: "Callable[[ConversationService], Awaitab
         async with ConversationService.open(PoolClient(service)) as opened:
             done = await work(opened)
             if opened.notice:
-                raise StoreError(opened.notice.partition("; the chat")[0])
+                words = opened.notice.partition("; the chat")[0]
+                if not (reads and done):
+                    raise StoreError(words)
+                note(f"okr-tui: {words}")
             return done
 
     return run(invocation, on_keyring, with_problems=False)
@@ -51,7 +57,7 @@ def _work(invocation: Invocation, work: "Callable[[ConversationService], Awaitab
 @click.pass_obj
 def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
     """List the conversations, most recently used first."""
-    found = _work(invocation, lambda opened: opened.recent(limit))
+    found = _work(invocation, lambda opened: opened.recent(limit), reads=True)
     _show(found, "There are no conversations yet.", as_json=as_json)
 
 
@@ -62,7 +68,7 @@ def list_(invocation: Invocation, limit: int, *, as_json: bool) -> None:
 @click.pass_obj
 def search(invocation: Invocation, words: tuple[str, ...], limit: int, *, as_json: bool) -> None:
     """List conversations with all WORDS in one turn or in the title."""
-    found = _work(invocation, lambda opened: opened.search(" ".join(words), limit))
+    found = _work(invocation, lambda opened: opened.search(" ".join(words), limit), reads=True)
     _show(found, "No conversation matches.", as_json=as_json)
 
 
@@ -135,7 +141,7 @@ def _exported(invocation: Invocation, identifier: str, form: "Form") -> str:
     async def work(opened: "ConversationService") -> str:
         return await opened.export(await opened.named(identifier), form)
 
-    return _work(invocation, work)
+    return _work(invocation, work, reads=True)
 
 
 def _show(found: tuple[Found, ...], otherwise: str, *, as_json: bool) -> None:

@@ -230,7 +230,11 @@ class Host:
             servers = [await stack.enter_async_context(serve(gateway, listener))]
             if daemon:
                 servers.append(await stack.enter_async_context(serve(gateway.behind(guard), daemon)))
-            stack.enter_context(announced(state, Presence(address, daemon_address, os.getpid(), __version__)))
+            presence = Presence(address, daemon_address, os.getpid(), __version__)
+            try:
+                stack.enter_context(announced(state, presence))
+            except OkrError as error:  # on a full disk its clients are served all the same
+                report(f"{error}; other okr-tui commands do not find it")
             # It takes a tenth of a second, which the first request need not wait for.
             asyncio.get_running_loop().run_in_executor(None, importlib.import_module, READS_REQUESTS)
             yield cls(address, daemon_address, servers)

@@ -457,16 +457,23 @@ def _state(state: Path | None) -> Iterator[Finding]:
 
 
 def _damage(database: Path) -> str:
-    """Return what is wrong with a database, "" where nothing is. It is opened for reading only."""
-    try:
-        with closing(
-            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-        ) as opened:
-            (result,) = opened.execute("pragma quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        return "" if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else str(error)
-    except sqlite3.Error as error:
-        return str(error)
+    """Return what is wrong with a database, "" where nothing is. It is opened for reading only.
+
+    On a full disk, or in a folder that cannot be written, it can only be read without its journal.
+    """
+    result = ""
+    for way in ("mode=ro", "immutable=1"):
+        address = f"{database.absolute().as_uri()}?{way}"
+        try:
+            with closing(sqlite3.connect(address, uri=True, timeout=5)) as opened:
+                (result,) = opened.execute("pragma quick_check(1)").fetchone()
+                break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                return ""
+            result = str(error)
+        except sqlite3.Error as error:
+            return str(error)
     return "" if result == "ok" else str(result)
 
 

@@ -72,6 +72,8 @@ TABLES: Final = {
     "lease": {"name", "owner", "until"},
 }
 """The tables of a log, and columns that they have had since its first version."""
+PAGE: Final = 4096
+"""Bytes that SQLite writes at least."""
 ROOM: Final = 1 << 20
 """Free bytes with which it is not the disk that is full, but the log's own numbers that are used up."""
 
@@ -301,7 +303,7 @@ class SqliteStore:
         """Return the error to raise, after setting a damaged log aside."""
         readonly = not self._writable and _code(error) == sqlite3.SQLITE_READONLY
         cause: OSError | sqlite3.Error = error
-        if readonly and self._unwritable and _code(self._unwritable) in OTHER_COLUMNS:
+        if readonly and self._unwritable and not isinstance(self._unwritable, PermissionError):
             cause = self._unwritable
         what = f"cannot {action} the log {self._path}: {_reason(cause)}"
         if _code(error) in DAMAGED:
@@ -517,9 +519,10 @@ def _reason(error: OSError | sqlite3.Error) -> str:
 def _way_out(error: OSError | sqlite3.Error, path: Path) -> str:
     if _code(error) in BUSY:
         return "end the program that holds it"
-    if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
-        if _code(error) == sqlite3.SQLITE_FULL and _free(path) > ROOM:
-            return "its disk has room, so move it away: a new one is begun"
+    if _code(error) == sqlite3.SQLITE_FULL and _free(path) > ROOM:
+        return "its disk has room, so move it away: a new one is begun"
+    no_room = _code(error) == sqlite3.SQLITE_IOERR and _free(path) < PAGE
+    if no_room or _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return "make room on its disk"
     if getattr(error, "errno", None) in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
         return "move away what is there instead"

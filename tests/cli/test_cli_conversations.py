@@ -4,6 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from okr_tui.chat.conversation import Conversation, Turn
 from okr_tui.chat.conversation_store import ConversationStore
 from okr_tui.chat.messages import Message
@@ -66,6 +68,21 @@ def test_written_to_a_new_file_and_deleted(cli: CliHarness, tmp_path: Path) -> N
     assert result.code == 1
     assert "no conversation begins with" in result.err
     assert "no conversation begins with" in cli.run("conversations", "show", "half \udc80").err
+
+
+def test_a_file_that_cannot_be_written_is_read(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(conversation("aa11", "Sky", "why blue"))
+
+    def refuse(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("okr_tui.chat.conversation_store.make_private", refuse)
+    for arguments in (("list",), ("search", "blue"), ("show", "aa11")):
+        result = cli.run_ok("conversations", *arguments)
+        assert "Sky" in result.out
+        assert "cannot be used: No space left on device" in result.err
+    result = cli.run("conversations", "delete", "aa11")
+    assert result.code == 1
 
 
 def test_a_broken_file_is_an_error(cli: CliHarness) -> None:

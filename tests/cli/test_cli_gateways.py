@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from okr_tui.gateway.server import _Server
+from okr_tui.store.factory import state_folder
 from tests.cli.harness import CliHarness
 from tests.waiting import LIMIT
 
@@ -52,6 +53,16 @@ def test_a_killed_gateway_leaves_no_lie(cli: CliHarness) -> None:
         process.kill()
         process.wait()
         assert gateway(cli) == {"url": None}
+
+
+def test_a_gateway_that_cannot_be_announced_serves_all_the_same(cli: CliHarness) -> None:
+    state_folder().mkdir(parents=True, exist_ok=True)
+    (state_folder() / "gateways").write_text("")  # as where its disk is full, which root cannot be refused
+    with serving(cli) as lines:
+        url = lines[0].removeprefix("listening on ").strip()
+        assert httpx.get(f"{url}/healthz", trust_env=False).json() == {"status": "ok"}
+    (said,) = [line for line in lines[1:] if "cannot announce the gateway in " in line]
+    assert said.endswith("; other okr-tui commands do not find it")
 
 
 def test_the_port_for_a_daemon_is_reported_on_a_second_line(cli: CliHarness, tmp_path: Path) -> None:

@@ -692,6 +692,24 @@ def test_a_log_that_is_damaged(home: CliHarness) -> None:
     assert has(doctor(home, "--offline"), "error", f"the log {log} is damaged", "a new one is started")
 
 
+def test_a_log_whose_journal_has_no_room_is_not_damaged(
+    home: CliHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.run_ok("keys", "--check")
+    connect = sqlite3.connect
+
+    def refuse(address: str, **options: Any) -> sqlite3.Connection:
+        if address.endswith("mode=ro"):  # as on a full disk
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        opened: sqlite3.Connection = connect(address, **options)
+        return opened
+
+    monkeypatch.setattr("okr_tui.services.doctor.sqlite3.connect", refuse)
+    assert not has(doctor(home, "--offline"), "error", "is damaged")
+
+
 def test_a_log_that_was_set_aside_and_one_that_grows(
     home: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,6 +234,22 @@ async def test_log_that_takes_no_records_says_what_to_do(tmp_path: Path, script:
     assert words in await changed(tmp_path / "log.db", script)
 
 
+async def test_log_that_a_full_disk_keeps_from_being_opened_asks_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    await (await SqliteStore.open(path)).close()
+
+    def refuse(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("okr_tui.store.sqlite.make_private", refuse)
+    store = await SqliteStore.open(path)
+    with pytest.raises(UnreachableLogError, match="no space left on device; make room on its disk"):
+        await store.append(facts(1))
+    await store.close()
+
+
 @pytest.mark.parametrize("content", [None, b"this was never a database"])
 async def test_of_many_that_begin_a_log_at_once_none_is_refused_or_loses_a_record(
     tmp_path: Path, content: bytes | None
