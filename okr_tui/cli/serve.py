@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -38,6 +39,7 @@ MOST_NOTES = 1000
 """Lines for standard error that wait to be read; more are dropped."""
 NOTES_SECONDS = 1.0
 PORT = click.IntRange(0, 65535)
+COUNTS = re.compile(r", (?:records waiting for the log|lost): \d+")
 
 
 @click.command()
@@ -308,15 +310,20 @@ async def _report_problems(
     service: "PoolService", chosen: Mapping[str, object], notes: Callable[[str], None]
 ) -> None:
     """Report new problems, and changed gateway settings that need a restart, until cancelled."""
-    began, reported = _options(service, chosen), set(service.problems)
+    began, reported = _options(service, chosen), set(map(_uncounted, service.problems))
     async for _ in service.pool.changes():
         lines = [*service.problems]
         if _options(service, chosen) != began:
             lines.append("the gateway's address changed in the settings; restart it to apply that")
         for line in lines:
-            if line not in reported:
+            if _uncounted(line) not in reported:
                 notes(f"okr-tui: {line}")
-        reported = set(lines)
+        reported = set(map(_uncounted, lines))
+
+
+def _uncounted(line: str) -> str:
+    """Return a problem without the counts in it, which change with each request while the log is away."""
+    return COUNTS.sub("", line)
 
 
 def hosting(invocation: Invocation, service: "PoolService") -> Hosting:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -223,3 +224,24 @@ async def test_a_hangup_that_is_repeated_cuts_no_answer(monkeypatch: pytest.Monk
             for _ in range(5):
                 await asyncio.sleep(0)
         assert not signals.second.is_set()
+
+
+async def test_a_problem_whose_count_grows_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = "cannot write the log x: no room; this process has worked alone since 08:00:00"
+    service = SimpleNamespace(problems=(), pool=SimpleNamespace(changes=lambda: changes()))
+    monkeypatch.setattr(serve, "_options", lambda *_: None)
+
+    async def changes() -> AsyncIterator[None]:
+        for count in (1, 2, 10):
+            service.problems = (f"{away}, records waiting for the log: {count}, lost: {count}", "#1 is odd")
+            yield
+        service.problems = (f"{away}, records waiting for the log: 11", "#1 is odd", "#2 is odd")
+        yield
+
+    said: list[str] = []
+    await serve._report_problems(service, {}, said.append)  # type: ignore[arg-type]
+    assert [line.removeprefix("okr-tui: ") for line in said] == [
+        f"{away}, records waiting for the log: 1, lost: 1",
+        "#1 is odd",
+        "#2 is odd",
+    ]
