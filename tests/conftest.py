@@ -32,13 +32,20 @@ MAY_SKIP = "OKR_TUI_MAY_SKIP"
 """Environment variable: parts of skip reasons that stay allowed in a complete run, one a line."""
 NOT_ON_THIS_PLATFORM = ("no package brings one for this platform",)
 CLIENTS = Path(__file__).parent / "clients"
+SLOW = "\npytestmark = pytest.mark.slow("
+"""What marks a whole file."""
 Reports = Generator[None, pytest.TestReport, pytest.TestReport]
 Collections = Generator[None, pytest.CollectReport, pytest.CollectReport]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the folder of clients alone where none is wanted: to import their libraries takes seconds."""
-    return (collection_path == CLIENTS and "not clients" in config.option.markexpr) or None
+    """Leave alone what is not wanted as a whole: clients, whose libraries take seconds, and slow files."""
+    unwanted = config.option.markexpr
+    if collection_path == CLIENTS:
+        return "not clients" in unwanted or None
+    if collection_path.suffix != ".py" or "not slow" not in unwanted:
+        return None
+    return SLOW in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_collection_finish() -> None:
@@ -164,7 +171,5 @@ def redis_url(redis_server: RedisServer, databases: Iterator[int]) -> str:
 async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     """Open a harness with four keys of three known accounts on a cloud that does not fail by itself."""
     async with open_harness(tmp_path) as opened:
-        async with opened.open() as service:
-            for key in service.pool.config.keys:
-                await service.quota_poller.identity(key)
+        await opened.note_accounts()
         yield opened

@@ -18,12 +18,13 @@ from okr_tui.chat.messages import ChatEvent, Finished, Message
 from okr_tui.cloud.dialects import Delta
 from okr_tui.demo import SCENARIOS, SimulatedCloud, serve
 from okr_tui.domain.keys import fingerprint
-from okr_tui.domain.records import Client, Record
+from okr_tui.domain.records import Client, IdentityRead, Record
 from okr_tui.services import live_pool, log_writer, shared_slots
 from okr_tui.services.live_pool import LivePool
 from okr_tui.services.pool_service import PoolService
 from okr_tui.services.service import Snapshot
 from okr_tui.settings.layers import Sources
+from okr_tui.store.factory import locate_store
 from tests.waiting import LIMIT, until
 
 SomeRecord = TypeVar("SomeRecord", bound=Record)
@@ -117,6 +118,22 @@ class Harness:
         """Open the pool service of one process."""
         sources = Sources(self.settings_file, self.home / "project", self.environment)
         return PoolService.open(sources, client=client, watching=watching, clock=self.clock)
+
+    async def note_accounts(self) -> None:
+        """Write into the log whose keys they are, as readings of the cloud would."""
+        store, now = locate_store(f"sqlite:{self.home / 'log.db'}"), self.clock.time()
+        read = [
+            IdentityRead(
+                at=now,
+                started=now,
+                fingerprint=fingerprint(text),
+                account=str(credential.account.identity()["ID"]),
+                plan=credential.account.plan,
+            )
+            for text, credential in self.cloud.state.credentials.items()
+        ]
+        await store.append(read)
+        await store.close()
 
     async def fault(self, fault: str, **order: object) -> None:
         """Make the simulated cloud fail as ordered."""

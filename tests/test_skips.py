@@ -19,6 +19,7 @@ FILES = {
 OPTIONS = ("-p", "tests.conftest", "-p", "no:cacheprovider", "--continue-on-collection-errors")
 
 
+@pytest.mark.slow(reason="runs pytest in pytest")
 @pytest.mark.parametrize(
     ("environment", "ended"),
     [

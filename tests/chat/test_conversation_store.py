@@ -211,6 +211,7 @@ async def test_memory_takes_over_what_can_be_read(tmp_path: Path) -> None:
     await empty.close()
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 async def test_a_killed_process_loses_at_most_a_second(tmp_path: Path) -> None:
     cloud = SimulatedCloud(SCENARIOS["calm"], pace=PACE)
     async with serve(cloud) as url, httpx.AsyncClient(base_url=url, verify=False) as control:

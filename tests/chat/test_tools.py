@@ -185,6 +185,7 @@ async def test_results_are_bounded_and_slow_tools_given_up(monkeypatch: pytest.M
     assert cut.text.endswith(f"[cut: {RESULT_LONGEST + 1} characters, the first {RESULT_LONGEST} are shown]")
 
 
+@pytest.mark.slow(reason="starts tool servers as processes")
 async def test_a_tool_server_in_a_conversation(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +212,7 @@ def served(*arguments: str, **values: object) -> McpServer:
     return McpServer(ToolServer("t", **values), {})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow(reason="starts tool servers as processes")
 @pytest.mark.parametrize(
     ("server", "words"),
     [
@@ -263,6 +265,7 @@ async def test_a_server_over_http() -> None:
         await process.wait()
 
 
+@pytest.mark.slow(reason="starts tool servers as processes")
 async def test_closing_ends_the_process_and_a_later_use_starts_it_again() -> None:
     server = served()
     first = {tool.name: tool for tool in await server.tools(ChatSettings())}

@@ -74,6 +74,7 @@ def test_a_project_that_is_not_trusted_runs_no_hook(cli: CliHarness) -> None:
     assert not owned.exists()
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_of_two_commands_at_once_one_runs_the_hook(hooked: CliHarness) -> None:
     hooked.run_ok("keys", "--check")  # so that the accounts are known
     hooked.fault("session", path="/api/chat", account="amber", times=2)

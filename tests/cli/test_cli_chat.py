@@ -182,6 +182,7 @@ def test_what_is_no_picture_is_not_sent(
     assert cli.sent("/api/chat") == []
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_interrupt_keeps_what_came(make_cli: MakeCli, options: tuple[str, ...]) -> None:
     cli = make_cli(pace=0.1)
@@ -204,6 +205,7 @@ def test_an_interrupt_keeps_what_came(make_cli: MakeCli, options: tuple[str, ...
     assert cli.run_ok("events", "--json").lines[-1]["outcome"] == "cancelled"
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_a_reader_who_leaves_is_no_error_to_speak_of(make_cli: MakeCli) -> None:
     cli = make_cli(pace=0.02)
     with cli.process("chat", OTHER, "hello", "--think", "off") as process:
@@ -275,6 +277,7 @@ def pipeline(cli: CliHarness, command: str) -> "subprocess.CompletedProcess[byte
     )
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_a_pipeline(cli: CliHarness) -> None:
     result = pipeline(cli, f"printf hello | $OKR chat {MODEL} | tr a-z A-Z")
     assert result.stdout.decode() == HELLO.upper()

@@ -116,6 +116,7 @@ def test_named_files_are_enough_without_a_home_folder(
     assert "home folder" not in cli.run("doctor").out
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize(
     "command", ["status", "events", "usage", "doctor", "connect ollama", "use-key 2", "trust"]
 )
@@ -208,6 +209,7 @@ def test_a_state_folder_that_is_a_file_is_one_line_and_stops_no_reading_verb(
     assert all(str(place) in line for line in result.err.splitlines())
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize(
     "variables",
     [
@@ -243,6 +245,7 @@ def test_a_folder_that_is_gone_ends_nothing(
     assert err.startswith("okr-tui: the current folder no longer exists")
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize("closed", [0, 1, 2])
 def test_a_closed_stream_ends_nothing(closed: int, cli: CliHarness) -> None:
     command = [sys.executable, "-m", "okr_tui", *cli.where, "chat", MODEL, "Hello"]
@@ -253,6 +256,7 @@ def test_a_closed_stream_ends_nothing(closed: int, cli: CliHarness) -> None:
     assert bool(done.stdout.strip()) == (closed != 1)
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(cli: CliHarness, tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
@@ -268,6 +272,7 @@ def broken_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.usefixtures("broken_opening")
 @pytest.mark.parametrize("command", ["status", "serve"])
 def test_a_command_whose_opening_fails_ends(command: str, cli: CliHarness) -> None:
@@ -277,7 +282,7 @@ def test_a_command_whose_opening_fails_ends(command: str, cli: CliHarness) -> No
     assert err.startswith(b"okr-tui: unexpected RuntimeError")
 
 
-@pytest.mark.slow(reason="starts a process for each way of ending")
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.usefixtures("broken_opening")
 def test_a_dashboard_whose_opening_fails_ends_with_the_key_to_quit(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
@@ -289,6 +294,7 @@ def test_a_dashboard_whose_opening_fails_ends_with_the_key_to_quit(tmp_path: Pat
         terminal.close()
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_serve_names_what_keeps_it_from_the_cloud(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/missing/ca.pem")
     cli.write_settings(cloudUrl="https://cloud.example")
@@ -299,6 +305,7 @@ def test_serve_names_what_keeps_it_from_the_cloud(cli: CliHarness, monkeypatch: 
     assert err.startswith(b"okr-tui: SSL_CERT_FILE=/missing/ca.pem cannot be used")
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_disk_that_is_full_from_the_start_fails_no_request(cli: CliHarness, begun: bool) -> None:
     """No process can write a byte into any file; only what a person chose is missed."""

@@ -38,6 +38,7 @@ def test_version_and_help_are_light(option: str) -> None:
     assert loaded(f"from okr_tui.cli import main; main([{option!r}])", HEAVY) == []
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_no_verb_loads_the_screen_or_a_server(cli: CliHarness) -> None:
     verbs = [name for name, (_, words) in VERBS.items() if words]
     runs = [[*cli.where, verb, "--help"] for verb in verbs]

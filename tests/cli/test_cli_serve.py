@@ -71,6 +71,7 @@ def test_a_taken_port_is_one_line(cli: CliHarness) -> None:
     assert "(process " in result.err
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_others_are_let_in_only_when_asked_for(cli: CliHarness) -> None:
     result = cli.run("serve", "--host", "0.0.0.0", "--port", "0")
     assert (result.code, result.out) == (2, "")
@@ -82,6 +83,7 @@ def test_others_are_let_in_only_when_asked_for(cli: CliHarness) -> None:
     assert b"not encrypted" in err
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:
     document = json.loads(cli.settings_file.read_text())
     document["okr-tui"]["gateway"] = {"port": 0, "nonsense": 1}
@@ -93,6 +95,7 @@ def test_the_section_of_the_settings_says_where(cli: CliHarness) -> None:
     assert err.count(b"gateway.nonsense is ignored: there is no such setting") == 1
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_a_hangup_reads_the_settings_again(cli: CliHarness) -> None:
     with cli.process("serve", "--port", "0") as process:
         url = address(process)
@@ -111,6 +114,7 @@ def test_a_hangup_reads_the_settings_again(cli: CliHarness) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_a_terminal_that_goes_away_ends_it(cli: CliHarness) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "okr_tui", *cli.where, "serve", "--port", "0"]
@@ -125,6 +129,7 @@ def test_a_terminal_that_goes_away_ends_it(cli: CliHarness) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_a_supervisor_hears_of_every_state(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sdnotify")
     path = cli.folder / "notify"

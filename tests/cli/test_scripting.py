@@ -132,6 +132,7 @@ def shell(cli: CliHarness, line: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize("verb", VERBS_AS_PROCESSES)
 def test_a_full_disk_under_the_output_is_one_line(cli: CliHarness, verb: str) -> None:
     done = shell(cli, f"okr {verb} > /dev/full")
@@ -140,12 +141,14 @@ def test_a_full_disk_under_the_output_is_one_line(cli: CliHarness, verb: str) ->
     assert not list((cli.folder / ".local").rglob("crash-*"))
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 @pytest.mark.parametrize("verb", VERBS_AS_PROCESSES)
 def test_a_reader_that_went_away_is_no_failure_to_speak_of(cli: CliHarness, verb: str) -> None:
     done = shell(cli, f"exec 3> >(true); wait $!; okr {verb} >&3")
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow(reason="starts the program as a process again and again")
 def test_messages_that_cannot_be_written_fail_nothing(cli: CliHarness) -> None:
     done = shell(cli, "okr refresh 2> /dev/full")
     assert (done.returncode, done.stdout) == (0, "Loaded 16 cloud Ollama models\n")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.clients.gateway_process import GatewayProcess, run_gateway
-from tests.gateway.conftest import gateway, harness
+from tests.gateway.conftest import gateway
 
-__all__ = ["gateway", "harness"]
+__all__ = ["gateway"]
 
 
 @pytest.fixture

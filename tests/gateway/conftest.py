@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,16 +12,6 @@ from tests.gateway.raw_connection import connect, sized
 from tests.gateway.running_gateway import RunningGateway, open_gateway, scripted_gateway
 from tests.gateway.shared_gateway import IDLE, SHORT, EchoCloud, SharedGateway, echoed_word
 from tests.harness import Harness, open_harness
-
-
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
-    """Four keys of three known accounts on a cloud where nothing fails by itself."""
-    async with open_harness(tmp_path) as made:
-        async with made.open() as service:
-            for key in service.pool.config.keys:
-                await service.quota_poller.identity(key)
-        yield made
 
 
 @pytest.fixture

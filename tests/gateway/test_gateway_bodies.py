@@ -49,6 +49,7 @@ async def test_what_is_no_request_is_400(gateway: RunningGateway, path: str, con
     assert not await gateway.attempts()
 
 
+@pytest.mark.slow(reason="reads the largest bodies")
 async def test_a_large_request_passes_and_a_larger_one_is_413(harness: Harness) -> None:
     chunks = [*OPENINGS["/api/chat"], *PIECES["/api/chat"], *CLOSINGS["/api/chat"]]
     script = ScriptedCloud(stream(*chunks))
@@ -162,6 +163,7 @@ def test_gzip_in_several_members_padded_or_cut_off() -> None:
     assert len(unpack(gzip.compress(b"x" * 1000) * 99, "gzip", limit=99_000)) == 99_000
 
 
+@pytest.mark.slow(reason="reads the largest bodies")
 @pytest.mark.parametrize(
     "content",
     [

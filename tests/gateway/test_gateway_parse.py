@@ -120,6 +120,7 @@ def crowded(count: int, **more: object) -> bytes:
     return json.dumps({**content, "junk": [[]] * count}).encode().ljust(AT_ONCE + 1)
 
 
+@pytest.mark.slow(reason="reads the largest bodies")
 @pytest.mark.parametrize("count", [10, MANY_CONTAINERS + 1])
 @pytest.mark.parametrize("name", ["gpt-oss:20b", "gpt-oss:20b-cloud"])
 async def test_a_large_body_means_the_same_wherever_it_is_parsed(count: int, name: str) -> None:
@@ -138,6 +139,7 @@ async def test_a_crowded_body_that_is_wrong_is_refused_alike(model: object) -> N
         await parse_body(large[:-300_000] + b"]", {})
 
 
+@pytest.mark.slow(reason="reads the largest bodies")
 async def test_no_stream_waits_for_a_large_body() -> None:
     message = b'{"role":"user","content":"x"}'
     large = b'{"model":"m","messages":[' + b",".join([message] * 400_000) + b"]}"

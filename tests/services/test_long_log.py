@@ -86,6 +86,7 @@ class Busy(MemoryStore):
         return await super().read(after, limit)
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 @settings(max_examples=150)
 @given(HISTORIES, st.lists(st.none() | st.lists(attempts(), max_size=3), max_size=8))
 async def test_whatever_others_do_meanwhile_state_and_sums_are_those_of_the_log(

@@ -27,7 +27,6 @@ PARTS = (
     "CurrentCloud",
     "QuotaPoller",
     "ModelCatalog",
-    "Dispatcher",
     "Background",
     "KeySettings",
     "SettingEdits",

@@ -3,7 +3,8 @@
 import json
 import os
 import stat
-from collections.abc import Mapping
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -39,31 +40,31 @@ def write(path: Path, content: object) -> None:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
+def address(sources: Sources) -> str | None:
+    return load(sources).store.value
+
+
 @pytest.mark.parametrize("content", GLOBAL, ids=str)
-@pytest.mark.parametrize(
-    "project", [None, {"okr-tui": {"store": "sqlite:/of/a/project"}}, {"other": 1}], ids=str
-)
-@pytest.mark.parametrize("trusted", [False, True])
-@pytest.mark.parametrize(
-    "environment", [{}, {"OKR_TUI_STORE": "sqlite:/from/environment"}, {"OKR_TUI_STORE": " "}]
-)
-@pytest.mark.parametrize("option", [None, "memory:", "sqlite:/from an/option"])
-def test_it_is_the_address_that_the_settings_have(
-    tmp_path: Path,
-    content: object,
-    project: object,
-    trusted: bool,
-    environment: Mapping[str, str],
-    option: str | None,
-) -> None:
-    folder, settings = tmp_path / "project", tmp_path / "settings.json"
-    if trusted and isinstance(content, dict) and isinstance(content.get("okr-tui"), dict):
-        content = {**content, "okr-tui": {**content["okr-tui"], "trustedProjects": [str(folder)]}}
-    write(settings, content)
-    write(folder / ".pi" / "settings.json", project)
-    sources = Sources(settings, folder, environment, {"store": option})
-    expected = load(sources).store.value
-    assert store_address(option, environment, settings, folder, lambda: load(sources).store.value) == expected
+def test_it_is_the_address_that_the_settings_have(tmp_path: Path, content: object) -> None:
+    projects: list[object] = [None, {"okr-tui": {"store": "sqlite:/of/a/project"}}, {"other": 1}]
+    environments: list[dict[str, str]] = [
+        {},
+        {"OKR_TUI_STORE": "sqlite:/from/environment"},
+        {"OKR_TUI_STORE": " "},
+    ]
+    options = [None, "memory:", "sqlite:/from an/option"]
+    for number, (project, trusted) in enumerate(product(projects, [False, True])):
+        folder, settings = tmp_path / str(number) / "project", tmp_path / str(number) / "settings.json"
+        section = content.get("okr-tui") if isinstance(content, dict) else None
+        if trusted and isinstance(content, dict) and isinstance(section, dict):
+            write(settings, {**content, "okr-tui": {**section, "trustedProjects": [str(folder)]}})
+        else:
+            write(settings, content)
+        write(folder / ".pi" / "settings.json", project)
+        for environment, option in product(environments, options):
+            sources = Sources(settings, folder, environment, {"store": option})
+            found = store_address(option, environment, settings, folder, partial(address, sources))
+            assert found == address(sources), (project, trusted, environment, option)
 
 
 def test_a_plain_address_is_found_without_resolving_a_key(tmp_path: Path) -> None:

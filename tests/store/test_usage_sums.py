@@ -219,6 +219,7 @@ async def test_a_reader_that_another_process_overtakes_reads_again() -> None:
     assert total(await everything(store)).requests == 7
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 @settings(max_examples=60)
 @given(st.lists(RECORDS, max_size=12), st.data())
 async def test_whatever_is_summed_and_trimmed_the_sums_are_those_of_the_records(
@@ -248,6 +249,7 @@ def test_a_day_survives_being_written_down(records: list[Attempt], whole: bool) 
         assert dict(decode_day(day, encode_day(of_day))) == of_day
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 @given(st.lists(st.lists(attempts(), max_size=5), max_size=4))
 def test_a_day_that_grows_is_the_day_of_all_its_records(steps: list[list[Attempt]]) -> None:
     usages = [direct(list(records)) for records in steps]
@@ -263,6 +265,7 @@ def test_a_day_that_grows_is_the_day_of_all_its_records(steps: list[list[Attempt
         }
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 async def test_adding_to_a_busy_day_takes_little_more_room_than_its_documents(store: Store) -> None:
     """Its cells as values would take ten times as much, and the process would never give it back."""
     day = NOW // DAY * DAY
@@ -357,6 +360,7 @@ async def killed(url: str, lines: int) -> int:
     return told[-1]
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_writers_killed_side_by_side_lose_and_double_nothing(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -377,6 +381,7 @@ async def test_writers_killed_side_by_side_lose_and_double_nothing(
     await store.close()
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_two_processes_that_sum_at_once_count_each_record_once(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -395,6 +400,7 @@ async def test_two_processes_that_sum_at_once_count_each_record_once(
     await store.close()
 
 
+@pytest.mark.slow(reason="makes thousands of records")
 @given(
     st.lists(attempts(), max_size=12),
     st.integers(-2, 12),

@@ -26,6 +26,7 @@ def editable(*lines: SettingLine) -> ScriptedService:
     return ScriptedService(snapshot(settings=settings(lines=lines or EDITABLE)))
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize(
     ("keys", "call"),
     [

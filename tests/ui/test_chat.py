@@ -52,6 +52,7 @@ async def test_an_answer_is_drawn_whole_and_stored(service: ScriptedService) -> 
     assert (service.requests[0].model, service.requests[0].messages) == ("gpt-oss:20b", (question,))
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_the_conversation_goes_along_until_a_new_one(service: ScriptedService) -> None:
     service.answer = answer("yes")
     async with run_app(service) as driver:
@@ -92,6 +93,7 @@ async def test_escape_stops_and_keeps_the_text(service: ScriptedService) -> None
         assert len((await stored(driver)).turns) == 2
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_escape_before_any_word_returns_the_prompt_at_once(service: ScriptedService) -> None:
     service.answer = (asyncio.Event(),)
     async with run_app(service) as driver:
@@ -117,6 +119,7 @@ async def test_a_failure_before_the_answer_returns_the_prompt(service: ScriptedS
         assert driver.words(".offers") == "enter sends it again · ^r again on another key"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_failure_within_the_answer_keeps_what_came(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("so far"), PoolBlockedError("the stream broke"))
     async with run_app(service) as driver:
@@ -133,6 +136,7 @@ async def test_a_failure_within_the_answer_keeps_what_came(service: ScriptedServ
     assert ROUTED.fingerprint in service.requests[-1].avoid
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_key_spent_before_the_answer_is_one_line(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await ask_and_wait(driver)
@@ -147,6 +151,7 @@ async def test_an_unexpected_failure_is_shown(service: ScriptedService) -> None:
         assert driver.words(".foot") == "✖ unexpected ValueError: odd"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_question_needs_a_model(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("c")
@@ -162,6 +167,7 @@ async def test_a_question_needs_a_model(service: ScriptedService) -> None:
         assert [asked.messages[-1].content for asked in service.requests] == ["hi"]
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_leaving_while_an_answer_comes_keeps_what_came(
     service: ScriptedService, tmp_path: Path
 ) -> None:
@@ -180,6 +186,7 @@ async def test_leaving_while_an_answer_comes_keeps_what_came(
     assert (last.message.content, last.message.incomplete) == ("half", True)
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_what_is_typed_survives_panes_and_new_settings(service: ScriptedService) -> None:
     async with run_app(service, (80, 24)) as driver:
         await driver.press("c", "a", "ctrl+j", "b", "tab", "tab")
@@ -188,6 +195,7 @@ async def test_what_is_typed_survives_panes_and_new_settings(service: ScriptedSe
         assert pane(driver).prompt.text == "a\nb"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_earlier_questions_come_back(service: ScriptedService) -> None:
     service.answer = answer("yes")
     async with run_app(service) as driver:
@@ -203,6 +211,7 @@ async def test_earlier_questions_come_back(service: ScriptedService) -> None:
         assert prompt.text == "draft"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_long_paste_is_bounded(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("c")
@@ -221,6 +230,7 @@ async def test_thoughts_unfold(service: ScriptedService) -> None:
         assert "▾ thought" in driver.words(".who")
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_markup_in_questions_and_answers_is_text(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta(thinking="[/b]"), Delta("a[/b]"), DONE)
     async with run_app(service) as driver:
@@ -228,6 +238,7 @@ async def test_markup_in_questions_and_answers_is_text(service: ScriptedService)
         assert driver.words(".question") == "you  x[beta]"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_new_conversation_stops_the_running_answer(service: ScriptedService) -> None:
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
     async with run_app(service) as driver:
@@ -241,6 +252,7 @@ async def test_a_new_conversation_stops_the_running_answer(service: ScriptedServ
         assert [turn.text for turn in turns(driver)] == ["other"]
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("used", [10, 110_000, 127_000])
 async def test_the_context_is_measured(service: ScriptedService, used: int) -> None:
     from dataclasses import replace
@@ -259,6 +271,7 @@ async def test_the_context_is_measured(service: ScriptedService, used: int) -> N
     assert note.startswith(told[used][1])
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_key_cycles_what_the_model_may_think(service: ScriptedService) -> None:
     service.answer = answer("yes")
     async with run_app(service) as driver:

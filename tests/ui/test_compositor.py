@@ -43,6 +43,7 @@ def drawn(driver: Driver, changes: list[Region]) -> tuple[str, str]:
     return written[0], written[1]
 
 
+@pytest.mark.slow(reason="draws many states at many sizes")
 @pytest.mark.parametrize("opened", ["tab", "question_mark", "ctrl+p", "d", "slash"])
 async def test_a_change_is_drawn_as_textual_draws_it(opened: str) -> None:
     chance = random.Random(7)
@@ -88,6 +89,7 @@ async def test_a_move_in_a_list_draws_two_rows_and_the_border(monkeypatch: pytes
         assert {name for name, _ in asked} <= {"keys", None}
 
 
+@pytest.mark.slow(reason="draws many states at many sizes")
 async def test_a_change_behind_the_palette_waits_until_it_closes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual would draw the palette and all behind it again, and the next key press would wait for that."""
     service = ScriptedService(snapshot(pool=pool(*MANY)))
@@ -116,6 +118,7 @@ async def test_a_change_behind_the_palette_waits_until_it_closes(monkeypatch: py
         await driver.until(lambda: "renamed" in driver.screen())
 
 
+@pytest.mark.slow(reason="draws many states at many sizes")
 async def test_traffic_lays_nothing_out_and_makes_each_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layout draws the whole screen again, ten times a second while requests come."""
     service = ScriptedService(snapshot())

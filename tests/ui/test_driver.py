@@ -15,7 +15,7 @@ from textual.color import Color
 from textual.message import Message
 from textual.strip import Strip
 
-from okr_tui.ui.driver import PASTE_LIMIT, SEQUENCE_LIMIT, TerminalParser
+from okr_tui.ui.driver import SEQUENCE_LIMIT, TerminalParser
 from okr_tui.ui.output import DrawableFilter, TerminalFile
 from okr_tui.ui.themes import BackgroundReported
 
@@ -119,10 +119,11 @@ def test_a_paste_is_one_message_with_its_sequences_as_text() -> None:
     assert isinstance(key, events.Key)
 
 
-def test_a_paste_without_an_end_is_delivered_and_bounded() -> None:
-    (pasted,) = read(f"{ESC}[200~" + "x" * (PASTE_LIMIT + 10))
+def test_a_paste_without_an_end_is_delivered_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("okr_tui.ui.driver.PASTE_LIMIT", 10_000)
+    (pasted,) = read(f"{ESC}[200~" + "x" * 10_010)
     assert isinstance(pasted, events.Paste)
-    assert len(pasted.text) == PASTE_LIMIT
+    assert len(pasted.text) == 10_000
 
 
 def test_mouse_and_size_reports_are_read() -> None:

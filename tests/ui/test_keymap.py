@@ -150,6 +150,7 @@ async def test_a_keymap_changes_and_goes_without_a_restart(service: ScriptedServ
         assert not await rotated(driver, service, "z")
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("keys", [["c"], ["a"], ["question_mark"], ["comma"]])
 async def test_ctrl_q_quits_while_typing_and_over_a_dialog(keys: list[str]) -> None:
     service = mapped(("quit", "z"))
@@ -160,6 +161,7 @@ async def test_ctrl_q_quits_while_typing_and_over_a_dialog(keys: list[str]) -> N
         await until(lambda: service.closed)
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("keys", [[], ["tab"], ["c"], ["slash"], ["a"], ["question_mark"], ["comma"]])
 async def test_ctrl_c_explains_and_twice_quits(service: ScriptedService, keys: list[str]) -> None:
     async with run_app(service) as driver:
@@ -180,6 +182,7 @@ async def test_ctrl_c_twice_is_meant_only_at_once(service: ScriptedService) -> N
         assert driver.app.is_running
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_every_item_of_the_footer_can_be_clicked(service: ScriptedService) -> None:
     async with run_app(service, (80, 24)) as driver:
         footer = driver.app.dashboard.query_one(FootLine)

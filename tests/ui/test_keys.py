@@ -170,6 +170,7 @@ async def test_the_selected_key_is_preferred(service: ScriptedService) -> None:
     assert service.calls == [("use_key", 2)]
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize(
     ("typed", "index"), [(("1", "2"), 12), (("4", "0"), 40), (("5",), 5), (("3", "9"), 39), (("7",), 7)]
 )

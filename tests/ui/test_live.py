@@ -160,6 +160,7 @@ async def test_a_paused_pane_says_what_waits_and_shows_it_later(long: ScriptedSe
         assert "paused" not in title(driver)
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_older_pages_are_read_at_the_top_down_to_the_first_line(long: ScriptedService) -> None:
     async with run_app(long) as driver:
         feed = live_of(driver).feed
@@ -204,6 +205,7 @@ async def test_words_key_and_faults_narrow_and_escape_shows_all(service: Scripte
         assert not live.filtering
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_filter_looks_for_older_lines_too(long: ScriptedService) -> None:
     async with run_app(long) as driver:
         feed = live_of(driver).feed
@@ -290,6 +292,7 @@ def pressed(*keys: str) -> Callable[[Pilot[str]], object]:
     return run
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("size", SIZES)
 def test_filtered_and_paused(
     service: ScriptedService, snap_compare: SnapCompare, size: tuple[int, int]

@@ -88,6 +88,7 @@ MARKUP = ModelList(
 )
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_model_names_are_never_markup() -> None:
     service = ScriptedService(snapshot(models=MARKUP))
     async with run_app(service) as driver:
@@ -148,6 +149,7 @@ async def test_faults_only_and_back(service: ScriptedService) -> None:
         assert len(live.feed.rows) == len(ENTRIES)
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (160, 45)])
 async def test_tab_cycles_through_every_pane_and_shows_it(
     service: ScriptedService, size: tuple[int, int]
@@ -167,6 +169,7 @@ async def test_tab_cycles_through_every_pane_and_shows_it(
         assert driver.app.focused.id == "prompt"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 @pytest.mark.parametrize("size", [(60, 16), (120, 40)])
 async def test_two_tabs_that_arrive_together_move_the_focus_twice(
     service: ScriptedService, size: tuple[int, int]
@@ -179,6 +182,7 @@ async def test_two_tabs_that_arrive_together_move_the_focus_twice(
         assert driver.app.focused is driver.app.dashboard.chat.prompt
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_the_mouse_picks_rows_and_tabs(service: ScriptedService) -> None:
     async with run_app(service, (80, 24)) as driver:
         await driver.pilot.click("#keys", offset=(5, 4))

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from okr_tui.cloud.dialects import Delta
 from okr_tui.services.service import GatewayView, ModelList, Snapshot
 from okr_tui.ui.actions import ACTIONS
@@ -42,6 +44,7 @@ def test_every_key_is_another_one() -> None:
     assert {name for name, _ in taken.changed} == {each.id for each in ACTIONS} - FIXED
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_banner_and_settings() -> None:
     shown = troubled().snapshot
     many = replace(shown, settings=replace(shown.settings, problems=("a", "b", "c")))
@@ -62,6 +65,7 @@ async def test_banner_and_settings() -> None:
         assert f"; press {gateway} twice to restart it" in banner
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_lists_that_are_empty() -> None:
     async with run_app(changed(snapshot(entries=(), models=ModelList())), (160, 48)) as driver:
         dashboard = driver.app.dashboard
@@ -89,6 +93,7 @@ async def test_the_row_of_tabs() -> None:
         assert driver.words("#tabs").endswith(f"{key_of('next-pane')} ⇥")
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_the_details_of_a_key() -> None:
     shown = snapshot(pool=pool(key(1, balance=None), key(2)))
     async with run_app(changed(shown)) as driver:
@@ -98,6 +103,7 @@ async def test_the_details_of_a_key() -> None:
         assert f"1 of 2, {key_of('other-key-back')} {key_of('other-key')} other keys" in said
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
     service = changed(snapshot())
     async with run_app(service) as driver:
@@ -116,6 +122,7 @@ async def test_the_details_of_a_model_take_the_keys_of_the_list() -> None:
         assert driver.app.dashboard.chat.model == "gpt-oss:20b"
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_help_closes_by_the_key_that_opened_it() -> None:
     async with run_app(changed(snapshot())) as driver:
         for name in (CHANGED["help"], "f1"):
@@ -127,6 +134,7 @@ async def test_help_closes_by_the_key_that_opened_it() -> None:
             assert len(driver.app.screen_stack) == 1
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_the_chat() -> None:
     service = changed(snapshot())
     service.answer = answer("yes")
@@ -156,6 +164,7 @@ async def test_the_chat() -> None:
         await driver.until(lambda: f"{keep} keeps one · {back} goes back" in driver.words("#chat-note"))
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_leaving_while_an_answer_comes() -> None:
     service = changed(snapshot())
     service.answer = (ROUTED, Delta("half"), asyncio.Event())
@@ -167,6 +176,7 @@ async def test_leaving_while_an_answer_comes() -> None:
         await driver.toast(f"Press it again to quit anyway; {key_of('back')} stops the answer.")
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_removed_key_and_the_gateway_in_words() -> None:
     async with run_app(changed(snapshot(gateway=GatewayView()))) as driver:
         await press(driver, "remove-key")
@@ -177,6 +187,7 @@ async def test_a_removed_key_and_the_gateway_in_words() -> None:
         assert f"not running; {key_of('switch-gateway')} starts it" in driver.screen()
 
 
+@pytest.mark.slow(reason="walks far through the dashboard by keys")
 async def test_a_new_keymap_changes_what_is_shown_already() -> None:
     service = troubled()
     before = service.snapshot
