@@ -6,7 +6,7 @@ import importlib
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -171,6 +171,12 @@ async def serving(
     task.result()
 
 
+def _import_early() -> None:
+    """Import what reads requests; where that fails, the first request tries again and says why."""
+    with suppress(OSError, ImportError):
+        importlib.import_module(READS_REQUESTS)
+
+
 READS_REQUESTS: Final = "okr_tui.gateway.request_fields"
 DAEMON_CHOOSING: Final = "--daemon-port, or daemonPort in okr-tui.gateway"
 
@@ -236,7 +242,7 @@ class Host:
             except OkrError as error:  # on a full disk its clients are served all the same
                 report(f"{error}; other okr-tui commands do not find it")
             # It takes a tenth of a second, which the first request need not wait for.
-            asyncio.get_running_loop().run_in_executor(None, importlib.import_module, READS_REQUESTS)
+            asyncio.get_running_loop().run_in_executor(None, _import_early)
             yield cls(address, daemon_address, servers)
 
     async def failed(self) -> Exception:

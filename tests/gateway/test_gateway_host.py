@@ -20,6 +20,7 @@ from okr_tui.cloud.aiohttp_transport import Transport
 from okr_tui.cloud.dialects import Delta
 from okr_tui.cloud.http_policy import HttpxTransport
 from okr_tui.domain.errors import OkrError
+from okr_tui.gateway import server
 from okr_tui.gateway.errors import ended
 from okr_tui.gateway.server import _Server, listen, serving
 from okr_tui.services import gateway_registry
@@ -284,3 +285,8 @@ async def test_a_service_without_a_host_says_who_has_one(harness: Harness) -> No
     async with harness.open() as service:
         with pytest.raises(OkrError, match="okr-tui serve"):
             await service.switch_gateway()
+
+
+def test_an_early_import_that_fails_is_left_to_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "READS_REQUESTS", "okr_tui.gateway.no_such_module")
+    server._import_early()
