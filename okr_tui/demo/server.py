@@ -102,6 +102,8 @@ def overview(state: CloudState) -> dict[str, object]:
 
 PACE = 0.025
 BACKLOG = 2048
+CUT_SECONDS = 1.0
+"""How long requests whose connection was cut may take to end."""
 
 
 class SimulatedCloud:
@@ -129,6 +131,27 @@ class SimulatedCloud:
 
 
 class _DemoServer(uvicorn.Server):
+    """Ends at once when `ended` is set: uvicorn looks for that ten times a second, and then waits a while."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self.ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut every connection, and wait until the requests have noticed."""
+        for closing in (*self.servers, *(sockets or ())):
+            closing.close()
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        if tasks := set(self.server_state.tasks):
+            _, late = await asyncio.wait(tasks, timeout=CUT_SECONDS)
+            for task in late:
+                task.cancel()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the program around the server."""
@@ -163,7 +186,6 @@ async def serve(cloud: SimulatedCloud) -> AsyncIterator[str]:
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=1,
     )
     # Only a socket that names its protocol gets TCP_NODELAY; without it every small answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -174,7 +196,5 @@ async def serve(cloud: SimulatedCloud) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        for transport in tuple(connections.values()):
-            transport.abort()
-        server.should_exit = True
+        server.ended.set()
         await serving
