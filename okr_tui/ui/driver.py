@@ -17,6 +17,7 @@ from typing import IO, Any, Final, cast
 
 from textual import constants, events, messages
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._keyboard_protocol import FUNCTIONAL_KEYS
 from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
 from textual._xterm_parser import (
     BRACKETED_PASTE_END,
@@ -66,6 +67,8 @@ _RESIZE: Final = re.compile(r"\x1b\[48;(\d{1,5})[\d:]*;(\d{1,5})[\d:]*;(\d{1,6})
 _STRINGS: Final = "]P_^X"
 """What begins a string that ends with BEL or ST: OSC, DCS, APC, PM and SOS."""
 _RELEASED: Final = "3"
+_OTHER_KEY: Final = "27"
+"""Stands before ~ where xterm reports any key with its modifiers."""
 _SHIFT: Final = 0b1
 _SHORTCUT: Final = 0b11_1110
 """The bits of alt, ctrl, super, hyper and meta; a key with one of them types nothing."""
@@ -218,6 +221,8 @@ def _plain_key(codes: str, modifiers: str, text: str, end: str) -> str:
     bits = int(modifier or 1) - 1
     if event_type == _RELEASED or not 0 <= bits < 256:
         return ""
+    if end != "u" and code != _OTHER_KEY and f"{code or 1}{end}" not in FUNCTIONAL_KEYS:
+        return ""  # the number is none of a character, as that of a paste's end that lost its beginning
     if end == "u":
         letter = _character(code)
         if letter is None:

@@ -126,6 +126,15 @@ def test_a_paste_without_an_end_is_delivered_and_bounded(monkeypatch: pytest.Mon
     assert len(pasted.text) == 10_000
 
 
+@pytest.mark.parametrize("sequence", ["[201~", "[65~", "[228~", "[199;5~", "[97A", "[8364~"])
+def test_number_that_is_no_key_types_nothing(sequence: str) -> None:
+    assert keys(f"a{ESC}{sequence}b") == ["a", "b"]
+
+
+def test_keys_with_modifiers_as_xterm_reports_them_are_read() -> None:
+    assert keys(f"{ESC}[27;5;97~{ESC}[1;5A{ESC}[3~{ESC}[24~") == ["ctrl+a", "ctrl+up", "delete", "f12"]
+
+
 def test_mouse_and_size_reports_are_read() -> None:
     down, resize = read(f"{ESC}[<0;3;4M{ESC}[48;10:0;20:0;100;200t")
     assert isinstance(down, events.MouseDown)
