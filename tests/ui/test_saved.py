@@ -124,3 +124,13 @@ async def test_a_file_is_written_and_never_over_another_unasked(tmp_path: Path) 
         await driver.press("enter")
         await driver.until(lambda: (tmp_path / "talk.json").exists())
     assert json.loads((tmp_path / "talk.json").read_text())["title"] == "about tides"
+
+
+async def test_the_list_is_centred_over_the_dashboard() -> None:
+    async with run_app(service_of(), (120, 40)) as driver:
+        await driver.press("ctrl+s")
+        await driver.until(lambda: isinstance(driver.app.screen, ConversationsScreen))
+        box = driver.app.screen.query_one("#saved-box").region
+        screen = driver.app.screen.region
+        assert abs(box.x - (screen.right - box.right)) <= 1
+        assert abs(box.y - (screen.bottom - box.bottom)) <= 1
