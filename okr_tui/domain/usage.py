@@ -87,11 +87,6 @@ class UsageSum(NamedTuple):
         return round(self.first_byte_ms / self.first_bytes) if self.first_bytes else None
 
     @property
-    def mean_duration_ms(self) -> int | None:
-        """Milliseconds that an answer took, in the mean; None without one."""
-        return round(self.duration_ms / self.answers) if self.answers else None
-
-    @property
     def tokens_per_second(self) -> float | None:
         """How fast answers came once they had begun; None where nothing says so."""
         return round(1000 * self.streamed_tokens / self.streaming_ms, 1) if self.streaming_ms else None

@@ -41,7 +41,6 @@ SCHEMES: Final = {
 CHECK_SERVER: Final = "check the server, or choose another log with --store"
 TAKEN: Final = "another program keeps something else under the log's names"
 OWN_NAMES: Final = "add ?prefix=NAME to its address for names of its own, or choose another log with --store"
-PRIMARY: Final = "give the address of its primary"
 ANSWERS: Final = (
     ("wrongtype", f"{TAKEN} (WRONGTYPE)", OWN_NAMES),
     ("number expected", TAKEN, OWN_NAMES),
