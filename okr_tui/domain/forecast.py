@@ -1,24 +1,28 @@
 """When an account, or the pool as a whole, is empty at its present pace: for header, details and commands."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from okr_tui.domain.quota import Balance, Sample, tightest_window
 from okr_tui.domain.schedule import has_date
 from okr_tui.domain.state import PoolState
 
+OVER: Final = 3600.0
+"""Seconds of readings that a pace is computed from."""
 
-def burn_rate(samples: Sequence[Sample], *, least: float = 60, over: float = 3600) -> float | None:
+
+def burn_rate(samples: Sequence[Sample], *, least: float = 60) -> float | None:
     """Return percent per second by which an account fills, or None when there are too few readings.
 
     The method: the slope between the newest sample and the oldest one since the last reset within
-    the last `over` seconds, when they are at least `least` seconds apart.
+    the last OVER seconds, when they are at least `least` seconds apart.
     """
     if not samples:
         return None
     newest = samples[-1]
     run = [newest]
     for sample in reversed(samples[:-1]):
-        if sample.used_percent > run[-1].used_percent or newest.at - sample.at > over:
+        if sample.used_percent > run[-1].used_percent or newest.at - sample.at > OVER:
             break
         run.append(sample)
     span = newest.at - run[-1].at

@@ -47,7 +47,7 @@ class CallerGoneError(Exception):
     """The caller closed its connection before the answer ended."""
 
 
-async def receive_body(receive: Receive, limit: int = MAX_BODY_BYTES) -> bytes:
+async def receive_body(receive: Receive) -> bytes:
     """Read the whole body; raise FailureError when too large or too slow, CallerGoneError when cut off.
 
     The rest of a body that is too large is read for a while, since many clients read no answer before they
@@ -58,19 +58,19 @@ async def receive_body(receive: Receive, limit: int = MAX_BODY_BYTES) -> bytes:
     received = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            while received <= DRAINED_BODIES * limit:
+            while received <= DRAINED_BODIES * MAX_BODY_BYTES:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise CallerGoneError
                 received += len(message.get("body", b""))
-                if received <= limit:
+                if received <= MAX_BODY_BYTES:
                     buffer.write(message.get("body", b""))
                 if not message.get("more_body", False):
                     break
     except TimeoutError:
         raise failure_error(408, f"the request did not arrive within {BODY_SECONDS:g} s") from None
-    if received > limit:
-        raise _too_large(limit)
+    if received > MAX_BODY_BYTES:
+        raise _too_large(MAX_BODY_BYTES)
     return buffer.getvalue()
 
 

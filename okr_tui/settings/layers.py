@@ -99,15 +99,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         project, more = file_layer("project", project_file, kept)
         problems += more
     listed = user.values(OURS).get(trust.SETTING)
-    if locations.NO_HOME in global_file.parents:
-        problems.append(Problem(locations.NO_SETTINGS))
-    elif sources.named and not global_file.exists():
-        problems.append(
-            Problem(
-                f"{global_file}: there is no such file, though --settings or OKR_TUI_SETTINGS names it",
-                remedy="correct the path; okr-tui add-key creates the file",
-            )
-        )
+    problems += _missing(global_file, named=sources.named)
     if listed is not None and not trust.is_understood(listed):
         message = f"{trust.SETTING} must be a list of absolute paths; the rest is ignored"
         problems.append(Problem.at(user.origin(OURS, trust.SETTING), message))
@@ -149,11 +141,7 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         keys=tuple(pool.keys),
         key_sources=tuple(pool.sources),
         enabled_models=favourites,
-        keymap={
-            name.removeprefix(KEYMAP): at.value
-            for name, at in values.items()
-            if name.startswith(KEYMAP) and at.value is not None
-        },
+        keymap=_keymap(values),
         policy=Policy(**_fields(values, "policy") | dict(sources.policy)),
         gateway=GatewayOptions(**_fields(values, "gateway")),
         chat=ChatSettings(**_fields(values, "chat")),
@@ -176,6 +164,27 @@ def load(sources: Sources, previous: Settings | None = None) -> Settings:
         kept=_kept(user, project, pool.commands),
         **_fields(values, ""),
     )
+
+
+def _missing(global_file: Path, *, named: bool) -> Iterator[Problem]:
+    """Yield what is wrong where there is no global file, though the user `named` one or has no home."""
+    if locations.NO_HOME in global_file.parents:
+        yield Problem(locations.NO_SETTINGS)
+    elif named and not global_file.exists():
+        yield Problem(
+            f"{global_file}: there is no such file, though --settings or OKR_TUI_SETTINGS names it",
+            remedy="correct the path; okr-tui add-key creates the file",
+        )
+
+
+def _keymap(values: Mapping[str, Valued[Any]]) -> dict[str, str]:
+    """Return the keys that are set for actions, by the action's name."""
+    entries = (
+        (name.removeprefix(KEYMAP), valued.value)
+        for name, valued in values.items()
+        if name.startswith(KEYMAP)
+    )
+    return {name: keys for name, keys in entries if keys is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 from textual.css.model import SelectorType
 from textual.dom import DOMNode
@@ -12,7 +13,7 @@ from tests.ui.driver import run_app
 from tests.ui.scripted_service import ScriptedService
 
 
-def subclasses(of: type) -> Iterator[type]:
+def subclasses(of: type[Any]) -> Iterator[type[Any]]:
     """All classes that derive from one."""
     for each in of.__subclasses__():
         yield each
