@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from okr_tui.cli.invocation import Invocation
+from okr_tui.domain.errors import OkrError
 
 if TYPE_CHECKING:
     from okr_tui.services.background import Clock
@@ -75,8 +76,7 @@ def run_demo(scenario: str, speed: float) -> None:
         @contextlib.asynccontextmanager
         async def service(clock: "Clock") -> AsyncGenerator["Opened", None]:
             async with _child("-m", "okr_tui.demo", "--scenario", scenario, "--speed", str(speed)) as cloud:
-                assert cloud.stdout is not None
-                ready = json.loads(await cloud.stdout.readline())
+                ready = await _announced(cloud)
                 assert invocation.settings is not None
                 await asyncio.to_thread(_write_settings, invocation.settings, ready)
                 if scenario == LIVELY:
@@ -179,6 +179,18 @@ async def _child(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process, 
         await process.wait()
 
 
+async def _announced(cloud: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Return what the simulated cloud announces once it serves. Raises OkrError if it ends before."""
+    assert cloud.stdout is not None
+    line = await cloud.stdout.readline()
+    if not line:
+        raise OkrError(
+            f"the simulated cloud ended before it was ready; `{sys.executable} -m okr_tui.demo` shows why"
+        )
+    ready: dict[str, Any] = json.loads(line)
+    return ready
+
+
 async def _converse(invocation: Invocation, every: float) -> None:
     """Send the requests of three programs, each asking again once an answer has ended."""
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
@@ -196,7 +208,6 @@ async def _ask_repeatedly(
 ) -> None:
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.messages import Message
-    from okr_tui.domain.errors import OkrError
 
     pool = PoolClient(service, caller)
     while not ended.done():

@@ -203,8 +203,13 @@ def _reloading(
 
     async def reload() -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        await service.reload()
-        notify("READY=1")
+        try:
+            await service.reload()
+        except OkrError as error:
+            notes(f"okr-tui: settings not reloaded: {error}")
+            return
+        finally:
+            notify("READY=1")
         problems = len(service.problems)
         notes(f"okr-tui: settings reloaded: {len(service.pool.config.keys)} keys, {problems} problems")
 

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from okr_tui.cli import serve
+from okr_tui.domain.errors import StoreError
 from okr_tui.settings.table import GatewayOptions
 from tests.cli.harness import MODEL, CliHarness
 from tests.waiting import LIMIT
@@ -229,6 +230,26 @@ async def test_a_hangup_that_is_repeated_cuts_no_answer(monkeypatch: pytest.Monk
             for _ in range(5):
                 await asyncio.sleep(0)
         assert not signals.second.is_set()
+
+
+async def test_a_reload_that_fails_is_reported_and_ends() -> None:
+    notes: list[str] = []
+    states: list[str] = []
+    ended = asyncio.Event()
+
+    async def reload() -> None:
+        raise StoreError("the log is gone")
+
+    def notify(state: str) -> None:
+        states.append(state)
+        if state == "READY=1":
+            ended.set()
+
+    serve._reloading(SimpleNamespace(reload=reload), notes.append, notify)()  # type: ignore[arg-type]
+    async with asyncio.timeout(LIMIT):
+        await ended.wait()
+    assert states[0].startswith("RELOADING=1")
+    assert notes == ["okr-tui: settings not reloaded: the log is gone"]
 
 
 async def test_a_problem_whose_count_grows_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from okr_tui.cli import demo
 from okr_tui.cli.demo_history import DAY, Member, day_of_history, requests_of
+from okr_tui.domain.errors import OkrError
 from okr_tui.domain.faults import FaultKind
 from okr_tui.domain.fold import fold
 from okr_tui.domain.health import READY, verdict
@@ -80,3 +83,9 @@ async def test_the_day_is_in_the_log_before_the_dashboard_opens(tmp_path: Path) 
         await store.close()
     used = {record.fingerprint for record in logged if isinstance(record, Attempt)}
     assert used == {fingerprint(key["key"]) for key in ready["keys"]}  # type: ignore[index]
+
+
+async def test_a_simulated_cloud_that_does_not_start_is_reported() -> None:
+    async with demo._child("-c", "pass") as process:
+        with pytest.raises(OkrError, match="the simulated cloud ended before it was ready"):
+            await demo._announced(process)
