@@ -9,6 +9,8 @@ from typing import Final, Literal
 from okr_tui.domain.values import dataclass
 
 PROVIDER: Final = "ollama-cloud"
+LOCAL: Final = "local:"
+"""What the name of a model of a local Ollama begins with where it answers instead of another."""
 REFRESH_EVERY: Final = 1800
 """Seconds after which the list of the cloud's models is read again."""
 OFF: Final = "off"

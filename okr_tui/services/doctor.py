@@ -20,19 +20,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal
 
-from watchfiles._rust_notify import RustNotify
-
 from okr_tui import __version__
 from okr_tui.domain.addresses import is_loopback, url
 from okr_tui.domain.errors import ADD_A_KEY, CloudError, SettingsError, StoreError
 from okr_tui.domain.faults import Fault
 from okr_tui.domain.keys import Key
-from okr_tui.domain.models import PROVIDER, ModelNames
+from okr_tui.domain.models import LOCAL, PROVIDER, ModelNames
 from okr_tui.domain.text import clean_line
 from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import span
 from okr_tui.services.configuration import Configuration, store_address, trust_question
-from okr_tui.services.fallback import LOCAL
 from okr_tui.services.gateway_registry import Presence, dead_announcements, running_gateways
 from okr_tui.services.live_pool import ALONE, UNCOUNTED
 from okr_tui.services.pool_service import PoolService
@@ -486,6 +483,8 @@ def _shared(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _watches(settings: Settings) -> Iterator[Finding]:
+    from watchfiles._rust_notify import RustNotify
+
     folder = next(path for path in settings.global_file.parents if path.is_dir())
     try:
         RustNotify([str(folder)], False, False, 0, False, False).close()

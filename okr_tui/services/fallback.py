@@ -18,7 +18,7 @@ from okr_tui.domain.errors import CloudError, NoKeyError, OkrError, PoolBlockedE
 from okr_tui.domain.faults import ClientCause, Scope
 from okr_tui.domain.health import pool_cause
 from okr_tui.domain.keys import Key
-from okr_tui.domain.models import ModelNames
+from okr_tui.domain.models import LOCAL, ModelNames
 from okr_tui.domain.records import Client, FellBack
 from okr_tui.services.current_cloud import CurrentCloud
 from okr_tui.services.dispatcher import Dispatcher
@@ -29,7 +29,6 @@ from okr_tui.settings.table import ModelSettings
 if TYPE_CHECKING:
     import httpx
 
-LOCAL: Final = "local:"
 ANY_MODEL: Final = "*"
 CAUSES: Final = frozenset(
     {

@@ -192,3 +192,23 @@ def test_it_loads_neither_pydantic_nor_the_service(cli: CliHarness, monkeypatch:
         command = [sys.executable, "-c", script, *cli.where, *verb.split()]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "[]", verb
+
+
+def test_no_verb_that_asks_the_cloud_nothing_loads_an_http_client(cli: CliHarness) -> None:
+    document = json.loads(cli.settings_file.read_text())
+    del document["okr-tui"]["policy"]  # whose numbers pydantic checks
+    cli.settings_file.write_text(json.dumps(document))
+    script = (
+        "import sys\n"
+        "from okr_tui.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print([n for n in ('pydantic', 'httpx', 'aiohttp', 'textual') if n in sys.modules])"
+    )
+    verbs = ("use-key 2", "rotate", "disable-key 2", "enable-key 2", "label-key 1 amber", "reset-key 1",
+             "explain --if-fails 1", "explain gpt-oss:20b", "events", "config set strategy drain",
+             "doctor --offline --json")  # fmt: skip
+    for verb in verbs:
+        command = [sys.executable, "-c", script, *cli.where, *verb.split()]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]", verb

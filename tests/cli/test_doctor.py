@@ -728,7 +728,7 @@ def test_files_that_cannot_be_watched(home: CliHarness, monkeypatch: pytest.Monk
     def exhausted(*_: object) -> None:
         raise OSError("inotify instances reached")
 
-    monkeypatch.setattr("okr_tui.services.doctor.RustNotify", exhausted)
+    monkeypatch.setattr("watchfiles._rust_notify.RustNotify", exhausted)
     assert has(doctor(home), "warning", "cannot be watched", "fs.inotify.max_user_instances")
 
 
