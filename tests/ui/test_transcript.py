@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from okr_tui.chat.conversation import ToolRan
@@ -27,6 +28,21 @@ async def test_the_tail_is_drawn_at_every_ending(ending: str) -> None:
         await talk.drawn(turn)
         assert talk.lines(turn) == [" scatter = 1", " print(scatter)", " tail"]
         assert turn.state.incomplete is (ending != "whole")
+
+
+async def test_turns_that_have_ended_are_styled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with run_transcript() as talk:
+        turn = await talk.ask()
+        turn.show_event(Delta("some text"), 1.0)
+        turn.finish()
+        await talk.drawn(turn)
+        again: list[DOMNode] = []
+        monkeypatch.setattr(talk.host, "update_styles", lambda node, **_: again.append(node))
+        await talk.transcript.show([turn.state])
+        await talk.pilot.pause()
+        (shown,) = talk.transcript.query(TurnView)
+        assert shown.has_class("-ended")
+        assert not [node for node in again if isinstance(node, TurnView)]
 
 
 async def test_removal_in_the_midst_is_harmless() -> None:

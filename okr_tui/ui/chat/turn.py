@@ -111,7 +111,7 @@ class TurnView(Vertical):
     virtual_size = var(Size(0, 0))
 
     def __init__(self, state: TurnState) -> None:
-        super().__init__(classes="turn")
+        super().__init__(classes="turn -ended" if state.ended else "turn")
         self.state = state
         self._status = "waiting"
         self._timer: Timer | None = None
@@ -133,7 +133,6 @@ class TurnView(Vertical):
     def on_mount(self) -> None:
         """Show the present state."""
         self._show_remarks()
-        self.set_class(self.state.ended, "-ended")
         self._show_head()
         self._show_thoughts()
 
