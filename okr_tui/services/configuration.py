@@ -184,9 +184,15 @@ def _inputs(sources: Sources) -> Inputs:
     return Inputs(files, sources.environment, sources.options, sources.policy, named=sources.named)
 
 
+def _has_emptied(sources: Sources) -> bool:
+    return any(os.path.isfile(path) and file.is_blank(path) for path in _inputs(sources).files)
+
+
 TORN: Final = 2.0
 """Seconds for which a file has to stay empty or missing until that is believed."""
 LOOK_AGAIN: Final = 0.05
+LOOKS: Final = 3
+"""Readings that find none of the settings of a file that is not empty, until that is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,10 @@ class SettingsSubscriber(Protocol):
         """
 
 
+def _files_with_values(settings: Settings) -> set[Path]:
+    return {path for (path, _), section in settings.kept.sections.items() if section.values}
+
+
 class Configuration:
     """What the user configured, as values the services take."""
 
@@ -224,7 +234,14 @@ class Configuration:
 
     @classmethod
     async def read(cls, sources: Sources) -> "Configuration":
-        """Read all layers for the first time. Mistakes become problems, never errors."""
+        """Read all layers for the first time. Mistakes become problems, never errors.
+
+        A file that is there and empty is looked at again for a moment: another program may be writing it.
+        """
+        for _ in range(LOOKS):
+            if not await asyncio.to_thread(_has_emptied, sources):
+                break
+            await asyncio.sleep(LOOK_AGAIN)
         digest = _inputs(sources).digest
         return cls(sources, await asyncio.to_thread(layers.load, sources), digest)
 
@@ -301,17 +318,29 @@ class Configuration:
         async with self._reading:
             before = self.settings.signature
             until = time.monotonic() + TORN
-            while (blank := await asyncio.to_thread(self._turned_blank)) and time.monotonic() < until:  # noqa: ASYNC110 others write
+            looks = 0
+            while True:
+                blank = await asyncio.to_thread(self._turned_blank)
+                late = time.monotonic() >= until
+                if late or not blank:
+                    self._digest = _inputs(self._sources).digest
+                    found = await asyncio.to_thread(layers.load, self._sources, self.settings)
+                    looks += 1
+                    # It may have been emptied and written between the look and the reading.
+                    if late or looks == LOOKS or not self._lost_files(found):
+                        break
                 await asyncio.sleep(LOOK_AGAIN)
-            self._digest = _inputs(self._sources).digest
-            self._take(await asyncio.to_thread(layers.load, self._sources, self.settings))
+            self._take(found)
             self._blank = {path for path in {*self._blank, *blank} if file.is_blank(path)}
             return self.settings.signature != before
 
     def _turned_blank(self) -> set[Path]:
         """Return the files that had settings and have no content now."""
-        sections = self.settings.kept.sections
-        return {path for (path, _), section in sections.items() if section.values and file.is_blank(path)}
+        return {path for path in _files_with_values(self.settings) if file.is_blank(path)}
+
+    def _lost_files(self, found: Settings) -> set[Path]:
+        """Return the files that had settings and none when they were read."""
+        return _files_with_values(self.settings) - _files_with_values(found)
 
     async def prefer(self, index: int) -> str:
         """Write the preferred key (from 0) where it takes effect; return where that is.

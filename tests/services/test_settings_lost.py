@@ -3,12 +3,16 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from okr_tui.domain.errors import SettingsError
 from okr_tui.services import configuration
 from okr_tui.services.pool_service import PoolService
+from okr_tui.settings import layers
+from okr_tui.settings.layers import Sources
+from okr_tui.settings.schema import Settings
 from tests.harness import Harness, ask
 from tests.waiting import let_pass
 
@@ -35,6 +39,48 @@ async def test_a_file_that_is_empty_for_a_moment_changes_nothing(harness: Harnes
         await reload
         assert service.snapshot.settings == before
         assert len(service.pool.config.keys) == 4
+
+
+async def test_a_file_that_is_emptied_between_look_and_reading_changes_nothing(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, content = layers.load, harness.settings_file.read_text()
+    seen = ["", content]
+
+    def torn(*arguments: Any) -> Settings:
+        harness.settings_file.write_text(seen.pop(0))
+        found: Settings = load(*arguments)
+        harness.settings_file.write_text(content)
+        return found
+
+    async with harness.open() as service:
+        before = service.snapshot.settings
+        monkeypatch.setattr(layers, "load", torn)
+        await service.reload()
+        assert service.snapshot.settings == before
+        assert len(service.pool.config.keys) == 4
+
+
+async def test_a_file_that_is_being_written_at_the_start_is_waited_for(harness: Harness) -> None:
+    content = harness.settings_file.read_text()
+    harness.settings_file.write_text("")
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(
+            configuration.Configuration.read(
+                Sources(harness.settings_file, harness.home / "project", harness.environment)
+            )
+        )
+        await let_pass(configuration.LOOK_AGAIN)
+        harness.settings_file.write_text(content)
+    assert len(reading.result().config.keys) == 4
+
+
+async def test_sections_that_are_taken_out_of_a_file_go(harness: Harness) -> None:
+    async with harness.open() as service:
+        harness.settings_file.write_text('{"theme": "dark"}')
+        await service.reload()
+        assert service.pool.config.keys == ()
+        assert service.problems == ()
 
 
 @pytest.mark.parametrize("text", BLANKS)
