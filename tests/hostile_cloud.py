@@ -91,13 +91,13 @@ class HostileCloud:
         """Return status, body and headers of an answer."""
         if self.status is None:
             return 200, b"".join(json.dumps(each).encode() + b"\n" for each in self._documents(path)), {}
-        told = forms(self.heard)
-        error = f"{told[self.form % len(told)]} of {MAIL}"
+        reported = forms(self.heard)
+        error = f"{reported[self.form % len(reported)]} of {MAIL}"
         document = {"error": {"message": error, "type": "x"} if path.startswith("/v1") else error}
         # Header values hold no line feed and no letter beyond Latin 1.
-        headers = {"x-request-id": self.heard, "www-authenticate": f'Bearer error="{told[1]}"'}
+        headers = {"x-request-id": self.heard, "www-authenticate": f'Bearer error="{reported[1]}"'}
         if self.kind == "html":
-            page = f"<html><title>{error} {TEXT}</title><h1>{told[2]}</h1>{TEXT}</html>"
+            page = f"<html><title>{error} {TEXT}</title><h1>{reported[2]}</h1>{TEXT}</html>"
             return self.status, page.encode(errors="replace"), {**headers, "content-type": "text/html"}
         if self.kind == "plain":
             return self.status, f"{TEXT} {error}".encode(errors="replace"), {"content-type": "text/plain"}

@@ -345,7 +345,7 @@ class ConversationStore:
                 return draft_adapter().validate_python(json.loads(body))
         return Draft()
 
-    async def homeless_drafts(self) -> tuple[str, ...]:
+    async def orphaned_drafts(self) -> tuple[str, ...]:
         """Return the identifiers of drafts whose conversation was never stored, the newest first."""
         query = """select conversation from draft where conversation not in (select id from conversation)
             order by at desc, conversation"""

@@ -126,7 +126,7 @@ class McpServer:
             cwd=server.folder,
             encoding_error_handler="replace",
         )
-        with self._listening() as printed:
+        with self._capturing() as printed:
             async with Client(stdio_client(parameters, errlog=printed)) as client:
                 yield client
 
@@ -142,21 +142,21 @@ class McpServer:
         return found
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[Any]:
+    def _capturing(self) -> Iterator[Any]:
         """Open a file for the server's messages, of which the last PRINTED_LONGEST bytes are kept."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         loop = asyncio.get_running_loop()
-        loop.add_reader(reading, self._hear, reading)
+        loop.add_reader(reading, self._read_printed, reading)
         try:
             with os.fdopen(writing, "w") as file:
                 yield file
         finally:
-            self._hear(reading)
+            self._read_printed(reading)
             loop.remove_reader(reading)
             os.close(reading)
 
-    def _hear(self, reading: int) -> None:
+    def _read_printed(self, reading: int) -> None:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(reading, 65536):
                 self._printed += data

@@ -191,7 +191,7 @@ class Drafts:
 
     async def _taken_over(self) -> str:
         """Take over a draft that no program holds; return its name, or NEW when there is none."""
-        for name in await self._repository.read(lambda store: store.homeless_drafts()):
+        for name in await self._repository.read(lambda store: store.orphaned_drafts()):
             if not (name.isalnum() and self._locks.take(name)):
                 continue
             if await self._repository.read(partial(_draft, name)):

@@ -648,7 +648,7 @@ def _warnings(sources: "Sources", agent: Path) -> Iterator[str]:
         yield f"pi reads this models.json only with PI_CODING_AGENT_DIR={shlex.quote(str(agent))}"
     for path in dict.fromkeys((sources.global_file, agent / "settings.json", sources.project_file)):
         try:
-            names = list(pi.extension_places(path))
+            names = list(pi.extension_lists(path))
         except SettingsError as error:
             yield f"{error}; pi may load {pi.EXTENSION} from there, which would replace the provider"
             continue

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from okr_tui.cli.documents import Document, event_document
 from okr_tui.cli.keys import quota_words
 from okr_tui.domain import alerts
-from okr_tui.domain.choice import PoolConfig, other_person, unheld
+from okr_tui.domain.choice import PoolConfig, absent_key_name, other_person
 from okr_tui.domain.feed import consequences, entry
 from okr_tui.domain.fold import apply, fold
 from okr_tui.domain.policy import Policy
@@ -116,7 +116,7 @@ class History:
 
     def _name(self, record: Attempt | BalanceRead | IdentityRead) -> str:
         index = self.config.index(record.fingerprint)
-        return f"#{index}" if index else unheld(other_person(record.who, self.config))
+        return f"#{index}" if index else absent_key_name(other_person(record.who, self.config))
 
     def _stamped(self, at: float, words: str) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%m-%d %H:%M:%S}  {words}"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, tzinfo
 from hashlib import blake2s
 from typing import Final, Literal, NamedTuple
 
-from okr_tui.domain.choice import PoolConfig, common_refusal, other_person, unheld
+from okr_tui.domain.choice import PoolConfig, absent_key_name, common_refusal, other_person
 from okr_tui.domain.faults import BlockCause, Tone
 from okr_tui.domain.forecast import empty_at
 from okr_tui.domain.health import spent_words
@@ -384,7 +384,7 @@ def text(alert: Alert, config: PoolConfig, zone: tzinfo = UTC) -> str:
     index = config.index(alert.fingerprint)
     label = config.keys[index - 1].label if index else None
     other = other_person(alert.who, config)
-    key = f"#{index}{f' {label}' if label else ''}" if index else unheld(other)
+    key = f"#{index}{f' {label}' if label else ''}" if index else absent_key_name(other)
     window = WINDOW_WORDS.get(alert.window or "", alert.window or "quota")
 
     percent = alert.percent or 0.0

@@ -47,7 +47,7 @@ def other_person(who: str | None, config: PoolConfig) -> str | None:
     return None if who == config.person else who
 
 
-def unheld(owner: str | None) -> str:
+def absent_key_name(owner: str | None) -> str:
     """Return what a key is called that this machine does not hold; `owner` is another person who used it."""
     return f"a key of {owner}'s" if owner else "a removed key"
 
@@ -179,17 +179,17 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
     def usable(key: Key) -> Verdict | None:
         if key.missing:
             return None
-        flying = 0
+        in_flight = 0
         if tried or flights:
             identifier = state.account_of(key.fingerprint)
             if key.fingerprint in tried or identifier in tried:
                 return None
-            flying = flights.get(identifier, 0)
-        return judge.usable(key.fingerprint, flying, trusted=key.trusted)
+            in_flight = flights.get(identifier, 0)
+        return judge.usable(key.fingerprint, in_flight, trusted=key.trusted)
 
     cache: list[tuple[Verdict, ...]] = []
 
-    def everybody() -> tuple[Verdict, ...]:
+    def all_verdicts() -> tuple[Verdict, ...]:
         if not cache:
             cache.append(
                 tuple(
@@ -223,13 +223,13 @@ def choose(state: PoolState, config: PoolConfig, request: SelectionRequest, poli
             why = f"{why}; spends bought credit"
         elif spender or _any_left_out(state, config, bought, policy, usable):
             why += SAVED
-        return Selection(key, why, everybody, trial=verdict.trial, only=only)
+        return Selection(key, why, all_verdicts, trial=verdict.trial, only=only)
     if spender:
         key, why, verdict = spender
         why = f"{why}; spends bought credit: no key has included quota left"
-        return Selection(key, why, everybody, trial=verdict.trial, only=only)
+        return Selection(key, why, all_verdicts, trial=verdict.trial, only=only)
     why = "no key is eligible" if config.keys else "no key is configured"
-    return Selection(None, why, everybody, only=only)
+    return Selection(None, why, all_verdicts, only=only)
 
 
 def _living_on_bought(state: PoolState, now: float) -> frozenset[str]:

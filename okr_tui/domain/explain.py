@@ -96,7 +96,7 @@ def reasons(
         if not verdict.eligible
         else selection.why
         if key is selection.key
-        else compared.passed_over(key)
+        else compared.why_not(key)
         for key, verdict in zip(config.keys, verdicts, strict=True)
     )
 
@@ -127,7 +127,7 @@ class _Comparison:
         self._spends_bought = spends_bought(state, chosen, request.now)
         self._room = headroom(state, chosen.fingerprint, policy)
 
-    def passed_over(self, key: Key) -> str:
+    def why_not(self, key: Key) -> str:
         """Return why a key that may be used is not the one."""
         state, config, request = self._state, self._config, self._request
         account = state.account_of(key.fingerprint)

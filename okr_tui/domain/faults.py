@@ -416,7 +416,7 @@ class Hop:
     fault: Fault
 
 
-def fault_behind(cause: BlockCause, text: str, status: int | None) -> Fault:
+def fault_for(cause: BlockCause, text: str, status: int | None) -> Fault:
     """Return the fault that makes a block of this cause, with the cloud's words of then. Raises StopIteration
     for a cause that no single fault makes.
     """

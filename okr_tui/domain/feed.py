@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from okr_tui.domain import alerts
-from okr_tui.domain.choice import PoolConfig, common_refusal, other_person, unheld
+from okr_tui.domain.choice import PoolConfig, absent_key_name, common_refusal, other_person
 from okr_tui.domain.faults import BlockCause, Fault, Retry, Rule, Tone
 from okr_tui.domain.fold import apply
 from okr_tui.domain.health import BLOCKS, Verdict, blocked, verdict
@@ -208,7 +208,7 @@ def _name(index: int | None, owner: str | None = None) -> str:
     """Return what a key is called; one that this machine does not hold is named after its user."""
     if index:
         return f"#{index}"
-    return unheld(owner)
+    return absent_key_name(owner)
 
 
 def _sender(record: Attempt | FellBack, config: PoolConfig) -> str:
@@ -385,8 +385,8 @@ def _outage(
     was, now = before.service(record.cloud).outage, after.service(record.cloud).outage
     forbidden = record.fault is not None and record.fault.traits.block is BlockCause.SUSPENDED
     account = before.account(before.account_of(record.fingerprint))
-    walls = forbidden or (record.fault is None and BlockCause.SUSPENDED in account.blocks)
-    if walls:
+    blocks_all = forbidden or (record.fault is None and BlockCause.SUSPENDED in account.blocks)
+    if blocks_all:
         was = was or common_refusal(before, config, policy)
         now = now or common_refusal(after, config, policy)
     if now and not was:

@@ -295,7 +295,7 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
         streak=0,
     )
     identifier = state.account_of(record.fingerprint)
-    state = _wall_gone(state, identifier, record.started, policy)
+    state = _lift_common_refusal(state, identifier, record.started, policy)
     account = state.account(identifier)
     models = dict(account.models)
     if record.model in models and models[record.model].since < record.started:
@@ -315,7 +315,7 @@ def _success(state: PoolState, record: Attempt, policy: Policy) -> PoolState:
     return state if service == kept else state.with_service(record.cloud, kept)
 
 
-def _wall_gone(state: PoolState, identifier: str, started: float, policy: Policy) -> PoolState:
+def _lift_common_refusal(state: PoolState, identifier: str, started: float, policy: Policy) -> PoolState:
     """Lift the refusals of other accounts that came with one of this account, which is accepted again.
 
     What refused all of them was not about any one of them.

@@ -124,8 +124,8 @@ def view(
         sharing.setdefault(each.quota, []).append(index)
     indexes = {quota: tuple(found) for quota, found in sharing.items()}
     lost = {index for index, verdict in enumerate(verdicts, 1) if verdict.state.traits.needs_person}
-    speakers = {
-        quota: found[0] if len(found) == 1 else _speaker(found, lost) for quota, found in indexes.items()
+    representatives = {
+        quota: found[0] if len(found) == 1 else _first_usable(found, lost) for quota, found in indexes.items()
     }
     rows = tuple(
         [
@@ -135,7 +135,7 @@ def view(
                 verdict,
                 reason,
                 indexes[each.quota],
-                speakers[each.quota],
+                representatives[each.quota],
                 config,
                 policy,
                 now,
@@ -230,7 +230,7 @@ def _row(
     )
 
 
-def _speaker(sharing: tuple[int, ...], lost: Collection[int]) -> int:
+def _first_usable(sharing: tuple[int, ...], lost: Collection[int]) -> int:
     """Return the key whose row shows a quota, of those that share it."""
     return next((index for index in sharing if index not in lost), sharing[0])
 

@@ -212,7 +212,7 @@ class Background:
         self._announce()
 
 
-COLLECT_SELDOM: Final = (5_000, 10, 20)
+COLLECT_RARELY: Final = (5_000, 10, 20)
 
 
 def tune_gc() -> None:
@@ -221,5 +221,5 @@ def tune_gc() -> None:
     Call it once the program is up. By default all objects are traversed after every few requests, which
     costs a tenth of the processor's time under load and stalls streams and key presses for 50 ms.
     """
-    gc.set_threshold(*COLLECT_SELDOM)
+    gc.set_threshold(*COLLECT_RARELY)
     gc.freeze()

@@ -502,7 +502,7 @@ def _pi(
     """Yield findings in pi's own files that affect these keys."""
     for path in dict.fromkeys((*settings.files, agent / "settings.json")):
         try:
-            for name in pi.extension_places(path):
+            for name in pi.extension_lists(path):
                 what = (
                     f"{path} loads {pi.EXTENSION} in {name}: it ignores the global cloudUrl and "
                     "activeKeyIndex, and replaces a provider ollama-cloud of models.json"

@@ -245,15 +245,15 @@ class LivePool:
         Many records go into the sums of usage on their way, so that they are read only once.
         """
         clock = asyncio.get_running_loop().time
-        told, last, after = clock(), 0, first
+        reported_at, last, after = clock(), 0, first
         self._summing, summing = None, True
         async for page in pages(self.store, first, PAGE):
             yield page
             if summing and (self._summing or len(page) > BEHIND):
                 summing = await self._sum_up(page, after)
             after = page[-1].sequence
-            if clock() - told > TELLING:
-                told = clock()
+            if clock() - reported_at > TELLING:
+                reported_at = clock()
                 last = last or (await self.store.read_back(None, 1))[-1].sequence
                 of = max(last, after) - first
                 LOG_PROGRESS.get()(f"reading the log: {after - first:,} of {of:,} records")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from okr_tui.cloud.endpoints import BALANCE, IDENTITY
 from okr_tui.domain.errors import CloudError, StoreError
-from okr_tui.domain.faults import BlockCause, Fault, Rule, fault_behind
+from okr_tui.domain.faults import BlockCause, Fault, Rule, fault_for
 from okr_tui.domain.keys import Key
 from okr_tui.domain.records import Attempt, BalanceRead, IdentityRead
 from okr_tui.domain.schedule import Reading, due
@@ -123,7 +123,7 @@ class QuotaPoller:
         if (refused := state.key(key.fingerprint).blocks.get(BlockCause.INVALID)) or (
             refused := state.account(account).blocks.get(BlockCause.SUSPENDED)
         ):
-            fault = fault_behind(refused.cause, refused.text, refused.status)
+            fault = fault_for(refused.cause, refused.text, refused.status)
         return Look(fresh=False, fault=fault)
 
     async def _claim(self, account: str) -> bool:

@@ -79,7 +79,7 @@ def keys_of_providers(root: Mapping[str, object], environment: Mapping[str, str]
     return found
 
 
-def extension_places(path: Path) -> Iterator[str]:
+def extension_lists(path: Path) -> Iterator[str]:
     """Yield the settings of a file, `packages` or `extensions`, that load the original extension."""
     root = read(path).root
     for name in ("packages", "extensions"):

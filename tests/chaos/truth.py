@@ -109,7 +109,7 @@ class Truth:
                     sent.request = json.loads(body)["messages"][-1]["content"]
             return message
 
-        async def told(message: Message) -> None:
+        async def reported(message: Message) -> None:
             if message["type"] == "http.response.start":
                 sent.status = message["status"]
             elif message.get("body", b"").startswith(b'{"error"'):
@@ -118,7 +118,7 @@ class Truth:
             await send(message)
 
         try:
-            await self._answer(scope, heard, told)
+            await self._answer(scope, heard, reported)
         finally:
             sent.ended = time.time()
 

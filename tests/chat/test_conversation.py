@@ -176,8 +176,8 @@ def test_what_a_conversation_ends_with() -> None:
     short = Answered("m", done_reason="length")
     assert replace(whole, turns=(turn(1, "assistant", answered=short),)).incomplete is not None
     assert whole.before(2).turns == conversation.turns
-    told = replace(whole, options=ChatOptions(system="Be kind."))
-    assert [message.role for message in told.messages()] == ["system", "user", "assistant"]
+    reported = replace(whole, options=ChatOptions(system="Be kind."))
+    assert [message.role for message in reported.messages()] == ["system", "user", "assistant"]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_options_in_words_and_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "told", "levels"),
+    ("capabilities", "reported", "levels"),
     [
         (ALL, ("low", "high", "xhigh"), ("low", "high", "xhigh")),
         (ALL, ("off", "on"), ("off", "on")),
@@ -286,11 +286,11 @@ def test_options_in_words_and_on_the_wire() -> None:
     ],
 )
 def test_think_levels_are_those_that_the_cloud_tells(
-    capabilities: tuple[str, ...] | None, told: tuple[str, ...] | None, levels: tuple[str, ...]
+    capabilities: tuple[str, ...] | None, reported: tuple[str, ...] | None, levels: tuple[str, ...]
 ) -> None:
-    known = Model("gpt-oss:20b", capabilities=capabilities, thinking=told)
+    known = Model("gpt-oss:20b", capabilities=capabilities, thinking=reported)
     assert think_levels(known) == levels
-    may_have_any = told is None and bool(levels)
+    may_have_any = reported is None and bool(levels)
     for level in (*THINK_LEVELS, "xhigh", "deep-2"):
         assert (think_refusal(known, level) is None) == (may_have_any or level in levels)
     assert think_refusal(known, None) is None

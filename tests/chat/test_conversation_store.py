@@ -217,7 +217,7 @@ async def test_a_killed_process_loses_at_most_a_second(tmp_path: Path) -> None:
     async with serve(cloud) as url, httpx.AsyncClient(base_url=url, verify=False) as control:
         harness = Harness(tmp_path, url, cloud, ManualClock(), control)
         harness.write_settings()
-        identifier, told = await killed(harness)
+        identifier, reported = await killed(harness)
     store = await ConversationStore.open(tmp_path / "conversations.db", 0)
     kept = await store.get(identifier)
     await store.close()
@@ -226,8 +226,8 @@ async def test_a_killed_process_loses_at_most_a_second(tmp_path: Path) -> None:
     assert part is not None
     saved = part.message.content.replace("\n", " ")
     assert saved
-    assert told.startswith(saved)
-    assert len(told[len(saved) :].split()) <= 1.5 / PACE
+    assert reported.startswith(saved)
+    assert len(reported[len(saved) :].split()) <= 1.5 / PACE
 
 
 async def killed(harness: Harness) -> tuple[str, str]:
@@ -237,14 +237,14 @@ async def killed(harness: Harness) -> tuple[str, str]:
     )
     assert process.stdout
     clock = asyncio.get_running_loop().time
-    identifier, told, first = "", "", 0.0
+    identifier, reported, first = "", "", 0.0
     while not first or clock() - first < 1.8:
         line = (await process.stdout.readline()).decode()
         assert line, "it ended too early"
         first = first or clock()
         identifier, _, text = line.rstrip("\n").partition(" ")
-        told += text
+        reported += text
     process.kill()
     rest = (await process.stdout.read()).decode()
     await process.wait()
-    return identifier, told + "".join(line.partition(" ")[2] for line in rest.splitlines())
+    return identifier, reported + "".join(line.partition(" ")[2] for line in rest.splitlines())

@@ -103,13 +103,13 @@ async def test_one_that_is_sent_while_it_is_taken_over_is_not_taken(tmp_path: Pa
         await first.keep(NEW, Draft("sent"))
     async with program(tmp_path) as second:
         store = await second.repository._open()
-        (name,) = await store.homeless_drafts()
+        (name,) = await store.orphaned_drafts()
 
         async def stale() -> tuple[str, ...]:
             await ConversationStore.keep_draft(store, name, Draft(), 0.0)
             return (name,)
 
-        store.homeless_drafts = stale  # type: ignore[method-assign]
+        store.orphaned_drafts = stale  # type: ignore[method-assign]
         assert await second.get(NEW) == Draft()
         await second.keep(NEW, Draft("other"))
         assert await second.get(NEW) == Draft("other")
@@ -174,14 +174,14 @@ async def test_a_deleted_conversation_takes_its_draft_along(tmp_path: Path) -> N
     await store.keep(Conversation("a"))
     await store.keep_draft("a", Draft("x"), 1.0)
     await store.delete("a", 10.0)
-    assert await store.homeless_drafts() == ()
+    assert await store.orphaned_drafts() == ()
     await store.restore("a")
     assert await store.draft("a") == Draft("x")
     await store.delete("a", 10.0)
     await store.close()
     again = await ConversationStore.open(path, 11.0 + KEEP_DELETED)
     assert await again.draft("a") == Draft()
-    assert await again.homeless_drafts() == ()
+    assert await again.orphaned_drafts() == ()
     await again.close()
 
 
@@ -212,6 +212,6 @@ async def test_a_file_from_before_drafts_is_opened(tmp_path: Path) -> None:
 
 @given(st.lists(st.text(max_size=5), max_size=4))
 def test_nothing_is_lost_when_texts_are_joined(texts: list[str]) -> None:
-    told = joined(*texts)
-    assert all(text in told for text in texts)
-    assert joined(*texts, *texts) == told
+    reported = joined(*texts)
+    assert all(text in reported for text in texts)
+    assert joined(*texts, *texts) == reported

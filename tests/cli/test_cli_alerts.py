@@ -17,25 +17,25 @@ def set_ours(cli: CliHarness, **settings: object) -> None:
     cli.settings_file.write_text(json.dumps(document))
 
 
-def told(cli: CliHarness) -> list[dict[str, Any]]:
-    path = cli.folder / "told"
+def reported(cli: CliHarness) -> list[dict[str, Any]]:
+    path = cli.folder / "reported"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.fixture
 def hooked(cli: CliHarness) -> CliHarness:
-    set_ours(cli, hooks={"*": f"cat >> {shlex.quote(str(cli.folder / 'told'))}"})
+    set_ours(cli, hooks={"*": f"cat >> {shlex.quote(str(cli.folder / 'reported'))}"})
     return cli
 
 
 def test_a_command_runs_its_hook_for_what_it_found_out(hooked: CliHarness) -> None:
     hooked.fault("session", path="/api/chat", account="amber")
     hooked.run_ok("chat", MODEL, "hello")
-    found = [each for each in told(hooked) if each["event"] == "spent"]
+    found = [each for each in reported(hooked) if each["event"] == "spent"]
     assert [(each["key"], each["window"], each["kind"]) for each in found] == [(1, "session", "alert")]
     hooked.run_ok("status", "--json")
     hooked.run_ok("keys", "--json")
-    assert [each for each in told(hooked) if each["event"] == "spent"] == found, "looking tells nothing again"
+    assert [each for each in reported(hooked) if each["event"] == "spent"] == found, "looking raises nothing"
 
 
 def test_an_alert_is_an_event_of_the_log(hooked: CliHarness) -> None:
@@ -80,4 +80,4 @@ def test_of_two_commands_at_once_one_runs_the_hook(hooked: CliHarness) -> None:
     command = [sys.executable, "-m", "okr_tui", *hooked.where, "chat", MODEL, "hello"]
     running = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in "ab"]
     assert [each.wait(60) for each in running] == [0, 0]
-    assert [each["event"] for each in told(hooked)].count("spent") == 1
+    assert [each["event"] for each in reported(hooked)].count("spent") == 1

@@ -44,9 +44,9 @@ def test_the_second_run_says_the_same_without_the_service(
     assert folds() == 0
     for path in (cli.folder / ".local/state/okr-tui/overview").iterdir():
         path.unlink()
-    told = cli.run_ok(*verb)
+    reported = cli.run_ok(*verb)
     assert folds() == 1
-    assert (known.out, known.err) == (told.out, told.err)
+    assert (known.out, known.err) == (reported.out, reported.err)
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
@@ -59,11 +59,11 @@ def test_settings_are_reported_without_reading_them_again(
     cli.run_ok("config", "set", "gateway.hosts", '["a.example", "b.example"]')
     cli.run_ok("config", "set", "store", "redis://user:hidden-word@host/0")
     folds()
-    told = cli.run_ok("config", *verb, *options)
+    reported = cli.run_ok("config", *verb, *options)
     assert folds() == 1
     kept = cli.run_ok("config", *verb, *options)
     assert folds() == 0
-    assert (kept.out, kept.err) == (told.out, told.err)
+    assert (kept.out, kept.err) == (reported.out, reported.err)
     for path in (cli.folder / ".local/state/okr-tui/settings").iterdir():
         assert "hidden-word" not in path.read_text()
 
@@ -102,12 +102,12 @@ def test_the_key_of_a_command_is_no_reason_to_read_settings_again(
 
 
 def test_a_damaged_file_is_as_good_as_none(cli: CliHarness) -> None:
-    told = cli.run_ok("config", "list").out
+    reported = cli.run_ok("config", "list").out
     (path,) = (cli.folder / ".local/state/okr-tui/settings").iterdir()
     digest = json.loads(path.read_text())[0]
     for text in ("", "[]", "null", f'["{digest}", 1]', f'["{digest}", [["strategy"]]]', f'["{digest}", [1]]'):
         path.write_text(text)
-        assert cli.run_ok("config", "list").out == told
+        assert cli.run_ok("config", "list").out == reported
 
 
 def test_a_record_makes_it_old(cli: CliHarness) -> None:

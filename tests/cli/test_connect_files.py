@@ -231,9 +231,9 @@ def test_what_others_can_reach_is_reported(cli: CliHarness, home: Path) -> None:
     assert model["url"].endswith("/v1/chat/completions")
     assert (model["toolCalling"], model["vision"]) == (True, False)
     assert model["maxInputTokens"] + model["maxOutputTokens"] == 131072
-    told = connected(cli, "claude-code").out
-    assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in told
-    assert "CLAUDE_CODE_MAX_RETRIES=3" in told
+    reported = connected(cli, "claude-code").out
+    assert "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK=1" in reported
+    assert "CLAUDE_CODE_MAX_RETRIES=3" in reported
     assert state_folder().is_dir()
 
 

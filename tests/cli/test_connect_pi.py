@@ -68,9 +68,9 @@ def test_levels_of_thinking_are_those_that_the_cloud_names(
 ) -> None:
     model = Model("gpt-oss:20b", capabilities=("completion", "thinking"), thinking=levels)
     (listed,) = cast("list[dict[str, Any]]", pi_provider(DEFAULT, Path("token"), [model])["models"])
-    told = [word if word != "-" else None for word in efforts.split()]
+    reported = [word if word != "-" else None for word in efforts.split()]
     names = ("off", "minimal", "low", "medium", "high", "xhigh")
-    assert listed["thinkingLevelMap"] == dict(zip(names, told, strict=True))
+    assert listed["thinkingLevelMap"] == dict(zip(names, reported, strict=True))
 
 
 def test_a_model_that_cannot_think_has_no_levels() -> None:

@@ -55,11 +55,11 @@ def test_a_key_that_this_machine_does_not_hold_is_another_s(team: Team) -> None:
     team.run("birch", "use-key", "2")
     team.run("birch", "disable-key", "1")
     team.run("birch", "chat", MODEL, "hello")
-    told = team.run("amber", "events")
-    assert f"a key of birch's {MODEL} ok · birch's cli" in told
-    assert "a key of birch's chosen as preferred key by birch" in told
-    assert "settings read" not in told
-    assert "#?" not in told
+    reported = team.run("amber", "events")
+    assert f"a key of birch's {MODEL} ok · birch's cli" in reported
+    assert "a key of birch's chosen as preferred key by birch" in reported
+    assert "settings read" not in reported
+    assert "#?" not in reported
     lines = [json.loads(line) for line in team.run("amber", "events", "--json").splitlines()]
     attempts = [line for line in lines if line["kind"] == "attempt"]
     assert {(line["who"], line["key"]) for line in attempts} == {("birch", None)}

@@ -35,7 +35,7 @@ def own_key_stays(harness: Harness, client: Any) -> Iterator[None]:
     assert fingerprint("a-key-of-the-caller") not in seen
 
 
-async def told(client: Any, *, stream: bool) -> str:
+async def reported(client: Any, *, stream: bool) -> str:
     """The answer to a greeting, whole or in pieces."""
     answer = await client.chat(MODEL, HELLO, stream=stream)
     parts = [part async for part in answer] if stream else [answer]
@@ -93,7 +93,7 @@ async def test_a_search_with_a_key_of_its_own_never_comes_here(
 async def test_a_spent_key_is_not_noticed(client: Any, harness: Harness, gateway: RunningGateway) -> None:
     await harness.fault("session", account="amber", times=None, path=CHAT)
     for stream in (False, True):
-        assert (await told(client, stream=stream)).startswith(GREETING)
+        assert (await reported(client, stream=stream)).startswith(GREETING)
     assert [record["status"] for record in await gateway.logged(2)] == [200, 200]
 
 
@@ -113,7 +113,7 @@ async def test_no_key_left_is_402(
     await spend(harness, CHAT)
     with pytest.raises(ollama.ResponseError, match="next key free in") as caught:
         async with asyncio.timeout(SOON):
-            await told(client, stream=stream)
+            await reported(client, stream=stream)
     assert caught.value.status_code == 402
     assert len(await gateway.logged(1)) == 1
 

@@ -363,34 +363,34 @@ def test_what_is_due_has_words_and_a_document_without_the_text_of_a_key(
 ) -> None:
     log = Log(*records)
     for alert in due(log.state, log.config, POLICY, RULES, now, slowed=True):
-        told = json.dumps(document(alert, log.config, ZoneInfo("Asia/Kolkata")))
+        reported = json.dumps(document(alert, log.config, ZoneInfo("Asia/Kolkata")))
         assert text(alert, log.config)
-        assert not any(key.secret.get_secret_value() in told for key in KEYS)
+        assert not any(key.secret.get_secret_value() in reported for key in KEYS)
 
 
 @given(HISTORIES, TIMES)
 def test_of_any_number_of_processes_one_tells(records: list[Record], now: float) -> None:
     log = Log(*records)
     found = due(log.state, log.config, POLICY, RULES, now)
-    told = []
+    reported = []
     for owner in ("first", "second", "third"):
         for alert in found:
             raised = replace(alert, owner=owner)
             log.add(raised)
-            told += [owner] * (log.state.alerts[raised.name] == raised)
-    assert set(told) <= {"first"}
-    assert len(told) == len(found)
+            reported += [owner] * (log.state.alerts[raised.name] == raised)
+    assert set(reported) <= {"first"}
+    assert len(reported) == len(found)
 
 
 def rounds(*people: "Log") -> list[list[str]]:
     """What people on one log raise and end, round after round, until all of them are still."""
-    told = []
+    reported = []
     for turn in range(5):
         for person in people:
             person.state = people[0].state
-            told.append(person.tell(NOW + turn))
+            reported.append(person.tell(NOW + turn))
             people[0].state = person.state
-    return told
+    return reported
 
 
 def test_two_pools_on_one_log_do_not_end_each_other_s_alerts() -> None:
@@ -412,9 +412,9 @@ def test_people_who_want_to_know_of_waits_share_a_log_with_those_who_do_not() ->
     amber = Log(failed(FaultKind.SLOWED), reading(NOW, session(10)))
     birch = Log()
     birch.state = amber.state
-    told = due(amber.state, amber.config, POLICY, RULES, NOW, slowed=True)
-    birch.add(*told)
-    assert [each.event for each in told] == ["slowed"]
+    reported = due(amber.state, amber.config, POLICY, RULES, NOW, slowed=True)
+    birch.add(*reported)
+    assert [each.event for each in reported] == ["slowed"]
     assert birch.tell(NOW + 1) == []
 
 

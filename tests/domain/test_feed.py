@@ -183,8 +183,8 @@ def test_every_line_is_one_line(records: list[Record]) -> None:
 
 def news(*records: Record, pool: PoolConfig = POOL) -> list[tuple[str, str]]:
     """The tone and text of each line of a log."""
-    told = history(enumerate(records, 1), PoolState(), pool, POLICY)
-    return [(line.tone, line.text) for _, lines in told for line in lines]
+    reported = history(enumerate(records, 1), PoolState(), pool, POLICY)
+    return [(line.tone, line.text) for _, lines in reported for line in lines]
 
 
 def test_a_key_is_back_once_a_request_proves_it_and_not_before() -> None:
@@ -222,9 +222,9 @@ def test_all_keys_of_an_account_are_back_at_once() -> None:
 
 def test_an_outage_is_reported_when_it_begins_and_once_a_request_proves_that_it_is_over() -> None:
     first, second = failed(FaultKind.TRANSIENT), failed(FaultKind.TRANSIENT, NOW + 1, B)
-    told = news(first, second, went_well(NOW + 30))
-    assert told[2] == ("warning", "the cloud does not answer, next try 16:00:11")
-    assert told[-1] == ("good", "the cloud answers again after 29s")
+    reported = news(first, second, went_well(NOW + 30))
+    assert reported[2] == ("warning", "the cloud does not answer, next try 16:00:11")
+    assert reported[-1] == ("good", "the cloud answers again after 29s")
 
 
 def test_what_follows_from_a_request_is_a_line_of_its_own() -> None:
@@ -240,14 +240,14 @@ def test_what_follows_from_a_request_is_a_line_of_its_own() -> None:
 
 def test_what_refuses_all_accounts_alike_is_reported_as_an_outage() -> None:
     refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
-    told = news(*refused, went_well(NOW + 30), pool=config(2))
-    assert [text for _, text in told if "next try" in text] == ["forbidden, next try 16:00:10"]
-    assert told[-1] == ("good", "the cloud answers again after 30s")
+    reported = news(*refused, went_well(NOW + 30), pool=config(2))
+    assert [text for _, text in reported if "next try" in text] == ["forbidden, next try 16:00:10"]
+    assert reported[-1] == ("good", "the cloud answers again after 30s")
 
 
 def test_key_switched_on_by_hand_is_not_announced_twice() -> None:
-    told = news(Disabled(at=NOW, fingerprint=A), Enabled(at=NOW + 1, fingerprint=A))
-    assert told == [("info", "#1 switched off"), ("info", "#1 switched on")]
+    reported = news(Disabled(at=NOW, fingerprint=A), Enabled(at=NOW + 1, fingerprint=A))
+    assert reported == [("info", "#1 switched off"), ("info", "#1 switched on")]
 
 
 @pytest.mark.parametrize(
@@ -318,8 +318,10 @@ def test_lines_that_are_one_name_the_keys_of_others() -> None:
         replace(failed(FaultKind.SPENT, key=D, status=429), who="amber", trace="t", next_fingerprint=A),
         replace(went_well(NOW + 1, A), who="amber", trace="t"),
     ]
-    told = [entry(each, apply(PoolState(), each, POLICY), config, POLICY) for each in sends]
-    [group] = grouped([replace(line, record=each) for line, each in zip(told, sends, strict=True) if line])
+    reported = [entry(each, apply(PoolState(), each, POLICY), config, POLICY) for each in sends]
+    [group] = grouped(
+        [replace(line, record=each) for line, each in zip(reported, sends, strict=True) if line]
+    )
     assert "?" not in group.text
     assert group.text.startswith("a key of amber's quota spent")
 

@@ -20,7 +20,7 @@ from tests.domain.histories import HISTORIES
 POOL = config(3, preferred=A)
 
 
-def told(*records: Record) -> list[Entry]:
+def reported(*records: Record) -> list[Entry]:
     """The lines of a log that begins with these records."""
     logged = enumerate(records, 1)
     return [line for _, lines in history(logged, PoolState(), POOL, POLICY) for line in lines]
@@ -32,7 +32,7 @@ def spent(at: float = NOW, **more: Any) -> Attempt:
 
 
 def test_every_word_has_to_be_in_the_line() -> None:
-    (line,) = told(spent())
+    (line,) = reported(spent())
     for words in ("429", "#1", "GPT-OSS cli", "429 #1 cli gpt", "!ok", "fault", "usage limit", "  "):
         assert FeedFilter(words=words).matches(line), words
     for words in ("429 #3", "#11", "gateway", "!429", "!#1", "kimi gpt"):
@@ -40,7 +40,7 @@ def test_every_word_has_to_be_in_the_line() -> None:
 
 
 def test_faults_and_one_key_only() -> None:
-    fault, fine = told(spent(), went_well(NOW + 1, C))
+    fault, fine = reported(spent(), went_well(NOW + 1, C))
     assert [FeedFilter(faults_only=True).matches(line) for line in (fault, fine)] == [True, False]
     assert [FeedFilter(fingerprint=C).matches(line) for line in (fault, fine)] == [False, True]
     assert FeedFilter(words=" ").everything
@@ -50,7 +50,7 @@ def test_faults_and_one_key_only() -> None:
 def test_equal_faults_are_one_line_with_a_count() -> None:
     times = [(0, "Bad Gateway"), (1, "Bad Gateway"), (2, "Bad Gateway"), (4, "Unavailable")]
     failures = [failed(FaultKind.TRANSIENT, NOW + n, status=502, text=text) for n, text in times]
-    first, last = grouped(told(*(replace(each, request="the same") for each in failures)))
+    first, last = grouped(reported(*(replace(each, request="the same") for each in failures)))
     assert len(first.entries) == 3
     assert first.text.endswith("×3")
     assert first.detail == f"in 2s · cli · {MODEL} · 502"
@@ -59,15 +59,15 @@ def test_equal_faults_are_one_line_with_a_count() -> None:
 
 
 def test_requests_that_went_well_are_one_line_from_the_third_on() -> None:
-    two = told(went_well(NOW), went_well(NOW + 1))
+    two = reported(went_well(NOW), went_well(NOW + 1))
     assert [group.text for group in grouped(two)] == [f"#1 {MODEL}"] * 2
-    (three,) = grouped(told(went_well(NOW), went_well(NOW + 1), went_well(NOW + 7, C)))
+    (three,) = grouped(reported(went_well(NOW), went_well(NOW + 1), went_well(NOW + 7, C)))
     assert (three.text, three.detail) == ("3 requests ok", "#1 ×2 #3 ×1 · in 7s")
 
 
 @given(HISTORIES)
 def test_grouping_loses_and_reorders_nothing(records: list[Record]) -> None:
-    lines = told(*records)
+    lines = reported(*records)
     assert [line for group in grouped(lines) for line in group.entries] == lines
     assert all(isinstance(group, Group) and group.text for group in grouped(lines))
 
@@ -75,7 +75,7 @@ def test_grouping_loses_and_reorders_nothing(records: list[Record]) -> None:
 def test_faults_that_say_the_same_are_one_line_though_keys_alternate() -> None:
     taken = [failed(FaultKind.BUSY, NOW + n, key, status=429) for n, key in enumerate((A, C, A, C))]
     moved = [replace(record, next_fingerprint=C) for record in taken]
-    (group,) = grouped(told(*moved))
+    (group,) = grouped(reported(*moved))
     assert group.text.startswith("#1 #3 all request slots taken")
     assert group.text.endswith("×4")
     assert (group.tone, group.healed) == ("quiet", True)
@@ -86,17 +86,17 @@ def test_requests_that_met_the_same_are_one_line_for_any_caller() -> None:
     for number, (client, model) in enumerate([("pi", "kimi-k3"), ("codex", "glm-5.2"), ("pi", "glm-5.2")]):
         named: dict[str, Any] = {"trace": f"r{number}", "caller": client, "model": model}
         requests += [spent(NOW + number, **named), replace(went_well(NOW + number + 0.5, C), **named)]
-    (group,) = grouped(told(*requests))
+    (group,) = grouped(reported(*requests))
     assert group.text == "#1 5h spent, back ~19:00 UTC → #3 ×3"
     assert group.detail == "in 2s · pi codex · kimi-k3 glm-5.2"
     gone = [failed(FaultKind.GONE, NOW, key, status=410, model=name) for key, name in ((A, "a"), (C, "b"))]
-    assert len(list(grouped(told(*gone)))) == 2
+    assert len(list(grouped(reported(*gone)))) == 2
 
 
 def test_the_sends_of_a_request_are_one_line_though_others_come_between() -> None:
     hop = replace(spent(), trace="r1")
     answer = replace(went_well(NOW + 3, C), trace="r1", output_tokens=40, duration_ms=1200)
-    other, whole = grouped(told(hop, replace(went_well(NOW + 1, C), client="gateway"), answer))
+    other, whole = grouped(reported(hop, replace(went_well(NOW + 1, C), client="gateway"), answer))
     assert other.text == f"#3 {MODEL}"
     assert whole.text == "#1 5h spent, back ~19:00 UTC → #3"
     assert whole.detail == f"{MODEL} · cli · 40 tok · 1.2 s"
@@ -112,18 +112,18 @@ def test_hops_that_met_the_same_are_grouped_and_a_repeat_is_counted() -> None:
         replace(each, next_fingerprint=then, request="the same")
         for each, then in zip(sends, (A, C, None), strict=True)
     ]
-    (whole,) = grouped(told(*moved))
+    (whole,) = grouped(reported(*moved))
     assert whole.text == "#1 #3 HTTP 502 ×3 → the caller"
     assert whole.tone == "fault"
 
 
 def test_groups_that_have_not_changed_are_used_again() -> None:
-    entries = told(*(went_well(NOW + n) for n in range(4)), spent(NOW + 9))
+    entries = reported(*(went_well(NOW + n) for n in range(4)), spent(NOW + 9))
     first = list(grouped(entries))
-    more = [*entries, *told(failed(FaultKind.GONE, NOW + 12, status=410))]
+    more = [*entries, *reported(failed(FaultKind.GONE, NOW + 12, status=410))]
     second = list(grouped(more, known=first))
     assert [one is other for one, other in zip(first, second, strict=False)] == [True, True]
-    longer = list(grouped([*entries[:4], *told(went_well(NOW + 8)), *entries[4:]], known=second))
+    longer = list(grouped([*entries[:4], *reported(went_well(NOW + 8)), *entries[4:]], known=second))
     assert longer[0].text == "5 requests ok"
     assert longer[1] is first[1]
 
@@ -133,11 +133,11 @@ def test_a_request_is_born_running_and_becomes_its_result() -> None:
     (born,) = grouped((), [run])
     assert (born.text, born.detail, born.tone) == (f"#3 {MODEL}", "pi", "info")
     hop = replace(spent(), trace="r1")
-    (moved,) = grouped(told(hop), [run])
+    (moved,) = grouped(reported(hop), [run])
     assert (moved.text, moved.detail) == ("#1 5h spent, back ~19:00 UTC → #3", f"pi · {MODEL}")
-    (waiting,) = grouped(told(hop), [replace(run, key=None)])
+    (waiting,) = grouped(reported(hop), [replace(run, key=None)])
     assert waiting.text == "#1 5h spent, back ~19:00 UTC → waits for a key"
-    (result,) = grouped(told(hop, replace(went_well(NOW + 9, C), trace="r1")))
+    (result,) = grouped(reported(hop, replace(went_well(NOW + 9, C), trace="r1")))
     assert result.text == moved.text
 
 
@@ -206,7 +206,7 @@ def fields(line: Entry) -> dict[str, str]:
 
 
 def test_a_fault_is_shown_with_its_response_and_what_followed() -> None:
-    (line,) = told(spent(first_byte_ms=None, duration_ms=1250, input_tokens=17))
+    (line,) = reported(spent(first_byte_ms=None, duration_ms=1250, input_tokens=17))
     shown = fields(line)
     assert shown["when"] == "Thu 2026-10-08 16:00:00 UTC, 1m 00s ago"
     assert (shown["key"], shown["continued"], shown["model"], shown["client"]) == ("#1", "#3", MODEL, "cli")
@@ -222,7 +222,7 @@ def test_other_records_are_shown_too() -> None:
     )
     models = ModelsRead(at=NOW, count=2, added=("a",), error=None)
     use = Use(at=NOW, fingerprint=C)
-    shown = [fields(line) for line in told(read, models, use)]
+    shown = [fields(line) for line in reported(read, models, use)]
     assert (shown[0]["client"], shown[0]["problem"], shown[0]["cloud"]) == (
         "gateway",
         "line 3",
@@ -233,13 +233,13 @@ def test_other_records_are_shown_too() -> None:
 
 @given(HISTORIES)
 def test_no_record_is_without_words(records: list[Record]) -> None:
-    for line in told(*records):
+    for line in reported(*records):
         assert all(name and value for name, value in entry_fields(line, named, NOW))
 
 
 def test_a_fallback_is_shown_with_both_models() -> None:
     fell = FellBack(at=NOW, client="gateway", caller="pi", model="kimi-k3", answered_by="glm-5.2")
-    (line,) = told(fell)
+    (line,) = reported(fell)
     shown = fields(line)
     assert (shown["asked for"], shown["answered by"]) == ("kimi-k3", "glm-5.2")
 
@@ -258,9 +258,9 @@ def test_a_request_that_only_runs_can_be_looked_at() -> None:
 
 def test_more_is_shown_of_one_answer_and_not_of_a_run() -> None:
     answer = replace(went_well(NOW, C), first_byte_ms=500, duration_ms=1500, output_tokens=40)
-    (one,) = grouped(told(answer))
+    (one,) = grouped(reported(answer))
     assert one.more == "40 tok/s · first 0.5 s"
-    (run,) = grouped(told(*(replace(answer, at=NOW + n) for n in range(3))))
+    (run,) = grouped(reported(*(replace(answer, at=NOW + n) for n in range(3))))
     assert run.more == ""
 
 
@@ -269,7 +269,7 @@ def test_a_run_of_faults_without_a_model_names_its_senders() -> None:
         replace(failed(FaultKind.ENDPOINT, NOW + n, status=401, model=None, path=path), caller=caller)
         for n, (caller, path) in enumerate([("pi", "/api/ps"), ("codex", "/api/embed")])
     ]
-    (group,) = grouped(told(*refused))
+    (group,) = grouped(reported(*refused))
     assert group.detail == "in 1s · pi codex"
 
 
@@ -278,10 +278,10 @@ def test_an_empty_window_has_seen_no_line() -> None:
 
 
 def test_what_a_fault_says_of_waits_slots_and_limits_is_shown() -> None:
-    (line,) = told(failed(FaultKind.BUSY, status=429, retry_after=5.0, max_concurrent=3))
+    (line,) = reported(failed(FaultKind.BUSY, status=429, retry_after=5.0, max_concurrent=3))
     shown = fields(line)
     assert (shown["retry after"], shown["slots"], "longest" in shown) == ("5s", "3 at once", False)
-    (line,) = told(failed(FaultKind.REQUEST, status=400, max_output=4096))
+    (line,) = reported(failed(FaultKind.REQUEST, status=400, max_output=4096))
     shown = fields(line)
     assert shown["longest"] == "4096 tokens"
     assert not {"retry after", "slots"} & shown.keys()
@@ -289,10 +289,10 @@ def test_what_a_fault_says_of_waits_slots_and_limits_is_shown() -> None:
 
 def test_an_alert_is_shown_with_what_is_known_of_its_window() -> None:
     alert = Alert(at=NOW, event="window-80", fingerprint=C, window="weekly", percent=82.0, until=NOW + 3600)
-    (line,) = told(alert)
+    (line,) = reported(alert)
     shown = fields(line)
     assert (shown["alert"], shown["key"]) == ("window-80", "#3")
     assert (shown["window"], shown["used"]) == ("weekly", "82%")
     assert shown["until"] == "Thu 2026-10-08 17:00:00 UTC"
-    (line,) = told(Alert(at=NOW, event="last-key"))
+    (line,) = reported(Alert(at=NOW, event="last-key"))
     assert not {"key", "window", "used", "until"} & fields(line).keys()

@@ -72,8 +72,8 @@ def test_spent_account_is_spent_for_every_model() -> None:
 
 
 def test_the_time_that_the_server_names_is_used() -> None:
-    told = Balance((Window("weekly", 100, NOW + 86400),))
-    state = after(reading(NOW - 60, told), failed(SPENT, window="weekly"))
+    reported = Balance((Window("weekly", 100, NOW + 86400),))
+    state = after(reading(NOW - 60, reported), failed(SPENT, window="weekly"))
     assert NOW + 86420 <= until_of(state) <= NOW + 86460
 
 
@@ -141,8 +141,8 @@ def test_reading_too_close_to_the_block_is_not_believed(started: float) -> None:
 
 
 def test_reading_moves_the_block_to_the_servers_time() -> None:
-    told = Balance((Window("session", 100, NOW + 900),))
-    state = after(failed(SPENT, window="session"), reading(NOW + 5, told, started=NOW + 2))
+    reported = Balance((Window("session", 100, NOW + 900),))
+    state = after(failed(SPENT, window="session"), reading(NOW + 5, reported, started=NOW + 2))
     assert NOW + 920 <= until_of(state) <= NOW + 960
 
 

@@ -63,14 +63,14 @@ def until(
 
 
 def test_the_servers_time_wins_over_the_grid() -> None:
-    told = Balance((Window("session", 100, NOW + 600),))
-    assert 620 <= until("session", told) <= 660
+    reported = Balance((Window("session", 100, NOW + 600),))
+    assert 620 <= until("session", reported) <= 660
 
 
 def test_a_past_time_from_a_server_with_another_clock_is_not_used() -> None:
-    told = Balance((Window("session", 100, NOW - 30),))
-    assert until("session", told) == until("session")
-    assert SESSION_END + 20 <= NOW + until("session", told) <= SESSION_END + 60
+    reported = Balance((Window("session", 100, NOW - 30),))
+    assert until("session", reported) == until("session")
+    assert SESSION_END + 20 <= NOW + until("session", reported) <= SESSION_END + 60
 
 
 def test_hour_follows_the_session_where_there_is_one_and_the_clock_where_not() -> None:
@@ -91,16 +91,18 @@ def test_window_with_an_unknown_end_is_waited_for_in_growing_steps(count: int, h
 @pytest.mark.parametrize(("window", "days"), [("session", 8), ("weekly", 8), ("monthly", 35), (None, 35)])
 def test_unbelievable_time_is_cut(window: str | None, days: int) -> None:
     far = NOW + 400 * 86400
-    told = Balance((Window("session", 100, far), Window("weekly", 100, far)), dollars(0, until=far).credits)
-    assert until(window, told) == days * 86400
+    reported = Balance(
+        (Window("session", 100, far), Window("weekly", 100, far)), dollars(0, until=far).credits
+    )
+    assert until(window, reported) == days * 86400
 
 
 @given(st.floats(1e9, 2e9), st.text(max_size=8))
 def test_spread_of_returns_is_bounded_and_the_same_everywhere(since: float, seed: str) -> None:
-    told = Balance((Window("weekly", 100, since + 1000),))
-    found = until("weekly", told, since=since, key=seed)
+    reported = Balance((Window("weekly", 100, since + 1000),))
+    found = until("weekly", reported, since=since, key=seed)
     assert 1020 - 1e-3 <= found <= 1060 + 1e-3
-    assert found == until("weekly", told, since=since, key=seed)
+    assert found == until("weekly", reported, since=since, key=seed)
 
 
 def test_accounts_return_at_different_moments() -> None:

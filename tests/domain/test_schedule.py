@@ -104,8 +104,8 @@ def test_account_that_was_suspended_before_its_first_reading_is_asked_no_more_of
 
 
 def test_account_is_read_when_its_window_comes_back() -> None:
-    told = Balance((Window("session", 100, NOW + 20),))
-    state = after(belongs(A, "amber", NOW), reading(NOW, told))
+    reported = Balance((Window("session", 100, NOW + 20),))
+    state = after(belongs(A, "amber", NOW), reading(NOW, reported))
     assert names(state, NOW + 21) == set()
     assert names(state, NOW + 22) == {f"balance {A}"}
 

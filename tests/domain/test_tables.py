@@ -18,7 +18,7 @@ from okr_tui.domain.faults import (
     Scope,
     Step,
     Tone,
-    fault_behind,
+    fault_for,
     next_step,
 )
 from okr_tui.domain.fold import RULES
@@ -188,7 +188,7 @@ def test_tones_are_those_that_the_screen_has() -> None:
 
 @pytest.mark.parametrize("cause", sorted({row.block for row in FAULTS.values() if row.block}))
 def test_the_fault_behind_a_block_makes_that_block(cause: BlockCause) -> None:
-    fault = fault_behind(cause, "what the cloud said", 403)
+    fault = fault_for(cause, "what the cloud said", 403)
     assert (fault.traits.block, fault.scope, fault.text) == (cause, fault.traits.scope, "what the cloud said")
 
 

@@ -54,8 +54,8 @@ class SharedGateway:
         """Forget what was."""
         self.others = asyncio.all_tasks()
         self.cloud.released.clear()
-        for told in (self.cloud.requests, self.cloud.bodies, self.gateway.reported, self.crashes):
-            told.clear()
+        for shown in (self.cloud.requests, self.cloud.bodies, self.gateway.reported, self.crashes):
+            shown.clear()
 
 
 async def echoed_word(connection: RawConnection) -> object:

@@ -227,18 +227,18 @@ async def test_a_header_that_cannot_be_sent_is_left_out_of_the_answer(harness: H
     )
     pieces = joined([*PIECES[path], *CLOSINGS[path]])
     async with blunt(harness, answer + pieces) as gateway:
-        told = await gateway.post(path)
-    assert (told.status_code, told.content) == (200, pieces)
-    assert "x-request-id" not in told.headers
-    assert told.headers["request-id"] == "c"
+        reported = await gateway.post(path)
+    assert (reported.status_code, reported.content) == (200, pieces)
+    assert "x-request-id" not in reported.headers
+    assert reported.headers["request-id"] == "c"
     assert [line["status"] for line in gateway.access] == [200]
 
 
 async def test_a_refusal_with_a_header_that_cannot_be_sent_is_passed_on(harness: Harness) -> None:
     refusal = b'HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\nx-request-id: a\x0bb\r\n\r\n{"error": "no"}'
     async with blunt(harness, refusal) as gateway:
-        told = await gateway.post(PATH)
-    assert (told.status_code, told.json()) == (400, {"error": "no"})
+        reported = await gateway.post(PATH)
+    assert (reported.status_code, reported.json()) == (400, {"error": "no"})
 
 
 @pytest.mark.parametrize("status", [200, 204])
@@ -269,8 +269,8 @@ async def test_the_last_answer_of_a_connection_ends_with_it(
         assert answer
         assert answer.headers["connection"] == "close"
         assert ("transfer-encoding" in answer.headers) == (version == b"HTTP/1.1")
-        told = answer.content.removeprefix(FIRST)
-        assert told == LAST or "in the middle" in json.loads(told)["error"]
+        reported = answer.content.removeprefix(FIRST)
+        assert reported == LAST or "in the middle" in json.loads(reported)["error"]
         assert await connection.response() is None
 
 

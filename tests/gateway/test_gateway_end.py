@@ -55,7 +55,7 @@ async def running(
                         await asyncio.sleep(0)
 
 
-def told(path: str, rest: bytes) -> dict[str, Any]:
+def reported(path: str, rest: bytes) -> dict[str, Any]:
     """The document of the error that ends a stream."""
     lines = [line for line in rest.decode().splitlines() if line]
     if path.startswith("/api/"):
@@ -85,7 +85,7 @@ async def test_an_answer_that_is_cut_ends_with_its_dialects_error(harness: Harne
             got += await anext(chunks)
         ending.set()
         rest = b"".join([chunk async for chunk in chunks])
-    assert words(told(path, rest)) == TEXT
+    assert words(reported(path, rest)) == TEXT
 
 
 @pytest.mark.parametrize("path", BODIES)

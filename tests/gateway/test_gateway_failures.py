@@ -141,8 +141,8 @@ async def test_a_model_that_is_gone_is_named_with_what_replaces_it(
     await gateway.post(path, model="kimi-k2.5")
     response = await gateway.post(path, model="kimi-k2.5", user="another")
     assert response.status_code == 404
-    told = message(path, response)
-    assert "the cloud has no model kimi-k2.5: ask for kimi-k2.6, which replaces it" in told
+    reported = message(path, response)
+    assert "the cloud has no model kimi-k2.5: ask for kimi-k2.6, which replaces it" in reported
     assert await harness.sent(path) == [1]
 
 
@@ -246,10 +246,10 @@ RAW = {"user-agent": "OpenAI/Python 2.20.0", "x-stainless-raw-response": "true"}
 def test_what_cannot_be_helped_is_reported_with_a_status_that_ends_it(
     cause: Cause, headers: dict[str, str], ends_at: set[int] | None
 ) -> None:
-    told = for_client(Failure.of(cause, "words"), client_name(headers), "openai")
-    assert told.status in (ends_at or {CAUSES[cause].status})
-    assert told.headers["x-should-retry"] == "false"
-    assert told.text.startswith("words")
+    reported = for_client(Failure.of(cause, "words"), client_name(headers), "openai")
+    assert reported.status in (ends_at or {CAUSES[cause].status})
+    assert reported.headers["x-should-retry"] == "false"
+    assert reported.text.startswith("words")
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 415, 431])
@@ -266,14 +266,14 @@ def test_codex_takes_its_refused_websocket_for_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(("fault", "status"), [("too-large", 413), ("retired", 410)])
-@pytest.mark.parametrize(("agent", "told"), [("codex_exec/0.171.0", 400), ("curl/8", None)])
+@pytest.mark.parametrize(("agent", "reported"), [("codex_exec/0.171.0", 400), ("curl/8", None)])
 async def test_the_callers_own_error_passes_with_a_status_that_ends_it(
-    harness: Harness, gateway: RunningGateway, fault: str, status: int, agent: str, told: int | None
+    harness: Harness, gateway: RunningGateway, fault: str, status: int, agent: str, reported: int | None
 ) -> None:
     await harness.fault(fault, times=1)
     gateway.client.headers["user-agent"] = agent
     response = await gateway.post("/v1/responses")
-    assert response.status_code == (told or status)
+    assert response.status_code == (reported or status)
     assert set(response.json()) == {"error"}
 
 
@@ -379,10 +379,12 @@ OPENCODE_REPEATS = re.compile(r"429|500|502|503|504|524|rate.limit|overloaded|un
 
 def test_opencode_finds_no_word_in_what_is_final_at_which_it_repeats() -> None:
     over = failure_of(BudgetError("laptop has used its budget of 2,500,000 tokens a day", 9000.0), 0.0)
-    told = for_client(over, "opencode")
+    reported = for_client(over, "opencode")
     assert OPENCODE_REPEATS.search(over.text)
-    assert not OPENCODE_REPEATS.search(told.text)
-    assert told.text.startswith("budget_exceeded: laptop has used its budget; the budget is renewed in 2h")
+    assert not OPENCODE_REPEATS.search(reported.text)
+    assert reported.text.startswith(
+        "budget_exceeded: laptop has used its budget; the budget is renewed in 2h"
+    )
     spent = failure_of(PoolBlockedError("no key can take this request", 9e9, frozenset({"spent"})), 0.0)
     assert for_client(spent, "opencode") == spent
     assert not OPENCODE_REPEATS.search(spent.text)
@@ -390,8 +392,8 @@ def test_opencode_finds_no_word_in_what_is_final_at_which_it_repeats() -> None:
 
 def test_a_gateway_that_ends_before_an_answer_may_be_asked_again() -> None:
     for client in ("codex", "litellm", "claude-code", None):
-        told = for_client(ended(), client)
-        assert (told.status, told.text) == (503, ended().text)
+        reported = for_client(ended(), client)
+        assert (reported.status, reported.text) == (503, ended().text)
     assert b'"server_error"' not in error_record("/v1/responses", ended(), b"data: {}\n\n")
     assert b'"invalid_prompt"' not in error_record("/v1/responses", ended())
 

@@ -521,10 +521,10 @@ def test_a_preflight_allows_the_headers_that_are_asked_for(asked: dict[str, str]
     assert b"access-control-allow-private-network" not in found
 
 
-@pytest.mark.parametrize(("asked", "told"), [("true", b"true"), ("false", None)])
-def test_a_page_of_the_web_may_reach_a_private_network_if_it_asks(asked: str, told: bytes | None) -> None:
+@pytest.mark.parametrize(("asked", "reported"), [("true", b"true"), ("false", None)])
+def test_a_page_of_the_web_may_reach_a_private_network_if_it_asks(asked: str, reported: bytes | None) -> None:
     answer = preflight({"access-control-request-private-network": asked})
-    assert dict(answer.headers).get(b"access-control-allow-private-network") == told
+    assert dict(answer.headers).get(b"access-control-allow-private-network") == reported
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,8 @@ async def test_a_model_that_is_gone_is_reported_in_one_way_at_every_path(
     first = await send(gateway, MODELS[0])
     assert (first.status_code in (404, 410), first.headers["x-okr-tui-error"]) == (True, "cloud")
     for path in MODELS:
-        told = Told(404, "model_not_found", "cloud", f"no model {MODEL}: `okr-tui models` lists")
-        told.check(path, await send(gateway, path))
+        reported = Told(404, "model_not_found", "cloud", f"no model {MODEL}: `okr-tui models` lists")
+        reported.check(path, await send(gateway, path))
 
 
 @pytest.mark.parametrize("path", BODIES)

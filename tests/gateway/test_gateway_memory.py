@@ -53,12 +53,12 @@ async def cloud(_: str) -> AsyncIterator[ASGIApp]:
             digest.update(message.get("body", b""))
             return message
 
-        async def told(message: Message) -> None:
+        async def reported(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (DIGEST.encode(), digest.hexdigest().encode())]
             await send(message)
 
-        await simulated(scope, received, told)
+        await simulated(scope, received, reported)
 
     yield application
 

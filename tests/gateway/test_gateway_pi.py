@@ -24,7 +24,7 @@ MONTHS = 100 * 86400
 CHAT = "/v1/chat/completions"
 
 
-def told(failure: Failure) -> str:
+def reported(failure: Failure) -> str:
     """What pi makes of a failure."""
     return f"{failure.status} {failure.text}"
 
@@ -34,7 +34,7 @@ def test_nothing_in_spent_quota_makes_pi_ask_again(wait: int, reason: str) -> No
     error = PoolBlockedError(f"no key can take this request: #1 {reason}", wait, frozenset({"spent"}))
     plain = failure_of(error, 0.0)
     failure = for_client(plain, PI)
-    assert not REPEATED.search(told(failure))
+    assert not REPEATED.search(reported(failure))
     assert failure.headers == plain.headers
     assert failure.text.startswith("insufficient_quota: ")
 
@@ -48,7 +48,7 @@ def test_nothing_in_spent_quota_makes_pi_ask_again(wait: int, reason: str) -> No
 )
 def test_a_pool_without_a_good_key_is_not_asked_again(error: NoKeyError | PoolBlockedError) -> None:
     failure = for_client(failure_of(error, 0.0), PI)
-    assert not REPEATED.search(told(failure))
+    assert not REPEATED.search(reported(failure))
     assert str(error) in failure.text
 
 

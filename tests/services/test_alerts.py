@@ -21,7 +21,7 @@ def appending(path: Path) -> str:
     return f"cat >> {shlex.quote(str(path))}"
 
 
-def told(path: Path) -> list[dict[str, Any]]:
+def reported(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -30,19 +30,19 @@ async def alerts(service: PoolService) -> list[str]:
 
 
 async def test_a_command_runs_the_hook_of_what_it_found_out_before_it_ends(harness: Harness) -> None:
-    file = harness.home / "told"
+    file = harness.home / "reported"
     set_ours(harness, hooks={"spent": appending(file)})
     async with harness.open() as service:
         await harness.fault("session", path="/api/chat", account="amber")
         await ask(service)
         await service.alerts.finish(5)
-    [document] = told(file)
+    [document] = reported(file)
     assert (document["event"], document["key"], document["window"]) == ("spent", 1, "session")
     assert document["fingerprint"]
 
 
 async def test_a_command_that_only_looks_runs_no_hook(harness: Harness) -> None:
-    file = harness.home / "told"
+    file = harness.home / "reported"
     async with harness.open() as service:
         await harness.fault("session", path="/api/chat", account="amber")
         await ask(service)
@@ -50,11 +50,11 @@ async def test_a_command_that_only_looks_runs_no_hook(harness: Harness) -> None:
     async with harness.open() as service:
         await service.alerts.finish(5)
         assert await alerts(service) == []
-    assert told(file) == []
+    assert reported(file) == []
 
 
 async def test_of_several_processes_one_runs_the_hook(harness: Harness) -> None:
-    file = harness.home / "told"
+    file = harness.home / "reported"
     set_ours(harness, hooks={"spent": appending(file)})
     async with (
         harness.open(watching=True) as first,
@@ -70,7 +70,7 @@ async def test_of_several_processes_one_runs_the_hook(harness: Harness) -> None:
             await wait_for(service, lambda s: any(each.event == "spent" for each in s.alerts))
             await service.alerts.finish(5)
         assert (await alerts(first)).count("spent") >= 1
-    assert [each["event"] for each in told(file)] == ["spent"]
+    assert [each["event"] for each in reported(file)] == ["spent"]
 
 
 async def test_all_screens_show_an_alert_whoever_raised_it_and_once(harness: Harness) -> None:
@@ -103,24 +103,24 @@ async def test_an_event_that_is_not_wanted_is_recorded_and_not_shown(harness: Ha
 
 
 async def test_in_quiet_hours_alerts_go_to_live_only(harness: Harness) -> None:
-    file = harness.home / "told"
+    file = harness.home / "reported"
     await harness.change("amber", session=85)
     set_ours(harness, alerts={"quietHours": "00:00-23:59"}, hooks={"*": appending(file)})
     async with harness.open(watching=True) as service:
         snapshot = await wait_for(service, lambda s: any("85% used" in line.text for line in s.entries))
     assert snapshot.alerts == ()
-    assert told(file) == []
+    assert reported(file) == []
 
 
 async def test_other_hooks_and_marks_take_effect_at_once(harness: Harness) -> None:
-    file = harness.home / "told"
+    file = harness.home / "reported"
     await harness.change("amber", session=50)
     async with harness.open(watching=True) as service:
         await wait_for(service, lambda s: all(row.read_at for row in s.pool.keys))
         set_ours(harness, alerts={"lowPercent": 40}, hooks={"window-80": appending(file)})
         await wait_for(service, lambda s: any(each.event == "window-80" for each in s.alerts))
         await service.alerts.finish(5)
-    assert 50 in [each["percent"] for each in told(file)]
+    assert 50 in [each["percent"] for each in reported(file)]
 
 
 async def test_a_hook_that_fails_is_a_problem_that_is_shown(harness: Harness) -> None:

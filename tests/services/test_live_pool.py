@@ -64,15 +64,15 @@ async def test_a_start_from_a_kept_state_equals_a_start_from_the_whole_log() -> 
 async def test_a_long_log_is_read_page_by_page_and_says_how_far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "PAGE", 100)
     monkeypatch.setattr(pools, "TELLING", -1.0)
-    told: list[str] = []
-    LOG_PROGRESS.set(told.append)
+    reported: list[str] = []
+    LOG_PROGRESS.set(reported.append)
     read = SettingsRead(at=START, keys=3, cloud_url="https://cloud.example")
     records: list[Record] = [read, *(attempt(place, START + place) for place in range(2 * ENTRIES + 49))]
     store = MemoryStore()
     await store.append(records)
     pool = await opened(store, ManualClock())
-    assert told[0] == "reading the log: 100 of 1,050 records"
-    assert told[-1] == "reading the log: 1,050 of 1,050 records"
+    assert reported[0] == "reading the log: 100 of 1,050 records"
+    assert reported[-1] == "reading the log: 1,050 of 1,050 records"
     assert pool.state == fold(records, Policy())
     assert pool.settings_read == read
     assert pool.sequence == len(records)
@@ -80,12 +80,12 @@ async def test_a_long_log_is_read_page_by_page_and_says_how_far(monkeypatch: pyt
 
 
 async def test_a_short_log_is_read_without_a_word() -> None:
-    told: list[str] = []
-    LOG_PROGRESS.set(told.append)
+    reported: list[str] = []
+    LOG_PROGRESS.set(reported.append)
     store = MemoryStore()
     await store.append([attempt(place, START + place) for place in range(20)])
     await opened(store, ManualClock())
-    assert not told
+    assert not reported
 
 
 async def test_records_of_a_later_version_do_not_end_the_reading(

@@ -116,7 +116,7 @@ async def test_histories_asked_for_at_once_read_the_log_once(
 
 
 async def test_a_key_is_reported_as_back_once_it_has_answered(harness: Harness) -> None:
-    def told(service: PoolService) -> list[str]:
+    def reported(service: PoolService) -> list[str]:
         return [line.text for line in service.snapshot.entries if " back after " in line.text]
 
     async with harness.open() as service:
@@ -125,10 +125,10 @@ async def test_a_key_is_reported_as_back_once_it_has_answered(harness: Harness) 
         assert any(line.is_fault for line in service.snapshot.entries)
     await harness.clock.advance(400)
     async with harness.open() as service:
-        assert told(service) == []
+        assert reported(service) == []
         await ask(service)
-        assert told(service) == ["#1 #2 back after 6m 40s: was rate limited"]
+        assert reported(service) == ["#1 #2 back after 6m 40s: was rate limited"]
         await harness.clock.advance(1)
     async with harness.open() as service:
-        assert told(service) == ["#1 #2 back after 6m 40s: was rate limited"]
+        assert reported(service) == ["#1 #2 back after 6m 40s: was rate limited"]
         assert not any(isinstance(line.record, BalanceRead) for line in service.snapshot.entries)

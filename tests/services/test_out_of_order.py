@@ -59,15 +59,15 @@ async def test_a_log_that_another_program_holds_is_reported_with_what_to_do(
     await (await SqliteStore.open(path)).close()
 
 
-@pytest.mark.parametrize(("ahead", "told"), [(90.0, 0.0), (700.0, 700.0), (-4000.0, -4000.0)])
-async def test_a_clock_unlike_the_clouds_is_noticed(tmp_path: Path, ahead: float, told: float) -> None:
+@pytest.mark.parametrize(("ahead", "reported"), [(90.0, 0.0), (700.0, 700.0), (-4000.0, -4000.0)])
+async def test_a_clock_unlike_the_clouds_is_noticed(tmp_path: Path, ahead: float, reported: float) -> None:
     async with open_harness(tmp_path) as harness:
         cloud = harness.clock
         harness.clock = ManualClock(cloud.time() + ahead)
         async with harness.open() as service:
             await service.catalog.refresh()
-            assert service.snapshot.clock_ahead == pytest.approx(told, abs=2)
-            assert any("set the clock" in line for line in service.problems) is bool(told)
+            assert service.snapshot.clock_ahead == pytest.approx(reported, abs=2)
+            assert any("set the clock" in line for line in service.problems) is bool(reported)
             await harness.clock.advance(-ahead)
             await service.catalog.refresh()
             assert service.snapshot.clock_ahead == 0

@@ -123,13 +123,13 @@ def kill(folder: Path, kills: int, seed: int) -> Killed:
     found = Killed(kills)
     count = 0
     for turn in range(1, kills + 1):
-        told = _killed(path, dice.uniform(0, LONGEST_LIFE))
+        reported = _killed(path, dice.uniform(0, LONGEST_LIFE))
         text = path.read_text(encoding="utf-8")
-        outcomes = [_saved({"count": told + more, "turn": turn - 1}, {}) for more in (0, 1)]
-        if text not in outcomes or told <= count:
+        outcomes = [_saved({"count": reported + more, "turn": turn - 1}, {}) for more in (0, 1)]
+        if text not in outcomes or reported <= count:
             found.wrong.append(f"kill {turn}: the file is neither the old nor the new one")
             break
-        count = told + outcomes.index(text)
+        count = reported + outcomes.index(text)
         found.mid_edit += outcomes.index(text)
         found.locks += Path(f"{path}.lock").exists()
         found.temporaries += any(folder.glob("*.tmp"))

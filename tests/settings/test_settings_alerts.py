@@ -115,11 +115,11 @@ def test_budgets(home: Home) -> None:
         "laptop": Budget("laptop", 1000),
         "kimi-k3": Budget("kimi-k3", 0, hard=True),
     }
-    told = "\n".join(messages(settings))
-    assert "budgets.wrong is ignored: tokensPerDay: it must be a whole number" in told
-    assert "budgets.odd is ignored: hart is not a setting of a budget; did you mean hard?" in told
-    assert "budgets.empty is ignored: tokensPerDay is missing" in told
-    assert "budgets.text is ignored: hard: it must be true or false" in told
+    reported = "\n".join(messages(settings))
+    assert "budgets.wrong is ignored: tokensPerDay: it must be a whole number" in reported
+    assert "budgets.odd is ignored: hart is not a setting of a budget; did you mean hard?" in reported
+    assert "budgets.empty is ignored: tokensPerDay is missing" in reported
+    assert "budgets.text is ignored: hard: it must be true or false" in reported
 
 
 def test_what_is_set_is_shown_as_it_is_written(home: Home) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from okr_tui.domain.keys import SecretStr, mask
 from okr_tui.settings.key_references import resolve
-from okr_tui.settings.pi import auth_file, extension_places, stored_keys
+from okr_tui.settings.pi import auth_file, extension_lists, stored_keys
 
 KEY = "hidden-key-0123456789abcdef"
 ENVIRONMENT = {"WORK": KEY, "PATH": "/usr/bin:/bin"}
@@ -72,9 +72,9 @@ def test_the_original_extension_is_seen_however_it_is_loaded(tmp_path: Path) -> 
             }
         )
     )
-    assert list(extension_places(path)) == ["packages", "extensions"]
+    assert list(extension_lists(path)) == ["packages", "extensions"]
     path.write_text('{"packages": "pi-ollama-keyring", "extensions": ["other"]}')
-    assert list(extension_places(path)) == []
+    assert list(extension_lists(path)) == []
 
 
 def test_a_reference_that_gives_nothing_is_no_key(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Watch:
         self.next = asyncio.ensure_future(anext(self.events))
         await asyncio.sleep(0)
 
-    async def told(self) -> None:
+    async def reported(self) -> None:
         await asyncio.wait_for(self.next, LIMIT)
         self.next = asyncio.ensure_future(anext(self.events))
         await asyncio.sleep(0)
@@ -71,7 +71,7 @@ async def test_a_change_is_reported_soon(tmp_path: Path, act: Callable[[Path], o
     path.write_text("{}")
     async with watching(path) as watch:
         act(path)
-        await watch.told()
+        await watch.reported()
 
 
 async def test_replacement_after_replacement_is_reported(tmp_path: Path) -> None:
@@ -80,11 +80,11 @@ async def test_replacement_after_replacement_is_reported(tmp_path: Path) -> None
     async with watching(path) as watch:
         for _ in range(3):
             replace(path)
-            await watch.told()
+            await watch.reported()
         path.unlink()
-        await watch.told()
+        await watch.reported()
         path.write_text("{}")
-        await watch.told()
+        await watch.reported()
 
 
 async def test_only_the_named_files_are_reported(tmp_path: Path) -> None:
@@ -105,9 +105,9 @@ async def test_a_directory_that_appears_later(tmp_path: Path) -> None:
         assert await watch.silent()
         path.parent.mkdir()
         path.write_text("{}")
-        await watch.told()
+        await watch.reported()
         path.write_text("changed")
-        await watch.told()
+        await watch.reported()
 
 
 async def test_a_directory_that_is_made_again(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ async def test_a_directory_that_is_made_again(tmp_path: Path) -> None:
     async with watching(path) as watch:
         path.unlink()
         path.parent.rmdir()
-        await watch.told()
+        await watch.reported()
         assert await watch.silent()
         path.parent.mkdir()
         path.write_text("{}")
-        await watch.told()
+        await watch.reported()
 
 
 async def test_a_linked_file_is_watched_where_it_is(tmp_path: Path) -> None:
@@ -132,12 +132,12 @@ async def test_a_linked_file_is_watched_where_it_is(tmp_path: Path) -> None:
     link.symlink_to(real)
     async with watching(link) as watch:
         real.write_text("changed")
-        await watch.told()
+        await watch.reported()
         replace(real)
-        await watch.told()
+        await watch.reported()
         link.unlink()
         link.write_text("{}")
-        await watch.told()
+        await watch.reported()
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError, RuntimeError])
@@ -152,7 +152,7 @@ async def test_a_system_without_watches_is_looked_at_instead(
     path = tmp_path / "settings.json"
     async with watching(path) as watch:
         path.write_text("{}")
-        await watch.told()
+        await watch.reported()
         assert await watch.silent()
 
 
@@ -162,7 +162,7 @@ async def test_a_folder_with_a_name_in_another_encoding_is_looked_at(tmp_path: P
     path.write_text("{}")
     async with watching(path) as watch:
         path.write_text("changed")
-        await watch.told()
+        await watch.reported()
 
 
 async def test_stopping_ends_the_watch(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ async def test_changes_of_other_files_in_the_directory_are_not_reported(
             passed.append(name)
 
     monkeypatch.setattr(watch_module, "awatch", events)
-    async with aclosing(changes([path])) as told:
-        await anext(told)
-        await anext(told)
+    async with aclosing(changes([path])) as reported:
+        await anext(reported)
+        await anext(reported)
         assert passed == ["other.json"]

@@ -34,24 +34,24 @@ async def killed_writer(path: Path, lines: int) -> int:
         sys.executable, "-c", WRITER, str(path), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout
-    told = 0
-    while told < lines:
-        told = int(await process.stdout.readline())
+    reported = 0
+    while reported < lines:
+        reported = int(await process.stdout.readline())
     process.kill()
     rest = await process.stdout.read()
     await process.wait()
-    return max([told, *(int(line) for line in rest.split(b"\n")[:-1])])
+    return max([reported, *(int(line) for line in rest.split(b"\n")[:-1])])
 
 
 async def test_what_was_written_survives_a_killed_process(tmp_path: Path) -> None:
     path, dice = tmp_path / "log.db", random.Random(4)
-    told = 0
+    reported = 0
     reader = await SqliteStore.open(path)
     for _ in range(ROUNDS):
-        told += await killed_writer(path, dice.randint(1, 60))
+        reported += await killed_writer(path, dice.randint(1, 60))
     logged = await reader.read()
     await reader.close()
-    assert 2 * told <= len(logged) <= 2 * (told + ROUNDS)
+    assert 2 * reported <= len(logged) <= 2 * (reported + ROUNDS)
     assert len(logged) % 2 == 0
     again = await SqliteStore.open(path)
     assert again.notice is None

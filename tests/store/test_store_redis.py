@@ -302,10 +302,10 @@ async def test_a_server_that_stays_away_is_reported_plainly(
             await open_store(f"redis://:hush-hush@{here}/0")
     finally:
         server.kill()
-    for told in (wrong, gone, closed):
-        assert f"redis://{here}/0" in str(told.value)
-        assert "hush" not in str(told.value)
-        assert "\n" not in str(told.value)
+    for reported in (wrong, gone, closed):
+        assert f"redis://{here}/0" in str(reported.value)
+        assert "hush" not in str(reported.value)
+        assert "\n" not in str(reported.value)
 
 
 @pytest.mark.parametrize(
@@ -322,9 +322,9 @@ async def test_a_server_that_stays_away_is_reported_plainly(
     ],
 )
 async def test_an_address_that_cannot_be_is_refused_without_its_words(address: str) -> None:
-    with pytest.raises(StoreError, match=r"not usable: write redis://") as told:
+    with pytest.raises(StoreError, match=r"not usable: write redis://") as reported:
         await open_store(address)
-    assert "hu" not in str(told.value)
+    assert "hu" not in str(reported.value)
 
 
 @pytest.mark.parametrize("scheme", ["redis+sentinel", "redis-sentinel", "redis-cluster", "rediss+cluster"])
@@ -356,9 +356,9 @@ async def test_who_answers_instead_of_a_server_for_the_log_is_named(answer: byte
             writer.write(answer * asked.count(b"*"))
 
     async with listening(serve) as port:
-        with pytest.raises(StoreError, match=words) as told:
+        with pytest.raises(StoreError, match=words) as reported:
             await open_store(f"redis://127.0.0.1:{port}?lib_name=&lib_version=")
-        assert not isinstance(told.value, UnreachableLogError)
+        assert not isinstance(reported.value, UnreachableLogError)
 
 
 async def test_an_unknown_option_of_an_address_is_reported(redis_url: str) -> None:

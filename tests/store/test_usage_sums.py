@@ -353,11 +353,11 @@ async def killed(url: str, lines: int) -> int:
     """Let a writer tell of some appends, kill it, and return how many attempts it told of."""
     process = await spawn(url, 10**6)
     assert process.stdout
-    told = [int(await process.stdout.readline()) for _ in range(lines)]
+    reported = [int(await process.stdout.readline()) for _ in range(lines)]
     process.kill()
-    told += [int(line) for line in (await process.stdout.read()).split(b"\n")[:-1]]
+    reported += [int(line) for line in (await process.stdout.read()).split(b"\n")[:-1]]
     await process.wait()
-    return told[-1]
+    return reported[-1]
 
 
 @pytest.mark.slow(reason="makes thousands of records")
@@ -367,12 +367,12 @@ async def test_writers_killed_side_by_side_lose_and_double_nothing(
 ) -> None:
     url = f"sqlite:{tmp_path / 'log.db'}" if kind == "sqlite" else request.getfixturevalue("redis_url")
     dice = random.Random(5)
-    told = 0
+    reported = 0
     for _ in range(3):
-        told += sum(await asyncio.gather(*(killed(url, dice.randint(5, 40)) for _ in range(2))))
+        reported += sum(await asyncio.gather(*(killed(url, dice.randint(5, 40)) for _ in range(2))))
     store = await open_store(url)
     appended = await store.append(used(1, time.time()))
-    assert told < appended <= told + 1 + 6 * 3
+    assert reported < appended <= reported + 1 + 6 * 3
     usage = await everything(store)
     assert total(usage) == UsageSum(appended, output_tokens=appended, answers=appended)
     await sum_up(store, time.time(), behind=0)

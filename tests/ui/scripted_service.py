@@ -99,13 +99,13 @@ class ScriptedService:
         """The page of the lines in `log` that were asked for, ten at most."""
         self.pages.append((before, after))
         if after is not None:
-            told = [line for line in self.log if (line.sequence or 0) > after][:PAGE]
+            reported = [line for line in self.log if (line.sequence or 0) > after][:PAGE]
         else:
-            told = [line for line in self.log if before is None or (line.sequence or 0) < before][-PAGE:]
-        lines = tuple(line for line in told if wanted.matches(line))
-        ends = not told or told[0 if after is None else -1] == self.log[0 if after is None else -1]
-        edges = (told[0].sequence, told[-1].sequence) if told else (None, None)
-        return Page(lines, *edges, len(told), ends)
+            reported = [line for line in self.log if before is None or (line.sequence or 0) < before][-PAGE:]
+        lines = tuple(line for line in reported if wanted.matches(line))
+        ends = not reported or reported[0 if after is None else -1] == self.log[0 if after is None else -1]
+        edges = (reported[0].sequence, reported[-1].sequence) if reported else (None, None)
+        return Page(lines, *edges, len(reported), ends)
 
     async def key_history(self, fingerprint: str) -> KeyHistory:
         """Record the call."""

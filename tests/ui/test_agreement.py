@@ -330,8 +330,8 @@ def test_the_line_for_status_bars_agrees(case: Case) -> None:
     waits = pool.waits_for_slot
     assert (line.level == "blocked") == (pool.active is None and not waits and not pool.outage)
     assert (line.level == "outage") == (pool.outage is not None)
-    for row, told in zip(pool.keys, line.tooltip.splitlines(), strict=False):
-        assert f"  {row.state.value}" in told
+    for row, reported in zip(pool.keys, line.tooltip.splitlines(), strict=False):
+        assert f"  {row.state.value}" in reported
 
 
 def test_live_calls_a_blocked_key_what_the_table_calls_it(case: Case) -> None:

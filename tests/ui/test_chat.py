@@ -262,13 +262,13 @@ async def test_the_context_is_measured(service: ScriptedService, used: int) -> N
         await ask_and_wait(driver)
         said = str(pane(driver).border_subtitle)
         note = driver.words("#chat-note") if used > 10 else ""
-    told = {
+    reported = {
         10: ("ctx 0 % of 131K", ""),
         110_000: ("▲ ctx 84 % of 131K, filling up", "▲ context 84% full, 110K of 131K tokens"),
         127_000: ("✖ ctx 97 % of 131K, nearly full", "▲ context nearly full"),
     }
-    assert told[used][0] in said
-    assert note.startswith(told[used][1])
+    assert reported[used][0] in said
+    assert note.startswith(reported[used][1])
 
 
 @pytest.mark.slow(reason="walks far through the dashboard by keys")

@@ -291,9 +291,9 @@ class StubPane:
 
         return note
 
-    async def begin_anew(self) -> None:
+    async def start_over(self) -> None:
         """Note the call."""
-        self.calls.append(("begin_anew",))
+        self.calls.append(("start_over",))
 
     async def show_notice(self, text: str, style: str = "") -> None:  # noqa: ARG002
         """Note the call."""
@@ -412,7 +412,7 @@ class TestConversations:
     async def test_the_shown_one_is_left_when_it_is_deleted(self) -> None:
         parts = ChatFixture()
         await parts.conversations_controller.delete("one")
-        assert parts.pane.calls == [("begin_anew",)]
+        assert parts.pane.calls == [("start_over",)]
 
     async def test_export_asks_where_to(self) -> None:
         parts = ChatFixture()

@@ -56,10 +56,10 @@ async def test_nothing_is_written_without_a_change(tmp_path: Path) -> None:
         await driver.press("c", "a")
         await wait_until_kept(driver, "a")
         await driver.pilot.pause()
-        told = sum(isinstance(message, DraftChanged) for message in driver.messages)
+        reported = sum(isinstance(message, DraftChanged) for message in driver.messages)
         await driver.press("left", "right", "tab", "c")
         await driver.pilot.pause()
-        assert sum(isinstance(message, DraftChanged) for message in driver.messages) == told
+        assert sum(isinstance(message, DraftChanged) for message in driver.messages) == reported
         assert not driver.app.drafts.waiting
 
 

@@ -114,7 +114,7 @@ async def test_a_key_that_the_cloud_refuses_needs_a_second_yes(service: Scripted
         said = str(driver.app.screen.query_one("#refusal", Static).content)
         assert said.endswith("; press enter again to add it anyway, or paste another")
         assert service.calls == []
-        assert SECRET not in await told(driver)
+        assert SECRET not in await reported(driver)
         await driver.press("enter")
         await driver.toast("Done: add_key; the cloud refused it")
     assert (service.tried, service.secrets) == ([SECRET], [SECRET])
@@ -135,7 +135,7 @@ async def test_another_key_instead_of_a_refused_one_is_tested_too(service: Scrip
     assert service.secrets == []
 
 
-async def told(driver: Driver) -> str:
+async def reported(driver: Driver) -> str:
     """All that a person or a log could have read of the application by now."""
     app = driver.app
     workers = " ".join(f"{worker!r} {worker.name} {worker.description}" for worker in app.workers)
@@ -150,21 +150,21 @@ async def test_the_key_is_never_seen(service: ScriptedService, failure: Exceptio
     service.error = failure
     async with run_app(service) as driver:
         await driver.press("a")
-        seen = [await told(driver)]
+        seen = [await reported(driver)]
         field = driver.app.screen.query_one(SecretInput)
         field.insert_text_at_cursor(SECRET)
         await driver.pilot.pause()
         assert "•" * len(SECRET) in driver.screen()
-        seen.append(await told(driver))
+        seen.append(await reported(driver))
         await driver.press("ctrl+shift+a", "ctrl+c")
-        seen.append(await told(driver))
+        seen.append(await reported(driver))
         await driver.press("ctrl+x", "tab", "shift+tab")
-        seen.append(await told(driver))
+        seen.append(await reported(driver))
         field.insert_text_at_cursor(SECRET)
         await driver.press("enter")
-        seen.append(await told(driver))
+        seen.append(await reported(driver))
         await driver.until(lambda: driver.toasts or "✖" in driver.screen())
-        seen.append(await told(driver))
+        seen.append(await reported(driver))
     assert service.secrets == [SECRET]
     messages = [f"{message!r} {vars(message)}" for message in driver.messages]
     assert all(SECRET not in text for text in [*seen, *messages])

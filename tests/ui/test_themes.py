@@ -11,7 +11,7 @@ from tests.ui.scripted_service import ScriptedService
 pytestmark = pytest.mark.slow(reason="draws many states at many sizes")
 
 
-async def told(driver: Driver, dark: bool) -> None:
+async def reported(driver: Driver, dark: bool) -> None:
     """Let the terminal tell of its background."""
     driver.app.post_message(BackgroundReported(dark))
     await driver.pilot.pause()
@@ -50,14 +50,14 @@ async def test_no_choice_is_a_choice(service: ScriptedService) -> None:
 async def test_without_a_theme_the_terminal_decides(service: ScriptedService) -> None:
     async with run_app(service, theme=None) as driver:
         assert driver.app.theme == DARK.name
-        await told(driver, dark=False)
+        await reported(driver, dark=False)
         assert driver.app.theme == LIGHT.name
-        await told(driver, dark=True)
+        await reported(driver, dark=True)
         assert driver.app.theme == DARK.name
 
 
 async def test_a_chosen_theme_stays_whatever_the_terminal_is(service: ScriptedService) -> None:
     service.show(snapshot(settings=settings(theme=DARK.name)))
     async with run_app(service, theme=None) as driver:
-        await told(driver, dark=False)
+        await reported(driver, dark=False)
         assert driver.app.theme == DARK.name

@@ -155,7 +155,7 @@ class ChatPane(Vertical):
             composer.give_back(question.message.content)
         self._settle()
 
-    async def begin_anew(self) -> None:
+    async def start_over(self) -> None:
         """Show the new conversation with its draft; model and options stay."""
         before = self.conversation
         empty = Conversation("", model=before.model, options=before.options)

@@ -205,7 +205,7 @@ class ConversationsController:
 
     async def begin(self) -> None:
         """Show the new conversation."""
-        await self.pane.begin_anew()
+        await self.pane.start_over()
 
     async def rename(self, identifier: str, title: str) -> str:
         """Give a conversation another title and return what was done."""
@@ -219,7 +219,7 @@ class ConversationsController:
         done = await open_conversations(self.app).delete(identifier)
         self._deleted = (*self._deleted, identifier)
         if self.pane.conversation.id == identifier:
-            await self.pane.begin_anew()
+            await self.pane.start_over()
         return f"{done}; /undo brings it back"
 
     async def undo_delete(self) -> str:

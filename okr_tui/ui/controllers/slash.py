@@ -93,7 +93,7 @@ class SlashController:
         }
 
     async def _do_new(self, _: str) -> None:
-        await self.pane.begin_anew()
+        await self.pane.start_over()
 
     async def _do_open(self, words: str) -> None:
         self.conversations.list(words)

@@ -465,7 +465,7 @@ class Dashboard(Screen[None]):
 
     async def action_new_chat(self) -> None:
         """Start a new conversation."""
-        await self.chat.begin_anew()
+        await self.chat.start_over()
         self.go("#prompt")
 
     async def action_back(self) -> None:

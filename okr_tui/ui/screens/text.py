@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from okr_tui.domain.choice import unheld
+from okr_tui.domain.choice import absent_key_name
 from okr_tui.domain.feed import entry_fields
 from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.view import PoolView
@@ -74,7 +74,7 @@ def record_screen(group: Group, pool: PoolView, now: float, zone: tzinfo) -> Tex
         for row in pool.keys:
             if row.fingerprint == fingerprint:
                 return f"#{row.index} {row.masked}{f' {one_line(row.label)}' if row.label else ''}"
-        return f"{unheld(other)} ({fingerprint})"
+        return f"{absent_key_name(other)} ({fingerprint})"
 
     entry = group.newest
     who = getattr(entry.record, "who", None)
