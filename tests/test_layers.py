@@ -50,6 +50,10 @@ def loaded_by(statement: str) -> set[str]:
             },
         ),
         ("import okr_tui.demo", {"okr_tui.domain", "okr_tui.services", "pydantic", "httpx", "textual"}),
+        (
+            "import okr_tui.chat.service, okr_tui.cli.serve, okr_tui.settings.watch",
+            {"textual", "aiohttp", "pydantic"},
+        ),
         ("import okr_tui.cli", {"textual", "httpx", "pydantic", "okr_tui.services"}),
         (
             "import okr_tui.ui.app",

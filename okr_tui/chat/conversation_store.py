@@ -6,19 +6,21 @@ import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cache
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import aiosqlite
-from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.chat.conversation import Conversation, Draft, Found, Turn, turn_adapter
 from okr_tui.chat.options import ChatOptions
 from okr_tui.domain.errors import ChatError, StoreError
 from okr_tui.store.file_locks import exclusive_create, make_private
 from okr_tui.store.sqlite import open_database
+from okr_tui.store.typed_json import EXACT
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 BUSY_SECONDS = 5.0
 
@@ -114,16 +116,24 @@ COLUMNS: Final = """c.id, c.title, c.model, c.options, c.created, c.updated, c.b
     (select count(*) from turn t where t.conversation = c.id)"""
 
 
-@cache
-def options_adapter() -> TypeAdapter[ChatOptions]:
-    """Return what reads and writes a conversation's options."""
-    return TypeAdapter(ChatOptions)
+Flat = TypeVar("Flat", ChatOptions, Draft)
 
 
-@cache
-def draft_adapter() -> TypeAdapter[Draft]:
-    """Return what reads and writes a draft."""
-    return TypeAdapter(Draft)
+def _read(of: type[Flat], text: str) -> Flat:
+    """Return options or a draft; pydantic is loaded for what is not of the usual form. Raises ValueError."""
+    found = json.loads(text)
+    try:
+        value: Flat = EXACT.of(of)(found)
+    except (TypeError, ValueError, LookupError):
+        from pydantic import TypeAdapter
+
+        value = TypeAdapter(of).validate_python(found)
+    return value
+
+
+async def _turns() -> "TypeAdapter[Turn]":
+    """Return what reads and writes turns; a thread loads pydantic, so that the screen stays responsive."""
+    return await asyncio.to_thread(turn_adapter)
 
 
 def select(rest: str, more: str = "''") -> str:
@@ -135,8 +145,8 @@ def found_conversation(row: tuple[Any, ...]) -> Found:
     """Return a row of `select` as a conversation without its turns."""
     identifier, title, model, options, created, updated, branched_from, branched_at, turns, text = row
     try:
-        wanted = options_adapter().validate_python(json.loads(options))
-    except (ValidationError, ValueError):
+        wanted = _read(ChatOptions, options)
+    except ValueError:
         wanted = ChatOptions()
     conversation = Conversation(
         identifier, title, model, wanted, created, updated, branched_from, branched_at
@@ -265,7 +275,7 @@ class ConversationStore:
         values = (
             _text(conversation.title),
             conversation.model,
-            _dump(options_adapter(), conversation.options),
+            json.dumps(asdict(conversation.options)),
             conversation.updated,
             conversation.id,
         )
@@ -294,10 +304,10 @@ class ConversationStore:
         if not rows:
             raise ChatError(f"there is no conversation {identifier[:40]!r}")
         query = "select body from turn where conversation = ? order by place"
-        turns = []
+        turns, adapter = [], await _turns()
         for (body,) in await self._rows(query, (identifier,)):
-            with contextlib.suppress(ValidationError, ValueError):
-                turns.append(turn_adapter().validate_python(json.loads(body)))
+            with contextlib.suppress(ValueError):
+                turns.append(adapter.validate_python(json.loads(body)))
         return replace(found_conversation(rows[0]).conversation, turns=tuple(turns))
 
     async def recent(self, limit: int, offset: int) -> tuple[Found, ...]:
@@ -334,15 +344,15 @@ class ConversationStore:
         async with self._writing():
             await self._database.execute("delete from draft where conversation = ?", (identifier,))
             if draft:
-                row = (identifier, now, _dump(draft_adapter(), draft))
+                row = (identifier, now, json.dumps(asdict(draft)))
                 await self._database.execute("insert into draft values (?, ?, ?)", row)
 
     async def draft(self, identifier: str) -> Draft:
         """Return what was typed for a conversation; an empty draft when none can be read by this version."""
         query = "select body from draft where conversation = ?"
         for (body,) in await self._rows(query, (identifier,)):
-            with contextlib.suppress(ValidationError, ValueError):
-                return draft_adapter().validate_python(json.loads(body))
+            with contextlib.suppress(ValueError):
+                return _read(Draft, body)
         return Draft()
 
     async def orphaned_drafts(self) -> tuple[str, ...]:
@@ -374,7 +384,7 @@ class ConversationStore:
             conversation.id,
             _text(conversation.title),
             conversation.model,
-            _dump(options_adapter(), conversation.options),
+            json.dumps(asdict(conversation.options)),
             conversation.created,
             conversation.updated,
             conversation.branched_from,
@@ -387,8 +397,16 @@ class ConversationStore:
         query = """insert into turn (conversation, place, at, text, body) values (?, ?, ?, ?, ?)
             on conflict (conversation, place) do update
             set at = excluded.at, text = excluded.text, body = excluded.body"""
+        adapter = await _turns()
+        # ASCII, since a model may send halves of characters, which no database takes.
         rows = [
-            (identifier, turn.place, turn.at, _text(turn.message.content), _dump(turn_adapter(), turn))
+            (
+                identifier,
+                turn.place,
+                turn.at,
+                _text(turn.message.content),
+                json.dumps(adapter.dump_python(turn, mode="json")),
+            )
             for turn in turns
         ]
         await self._database.executemany(query, rows)
@@ -419,11 +437,6 @@ class ConversationStore:
             yield
         except (sqlite3.Error, ValueError) as error:
             raise StoreError(f"conversations in {self.name} cannot be {action}: {_reason(error)}") from error
-
-
-def _dump(adapter: TypeAdapter[Any], value: object) -> str:
-    # ASCII, since a model may send halves of characters, which no database takes.
-    return json.dumps(adapter.dump_python(value, mode="json"))
 
 
 def _text(text: str) -> str:

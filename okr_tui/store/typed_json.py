@@ -31,6 +31,8 @@ SHORT: Final = 256 * 1024
 """Letters of a text that is read without pydantic; a longer one takes longer than to load it."""
 FEW: Final = 2000
 """Rows that a process reads without pydantic: for more it is worth the time that it takes to load."""
+PAGE: Final = 100
+"""Rows that are read at once; fewer are what others write now and then, and do not count."""
 
 Read = Callable[[Any], Any]
 
@@ -179,9 +181,10 @@ class StoredJson(Generic[T]):
 
     def reader(self, rows: int) -> Callable[[str], T]:
         """Return what reads so many more texts as `read` does: the first FEW, or pydantic, twice as fast."""
-        self._rows += rows
+        self._rows += rows if rows >= PAGE else 0
         # Without the layers around it, which cost a tenth.
-        return self.read if self._rows <= FEW else self.adapter.validator.validate_json
+        many = rows >= PAGE and self._rows > FEW
+        return self.adapter.validator.validate_json if many else self.read
 
     def write(self, value: T) -> str:
         """Return the text of a value."""

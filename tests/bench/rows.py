@@ -174,10 +174,11 @@ ROWS: tuple[Row, ...] = (
     verb("status", "--line"),
     verb("events", "--since", "1h", "--json", target=3),
     verb("explain", "--json"),
-    verb("explain", "--if-fails", "1", "--json", target=12),
+    verb("explain", "--if-fails", "1", "--json", target=7),
+    verb("use-key", "2", target=7),
     verb("config", "get", "strategy"),
     verb("config", "list", "--json"),
-    verb("doctor", "--offline", "--json", target=14),
+    verb("doctor", "--offline", "--json", target=9),
     Row(
         "paint",
         "first full paint of the dashboard",

@@ -16,7 +16,7 @@ from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.records import BalanceRead, IdentityRead, Record
 from okr_tui.services.log_writer import SNAPSHOTS, KeptState
 from okr_tui.store.base import _records, decode, decode_rows, encode
-from okr_tui.store.typed_json import FEW, StoredJson
+from okr_tui.store.typed_json import FEW, PAGE, StoredJson
 from tests.domain.histories import RECORDS
 
 slowly = _records.adapter.validate_json
@@ -94,8 +94,9 @@ def test_few_and_many_rows_are_read_alike(count: int) -> None:
 
 def test_a_process_that_reads_many_rows_reads_them_with_pydantic() -> None:
     kept: StoredJson[Record] = StoredJson(Record, "kind")
-    assert kept.reader(FEW - 1) == kept.reader(1) == kept.read
-    assert kept.reader(1) == kept.adapter.validator.validate_json
+    assert kept.reader(FEW) == kept.reader(1) == kept.read
+    assert kept.reader(PAGE) == kept.adapter.validator.validate_json
+    assert kept.reader(1) == kept.read
 
 
 @given(RECORDS, st.data())
