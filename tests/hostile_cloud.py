@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from okr_tui.domain.scrubber import RUN
 
-KEYS = tuple(f"{place}f3b9c1e77b002fdc3de41aa19aae007.Xy+z/Qp{place}w-ErTyUiOpAsDfGh" for place in (1, 2))
+KEYS = tuple(f"{index}f3b9c1e77b002fdc3de41aa19aae007.Xy+z/Qp{index}w-ErTyUiOpAsDfGh" for index in (1, 2))
 MODEL = "gpt-oss:20b"
 MAIL = "jane.doe@example.com"
 MARK = "EVIL"

@@ -118,7 +118,7 @@ async def shared(team: Team, records: Iterator[Record]) -> list[str]:
 
 
 async def _followed(team: Team, records: Iterator[Record], url: str) -> list[str]:
-    keys = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(team.keys))
+    keys = tuple(Key.of(f"a synthetic key number {index}", "global") for index in range(team.keys))
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Redis.from_url(url, decode_responses=True))
         pools = []

@@ -28,15 +28,15 @@ PARTS = {"pydantic-core": "pydantic", "httpx2": "mcp"}
 pytestmark = pytest.mark.slow(reason="builds and installs packages")
 
 
-def _built(target: str, place: Path, address: str = "") -> Path:
+def _built(target: str, folder: Path, address: str = "") -> Path:
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(place)],
+        [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)],
         cwd=TOP,
         env=os.environ | {"OKR_TUI_REPOSITORY": address},
         check=True,
         capture_output=True,
     )
-    (made,) = place.iterdir()
+    (made,) = folder.iterdir()
     return made
 
 

@@ -32,14 +32,14 @@ def chosen(names: list[str]) -> list[Row]:
 def measured(rows: list[Row]) -> list[Result]:
     """Measure rows one after another in one home."""
     results = []
-    with home.made() as place:
+    with home.made() as made:
         for row in rows:
             missing = [name for name in row.needs if importlib.util.find_spec(name) is None]
             if missing:
                 sys.stderr.write(f"{row.name} left out: install {' and '.join(missing)}\n")
                 continue
             sys.stderr.write(f"{row.name} ...\n")
-            with row.given(place) if row.given else contextlib.nullcontext(place) as subject:
+            with row.given(made) if row.given else contextlib.nullcontext(made) as subject:
                 results.append(row.measured(subject))
     return results
 

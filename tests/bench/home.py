@@ -204,8 +204,8 @@ def history(fingerprints: list[str], names: list[str], count: int, now: float) -
     """The records of some days: requests of every key, and a reading of each account at the end."""
     apart = DAYS * 86400 / count
     begin = now - DAYS * 86400 - 1
-    for place, key in enumerate(fingerprints):
-        yield IdentityRead(at=begin, started=begin, fingerprint=key, account=f"account-{place}", plan="pro")
+    for index, key in enumerate(fingerprints):
+        yield IdentityRead(at=begin, started=begin, fingerprint=key, account=f"account-{index}", plan="pro")
     for number in range(count):
         at = begin + 1 + number * apart - 120
         yield _attempt(number, at, fingerprints, names)

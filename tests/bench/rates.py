@@ -111,7 +111,7 @@ def conversations(home: Home, turns: int = 0) -> None:
             for number in range(turns)
             for message in (Message("user", f"question {number}"), Message("assistant", streams.answer()))
         ]
-        whole = tuple(Turn(place, message, at) for place, message in enumerate(said, 1))
+        whole = tuple(Turn(index, message, at) for index, message in enumerate(said, 1))
         return Conversation(name, name, "model-01:1b", created=at, updated=at, turns=whole)
 
     async def fill() -> None:

@@ -31,12 +31,12 @@ SAMPLE = (
 
 def tokens_of(count: int, mark: Callable[[], str] = str) -> Iterator[str]:
     """Yield an answer in pieces of about a token, with marks."""
-    place = 0
+    index = 0
     for _ in range(count):
-        end = place + 5
-        piece = (SAMPLE + SAMPLE[:5])[place:end]
+        end = index + 5
+        piece = (SAMPLE + SAMPLE[:5])[index:end]
         yield piece.replace(PLACE, mark()) if PLACE in piece else piece
-        place = end % len(SAMPLE)
+        index = end % len(SAMPLE)
 
 
 def answer() -> str:

@@ -71,7 +71,7 @@ def test_each_send_of_a_request_has_a_record() -> None:
 @pytest.mark.parametrize("records", [1, 2])
 def test_request_whose_connection_was_cut_and_that_was_sent_again_has_one_record_or_two(records: int) -> None:
     received = [replace(sent("1/0", 10, status=None), ended=BEGAN + 10.1), sent("1/0", 10.2)]
-    found = evidence(received, [record("1/0", 10.2 - 0.2 * place) for place in range(records)])
+    found = evidence(received, [record("1/0", 10.2 - 0.2 * index) for index in range(records)])
     assert (list(found.lost()), found.doubled()) == ([], 0)
     assert len(list(evidence(received).lost())) == 1
 

@@ -197,16 +197,16 @@ def test_the_cause_of_a_failure_is_reported_in_one_way(cli: CliHarness) -> None:
 def test_a_state_folder_that_is_a_file_is_one_line_and_stops_no_reading_verb(
     cli: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = cli.folder / "file"
-    place.write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(place))
-    result = cli.run("--store", f"sqlite:{place}/okr-tui/log.db", "status")
+    path = cli.folder / "file"
+    path.write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(path))
+    result = cli.run("--store", f"sqlite:{path}/okr-tui/log.db", "status")
     said = [line for line in (result.out + result.err).splitlines() if "cannot open the log" in line]
     assert (result.code, len(said)) == (0, 1)
-    assert f"cannot open the log {place}/okr-tui/log.db" in said[0]
+    assert f"cannot open the log {path}/okr-tui/log.db" in said[0]
     result = cli.run("serve", "--port", "0")
     assert result.code == 1
-    assert all(str(place) in line for line in result.err.splitlines())
+    assert all(str(path) in line for line in result.err.splitlines())
 
 
 @pytest.mark.slow(reason="starts the program as a process again and again")

@@ -19,7 +19,7 @@ from okr_tui.settings.layers import Sources, load
 from okr_tui.store.factory import locate_store
 
 NOW = 1_785_917_640.0
-MEMBERS = [Member(f"{place:012x}", f"account {place // 2}", "pro") for place in range(4)]
+MEMBERS = [Member(f"{index:012x}", f"account {index // 2}", "pro") for index in range(4)]
 
 
 def test_the_demo_has_no_problem_of_its_own_and_its_own_pace(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_the_day_is_in_the_log_before_the_dashboard_opens(tmp_path: Path) 
     settings = tmp_path / "settings.json"
     ready = {
         "url": "http://127.0.0.1:1",
-        "keys": [{"key": f"key-{place}-{'x' * 30}", "label": f"label {place}"} for place in range(2)],
+        "keys": [{"key": f"key-{index}-{'x' * 30}", "label": f"label {index}"} for index in range(2)],
         "accounts": [
             {"name": "amber", "id": "a", "plan": "pro", "dollars": None},
             {"name": "birch", "id": "b", "plan": "free", "dollars": None},

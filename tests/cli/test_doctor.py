@@ -91,7 +91,7 @@ def test_what_is_wrong_and_what_to_do(home: CliHarness, monkeypatch: pytest.Monk
     assert {"path": str(home.settings_file), "mode": "0644"} in document["files"]
     (index,) = [line for line in document["settings"] if line["name"] == "activeKeyIndex"]
     assert index["origin"] == "environment OLLAMA_ACTIVE_KEY_INDEX"
-    assert [place.partition(":")[0] for place in index["shadowed"]] == ["global ~/settings.json"]
+    assert [source.partition(":")[0] for source in index["shadowed"]] == ["global ~/settings.json"]
     found = doctor(home)
     for severity, words in (
         ("error", "activeKeyIndex is ignored: it must be a whole number"),

@@ -39,7 +39,7 @@ LOGS = st.lists(RECORDS, max_size=12) | st.lists(OUTAGES, max_size=12)
 def history_of(records: list[Record], *, passed: bool = False) -> tuple[History, list[tuple[Document, bool]]]:
     history = History(CONFIG, POLICY, UTC)
     found: list[tuple[Document, bool]] = []
-    for item in (LogEntry(place, record) for place, record in enumerate(records, 1)):
+    for item in (LogEntry(index, record) for index, record in enumerate(records, 1)):
         if passed:
             history.pass_over(item)
         else:
@@ -133,7 +133,7 @@ async def test_records_since_a_moment_are_found_wherever_they_are_in_the_log(
         await store.append([Use(at=at, fingerprint="a")])
     found = stretch(log, 8.5, 4, ('"kind":"use"',))
     assert found is not None
-    assert [place for place, _ in found.records] == [2, 4, 5]
+    assert [index for index, _ in found.records] == [2, 4, 5]
     assert (found.last, found.has_news) == (6, True)
     quiet = stretch(log, 100.0, 6, ('"kind":"use"',))
     assert quiet is not None

@@ -27,7 +27,7 @@ def node_package(name: str) -> Path:
 def environment(name: str) -> Path:
     """The folder of a client that has an environment of its own."""
     folder = ENVIRONMENTS / name
-    if not any((folder / place).is_dir() for place in ("node_modules", ".venv")):
+    if not any((folder / name).is_dir() for name in ("node_modules", ".venv")):
         pytest.skip(f"the client {name} is not installed: .ci/clients {name}")
     return folder
 

@@ -46,9 +46,9 @@ def read(chunks: list[bytes], *, skims: bool = False) -> list[tuple[StreamRecord
     return [*found, (ending, before + ending.start)] if ending else found
 
 
-def cut(body: bytes, places: list[int]) -> list[bytes]:
+def cut(body: bytes, positions: list[int]) -> list[bytes]:
     """A body in chunks."""
-    cuts = sorted(place % (len(body) + 1) for place in places)
+    cuts = sorted(index % (len(body) + 1) for index in positions)
     return [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
 
 
@@ -60,16 +60,16 @@ def telling(found: list[tuple[StreamRecord, int]]) -> list[tuple[object, ...]]:
 
 @given(BODIES, st.lists(st.integers(0, 1000), max_size=6))
 def test_chunks_of_any_size_give_the_same_records_at_the_same_positions(
-    body: bytes, places: list[int]
+    body: bytes, positions: list[int]
 ) -> None:
     whole = read([body])
-    assert read(cut(body, places)) == whole
-    assert read([body[place : place + 1] for place in range(len(body))]) == whole
+    assert read(cut(body, positions)) == whole
+    assert read([body[index : index + 1] for index in range(len(body))]) == whole
 
 
 @given(BODIES, st.lists(st.integers(0, 1000), max_size=6))
-def test_skimming_misses_no_end_no_count_and_no_error(body: bytes, places: list[int]) -> None:
-    assert telling(read(cut(body, places), skims=True)) == telling(read([body]))
+def test_skimming_misses_no_end_no_count_and_no_error(body: bytes, positions: list[int]) -> None:
+    assert telling(read(cut(body, positions), skims=True)) == telling(read([body]))
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])

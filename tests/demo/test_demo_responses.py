@@ -128,11 +128,11 @@ async def test_two_tools_at_once_are_kept_apart_in_a_stream(calm: CloudClient, p
     found = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
     if path == "/v1/messages":
         calls = [event for event in found if event.get("content_block", {}).get("type") == "tool_use"]
-        places = [(event["index"], event["content_block"]["id"]) for event in calls]
+        numbers = [(event["index"], event["content_block"]["id"]) for event in calls]
     elif path == RESPONSES:
         calls = [event for event in found if event["type"] == "response.function_call_arguments.done"]
-        places = [(event["output_index"], event["item_id"]) for event in calls]
+        numbers = [(event["output_index"], event["item_id"]) for event in calls]
     else:
         deltas = [event["choices"][0]["delta"].get("tool_calls", []) for event in found]
-        places = [(call["index"], call["id"]) for calls in deltas for call in calls]
-    assert len({index for index, _ in places}) == len({name for _, name in places}) == 2
+        numbers = [(call["index"], call["id"]) for calls in deltas for call in calls]
+    assert len({index for index, _ in numbers}) == len({name for _, name in numbers}) == 2

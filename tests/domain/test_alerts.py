@@ -215,7 +215,7 @@ def test_an_outage_is_reported_once_however_long_it_lasts() -> None:
 
 
 def burning(*used: float, every: float = 600, end: float | None = SESSION_END) -> list[Record]:
-    return [reading(NOW + place * every, windows(each, end=end)) for place, each in enumerate(used)]
+    return [reading(NOW + index * every, windows(each, end=end)) for index, each in enumerate(used)]
 
 
 def test_a_pace_that_empties_a_window_before_its_reset_is_reported_once_until_then() -> None:

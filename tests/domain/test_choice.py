@@ -284,7 +284,7 @@ def test_earliest_is_the_first_known_return() -> None:
 def test_verdicts_and_choice_agree(
     faults: list[tuple[str, FaultKind]], strategy: Strategy, later: float
 ) -> None:
-    state = after(*(failed(kind, NOW + place, key) for place, (key, kind) in enumerate(faults)))
+    state = after(*(failed(kind, NOW + position, key) for position, (key, kind) in enumerate(faults)))
     pool = PoolConfig(KEYS[:4], B, strategy)
     choice = chosen(state, pool, NOW + later)
     allowed = [

@@ -229,8 +229,8 @@ def test_an_outage_is_reported_when_it_begins_and_once_a_request_proves_that_it_
 
 def test_what_follows_from_a_request_is_a_line_of_its_own() -> None:
     sends = [
-        replace(failed(FaultKind.TRANSIENT, NOW + place, key), next_fingerprint=C)
-        for place, key in enumerate((A, B))
+        replace(failed(FaultKind.TRANSIENT, NOW + index, key), next_fingerprint=C)
+        for index, key in enumerate((A, B))
     ]
     lines = [each for _, found in history(enumerate(sends), PoolState(), POOL, POLICY) for each in found]
     shown = [group.text for group in grouped(lines)]
@@ -306,8 +306,8 @@ def test_a_reading_that_knows_the_return_of_a_spent_account_better_is_reported()
 def test_lines_that_are_one_name_the_keys_of_others() -> None:
     config = replace(POOL, person="birch")
     state, lines = PoolState(), []
-    for place, key in enumerate((A, D, D, D)):
-        record = replace(went_well(NOW + place, key), who="birch" if key == A else "amber")
+    for index, key in enumerate((A, D, D, D)):
+        record = replace(went_well(NOW + index, key), who="birch" if key == A else "amber")
         state = apply(state, record, POLICY)
         found = entry(record, state, config, POLICY)
         assert found is not None

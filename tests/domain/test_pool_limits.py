@@ -135,7 +135,7 @@ def test_last_slot_is_never_taken_away() -> None:
 
 
 def filled(count: int, in_flight: int, at: float = NOW + 700) -> list[Record]:
-    return [went_well(at + place, in_flight=in_flight) for place in range(count)]
+    return [went_well(at + index, in_flight=in_flight) for index in range(count)]
 
 
 def test_learned_limit_grows_after_enough_clean_requests_that_filled_it() -> None:

@@ -141,8 +141,8 @@ def test_forbidden_with_a_readable_balance_blocks_only_the_model_and_briefly() -
 def refused_alike(*keys: str, gap: float = 20) -> list[Record]:
     """Every account is refused in its turn, and so is the reading that looks into it."""
     records: list[Record] = []
-    for place, key in enumerate(keys):
-        at = NOW + place * gap
+    for index, key in enumerate(keys):
+        at = NOW + index * gap
         records += [failed(FORBIDDEN, at, key), refused_reading(FORBIDDEN, at + 2, key)]
     return records
 

@@ -159,12 +159,12 @@ def test_exactly_the_runs_of_secrets_are_hidden(secrets: list[str], data: st.Dat
     text = data.draw(st.text("abAB+/.", max_size=8)) + whole[cut : cut + data.draw(st.integers(0, 40))]
     text += data.draw(st.text("abAB+/.", max_size=20))
     known = {run: shown for form, shown in reversed(forms) for run in runs(form)}
-    expected, place = "", 0
-    while place < len(text):
-        if (shown := known.get(text[place : place + RUN].lower())) is None:
-            expected, place = expected + text[place], place + 1
+    expected, index = "", 0
+    while index < len(text):
+        if (shown := known.get(text[index : index + RUN].lower())) is None:
+            expected, index = expected + text[index], index + 1
             continue
-        while text[place + 1 : place + 1 + RUN].lower() in known:
-            place += 1
-        expected, place = expected + shown, place + RUN
+        while text[index + 1 : index + 1 + RUN].lower() in known:
+            index += 1
+        expected, index = expected + shown, index + RUN
     assert scrubber.mask_keys(text) == expected

@@ -159,8 +159,8 @@ def members_listed(path: Path) -> set[str]:
 def test_kinds_and_states_are_listed_in_their_tables_only() -> None:
     listed = {str(path.relative_to(PACKAGE)): members_listed(path) for path in PACKAGE.rglob("*.py")}
     assert {name for name, found in listed.items() if found} == {"domain/faults.py", "domain/health.py"}
-    for name, places in LISTS.items():
-        assert {place for place, found in listed.items() if name in found} == places
+    for name, files in LISTS.items():
+        assert {file for file, found in listed.items() if name in found} == files
 
 
 def test_no_module_above_the_domain_asks_for_a_kind() -> None:

@@ -153,7 +153,7 @@ def test_joining_hours_to_days_loses_nothing(records: list[Attempt], moments: li
 def test_every_grouping_has_all_of_it(records: list[Attempt], by: By, zone: ZoneInfo) -> None:
     usage = summed(records)
     rows = grouped(usage, by, 0, utc("2027-01-01T00:00:00"), zone=zone)
-    assert total({Cell(0, place, Series("", None, "")): row.sum for place, row in enumerate(rows)}) == total(
+    assert total({Cell(0, index, Series("", None, "")): row.sum for index, row in enumerate(rows)}) == total(
         usage
     )
     assert len(set(names(rows))) == len(rows)
@@ -197,7 +197,7 @@ def test_a_day_has_the_hours_that_the_zone_gives_it(day: str, hours: int) -> Non
     start = midnight(utc(f"{day}T12:00:00"), BERLIN)
     end = next_midnight(utc(f"{day}T12:00:00"), BERLIN)
     assert end - start == hours * HOUR
-    records = [answered(start + HOUR * place) for place in range(-1, hours + 1)]
+    records = [answered(start + HOUR * index) for index in range(-1, hours + 1)]
     usage = summed(records)
     days = requests(grouped(usage, "day", start - DAY, end + DAY, zone=BERLIN))
     assert days[day] == hours

@@ -213,7 +213,7 @@ def test_a_forecast_falls_to_the_moment_it_is_empty_and_is_full_after_the_reset(
 
 def test_the_reset_grid_of_sessions_and_the_present_are_marked() -> None:
     chart = quota(("2026-11-28T06:10Z", 60))
-    resets = [chart.labels[place] for place, name in chart.marks if name == RESET_MARK]
+    resets = [chart.labels[index] for index, name in chart.marks if name == RESET_MARK]
     assert all(datetime.fromisoformat(label).timestamp() % 18000 < HOUR for label in resets)
     assert resets
     assert (5, NOW_MARK) in chart.marks
@@ -222,7 +222,7 @@ def test_the_reset_grid_of_sessions_and_the_present_are_marked() -> None:
 def test_by_days_the_beginnings_of_weeks_are_marked() -> None:
     days = buckets("day", "2026-11-18T00:00+01:00", "2026-11-28T12:00+01:00", BERLIN)
     chart = left([QuotaHistory("#1 week", (Sample(at("2026-11-20T00:00Z"), 20),))], days, NOW, BERLIN)
-    assert [chart.labels[place] for place, name in chart.marks if name == RESET_MARK] == ["2026-11-23"]
+    assert [chart.labels[index] for index, name in chart.marks if name == RESET_MARK] == ["2026-11-23"]
     assert chart.ahead == 0
 
 

@@ -193,9 +193,9 @@ async def test_no_key_is_reported_in_one_way_at_every_path(harness: Harness, gat
 async def test_a_request_that_is_itself_wrong_is_the_gateways_error(
     gateway: RunningGateway, path: str
 ) -> None:
-    async def ask(method: str, place: str, content: bytes = b"", token: str | None = None) -> httpx.Response:
+    async def ask(method: str, path: str, content: bytes = b"", token: str | None = None) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return await gateway.client.request(method, place, content=content, headers=headers)
+        return await gateway.client.request(method, path, content=content, headers=headers)
 
     for method in ("GET", "POST"):
         wrong = Told(401, "unauthorized", "gateway", "token is missing or wrong", final=False)

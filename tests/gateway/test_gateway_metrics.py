@@ -125,5 +125,5 @@ async def test_the_dashboard_asks_for_what_there_is_and_for_all_of_it(gateway: R
         for label in re.findall(r"by \(([a-z_]+)\)", expr):
             for name in NAME.findall(expr):
                 assert name not in known or label in known[name], (label, name)
-    places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
-    assert len(set(places)) == len(places)
+    positions = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+    assert len(set(positions)) == len(positions)

@@ -18,7 +18,7 @@ from okr_tui.store.memory import MemoryStore
 from tests.harness import ManualClock
 from tests.waiting import LIMIT
 
-FIRST, SECOND = (Key.of(f"a synthetic key number {place}", "global") for place in range(2))
+FIRST, SECOND = (Key.of(f"a synthetic key number {index}", "global") for index in range(2))
 
 
 @dataclass

@@ -57,7 +57,7 @@ async def test_a_projects_key_is_off_until_the_project_is_trusted(
     own = [text for text, _ in harness.cloud.keys[1:]]
     harness.write_settings(apiKeys=own)
     project.write_text(json.dumps({"pi-ollama": {"apiKeys": [theirs]}}))
-    place = len(own) + 1
+    index = len(own) + 1
     async with harness.open() as service:
         if answer is not None:
             await service.trust_project(trusted=answer)
@@ -66,18 +66,18 @@ async def test_a_projects_key_is_off_until_the_project_is_trusted(
         readings, _ = due(service.pool.state, service.pool.config, service.pool.policy, 1e12, {})
         assert {reading.key.secret.get_secret_value() for reading in readings} == set(own)
         for refused in (
-            service.use_key(place),
-            service.test_key(place),
-            service.set_enabled(place, enabled=True),
+            service.use_key(index),
+            service.test_key(index),
+            service.set_enabled(index, enabled=True),
         ):
-            with pytest.raises(SettingsError, match=f"#{place} .* which is not trusted; .* okr-tui trust"):
+            with pytest.raises(SettingsError, match=f"#{index} .* which is not trusted; .* okr-tui trust"):
                 await refused
         for _ in range(len(own)):
             await service.rotate()
             assert service.pool.config.preferred != fingerprint(theirs)
         await service.trust_project(trusted=True)
         assert service.snapshot.pool.keys[-1].verdict.eligible
-        assert str(place) in await service.use_key(place)
+        assert str(index) in await service.use_key(index)
 
 
 async def test_a_pool_of_untrusted_keys_alone_sends_nothing(harness: Harness) -> None:
@@ -121,17 +121,17 @@ async def test_what_is_not_used_of_a_section_is_reported_with_its_location(harne
     harness.settings_file.write_text(text)
     lines = text.splitlines()
 
-    def place(name: str) -> str:
+    def location(name: str) -> str:
         line = next(at for at, line in enumerate(lines, 1) if f'"{name}":' in line)
         return f"{harness.settings_file}:{line}:"
 
     async with harness.open() as service:
         gateway, chat, policy = service.problems
-        assert policy.startswith(place("nonsense"))
+        assert policy.startswith(location("nonsense"))
         assert policy.endswith(": policy.nonsense is ignored: there is no such setting")
-        assert chat.startswith(place("x"))
+        assert chat.startswith(location("x"))
         assert "chat.confirm.x is ignored: " in chat
-        assert gateway.startswith(place("port"))
+        assert gateway.startswith(location("port"))
         assert "gateway.port is ignored: it must be a whole number from 0 to 65535" in gateway
 
 

@@ -322,7 +322,7 @@ async def test_no_slot_anywhere_is_asked_for_a_few_times_and_for_a_minute(harnes
     assert set(sent[:3]) == {1, 3, 4}
     assert len(sent) == 3 + 4
     assert 55 <= waited <= 65
-    assert [str(caught.value).count(f"#{place} ") for place in (1, 3, 4)] == [1, 1, 1]
+    assert [str(caught.value).count(f"#{number} ") for number in (1, 3, 4)] == [1, 1, 1]
 
 
 async def test_a_slot_that_becomes_free_is_taken_by_a_waiting_request(harness: Harness) -> None:

@@ -62,13 +62,13 @@ async def test_the_last_answer_counts_in_other_processes_too(harness: Harness) -
     await harness.change("birch", revoke=1)
     refused = {1: "#1.*: 403 account suspended", 3: "#3.*: 401 invalid credentials"}
     async with harness.open() as one:
-        for place, words in refused.items():
+        for index, words in refused.items():
             with pytest.raises(OkrError, match=words):
-                await one.test_key(place)
+                await one.test_key(index)
     async with harness.open() as other:
-        for place, words in refused.items():
+        for index, words in refused.items():
             with pytest.raises(OkrError, match=f"{words}, a moment ago"):
-                await other.test_key(place)
+                await other.test_key(index)
 
 
 async def test_other_machines_clocks_hold_no_reading_up_for_ever() -> None:
@@ -104,7 +104,7 @@ def poller_of(pool: LivePool, cloud: CountingCloud) -> QuotaPoller:
 
 
 async def test_readings_of_very_many_keys_are_spread_and_the_preferred_one_is_first() -> None:
-    keys = tuple(Key.of(f"a synthetic key number {place:04}", "global") for place in range(1000))
+    keys = tuple(Key.of(f"a synthetic key number {index:04}", "global") for index in range(1000))
     clock, cloud = ManualClock(), CountingCloud()
     pool = LivePool(MemoryStore(), PoolConfig(keys, keys[700].fingerprint), Policy(), clock)
     await pool.open()

@@ -139,8 +139,8 @@ def test_any_value_replaced_is_refused_or_harmless(data: st.DataObject) -> None:
 
     def spoiled(value: Any) -> Any:
         if isinstance(value, list) and value and data.draw(st.integers(0, 4)):
-            place = data.draw(st.integers(0, len(value) - 1))
-            return [spoiled(each) if at == place else each for at, each in enumerate(value)]
+            number = data.draw(st.integers(0, len(value) - 1))
+            return [spoiled(each) if at == number else each for at, each in enumerate(value)]
         return data.draw(HOSTILE)
 
     plain = json.loads(json.dumps(_plain(_reduced(examples.snapshot()))))

@@ -26,17 +26,17 @@ from okr_tui.store.usage import BEHIND, read_usage, summed_through
 from tests.harness import START, ManualClock
 from tests.waiting import LIMIT, let_pass, until
 
-KEYS = tuple(Key.of(f"a synthetic key number {place}", "global") for place in range(3))
+KEYS = tuple(Key.of(f"a synthetic key number {index}", "global") for index in range(3))
 SPENT = Fault(FaultKind.SPENT, Scope.ACCOUNT, "session", 429, "session")
 
 
-def attempt(place: int, at: float) -> Attempt:
-    fault = SPENT if place % 7 == 0 else None
+def attempt(index: int, at: float) -> Attempt:
+    fault = SPENT if index % 7 == 0 else None
     return Attempt(
         at=at,
         started=at - 1,
         client="cli",
-        fingerprint=KEYS[place % 3].fingerprint,
+        fingerprint=KEYS[index % 3].fingerprint,
         path="/api/chat",
         outcome="fault" if fault else "ok",
         fault=fault,
@@ -51,7 +51,7 @@ async def opened(store: Store, clock: ManualClock) -> LivePool:
 
 async def test_a_start_from_a_kept_state_equals_a_start_from_the_whole_log() -> None:
     clock, store, whole = ManualClock(), MemoryStore(), MemoryStore()
-    records = [attempt(place, START + place) for place in range(COMPACT_AFTER + 2 * ENTRIES + 17)]
+    records = [attempt(index, START + index) for index in range(COMPACT_AFTER + 2 * ENTRIES + 17)]
     await store.append(records)
     await whole.append(records)
     await (await opened(store, clock)).compact()
@@ -67,7 +67,7 @@ async def test_a_long_log_is_read_page_by_page_and_says_how_far(monkeypatch: pyt
     reported: list[str] = []
     LOG_PROGRESS.set(reported.append)
     read = SettingsRead(at=START, keys=3, cloud_url="https://cloud.example")
-    records: list[Record] = [read, *(attempt(place, START + place) for place in range(2 * ENTRIES + 49))]
+    records: list[Record] = [read, *(attempt(index, START + index) for index in range(2 * ENTRIES + 49))]
     store = MemoryStore()
     await store.append(records)
     pool = await opened(store, ManualClock())
@@ -83,7 +83,7 @@ async def test_a_short_log_is_read_without_a_word() -> None:
     reported: list[str] = []
     LOG_PROGRESS.set(reported.append)
     store = MemoryStore()
-    await store.append([attempt(place, START + place) for place in range(20)])
+    await store.append([attempt(index, START + index) for index in range(20)])
     await opened(store, ManualClock())
     assert not reported
 
@@ -93,12 +93,12 @@ async def test_records_of_a_later_version_do_not_end_the_reading(
 ) -> None:
     monkeypatch.setattr(pools, "PAGE", 10)
     store = await SqliteStore.open(tmp_path / "log.db")
-    await store.append([attempt(place, START + place) for place in range(12)])
+    await store.append([attempt(index, START + index) for index in range(12)])
     log = sqlite3.connect(tmp_path / "log.db")
     log.executemany("insert into log (at, body) values (1, ?)", [('{"kind": "unheard of"}',)] * 30)
     log.commit()
     log.close()
-    await store.append([attempt(place, START + place) for place in range(12, 30)])
+    await store.append([attempt(index, START + index) for index in range(12, 30)])
     pool = await opened(store, ManualClock())
     await store.close()
     assert sum(key.requests for key in pool.state.keys.values()) == 30
@@ -106,11 +106,11 @@ async def test_records_of_a_later_version_do_not_end_the_reading(
 
 async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> None:
     clock, store = ManualClock(), MemoryStore()
-    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await store.append([attempt(index, START) for index in range(COMPACT_AFTER + 2 * ENTRIES)])
     await (await opened(store, clock)).compact()
     assert len(await store.read()) == COMPACT_AFTER + 2 * ENTRIES
     await clock.advance(LOG_SECONDS + 60)
-    await store.append([attempt(place, clock.time()) for place in range(COMPACT_AFTER + ENTRIES)])
+    await store.append([attempt(index, clock.time()) for index in range(COMPACT_AFTER + ENTRIES)])
     await (await opened(store, clock)).compact()
     left = await store.read()
     assert ENTRIES <= len(left) < 2 * COMPACT_AFTER
@@ -119,7 +119,7 @@ async def test_only_records_in_a_kept_state_are_dropped_and_only_when_old() -> N
 
 async def test_what_is_left_to_be_dropped_is_dropped_in_the_background() -> None:
     clock, store = ManualClock(), MemoryStore()
-    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await store.append([attempt(index, START) for index in range(COMPACT_AFTER + 2 * ENTRIES)])
     await clock.advance(LOG_SECONDS + 60)
     pool = await opened(store, clock)
     await pool.compact(trim=False)
@@ -256,10 +256,10 @@ async def test_a_log_whose_mark_stayed_is_not_read_again(monkeypatch: pytest.Mon
 
 async def test_a_process_behind_does_not_replace_a_newer_state_with_its_older_one() -> None:
     clock, store = ManualClock(), MemoryStore()
-    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await store.append([attempt(index, START) for index in range(COMPACT_AFTER + 2 * ENTRIES)])
     behind = await opened(store, clock)
     await clock.advance(LOG_SECONDS + 60)
-    await store.append([attempt(place, START) for place in range(2 * COMPACT_AFTER)])
+    await store.append([attempt(index, START) for index in range(2 * COMPACT_AFTER)])
     ahead = await opened(store, clock)
     await ahead.compact()
     await behind.compact()
@@ -275,9 +275,9 @@ async def test_a_kept_state_of_another_version_is_passed_over() -> None:
 
 async def test_what_was_spent_is_known_after_the_log_has_dropped_it() -> None:
     clock, store = ManualClock(), MemoryStore()
-    await store.append([attempt(place, START) for place in range(COMPACT_AFTER + 2 * ENTRIES)])
+    await store.append([attempt(index, START) for index in range(COMPACT_AFTER + 2 * ENTRIES)])
     await clock.advance(LOG_SECONDS + 60)
-    await store.append([attempt(place, clock.time()) for place in range(COMPACT_AFTER + ENTRIES)])
+    await store.append([attempt(index, clock.time()) for index in range(COMPACT_AFTER + ENTRIES)])
     await (await opened(store, clock)).compact()
     assert len(await store.read()) < 2 * COMPACT_AFTER
     usage = (await read_usage(store, 0, clock.time())).usage
@@ -287,7 +287,7 @@ async def test_what_was_spent_is_known_after_the_log_has_dropped_it() -> None:
 async def test_nothing_is_dropped_that_could_not_be_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, store = ManualClock(), MemoryStore()
     count = COMPACT_AFTER + 3 * ENTRIES
-    await store.append([attempt(place, START) for place in range(count)])
+    await store.append([attempt(index, START) for index in range(count)])
     await clock.advance(LOG_SECONDS + 60)
 
     pool = await opened(store, clock)
@@ -302,7 +302,7 @@ async def test_a_busy_log_is_summed_every_minute() -> None:
     pool = await opened(store, clock)
     keeping = asyncio.ensure_future(pool.keep_summed())
     await asyncio.sleep(0)
-    await pool.append(*(attempt(place, START) for place in range(BEHIND)))
+    await pool.append(*(attempt(index, START) for index in range(BEHIND)))
     await clock.advance(60)
     await asyncio.sleep(0)
     assert await summed_through(store) == 0

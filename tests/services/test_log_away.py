@@ -122,7 +122,7 @@ async def test_records_that_wait_for_others_wait_for_a_slow_log_no_longer_than_a
             first = asyncio.create_task(pool.note(attempt(1, START), hurried=False))
             await asyncio.sleep(0)
             first.cancel()
-            await asyncio.gather(*(pool.note(attempt(place, START), hurried=False) for place in (1, 1, 2)))
+            await asyncio.gather(*(pool.note(attempt(index, START), hurried=False) for index in (1, 1, 2)))
         assert first.cancelled()
         assert counts(pool) == [0, 3, 1]
         store.may.set()
@@ -135,8 +135,8 @@ async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_
     async with process(store) as pool:
         await pool.note(attempt(1, START))
         store.broken = True
-        for place in range(2, 6):
-            await pool.note(attempt(place, START + place))
+        for index in range(2, 6):
+            await pool.note(attempt(index, START + index))
         assert counts(pool) == [1, 2, 2]
         assert pool.problem
         assert "since 07:33:20" in pool.problem
@@ -144,7 +144,7 @@ async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_
         store.broken = False
         await returned(pool)
         logged = await store.read()
-        assert [item.record.at for item in logged] == [START, *(START + place for place in range(2, 6))]
+        assert [item.record.at for item in logged] == [START, *(START + index for index in range(2, 6))]
         assert counts(pool) == [1, 2, 2]
         assert [line.sequence for line in pool.entries] == sorted(
             line.sequence for line in pool.entries if line.sequence
@@ -159,8 +159,8 @@ async def test_no_request_waits_for_a_log_that_is_known_to_be_away() -> None:
     async with process(store) as pool:
         store.may.clear()
         await request(pool, attempt(1, START))
-        for place in range(20):
-            await request_at_once(pool, attempt(place, START))
+        for index in range(20):
+            await request_at_once(pool, attempt(index, START))
         assert counts(pool) == [7, 8, 6]
         store.may.set()
         await eventually(lambda: not pool._writer.unsent, pool)
@@ -189,8 +189,8 @@ async def test_only_so_many_records_are_kept_and_the_loss_is_reported(
     store = Flawed()
     async with process(store) as pool:
         store.broken = True
-        for place in range(8):
-            await pool.note(attempt(place, START + place))
+        for index in range(8):
+            await pool.note(attempt(index, START + index))
         assert pool.problem
         assert "waiting for the log: 5, lost: 3" in pool.problem
         store.broken = False
@@ -255,8 +255,8 @@ async def test_what_a_process_could_not_write_until_its_end_is_written_by_the_ne
     holder = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
     async with process(locate_store(url)) as pool:
         holder.execute("begin immediate")
-        for place in range(3):
-            await pool.note(attempt(place, START))
+        for index in range(3):
+            await pool.note(attempt(index, START))
     holder.close()
     async with process(locate_store(url)) as pool:
         assert counts(pool) == [1, 1, 1]
@@ -288,8 +288,8 @@ async def test_what_a_killed_process_learned_is_on_disk_soon(
     store.name = f"sqlite:{tmp_path / 'log.db'}"
     async with process(store, following=False) as pool:
         store.may.clear()
-        for place in range(3):
-            await pool.note(attempt(place, START + place))
+        for index in range(3):
+            await pool.note(attempt(index, START + index))
         async with asyncio.timeout(LIMIT):
             await written.wait()
         assert kept(store.name) == [0, 1, 2]
@@ -338,8 +338,8 @@ async def test_a_file_that_was_emptied_has_room_again(
 ) -> None:
     monkeypatch.setattr(unsent, "MOST_LINES", 2)
     file = UnsentFile(f"sqlite:{tmp_path / 'log.db'}", "one")
-    for place in range(0, 6, 2):
-        assert file.keep([(place, attempt(0, START)), (place + 1, attempt(1, START))])
+    for index in range(0, 6, 2):
+        assert file.keep([(index, attempt(0, START)), (index + 1, attempt(1, START))])
         file.close(empty=True)
 
 

@@ -98,10 +98,10 @@ async def test_histories_asked_for_at_once_read_the_log_once(
 ) -> None:
     async with harness.open() as service:
         await service.pool.append(*talk(service))
-        read, places = service.pool.store.read, []
+        read, positions = service.pool.store.read, []
 
         async def counted(after: int = 0, limit: int | None = None) -> list[LogEntry]:
-            places.append(after)
+            positions.append(after)
             return await read(after, limit)
 
         monkeypatch.setattr(service.pool.store, "read", counted)
@@ -112,7 +112,7 @@ async def test_histories_asked_for_at_once_read_the_log_once(
             405,
             45,
         ]
-        assert 0 not in places
+        assert 0 not in positions
 
 
 async def test_a_key_is_reported_as_back_once_it_has_answered(harness: Harness) -> None:

@@ -115,14 +115,14 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def test_each_record_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [attempt(NOW + place * HOUR / 3) for place in range(40)]
+    records = [attempt(NOW + turn * HOUR / 3) for turn in range(40)]
     await store.append(records)
     seen = 0
     read = store.read
 
-    async def counted(*place: Any) -> list[LogEntry]:
+    async def counted(*arguments: Any) -> list[LogEntry]:
         nonlocal seen
-        found = await read(*place)
+        found = await read(*arguments)
         seen += len(found)
         return found
 
@@ -144,11 +144,11 @@ def attempt(at: float) -> Attempt:
 
 async def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
-    good = [attempt(NOW + place * HOUR) for place in range(30)]
+    good = [attempt(NOW + index * HOUR) for index in range(30)]
     bodies = [
         body
-        for place, each in enumerate(good)
-        for body in (encode(each), *([] if place % 2 else DAMAGED[place % len(DAMAGED) :]))
+        for index, each in enumerate(good)
+        for body in (encode(each), *([] if index % 2 else DAMAGED[index % len(DAMAGED) :]))
     ]
     await (await open_store(f"sqlite:{path}")).close()
     with contextlib.closing(sqlite3.connect(path)) as log, log:
@@ -173,7 +173,7 @@ class Unwritable(MemoryStore):
 
 async def test_a_log_that_cannot_be_written_is_read_all_the_same() -> None:
     store = Unwritable()
-    records = [attempt(NOW + place * HOUR) for place in range(40)]
+    records = [attempt(NOW + index * HOUR) for index in range(40)]
     await store.append(records)
     with small_steps():
         pool = await opened(store)
@@ -185,7 +185,7 @@ async def test_a_log_that_cannot_be_written_is_read_all_the_same() -> None:
 
 async def test_sums_that_end_before_the_kept_state_are_not_continued_behind_it() -> None:
     store = MemoryStore()
-    records = [attempt(NOW + place * HOUR) for place in range(40)]
+    records = [attempt(NOW + index * HOUR) for index in range(40)]
     await store.append(records[:20])
     with small_steps(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_pool, "BEHIND", 100)
@@ -204,7 +204,7 @@ async def test_sums_that_end_before_the_kept_state_are_not_continued_behind_it()
 
 async def test_sums_of_a_log_that_was_replaced_meanwhile_are_not_kept_in_the_new_one() -> None:
     store = MemoryStore()
-    records = [attempt(NOW + place * HOUR) for place in range(9)]
+    records = [attempt(NOW + index * HOUR) for index in range(9)]
     await store.append(records)
     summing = await sums.Summing.begin(store, NOW)
     await summing.add(await store.read())

@@ -47,7 +47,7 @@ async def test_a_refresh_that_the_log_does_not_keep_is_an_error_in_words(
 async def test_the_details_of_forty_models_are_asked_for_at_once(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = tuple(Model(f"model-{place}") for place in range(40))
+    listed = tuple(Model(f"model-{index}") for index in range(40))
     waiting, all_here = 0, asyncio.Event()
 
     async def models(_: Cloud) -> Listing:

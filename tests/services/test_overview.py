@@ -122,8 +122,8 @@ def test_a_file_with_any_value_replaced_does_no_harm(data: st.DataObject) -> Non
 
     def spoiled(value: object) -> object:
         if isinstance(value, list) and value and data.draw(st.booleans()):
-            place = data.draw(st.integers(0, len(value) - 1))
-            return [spoiled(each) if at == place else each for at, each in enumerate(value)]
+            index = data.draw(st.integers(0, len(value) - 1))
+            return [spoiled(each) if at == index else each for at, each in enumerate(value)]
         return data.draw(st.sampled_from([None, 7, "x", [], {}, -1.5, True, [[]]]))
 
     try:

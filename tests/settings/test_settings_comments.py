@@ -73,8 +73,8 @@ def commented(draw: st.DrawFn, *, blocks: bool = False) -> tuple[str, dict[str, 
     newline = draw(st.sampled_from(["\n", "\r\n"]))
     remarks = st.sampled_from(["", *COMMENTS, *(BLOCKS if blocks else ())])
     lines = ["{" + draw(remarks)]
-    for place, (name, value) in enumerate(members.items()):
-        last = place == len(members) - 1
+    for index, (name, value) in enumerate(members.items()):
+        last = index == len(members) - 1
         comma = "," if not last or draw(st.booleans()) else ""
         lines.append(f"  {json.dumps(name)}: {json.dumps(value)}{comma} {draw(remarks)}")
         lines.append("    " + draw(remarks))

@@ -224,7 +224,7 @@ def test_each_file_is_undone_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         ('{"providers": {', ":1:16: "),
         ('{\n  /* no */ "providers": {}\n}', ":2:3: "),
@@ -234,11 +234,11 @@ def test_each_file_is_undone_by_itself(tmp_path: Path) -> None:
         ('{"providers": {}, "providers": {}}', ":1:32: "),
     ],
 )
-def test_what_cannot_be_edited_faithfully_is_left_alone(tmp_path: Path, text: str, place: str) -> None:
+def test_what_cannot_be_edited_faithfully_is_left_alone(tmp_path: Path, text: str, location: str) -> None:
     models = ModelsFile(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         models.write()
-    assert str(caught.value).startswith(f"{models.path}{place}")
+    assert str(caught.value).startswith(f"{models.path}{location}")
     assert models.raw == models.before
     assert os.listdir(models.path.parent) == ["models.json"]
     assert models.undo() is None

@@ -153,8 +153,8 @@ def test_the_items_of_a_list_are_located_in_one_walk(monkeypatch: pytest.MonkeyP
     document = Document.of(
         Path("settings.json"), b'{"a": {"keys": ["x", "y", "z"]}, "a": {"keys": [1, 2, 3]}}'
     )
-    places = [document.position("a", "keys", at) for at in range(3)]
-    assert places == [(1, 49), (1, 52), (1, 55)]
+    positions = [document.position("a", "keys", at) for at in range(3)]
+    assert positions == [(1, 49), (1, 52), (1, 55)]
     assert len(walks) == 3
 
 

@@ -40,7 +40,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 
 def facts(count: int) -> list[Record]:
-    return [Use(at=float(place), fingerprint=f"{place}") for place in range(count)]
+    return [Use(at=float(index), fingerprint=f"{index}") for index in range(count)]
 
 
 async def test_records_come_back_in_order_and_after_a_position(store: Store) -> None:
@@ -52,7 +52,7 @@ async def test_records_come_back_in_order_and_after_a_position(store: Store) -> 
 
 async def test_an_append_returns_where_it_ended(store: Store) -> None:
     ends = [await store.append(facts(count)) for count in (1, 3)]
-    assert ends == [(await store.read())[place].sequence for place in (0, 3)]
+    assert ends == [(await store.read())[index].sequence for index in (0, 3)]
 
 
 async def test_records_sent_again_under_their_token_are_in_the_log_once(store: Store) -> None:
@@ -332,10 +332,10 @@ async def test_a_log_that_another_program_writes_over_is_taken_up(
 
 async def test_checkpoints_of_other_processes_are_no_damage(tmp_path: Path) -> None:
     one, two = [await SqliteStore.open(tmp_path / "log.db") for _ in range(2)]
-    for place in range(30):
+    for index in range(30):
         await one.append(facts(50))
         await (await two._connected()).execute("pragma wal_checkpoint(passive)")
-        assert len(await one.read()) == 50 * (place + 1)
+        assert len(await one.read()) == 50 * (index + 1)
     assert one.notice is None
     await one.close()
     await two.close()
@@ -506,7 +506,7 @@ async def test_records_since_a_moment_are_found_by_the_index_of_times(tmp_path: 
     await store.close()
     found = stretch(path, 20.0, 0)
     assert found
-    assert [(place, '"fingerprint":"10"' in text) for place, text in found.records] == [
+    assert [(index, '"fingerprint":"10"' in text) for index, text in found.records] == [
         (2, False),
         (3, False),
         (4, False),

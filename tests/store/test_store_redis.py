@@ -35,11 +35,11 @@ async def opened(url: str) -> AsyncIterator[RedisStore]:
         await store.close()
 
 
-def fact(place: int) -> Record:
-    return Use(at=float(place), fingerprint=f"{place}")
+def fact(index: int) -> Record:
+    return Use(at=float(index), fingerprint=f"{index}")
 
 
-def places(logged: Sequence[LogEntry]) -> list[int]:
+def sequences(logged: Sequence[LogEntry]) -> list[int]:
     return [int(item.record.at) for item in logged]
 
 
@@ -69,17 +69,17 @@ async def test_two_stores_see_each_other(redis_url: str) -> None:
 
 async def test_a_long_log_is_read_and_trimmed_by_pages(redis_url: str) -> None:
     async with opened(redis_url) as store:
-        await store.append([fact(place) for place in range(2 * PAGE + 5)])
-        assert places(await store.read()) == list(range(2 * PAGE + 5))
+        await store.append([fact(index) for index in range(2 * PAGE + 5)])
+        assert sequences(await store.read()) == list(range(2 * PAGE + 5))
         await store.trim(2 * PAGE, before=PAGE + 1, most=10**9)
-        assert places(await store.read()) == list(range(PAGE + 1, 2 * PAGE + 5))
+        assert sequences(await store.read()) == list(range(PAGE + 1, 2 * PAGE + 5))
         await store.trim(2 * PAGE, before=10**9, most=0)
-        assert places(await store.read()) == list(range(2 * PAGE, 2 * PAGE + 5))
+        assert sequences(await store.read()) == list(range(2 * PAGE, 2 * PAGE + 5))
 
 
 async def test_a_server_has_its_memory_back_when_the_log_is_trimmed(redis_url: str) -> None:
     async with opened(redis_url) as store:
-        await store.append([fact(place) for place in range(3 * PAGE)])
+        await store.append([fact(index) for index in range(3 * PAGE)])
         full = await store._client.memory_usage(store._names.log) or 0
         await store.trim(3 * PAGE - 100, before=10**9, most=10**9)
         assert (await store._client.memory_usage(store._names.log) or full) < full / 5
@@ -96,7 +96,7 @@ async def test_an_append_whose_answer_is_lost_is_written_once(redis_url: str) ->
 
         store._append = lost  # type: ignore[assignment]
         await store.append([fact(1), fact(2)])
-        assert places(await store.read()) == [1, 2]
+        assert sequences(await store.read()) == [1, 2]
 
 
 async def test_an_append_that_fails_leaves_nothing(redis_url: str) -> None:
@@ -115,7 +115,7 @@ async def test_positions_keep_growing_when_the_server_forgot(redis_url: str) -> 
         await store.read()
         await client.delete(NAMES.log, NAMES.last)
         await store.append([fact(3)])
-        assert places(await store.read(2)) == [3]
+        assert sequences(await store.read(2)) == [3]
 
 
 async def test_pools_with_prefixes_share_a_server_and_nothing_else(redis_url: str) -> None:
@@ -149,9 +149,9 @@ async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> Non
         await client.xadd(NAMES.log, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
         await client.set(NAMES.last, 2)
         tail = store.tail(int)
-        assert places(await anext(tail)) == [1]
+        assert sequences(await anext(tail)) == [1]
         await store.append([fact(3)])
-        assert places(await anext(tail)) == [3]
+        assert sequences(await anext(tail)) == [3]
         await tail.aclose()  # type: ignore[attr-defined]
 
 
@@ -164,8 +164,8 @@ async def test_an_entry_that_another_program_added_is_passed_over(
         await client.xadd(NAMES.log, fields, id="2-0")  # type: ignore[arg-type]
         await client.set(NAMES.last, 2)
         await store.append([fact(3)])
-        assert places(await store.read()) == places(await store.read_back(None, 9)) == [1, 3]
-        assert places(await store.read(limit=9)) == [1, 3]
+        assert sequences(await store.read()) == sequences(await store.read_back(None, 9)) == [1, 3]
+        assert sequences(await store.read(limit=9)) == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -237,12 +237,12 @@ async def test_cut_connections_lose_and_double_nothing(redis_server: RedisServer
     async with opened(redis_url) as one, opened(redis_url) as two, asyncio.timeout(LIMIT):
         tail = asyncio.ensure_future(follow(two, 300))
         async with Redis.from_url(redis_server.url) as client:
-            for place in range(300):
-                appending = asyncio.ensure_future(one.append([fact(place)]))
-                if place % 10 == 0:
+            for index in range(300):
+                appending = asyncio.ensure_future(one.append([fact(index)]))
+                if index % 10 == 0:
                     await client.client_kill_filter(_type="normal", skipme=True)
                 await appending
-        assert places(await tail) == list(range(300))
+        assert sequences(await tail) == list(range(300))
 
 
 async def test_a_tail_ends_when_it_is_cancelled_whatever_it_does(redis_url: str) -> None:
@@ -255,7 +255,7 @@ async def test_a_tail_ends_when_it_is_cancelled_whatever_it_does(redis_url: str)
             tail.cancel()
             await asyncio.wait([tail], timeout=LIMIT)
             assert tail.cancelled()
-        assert places(await store.read()) == list(range(200))
+        assert sequences(await store.read()) == list(range(200))
 
 
 @pytest.mark.redis
@@ -267,9 +267,9 @@ async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> Non
             tail = asyncio.ensure_future(follow(two, 200))
 
             async def write() -> None:
-                for place in range(200):
-                    await one.append([fact(place)])
-                    if place == 50:
+                for index in range(200):
+                    await one.append([fact(index)])
+                    if index == 50:
                         written.set()
 
             writing = asyncio.ensure_future(write())
@@ -277,8 +277,8 @@ async def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> Non
             server.kill()
             assert await asyncio.to_thread(server.start)
             await writing
-            assert places(await tail) == list(range(200))
-            assert places(await two.read()) == list(range(200))
+            assert sequences(await tail) == list(range(200))
+            assert sequences(await two.read()) == list(range(200))
     finally:
         server.kill()
 
@@ -336,7 +336,7 @@ async def test_addresses_of_sentinels_and_clusters_are_refused_by_name(scheme: s
 async def test_valkeys_names_of_addresses_are_those_of_redis(redis_url: str) -> None:
     async with opened(redis_url.replace("redis://", "valkey://")) as store, opened(redis_url) as other:
         await store.append([fact(1)])
-        assert places(await other.read()) == [1]
+        assert sequences(await other.read()) == [1]
     with pytest.raises(StoreError, match=r"valkeys://127.*a server without TLS has an address"):
         await open_store(redis_url.replace("redis://", "valkeys://"))
 
@@ -402,11 +402,11 @@ async def test_the_tail_looks_at_a_record_once_and_finds_out_a_log_that_was_repl
     ):
         await one.append([fact(0)])
         tail = two.tail(int)
-        assert places(await anext(tail)) == [0]
+        assert sequences(await anext(tail)) == [0]
         await client.config_resetstat()
-        for place in range(1, 21):
-            await one.append([fact(place)])
-            assert places(await anext(tail)) == [place]
+        for index in range(1, 21):
+            await one.append([fact(index)])
+            assert sequences(await anext(tail)) == [index]
         calls = await client.info("commandstats")
         assert calls["cmdstat_xread"]["calls"] <= 22
         assert calls.get("cmdstat_xrange", {"calls": 0})["calls"] <= 2
@@ -415,4 +415,4 @@ async def test_the_tail_looks_at_a_record_once_and_finds_out_a_log_that_was_repl
             await another.append([fact(100)])
         with pytest.raises(StoreError, match="lost some of it"):
             await anext(tail)
-        assert places(await anext(two.tail(int))) == [100]
+        assert sequences(await anext(two.tail(int))) == [100]

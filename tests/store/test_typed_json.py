@@ -85,7 +85,7 @@ def test_few_and_many_rows_are_read_alike(count: int) -> None:
     rows = [
         (1, use, "w", 1),
         (2, "{}", None, None),
-        *((place, use, None, None) for place in range(3, count + 2)),
+        *((index, use, None, None) for index in range(3, count + 2)),
     ]
     found = decode_rows(rows)
     assert [item.sequence for item in found] == [1, *range(3, count + 2)]

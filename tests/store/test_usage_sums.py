@@ -152,7 +152,7 @@ async def test_a_step_ends_with_a_day_or_when_it_is_large(
         return await save(*arguments)
 
     monkeypatch.setattr(store, "save_if", count)
-    records = [record for place in range(95) for record in used(1, NOW + place * apart)]
+    records = [record for index in range(95) for record in used(1, NOW + index * apart)]
     await store.append(records)
     await sum_up(store, NOW, behind=2)
     assert saved == steps

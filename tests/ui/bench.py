@@ -28,8 +28,8 @@ KEYS = [chr(0x2460 + number) for number in range(140)]
 
 def run(way: str, count: int, pace: float = 0.0, *, typing: bool = False) -> Result:
     """One run in a process and a terminal of its own."""
-    with tempfile.TemporaryDirectory() as place:
-        report = Path(place) / "report.json"
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
         arguments = ["-m", "tests.ui.bench", "--child", way, str(count), str(pace), str(report)]
         process, terminal = pty.fork()
         if process == 0:

@@ -95,17 +95,17 @@ def every_state() -> tuple[KeyView, ...]:
     """A key in each state, with windows from nearly empty to full."""
     return tuple(
         key(
-            place,
-            Verdict(state, eligible=place < 3, reason=f"{state} it is", until=NOW + 900, window="session"),
+            index,
+            Verdict(state, eligible=index < 3, reason=f"{state} it is", until=NOW + 900, window="session"),
             label="amber",
-            preferred=place == 2,
-            balance=dollars(0.5) if place == 5 else windows(8 * place, 100 - 7 * place),
-            in_flight=place % 3,
-            account_keys=(1, 2) if place < 3 else (place,),
+            preferred=index == 2,
+            balance=dollars(0.5) if index == 5 else windows(8 * index, 100 - 7 * index),
+            in_flight=index % 3,
+            account_keys=(1, 2) if index < 3 else (index,),
             last_fault=SPENT_FAULT,
             last_fault_at=NOW - 9,
         )
-        for place, state in enumerate(State, 1)
+        for index, state in enumerate(State, 1)
     )
 
 

@@ -87,7 +87,7 @@ async def palette_options(driver: Driver) -> list[str]:
     )
     shown = driver.app.screen.query_one(OptionList)
     await driver.until(lambda: shown.option_count > 1)
-    return [str(shown.get_option_at_index(place).prompt) for place in range(shown.option_count)]
+    return [str(shown.get_option_at_index(index).prompt) for index in range(shown.option_count)]
 
 
 async def found(driver: Driver, text: str) -> None:

@@ -63,8 +63,8 @@ class ScriptedPool:
         self.clock = TickingClock()
         self.models = [row.model for row in service.snapshot.models.rows]
         self.fingerprints = [
-            Key.of(f"key number {place}", "global").fingerprint
-            for place in range(1, len(service.snapshot.pool.keys) + 1)
+            Key.of(f"key number {number}", "global").fingerprint
+            for number in range(1, len(service.snapshot.pool.keys) + 1)
         ]
         self.settings = service.chat_settings
         self.environment: dict[str, str] = {}

@@ -115,8 +115,8 @@ def test_the_bell_rings_with_a_notification_where_it_is_wanted() -> None:
 
 def keys(*states: State) -> Snapshot:
     rows = tuple(
-        replace(KEYS[0], index=place, verdict=Verdict(state, eligible=state is State.READY))
-        for place, state in enumerate(states, 1)
+        replace(KEYS[0], index=position, verdict=Verdict(state, eligible=state is State.READY))
+        for position, state in enumerate(states, 1)
     )
     return snapshot(pool=replace(pool(), keys=rows, outage=None))
 

@@ -16,8 +16,8 @@ async def test_chunks_in_text_out(size: int) -> None:
     text = f"# Head\n\nSome **bold** and `code`.\n\n- one\n- two\n\n{FENCE}```\n\n{table}"
     async with run_transcript() as talk:
         turn = await talk.ask()
-        for place in range(0, len(text), size):
-            turn.show_event(Delta(text[place : place + size]), 1.0)
+        for index in range(0, len(text), size):
+            turn.show_event(Delta(text[index : index + size]), 1.0)
         turn.show_event(Finished("stop"), 2.0)
         await talk.drawn(turn)
         assert talk.lines(turn) == [
@@ -86,8 +86,8 @@ async def test_only_addresses_of_the_web_open() -> None:
         turn = await talk.answered(
             "[good](https://a.example/x) [bad](file:///etc/passwd) [worse](javascript:x)"
         )
-        for place in range(1, 18, 2):
-            await talk.pilot.click(turn.query_one(AnswerView), offset=(place, 0))
+        for index in range(1, 18, 2):
+            await talk.pilot.click(turn.query_one(AnswerView), offset=(index, 0))
         assert set(talk.host.opened) == {"https://a.example/x"}
 
 

@@ -60,7 +60,7 @@ def test_a_pool_that_is_down_comes_before_anything_else() -> None:
 
 def test_without_news_there_are_tips_in_turn() -> None:
     quiet = snapshot(entries=())
-    tips = {caption(quiet, NOW + place * TIP, key_of) for place in range(8)}
+    tips = {caption(quiet, NOW + index * TIP, key_of) for index in range(8)}
     assert len(tips) == 4
     assert all(len(long) <= 116 and len(short) <= 56 for long, short in tips)
 

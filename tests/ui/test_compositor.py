@@ -21,7 +21,7 @@ from tests.ui.scripted_service import ScriptedService
 
 EMPTY_MOVE = re.compile(r"\x1b\[\d+;\d+H(?=\n|\x1b\[\d+;\d+H|$)")
 """A move of the cursor after which nothing is written."""
-MANY = tuple(key(place, label=f"label {place}") for place in range(1, 41))
+MANY = tuple(key(number, label=f"label {number}") for number in range(1, 41))
 CHANGES = [
     [Region(3, 4, 20, 1)],
     [Region(0, 0, 120, 1), Region(2, 30, 10, 2)],

@@ -71,8 +71,8 @@ async def over_rows(driver: Driver, look: Look, rows: RowList[Any]) -> None:
     for stop in (rows, driver.app.dashboard.chat.prompt):
         stop.focus()
         await driver.pilot.pause()
-        for place in range(len(rows.rows)):
-            rows.cursor = place
+        for index in range(len(rows.rows)):
+            rows.cursor = index
             look()
     rows.screen.set_focus(before)
 
@@ -191,8 +191,8 @@ async def test_trouble(theme: str, size: Size) -> None:
         look()
         await driver.press("comma")
         rows = driver.app.screen.query_one(RowList)
-        for place in range(len(rows.rows)):
-            rows.cursor = place
+        for index in range(len(rows.rows)):
+            rows.cursor = index
             look()
 
 

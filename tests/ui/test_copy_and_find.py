@@ -62,14 +62,14 @@ async def test_a_whole_conversation_is_copied(service: ScriptedService) -> None:
         await driver.press("C")
         await driver.toast("Copied the conversation")
         copied = driver.app.clipboard
-        places = [copied.index(words) for words in ("one", "first words", "two", "second words")]
-        assert places == sorted(places)
+        positions = [copied.index(words) for words in ("one", "first words", "two", "second words")]
+        assert positions == sorted(positions)
 
 
-def selected(driver: Driver, place: int) -> bool:
+def selected(driver: Driver, position: int) -> bool:
     """Whether the turn at a place is selected."""
     transcript = pane(driver).transcript
-    return transcript.selected is not None and transcript.selected.state is transcript.states[place]
+    return transcript.selected is not None and transcript.selected.state is transcript.states[position]
 
 
 @pytest.mark.slow(reason="walks far through the dashboard by keys")

@@ -12,7 +12,7 @@ from tests.ui.driver import Driver, run_app
 from tests.ui.examples import INVALID, KEYS, NOW, SPENT, dollars, key, pool, snapshot, windows
 from tests.ui.scripted_service import ScriptedService
 
-MANY = tuple(key(place, label=f"label {place}") for place in range(1, 41))
+MANY = tuple(key(position, label=f"label {position}") for position in range(1, 41))
 
 
 def numbers(driver: Driver) -> list[int]:
@@ -20,7 +20,7 @@ def numbers(driver: Driver) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("order", "falling", "places"),
+    ("order", "falling", "positions"),
     [
         ("", False, [1, 2, 3, 4, 5, 6]),
         ("label", False, [1, 2, 3, 5, 6, 4]),
@@ -30,12 +30,14 @@ def numbers(driver: Driver) -> list[int]:
         ("state", False, [1, 2, 5, 3, 4, 6]),
     ],
 )
-def test_keys_are_sorted_and_unknown_values_come_last(order: Order, falling: bool, places: list[int]) -> None:
-    assert [row.index for row in ordered(KEYS, order, falling=falling)] == places
+def test_keys_are_sorted_and_unknown_values_come_last(
+    order: Order, falling: bool, positions: list[int]
+) -> None:
+    assert [row.index for row in ordered(KEYS, order, falling=falling)] == positions
 
 
 @pytest.mark.parametrize(
-    ("words", "places"),
+    ("words", "positions"),
     [
         ("", [1, 2, 3, 4, 5, 6]),
         ("amber", [1, 2]),
@@ -49,8 +51,8 @@ def test_keys_are_sorted_and_unknown_values_come_last(order: Order, falling: boo
         ("nosuch", []),
     ],
 )
-def test_a_filter_wants_every_word(words: str, places: list[int]) -> None:
-    assert [row.index for row in KEYS if matches(row, words)] == places
+def test_a_filter_wants_every_word(words: str, positions: list[int]) -> None:
+    assert [row.index for row in KEYS if matches(row, words)] == positions
 
 
 @pytest.mark.parametrize("width", range(40, 130))
@@ -205,7 +207,7 @@ async def test_what_is_not_read_yet_is_reported() -> None:
 
 
 async def test_of_thousands_of_keys_those_in_sight_are_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    crowd = tuple(key(place, label=f"n{place}") for place in range(1, 2001))
+    crowd = tuple(key(position, label=f"n{position}") for position in range(1, 2001))
     service = ScriptedService(snapshot(pool=pool(*crowd)))
     async with run_app(service) as driver:
         keys = driver.app.dashboard.keys

@@ -27,8 +27,8 @@ def kinds(text: str) -> list[tuple[str, str]]:
 
 
 @given(TEXTS, st.lists(st.integers(0, 20_000), max_size=12))
-def test_pieces_do_not_matter(text: str, places: list[int]) -> None:
-    bounds = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+def test_pieces_do_not_matter(text: str, indexes: list[int]) -> None:
+    bounds = [0, *sorted(min(index, len(text)) for index in indexes), len(text)]
     pieces = [text[start:end] for start, end in pairwise(bounds)]
     assert cut(*pieces) == cut(text)
 
@@ -44,10 +44,10 @@ def test_blocks_joined_are_the_text(text: str) -> None:
 
 
 @given(TEXTS, st.integers(0, 20_000))
-def test_finished_and_open_joined_are_what_came(text: str, place: int) -> None:
+def test_finished_and_open_joined_are_what_came(text: str, index: int) -> None:
     blocks = Blocks()
-    finished = blocks.feed(text[:place])
-    assert "".join(block.text for block in finished) + blocks.open.text == text[:place]
+    finished = blocks.feed(text[:index])
+    assert "".join(block.text for block in finished) + blocks.open.text == text[:index]
 
 
 @given(TEXTS)

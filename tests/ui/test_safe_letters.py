@@ -28,16 +28,16 @@ async def paste(driver: Driver, text: str) -> None:
     await driver.pilot.pause()
 
 
-@pytest.mark.parametrize("place", ["#feed", "#model-table", "#turns"])
-async def test_letters_of_the_pool_do_nothing_elsewhere(service: ScriptedService, place: str) -> None:
+@pytest.mark.parametrize("index", ["#feed", "#model-table", "#turns"])
+async def test_letters_of_the_pool_do_nothing_elsewhere(service: ScriptedService, index: str) -> None:
     service.show(snapshot(undoable=("removing #3",)))
     async with run_app(service) as driver:
-        if place == "#turns":
+        if index == "#turns":
             await ask(driver, "Why?")
             await driver.until(lambda: not driver.app.pane.running)
-        driver.app.dashboard.go(place)
+        driver.app.dashboard.go(index)
         await driver.pilot.pause()
-        letters = [letter for letter in CHANGING if place != "#model-table" or letter != "u"]
+        letters = [letter for letter in CHANGING if index != "#model-table" or letter != "u"]
         await driver.press(*letters)
         assert driver.app.screen is driver.app.dashboard
     assert service.calls == []
@@ -135,13 +135,13 @@ async def test_after_typing_or_stopping_an_escape_leaves_the_prompt(service: Scr
         assert not prompt.has_focus
 
 
-@pytest.mark.parametrize("place", ["#keys", "#feed", "#model-table"])
+@pytest.mark.parametrize("index", ["#keys", "#feed", "#model-table"])
 @pytest.mark.parametrize("size", [(120, 40), (60, 16)])
 async def test_a_paste_elsewhere_goes_to_the_prompt(
-    service: ScriptedService, place: str, size: tuple[int, int]
+    service: ScriptedService, index: str, size: tuple[int, int]
 ) -> None:
     async with run_app(service, size) as driver:
-        driver.app.dashboard.go(place)
+        driver.app.dashboard.go(index)
         await driver.pilot.pause()
         await paste(driver, "for you\nand q")
         prompt = driver.app.pane.prompt

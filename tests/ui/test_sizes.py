@@ -101,7 +101,7 @@ async def test_every_size_shows_whole_words_and_all_panes(service: ScriptedServi
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_trouble_at_once_leaves_the_panes_in_sight(size: tuple[int, int]) -> None:
     trouble = snapshot(
-        pool=pool(*(key(place, SPENT) for place in range(1, 10)), active=None, earliest=NOW + 60),
+        pool=pool(*(key(position, SPENT) for position in range(1, 10)), active=None, earliest=NOW + 60),
         log=("cannot write the log /home/someone/.local/state/okr-tui/log.db: database or disk is full",),
         clock_ahead=900.0,
         settings=settings(problems=("~/.pi/agent/settings.json:4:7: expected a comma", "b", "c")),

@@ -32,9 +32,9 @@ async def test_a_message_covers_neither_prompt_nor_answer(
         lines = [number for number, line in enumerate(drawn) if line.startswith("▌")]
         assert lines == list(range(size[1] - 1 - len(lines), size[1] - 1))
         for selector in ("#prompt", "#conversations", "#footer"):
-            place = dashboard.query_one(selector).region
-            assert not {*range(place.y, place.bottom)} & {*lines}, selector
-            assert place.height >= 1 or selector == "#conversations"
+            region = dashboard.query_one(selector).region
+            assert not {*range(region.y, region.bottom)} & {*lines}, selector
+            assert region.height >= 1 or selector == "#conversations"
         assert dashboard.query_one("#footer").region.bottom == size[1]
         assert not any("╱" in line for line in drawn)
         driver.app.clear_notifications()
