@@ -87,7 +87,7 @@ def test_json_brings_a_conversation_back(conversation: Conversation) -> None:
 
 
 @given(st.text())
-def test_any_other_text_is_no_conversation(text: str) -> None:
+def test_any_other_text_is_not_a_conversation(text: str) -> None:
     with pytest.raises(ChatError):
         from_json(text)
 

@@ -185,7 +185,7 @@ async def test_a_deleted_conversation_takes_its_draft_along(tmp_path: Path) -> N
     await again.close()
 
 
-async def test_one_of_a_later_version_is_no_draft(tmp_path: Path) -> None:
+async def test_one_of_a_later_version_is_not_a_draft(tmp_path: Path) -> None:
     store = await ConversationStore.open(tmp_path / "c.db", 0)
     await store.keep_draft("a", Draft("x"), 1.0)
     for body in ('{"text": 1}', "{", "[]"):

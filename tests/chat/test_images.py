@@ -21,7 +21,7 @@ def test_a_picture_is_known_by_its_content(tmp_path: Path, content: bytes) -> No
     assert base64.b64decode(read_image(tmp_path / "any.name")) == content
 
 
-def test_what_is_no_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_a_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "LARGEST", 20)
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "large.gif").write_bytes(b"GIF89a" + bytes(20))

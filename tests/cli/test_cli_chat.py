@@ -165,7 +165,7 @@ def test_pictures_are_sent(cli: CliHarness, tmp_path: Path) -> None:
     assert "this model does not support image input" in result.err
 
 
-def test_what_is_no_picture_is_not_sent(
+def test_what_is_not_a_picture_is_not_sent(
     cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("okr_tui.chat.messages.LARGEST", 40)
@@ -206,7 +206,7 @@ def test_an_interrupt_keeps_what_came(make_cli: MakeCli, options: tuple[str, ...
 
 
 @pytest.mark.slow(reason="starts the program as a process again and again")
-def test_a_reader_who_leaves_is_no_error_to_speak_of(make_cli: MakeCli) -> None:
+def test_a_reader_who_leaves_is_not_an_error(make_cli: MakeCli) -> None:
     cli = make_cli(pace=0.02)
     with cli.process("chat", OTHER, "hello", "--think", "off") as process:
         assert process.stdout is not None

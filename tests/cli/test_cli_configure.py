@@ -93,7 +93,7 @@ def test_the_cloud_is_asked_about_a_key_before_it_is_added(cli: CliHarness) -> N
 
 
 @pytest.mark.parametrize("arguments", [[NEW], [f"-{NEW}"], ["--label", "x", NEW]])
-def test_a_key_is_no_argument_and_is_not_repeated(cli: CliHarness, arguments: list[str]) -> None:
+def test_a_key_is_not_an_argument_and_is_not_repeated(cli: CliHarness, arguments: list[str]) -> None:
     result = cli.run("add-key", *arguments)
     assert result.code == 2
     assert "a key is never an argument" in result.err
@@ -102,7 +102,7 @@ def test_a_key_is_no_argument_and_is_not_repeated(cli: CliHarness, arguments: li
 
 
 @pytest.mark.parametrize("text", ["", f"{NEW} {NEW}", f"{NEW}\n{NEW}", f"{NEW}é", f"!{NEW}", "k" * 15])
-def test_what_is_no_key_is_refused(cli: CliHarness, text: str) -> None:
+def test_what_is_not_a_key_is_refused(cli: CliHarness, text: str) -> None:
     result = cli.run("add-key", stdin=text)
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("okr-tui: the key was not added: ")

@@ -257,7 +257,7 @@ def test_a_closed_stream_ends_nothing(closed: int, cli: CliHarness) -> None:
 
 
 @pytest.mark.slow(reason="starts the program as a process again and again")
-def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(cli: CliHarness, tmp_path: Path) -> None:
+def test_ctrl_c_while_the_program_is_loaded_shows_no_traceback(cli: CliHarness, tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     command = [sys.executable, "-m", "okr_tui", *cli.where, "status"]

@@ -133,7 +133,7 @@ def test_the_log_for_people(cli: CliHarness) -> None:
     ]
 
 
-def test_only_what_is_no_older(cli: CliHarness) -> None:
+def test_only_what_is_not_older(cli: CliHarness) -> None:
     cli.run_ok("disable-key", "1")
     cli.clock.now = NOW + 7200
     cli.run_ok("enable-key", "1")

@@ -91,7 +91,7 @@ def test_problems_of_settings_are_reported_each_time(cli: CliHarness, folds: Cal
     assert folds() == 2
 
 
-def test_the_key_of_a_command_is_no_reason_to_read_settings_again(
+def test_the_key_of_a_command_is_not_a_reason_to_read_settings_again(
     cli: CliHarness, folds: Callable[[], int]
 ) -> None:
     cli.settings_file.write_text(json.dumps({"pi-ollama": {"apiKeys": ["!false"]}}))

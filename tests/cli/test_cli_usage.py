@@ -158,7 +158,7 @@ def test_an_empty_and_a_missing_log_say_so(cli: CliHarness) -> None:
     assert cli.run_ok("usage").out.startswith("Nothing was spent")
 
 
-def test_a_log_that_is_none_is_named(cli: CliHarness) -> None:
+def test_an_address_of_no_log_is_named(cli: CliHarness) -> None:
     (cli.folder / "log.db").write_bytes(b"this was never a database" * 100)
     result = cli.run("usage")
     assert result.code == 1
@@ -307,7 +307,7 @@ def test_the_clouds_own_count_is_next_to_the_logs(cli: CliHarness) -> None:
     ],
     ids=["bytes", "no JSON", "no fields", "a list", "other types", "an odd account", "nested"],
 )
-def test_a_record_that_is_none_of_ours_is_passed_over(body: bytes | str, cli: CliHarness) -> None:
+def test_a_record_that_is_not_ours_is_skipped(body: bytes | str, cli: CliHarness) -> None:
     fill(cli, attempt(NOW - 60))
     with sqlite3.connect(cli.folder / "log.db") as log:
         log.execute("insert into log (at, body) values (?, ?)", (NOW, body))

@@ -782,7 +782,7 @@ def test_safe_remedies_are_done(home: CliHarness) -> None:
     assert "✔ " in home.run_ok("doctor", "--fix").out
 
 
-def test_what_stands_in_for_a_model_is_looked_for(home: CliHarness) -> None:
+def test_what_replaces_a_model_is_looked_for(home: CliHarness) -> None:
     others = ["no-such:1b", "ollama/gpt-oss:20b", "local:gpt-oss:20b", "local:llama9"]
     models = {"fallback": {"*": others}, "aliases": {"fast": "gone:1b"}, "local": home.url}
     change(home, lambda settings: settings["okr-tui"].update(models=models))

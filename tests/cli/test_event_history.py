@@ -66,7 +66,7 @@ def test_records_and_what_a_fold_left_say_the_same_as_a_fold_of_all(
 
 
 @given(LOGS)
-def test_records_that_are_passed_over_leave_the_same(records: list[Record]) -> None:
+def test_records_that_are_skipped_leave_the_same(records: list[Record]) -> None:
     assert history_of(records, passed=True)[0].kept(NOW) == history_of(records)[0].kept(NOW)
 
 

@@ -59,7 +59,7 @@ def test_topics(cli: CliHarness, topic: str) -> None:
     assert topic in cli.run_ok("help").out
 
 
-def test_what_is_no_topic_names_those_there_are(cli: CliHarness) -> None:
+def test_an_unknown_topic_names_the_known_ones(cli: CliHarness) -> None:
     result = cli.run("help", "tropics")
     assert result.code == 2
     assert "topics are settings, environment" in result.err

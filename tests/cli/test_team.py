@@ -134,6 +134,6 @@ def test_a_log_of_one_s_own_bears_no_name(cli: CliHarness) -> None:
 
 
 @pytest.mark.parametrize("name", ["amber@example.org", "x" * 33, "a\u202eb", 5])
-def test_what_is_no_name_for_others_is_refused(name: object) -> None:
+def test_what_is_not_a_name_for_others_is_refused(name: object) -> None:
     with pytest.raises(UnusableError):
         person(name)

@@ -40,7 +40,7 @@ async def test_only_authenticated_endpoints_are_sent_the_key() -> None:
     assert sent == {"/api/tags": None, "/api/show": None, "/api/balance": bearer, "/api/me": bearer}
 
 
-async def test_a_page_on_the_way_is_no_clock() -> None:
+async def test_a_page_on_the_way_is_not_a_clock() -> None:
     noted: list[Mapping[str, str]] = []
     date = {"date": "Wed, 01 Jan 2025 00:00:00 GMT"}
     answers = [httpx.Response(200, html="<html>", headers=date), httpx.Response(200, json={}, headers=date)]

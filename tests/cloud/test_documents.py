@@ -103,7 +103,7 @@ def test_older_limits_shape_is_still_read(name: str, expected: dict[str, float |
 
 
 @pytest.mark.parametrize("window", [{}, {"session": None}, {"session": None, "weekly": None}])
-def test_absent_window_is_no_limit_and_not_nothing_left(window: dict[str, None]) -> None:
+def test_an_absent_window_is_neither_a_limit_nor_used_up(window: dict[str, None]) -> None:
     balance = read_balance({"included": window})
     assert (balance.windows, balance.used_percent, balance.understood) == ((), None, True)
 
@@ -149,7 +149,7 @@ def test_an_unknown_shape_is_reported_as_unknown_and_never_empty(document: objec
     assert balance.used_percent is None
 
 
-def test_consumption_history_is_no_balance() -> None:
+def test_consumption_history_is_not_a_balance() -> None:
     assert not read_balance(fixture("usage-history-7d.json")).understood
 
 
@@ -183,7 +183,7 @@ def test_times_are_read_up_to_nanoseconds(text: str, at: float) -> None:
 @pytest.mark.parametrize(
     "value", ["", "soon", "2026-13-01T00:00:00Z", None, 1790000000, {}, "0001-01-01T00:00:00Z"]
 )
-def test_what_is_no_time_is_unknown(value: object) -> None:
+def test_what_is_not_a_time_is_unknown(value: object) -> None:
     assert parse_time(value) is None
 
 
@@ -335,7 +335,7 @@ def test_levels_of_thinking_are_those_that_the_cloud_tells(
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "9" * 5000, "-5", "NaN", "Infinity", "1e999", "true"])
-def test_a_number_beyond_all_bounds_spoils_its_own_field_only(number: str) -> None:
+def test_a_number_out_of_bounds_spoils_its_own_field_only(number: str) -> None:
     raw = f'{{"models": [{{"model": "a", "size": {number}}}, {{"model": "b", "size": 7}}]}}'
     assert read_models(parse(raw.encode())) == Listing((Model("a"), Model("b", size=7)))
     info = f'{{"general.parameter_count": {number}, "a.context_length": {number}, "rope": 1.5}}'
@@ -360,6 +360,6 @@ def test_an_odd_day_of_a_usage_history_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b"nonsense", b'{"a": 1} 2'])
-def test_what_is_no_json_is_a_value_error(raw: bytes) -> None:
+def test_what_is_not_json_is_a_value_error(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse(raw)

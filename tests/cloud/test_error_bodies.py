@@ -66,7 +66,7 @@ def fault_of(status: int, error: str, path: str = "/api/chat", **headers: str) -
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_what_the_cloud_did_not_say_is_no_verdict_on_a_key(body: bytes) -> None:
+def test_what_the_cloud_did_not_say_is_not_a_verdict_on_a_key(body: bytes) -> None:
     """ollama/ollama issue 16641: a front end refuses whole countries with a page and a status of 403."""
     for status, kind in STATUSES.items():
         fault = classify(status, {}, body, "/api/chat")
@@ -137,7 +137,7 @@ def test_quota_words_count_in_whichever_field_they_are(body: object) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [402, 403, 429])
-def test_loose_words_of_others_are_no_quota(body: object, status: int) -> None:
+def test_loose_words_of_others_are_not_quota(body: object, status: int) -> None:
     fault = classify(status, {}, json.dumps(body).encode(), "/api/chat")
     assert fault
     assert fault.kind is FaultKind.PATH

@@ -136,11 +136,11 @@ def test_failing_stream_record_without_a_known_text_is_transient() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({path.name for path in FIXTURES.glob("*.json")} - set(KNOWN)))
-def test_success_body_is_no_fault(name: str) -> None:
+def test_success_body_is_not_a_fault(name: str) -> None:
     assert classify(200, {}, (FIXTURES / name).read_bytes(), "/api/chat") is None
 
 
-def test_success_stream_is_no_fault() -> None:
+def test_success_stream_is_not_a_fault() -> None:
     body = (FIXTURES / "chat-stream-plain.ndjson").read_bytes()
     assert classify(200, {}, body, "/api/chat") is None
 

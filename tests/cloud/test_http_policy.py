@@ -365,7 +365,7 @@ async def test_a_server_that_speaks_no_tls_is_the_cause(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "answer", [b"SSH-2.0-OpenSSH_9\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x16\r\n\r\n", TWO_LENGTHS]
 )
-async def test_what_is_no_http_is_not_called_cut(answer: bytes, stack: Stack) -> None:
+async def test_what_is_not_http_is_not_called_cut(answer: bytes, stack: Stack) -> None:
     async def other(reader: Reader, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)

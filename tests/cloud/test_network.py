@@ -184,7 +184,7 @@ def test_certificates_are_checked_and_come_from_the_system_by_default() -> None:
     assert context.cert_store_stats()["x509_ca"] > 50
 
 
-def test_named_certificates_stand_in_for_the_systems(tmp_path: Path) -> None:
+def test_named_certificates_replace_the_systems(tmp_path: Path) -> None:
     file, _ = certificate(tmp_path, "localhost")
     context = Certificates({"SSL_CERT_FILE": str(file)}).context
     (authority,) = context.get_ca_certs()

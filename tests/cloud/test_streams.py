@@ -54,7 +54,7 @@ def test_an_error_without_words_is_none() -> None:
     assert (record.error, record.delta.content, record.done) == (None, "hi", True)
 
 
-def test_a_line_beyond_all_measure_is_dropped_and_the_next_is_read() -> None:
+def test_a_line_that_is_far_too_long_is_dropped_and_the_next_is_read() -> None:
     huge = b'{"message": {"content": "' + b"x" * LINE_LIMIT
     following = json.dumps({"message": {"content": "ok"}, "done": True}).encode()
     reader = RecordReader()
@@ -90,7 +90,7 @@ def test_no_text_is_lost_silently(body: bytes, text: str, unreadable: int) -> No
     assert reader.unreadable == unreadable
 
 
-def test_a_document_beyond_all_measure_is_counted() -> None:
+def test_a_document_that_is_far_too_long_is_counted() -> None:
     reader = RecordReader(whole=True)
     reader.feed(b'{"message": {"content": "' + b"x" * LINE_LIMIT)
     ending = reader.finish()

@@ -82,7 +82,7 @@ def test_an_event_named_error_is_one_whatever_it_holds(text: bytes, end: bytes) 
     assert start == len(before)
 
 
-def test_a_line_beyond_all_measure_moves_no_position(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_far_too_long_moves_no_position(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "LINE_LIMIT", 100)
     pieces = [b"data: " + b"x" * 200, b"x" * 200, b'x\n\ndata: {"error":"gone', b' wrong"}\n\n']
     ((record, start),) = read(pieces)

@@ -134,7 +134,7 @@ def test_the_dollars_of_a_credit_plan_are_a_window() -> None:
     assert {each.window for each in log.state.alerts.values()} == {"credits"}
 
 
-def test_bought_credit_is_no_empty_allowance() -> None:
+def test_bought_credit_is_not_an_empty_allowance() -> None:
     assert Log(reading(NOW, dollars(0, 60, bought=5, until=MONDAY + 20 * 86400))).tell(NOW) == []
 
 
@@ -258,7 +258,7 @@ def test_much_left_of_a_week_is_reported_a_day_before_its_reset() -> None:
     )
 
 
-def test_an_unused_session_is_no_news() -> None:
+def test_an_unused_session_is_not_news() -> None:
     assert Log(reading(SESSION_END - 60, session(0))).tell(SESSION_END - 60) == []
 
 
@@ -473,7 +473,7 @@ def test_an_alert_says_what_happened_to_what(alert: Alert, words: str) -> None:
     assert text(replace(alert, fingerprint=A), config(1)) == words
 
 
-def test_a_suspended_account_is_invalid_unless_all_are_refused_alike() -> None:
+def test_a_suspended_account_is_invalid_unless_all_are_refused() -> None:
     refused = [failed(FaultKind.FORBIDDEN), refused_reading(FaultKind.FORBIDDEN, NOW + 2)]
     assert Log(*refused, pool=config(2)).tell(NOW + 2) == ["invalid", "last-key"]
     both = [replace(record, fingerprint=B) for record in refused]

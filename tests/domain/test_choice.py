@@ -99,7 +99,7 @@ def test_unknown_headroom_counts_half() -> None:
     assert headroom(after(reading(NOW, Balance(understood=False))), A, POLICY) == 0.5
 
 
-def test_bought_credit_is_no_headroom() -> None:
+def test_bought_credit_is_not_headroom() -> None:
     assert headroom(after(reading(NOW, dollars(0, bought=5))), A, POLICY) == 0
 
 
@@ -304,7 +304,7 @@ def test_round_robin_counts_what_is_under_way_as_use() -> None:
     assert chosen_key(state, pool, in_flight={"amber": 1}) == B
 
 
-def test_a_key_whose_reference_gives_none_is_passed_over_with_its_reason() -> None:
+def test_a_key_whose_reference_gives_none_is_skipped_with_its_reason() -> None:
     absent = Key.absent("$NOWHERE", "$NOWHERE", "global", None, "$NOWHERE is not set")
     pool = PoolConfig((absent, KEYS[1]), preferred=absent.fingerprint)
     choice = chosen(PoolState(), pool)

@@ -28,7 +28,7 @@ def test_the_difference_is_found_whatever_a_cache_added(ahead: int, age: int) ->
         {"date": "Fri, 31 Dec 9999 23:59:59 GMT"},
     ],
 )
-def test_what_says_no_time_is_no_clock(headers: dict[str, str]) -> None:
+def test_what_says_no_time_is_not_a_clock(headers: dict[str, str]) -> None:
     assert ahead_of(headers, NOW) is None
 
 

@@ -57,7 +57,7 @@ def test_readings_exactly_as_far_apart_as_asked_give_a_pace() -> None:
     assert burn_rate((Sample(NOW, 10), Sample(NOW + 60, 11)), least=60) == pytest.approx(1 / 60)
 
 
-def test_an_empty_balance_is_no_limit_next_to_a_known_window() -> None:
+def test_an_empty_balance_is_not_a_limit_next_to_a_known_window() -> None:
     """A plan with windows shows 0 dollars: it never had any."""
     assert Balance((Window("session", 20.0),), Credits(0.0)).included_percent == 20.0
     assert Balance((), Credits(0.0)).included_percent == 100.0
@@ -65,7 +65,7 @@ def test_an_empty_balance_is_no_limit_next_to_a_known_window() -> None:
 
 
 @pytest.mark.parametrize("window", ["session", "weekly", "hourly"])
-def test_the_end_of_a_period_is_no_windows_reset(window: str) -> None:
+def test_the_end_of_a_period_is_not_the_reset_of_a_window(window: str) -> None:
     balance = dollars(3, until=NOW + 86400)
     assert balance.resets_at(window) is None
     assert balance.resets_at("credits") == NOW + 86400

@@ -238,7 +238,7 @@ def test_what_follows_from_a_request_is_a_line_of_its_own() -> None:
     assert not [text for text in shown if "a removed key" in text]
 
 
-def test_what_refuses_all_accounts_alike_is_reported_as_an_outage() -> None:
+def test_what_refuses_all_accounts_is_reported_as_an_outage() -> None:
     refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
     reported = news(*refused, went_well(NOW + 30), pool=config(2))
     assert [text for _, text in reported if "next try" in text] == ["forbidden, next try 16:00:10"]
@@ -326,20 +326,20 @@ def test_lines_that_are_one_name_the_keys_of_others() -> None:
     assert group.text.startswith("a key of amber's quota spent")
 
 
-def test_settings_of_another_person_are_no_news() -> None:
+def test_settings_of_another_person_are_not_news() -> None:
     read = SettingsRead(at=NOW, keys=2, cloud_url="https://ollama.com", who="birch")
     assert line(read) is None
     assert line(replace(read, who=None)) is not None
 
 
-def test_a_model_that_was_asked_for_by_its_own_name_is_no_warning() -> None:
+def test_a_model_that_was_asked_for_by_its_own_name_is_not_a_warning() -> None:
     fell = FellBack(at=NOW, client="gateway", model="local:llama3.2", answered_by="local:llama3.2")
     found = line(fell)
     assert found is not None
     assert (found.tone, found.text, found.detail) == ("info", "local:llama3.2 answers", "gateway")
 
 
-def test_the_return_of_a_spent_account_that_this_machine_does_not_hold_is_no_news() -> None:
+def test_the_return_of_a_spent_account_that_this_machine_does_not_hold_is_not_news() -> None:
     spent = apply(PoolState(), failed(FaultKind.SPENT, key=D, window="session"), POLICY)
     found = reading(NOW + 10, windows(session=100, end=NOW + 5400), D)
     assert not list(consequences(found, spent, apply(spent, found, POLICY), POOL, POLICY))

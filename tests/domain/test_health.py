@@ -44,7 +44,7 @@ def test_the_last_of_several_ends_is_the_return() -> None:
     assert (found.state, found.until) == (State.SLOWED, NOW + 100)
 
 
-def test_a_key_that_is_switched_off_is_no_other_account() -> None:
+def test_a_key_that_is_switched_off_is_not_another_account() -> None:
     """An outage holds a sole account back for a short while only."""
     soon = NOW + POLICY.alone_longest
     state = replace(after(went_well(NOW - 9, A), went_well(NOW - 9, B)), clouds={"": OUTAGE})

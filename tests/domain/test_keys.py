@@ -45,5 +45,5 @@ def test_no_representation_shows_the_text(text: str) -> None:
     assert len(key.masked) <= 9
 
 
-def test_equal_texts_are_one_key_wherever_they_come_from() -> None:
+def test_equal_texts_are_one_key_from_any_source() -> None:
     assert Key.of("x" * 30, "global").fingerprint == Key.of("x" * 30, "environment").fingerprint

@@ -95,7 +95,7 @@ def test_verdict_says_when_the_last_block_ends() -> None:
     assert judged(state, found.until).eligible
 
 
-def test_concurrency_is_no_health_fault() -> None:
+def test_concurrency_is_not_a_health_fault() -> None:
     state = after(went_well(NOW - 50), *(failed(BUSY, NOW + at) for at in range(3)))
     found = judged(state, NOW + 3)
     assert (found.state, found.eligible) == (State.BUSY, False)

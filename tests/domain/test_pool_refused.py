@@ -147,7 +147,7 @@ def refused_alike(*keys: str, gap: float = 20) -> list[Record]:
     return records
 
 
-def test_what_refuses_all_accounts_alike_is_not_about_any_of_them() -> None:
+def test_what_refuses_all_accounts_is_not_about_any_of_them() -> None:
     state = after(*refused_alike(A, B, C))
     found = chosen(state, config(3), NOW + 43).verdicts
     assert [(judged.state, judged.until) for judged in found] == [(State.OUTAGE, NOW + 50)] * 3
@@ -267,7 +267,7 @@ def test_a_request_that_came_before_what_was_bought_was_booked_is_made_again(
     assert not judged(state, NOW + 400).eligible
 
 
-def test_learning_the_plan_for_the_first_time_is_no_change() -> None:
+def test_learning_the_plan_for_the_first_time_is_not_a_change() -> None:
     state = after(failed(NO_PLAN), belongs(A, "amber", NOW + 60, plan="free"))
     assert judged(state, NOW + 60).state is State.NO_PLAN
 

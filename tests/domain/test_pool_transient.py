@@ -68,11 +68,11 @@ def test_two_accounts_that_fail_together_are_an_outage_for_all() -> None:
         assert (found.state, found.eligible, found.until) == (State.OUTAGE, False, NOW + 40)
 
 
-def test_faults_far_apart_are_no_outage() -> None:
+def test_faults_far_apart_are_not_an_outage() -> None:
     assert outage_until(after(failed(TRANSIENT), failed(TRANSIENT, NOW + 30.1, B))) is None
 
 
-def test_success_between_the_faults_is_no_outage() -> None:
+def test_success_between_the_faults_is_not_an_outage() -> None:
     assert (
         outage_until(after(failed(TRANSIENT), went_well(NOW + 1, C), failed(TRANSIENT, NOW + 2, B))) is None
     )
@@ -105,7 +105,7 @@ def test_what_one_request_met_is_one_observation(repeats: int) -> None:
     assert outage_until(fold(other, POLICY, state)) == NOW + 20
 
 
-def test_one_prompt_is_no_outage_of_the_only_account_and_no_overload() -> None:
+def test_one_prompt_is_neither_an_outage_of_the_only_account_nor_an_overload() -> None:
     for scope in (Scope.SERVICE, Scope.MODEL):
         keys = (A,) * 5 if scope is Scope.SERVICE else (A, B, C)
         sends = [failed(TRANSIENT, NOW + at, key, scope=scope) for at, key in enumerate(keys)]
@@ -225,7 +225,7 @@ def test_keys_of_one_account_are_a_sole_account(names: tuple[str, str]) -> None:
     assert patient is (names[0] != names[1])
 
 
-def test_caller_that_went_away_is_no_fault() -> None:
+def test_caller_that_went_away_is_not_a_fault() -> None:
     gone_away = replace(failed(TRANSIENT), outcome="cancelled")
     state = after(*[gone_away] * 5)
     assert judged(state).eligible

@@ -41,7 +41,7 @@ def test_what_is_unknown_is_not_written(record: Record) -> None:
         ' "outcome": "fault", "fault": {"kind": "unheard of", "scope": "key"}}',
     ],
 )
-def test_what_is_no_record_is_refused(text: str) -> None:
+def test_what_is_not_a_record_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         decode(text)
 

@@ -54,7 +54,7 @@ def test_the_last_minute_counts_requests_and_how_fast_they_were_answered() -> No
     assert rates(answer(NOW - 61), answer(NOW - 1)) == Rates(1, 100.0)
 
 
-def test_the_hops_of_a_request_are_no_requests_and_readings_are_none_at_all() -> None:
+def test_the_hops_of_a_request_are_not_requests_and_readings_are_none_at_all() -> None:
     hop = replace(failed(FaultKind.SPENT, NOW - 3), next_fingerprint=B)
     assert rates(hop, answer(NOW - 1, key=B)).requests_per_minute == 1
     assert rates(went_well(NOW - 1, client="probe")) == NO_TRAFFIC
@@ -95,6 +95,6 @@ def test_tokens_are_summed_by_account_and_hour_and_for_the_day_of_the_viewer() -
     assert [each.account for each in recent_usage(usage, {B: "birch"}, NOW).strips] == sorted([A, "birch"])
 
 
-def test_nothing_used_is_no_strip() -> None:
+def test_without_usage_there_is_no_strip() -> None:
     assert recent_usage({}, {}, NOW) == RecentUsage()
     assert UsageStrip("amber", (1, 2)).total == 3

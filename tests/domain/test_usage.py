@@ -113,7 +113,7 @@ def test_a_time_that_no_calendar_has_is_left_out(at: float) -> None:
     assert addition(answered(at)) is None
 
 
-def test_a_probe_is_no_use() -> None:
+def test_a_probe_is_not_a_use() -> None:
     assert addition(replace(answered(0), client="probe")) is None
 
 

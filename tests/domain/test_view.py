@@ -73,7 +73,7 @@ def test_bought_credit_is_in_the_row() -> None:
     assert [row.bought_usd for row in rows] == [3.5, 0, 0]
 
 
-def test_what_refuses_all_accounts_alike_is_shown_as_an_outage() -> None:
+def test_what_refuses_all_accounts_is_shown_as_an_outage() -> None:
     refused = [failed(FaultKind.FORBIDDEN, NOW, key, status=403, text="forbidden") for key in (A, B)]
     outage = shown(after(*refused), config(2)).outage
     assert outage is not None

@@ -42,7 +42,7 @@ DIALECTS = ["/api/chat", "/v1/chat/completions", "/v1/messages"]
         b'{"model":"' + b"x" * 300 + b'"}',
     ],
 )
-async def test_what_is_no_request_is_400(gateway: RunningGateway, path: str, content: bytes) -> None:
+async def test_what_is_not_a_request_is_400(gateway: RunningGateway, path: str, content: bytes) -> None:
     answer = await gateway.client.post(path, content=content)
     assert answer.status_code == 400
     assert "error" in answer.json()

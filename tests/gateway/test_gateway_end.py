@@ -99,7 +99,7 @@ async def test_an_answer_that_has_not_begun_gets_a_status(harness: Harness, path
     assert (answer.status_code, words(answer.json())) == (503, TEXT)
 
 
-async def test_half_a_document_is_no_answer(harness: Harness) -> None:
+async def test_half_a_document_is_not_an_answer(harness: Harness) -> None:
     path = "/api/chat"
     script = ScriptedCloud(stream(b'{"message":', kind="application/json", then=asyncio.Event()))
     async with running(harness, script, grace=0) as (client, ending):

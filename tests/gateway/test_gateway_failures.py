@@ -210,7 +210,7 @@ def test_a_refusal_by_its_kind(kind: FaultKind, status: int | None, expected: in
 
 
 @pytest.mark.parametrize(("state", "kind"), [("busy", FaultKind.BUSY), ("slowed", FaultKind.SLOWED)])
-def test_what_passes_in_a_moment_is_no_quota(state: str, kind: FaultKind) -> None:
+def test_what_passes_in_a_moment_is_not_quota(state: str, kind: FaultKind) -> None:
     blocked = PoolBlockedError("no key", 1270.0, frozenset({state}))
     refused = CloudError("m failed", Fault(kind, Scope.ACCOUNT, "text", 429, retry_after=270.0))
     for failure in (failure_of(blocked, 1000.0), failure_of(refused, 1000.0)):

@@ -112,7 +112,7 @@ async def test_a_caller_who_reads_nothing_holds_nothing_for_ever(
     assert reader.at_eof() is False
 
 
-async def test_a_slow_cloud_is_no_slow_caller(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_cloud_is_not_a_slow_caller(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("okr_tui.gateway.connection.WRITE_SECONDS", 0.01)
     going_on = asyncio.Event()
     script = ScriptedCloud(stream(*PIECES["/api/chat"], rest=CLOSINGS["/api/chat"], then=going_on))

@@ -135,7 +135,7 @@ async def test_an_unexpected_error_is_500_in_one_line(
     assert gateway.reported == ["unexpected LookupError at POST /api/me: nowhere"]
 
 
-def test_a_name_that_is_no_text_is_json_too() -> None:
+def test_a_name_that_is_not_text_is_json_too() -> None:
     document = {"store": "sqlite:/home/caf\udce9/é.db"}
     assert json.loads(json_response(document).content) == document
 

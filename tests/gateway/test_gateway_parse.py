@@ -131,7 +131,7 @@ async def test_a_large_body_means_the_same_wherever_it_is_parsed(count: int, nam
 
 
 @pytest.mark.parametrize("model", [5, "x" * 300])
-async def test_a_crowded_body_that_is_wrong_is_refused_alike(model: object) -> None:
+async def test_a_crowded_body_that_is_wrong_is_refused(model: object) -> None:
     large = crowded(MANY_CONTAINERS + 1, model=model)
     with pytest.raises(FailureError, match="the model's name must be"):
         await parse_body(large, {})

@@ -79,7 +79,7 @@ async def test_a_body_that_is_not_read_and_that_stops_is_cut(shared: SharedGatew
 
 
 @pytest.mark.parametrize("framing", [b"content-length: %d" % len(NEXT), CHUNKED])
-async def test_a_body_that_comes_after_its_answer_is_no_request(
+async def test_a_body_that_comes_after_its_answer_is_not_a_request(
     shared: SharedGateway, framing: bytes
 ) -> None:
     async with connect(shared.gateway) as connection:

@@ -259,7 +259,7 @@ async def test_a_refusal_that_is_not_confirmed_leaves_the_key_good(harness: Harn
         assert service.snapshot.pool.keys[0].verdict.eligible
 
 
-async def test_leaving_an_answer_is_no_fault(harness: Harness) -> None:
+async def test_leaving_an_answer_is_not_a_fault(harness: Harness) -> None:
     async with harness.open() as service:
         answering = PoolClient(service).chat("gpt-oss:20b", [], conversation="left")
         async for event in answering:

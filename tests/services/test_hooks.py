@@ -217,7 +217,7 @@ async def test_an_address_that_does_not_answer_is_given_up(tmp_path: Path) -> No
     assert rig.problem.endswith("did not end within 0.2 s and was stopped")
 
 
-async def test_a_hook_that_was_taken_out_is_no_problem_any_more(tmp_path: Path) -> None:
+async def test_a_hook_that_was_taken_out_is_not_a_problem_any_more(tmp_path: Path) -> None:
     rig = Rig(tmp_path, AlertRules(), spent="exit 3", all="exit 4")
     await rig.run()
     assert len(rig.hooks.problems) == 2

@@ -85,7 +85,7 @@ async def test_a_key_that_cannot_be_tested_is_added_as_unverified(harness: Harne
         assert service.snapshot.pool.keys[4].state is State.UNVERIFIED
 
 
-async def test_a_key_that_is_no_key_or_is_there_already_is_refused_unsaid(harness: Harness) -> None:
+async def test_a_key_that_is_not_a_key_or_is_there_already_is_refused_unsaid(harness: Harness) -> None:
     before = harness.settings_file.read_bytes()
     async with harness.open() as service:
         for text, label in (

@@ -266,7 +266,7 @@ async def test_a_process_behind_does_not_replace_a_newer_state_with_its_older_on
     assert (await opened(store, clock)).state == ahead.state
 
 
-async def test_a_kept_state_of_another_version_is_passed_over() -> None:
+async def test_a_kept_state_of_another_version_is_skipped() -> None:
     clock, store = ManualClock(), MemoryStore()
     await store.append([attempt(0, START)])
     await store.save("snapshot", '{"sequence": 9, "state": "of old"}')

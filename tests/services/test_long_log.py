@@ -142,7 +142,7 @@ def attempt(at: float) -> Attempt:
     )
 
 
-async def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+async def test_damaged_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     good = [attempt(NOW + index * HOUR) for index in range(30)]
     bodies = [

@@ -68,7 +68,7 @@ async def test_the_details_of_forty_models_are_asked_for_at_once(
     assert len(service.catalog.models) == 40
 
 
-async def test_details_that_cannot_be_read_are_no_list_that_is_not_new(
+async def test_unreadable_details_do_not_make_a_list_new(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     details = Cloud.details

@@ -94,7 +94,7 @@ async def test_a_project_with_a_list_of_its_own_decides_and_keeps_its_trust(harn
 
 
 @pytest.mark.parametrize("wrong", ["gpt-oss:20b", {"a": 1}, 5])
-async def test_what_is_no_list_is_reported_and_not_touched(harness: Harness, wrong: object) -> None:
+async def test_what_is_not_a_list_is_reported_and_not_touched(harness: Harness, wrong: object) -> None:
     add(harness.settings_file, enabledModels=wrong)
     async with harness.open() as service:
         assert any("enabledModels is ignored" in problem for problem in service.snapshot.settings.problems)
@@ -203,7 +203,7 @@ def reloaded(configuration: Configuration) -> Callable[[], Awaitable[None]]:
     return reload
 
 
-async def test_a_group_that_is_no_object_is_refused(tmp_path: Path) -> None:
+async def test_a_group_that_is_not_an_object_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     add(path, **{"okr-tui": {"policy": 5}})
     configuration = await Configuration.read(Sources(path, tmp_path / "project", {}))
@@ -213,7 +213,7 @@ async def test_a_group_that_is_no_object_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["soon", "1 2", "[" * 100_000, "{"])
-def test_what_is_no_number_is_refused_with_an_example(typed: str) -> None:
+def test_what_is_not_a_number_is_refused_with_an_example(typed: str) -> None:
     with pytest.raises(SettingsError) as caught:
         checked("policy.idle", typed)
     assert str(caught.value) == "policy.idle: a number is expected, or a list such as 15, 30, 60"

@@ -138,7 +138,7 @@ def test_what_is_set_is_shown_as_it_is_written(home: Home) -> None:
 @pytest.mark.parametrize(
     "address", ["https://[hooks", "https://", "https://hooks.example:99999", "http://a b"]
 )
-def test_an_address_that_cannot_be_read_is_no_hook(home: Home, address: str) -> None:
+def test_an_address_that_cannot_be_read_is_not_a_hook(home: Home, address: str) -> None:
     home.user(ours={"hooks": {"spent": address}})
     settings = home.load()
     assert settings.hooks.value == {}

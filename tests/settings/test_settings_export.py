@@ -66,7 +66,7 @@ def test_without_sections_there_is_nothing_to_hand_on(root: dict[str, Any]) -> N
     assert without_secrets(root) == {}
 
 
-def test_settings_that_are_no_objects_are_left_out() -> None:
+def test_settings_that_are_not_objects_are_left_out() -> None:
     root = {"okr-tui": {"chat": "no", "hooks": [1], "policy": {"idle": 60}}}
     assert without_secrets(root) == {"okr-tui": {"hooks": {}, "policy": {"idle": 60}}}
     servers = {"okr-tui": {"chat": {"mcpServers": {"a": "text", "b": ["text"]}}}}

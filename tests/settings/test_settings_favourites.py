@@ -56,12 +56,12 @@ def test_an_entry_that_names_more_models_is_left_to_its_editor() -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_setting_that_is_no_list_is_not_changed(wanted: bool) -> None:
+def test_a_setting_that_is_not_a_list_is_not_changed(wanted: bool) -> None:
     with pytest.raises(SettingsError, match=":1:19: enabledModels must be a list; nothing was changed"):
         changed("all", wanted=wanted)
 
 
-def test_the_projects_list_decides_and_what_is_no_text_is_ignored(home: Home) -> None:
+def test_the_projects_list_decides_and_what_is_not_text_is_ignored(home: Home) -> None:
     home.file.write_text(json.dumps({"enabledModels": [ENTRY]}))
     home.project_file.write_text(json.dumps({"enabledModels": ["other", 7]}))
     settings = home.load()

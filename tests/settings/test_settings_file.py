@@ -484,7 +484,7 @@ def test_without_a_home_there_is_no_file_to_change() -> None:
         edit(NO_HOME / "settings.json", "pi-ollama", "activeKeyIndex", 1)
 
 
-def test_a_stale_lock_that_is_released_meanwhile_is_no_fault(
+def test_a_stale_lock_that_is_released_meanwhile_is_not_a_fault(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = path.with_name("settings.json.lock")

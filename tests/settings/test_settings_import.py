@@ -122,7 +122,7 @@ def test_an_address_that_is_not_the_clouds_has_no_key_for_it(address: str) -> No
         ("a:\n  - " + "[" * sys.getrecursionlimit() + "]" * sys.getrecursionlimit() + "\n", 2),
     ],
 )
-def test_what_is_no_configuration_is_refused_with_its_line(text: str, line: int) -> None:
+def test_what_is_not_a_configuration_is_refused_with_its_line(text: str, line: int) -> None:
     with pytest.raises(SettingsError, match=rf"source:{line}: is not a configuration"):
         keys(text)
 

@@ -51,7 +51,7 @@ def test_a_new_entry_comes_last_and_the_rest_stays(before: str, after: str) -> N
     assert keys.added(document(before), "new") == after
 
 
-def test_a_value_that_is_no_list_is_refused_without_quoting() -> None:
+def test_a_value_that_is_not_a_list_is_refused_without_quoting() -> None:
     for text in ('{"pi-ollama": {"apiKeys": 5}}', f'{{"pi-ollama": {{"apiKeys": ["{SECRET}"]}}}}'):
         with pytest.raises(SettingsError) as caught:
             keys.added(document(text), SECRET)

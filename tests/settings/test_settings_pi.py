@@ -49,7 +49,7 @@ def test_a_command_that_needs_a_shell_gives_the_same_key(tmp_path: Path) -> None
     assert found.get_secret_value() == "xxx"
 
 
-def test_a_variable_of_the_entry_s_own_is_no_variable_here(tmp_path: Path) -> None:
+def test_a_variable_of_the_entry_s_own_is_not_a_variable_here(tmp_path: Path) -> None:
     entry = {"type": "api_key", "key": "$WORK", "env": {"WORK": "inner"}}
     assert stored(tmp_path, entry) == [("inner", "the key …er")]
 
@@ -57,7 +57,7 @@ def test_a_variable_of_the_entry_s_own_is_no_variable_here(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "entry", [{"type": "oauth", "access": KEY}, {"type": "api_key", "key": 5}, KEY, None]
 )
-def test_what_is_no_key_is_left(tmp_path: Path, entry: object) -> None:
+def test_what_is_not_a_key_is_left(tmp_path: Path, entry: object) -> None:
     assert stored(tmp_path, entry) == []
     assert stored_keys(tmp_path / "none.json", ENVIRONMENT) == []
 
@@ -77,7 +77,7 @@ def test_the_original_extension_is_seen_however_it_is_loaded(tmp_path: Path) -> 
     assert list(extension_lists(path)) == []
 
 
-def test_a_reference_that_gives_nothing_is_no_key(tmp_path: Path) -> None:
+def test_a_reference_that_gives_nothing_is_not_a_key(tmp_path: Path) -> None:
     assert stored(tmp_path, {"type": "api_key", "key": "${NOWHERE} "}) == [
         ("$NOWHERE", "the key in the variable NOWHERE")
     ]

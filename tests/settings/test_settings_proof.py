@@ -86,7 +86,7 @@ def test_an_enormous_file_is_refused_at_a_glance(home: Home) -> None:
     ],
     ids=["directory", "pipe", "loop", "device", "loop beneath", "file as directory", "unreadable"],
 )
-def test_what_is_no_readable_file_is_reported_and_left_alone(
+def test_what_is_not_a_readable_file_is_reported_and_left_alone(
     home: Home, obstruct: Callable[[Path], object]
 ) -> None:
     for path in (home.file, home.project_file):

@@ -217,7 +217,7 @@ def test_an_unknown_name_comes_with_the_nearest(
     assert (".".join(map(str, names)), found) == (path, why)
 
 
-def test_settings_of_other_programs_are_no_mistake() -> None:
+def test_settings_of_other_programs_are_not_a_mistake() -> None:
     assert not list(unknown_names("ollama", {"model": "llama", "temperature": 1}))
     home = {"cloudUrl": "", "apiKeys": [{"key": "a", "label": "b"}], "apiKey": "c", "activeKeyIndex": 0}
     assert not list(unknown_names("pi-ollama", home))
@@ -317,7 +317,7 @@ def test_no_line_shows_a_key_in_the_wrong_setting(home: Home) -> None:
     assert secret not in repr(setting_lines(home.load()))
 
 
-def test_a_refused_value_that_holds_anyway_is_no_problem(home: Home) -> None:
+def test_a_refused_value_that_holds_anyway_is_not_a_problem(home: Home) -> None:
     home.user(ours={"gateway": {"port": 5}})
     home.checkout({"cloudUrl": "https://ollama.com/"}, {"gateway": {"port": 5, "host": "127.0.0.1"}})
     assert messages(home.load()) == []

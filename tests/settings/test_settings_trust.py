@@ -263,7 +263,7 @@ def test_a_path_alone_trusts_whatever_is_there_and_a_refusal_replaces_it(home: H
         ["/x"],
     ],
 )
-def test_what_is_no_answer_is_reported_and_trusts_nothing(home: Home, item: object) -> None:
+def test_what_is_not_an_answer_is_reported_and_trusts_nothing(home: Home, item: object) -> None:
     home.checkout({"cloudUrl": THIEF})
     home.user(ours={"trustedProjects": [item]})
     found = home.load()

@@ -177,7 +177,7 @@ async def test_the_log_is_its_users_alone(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_file_that_is_no_log_is_set_aside(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_log_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     path.write_bytes(b"this was never a database" * 100)
     store = await SqliteStore.open(path)
@@ -330,7 +330,7 @@ async def test_a_log_that_another_program_writes_over_is_taken_up(
     await third.close()
 
 
-async def test_checkpoints_of_other_processes_are_no_damage(tmp_path: Path) -> None:
+async def test_checkpoints_of_other_processes_are_not_damage(tmp_path: Path) -> None:
     one, two = [await SqliteStore.open(tmp_path / "log.db") for _ in range(2)]
     for index in range(30):
         await one.append(facts(50))
@@ -469,7 +469,7 @@ async def test_a_log_that_cannot_be_written_is_read(tmp_path: Path, monkeypatch:
     await store.close()
 
 
-async def test_a_folder_that_is_none_any_more_ends_no_look(tmp_path: Path) -> None:
+async def test_a_folder_that_is_gone_ends_no_look(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     store = await SqliteStore.open(folder / "log.db")
     await store.append(facts(1))
@@ -480,7 +480,7 @@ async def test_a_folder_that_is_none_any_more_ends_no_look(tmp_path: Path) -> No
     await store.close()
 
 
-async def test_a_record_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
+async def test_a_record_of_a_later_version_is_skipped(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "log.db")
     await store.append(facts(1))
     database = await store._connected()

@@ -138,12 +138,12 @@ async def test_pools_with_prefixes_share_a_server_and_nothing_else(redis_url: st
 
 
 @pytest.mark.parametrize("prefix", ["", "a b", "}:", "x" * 41, "a%20b"])
-async def test_a_prefix_that_is_no_name_is_refused(prefix: str) -> None:
+async def test_a_prefix_that_is_not_a_name_is_refused(prefix: str) -> None:
     with pytest.raises(StoreError, match="prefix in the store's address"):
         RedisStore(f"redis://user:hidden-word@host/0?prefix={prefix}")
 
 
-async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> None:
+async def test_a_record_of_a_later_version_is_skipped(redis_url: str) -> None:
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
         await store.append([fact(1)])
         await client.xadd(NAMES.log, {"at": 2, "body": '{"kind": "later", "at": 2}'}, id="2-0")
@@ -156,9 +156,7 @@ async def test_a_record_of_a_later_version_is_passed_over(redis_url: str) -> Non
 
 
 @pytest.mark.parametrize("fields", [{"x": "y"}, {"body": "{}", "number": "many"}, {"number": "9" * 99}])
-async def test_an_entry_that_another_program_added_is_passed_over(
-    redis_url: str, fields: dict[str, str]
-) -> None:
+async def test_an_entry_that_another_program_added_is_skipped(redis_url: str, fields: dict[str, str]) -> None:
     async with opened(redis_url) as store, Redis.from_url(redis_url) as client, asyncio.timeout(LIMIT):
         await store.append([fact(1)])
         await client.xadd(NAMES.log, fields, id="2-0")  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ def test_what_other_versions_and_other_programs_write(record: Record, data: st.D
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"kind": []}', '{"kind": "use"}', "[" * 100_000])
-def test_what_is_no_record_is_refused(text: str) -> None:
+def test_what_is_not_a_record_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         decode(text)
 

@@ -42,7 +42,7 @@ def test_an_alert_is_a_toast_once() -> None:
     assert screen.app.toasts == [("warning", "alert 1"), ("error", "alert 2"), ("information", "alert 3")]
 
 
-def test_old_alerts_are_no_news() -> None:
+def test_old_alerts_are_not_news() -> None:
     screen = Screen()
     screen.show(notice(at=NOW - 61))
     assert screen.app.toasts == []

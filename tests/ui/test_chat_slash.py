@@ -55,7 +55,7 @@ async def test_escape_sends_the_list_away(service: ScriptedService) -> None:
         assert pane(driver).prompt.text == "/co"
 
 
-async def test_what_a_command_says_is_no_part_of_the_conversation(service: ScriptedService) -> None:
+async def test_what_a_command_says_is_not_a_part_of_the_conversation(service: ScriptedService) -> None:
     service.answer = answer("yes")
     async with run_app(service) as driver:
         await begun(driver)

@@ -222,7 +222,7 @@ async def test_what_is_laid_over(theme: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 16), (59, 24)], ids=str)
-async def test_what_stands_in_for_the_panes(theme: str, size: Size) -> None:
+async def test_what_replaces_the_panes(theme: str, size: Size) -> None:
     without_keys = ScriptedService(snapshot(pool=pool(active=None)))
     async with watched(theme, without_keys, size) as (_, look):
         look()

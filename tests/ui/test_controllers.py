@@ -388,7 +388,7 @@ class TestDrafts:
         await parts.app.settle()
         assert ("restore_new", Draft("before")) in parts.pane.calls
 
-    async def test_what_was_pasted_stays_as_text_when_it_is_no_picture(self, tmp_path: Path) -> None:
+    async def test_what_was_pasted_stays_as_text_when_it_is_not_a_picture(self, tmp_path: Path) -> None:
         parts = ChatFixture()
         parts.pane.models = [model("gpt-oss:20b", 20.9, 1000, "vision")]
         parts.drafts.attach_named(PicturePasted(tmp_path / "none.png", "none.png"))

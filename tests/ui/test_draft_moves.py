@@ -59,7 +59,7 @@ async def test_a_new_conversation_sent_leaves_nothing_for_the_next(tmp_path: Pat
         assert pane(driver).prompt.text == ""
 
 
-async def test_commands_are_no_drafts_once_carried_out(tmp_path: Path) -> None:
+async def test_commands_are_not_drafts_once_carried_out(tmp_path: Path) -> None:
     async with run_app(service_in(tmp_path)) as driver:
         await ask_and_wait(driver, "about tides")
         tides = pane(driver).conversation.id

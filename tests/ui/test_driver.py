@@ -127,7 +127,7 @@ def test_a_paste_without_an_end_is_delivered_and_bounded(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("sequence", ["[201~", "[65~", "[228~", "[199;5~", "[97A", "[8364~"])
-def test_number_that_is_no_key_types_nothing(sequence: str) -> None:
+def test_number_that_is_not_a_key_types_nothing(sequence: str) -> None:
     assert keys(f"a{ESC}{sequence}b") == ["a", "b"]
 
 
@@ -272,6 +272,6 @@ def test_the_background_of_the_terminal_is_understood(sent: str, dark: bool) -> 
 
 
 @pytest.mark.parametrize("sent", [f"{ESC}]11;rgb:zz/0/0\x07", f"{ESC}]11;?\x07", f"{ESC}[?997;3n"])
-def test_what_is_no_colour_says_nothing(sent: str) -> None:
+def test_what_is_not_a_colour_says_nothing(sent: str) -> None:
     assert not any(isinstance(each, BackgroundReported) for each in read(sent))
     assert typed(f"a{sent}b") == "ab"

@@ -96,7 +96,7 @@ async def test_the_way_back_follows_the_keymap_and_can_be_clicked() -> None:
         assert "F4 restore" in driver.words("#footer")
 
 
-async def test_what_stands_in_for_the_panes_does_so_for_a_large_one(service: ScriptedService) -> None:
+async def test_what_replaces_the_panes_does_so_for_a_large_one(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         await driver.press("m")
         await driver.pilot.resize_terminal(50, 10)

@@ -66,7 +66,7 @@ def test_each_item_is_a_block_and_keeps_what_is_nested() -> None:
     ]  # fmt: skip
 
 
-def test_a_number_within_a_sentence_is_no_item() -> None:
+def test_a_number_within_a_sentence_is_not_an_item() -> None:
     assert kinds("born in\n1986. a good year") == [("text", "born in\n1986. a good year")]
 
 

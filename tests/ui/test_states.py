@@ -103,7 +103,7 @@ async def test_a_failed_refresh_keeps_the_rows_and_says_their_age() -> None:
         assert len(pane.table.rows) == 11
 
 
-async def test_news_while_the_screen_is_taken_down_is_no_crash(service: ScriptedService) -> None:
+async def test_news_while_the_screen_is_taken_down_is_not_a_crash(service: ScriptedService) -> None:
     async with run_app(service) as driver:
         shown = driver.app.snapshot
         assert shown is not None

@@ -81,7 +81,7 @@ async def test_lists_that_are_empty() -> None:
         assert driver.rows("#model-table")[1].strip() == f"no model matches; {back} shows all"
 
 
-async def test_what_stands_in_for_the_panes() -> None:
+async def test_what_replaces_the_panes() -> None:
     async with run_app(changed(snapshot(pool=pool(active=None)))) as driver:
         said = [line.split() for line in driver.words("#first").splitlines()]
         for name, does in (("add-key", "add"), ("demo", "try"), ("edit-settings", "edit")):
