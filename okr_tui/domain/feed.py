@@ -399,7 +399,7 @@ def _outage(
 
 def _models(record: ModelsRead) -> Entry | None:
     if record.error and not record.count:
-        return Entry(record.at, "warning", "models not refreshed, the last list is kept", record.error)
+        return Entry(record.at, "warning", "models not refreshed", record.error)
     if record.error:
         return Entry(record.at, "warning", f"{record.count} models, some without details", record.error)
     if not record.added and not record.removed:

@@ -117,7 +117,7 @@ def test_what_needs_no_attention_has_no_line(record: Record) -> None:
         (SettingsRead(at=NOW, keys=3, cloud_url="u"), "settings read: 3 keys"),
         (SettingsRead(at=NOW, keys=3, cloud_url="u", problems=("line 3: no comma",)), "line 3: no comma"),
         (ModelsRead(at=NOW, count=2, added=("a",), removed=("b",)), "2 models"),
-        (ModelsRead(at=NOW, count=0, error="refused"), "models not refreshed, the last list is kept"),
+        (ModelsRead(at=NOW, count=0, error="refused"), "models not refreshed"),
         (ModelsRead(at=NOW, count=2, error="no details of 1 model"), "2 models, some without details"),
     ],
 )
