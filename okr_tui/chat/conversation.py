@@ -277,7 +277,7 @@ def write_file(path: Path, text: str, *, over: bool = False) -> Path:
     """Write an exported conversation to a file that its user alone can read; return its absolute path.
 
     Raises FileExistsError for a file that is there already unless it may be written over, OSError, and
-    ValueError for what is no path.
+    ValueError for what is not a path.
     """
     whole = Path(os.path.expanduser(path)).absolute()
     create = os.O_TRUNC if over else os.O_EXCL

@@ -78,7 +78,7 @@ def is_command(text: str) -> bool:
 
 
 def question_of(text: str) -> str:
-    """Return the question of a prompt that is no command: of two leading slashes the first is left out."""
+    """Return the question of a prompt that is not a command: of two leading slashes the first is left out."""
     return text[1:] if text.startswith("//") else text
 
 

@@ -251,7 +251,7 @@ def _number(value: object) -> float | None:
 
 
 def read_usage(document: object) -> tuple[CloudBucket, ...] | None:
-    """Read `GET /api/usage`, by day or hour; None for what is no usage history.
+    """Read `GET /api/usage`, by day or hour; None for what is not a usage history.
 
     Legacy plans only count requests: what they leave out is None.
     """

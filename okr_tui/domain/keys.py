@@ -16,14 +16,14 @@ LONGEST_KEY = 4096
 
 def fingerprint(text: str) -> str:
     """Return the identity of a key: the first 12 hexadecimal digits of the SHA-256 of its text."""
-    # JSON can write half of a surrogate pair, which is no key, but is reported as one that is ignored.
+    # JSON can write half of a surrogate pair, which is not a key, but is reported as one that is ignored.
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def mask(text: str) -> str:
     """Return what may be shown of a key: its first and last four characters; of a short one the last two."""
     if len(text) < SHORT_KEY:
-        return f"…{text[-2:] if len(text) > 4 else ''}"  # what is no key at all is not shown whole
+        return f"…{text[-2:] if len(text) > 4 else ''}"  # what is not a key at all is not shown whole
     return f"{text[:4]}…{text[-4:]}"
 
 

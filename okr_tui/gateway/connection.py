@@ -436,7 +436,7 @@ class CallerConnection(BaseProtocol):
         self._starter.start(cycle.run(self._application))
 
     def _refuse(self) -> None:
-        """Answer what is no request, unless an answer is under way; the connection ends with it."""
+        """Answer what is not a request, unless an answer is under way; the connection ends with it."""
         cycle = self._cycle
         if cycle is None or not cycle.is_begun:
             head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"

@@ -237,7 +237,7 @@ def misreads_errors(client: str | None, dialect: Dialect) -> bool:
 def overlooks_errors(client: str | None, dialect: Dialect) -> bool:
     """Return whether a client takes an answer that ends in an error record for a whole one.
 
-    The AI SDK's provider for Ollama (3.6) drops every record that is no piece of an answer, and the field
+    The AI SDK's provider for Ollama (3.6) drops every record that is not a piece of an answer, and the field
     `error` of one that is. Only a connection that is cut is an error to it, with words of its own.
     """
     return client == AI_SDK and dialect == "native"

@@ -48,7 +48,7 @@ _documents: TypeAdapter[RequestFields] = TypeAdapter(RequestFields)
 
 
 class NotAnObjectError(Exception):
-    """A body is JSON, but no object, or names its model with something that is no text."""
+    """A body is JSON, but not an object, or names its model with something other than a text."""
 
     def __init__(self, error: ValidationError) -> None:
         super().__init__()

@@ -603,7 +603,7 @@ def _root(path: Path) -> dict[str, object]:
 
 
 def _log_file(settings: Settings) -> Path | None:
-    """Return the file of the log; None for a log that is no file, or for a user without a home folder."""
+    """Return the file of the log; None for a log that is not a file, or for a user without a home folder."""
     try:
         return sqlite_path(settings.store.value)
     except StoreError:
@@ -611,7 +611,7 @@ def _log_file(settings: Settings) -> Path | None:
 
 
 def _is_writable(settings: Settings) -> bool | None:
-    """Return whether the log can be written, as far as the files tell; None for a log that is no file."""
+    """Return whether the log can be written, as far as the files tell; None for a log that is not a file."""
     try:
         path = sqlite_path(settings.store.value)
     except StoreError:

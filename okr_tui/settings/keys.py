@@ -58,7 +58,7 @@ def kind(found: SecretStr) -> Kind:
 
 
 def shown(found: SecretStr) -> str:
-    """Return what people may see of a reference that is no key itself: a variable's or an entry's name."""
+    """Return what people may see of a reference that is not a key itself: a variable's or an entry's name."""
     text = unquoted(found.get_secret_value())
     if text.startswith(VARIABLE):
         name = text.removeprefix(VARIABLE).removeprefix("{").removesuffix("}").strip()
@@ -104,7 +104,7 @@ def entry(found: SecretStr, label: str | None) -> object:
 
 
 def added(document: Document, item: object) -> str:
-    """Add an entry at the end of `pi-ollama.apiKeys`; a value there that is no list becomes one.
+    """Add an entry at the end of `pi-ollama.apiKeys`; a value there that is not a list becomes one.
 
     A reference to the system's secret store that is there already stays alone: its secret had been lost.
     """
@@ -210,7 +210,7 @@ def _position(document: Document, source: KeySource) -> int | None:
 
 
 def _parts(name: str, value: object) -> list[object]:
-    """Return the entries of a value that is no list, without blank ones."""
+    """Return the entries of a value that is not a list, without blank ones."""
     parts = [item.strip() if isinstance(item, str) else item for _, item in entries(name, value)]
     return [part for part in parts if part]
 
@@ -386,7 +386,7 @@ def _resolved(
     commands: Mapping[tuple[str, str], SecretStr],
     pool: Pool,
 ) -> SecretStr | Problem | None:
-    """Return the key of an entry, why its reference gives none, or None for an entry that is no key."""
+    """Return the key of an entry, why its reference gives none, or None for an entry that is not a key."""
     reference = entry.reference or SecretStr("")
     text = unquoted(reference.get_secret_value())
     is_command = text.startswith(COMMAND) and layer.trusted

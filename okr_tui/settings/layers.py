@@ -316,7 +316,7 @@ def _fields(values: Mapping[str, Valued[Any]], group: str) -> dict[str, Any]:
 
 
 def _unknown(layer: Layer, scrubber: Scrubber) -> Iterator[Problem]:
-    """Yield what is no setting in a section of this program, each with its location."""
+    """Yield what is not a setting in a section of this program, each with its location."""
     found = [
         (section, *each) for section in SECTIONS for each in unknown_names(section, layer.values(section))
     ]

@@ -96,8 +96,8 @@ def _plain_address(
 def file_content(path: Path, most: int = LARGEST) -> bytes:
     """Return the first `most` bytes of a file.
 
-    Raises OSError also for what is no file: a pipe without a writer would hold its reader up forever, and a
-    device may have no end.
+    Raises OSError also for what is not a file: a pipe without a writer would hold its reader up forever, and
+    a device may have no end.
     """
     # What calls itself a file may give nothing now and have no end, as /proc/kmsg does.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

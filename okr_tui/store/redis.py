@@ -81,7 +81,7 @@ def public_name(url: str) -> str:
 
 
 def _pool_of(url: str) -> tuple[str, str]:
-    """Return an address without its prefix, and that prefix. Raises StoreError for one that is no name."""
+    """Return an address without its prefix, and that prefix. Raises StoreError for one that is not a name."""
     address, mark, query = url.partition("?")
     options = [option for option in query.split("&") if option] if mark else []
     found = [option.partition("=")[2] for option in options if option.startswith("prefix=")]
@@ -344,7 +344,7 @@ class RedisStore:
         return entries
 
     def _end(self, text: str | None) -> int:
-        """Return the position of the last record. Raises UnreachableLogError where that is no number."""
+        """Return the position of the last record. Raises UnreachableLogError where that is not a number."""
         if text and not DIGITS.fullmatch(text):
             raise UnreachableLogError(f"cannot read the log at {self.name}: {TAKEN}; {OWN_NAMES}")
         return int(text or 0)

@@ -108,7 +108,7 @@ class SqliteStore:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open the log, made for its user alone. A file that is no log is set aside and a fresh one begun."""
+        """Open the log, made for its user alone. A file that is not a log is set aside, a fresh one begun."""
         store = cls(path)
         await store.ready()
         return store

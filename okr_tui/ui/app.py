@@ -251,7 +251,7 @@ class OkrApp(TerminalApp):
         return self.run_worker(work, group=group, exit_on_error=False)
 
     def copy(self, text: str, name: str) -> None:
-        """Copy a text that is no secret and say so under its name, and which way it went."""
+        """Copy a text that is not a secret and say so under its name, and which way it went."""
         super().copy_to_clipboard(text)
         command = clipboard_tool(os.environ)
 
