@@ -217,4 +217,9 @@ def _reason(error: BaseException) -> str:
         error = error.exceptions[0]
     if isinstance(error, FileNotFoundError):
         return f"{error.filename or 'its command'} was not found"
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"its answer is not as the protocol has it: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     return " ".join(str(error).split())[:200] or type(error).__name__

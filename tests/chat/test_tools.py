@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from okr_tui.chat import session, tools
 from okr_tui.chat.answer import PoolClient
 from okr_tui.chat.conversation import ConsentRequested, Conversation, Ended, Noted, ToolRan
-from okr_tui.chat.mcp import McpServer
+from okr_tui.chat.mcp import McpServer, _reason
 from okr_tui.chat.messages import RESULT_LONGEST, ToolResult
 from okr_tui.chat.options import ChatOptions
 from okr_tui.chat.service import ConversationService
@@ -234,6 +235,14 @@ async def test_a_server_that_cannot_be_used_is_one_line(server: object, words: s
 def secrets(**values: str) -> dict[str, object]:
     """References as settings hold them."""
     return {name: SecretStr(text) for name, text in values.items()}
+
+
+def test_an_answer_that_is_none_of_the_protocol_is_reported_in_one_line() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(dict[str, list[int]]).validate_python({"tools": ["x"]})
+    words = _reason(ExceptionGroup("all", [refused.value]))
+    assert words.startswith("its answer is not as the protocol has it: tools.0: Input ")
+    assert "http" not in words
 
 
 async def test_the_other_tools_continue_without_a_broken_server(harness: Harness) -> None:
