@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -170,6 +171,9 @@ def read_log(path: Path, since: float, until: float, detail: Detail, *documents:
     """
     if not path.exists():
         return LogReading(UsageReading({}, {}), {})
+    if not path.is_file():
+        what = "it is no regular file; move away what is there instead"
+        raise StoreError(f"cannot read the log {path}: {what}")
     try:
         return _read_log(path, "mode=ro", since, until, detail, documents)
     except sqlite3.Error as error:
@@ -234,6 +238,8 @@ def stretch(path: Path, since: float, behind: int, news: Sequence[str] = ()) -> 
         return None
     try:
         status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return None
         address = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)) as log:
             log.execute("begin")

@@ -4,6 +4,7 @@ The library filelock does not replace them: it has no shared lock on a file that
 a folder, and where a file system has no locks it leaves marker files that outlive their process, or raises.
 """
 
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -119,9 +120,11 @@ def waited_lock(path: Path) -> Iterator[None]:
 
 
 def make_private(path: Path) -> None:
-    """Make a file that only its user can read, if there is none. Raises OSError.
+    """Make a file that only its user can read, if there is none. Raises OSError, also for a pipe or a device.
 
     One that exists is not opened: closing it would end the locks that SQLite has on it in this process.
     """
     if not path.is_file():
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(errno.EEXIST, "it is no regular file", str(path))
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

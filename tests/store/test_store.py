@@ -17,6 +17,7 @@ import pytest
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record, Reset, Use
+from okr_tui.store import factory
 from okr_tui.store import sqlite as sqlite_module
 from okr_tui.store.base import AppendToken, ReplacedLogError, Store, UnreachableLogError, encode
 from okr_tui.store.factory import SINCE, open_store, stretch
@@ -232,6 +233,17 @@ async def changed(path: Path, script: str) -> str:
 )
 async def test_log_that_takes_no_records_says_what_to_do(tmp_path: Path, script: str, words: str) -> None:
     assert words in await changed(tmp_path / "log.db", script)
+
+
+async def test_pipe_in_the_place_of_a_log_holds_up_no_reader(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    os.mkfifo(path)
+    words = "it is no regular file; move away what is there instead"
+    with pytest.raises(UnreachableLogError, match=words):
+        await SqliteStore.open(path)
+    assert factory.stretch(path, 0, 0) is None
+    with pytest.raises(StoreError, match=words):
+        factory.read_log(path, 0, 1, "all")
 
 
 async def test_log_that_a_full_disk_keeps_from_being_opened_asks_for_room(
