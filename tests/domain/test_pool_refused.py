@@ -1,6 +1,8 @@
 """Refused keys, refused accounts, models that a plan lacks and models that are gone."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from okr_tui.domain.faults import BlockCause, FaultKind
 from okr_tui.domain.fold import fold
@@ -129,6 +131,16 @@ def test_forbidden_account_is_suspended_when_the_balance_is_refused_too() -> Non
     assert suspended(state).confirmed
     assert suspended(state).recheck == NOW + 2 + DAY
     assert judged(state, NOW + 30 * DAY, B).state is State.SUSPENDED
+
+
+@given(st.floats(-5, 5), st.booleans())
+def test_success_lifts_a_suspension_that_began_before_its_request_and_no_other(
+    began: float, confirmed: bool
+) -> None:
+    second = [refused_reading(FORBIDDEN, NOW + 2)] if confirmed else []
+    state = after(failed(FORBIDDEN), *second, went_well(NOW + 6, started=NOW + began))
+    blocks = state.account(state.account_of(A)).blocks
+    assert (BlockCause.SUSPENDED in blocks) is (NOW + began <= NOW)
 
 
 def test_forbidden_with_a_readable_balance_blocks_only_the_model_and_briefly() -> None:
