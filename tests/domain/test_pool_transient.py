@@ -181,6 +181,13 @@ def test_overloaded_model_rests_once_two_accounts_have_met_it() -> None:
     assert outage_until(both) is None
 
 
+def test_model_met_overloaded_by_an_account_before_and_after_it_is_named_does_not_rest() -> None:
+    first, second = (failed(TRANSIENT, NOW + at, scope=Scope.MODEL) for at in (0, 2))
+    assert judged(after(first, belongs(A, "amber", NOW + 1), second), NOW + 3, B).eligible
+    other = failed(TRANSIENT, NOW + 2, B, scope=Scope.MODEL)
+    assert not judged(after(first, belongs(A, "amber", NOW + 1), other), NOW + 3, C).eligible
+
+
 def test_overloaded_model_makes_no_key_shaky() -> None:
     records = [failed(TRANSIENT, NOW + at, scope=Scope.MODEL) for at in (0, 2, 4)]
     state = after(went_well(NOW - 5, B, model=OTHER_MODEL), *records)
