@@ -20,7 +20,7 @@ from okr_tui.gateway.errors import failure_error
 from okr_tui.gateway.guard import OPEN_PATHS, HeadChecks
 from okr_tui.gateway.headers import Head
 from okr_tui.services.background import Clock
-from okr_tui.settings.locations import home_folder
+from okr_tui.settings.locations import file_content, home_folder
 
 HOST: Final = "127.0.0.1"
 """Where this port listens, always: a signature covers no body, so it means something on this machine only."""
@@ -107,8 +107,7 @@ def _identity(file: Path) -> tuple[bytes, Verify]:
     except ModuleNotFoundError:
         raise OkrError(NEEDS_PACKAGE) from None
     try:
-        with file.open("rb") as opened:
-            key = load_ssh_public_key(opened.read(LARGEST_IDENTITY).strip())
+        key = load_ssh_public_key(file_content(file, LARGEST_IDENTITY).strip())
     except OSError as error:
         raise OkrError(f"cannot read {file}: {error.strerror}; {SERVE}") from None
     except (ValueError, UnsupportedAlgorithm):

@@ -25,6 +25,7 @@ from okr_tui.domain.scrubber import Scrubber
 from okr_tui.domain.usage import Budget
 from okr_tui.domain.values import dataclass
 from okr_tui.domain.words import rfc3339
+from okr_tui.settings.locations import file_content
 from okr_tui.store.file_locks import waited_lock
 
 SHARED: Final = "gateway-token"
@@ -134,7 +135,7 @@ def load_token(folder: Path) -> SecretStr:
             _write(path, _new() + "\n", first=True)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
-        text = path.read_text(encoding="ascii").strip()
+        text = file_content(path).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         words = error.strerror if isinstance(error, OSError) else "it is not text"
         raise OkrError(f"cannot use the gateway's token {path}: {words}") from None
@@ -212,7 +213,7 @@ def _changing(folder: Path) -> Iterator[None]:
 
 def _read(path: Path) -> Found:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(file_content(path).decode())
         return {
             name: (
                 entry["sha256"],

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.values import dataclass
+from okr_tui.settings.locations import file_content
 from okr_tui.store.file_locks import HAVE_LOCKS, try_lock
 
 FOLDER: Final = "gateways"
@@ -141,7 +142,7 @@ async def changes(state: Path) -> AsyncGenerator[None, None]:
 
 
 def _read(path: Path) -> Presence:
-    return Presence(**json.loads(path.read_text(encoding="utf-8")))
+    return Presence(**json.loads(file_content(path)))
 
 
 def _lives(path: Path, presence: Presence) -> bool:

@@ -15,7 +15,7 @@ from okr_tui.domain.errors import OkrError
 from okr_tui.gateway import metrics
 from okr_tui.gateway.request import json_response
 from okr_tui.gateway.server import listen
-from okr_tui.gateway.tokens import SHARED, load_token
+from okr_tui.gateway.tokens import NAMED, SHARED, load_token, named_callers
 from okr_tui.store.base import LogEntry
 from tests.gateway.running_gateway import RunningGateway
 from tests.harness import MODEL, Harness
@@ -158,6 +158,13 @@ def test_a_damaged_token_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SHARED).write_bytes(content)
     with pytest.raises(OkrError, match="gateway-token"):
         load_token(tmp_path)
+
+
+@pytest.mark.parametrize("name", [SHARED, NAMED])
+def test_a_pipe_in_the_place_of_tokens_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name, 0o600)
+    with pytest.raises(OkrError, match="it is not a file"):
+        (load_token if name == SHARED else named_callers)(tmp_path)
 
 
 def test_addresses() -> None:
