@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 EXTRAS: Final[Mapping[str, str]] = {
-    "redis": "redis[hiredis]>=6",
+    "redis": "redis[hiredis]>=8",
     "keyring": "keyring>=25",
     "mcp": "mcp>=2,<3",
     "socks": "socksio>=1,<2",

@@ -23,5 +23,5 @@ def test_messages_install_what_the_package_declares() -> None:
 def test_an_extra_is_added_to_the_environment_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/opt/with blanks/python")
     assert how_to_add("redis") == (
-        "python3 -m pip --python '/opt/with blanks/python' install 'redis[hiredis]>=6'"
+        "python3 -m pip --python '/opt/with blanks/python' install 'redis[hiredis]>=8'"
     )

@@ -367,7 +367,7 @@ async def test_an_unknown_option_of_an_address_is_reported(redis_url: str) -> No
 async def test_without_the_redis_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "okr_tui.store.redis")
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(StoreError, match=r"install 'redis\[hiredis\]>=6'"):
+    with pytest.raises(StoreError, match=r"install 'redis\[hiredis\]>=8'"):
         await open_store("redis://localhost")
 
 
