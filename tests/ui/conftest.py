@@ -8,8 +8,10 @@ from typing import Any
 import aiosqlite
 import pytest
 from textual._styles_cache import StylesCache
+from textual.app import App
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
+from textual.pilot import Pilot
 
 from tests.ui.scripted_service import ScriptedService
 from tests.waiting import let_pass
@@ -18,6 +20,8 @@ SOON = 0.02
 """Seconds: more than one of Textual's frames."""
 TURNS = 150
 """Turns of the loop, a millisecond each, for timers that come again and again."""
+FRAMES = 10
+"""Frames that a pause lasts at most: an animation never rests."""
 HANG = 10.0
 """Seconds for work in threads, some of which never ends."""
 
@@ -52,6 +56,34 @@ def style_sheets_parsed_once() -> Iterator[None]:
         patch.setattr(Stylesheet, "__init__", begin_shared)
         patch.setattr(Stylesheet, "set_variables", set_shared)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pauses_last_until_the_screen_rests() -> Iterator[None]:
+    """Let `Pilot.pause` wait for what is still to be laid out, drawn or called after that.
+
+    Textual's own draws one frame, and returns while what that frame calls for is under way on a busy machine.
+    """
+    pause = Pilot.pause
+
+    async def rest(pilot: Pilot[Any], delay: float | None = None) -> None:
+        await pause(pilot, delay)
+        for _ in range(FRAMES):
+            if _rests(pilot.app):
+                return
+            await pause(pilot)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pilot, "pause", rest)
+        yield
+
+
+def _rests(app: App[Any]) -> bool:
+    screen = app.screen
+    if screen._callbacks or screen._layout_required or screen._repaint_required:
+        return False
+    widgets = [app, *screen.walk_children(with_self=True)]
+    return not any(each._next_callbacks or not each._message_queue.empty() for each in widgets)
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ async def test_turns_that_have_ended_are_styled_once(monkeypatch: pytest.MonkeyP
         again: list[DOMNode] = []
         monkeypatch.setattr(talk.host, "update_styles", lambda node, **_: again.append(node))
         await talk.transcript.show([turn.state])
-        await talk.pilot.pause()
+        await talk.arranged()
         (shown,) = talk.transcript.query(TurnView)
         assert shown.has_class("-ended")
         assert not [node for node in again if isinstance(node, TurnView)]
@@ -58,7 +58,7 @@ async def test_the_columns_of_what_the_screen_says_hold_where_a_line_is_folded()
     async with run_transcript() as talk:
         text = "/other [N]  Ask it " + "again " * 30 + "\nno columns " + "word " * 30
         await talk.transcript.show_notice(text)
-        await talk.pilot.pause()
+        await talk.arranged()
         aside = talk.transcript.query_one(Notice)
         lines = aside.render().plain.splitlines()
         assert len(lines) == aside.size.height
@@ -97,7 +97,7 @@ async def test_growth_is_one_layout() -> None:
         talk.host.screen.screen_layout_refresh_signal.subscribe(talk.transcript, layouts.append)
         turn.show_event(Delta("more\n" * 3), 1.0)
         await talk.drawn(turn)
-        await talk.pilot.pause()
+        await talk.arranged()
         assert len(layouts) == 1
         assert talk.at_end
 
@@ -135,14 +135,14 @@ async def test_older_turns_leave_and_come_back() -> None:
         assert str(talk.transcript.query_one(LoadEarlier).content) == "… 5 earlier turns, scroll up to show"
         talk.transcript.focus()
         await talk.pilot.press("home")
-        await talk.pilot.pause()
+        await talk.arranged()
         turns = list(talk.transcript.query(TurnView))
         assert [turn.text[7] for turn in turns] == list("234567")
         assert talk.transcript.hidden == 2
         assert talk.transcript.scroll_offset.y > 0
         assert talk.lines(turns[0])[0] == "answer 2"
         await talk.pilot.press("home")
-        await talk.pilot.pause()
+        await talk.arranged()
         assert len(talk.transcript.query(TurnView)) == 8
         assert not talk.transcript.query(LoadEarlier)
         assert len(talk.transcript.states) == 8
@@ -184,7 +184,7 @@ async def test_a_tool_is_between_the_texts_and_unfolds() -> None:
         turn.show_event(Delta("let me look"), 1.0)
         call = ToolCall("web_search", {"query": "tides"})
         turn.show_event(Delta(tool_calls=(call,)), 1.0)
-        await talk.pilot.pause()
+        await talk.arranged()
         line = turn.query_one(ToolLine)
         assert str(line.query_one(".call").render()) == '⚙ web_search "tides" …'
         turn.show_event(ToolRan(call, ToolResult('{"results": ["first result"]}'), 1.2), 1.5)

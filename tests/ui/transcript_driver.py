@@ -74,9 +74,16 @@ class TranscriptDriver:
             await self.pilot.pause()
             while not turn.settled:
                 await self.pilot.pause()
-            arranged = asyncio.Event()
-            self.host.call_after_refresh(arranged.set)
-            await arranged.wait()
+        await self.arranged()
+
+    async def arranged(self) -> None:
+        """Wait until what was mounted or pressed so far is laid out, and scrolled to."""
+        async with asyncio.timeout(LIMIT):
+            await self.pilot.pause()
+            for waiting in (self.transcript, self.host):
+                arranged = asyncio.Event()
+                waiting.call_after_refresh(arranged.set)
+                await arranged.wait()
             await self.pilot.pause()
 
     def lines(self, turn: TurnView) -> list[str]:
