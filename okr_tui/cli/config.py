@@ -143,7 +143,8 @@ def _read(invocation: Invocation) -> "Configuration":
     problems = (*configuration.problems, *screen_problems(configuration))
     for problem in problems:
         note(f"okr-tui: {problem}")
-    if (inputs := configuration.inputs) and not problems:
+    # A hook's command may hold a token, which belongs in the settings file alone.
+    if (inputs := configuration.inputs) and not problems and not configuration.settings.hooks.value:
         keep(_values(configuration), inputs)
     return configuration
 

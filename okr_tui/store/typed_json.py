@@ -31,8 +31,8 @@ SHORT: Final = 256 * 1024
 """Letters of a text that is read without pydantic; a longer one takes longer than to load it."""
 FEW: Final = 2000
 """Rows that a process reads without pydantic: for more it is worth the time that it takes to load."""
-PAGE: Final = 100
-"""Rows that are read at once; fewer are what others write now and then, and do not count."""
+PAGE: Final = 1000
+"""Rows that are read at once of a long log; fewer are what others write now, and do not count."""
 
 Read = Callable[[Any], Any]
 

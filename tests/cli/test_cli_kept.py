@@ -68,6 +68,17 @@ def test_settings_are_reported_without_reading_them_again(
         assert "hidden-word" not in path.read_text()
 
 
+def test_a_hook_which_may_hold_a_token_is_kept_nowhere_else(cli: CliHarness) -> None:
+    cli.run_ok("config", "list")
+    kept = cli.folder / ".local/state/okr-tui/settings"
+    assert list(kept.iterdir())
+    for path in kept.iterdir():
+        path.unlink()
+    cli.run_ok("config", "set", "hooks.spent", "notify --token hidden-word")
+    assert "hidden-word" in cli.run_ok("config", "get", "hooks").out
+    assert list(kept.iterdir()) == []
+
+
 def test_settings_that_change_are_read_again(
     cli: CliHarness, folds: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
