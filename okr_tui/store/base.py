@@ -1,8 +1,7 @@
 """What every store of the log can do."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.records import Record
@@ -151,26 +150,12 @@ class Store(Protocol):
         """Close the store."""
 
 
-def _fields(value: Any) -> dict[str, object]:
-    """Return the fields of a dataclass that are not None."""
-    names = value.__dataclass_fields__
-    return {name: found for name in names if (found := getattr(value, name)) is not None}
-
-
-_encode: Final = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fields
-).encode
 _records: Final[StoredJson[Record]] = StoredJson(Record, "kind")
 
 
 def encode(record: Record) -> str:
     """Return the record as one line of JSON; what is None is left out."""
-    try:
-        text = _encode(_fields(record))
-    except ValueError:  # for a number that JSON does not have
-        text = _records.adapter.dump_json(record, exclude_none=True).decode()
-    # Halves of characters, as in a name that a client sent, are no text for a store.
-    return text if text.isascii() else text.encode(errors="replace").decode()
+    return _records.write(record)
 
 
 def decode(text: str) -> Record:

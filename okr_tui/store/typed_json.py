@@ -148,6 +148,17 @@ def _members(found: Any) -> Any:
 EXACT: Final = TypedReader(exact, by_name=True)
 
 
+def _fields(value: Any) -> dict[str, object]:
+    """Return the fields of a dataclass that are not None. Raises AttributeError for anything else."""
+    names = value.__dataclass_fields__
+    return {name: found for name in names if (found := getattr(value, name)) is not None}
+
+
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fields
+).encode
+
+
 class StoredJson(Generic[T]):
     """How values of one type are kept as JSON: short texts are read without pydantic.
 
@@ -187,5 +198,10 @@ class StoredJson(Generic[T]):
         return self.adapter.validator.validate_json if many else self.read
 
     def write(self, value: T) -> str:
-        """Return the text of a value."""
-        return self.adapter.dump_json(value).decode()
+        """Return the text of a value, in one line; fields that are None are left out."""
+        try:
+            text = _encode(value)
+        except ValueError:  # for a number that JSON does not have
+            text = self.adapter.dump_json(value, exclude_none=True).decode()
+        # Halves of characters, as in a name that a client sent, are no text for a store.
+        return text if text.isascii() else text.encode(errors="replace").decode()
