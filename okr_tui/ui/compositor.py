@@ -30,6 +30,14 @@ class LinesCompositor(Compositor):
 
     def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
         """Yield region, clip and lines of the widgets that are seen in `crop`, those in front first."""
+        for region, clip, strips in self._changed_renders(crop):
+            yield region, clip, strips
+            # What a line was cut into is drawn by now. A line keeps it, itself among it: a third of the
+            # memory of all lines, which only the garbage collector gives back.
+            for strip in strips:
+                strip._divide_cache.clear()
+
+    def _changed_renders(self, crop: Region | None) -> Iterable[tuple[Region, Region, list[Strip]]]:
         if crop is None or self._changed is None:
             yield from super()._get_renders(crop)
             return
