@@ -16,7 +16,7 @@ from okr_tui.chat.conversation import Conversation, Draft, Found, Turn, turn_ada
 from okr_tui.chat.options import ChatOptions
 from okr_tui.domain.errors import ChatError, StoreError
 from okr_tui.store.file_locks import exclusive_create, make_private
-from okr_tui.store.sqlite import open_database
+from okr_tui.store.sqlite import SMALL_CACHE, open_database
 from okr_tui.store.typed_json import EXACT
 
 if TYPE_CHECKING:
@@ -252,6 +252,7 @@ class ConversationStore:
                     await readable.backup(database)
             await database.execute("pragma journal_mode = wal")
             await database.execute("pragma synchronous = normal")
+            await database.execute(SMALL_CACHE)
             return cls(name, database, indexed=await prepare(database, indexed=indexed))
         except BaseException:
             await database.close()
