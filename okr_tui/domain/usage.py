@@ -98,12 +98,16 @@ Accounts = Mapping[str, str]
 """The account of each key, by fingerprint."""
 
 
+Counted = tuple[int, str, str | None, str, str | None]
+"""An hour since 1970, and the fields of a series."""
+
+
 class UsageCounter:
     """Adds attempts up: much faster than merging what each of them adds."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[int, str, str | None, str, str | None], list[int]] = {}
-        """The fields of a UsageSum, by hour since 1970 and the fields of the series."""
+        self._counts: dict[Counted, list[int]] = {}
+        """The fields of a UsageSum."""
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -147,12 +151,21 @@ class UsageCounter:
     @property
     def usage(self) -> Usage:
         """The sums so far."""
+        return dict(self._cells(self._counts.items()))
+
+    def take_by_day(self) -> dict[int, Usage]:
+        """Return the sums so far by day since 1970, and begin anew. No sum is there twice meanwhile."""
+        days: dict[int, Usage] = {}
+        for cell, each in self._cells((name, self._counts.pop(name)) for name in list(self._counts)):
+            days.setdefault(cell.start // DAY, {})[cell] = each
+        return days
+
+    @staticmethod
+    def _cells(counted: Iterable[tuple[Counted, list[int]]]) -> Iterator[tuple[Cell, UsageSum]]:
         known: dict[Series, Series] = {}
-        found: Usage = {}
-        for (hour, *fields), counts in self._counts.items():
+        for (hour, *fields), counts in counted:
             series = Series._make(fields)
-            found[Cell(hour * HOUR, HOUR, known.setdefault(series, series))] = UsageSum._make(counts)
-        return found
+            yield Cell(hour * HOUR, HOUR, known.setdefault(series, series)), UsageSum._make(counts)
 
 
 def addition(attempt: "Attempt") -> tuple[Cell, UsageSum] | None:

@@ -1,9 +1,10 @@
 """Sums of the log's attempts that outlive the log: documents of each day, and one that says how far they go.
 
-A day has four documents: its cells, the sums of its series over the hours, and the sums of its hours by key
-and over all series. The latter three are for readers who need no more, and are a tenth as long; old days,
-whose hours were joined, have no second one. Cells to which nothing is added stay as they are written: a busy
-day has tens of thousands.
+Each hour has a document of its cells, so that what is added now rewrites no other: a busy day has tens of
+thousands of cells. A day has three more, for readers who need no more: the sums of its series over the hours,
+and the sums of its hours by key and over all series. An old day, whose hours were joined, has a document of
+its cells in place of those of the hours and of the series. Earlier versions wrote one for every day; what it
+holds counts as well.
 
 Each attempt is counted exactly once, whoever sums and whatever is killed. The argument:
 
@@ -20,13 +21,14 @@ Each attempt is counted exactly once, whoever sums and whatever is killed. The a
    is still the same text, days and log belonged to this W. Otherwise it reads again.
 """
 
+import io
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, get_args
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from okr_tui.domain.usage import (
     DAY,
@@ -48,15 +50,18 @@ if TYPE_CHECKING:
 
 HEAD: Final = "usage"
 Detail = Literal["all", "series", "hours", "keys"]
-DETAILS: Final[tuple[Detail, ...]] = get_args(Detail)
+JOINED: Final[tuple[Detail, ...]] = ("series", "hours", "keys")
+"""In how much detail a day's documents are beside those of its cells."""
 OPENING: Final = '"cells":['
+HOURS: Final = DAY // HOUR
+SERIES: Final = re.compile(r'\[(?:null|"(?:[^"\\]|\\.)*")(?:,(?:null|"(?:[^"\\]|\\.)*")){2,3}\]')
 ROW: Final = re.compile(r"\[(-?\d+),(\d+),([-\d,]*)\]")
 EVERYONE: Final = Series("", None, "")
 """In place of a series where the sum is over all of them."""
 HOURS_KEPT: Final = 200
-"""Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 50 kB a
+"""Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 90 kB a
 day for hours, and 4 kB for a day."""
-PAGE: Final = 500
+PAGE: Final = 200
 """Records that are read at a time."""
 STEP: Final = 50_000
 """Records after which a step is worth its end, in which the documents of their days are rewritten."""
@@ -106,13 +111,28 @@ class Head(NamedTuple):
         Old days, which are kept whole, are read where any zone's date of them may be meant.
         """
         days = self.days(since, until)
-        if detail == "keys":
-            return [day_name(each, day) for day in days for each in ("keys", "hours")]
-        if detail != "series":
-            return [day_name(detail, day) for day in days]
-        # Of a day that is not meant whole the hours of each series are needed; an old day has no others.
-        old = self.rolled or 0
-        return [day_name("all" if day * DAY < since or day < old else "series", day) for day in days]
+        match detail:
+            case "all":
+                return [name for day in days for name in self.cells(day)]
+            case "series":
+                old = self.rolled or 0
+                return [
+                    name
+                    for day in days
+                    # Of a day that is not meant whole the hours of each series are needed; an old day has no
+                    # documents but of its cells.
+                    for name in (
+                        self.cells(day) if day * DAY < since or day < old else [day_name(detail, day)]
+                    )
+                ]
+            case "hours":
+                return [day_name("hours", day) for day in days]
+            case "keys":
+                return [day_name(each, day) for day in days for each in ("keys", "hours")]
+
+    def cells(self, day: int) -> list[str]:
+        """Return the names of the documents that a day's cells may be in."""
+        return [day_name("all", day)] if day < (self.rolled or 0) else cell_documents(day)
 
     @property
     def account_of(self) -> Accounts:
@@ -123,6 +143,11 @@ class Head(NamedTuple):
 def day_name(detail: Detail, day: int) -> str:
     """Return the name of a document of a day, counted from 1970."""
     return f"usage-{detail}:{day}"
+
+
+def hour_name(hour: int) -> str:
+    """Return the name of the document of the cells of an hour, counted from 1970."""
+    return f"usage-hour:{hour}"
 
 
 def joined(detail: Detail, usage: Usage) -> Usage:
@@ -143,20 +168,40 @@ def of_key(series: Series) -> Series:
     return Series(series.fingerprint, None, "")
 
 
+def cell_documents(day: int) -> list[str]:
+    """Return the names of the documents of the cells of a day, of which hours are kept."""
+    return [day_name("all", day), *map(hour_name, range(day * HOURS, (day + 1) * HOURS))]
+
+
 def day_documents(day: int, usage: Usage) -> dict[str, str]:
     """Return the documents of a day's cells, by name."""
-    texts = {day_name(detail, day): encode_day(joined(detail, usage)) for detail in DETAILS}
+    texts = {day_name(detail, day): encode_day(joined(detail, usage)) for detail in JOINED}
     if all(cell.seconds == DAY for cell in usage):
-        texts[day_name("series", day)] = ""  # of an old day it would be the first document once more
-    return texts
+        texts[day_name("series", day)] = ""  # of an old day it would be the document of the cells once more
+    return texts | {name: encode_day(cells) for name, cells in _by_document(day, usage).items()}
 
 
-def grown_documents(day: int, texts: Mapping[str, str], added: Usage) -> dict[str, str] | None:
-    """Return the documents of a day of hours with more added; None where one is missing or out of date."""
-    names = {detail: day_name(detail, day) for detail in DETAILS}
-    if not all(texts.get(name) for name in names.values()) or keys_of_day(day, texts) is None:
-        return None
-    return {name: _grown(texts[name], joined(detail, added)) for detail, name in names.items()}
+def _by_document(day: int, usage: Usage) -> dict[str, Usage]:
+    """Return the cells of a day by the name of the document that they are in."""
+    found: dict[str, Usage] = {}
+    for cell, each in usage.items():
+        name = hour_name(cell.start // HOUR) if cell.seconds == HOUR else day_name("all", day)
+        found.setdefault(name, {})[cell] = each
+    return found
+
+
+def can_grow(day: int, texts: Mapping[str, str]) -> bool:
+    """Return whether none of a day's documents but those of its cells is missing or out of date."""
+    return bool(texts.get(day_name("series", day))) and keys_of_day(day, texts) is not None
+
+
+def grown_documents(day: int, texts: Mapping[str, str], added: Usage) -> dict[str, str]:
+    """Return the documents of a day that change when hours are added to it. The day `can_grow`."""
+    joint = ((day_name(detail, day), joined(detail, added)) for detail in JOINED)
+    return {
+        name: _grown(text, part) if (text := texts.get(name)) else encode_day(part)
+        for name, part in chain(joint, _by_document(day, added).items())
+    }
 
 
 def keys_of_day(day: int, texts: Mapping[str, str]) -> str | None:
@@ -171,28 +216,37 @@ def keys_of_day(day: int, texts: Mapping[str, str]) -> str | None:
 def _grown(text: str, added: Usage) -> str:
     """Return a document of a day with more added, without reading cells that stay the same."""
     begin = text.rindex(OPENING)
-    known = json.loads(f"{text[: begin - 1]}}}")["series"]
-    series = {Series(*each): index for index, each in enumerate(known)}
-    left = {_cell_key(cell, series): each for cell, each in added.items()}
-    done = begin + len(OPENING)
-    parts, between = [f'{{"series":{_dumps(list(series))},{OPENING}'], "" if text[done] == "]" else ","
-    for row in ROW.finditer(text, done):
+    known = [found[0] for found in SERIES.finditer(text, 0, begin)]
+    series = {each: index for index, each in enumerate(known)}
+    left = {
+        (_hour(cell), series.setdefault(_dumps(cell.series), len(series))): each
+        for cell, each in added.items()
+    }
+    written = io.StringIO()
+    written.write(text[: begin - 2])
+    written.write("," if known and len(series) > len(known) else "")
+    written.write(",".join(islice(series, len(known), None)))
+    done = begin - 2
+    for row in ROW.finditer(text, begin):
         key = (int(row[1]), int(row[2]))
         if more := left.pop(key, None):
             grown = UsageSum._make(map(int, row[3].split(","))).plus(more)
-            parts += [text[done : row.start()], _dumps([*key, *grown])]
+            written.write(text[done : row.start()])
+            written.write(_dumps([*key, *grown]))
             done = row.end()
-    parts.append(text[done:-2])
+    written.write(text[done:-2])
+    between = "" if text.endswith(f"{OPENING}]}}") else ","
     for key, each in left.items():
-        parts += [between, _dumps([*key, *each])]
+        written.write(between)
+        written.write(_dumps([*key, *each]))
         between = ","
-    return "".join([*parts, "]}"])
+    written.write("]}")
+    return written.getvalue()
 
 
-def _cell_key(cell: Cell, series: dict[Series, int]) -> tuple[int, int]:
-    """Return the hour of a cell, -1 for a whole day, and the index of its series, perhaps at the end."""
-    hour = cell.start % DAY // HOUR if cell.seconds == HOUR else -1
-    return hour, series.setdefault(cell.series, len(series))
+def _hour(cell: Cell) -> int:
+    """Return the hour of a cell in its day, -1 for a whole day."""
+    return cell.start % DAY // HOUR if cell.seconds == HOUR else -1
 
 
 def _dumps(value: object) -> str:
@@ -202,7 +256,9 @@ def _dumps(value: object) -> str:
 def encode_day(usage: Mapping[Cell, UsageSum]) -> str:
     """Write cells of one day: their series once; of each cell hour (-1: whole day), series and counts."""
     series: dict[Series, int] = {}
-    cells = [[*_cell_key(cell, series), *added] for cell, added in usage.items()]
+    cells = [
+        [_hour(cell), series.setdefault(cell.series, len(series)), *added] for cell, added in usage.items()
+    ]
     return _dumps({"series": list(series), "cells": cells})
 
 
@@ -308,7 +364,7 @@ class Summing:
         self._day = max(self._day, day)
 
     async def save(self) -> None:
-        """Keep what was added, unless another process was first. Raises StoreError."""
+        """Keep what was added, unless another process was first. After StoreError it is of no more use."""
         if not self.unsaved:
             return
         documents = await _documents(self._store, self._tail, self._now)
@@ -339,41 +395,54 @@ async def sum_up(store: "Store", now: float, last: int | None = None, *, behind:
 
 
 async def _documents(store: "Store", tail: Tail, now: float) -> dict[str, str]:
-    """Return HEAD and the documents of days with the sums of some records added to them."""
+    """Return HEAD and the documents of days with the sums of some records, which are taken, added to them."""
     import asyncio
 
-    head = tail.head
-    sums: dict[int, Usage] = {}
-    for cell, each in tail.counter.usage.items():
-        sums.setdefault(cell.start // DAY, {})[cell] = each
+    head, many = tail.head, len(tail.counter) > AT_ONCE
+    sums = tail.counter.take_by_day()
     kept_from = int(now // DAY) - HOURS_KEPT
     first = min([*sums, *([] if head.first is None else [head.first])], default=None)
     days = set(sums)
     if first is not None:
         days |= set(range(max(first, head.rolled or first), kept_from))  # grown old since the last step
-    known = await store.load_all([day_name(detail, day) for day in sorted(days) for detail in DETAILS])
-    work = partial(_changed, days, sums, known, kept_from)
+    known = await store.load_all([day_name(detail, day) for day in sorted(days) for detail in JOINED])
+    growing = {day for day in days if day >= kept_from and can_grow(day, known)}
+    known |= await store.load_all(
+        [
+            name
+            for day in sorted(days)
+            for name in (_by_document(day, sums[day]) if day in growing else head.cells(day))
+        ]
+    )
+    work = partial(_changed, days, growing, sums, known, kept_from)
     # A busy day takes a fifth of a second, in which the screen is to answer.
-    changed = await asyncio.to_thread(work) if len(tail.counter) > AT_ONCE else work()
+    changed = await asyncio.to_thread(work) if many else work()
     return {**changed, HEAD: head._replace(first=first, rolled=max(kept_from, head.rolled or 0)).write()}
 
 
 def _changed(
-    days: Iterable[int], sums: Mapping[int, Usage], known: Mapping[str, str], kept_from: int
+    days: Iterable[int],
+    growing: Collection[int],
+    sums: Mapping[int, Usage],
+    known: Mapping[str, str],
+    kept_from: int,
 ) -> dict[str, str]:
-    """Return the documents of days that sums are added to, or whose hours are joined now."""
+    """Return the documents of days that sums are added to, or whose hours are joined now.
+
+    known: of days that grow the documents that change, of others all.
+    """
     changed: dict[str, str] = {}
     for day in days:
-        if day >= kept_from and (grown := grown_documents(day, known, sums[day])):
-            changed |= grown
-            continue
-        text = known.get(day_name("all", day))
         usage = sums.get(day, {})
-        if text:
-            usage = merged(chain(decode_day(day, text), usage.items()))
+        if day in growing:
+            changed |= grown_documents(day, known, usage)
+            continue
+        texts = {name: text for name in cell_documents(day) if (text := known.get(name))}
+        usage = merged(chain(usage.items(), *(decode_day(day, text) for text in texts.values())))
         rolls = day < kept_from and any(cell.seconds == HOUR for cell in usage)
         if day in sums or rolls:  # of a busy day there is one copy at a time: it takes megabytes
-            changed |= day_documents(day, rolled_up(usage, kept_from * DAY) if rolls else usage)
+            usage = rolled_up(usage, kept_from * DAY) if rolls else usage
+            changed |= dict.fromkeys(texts, "") | day_documents(day, usage)
     return changed
 
 
@@ -404,7 +473,7 @@ async def read_usage(
         head = Head.read(text)
         days = await store.load_all(head.names(detail, since, until))
         if detail == "keys":
-            days = await _of_keys(store, head.days(since, until), days)
+            days = await _of_keys(store, head, head.days(since, until), days)
         tail = Tail(head)
         async for logged in pages(store, head.through, PAGE):
             tail.add_logged(logged)
@@ -414,10 +483,12 @@ async def read_usage(
             return reading._replace(through=tail.through)
 
 
-async def _of_keys(store: "Store", days: Sequence[int], texts: Mapping[str, str]) -> dict[str, str]:
+async def _of_keys(
+    store: "Store", head: Head, days: Sequence[int], texts: Mapping[str, str]
+) -> dict[str, str]:
     """Return the documents of days by key, of days without one all cells."""
     found = {day_name("keys", day): text for day in days if (text := keys_of_day(day, texts))}
-    others = [day_name("all", day) for day in days if day_name("keys", day) not in found]
+    others = [name for day in days if day_name("keys", day) not in found for name in head.cells(day)]
     return found | await store.load_all(others)
 
 
@@ -441,4 +512,5 @@ def _reading(
 
 
 def _day_of(name: str) -> int:
-    return int(name.partition(":")[2])
+    kind, _, number = name.partition(":")
+    return int(number) // HOURS if kind == "usage-hour" else int(number)

@@ -20,6 +20,8 @@ from okr_tui.domain.usage import (
     GROUPINGS,
     HOUR,
     By,
+    Cell,
+    Series,
     Usage,
     UsageSum,
     addition,
@@ -37,6 +39,8 @@ from okr_tui.store.usage import (
     HOURS_KEPT,
     Detail,
     Head,
+    can_grow,
+    cell_documents,
     combine,
     day_documents,
     day_name,
@@ -63,6 +67,9 @@ async def store(url: str) -> AsyncIterator[Store]:
     made = await open_store(url)
     yield made
     await made.close()
+
+
+NOW_DAY = int(NOW // DAY)
 
 
 def used(count: int, at: float = NOW, key: str = A) -> list[Record]:
@@ -112,7 +119,7 @@ async def test_only_the_days_asked_for_are_read(store: Store) -> None:
         await store.append(used(1, NOW - days * DAY))
     await sum_up(store, NOW, behind=0)
     starts = {cell.start // DAY for cell in (await read_usage(store, NOW - DAY, NOW)).usage}
-    today = int(NOW // DAY)
+    today = NOW_DAY
     assert {today, today - 1} <= starts <= {today + 1, today, today - 1, today - 2}
 
 
@@ -258,11 +265,37 @@ def test_a_day_that_grows_is_the_day_of_all_its_records(steps: list[list[Attempt
         first, *others = [part for part in parts if part]
         texts = day_documents(day, first)
         for part in others:
-            texts = grown_documents(day, texts, part) or {}
+            assert can_grow(day, texts)
+            texts |= grown_documents(day, texts, part)
         whole = day_documents(day, merged(item for part in parts for item in part.items()))
         assert {name: dict(decode_day(day, text)) for name, text in texts.items()} == {
             name: dict(decode_day(day, text)) for name, text in whole.items()
         }
+
+
+NAMES = st.none() | st.text()
+CELLS = st.dictionaries(
+    st.builds(
+        lambda hour, *names: Cell(NOW_DAY * DAY + hour * HOUR, HOUR, Series(A, *names)),
+        st.integers(0, 23),
+        NAMES,
+        st.just("gateway"),
+        NAMES,
+    ),
+    st.builds(UsageSum, requests=st.integers(1, 9), longest_ms=st.integers(0, 9)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(CELLS, CELLS)
+def test_a_day_grows_whatever_the_names_are(first: Usage, second: Usage) -> None:
+    texts = day_documents(NOW_DAY, first)
+    texts |= grown_documents(NOW_DAY, texts, second)
+    whole = day_documents(NOW_DAY, merged([*first.items(), *second.items()]))
+    assert {name: dict(decode_day(NOW_DAY, text)) for name, text in texts.items()} == {
+        name: dict(decode_day(NOW_DAY, text)) for name, text in whole.items()
+    }
 
 
 @pytest.mark.slow(reason="makes thousands of records")
@@ -277,7 +310,8 @@ async def test_adding_to_a_busy_day_takes_little_more_room_than_its_documents(st
     ]
     await store.append(busy)
     await sum_up(store, NOW, behind=0)
-    size = len(await store.load(day_name("all", int(NOW // DAY))) or "")
+    day_texts = await store.load_all(cell_documents(NOW_DAY))
+    size = sum(map(len, day_texts.values()))
     await store.append(used(1))
     tracemalloc.start()
     try:
@@ -285,13 +319,35 @@ async def test_adding_to_a_busy_day_takes_little_more_room_than_its_documents(st
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 6 * size
+    assert most < 2 * size
     assert total(await everything(store)).requests == len(busy) + 1
+
+
+async def test_a_day_that_an_earlier_version_wrote_counts(store: Store) -> None:
+    """It wrote all cells of a day into one document."""
+    day = NOW_DAY
+    usage = direct(used(3))
+    texts = {
+        name: text for name, text in day_documents(day, usage).items() if name not in cell_documents(day)
+    }
+    assert len(texts) == 3
+    texts |= {HEAD: Head(first=day).write(), day_name("all", day): encode_day(usage)}
+    assert await store.save_if(HEAD, None, texts)
+    await store.append([*used(1), *used(1, NOW + HOUR)])
+    await sum_up(store, NOW, behind=0)
+    assert await everything(store) == direct([*used(4), *used(1, NOW + HOUR)])
+    later = NOW + (HOURS_KEPT + 2) * DAY
+    await store.append(used(1, later))
+    await sum_up(store, later, behind=0)
+    of_day = {name: text for name, text in (await store.load_all(cell_documents(day))).items() if text}
+    assert list(of_day) == [day_name("all", day)]
+    assert total(dict(decode_day(day, of_day[day_name("all", day)]))).requests == 5
+    assert total(await everything(store)).requests == 6
 
 
 async def test_what_an_earlier_version_added_counts_for_keys_too(store: Store) -> None:
     """It writes the other documents alone."""
-    day = int(NOW // DAY)
+    day = NOW_DAY
     await store.append([*used(2), *used(1, key=B)])
     await sum_up(store, NOW, behind=0)
     head = await store.load(HEAD)
@@ -336,10 +392,10 @@ def test_years_of_a_busy_pool_take_a_few_megabytes() -> None:
                 )
     usage = direct(day)
     recent, old = (
-        sum(len(name) + len(text) for name, text in day_documents(int(NOW // DAY), each).items())
+        sum(len(name) + len(text) for name, text in day_documents(NOW_DAY, each).items())
         for each in (usage, rolled_up(usage, 3e9))
     )
-    assert recent * HOURS_KEPT + old * 3 * 365 < 6_000_000
+    assert recent * HOURS_KEPT + old * 3 * 365 < 6_500_000
 
 
 async def spawn(url: str, most: int) -> asyncio.subprocess.Process:
