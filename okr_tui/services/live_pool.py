@@ -40,6 +40,8 @@ PAGE: Final = 2000
 """Records that are folded at once: a fiftieth of a second."""
 TELLING: Final = 0.5
 """Seconds after which the progress of reading the log is shown, again and again: each time is a repaint."""
+LONG: Final = 20_000
+"""Records whose reading takes so long that it is shown at once."""
 COMPACT_EVERY: Final = 900.0
 SUM_EVERY: Final = 60.0
 """Seconds between two looks whether there is enough to be added to the sums of usage."""
@@ -245,16 +247,18 @@ class LivePool:
         Many records go into the sums of usage on their way, so that they are read only once.
         """
         clock = asyncio.get_running_loop().time
-        reported_at, last, after = clock(), 0, first
+        newest = await self.store.read_back(None, 1)
+        last = newest[0].sequence if newest else first
+        shown_at = clock() if last - first < LONG else -math.inf
+        after = first
         self._summing, summing = None, True
         async for page in pages(self.store, first, PAGE):
             yield page
             if summing and (self._summing or len(page) > BEHIND):
                 summing = await self._sum_up(page, after)
             after = page[-1].sequence
-            if clock() - reported_at > TELLING:
-                reported_at = clock()
-                last = last or (await self.store.read_back(None, 1))[-1].sequence
+            if clock() - shown_at > TELLING:
+                shown_at = clock()
                 of = max(last, after) - first
                 LOG_PROGRESS.get()(f"reading the log: {after - first:,} of {of:,} records")
 

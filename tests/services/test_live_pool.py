@@ -79,6 +79,19 @@ async def test_a_long_log_is_read_page_by_page_and_says_how_far(monkeypatch: pyt
     assert [entry.sequence for entry in pool.entries][-1] == len(records)
 
 
+@pytest.mark.parametrize(("long", "said"), [(300, 1), (301, 0)])
+async def test_of_a_long_log_is_told_at_once(monkeypatch: pytest.MonkeyPatch, long: int, said: int) -> None:
+    monkeypatch.setattr(pools, "PAGE", 100)
+    monkeypatch.setattr(pools, "LONG", long)
+    monkeypatch.setattr(pools, "TELLING", 1e9)
+    reported: list[str] = []
+    LOG_PROGRESS.set(reported.append)
+    store = MemoryStore()
+    await store.append([attempt(index, START + index) for index in range(300)])
+    await opened(store, ManualClock())
+    assert reported == ["reading the log: 100 of 300 records"] * said
+
+
 async def test_a_short_log_is_read_without_a_word() -> None:
     reported: list[str] = []
     LOG_PROGRESS.set(reported.append)
