@@ -42,6 +42,7 @@ def dashboard(invocation: Invocation) -> object:
 @contextlib.asynccontextmanager
 async def opened(invocation: Invocation, clock: "Clock") -> AsyncGenerator["Opened", None]:
     """Open the service and the conversations; a thread imports them, so that the screen stays responsive."""
+    gc.collect()  # what the first screen left behind makes room for what is imported now
     await asyncio.to_thread(importlib.import_module, "okr_tui.chat.service")
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.service import ConversationService

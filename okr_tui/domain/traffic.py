@@ -5,7 +5,7 @@ from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
 from okr_tui.domain.records import Attempt
-from okr_tui.domain.usage import HOUR, Accounts, Cell, UsageSum, spent_on_day
+from okr_tui.domain.usage import HOUR, Accounts, Cell, Naming
 from okr_tui.domain.values import dataclass
 
 RECENT: Final = 60.0
@@ -109,16 +109,20 @@ class RecentUsage(NamedTuple):
 
 
 def recent_usage(
-    usage: Mapping[Cell, UsageSum], accounts: Accounts, now: float, zone: tzinfo = UTC
+    tokens: Mapping[Cell, int], accounts: Accounts, now: float, zone: tzinfo = UTC
 ) -> RecentUsage:
-    """Return what was used lately, from sums by the hour; an account that is not known is its key."""
+    """Return what was used lately, from tokens by the hour; an account that is not known is its key."""
     last = int(now // HOUR)
     hours: dict[str, list[int]] = {}
-    for cell, added in usage.items():
+    for cell, added in tokens.items():
         index = HOURS - 1 - (last - cell.start // HOUR)
-        if cell.seconds == HOUR and 0 <= index < HOURS and added.tokens:
+        if cell.seconds == HOUR and 0 <= index < HOURS and added:
             name = accounts.get(cell.series.fingerprint, cell.series.fingerprint)
-            hours.setdefault(name, [0] * HOURS)[index] += added.tokens
-    strips = [UsageStrip(name, tuple(tokens)) for name, tokens in hours.items()]
+            hours.setdefault(name, [0] * HOURS)[index] += added
+    strips = [UsageStrip(name, tuple(by_hour)) for name, by_hour in hours.items()]
     strips.sort(key=lambda strip: (-strip.total, strip.account))
-    return RecentUsage(spent_on_day(usage, now, zone).tokens, tuple(strips))
+    naming = Naming(zone)
+    today = naming.day_at(now)
+    return RecentUsage(
+        sum(added for cell, added in tokens.items() if naming.day(cell) == today), tuple(strips)
+    )

@@ -14,7 +14,7 @@ from okr_tui.domain.traffic import (
     RunningRequest,
     recent_usage,
 )
-from okr_tui.domain.usage import HOUR, Accounts, Usage, addition, midnight
+from okr_tui.domain.usage import HOUR, Accounts, Cell, addition, midnight
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import UnreachableLogError
 from okr_tui.store.usage import of_key
@@ -42,8 +42,8 @@ class TrafficMonitor:
         self._shown_to: int | None = None
         self._read_at: float | None = None
         self._through = 0
-        self._sums: Usage = {}
-        """The sums of the last hours by key, up to `_through` as read, and what came after that."""
+        self._tokens: dict[Cell, int] = {}
+        """The tokens of the last hours by key, up to `_through` as read, and what came after that."""
         self._accounts: Accounts = {}
         self.usage: RecentUsage | None = None
         pool.observers.append(self._observe)
@@ -58,9 +58,8 @@ class TrafficMonitor:
         if isinstance(record, IdentityRead) and record.account:
             self._accounts = {**self._accounts, record.fingerprint: record.account}
         elif isinstance(record, Attempt) and (part := addition(record)):
-            cell, added = part[0]._replace(series=of_key(part[0].series)), part[1]
-            known = self._sums.get(cell)
-            self._sums[cell] = known.plus(added) if known else added
+            cell = part[0]._replace(series=of_key(part[0].series))
+            self._tokens[cell] = self._tokens.get(cell, 0) + part[1].tokens
 
     @property
     def rates(self) -> Rates:
@@ -89,7 +88,7 @@ class TrafficMonitor:
             except UnreachableLogError:
                 return  # the pool reports it, and the next change tries again
         self._shown_to = sequence
-        usage = recent_usage(self._sums, self._accounts, now, self._zone)
+        usage = recent_usage(self._tokens, self._accounts, now, self._zone)
         if usage != self.usage:
             self.usage = usage
             self._pool.announce()
@@ -97,7 +96,8 @@ class TrafficMonitor:
     async def _read(self, now: float) -> None:
         since = min(midnight(now, self._zone), now - HOURS * HOUR)
         reading, came = await self._pool.read_usage(since, "keys")
-        self._sums, self._accounts = dict(reading.usage), reading.accounts
+        self._tokens = {cell: each.tokens for cell, each in reading.usage.items()}
+        self._accounts = reading.accounts
         self._through, self._read_at = reading.through, now
         for record in came:
             self._add(record)

@@ -85,7 +85,7 @@ def test_tokens_are_summed_by_account_and_hour_and_for_the_day_of_the_viewer() -
     zone = timezone(timedelta(hours=-8))  # where NOW is eight in the morning
     hours = (0, 1, 1, 23, 24)
     parts = [addition(answer(NOW - 3600 * back, 10 * (back + 1), key)) for key in (A, B) for back in hours]
-    usage = merged(part for part in parts if part)
+    usage = {cell: each.tokens for cell, each in merged(part for part in parts if part).items()}
     found = recent_usage(usage, {A: "amber", B: "amber"}, NOW, zone)
     (strip,) = found.strips
     assert strip.account == "amber"
