@@ -18,6 +18,7 @@ from okr_tui.ui import compositor
 from okr_tui.ui.keyboard import latin_key
 from okr_tui.ui.last_screen import LastScreen
 from okr_tui.ui.output import DrawableFilter
+from okr_tui.ui.stylesheet import CachedStylesheet
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,6 +67,7 @@ class TerminalApp(App[str]):
     ) -> None:
         compositor.install()
         super().__init__()
+        self.stylesheet = CachedStylesheet(self.get_css_variables())
         self.last_screen = last_screen
         self.add_mode(self.DEFAULT_MODE, self.get_default_screen)
         self._describe_crash = describe_crash
