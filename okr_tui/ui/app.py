@@ -40,7 +40,6 @@ from okr_tui.ui.screens.dashboard import Dashboard
 from okr_tui.ui.screens.help import HelpScreen
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
-from okr_tui.ui.screens.settings import SettingsScreen
 from okr_tui.ui.screens.text import TextScreen, record_screen
 from okr_tui.ui.terminal_app import DescribeCrash, TerminalApp, describe_briefly
 from okr_tui.ui.themes import DARK, DEFAULT, LIGHT, THEMES, BackgroundReported, theme_names
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
 
     from okr_tui.chat.service import ConversationService
     from okr_tui.services.last_snapshot import LastSnapshot
+    from okr_tui.ui.screens.settings import SettingsScreen
 
 TICK: Final = 1.0
 """Seconds between two looks at the clock, while something counts down."""
@@ -269,8 +269,8 @@ class OkrApp(TerminalApp):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Hide or disable actions that cannot run now."""
-        over_settings = any(isinstance(screen, SettingsScreen) for screen in self.screen_stack)
-        return available(action, self.snapshot, service=self.service is not None, over_settings=over_settings)
+        service = self.service is not None
+        return available(action, self.snapshot, service=service, over_settings=self.settings.shown)
 
     def exit(
         self, result: str | None = None, return_code: int = 0, message: "RenderableType | None" = None
@@ -452,8 +452,8 @@ class OkrApp(TerminalApp):
     def _favourite_requested(self, event: FavouriteRequested) -> None:
         self.pool.set_favourite(event)
 
-    @on(SettingsScreen.ChangeRequested)
-    def _change_requested(self, event: SettingsScreen.ChangeRequested) -> None:
+    def on_settings_screen_change_requested(self, event: "SettingsScreen.ChangeRequested") -> None:
+        """Ask for the new value of a setting."""
         self.settings.change(event)
 
     @on(messages.AnswerRequested)

@@ -1,8 +1,8 @@
 """The style sheet of the application, each source of which is parsed once a theme.
 
 Textual 8.2.8 parses all of them again where a mode begins, and where a theme is taken up: four times for a
-start. It also forgets what was parsed once there are more than 64 sources, each of which is a class of widgets
-that was on a screen.
+start. It also forgets what was parsed once there are more than 64 sources, each a class of widgets that was
+on a screen.
 """
 
 from typing import Final

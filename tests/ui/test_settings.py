@@ -12,8 +12,9 @@ from okr_tui.domain.errors import SettingsError
 from okr_tui.services.service import SettingLine, SettingsView, TrustQuestion
 from okr_tui.ui.lines import Line, length
 from okr_tui.ui.screens.dialogs import AddKey
-from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines, notices
+from okr_tui.ui.screens.settings import LETTERS, AskTrust, SettingsScreen, entries, entry_lines
 from okr_tui.ui.screens.text import TextScreen
+from okr_tui.ui.widgets.pool_notices import settings_notices
 from tests.ui.driver import Driver, found, run_app
 from tests.ui.examples import PROJECT_FILE, SETTINGS_FILE, TRUST, settings, snapshot
 from tests.ui.scripted_service import ScriptedService
@@ -225,5 +226,5 @@ async def test_the_footer_is_the_dashboard_s_own_again_after_the_settings(servic
 def test_without_a_name_on_a_shared_log_a_notice_says_where_to_choose_one() -> None:
     view = SettingsView("https://ollama.com", PROJECT_FILE, nameless=True)
     words = "records on this shared log call you someone; set name in the settings (,)"
-    assert list(notices(view, {"show-settings": ","}.__getitem__)) == [words]
-    assert list(notices(replace(view, nameless=False), str)) == []
+    assert list(settings_notices(view, {"show-settings": ","}.__getitem__)) == [words]
+    assert list(settings_notices(replace(view, nameless=False), str)) == []

@@ -11,7 +11,6 @@ from okr_tui.chat.conversation import Conversation, code_blocks, is_plain, links
 from okr_tui.chat.options import think_levels
 from okr_tui.domain.errors import OkrError
 from okr_tui.ui import bridge
-from okr_tui.ui.chat.dialogs import ConfirmTool, FindWords, OpenLink, PickCode
 from okr_tui.ui.chat.labels import model_named
 from okr_tui.ui.chat.messages import AnswerRequested, ComparisonRequested, ConversationConfigured, How
 from okr_tui.ui.controllers.application import LONG, Application, open_conversations
@@ -20,6 +19,7 @@ from okr_tui.ui.lines import one_line
 if TYPE_CHECKING:
     from okr_tui.chat.conversation import Answering
     from okr_tui.ui.chat.conversation_views import ConversationView
+    from okr_tui.ui.chat.dialogs import ConfirmTool
     from okr_tui.ui.chat.pane import ChatPane
     from okr_tui.ui.chat.turn import TurnView
 
@@ -108,6 +108,8 @@ class ChatController:
 
         await self.pane.show_event(event.side, event.event, event.at)
         if isinstance(event.event, ConsentRequested):
+            from okr_tui.ui.chat.dialogs import ConfirmTool
+
             self._confirming.append(ConfirmTool(event.event))
             self.app.push_screen(self._confirming[-1])
 
@@ -234,6 +236,8 @@ class ChatController:
         """Ask which of some addresses to open; those that may mislead are left out."""
         safe = [address for address in addresses if is_plain(address)]
         if safe:
+            from okr_tui.ui.chat.dialogs import OpenLink
+
             self.app.push_screen(OpenLink(safe, self.app.open_url, self.app.copy))
         elif addresses:
             words = f"Not opened, as it may not lead where it seems to: {one_line(addresses[0])}"
@@ -243,6 +247,8 @@ class ChatController:
 
     def ask_what_to_find(self) -> None:
         """Ask for words, and show one turn after another that has them."""
+        from okr_tui.ui.chat.dialogs import FindWords
+
         self.app.push_screen(FindWords(self._found, self.find))
 
     def find(self, words: str) -> str:
@@ -266,6 +272,8 @@ class ChatController:
         elif number is not None or len(blocks) == 1:
             self.app.copy(blocks[(number or 1) - 1].text, "the code")
         else:
+            from okr_tui.ui.chat.dialogs import PickCode
+
             self.app.push_screen(PickCode(blocks, self.app.copy))
 
     def branch(self) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from okr_tui.chat.conversation import Draft
 from okr_tui.chat.messages import check_sight, read_image
 from okr_tui.domain.errors import ChatError
-from okr_tui.ui.chat.dialogs import ConversationsScreen, ExportConversation
 from okr_tui.ui.chat.labels import Picture, model_named
 from okr_tui.ui.chat.messages import DraftChanged, PicturePasted, PicturesRestored
 from okr_tui.ui.controllers.application import LONG, Application, open_conversations
@@ -181,6 +180,8 @@ class ConversationsController:
 
     def list(self, words: str = "") -> None:
         """Show the stored conversations that match these words."""
+        from okr_tui.ui.chat.dialogs import ConversationsScreen
+
         self.app.push_screen(ConversationsScreen(self, self.app.clock, self.app.keymap, words))
 
     async def find(self, words: str) -> "tuple[Found, ...]":
@@ -233,5 +234,7 @@ class ConversationsController:
 
     def export(self, identifier: str, title: str, form: str = "", path: str = "") -> None:
         """Ask where to write a conversation."""
+        from okr_tui.ui.chat.dialogs import ExportConversation
+
         read = partial(open_conversations(self.app).export, identifier)
         self.app.push_screen(ExportConversation(title, read, form, path))

@@ -17,7 +17,6 @@ from okr_tui.ui import bridge
 from okr_tui.ui.controllers.application import LONG, SHORT, Application, send
 from okr_tui.ui.lines import called
 from okr_tui.ui.palette import picker
-from okr_tui.ui.screens.dialogs import AddKey, FirstFavourite, LabelKey, RemoveKey
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import FavouriteRequested, ModelScreen
 from okr_tui.ui.screens.text import TextScreen
@@ -109,12 +108,15 @@ class PoolController:
     def add(self) -> None:
         """Ask for a key's text."""
         if service := self.app.service:
+            from okr_tui.ui.screens.dialogs import AddKey
+
             self.app.push_screen(AddKey(service))
 
     def remove(self) -> None:
         """Ask whether to remove the selected key."""
         service, row, snapshot = self.app.service, self.selected_key(), self.app.snapshot
         if service and row and snapshot:
+            from okr_tui.ui.screens.dialogs import RemoveKey
 
             async def remove() -> str:
                 return await self._undoable(service, service.remove_key(self._index_of(row)))
@@ -125,6 +127,7 @@ class PoolController:
         """Ask for the selected key's label."""
         service, row = self.app.service, self.selected_key()
         if service and row:
+            from okr_tui.ui.screens.dialogs import LabelKey
 
             async def label(text: str | None) -> str:
                 return await self._undoable(service, service.label_key(self._index_of(row), text))
@@ -164,6 +167,8 @@ class PoolController:
                 return await self._undoable(service, service.set_favourite(event.model, wanted=event.wanted))
 
             if event.wanted and not snapshot.models.favourites_only:
+                from okr_tui.ui.screens.dialogs import FirstFavourite
+
                 self.app.push_screen(FirstFavourite(event.model, change))
             else:
                 send(self.app, change(), LONG)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from subprocess import CalledProcessError
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from textual.app import SuspendNotSupported, SystemCommand
 
@@ -12,8 +12,9 @@ from okr_tui.domain.policy import STRATEGIES
 from okr_tui.services.service import SettingsView, TrustQuestion
 from okr_tui.ui.controllers.application import Application, send
 from okr_tui.ui.keymap import keymap_problems, theme_problems, with_problems
-from okr_tui.ui.screens.dialogs import PickTheme
-from okr_tui.ui.screens.settings import AskTrust, ChangeSetting, SettingsScreen
+
+if TYPE_CHECKING:
+    from okr_tui.ui.screens.settings import SettingsScreen
 
 
 class Appearance(Protocol):
@@ -40,6 +41,7 @@ class SettingsController:
         self.appearance = appearance
         self.edit = edit
         self._asked: set[TrustQuestion] = set()
+        self._screen: SettingsScreen | None = None
 
     def checked(self, settings: SettingsView) -> SettingsView:
         """Apply the keymap; return the settings with its problems and the theme's added."""
@@ -50,6 +52,8 @@ class SettingsController:
     def pick_theme(self) -> None:
         """Ask for a theme; each is shown while the cursor is on it."""
         if service := self.app.service:
+            from okr_tui.ui.screens.dialogs import PickTheme
+
             snapshot = self.app.snapshot
             now = snapshot.settings.theme if snapshot else None
 
@@ -65,9 +69,17 @@ class SettingsController:
 
     def show(self) -> None:
         """Show every value and where it comes from."""
-        self.app.push_screen(SettingsScreen(self.app.keymap))
+        from okr_tui.ui.screens.settings import SettingsScreen
 
-    def change(self, event: SettingsScreen.ChangeRequested) -> None:
+        self._screen = SettingsScreen(self.app.keymap)
+        self.app.push_screen(self._screen)
+
+    @property
+    def shown(self) -> bool:
+        """Whether the settings are open, perhaps behind a dialog."""
+        return self._screen is not None and self._screen.is_attached
+
+    def change(self, event: "SettingsScreen.ChangeRequested") -> None:
         """Ask for a new value, or say why it cannot be changed."""
         service, line = self.app.service, event.line
         if service is None:
@@ -85,6 +97,8 @@ class SettingsController:
             if line.name.startswith("keymap."):
                 self.app.keymap.check(line.name.removeprefix("keymap."), text)
             return await service.change_setting(line.name, text)
+
+        from okr_tui.ui.screens.settings import ChangeSetting
 
         options = {"strategy": STRATEGIES, "theme": tuple(self.appearance.themes)}
         self.app.push_screen(ChangeSetting(line, options.get(line.name, ()), change))
@@ -113,6 +127,7 @@ class SettingsController:
         """Ask whether to trust the project's settings file."""
         service, question = self.app.service, self._question
         if service and question:
+            from okr_tui.ui.screens.settings import AskTrust
 
             async def trust(trusted: bool) -> str:
                 if self._question != question:

@@ -11,7 +11,6 @@ from okr_tui.chat.slash import FORMS
 from okr_tui.domain.errors import ChatError
 from okr_tui.domain.models import bare_name
 from okr_tui.ui.chat.conversation_views import Rival
-from okr_tui.ui.chat.dialogs import RenameConversation
 from okr_tui.ui.chat.labels import model_named
 from okr_tui.ui.chat.messages import CommandEntered
 from okr_tui.ui.controllers.application import Application, open_conversations, open_service
@@ -103,6 +102,8 @@ class SlashController:
         if title:
             self.pane.configure(await open_conversations(self.app).rename(conversation, title))
         else:
+            from okr_tui.ui.chat.dialogs import RenameConversation
+
             name = self.pane.conversation.title
             rename = partial(self.conversations.rename, conversation)
             self.app.push_screen(RenameConversation(name, rename))

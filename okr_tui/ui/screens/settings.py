@@ -1,6 +1,6 @@
 """Every setting with where it comes from, and the dialogs that change one or trust a project's file."""
 
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import zip_longest
 from textwrap import wrap
 from typing import ClassVar, Final
@@ -24,6 +24,7 @@ from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, fit, 
 from okr_tui.ui.screens.dialogs import Choice, Dialog, field
 from okr_tui.ui.widgets.footer import FootLine
 from okr_tui.ui.widgets.header import NAME as PROGRAM
+from okr_tui.ui.widgets.pool_notices import settings_notices
 from okr_tui.ui.widgets.rows import RowList
 
 SIDE_BY_SIDE: Final = 100
@@ -55,18 +56,6 @@ Entry = SettingLine | Remark
 BLANK: Final = Remark("")
 
 
-def notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
-    """Yield the decisions that are open, each with its key."""
-    if settings.open_to_others:
-        name, key = settings.open_to_others.name, key_of("make-file-private")
-        yield f"{name} can be read by other users; {key} makes it private"
-    if settings.nameless:
-        key = key_of("show-settings")
-        yield f"records on this shared log call you someone; set name in the settings ({key})"
-    if settings.trust:
-        yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
-
-
 def group_of(line: SettingLine) -> str:
     """Return the group that a line belongs to."""
     if line.name.startswith("key "):
@@ -84,7 +73,7 @@ def shown_name(line: SettingLine) -> str:
 def entries(settings: SettingsView, key_of: KeyOf) -> list[Entry]:
     """Everything there is to show, in its order."""
     found: list[Entry] = [Remark(f"▲ {problem}", FAULT) for problem in settings.problems]
-    found += [Remark(f"▲ {notice}", WARNING) for notice in notices(settings, key_of)]
+    found += [Remark(f"▲ {notice}", WARNING) for notice in settings_notices(settings, key_of)]
     for group, heading in HEADINGS.items():
         if members := [line for line in settings.lines if group_of(line) == group]:
             found += [*([BLANK] if found else []), Remark(heading, STRONG), *members]

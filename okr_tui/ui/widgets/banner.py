@@ -14,8 +14,7 @@ from okr_tui.services.service import GatewayView, Snapshot
 from okr_tui.ui.actions import bindings, borrowed
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, QUIET, STRONG, WARNING, Line, content, one_line
-from okr_tui.ui.screens.settings import notices
-from okr_tui.ui.widgets.pool_notices import key_notices, pool_notices
+from okr_tui.ui.widgets.pool_notices import key_notices, pool_notices, settings_notices
 
 PROBLEMS = 2
 LEAST_WIDTH = 10
@@ -36,7 +35,7 @@ def banner_lines(
     if words := snapshot.clock_problem(now):
         lines.append(((f"▲ {words}", WARNING),))
     lines += [((f"▲ {words}", WARNING),) for words in settings_problems(snapshot.settings.problems, key_of)]
-    lines += [((f"▲ {notice}", WARNING),) for notice in notices(snapshot.settings, key_of)]
+    lines += [((f"▲ {notice}", WARNING),) for notice in settings_notices(snapshot.settings, key_of)]
     lines += [((f"▲ {words}", WARNING),) for words in gateway_notices(snapshot.gateway, key_of)]
     lines += [(notice,) for notice in key_notices(snapshot, now, key_of)]
     return lines

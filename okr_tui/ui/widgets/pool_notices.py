@@ -1,4 +1,4 @@
-"""What is wrong with the pool, a sentence each: the cause, and the key or the page that helps."""
+"""What is wrong with the pool or open in the settings, a sentence each, with the key or page that helps."""
 
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
@@ -9,7 +9,7 @@ from okr_tui.domain.health import State
 from okr_tui.domain.records import Attempt
 from okr_tui.domain.view import KeyView
 from okr_tui.domain.words import moment, sentence, span
-from okr_tui.services.service import Snapshot
+from okr_tui.services.service import SettingsView, Snapshot
 from okr_tui.ui.keymap import KeyOf
 from okr_tui.ui.lines import FAULT, WARNING, Part, one_line
 
@@ -20,6 +20,18 @@ RECENT: Final = 900.0
 """Seconds for which a request for a model that no plan includes is worth a line."""
 LATEST: Final = 60
 """Newest lines of the log that are looked at for such a request."""
+
+
+def settings_notices(settings: SettingsView, key_of: KeyOf) -> Iterator[str]:
+    """Yield the decisions that are open, each with its key."""
+    if settings.open_to_others:
+        name, key = settings.open_to_others.name, key_of("make-file-private")
+        yield f"{name} can be read by other users; {key} makes it private"
+    if settings.nameless:
+        key = key_of("show-settings")
+        yield f"records on this shared log call you someone; set name in the settings ({key})"
+    if settings.trust:
+        yield f"{settings.trust.project_file} asks to be trusted; {key_of('answer-trust')} decides"
 
 
 def pool_notices(snapshot: Snapshot, now: float, zone: tzinfo, key_of: KeyOf) -> Iterator[Part]:
