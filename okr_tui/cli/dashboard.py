@@ -42,7 +42,6 @@ def dashboard(invocation: Invocation) -> object:
 @contextlib.asynccontextmanager
 async def opened(invocation: Invocation, clock: "Clock") -> AsyncGenerator["Opened", None]:
     """Open the service and the conversations; a thread imports them, so that the screen stays responsive."""
-    gc.collect()  # what the first screen left behind makes room for what is imported now
     await asyncio.to_thread(importlib.import_module, "okr_tui.chat.service")
     from okr_tui.chat.answer import PoolClient
     from okr_tui.chat.service import ConversationService
@@ -121,8 +120,11 @@ def _run(
     if os.environ.get("LC_TERMINAL") == "iTerm2" or os.environ.get("TERM_PROGRAM") == "iTerm.app":
         # It loses what input methods commit under the kitty protocol; Textual reads this when imported.
         os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
-    from okr_tui.services.background import SystemClock
+    from okr_tui.services.background import COLLECT_RARELY, SystemClock
     from okr_tui.ui.app import OkrApp
+
+    # What the first screen leaves behind makes room for what is imported after it.
+    gc.set_threshold(*COLLECT_RARELY)
 
     last = None
     if inputs:
