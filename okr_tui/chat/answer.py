@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from okr_tui.chat.conversation import Conversation
 from okr_tui.chat.messages import ChatEvent, Finished, Message, Routed
 from okr_tui.chat.options import think_value
 from okr_tui.cloud.client import Call
@@ -18,6 +19,14 @@ from okr_tui.services.pool_service import PoolService
 from okr_tui.settings.table import ChatSettings
 
 POST_LONGEST = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The conversation whose end is to be answered; `avoid` as in Dispatcher.send."""
+
+    conversation: Conversation
+    avoid: Collection[str] = ()
 
 
 class ChatPool(Protocol):

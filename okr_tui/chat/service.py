@@ -4,10 +4,11 @@ import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from okr_tui.chat.answer import ChatPool
+from okr_tui.chat.answer import ChatPool, Request
 from okr_tui.chat.conversation import (
     Answering,
     Conversation,
@@ -23,11 +24,13 @@ from okr_tui.chat.conversation import (
 )
 from okr_tui.chat.options import ChatOptions
 from okr_tui.chat.repository import ConversationRepository, Drafts
-from okr_tui.chat.session import ChatSession, Request
 from okr_tui.domain.errors import ChatError
-from okr_tui.domain.models import Model
+from okr_tui.domain.models import Model, listed_model
 from okr_tui.services.background import run_uncancelled
 from okr_tui.store.factory import state_folder
+
+if TYPE_CHECKING:
+    from okr_tui.chat.session import ChatSession
 
 FILE: Final = "conversations.db"
 PAGE: Final = 50
@@ -45,7 +48,6 @@ class ConversationService:
     def __init__(self, pool: ChatPool, folder: Path) -> None:
         self._pool = pool
         self._repository = ConversationRepository(folder / FILE, pool.clock)
-        self._session = ChatSession(pool, self._repository)
         self._drafts = Drafts(self._repository, folder, pool.clock)
         self._unstored: dict[str, Conversation] = {}
 
@@ -63,9 +65,17 @@ class ConversationService:
             await run_uncancelled(conversations._close())
 
     async def _close(self) -> None:
-        await self._session.close()
+        if "_session" in vars(self):
+            await self._session.close()
         self._drafts.close()
         await self._repository.close()
+
+    @cached_property
+    def _session(self) -> "ChatSession":
+        """What answers questions, and the tools with it: imported with the first question."""
+        from okr_tui.chat.session import ChatSession
+
+        return ChatSession(self._pool, self._repository)
 
     @property
     def notice(self) -> str | None:
@@ -240,7 +250,7 @@ class ConversationService:
 
     def model(self, name: str | None) -> Model | None:
         """Return the listed model of a name; None when there is none."""
-        return self._session.model(name)
+        return listed_model(self._pool.models, name)
 
     def _others(self, only: int | None) -> Collection[str]:
         """Return the fingerprints of every key but the one at an index."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from okr_tui.chat.answer import ChatPool
+from okr_tui.chat.answer import ChatPool, Request
 from okr_tui.chat.conversation import (
     UNTITLED,
     Answered,
@@ -30,8 +30,7 @@ from okr_tui.chat.tools import Consent, Toolbox, ToolServers, message_of, result
 from okr_tui.cloud.dialects import Delta
 from okr_tui.domain.errors import ChatError, CloudError, OkrError
 from okr_tui.domain.faults import ClientCause
-from okr_tui.domain.models import Model, bare_name
-from okr_tui.domain.values import dataclass
+from okr_tui.domain.models import Model, bare_name, listed_model
 from okr_tui.services.background import Clock
 
 SAVE_EVERY: Final = 1.0
@@ -152,14 +151,6 @@ class AnswerRecorder:
 CONTINUE: Final = "Continue exactly where your last message stopped. Repeat nothing and add no remark."
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The conversation whose end is to be answered; `avoid` as in Dispatcher.send."""
-
-    conversation: Conversation
-    avoid: Collection[str] = ()
-
-
 class ChatSession:
     """Sends questions and keeps the answers. One answer at a time comes in each conversation."""
 
@@ -183,7 +174,7 @@ class ChatSession:
         conversation, now = request.conversation, self._pool.clock.time()
         if not text.strip() and not images:
             raise ChatError("there is nothing to ask")
-        check_sight(self.model(conversation.model), len(images))
+        check_sight(listed_model(self._pool.models, conversation.model), len(images))
         self._check(conversation)
         if conversation.unanswered:
             withdrawn = conversation.turns[-1].place
@@ -249,18 +240,14 @@ class ChatSession:
             await asyncio.shield(keeping)
         if notice := self._unsaved_notice():
             yield Noted(notice)
-        yield Ended(recorder.conversation, gauge(recorder.conversation, self.model(model)))
+        listed = listed_model(self._pool.models, model)
+        yield Ended(recorder.conversation, gauge(recorder.conversation, listed))
 
     async def close(self) -> None:
         """Wait for what is being stored, and end the tool servers."""
         await asyncio.gather(*self._keeping, return_exceptions=True)
         self._unfollow()
         await self._servers.close()
-
-    def model(self, name: str | None) -> Model | None:
-        """Return the listed model of a name; None when there is none."""
-        wanted = bare_name(name or "")
-        return next((model for model in self._pool.models if model.id == wanted), None)
 
     def _check(self, conversation: Conversation) -> str:
         if conversation.model is None:
@@ -271,7 +258,7 @@ class ChatSession:
 
     def _notes(self, conversation: Conversation) -> list[str]:
         """Return what of the options cannot be followed, a line each."""
-        model, options = self.model(conversation.model), conversation.options
+        model, options = listed_model(self._pool.models, conversation.model), conversation.options
         notes = [self._unsaved_notice(), think_refusal(model, options.think)]
         if options.tools and model and not _may_call(model):
             notes.append(f"{model.id} cannot call tools; it answers without them")
@@ -294,7 +281,9 @@ class ChatSession:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Ask for one round; a model that takes no open answer at the end is asked in words to continue."""
         options = conversation.options
-        think = None if think_refusal(self.model(model), options.think) else options.think
+        think = (
+            None if think_refusal(listed_model(self._pool.models, model), options.think) else options.think
+        )
         begun = False
         for sent in (messages, [*messages, Message("user", CONTINUE)]):
             answer = self._pool.chat(
@@ -325,7 +314,7 @@ class ChatSession:
     def _toolbox(self, conversation: Conversation) -> Iterator[Toolbox | None]:
         """Hold the tools of an answer; None where the model calls none, or is not to."""
         settings, wanted = self._pool.settings, conversation.options.tools
-        model = self.model(conversation.model)
+        model = listed_model(self._pool.models, conversation.model)
         if not (settings.tools if wanted is None else wanted) or (model and not _may_call(model)):
             yield None
             return

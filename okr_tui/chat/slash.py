@@ -7,7 +7,7 @@ from typing import Final, Literal
 from okr_tui.chat.options import OPTION_NAMES, THINK_LEVELS
 from okr_tui.domain.errors import OkrError
 from okr_tui.domain.health import State
-from okr_tui.domain.models import Model, bare_name
+from okr_tui.domain.models import Model, listed_model
 from okr_tui.domain.text import printable
 from okr_tui.domain.values import dataclass
 from okr_tui.domain.view import KeyView, PoolView
@@ -262,9 +262,8 @@ async def _refresh(service: Service, _: str, __: tzinfo) -> CommandResult:
 async def _info(service: Service, name: str, _: tzinfo) -> CommandResult:
     if not name:
         return CommandResult("Usage: /ollama-info MODEL", "error")
-    wanted = bare_name(name)
     models = service.snapshot.models
-    model = next((row.model for row in models.rows if row.model.id == wanted), None)
+    model = listed_model((row.model for row in models.rows), name)
     if model is None:
         cause = f" ({models.error})" if models.error else ""
         return CommandResult(

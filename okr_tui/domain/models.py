@@ -1,7 +1,7 @@
 """A model of the cloud as it is listed and shown. Unknown values are None, never a guess."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import Final, Literal
@@ -156,6 +156,12 @@ def bare_name(model: str) -> str:
     for suffix in (":cloud", "-cloud"):
         model = model.removesuffix(suffix)
     return model
+
+
+def listed_model(models: Iterable[Model], name: str | None) -> Model | None:
+    """Return the listed model of a name; None when there is none."""
+    wanted = bare_name(name or "")
+    return next((model for model in models if model.id == wanted), None)
 
 
 LIST_DOCUMENT: Final = "models with thinking"

@@ -37,7 +37,6 @@ from okr_tui.ui.keymap import ActiveKeymap
 from okr_tui.ui.last_screen import LastScreen
 from okr_tui.ui.palette import PaletteProvider, action_commands
 from okr_tui.ui.screens.dashboard import Dashboard
-from okr_tui.ui.screens.help import HelpScreen
 from okr_tui.ui.screens.key_details import KeyDetails
 from okr_tui.ui.screens.model import ChatRequested, FavouriteRequested
 from okr_tui.ui.screens.text import TextScreen, record_screen
@@ -551,6 +550,8 @@ class OkrApp(TerminalApp):
 
     def action_help(self) -> None:
         """Show every key and mark."""
+        from okr_tui.ui.screens.help import HelpScreen
+
         focused = self.focused.id if self.focused else None
         self.push_screen(HelpScreen(self.keymap.actions, focused, self.keymap.key_of))
 
