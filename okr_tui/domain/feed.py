@@ -533,7 +533,7 @@ def _has(entry: Entry, word: str) -> bool:
     return word in _searchable(entry)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # an entry holds a record
 def _searchable(entry: Entry) -> str:
     """Return the text that words are searched in."""
     fault = entry.record.fault if isinstance(entry.record, Attempt) else None

@@ -108,6 +108,8 @@ class UsageCounter:
     def __init__(self) -> None:
         self._counts: dict[Counted, list[int]] = {}
         """The fields of a UsageSum."""
+        self._texts: dict[str, str] = {}
+        """The texts of all series: every record has its own copies."""
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -125,6 +127,9 @@ class UsageCounter:
         name = (int(hour), fingerprint, attempt.model, client, attempt.caller)
         counts = self._counts.get(name)
         if counts is None:
+            same = self._same
+            model, caller = attempt.model and same(attempt.model), attempt.caller and same(attempt.caller)
+            name = (int(hour), same(fingerprint), model, client, caller)
             self._counts[name] = counts = [0] * 12 + [longest, latest]
         counts[0] += 1
         if attempt.fault is not None:
@@ -147,6 +152,9 @@ class UsageCounter:
             counts[12] = longest
         if latest > counts[13]:
             counts[13] = latest
+
+    def _same(self, text: str) -> str:
+        return self._texts.setdefault(text, text)
 
     @property
     def usage(self) -> Usage:

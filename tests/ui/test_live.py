@@ -18,7 +18,7 @@ from okr_tui.domain.records import Attempt
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.ui import bridge
 from okr_tui.ui.lines import length
-from okr_tui.ui.widgets.live import LivePane, entry_lines
+from okr_tui.ui.widgets.live import LivePane, drawn, entry_lines
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
 from tests.ui.scripted_service import PAGE, ScriptedService, make_app
@@ -301,10 +301,25 @@ def test_filtered_and_paused(
     assert snap_compare(make_app(service), terminal_size=size, run_before=pressed(*keys))
 
 
-def test_lines_are_kept_by_what_they_show_and_not_by_their_records() -> None:
+def test_what_is_drawn_of_a_line_is_not_its_record() -> None:
     one, other = (replace(line(1), record=attempt(NOW + number)) for number in range(2))
-    first, second = (entry_lines(Group(((entry,),)), 80, date.min, UTC) for entry in (one, other))
-    assert first is second
+    first, second = (drawn(Group(((entry,),)), 80, date.min, UTC, NOW) for entry in (one, other))
+    assert first == second
+
+
+async def test_lines_are_laid_out_once_and_kept_while_they_are_shown() -> None:
+    service = ScriptedService(snapshot(entries=lines(1, 40)))
+    async with run_app(service) as driver:
+        feed = live_of(driver).feed
+        last = feed.lines_of(feed.rows[-1], 60)
+        for number in range(2, 40):
+            service.show(snapshot(entries=lines(number, number + 39)))
+            await driver.pilot.pause()
+            if number == 2:
+                assert feed.lines_of(feed.rows[-2], 60) is last
+        assert len(feed.rows) == 40
+        assert len(feed._laid_out) <= 2 * len(feed.rows)
+        assert len(feed._laid_out_before) <= 2 * len(feed.rows)
 
 
 async def test_a_line_that_stays_is_drawn_once() -> None:

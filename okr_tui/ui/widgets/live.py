@@ -4,8 +4,7 @@ import textwrap
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
-from functools import lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from rich.cells import cell_len
 from textual import on
@@ -38,28 +37,37 @@ def entry_lines(group: Group, width: int, today: date, zone: tzinfo, now: float 
 
     Of a request that runs they say for how long, at `now` (epoch seconds), and how fast its answer comes.
     """
+    return drawn_lines(drawn(group, width, today, zone, now))
+
+
+class Drawn(NamedTuple):
+    """What of a group is drawn, and how: its records, of which a run has hundreds, are not in it."""
+
+    tone: Tone
+    glyph: str
+    at: float
+    text: str
+    detail: str
+    more: str
+    width: int
+    today: date
+    zone: tzinfo
+
+
+def drawn(group: Group, width: int, today: date, zone: tzinfo, now: float) -> Drawn:
+    """Return what `drawn_lines` needs to know of a group."""
     detail, more, glyph = group.detail, group.more, HEALED if group.healed else TONES[group.tone][0]
     if run := group.running:
         speed = run.tokens_per_second(now)
         detail = f"{detail} · running {span(now - run.since)}"
         more = "" if speed is None else f"{speed:.0f} tok/s"
         glyph = RUNNING
-    return _lines(group.tone, glyph, group.at, group.text, detail, more, width, today, zone)
+    return Drawn(group.tone, glyph, group.at, group.text, detail, more, width, today, zone)
 
 
-# What is drawn and not the group: a run of a hundred requests would keep each of their records.
-@lru_cache(maxsize=512)
-def _lines(
-    tone: Tone,
-    glyph: str,
-    at: float,
-    text: str,
-    detail: str,
-    more: str,
-    width: int,
-    today: date,
-    zone: tzinfo,
-) -> tuple[Line, ...]:
+def drawn_lines(group: Drawn) -> tuple[Line, ...]:
+    """Return the lines of a group."""
+    tone, glyph, at, text, detail, more, width, today, zone = group
     style = TONES[tone][1]
     moment = datetime.fromtimestamp(at, zone)
     day = "" if moment.date() == today else f"{moment:%d %b} "
@@ -137,6 +145,10 @@ class FeedList(RowList[Group]):
         self._under_way: tuple[RunningRequest, ...] = ()
         self._now = 0.0
         self._groups: list[Group] = []
+        self._laid_out: dict[Drawn, Sequence[Line]] = {}
+        """The lines of what is shown."""
+        self._laid_out_before: dict[Drawn, Sequence[Line]] = {}
+        """The lines of what was shown before that: most are shown still."""
 
     @property
     def total(self) -> int:
@@ -232,6 +244,7 @@ class FeedList(RowList[Group]):
     def _show(self) -> None:
         running = self._under_way if self.window.latest else ()
         self._groups = list(grouped(self.window.entries, running, self._groups))
+        self._laid_out, self._laid_out_before = {}, self._laid_out
         self.show_rows([row for row in self._groups if self._wants(row)])
         self.post_message(self.Changed(self))
 
@@ -252,7 +265,10 @@ class FeedList(RowList[Group]):
 
     def lines_of(self, row: Group, width: int) -> Sequence[Line]:
         """Time, glyph and text, then the detail."""
-        return entry_lines(row, width, self.today, self.zone, self._now)
+        group = drawn(row, width, self.today, self.zone, self._now)
+        lines = self._laid_out.get(group) or self._laid_out_before.get(group) or drawn_lines(group)
+        self._laid_out[group] = lines
+        return lines
 
     def watch_cursor(self, before: int, after: int) -> None:
         """Read on where the person comes to an edge."""
