@@ -61,7 +61,7 @@ EVERYONE: Final = Series("", None, "")
 HOURS_KEPT: Final = 200
 """Days whose hours are kept; older ones are whole days. A pool with 24 series, always busy, needs 90 kB a
 day for hours, and 4 kB for a day."""
-PAGE: Final = 200
+PAGE: Final = 100
 """Records that are read at a time."""
 STEP: Final = 50_000
 """Records after which a step is worth its end, in which the documents of their days are rewritten."""
