@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -128,6 +129,8 @@ class StatusWriter:
 
 TRY_WITHIN: Final = 10.0
 """Seconds for the answer about a key that is to be added."""
+COMPARE_EVERY: Final = 1.0
+"""Seconds between two looks at the cloud's clock, which its answers tell in whole seconds."""
 TEN_A_MINUTE: Final = "the cloud allows ten readings a minute, so okr-tui makes one every ten seconds"
 
 
@@ -162,6 +165,7 @@ class PoolService:
         self._status_writer = StatusWriter(self.pool, lambda: configuration.settings.alerts, own_name)
         self._reader = LogReader(self.pool, zone)
         self._clock_ahead = 0.0
+        self._compared_at = -math.inf
         self.network = Network(configuration.environment)
         self.scrubber = scrubber
         self._hide_keys()
@@ -663,6 +667,9 @@ class PoolService:
     def _compare_clocks(self, headers: Mapping[str, str]) -> None:
         """Note a wrong clock of this machine, since every time that the cloud names would be shown wrong."""
         clock = self.clock
+        if 0 <= clock.monotonic() - self._compared_at < COMPARE_EVERY:
+            return
+        self._compared_at = clock.monotonic()
         ahead = clock.hear(headers) if isinstance(clock, SystemClock) else ahead_of(headers, clock.time())
         is_notable = is_far(ahead, self.configuration.settings.alerts.clock_seconds)
         far = ahead if ahead is not None and is_notable else 0.0
