@@ -46,6 +46,7 @@ class StubApplication:
         self.conversations = cast("ConversationService | None", conversations)
         self.toasts: list[tuple[str, str]] = []
         self.screens: list[Screen[Any]] = []
+        self.screen_stack = self.screens
         self.messages: list[Message] = []
         self.copied: list[tuple[str, str]] = []
         self.opened: list[str] = []

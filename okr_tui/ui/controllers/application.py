@@ -1,6 +1,6 @@
 """What every controller shares: its view of the application, and what can be done in it now."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -43,6 +43,10 @@ class Application(Protocol):
     @property
     def snapshot(self) -> Snapshot | None:
         """The newest state; None before the first."""
+
+    @property
+    def screen_stack(self) -> Sequence[Screen[Any]]:
+        """The screens that are open, the one in front last."""
 
     @property
     def service(self) -> Service | None:

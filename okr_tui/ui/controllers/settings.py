@@ -77,7 +77,7 @@ class SettingsController:
     @property
     def shown(self) -> bool:
         """Whether the settings are open, perhaps behind a dialog."""
-        return self._screen is not None and self._screen.is_attached
+        return self._screen in self.app.screen_stack
 
     def change(self, event: "SettingsScreen.ChangeRequested") -> None:
         """Ask for a new value, or say why it cannot be changed."""
