@@ -65,10 +65,13 @@ async def test_a_change_is_drawn_as_textual_draws_it(opened: str) -> None:
 async def test_a_line_keeps_no_pieces_of_itself_once_it_is_drawn() -> None:
     async with run_app(ScriptedService(snapshot(pool=pool(*MANY)))) as driver:
         await driver.press("down")
-        renders = list(Compositor._get_renders(driver.app.screen._compositor))
-        lines = [line for _, _, lines in renders for line in lines]
-        assert len(lines) > driver.app.size.height
-        assert not [line for line in lines if line._divide_cache]
+        compositor = driver.app.screen._compositor
+        kept = [line for each in compositor.visible_widgets for line in each._styles_cache._cache.values()]
+        assert len(kept) > driver.app.size.height
+        assert not [line for line in kept if line._divide_cache or line._filter_cache]
+        drawn = [line for _, _, lines in compositor._get_renders() for line in lines]
+        assert len(drawn) > driver.app.size.height
+        assert not [line for line in drawn if line._divide_cache]
 
 
 async def test_a_move_in_a_list_draws_two_rows_and_the_border(monkeypatch: pytest.MonkeyPatch) -> None:
