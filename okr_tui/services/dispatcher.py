@@ -29,7 +29,6 @@ from okr_tui.services.admission import Admission, SlotWait, Ticket
 from okr_tui.services.current_cloud import UseCloud
 from okr_tui.services.exchange import Exchange, Refusal, RefusedError
 from okr_tui.services.live_pool import LivePool
-from okr_tui.services.service import LATEST
 from okr_tui.services.shared_slots import SharedSlots
 
 
@@ -222,8 +221,7 @@ class Dispatcher:
         This machine's clock may be behind, so that blocks seem to hold which are long over.
         """
         self._compared = True
-        recent = [entry.at for entry in tuple(self._pool.entries)[-LATEST:]]
-        if from_the_future(recent, self._pool.clock.time()) is not None:
+        if from_the_future(tuple(self._pool.recent_times), self._pool.clock.time()) is not None:
             with contextlib.suppress(CloudError), self._use_cloud() as cloud:
                 await cloud.models()
 

@@ -31,7 +31,7 @@ from okr_tui.domain.words import moment
 from okr_tui.services.background import Clock, Timer, Timers
 from okr_tui.services.configuration import EffectiveSettings
 from okr_tui.services.log_writer import MARK_EVERY, SHORT, Checkpoints, LogWriter, Unsent
-from okr_tui.services.service import LOG_PROGRESS
+from okr_tui.services.service import LATEST, LOG_PROGRESS
 from okr_tui.store.base import LogEntry, ReplacedLogError, Store, UnreachableLogError
 from okr_tui.store.usage import BEHIND, Detail, Summing, UsageReading, pages, read_usage, sum_up
 
@@ -55,6 +55,7 @@ LOOKED_AT_EASILY: Final = 50
 LONGEST_INTERVAL: Final = 2.0
 ALERTS: Final = 20
 """Alerts that are kept for screens to show."""
+READINGS: Final = (BalanceRead, IdentityRead, SettingsRead)
 LEARNED: Final = (Attempt, BalanceRead, IdentityRead)
 SIGNED: Final = (Command, FellBack, *LEARNED)
 """Records that say who wrote them."""
@@ -82,7 +83,11 @@ class LivePool:
         self.policy = policy
         self.clock = clock
         self.state = PoolState()
-        self.entries: deque[Entry] = deque(maxlen=lines or ENTRIES)
+        self._shown = ENTRIES if lines is None else lines
+        """How many lines of Live are made and kept."""
+        self.entries: deque[Entry] = deque(maxlen=self._shown)
+        self.recent_times: deque[float] = deque(maxlen=LATEST)
+        """When the last records of the log were made that are no readings, in epoch seconds."""
         self.alerts: deque[Alert] = deque(maxlen=ALERTS)
         """The last alerts that were raised or ended while this process ran, each once."""
         self.in_flight: Counter[str] = Counter()
@@ -198,7 +203,7 @@ class LivePool:
         identity = self.store.identity
         state, sequence, settings_read = kept.state, kept.sequence, self.settings_read
         recent: list[LogEntry] = []
-        most = self.entries.maxlen or ENTRIES
+        most = max(1, self._shown)
         own: list[LogEntry] = []
         async for page in self._pages(sequence):
             own += filter(self._writer.wrote, page if self._writer.unsent else ())
@@ -233,7 +238,8 @@ class LivePool:
             lines += found
         if lines:
             self.entries = deque(
-                (*lines, *(line for unsent in self._unsent_lines.values() for line in unsent)), maxlen=most
+                (*lines, *(line for unsent in self._unsent_lines.values() for line in unsent)),
+                maxlen=self._shown,
             )
         self.state = self._log_state
         for unsent in self._writer.unsent:
@@ -293,6 +299,8 @@ class LivePool:
         """Go on to the state after a record of the log."""
         self._sequence = item.sequence
         self._log_state = state
+        if not isinstance(item.record, READINGS):
+            self.recent_times.append(item.record.at)
         if isinstance(item.record, SettingsRead):
             self.settings_read = item.record
         self._checkpoints.passed(item.sequence, self._log_state)
@@ -430,9 +438,10 @@ class LivePool:
     def _count(self, unsent: Unsent) -> None:
         """Apply a record that is not in the log yet."""
         before, self.state = self.state, apply(self.state, unsent.record, self.policy)
-        lines = entries(unsent.record, before, self.state, self.config, self.policy, self._zone)
-        self.entries.extend(lines)
-        self._unsent_lines[unsent] = lines
+        if self._shown:
+            lines = entries(unsent.record, before, self.state, self.config, self.policy, self._zone)
+            self.entries.extend(lines)
+            self._unsent_lines[unsent] = lines
         self._observe(unsent.record, None)
         self._announce_news()
 
@@ -464,6 +473,8 @@ class LivePool:
 
     def _notify(self, item: LogEntry, own: Unsent | None, before: PoolState) -> None:
         """Add the lines of a record of the log to the feed; `before` is the state before it."""
+        if not self._shown:
+            return
         shown = self._unsent_lines.pop(own, None) if own else None
         if shown is None:
             self.entries.extend(

@@ -73,8 +73,9 @@ if TYPE_CHECKING:
     from okr_tui.services.dispatcher import Dispatcher
     from okr_tui.services.fallback import Fallback
 
-FEW_LINES: Final = 2 * LATEST
-"""Records that a verb makes lines of, which it only looks at for their times."""
+LINES: Final = {"cli": 2 * LATEST, "gateway": 0}
+"""How many lines of Live are kept where no screen shows them: a verb looks at the times of the last, and to
+make one costs a request something."""
 WRITE_EVERY: Final = 2.0
 """Seconds between two writes; status bars look every five or so."""
 
@@ -158,7 +159,7 @@ class PoolService:
         self.keeps_overview = False
         """Whether the overview is kept for the next run when the service closes."""
         self._applied = configuration.effective
-        lines = FEW_LINES if client == "cli" else None
+        lines = LINES.get(client)
         self.pool = LivePool(store, configuration.config, configuration.policy, clock, zone, lines)
         address, shared = configuration.settings.store.value, configuration.shares_log
         own_name = status_file(address or "", configuration.settings.global_file) if shared else None

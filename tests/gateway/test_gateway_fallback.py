@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from okr_tui.domain.feed import FeedFilter
 from okr_tui.domain.records import FellBack
 from okr_tui.gateway.server import listen, serving
 from tests.gateway.running_gateway import HOST, RunningGateway, ScriptedCloud, stream
@@ -46,6 +47,12 @@ async def local_ollama(
             yield f"http://{HOST}:{listener.getsockname()[1]}", script
 
 
+async def lines_of(gateway: RunningGateway) -> list[str]:
+    """What Live says of the log."""
+    await gateway.service.pool.settled()
+    return [line.text for line in (await gateway.service.history(FeedFilter())).entries]
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_another_model_answers_where_the_plan_lacks_one(
     harness: Harness, gateway: RunningGateway, path: str
@@ -58,7 +65,7 @@ async def test_another_model_answers_where_the_plan_lacks_one(
     assert response.headers["x-okr-tui-answered-by"] == OTHER
     assert (await gateway.settled(4))[-1].model == OTHER
     assert await fell_back(gateway) == [(MODEL, OTHER)]
-    assert f"{OTHER} answers instead of {MODEL}" in [line.text for line in gateway.service.pool.entries]
+    assert f"{OTHER} answers instead of {MODEL}" in await lines_of(gateway)
 
 
 async def test_the_star_stands_for_every_model_without_a_list_of_its_own(
@@ -207,7 +214,7 @@ async def test_a_local_model_is_listed_and_can_be_asked_for(
         assert json.loads(script.bodies[2])["model"] == "llama3.2"
     assert await harness.sent(path) == []
     assert not any("authorization" in request.headers for request in script.requests)
-    assert "local:llama3.2 answers" in [line.text for line in gateway.service.pool.entries]
+    assert "local:llama3.2 answers" in await lines_of(gateway)
 
 
 async def test_a_local_ollama_that_is_away_lists_nothing_and_is_named(

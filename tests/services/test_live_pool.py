@@ -61,6 +61,20 @@ async def test_a_start_from_a_kept_state_equals_a_start_from_the_whole_log() -> 
     assert len(again.entries) == ENTRIES
 
 
+async def test_a_pool_without_a_screen_makes_no_lines_and_knows_the_same() -> None:
+    clock, store = ManualClock(), MemoryStore()
+    await store.append([attempt(index, START + index) for index in range(20)])
+    shown = await opened(store, clock)
+    bare = LivePool(store, shown.config, Policy(), clock, lines=0)
+    await bare.open()
+    await bare.append(attempt(20, START + 20))
+    await shown.catch_up()
+    assert len(shown.entries) > 20
+    assert not bare.entries
+    assert [*bare.recent_times] == [*shown.recent_times]
+    assert bare.state == shown.state
+
+
 async def test_a_long_log_is_read_page_by_page_and_says_how_far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "PAGE", 100)
     monkeypatch.setattr(pools, "TELLING", -1.0)
