@@ -203,7 +203,7 @@ class LivePool:
         identity = self.store.identity
         state, sequence, settings_read = kept.state, kept.sequence, self.settings_read
         recent: list[LogEntry] = []
-        most = max(1, self._shown)
+        most = max(LATEST, self._shown)
         own: list[LogEntry] = []
         async for page in self._pages(sequence):
             own += filter(self._writer.wrote, page if self._writer.unsent else ())
