@@ -36,10 +36,6 @@ class LinesCompositor(Compositor):
             # memory of all lines, which only the garbage collector gives back.
             for strip in strips:
                 strip._divide_cache.clear()
-        # So is what came out of the filters: it is made again of the lines that are drawn again, a few.
-        for widget in self.visible_widgets:
-            for strip in widget._styles_cache._cache.values():
-                strip._filter_cache.clear()
 
     def _changed_renders(self, crop: Region | None) -> Iterable[tuple[Region, Region, list[Strip]]]:
         if crop is None or self._changed is None:
