@@ -14,7 +14,7 @@ from okr_tui.domain.traffic import (
     RunningRequest,
     recent_usage,
 )
-from okr_tui.domain.usage import HOUR, Accounts, Cell, addition, midnight
+from okr_tui.domain.usage import HOUR, Accounts, Cell, Series, addition, midnight
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store.base import UnreachableLogError
 from okr_tui.store.usage import of_key
@@ -96,7 +96,12 @@ class TrafficMonitor:
     async def _read(self, now: float) -> None:
         since = min(midnight(now, self._zone), now - HOURS * HOUR)
         reading, came = await self._pool.read_usage(since, "keys")
-        self._tokens = {cell: each.tokens for cell, each in reading.usage.items()}
+        series: dict[Series, Series] = {}
+        self._tokens = {
+            cell._replace(series=series.setdefault(cell.series, cell.series)): each.tokens
+            for cell, each in reading.usage.items()
+            if cell.start + cell.seconds > since  # whole days are read
+        }
         self._accounts = reading.accounts
         self._through, self._read_at = reading.through, now
         for record in came:
