@@ -5,7 +5,7 @@ from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
 from okr_tui.domain.records import Attempt
-from okr_tui.domain.usage import HOUR, Accounts, Cell, Naming
+from okr_tui.domain.usage import HOUR, Accounts, Cell, on_day
 from okr_tui.domain.values import dataclass
 
 RECENT: Final = 60.0
@@ -121,8 +121,4 @@ def recent_usage(
             hours.setdefault(name, [0] * HOURS)[index] += added
     strips = [UsageStrip(name, tuple(by_hour)) for name, by_hour in hours.items()]
     strips.sort(key=lambda strip: (-strip.total, strip.account))
-    naming = Naming(zone)
-    today = naming.day_at(now)
-    return RecentUsage(
-        sum(added for cell, added in tokens.items() if naming.day(cell) == today), tuple(strips)
-    )
+    return RecentUsage(sum(on_day(tokens, now, zone)), tuple(strips))

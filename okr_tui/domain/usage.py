@@ -24,6 +24,7 @@ LAST_HOUR: Final = 253_402_128_000 // HOUR
 """Hours from 1970 to the last that calendars of all zones have."""
 
 Name = TypeVar("Name")
+Value = TypeVar("Value")
 By = Literal["day", "hour", "model", "key", "account", "client"]
 GROUPINGS: Final[tuple[By, ...]] = get_args(By)
 NO_MODEL: Final = "(no model)"
@@ -338,9 +339,14 @@ def total(usage: Mapping[Cell, UsageSum]) -> UsageSum:
 
 def spent_on_day(usage: Mapping[Cell, UsageSum], at: float, zone: tzinfo = UTC) -> UsageSum:
     """Return the sum of the day that a moment belongs to in a zone."""
+    return summed(on_day(usage, at, zone))
+
+
+def on_day(cells: Mapping[Cell, Value], at: float, zone: tzinfo = UTC) -> list[Value]:
+    """Return what cells hold of the day that a moment belongs to in a zone."""
     naming = Naming(zone)
     today = naming.day_at(at)
-    return summed([added for cell, added in usage.items() if naming.day(cell) == today])
+    return [value for cell, value in cells.items() if naming.day(cell) == today]
 
 
 class Budget(NamedTuple):

@@ -113,7 +113,7 @@ class Head(NamedTuple):
         days = self.days(since, until)
         match detail:
             case "all":
-                return [name for day in days for name in self.cells(day)]
+                return [name for day in days for name in self.cell_names(day)]
             case "series":
                 old = self.rolled or 0
                 return [
@@ -122,7 +122,7 @@ class Head(NamedTuple):
                     # Of a day that is not meant whole the hours of each series are needed; an old day has no
                     # documents but of its cells.
                     for name in (
-                        self.cells(day) if day * DAY < since or day < old else [day_name(detail, day)]
+                        self.cell_names(day) if day * DAY < since or day < old else [day_name(detail, day)]
                     )
                 ]
             case "hours":
@@ -130,9 +130,9 @@ class Head(NamedTuple):
             case "keys":
                 return [day_name(each, day) for day in days for each in ("keys", "hours")]
 
-    def cells(self, day: int) -> list[str]:
+    def cell_names(self, day: int) -> list[str]:
         """Return the names of the documents that a day's cells may be in."""
-        return [day_name("all", day)] if day < (self.rolled or 0) else cell_documents(day)
+        return [day_name("all", day)] if day < (self.rolled or 0) else cell_names(day)
 
     @property
     def account_of(self) -> Accounts:
@@ -168,7 +168,7 @@ def of_key(series: Series) -> Series:
     return Series(series.fingerprint, None, "")
 
 
-def cell_documents(day: int) -> list[str]:
+def cell_names(day: int) -> list[str]:
     """Return the names of the documents of the cells of a day, of which hours are kept."""
     return [day_name("all", day), *map(hour_name, range(day * HOURS, (day + 1) * HOURS))]
 
@@ -411,7 +411,7 @@ async def _documents(store: "Store", tail: Tail, now: float) -> dict[str, str]:
         [
             name
             for day in sorted(days)
-            for name in (_by_document(day, sums[day]) if day in growing else head.cells(day))
+            for name in (_by_document(day, sums[day]) if day in growing else head.cell_names(day))
         ]
     )
     work = partial(_changed, days, growing, sums, known, kept_from)
@@ -437,7 +437,7 @@ def _changed(
         if day in growing:
             changed |= grown_documents(day, known, usage)
             continue
-        texts = {name: text for name in cell_documents(day) if (text := known.get(name))}
+        texts = {name: text for name in cell_names(day) if (text := known.get(name))}
         usage = merged(chain(usage.items(), *(decode_day(day, text) for text in texts.values())))
         rolls = day < kept_from and any(cell.seconds == HOUR for cell in usage)
         if day in sums or rolls:  # of a busy day there is one copy at a time: it takes megabytes
@@ -488,7 +488,7 @@ async def _of_keys(
 ) -> dict[str, str]:
     """Return the documents of days by key, of days without one all cells."""
     found = {day_name("keys", day): text for day in days if (text := keys_of_day(day, texts))}
-    others = [name for day in days if day_name("keys", day) not in found for name in head.cells(day)]
+    others = [name for day in days if day_name("keys", day) not in found for name in head.cell_names(day)]
     return found | await store.load_all(others)
 
 

@@ -40,7 +40,7 @@ from okr_tui.store.usage import (
     Detail,
     Head,
     can_grow,
-    cell_documents,
+    cell_names,
     combine,
     day_documents,
     day_name,
@@ -310,7 +310,7 @@ async def test_adding_to_a_busy_day_takes_little_more_room_than_its_documents(st
     ]
     await store.append(busy)
     await sum_up(store, NOW, behind=0)
-    day_texts = await store.load_all(cell_documents(NOW_DAY))
+    day_texts = await store.load_all(cell_names(NOW_DAY))
     size = sum(map(len, day_texts.values()))
     await store.append(used(1))
     tracemalloc.start()
@@ -327,9 +327,7 @@ async def test_a_day_that_an_earlier_version_wrote_counts(store: Store) -> None:
     """It wrote all cells of a day into one document."""
     day = NOW_DAY
     usage = direct(used(3))
-    texts = {
-        name: text for name, text in day_documents(day, usage).items() if name not in cell_documents(day)
-    }
+    texts = {name: text for name, text in day_documents(day, usage).items() if name not in cell_names(day)}
     assert len(texts) == 3
     texts |= {HEAD: Head(first=day).write(), day_name("all", day): encode_day(usage)}
     assert await store.save_if(HEAD, None, texts)
@@ -339,7 +337,7 @@ async def test_a_day_that_an_earlier_version_wrote_counts(store: Store) -> None:
     later = NOW + (HOURS_KEPT + 2) * DAY
     await store.append(used(1, later))
     await sum_up(store, later, behind=0)
-    of_day = {name: text for name, text in (await store.load_all(cell_documents(day))).items() if text}
+    of_day = {name: text for name, text in (await store.load_all(cell_names(day))).items() if text}
     assert list(of_day) == [day_name("all", day)]
     assert total(dict(decode_day(day, of_day[day_name("all", day)]))).requests == 5
     assert total(await everything(store)).requests == 6

@@ -9,7 +9,7 @@ from okr_tui.domain.feed_groups import Group
 from okr_tui.domain.health import State
 from okr_tui.ui.lines import TONES, fit_line, length
 from okr_tui.ui.widgets.header import header_line
-from okr_tui.ui.widgets.live import entry_lines
+from okr_tui.ui.widgets.live import drawn, drawn_lines
 from tests.ui.colourful import colourful
 from tests.ui.driver import run_app
 from tests.ui.examples import NOW
@@ -38,7 +38,7 @@ def test_no_line_of_live_is_shown_by_its_colour_alone() -> None:
     glyphs = [glyph for glyph, _ in TONES.values()]
     assert len(set(glyphs)) == len(glyphs)
     for entry in colourful().snapshot.entries:
-        (first, *_) = entry_lines(Group(((entry,),)), 80, date.min, UTC)
+        (first, *_) = drawn_lines(drawn(Group(((entry,),)), 80, date.min, UTC, NOW))
         assert TONES[entry.tone][0] in "".join(text for text, _ in first)
 
 

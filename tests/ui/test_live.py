@@ -18,7 +18,7 @@ from okr_tui.domain.records import Attempt
 from okr_tui.services.service import LOG_PROGRESS
 from okr_tui.ui import bridge
 from okr_tui.ui.lines import length
-from okr_tui.ui.widgets.live import LivePane, drawn, entry_lines
+from okr_tui.ui.widgets.live import LivePane, drawn, drawn_lines
 from tests.ui.driver import Driver, run_app
 from tests.ui.examples import ENTRIES, KEYS, NOW, SPENT_FAULT, snapshot
 from tests.ui.scripted_service import PAGE, ScriptedService, make_app
@@ -333,7 +333,8 @@ async def test_a_line_that_stays_is_drawn_once() -> None:
 @pytest.mark.parametrize("width", [30, 41, 58, 80])
 def test_a_line_of_wide_letters_is_wrapped_by_its_cells(width: int) -> None:
     text = "#1 日本語のラベル東京大阪名古屋: 週 82% used, reset Mon 00:00 とても長い名前です"
-    found = entry_lines(Group(((Entry(NOW, "warning", text, "詳細 · 東京"),),)), width, date.min, UTC)
+    group = Group(((Entry(NOW, "warning", text, "詳細 · 東京"),),))
+    found = drawn_lines(drawn(group, width, date.min, UTC, NOW))
     assert all(length(line) <= width for line in found)
     shown = "".join(part for line in found for part, _ in line).replace(" ", "")
     assert text.replace(" ", "") in shown

@@ -32,14 +32,6 @@ HEALED: Final = "△"
 """Marks what went wrong and heals by itself."""
 
 
-def entry_lines(group: Group, width: int, today: date, zone: tzinfo, now: float = 0.0) -> tuple[Line, ...]:
-    """Return the lines of a group; its detail follows the text, or is on a line below where there is no room.
-
-    Of a request that runs they say for how long, at `now` (epoch seconds), and how fast its answer comes.
-    """
-    return drawn_lines(drawn(group, width, today, zone, now))
-
-
 class Drawn(NamedTuple):
     """What of a group is drawn, and how: its records, of which a run has hundreds, are not in it."""
 
@@ -55,7 +47,10 @@ class Drawn(NamedTuple):
 
 
 def drawn(group: Group, width: int, today: date, zone: tzinfo, now: float) -> Drawn:
-    """Return what `drawn_lines` needs to know of a group."""
+    """Return what `drawn_lines` needs to know of a group.
+
+    Of a request that runs they say for how long, at `now` (epoch seconds), and how fast its answer comes.
+    """
     detail, more, glyph = group.detail, group.more, HEALED if group.healed else TONES[group.tone][0]
     if run := group.running:
         speed = run.tokens_per_second(now)
@@ -66,7 +61,7 @@ def drawn(group: Group, width: int, today: date, zone: tzinfo, now: float) -> Dr
 
 
 def drawn_lines(group: Drawn) -> tuple[Line, ...]:
-    """Return the lines of a group."""
+    """Return the lines of a group; its detail follows the text, or is below where there is no room."""
     tone, glyph, at, text, detail, more, width, today, zone = group
     style = TONES[tone][1]
     moment = datetime.fromtimestamp(at, zone)
