@@ -14,7 +14,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Static
 
-from okr_tui.ui import compositor
+from okr_tui.ui import compositor, styles_cache
 from okr_tui.ui.keyboard import latin_key
 from okr_tui.ui.last_screen import LastScreen
 from okr_tui.ui.output import DrawableFilter
@@ -66,6 +66,7 @@ class TerminalApp(App[str]):
         self, describe_crash: DescribeCrash = describe_briefly, last_screen: LastScreen | None = None
     ) -> None:
         compositor.install()
+        styles_cache.install()
         super().__init__()
         self.stylesheet = CachedStylesheet(self.get_css_variables())
         self.last_screen = last_screen
