@@ -348,9 +348,11 @@ class LivePool:
             self._writer.lose(None)
             caught.set()
 
-        timer = self.timers.start(SHORT, give_up)
+        timer, began = self.timers.start(SHORT, give_up), asyncio.get_running_loop().time()
         try:
-            await self._read()
+            await self._writer.flush()  # to write shows as well whether others wrote
+            if self._caught_up < began:
+                await self._read()
         except StoreError as error:
             self._writer.lose(error)
         finally:

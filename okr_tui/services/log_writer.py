@@ -72,6 +72,8 @@ class LogWriter:
         self.back.set()
         self._writer = uuid.uuid4().hex
         self._next = 0
+        self._hurried = 0
+        """Records with a lower number are written without a pause; the timer that gathers is for the rest."""
         self._file = UnsentFile(store.name, self._writer)
         self._running: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -103,11 +105,17 @@ class LogWriter:
         loop, added = asyncio.get_running_loop(), self._added(records)
         if self.away:
             return added
-        if self._running is None and self._gathering is None:
+        if self._gathering is None:
             self._gathering = loop.call_later(GATHER, self._begin)
         if self._patience is None:  # one for all: a timer for each costs as much as the record
             self._patience = loop.call_later(SHORT + GATHER, self._look_for_late, self._next)
         return added
+
+    async def flush(self) -> None:
+        """Have what waits written now; return once it is in the log, or counts without it."""
+        if self.unsent and not self.away:
+            self._begin()
+            await asyncio.wait([self.unsent[-1].settled])
 
     def _added(self, records: Sequence[Record]) -> Sequence[Unsent]:
         """Put records in line; while the log is away, they count at once."""
@@ -216,9 +224,11 @@ class LogWriter:
             await asyncio.wait([self._running])
 
     def _begin(self) -> None:
+        """Have all that waits now written."""
         if self._gathering:
             self._gathering.cancel()
             self._gathering = None
+        self._hurried = self._next
         if self._running is None:
             self._running = asyncio.create_task(self._run())
 
@@ -226,7 +236,7 @@ class LogWriter:
         pause = FIRST_PAUSE
         clock = asyncio.get_running_loop().time
         try:
-            while self.unsent or self.away:
+            while self.away or (self.unsent and self.unsent[0].number < self._hurried):
                 began = clock()
                 try:
                     if self.away:
@@ -269,6 +279,7 @@ class LogWriter:
     async def _found(self) -> None:
         if self.away:
             self.back.set()
+            self._hurried = self._next  # what came meanwhile waits for no timer
             self.dropped = 0
             self._failed(None)
             async with self._filing:

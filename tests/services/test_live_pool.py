@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import AsyncMock
 
@@ -16,14 +17,15 @@ from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Attempt, Record, SettingsRead
 from okr_tui.domain.usage import total
 from okr_tui.services import live_pool as pools
+from okr_tui.services import log_writer
 from okr_tui.services.live_pool import ENTRIES, LivePool
 from okr_tui.services.log_writer import COMPACT_AFTER, LOG_SECONDS
 from okr_tui.services.service import LOG_PROGRESS
-from okr_tui.store.base import LogEntry, Store
+from okr_tui.store.base import AppendToken, LogEntry, Store
 from okr_tui.store.memory import MemoryStore
 from okr_tui.store.sqlite import SqliteStore
 from okr_tui.store.usage import BEHIND, read_usage, summed_through
-from tests.harness import START, ManualClock
+from tests.harness import START, ManualClock, set_log_patience
 from tests.waiting import LIMIT, let_pass, until
 
 KEYS = tuple(Key.of(f"a synthetic key number {index}", "global") for index in range(3))
@@ -203,6 +205,85 @@ async def test_an_append_without_other_writers_counts_as_a_look_at_the_log(
     assert store.reads == before
     await other.catch_up()
     assert store.reads == before + 1
+
+
+async def test_a_look_writes_what_waits_and_reads_only_what_others_wrote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "CATCH_UP_AFTER", 0)
+    monkeypatch.setattr(log_writer, "GATHER", 3600)
+    store = Counting()
+    pool, other = await opened(store, ManualClock()), await opened(store, ManualClock())
+    pool.note_soon(attempt(1, START))
+    pool.note_soon(attempt(2, START))
+    before = store.reads
+    await pool.catch_up()
+    assert (pool.sequence, store.reads) == (2, before)
+    await other.append(attempt(0, START))
+    pool.note_soon(attempt(4, START))
+    before = store.reads
+    await pool.catch_up()
+    assert (pool.sequence, store.reads) == (4, before + 1)
+    assert [pool.state.key(key.fingerprint).requests for key in KEYS] == [1, 2, 1]
+    await pool.settled()
+
+
+class Gated(MemoryStore):
+    """Writes once it may, and notes how many records come together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+        self.batches: list[int] = []
+
+    async def append(self, records: Sequence[Record], token: AppendToken | None = None) -> int:
+        self.batches.append(len(records))
+        await self.may.wait()
+        return await super().append(records, token)
+
+
+async def test_what_comes_during_a_write_waits_for_others_unless_it_is_hurried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_writer, "GATHER", 3600)
+    set_log_patience(monkeypatch, LIMIT)
+    store = Gated()
+    pool = await opened(store, ManualClock())
+    first = asyncio.create_task(pool.note(attempt(1, START)))
+    await until(lambda: store.batches)
+    pool.note_soon(attempt(2, START))
+    store.may.set()
+    await first
+    await let_pass(0.01)
+    assert store.batches == [1]
+    pool.note_soon(attempt(4, START))
+    await pool.note(attempt(5, START))
+    assert store.batches == [1, 3]
+    store.may.clear()
+    first = asyncio.create_task(pool.note(attempt(1, START)))
+    await until(lambda: len(store.batches) == 3)
+    hurried = asyncio.create_task(pool.note(attempt(2, START)))
+    await let_pass(0.01)
+    store.may.set()
+    await asyncio.gather(first, hurried)
+    assert store.batches == [1, 3, 1, 1]
+    await pool.settled()
+
+
+async def test_what_waits_for_others_is_written_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "REST", 3600)  # a look at rest would write it too
+    set_log_patience(monkeypatch, LIMIT)
+    store = Gated()
+    pool = await opened(store, ManualClock())
+    pool.note_soon(attempt(1, START))
+    await until(lambda: store.batches)
+    pool.note_soon(attempt(2, START))
+    store.may.set()
+    await until(lambda: pool.sequence == 2)
+    pool.note_soon(attempt(3, START))
+    await until(lambda: pool.sequence == 3)
+    assert store.batches == [1, 1, 1]
+    await pool.settled()
 
 
 class Slow(MemoryStore):

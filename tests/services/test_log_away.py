@@ -18,7 +18,7 @@ from okr_tui.domain.choice import PoolConfig
 from okr_tui.domain.errors import StoreError
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.records import Record
-from okr_tui.services import log_writer
+from okr_tui.services import live_pool, log_writer
 from okr_tui.services.live_pool import LivePool
 from okr_tui.store import unsent
 from okr_tui.store.base import AppendToken, LogEntry, Store, UnreachableLogError
@@ -152,6 +152,25 @@ async def test_what_was_learned_meanwhile_reaches_the_log_in_order_with_its_own_
         again = LivePool(store, pool.config, pool.policy, pool.clock)
         await again.open()
         assert again.state == pool.state
+
+
+async def test_what_comes_while_the_log_returns_is_written_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_writer, "GATHER", 3600)
+    monkeypatch.setattr(live_pool, "REST", 3600)
+    store = Flawed()
+    async with process(store, following=False) as pool:
+        store.broken = True
+        await pool.note(attempt(1, START))
+        adopt = pool._writer.adopt
+
+        async def adopt_and_note() -> None:
+            await adopt()
+            pool.note_soon(attempt(2, START + 1))
+
+        monkeypatch.setattr(pool._writer, "adopt", adopt_and_note)
+        store.broken = False
+        await eventually(lambda: pool.problem is None and not pool._writer.unsent, pool)
+        assert [item.record.at for item in await store.read()] == [START, START + 1]
 
 
 async def test_no_request_waits_for_a_log_that_is_known_to_be_away() -> None:
