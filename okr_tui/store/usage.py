@@ -67,6 +67,9 @@ STEP: Final = 50_000
 """Records after which a step is worth its end, in which the documents of their days are rewritten."""
 CELLS: Final = 15_000
 """Cells that end a step in any case: they and their documents take thirty megabytes."""
+FEW_CELLS: Final = 500
+"""Cells that end a step where few records are behind, so that it needs no more than a megabyte. Each step
+rewrites the documents of its hour, which matters where a whole log is summed."""
 AT_ONCE: Final = 1000
 """Cells whose documents are written without giving others their turn: a hundredth of a second."""
 BEHIND: Final = 500
@@ -230,7 +233,7 @@ def _grown(text: str, added: Usage) -> str:
     for row in ROW.finditer(text, begin):
         key = (int(row[1]), int(row[2]))
         if more := left.pop(key, None):
-            grown = UsageSum._make(map(int, row[3].split(","))).plus(more)
+            grown = UsageSum._make([*map(int, row[3].split(","))]).plus(more)
             written.write(text[done : row.start()])
             written.write(_dumps([*key, *grown]))
             done = row.end()
@@ -327,7 +330,8 @@ class Summing:
     ends it.
     """
 
-    def __init__(self, store: "Store", text: str | None, now: float) -> None:
+    def __init__(self, store: "Store", text: str | None, now: float, cells: int) -> None:
+        self._cells = cells
         self._store = store
         self._identity = store.identity
         self._text = text
@@ -338,9 +342,11 @@ class Summing:
         self.overtaken = False
 
     @classmethod
-    async def begin(cls, store: "Store", now: float) -> Self:
-        """Begin after what is in the sums; `now` is epoch seconds."""
-        return cls(store, await store.load(HEAD), now)
+    async def begin(cls, store: "Store", now: float, last: int | None = None) -> Self:
+        """Begin after what is in the sums; `now` is epoch seconds, `last` the position of the last record."""
+        text = await store.load(HEAD)
+        few = last is not None and last - Head.read(text).through < STEP
+        return cls(store, text, now, FEW_CELLS if few else CELLS)
 
     @property
     def through(self) -> int:
@@ -359,7 +365,7 @@ class Summing:
         self._tail.add_logged(fresh)
         self.unsaved += len(fresh)
         day = fresh[-1].record.at // DAY
-        if (self.unsaved >= STEP and day > self._day) or len(self._tail.counter) >= CELLS:
+        if (self.unsaved >= STEP and day > self._day) or len(self._tail.counter) >= self._cells:
             await self.save()
         self._day = max(self._day, day)
 
@@ -381,7 +387,7 @@ async def sum_up(store: "Store", now: float, last: int | None = None, *, behind:
     last: the position of the last record, where it is known: then the log is not read without need.
     """
     while True:
-        summing = await Summing.begin(store, now)
+        summing = await Summing.begin(store, now, last)
         if last is not None and last - summing.through <= behind:
             return
         async for logged in pages(store, summing.through, PAGE):

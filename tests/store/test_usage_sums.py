@@ -142,11 +142,20 @@ async def test_long_logs_are_summed_by_pages(store: Store, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("name", "least", "apart", "steps"),
-    [("STEP", 40, HOUR, 3), ("STEP", 40, 1, 1), ("CELLS", 20, HOUR, 5), ("CELLS", 20, 1, 1)],
+    ("name", "least", "apart", "last", "steps"),
+    [
+        ("STEP", 40, HOUR, None, 3),
+        ("STEP", 40, 1, None, 1),
+        ("CELLS", 20, HOUR, None, 5),
+        ("CELLS", 20, 1, None, 1),
+        ("FEW_CELLS", 20, HOUR, 95, 5),
+        ("FEW_CELLS", 20, 1, 95, 1),
+        ("FEW_CELLS", 20, HOUR, 50_000, 1),
+        ("FEW_CELLS", 20, HOUR, None, 1),
+    ],
 )
 async def test_a_step_ends_with_a_day_or_when_it_is_large(
-    monkeypatch: pytest.MonkeyPatch, name: str, least: int, apart: int, steps: int
+    monkeypatch: pytest.MonkeyPatch, name: str, least: int, apart: int, last: int | None, steps: int
 ) -> None:
     monkeypatch.setattr(usage_module, "PAGE", 10)
     monkeypatch.setattr(usage_module, name, least)
@@ -161,7 +170,7 @@ async def test_a_step_ends_with_a_day_or_when_it_is_large(
     monkeypatch.setattr(store, "save_if", count)
     records = [record for index in range(95) for record in used(1, NOW + index * apart)]
     await store.append(records)
-    await sum_up(store, NOW, behind=2)
+    await sum_up(store, NOW, last, behind=2)
     assert saved == steps
     assert await everything(store) == direct(records)
 
