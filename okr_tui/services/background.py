@@ -212,11 +212,11 @@ class Background:
         self._announce()
 
 
-COLLECT_RARELY: Final = (5_000, 10, 20)
+COLLECT_RARELY: Final = (5_000, 10, 5)
 
 
 def tune_gc() -> None:
-    """Collect garbage 14 times less often than by default, and leave out all objects that exist now.
+    """Collect garbage less often than by default, and leave out all objects that exist now.
 
     Call it once the program is up. By default all objects are traversed after every few requests, which
     costs a tenth of the processor's time under load and stalls streams and key presses for 50 ms.

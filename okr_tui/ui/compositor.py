@@ -41,16 +41,28 @@ class LinesCompositor(Compositor):
         if crop is None or self._changed is None:
             yield from super()._get_renders(crop)
             return
-        open_bands = [band.intersection(crop) for band in self._changed]
+        open_bands = [found for band in self._changed if (found := common(band, crop))]
         for widget, (region, clip) in self.visible_widgets.items():
             shown = region.intersection(clip)
-            for band in [each for each in open_bands if each.overlaps(shown)]:
-                lines = shown.intersection(Region(shown.x, band.y, shown.width, band.height))
-                yield region, lines, widget.render_lines(lines.translate(-region.offset))
-                if shown.contains_region(band):
-                    open_bands.remove(band)  # what is behind is not seen
+            for band in open_bands[:]:
+                if seen := common(shown, band):
+                    lines = Region(shown.x, seen.y, shown.width, seen.height)
+                    own = Region(lines.x - region.x, lines.y - region.y, lines.width, lines.height)
+                    yield region, lines, widget.render_lines(own)
+                    if seen == band:
+                        open_bands.remove(band)  # what is behind is not seen
             if not open_bands:
                 return
+
+
+def common(one: Region, other: Region) -> Region | None:
+    """Return what two regions share.
+
+    Textual's own methods keep the answers to thousands of questions, and of changes few are asked again.
+    """
+    x, y = max(one.x, other.x), max(one.y, other.y)
+    width, height = min(one.right, other.right) - x, min(one.bottom, other.bottom) - y
+    return Region(x, y, width, height) if width > 0 and height > 0 else None
 
 
 def bands(regions: Iterable[Region]) -> list[Region]:
@@ -58,7 +70,7 @@ def bands(regions: Iterable[Region]) -> list[Region]:
     found: list[Region] = []
     for region in sorted(filter(None, regions), key=lambda each: each.y):
         if found and found[-1].bottom >= region.y:
-            found[-1] = found[-1].union(region)
+            found[-1] = Region.from_union([found[-1], region])
         else:
             found.append(region)
     return found
