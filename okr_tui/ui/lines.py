@@ -7,8 +7,10 @@ import textwrap
 from collections.abc import Sequence
 
 from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.segment import Segment
 from textual.content import Content
 from textual.geometry import Region
+from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -44,24 +46,29 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def cell_width(text: str) -> int:
+    """Return how many cells a text takes. Rich remembers thousands of texts for it; most need no look-up."""
+    return len(text) if text.isascii() and text.isprintable() else cell_len(text)
+
+
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """Return a text in exactly `width` cells: padded, or cut with an ellipsis."""
     text = one_line(text)
-    if cell_len(text) > width:
+    if cell_width(text) > width:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
-    pad = " " * (width - cell_len(text))
+    pad = " " * (width - cell_width(text))
     return pad + text if right else text + pad
 
 
 def wrapped(text: str, width: int) -> list[str]:
     """Return a text in lines of at most `width` cells, broken between words where that is possible."""
-    if cell_len(text) == len(text):
+    if cell_width(text) == len(text):
         return textwrap.wrap(text, width)
     lines: list[str] = []
     line = ""
     for word in text.split():
         longer = f"{line} {word}" if line else word
-        if cell_len(longer) <= width:
+        if cell_width(longer) <= width:
             line = longer
             continue
         whole = [line] if line else []
@@ -77,7 +84,7 @@ def faded(line: Line) -> Line:
 
 def length(line: Line) -> int:
     """How many cells a line takes."""
-    return sum(cell_len(text) for text, _ in line)
+    return sum(cell_width(text) for text, _ in line)
 
 
 def fit_line(line: Line, width: int) -> Line:
@@ -87,11 +94,11 @@ def fit_line(line: Line, width: int) -> Line:
     left = width - 1
     fitted: list[Part] = []
     for text, style in line:
-        if cell_len(text) > left:
+        if cell_width(text) > left:
             fitted.append((set_cell_size(text, left) + "…" if left >= 0 else "", style))
             break
         fitted.append((text, style))
-        left -= cell_len(text)
+        left -= cell_width(text)
     return tuple(fitted)
 
 
@@ -107,6 +114,17 @@ def joined(lines: Sequence[Line], gap: Part = ("  ", "")) -> Line:
 def content(line: Line) -> Content:
     """Return a line as a widget takes it."""
     return Content.assemble(*line)
+
+
+def segments(words: Content, style: Style, widget: Widget) -> list[Segment]:
+    """Return words as a widget draws them over a style.
+
+    Unlike `Visual.to_strips` it wraps nothing, and tells segments of no place: for text that can be selected,
+    that makes a style of its own of each.
+    """
+    return [
+        Segment(text, (style + each).rich_style) for text, each in words.render(style, "", widget._get_style)
+    ]
 
 
 def show_line(widget: Static, line: Line) -> None:

@@ -11,7 +11,6 @@ every flush. Work is done in small helpings, so a key press never waits for an a
 
 from typing import Final
 
-from rich.segment import Segment
 from textual import events
 from textual.content import Content
 from textual.geometry import Region, Size
@@ -24,6 +23,7 @@ from textual.widget import Widget
 
 from okr_tui.ui.chat.markdown import LINK, LayoutRow, MarkdownDocument, copied
 from okr_tui.ui.chat.messages import LinkChosen
+from okr_tui.ui.lines import segments
 
 FLUSH: Final = 1 / 15
 """Seconds for which arriving text is collected before it is drawn."""
@@ -136,8 +136,7 @@ class AnswerView(Widget):
         if row.fill:
             style += self._get_style(row.fill)
         words = words or Content(" ")
-        spans = words.render(style, "", self._get_style)
-        strip = Strip([Segment(text, (style + each).rich_style) for text, each in spans], words.cell_length)
+        strip = Strip(segments(words, style, self), words.cell_length)
         rest = (style + Style(reverse=False)).rich_style
         return strip.adjust_cell_length(self.size.width, rest).apply_offsets(0, y)
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import var
 from textual.style import Style
@@ -12,7 +11,7 @@ from textual.widgets import Static
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import Action, FooterContext, offered
 from okr_tui.ui.keymap import ActiveKeymap
-from okr_tui.ui.lines import QUIET
+from okr_tui.ui.lines import QUIET, cell_width
 
 MOST = 7
 LASTING = frozenset(
@@ -46,7 +45,7 @@ def chosen(actions: Sequence[Action], context: FooterContext, width: int) -> lis
 
 
 def _length(items: Sequence[tuple[str, Action]]) -> int:
-    return sum(cell_len(key) + cell_len(action.label) + 3 for key, action in items) - 2
+    return sum(cell_width(key) + cell_width(action.label) + 3 for key, action in items) - 2
 
 
 class FootLine(Static):

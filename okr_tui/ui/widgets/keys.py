@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from datetime import tzinfo
 from typing import ClassVar, Final, Literal
 
-from rich.cells import cell_len
 from textual.binding import BindingType
 from textual.reactive import var
 from textual.widgets import Input
@@ -27,6 +26,7 @@ from okr_tui.ui.lines import (
     STRONG,
     WARNING,
     Line,
+    cell_width,
     entitle,
     faded,
     fit,
@@ -110,7 +110,7 @@ class Layout:
         number = max(2, len(str(max((row.index for row in rows), default=0))))
         plan, account = width >= WITH_PLAN, width >= WITH_ACCOUNT
         names = [_name(row, account=account) for row in rows]
-        longest = min(max(map(cell_len, names), default=0), LABEL_MOST)
+        longest = min(max(map(cell_width, names), default=0), LABEL_MOST)
         label = max(5, min(longest, LABEL_LEAST))
         fixed = MARKS + number + 1 + KEY + 1 + label + 1 + STATE + 1
         room = width - fixed - (PLAN + 1) * plan - (ACCOUNT + 1) * account
@@ -481,11 +481,11 @@ class KeysPane(RowList[KeyView]):
             "quota not read yet" if row.balance is None and row.verdict.eligible else "",
             last_fault(row, self.now),
         ]
-        room = self.size.width - cell_len(words) - 2
+        room = self.size.width - cell_width(words) - 2
         shown = ""
         for part in more:
             longer = f"{shown} · {part}" if part else shown
-            shown = longer if cell_len(longer) <= room else shown
+            shown = longer if cell_width(longer) <= room else shown
         entitle(self, subtitle=((words, STATE_STYLES[row.state]), (shown, QUIET)))
 
     def _heading(self, snapshot: Snapshot) -> Line:

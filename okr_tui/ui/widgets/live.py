@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import ClassVar, Final, NamedTuple
 
-from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -24,7 +23,18 @@ from okr_tui.domain.words import span
 from okr_tui.services.service import Snapshot
 from okr_tui.ui.actions import bindings
 from okr_tui.ui.keymap import KeyOf
-from okr_tui.ui.lines import QUIET, STRONG, TONES, WARNING, Line, entitle, length, one_line, wrapped
+from okr_tui.ui.lines import (
+    QUIET,
+    STRONG,
+    TONES,
+    WARNING,
+    Line,
+    cell_width,
+    entitle,
+    length,
+    one_line,
+    wrapped,
+)
 from okr_tui.ui.widgets.rows import RowList
 
 RUNNING: Final = "◌"
@@ -77,7 +87,7 @@ def drawn_lines(group: Drawn) -> tuple[Line, ...]:
     for suffix in (" · ".join(part for part in (detail, more) if part), detail):
         if not suffix:
             break
-        if length(lines[-1]) + 2 + cell_len(suffix) <= width:
+        if length(lines[-1]) + 2 + cell_width(suffix) <= width:
             lines[-1] = (*lines[-1], (f"  {suffix}", QUIET))
             break
     else:
@@ -91,11 +101,11 @@ def wrapped_parts(detail: str, room: int) -> list[str]:
     lines = [first]
     for part in rest:
         longer = f"{lines[-1]} · {part}"
-        if cell_len(longer) <= room:
+        if cell_width(longer) <= room:
             lines[-1] = longer
         else:
             lines.append(part)
-    if len(lines) <= 2 and all(cell_len(line) <= room for line in lines):
+    if len(lines) <= 2 and all(cell_width(line) <= room for line in lines):
         return lines
     return textwrap.wrap(detail, room, max_lines=2, placeholder=" …")
 

@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
-from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -27,6 +26,7 @@ from okr_tui.ui.lines import (
     WARNING,
     Line,
     Part,
+    cell_width,
     entitle,
     fit,
     fit_line,
@@ -168,7 +168,7 @@ class ModelTable(RowList[ModelRow]):
 
     def show_rows(self, rows: Sequence[ModelRow]) -> None:
         """Take over new rows; the longest name decides how many columns fit."""
-        self._longest = max((cell_len(row.model.id) for row in rows), default=0)
+        self._longest = max((cell_width(row.model.id) for row in rows), default=0)
         super().show_rows(rows)
 
     @property

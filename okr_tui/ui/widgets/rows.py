@@ -17,17 +17,13 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
-from textual.visual import Visual
 
 from okr_tui.ui.actions import bindings
-from okr_tui.ui.lines import QUIET, Line, content, fit_line
+from okr_tui.ui.lines import QUIET, Line, content, fit_line, segments
 
 Row = TypeVar("Row", bound=Hashable)
 SCREENS_KEPT: Final = 3
-"""Drawn lines kept, in heights of the list: a key press draws most of them again as they were.
-
-Textual keeps several variants of each, of more than a kilobyte.
-"""
+"""Drawn lines kept, in heights of the list: a key press draws most of them again as they were."""
 
 
 class RowList(ScrollView, Generic[Row], can_focus=True):
@@ -192,7 +188,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
             line, style = self._line(number, width), self._style_of(self._owner_of(number))
         key = (line, width, style)
         if (strip := self._strips.get(key)) is None:
-            strip = Visual.to_strips(self, content(fit_line(line, width)), width, 1, style, pad=True)[0]
+            strip = Strip(segments(content(fit_line(line, width)), style, self), width)
             self._strips[key] = strip
             while len(self._strips) > SCREENS_KEPT * self.size.height:
                 del self._strips[next(iter(self._strips))]

@@ -3,7 +3,6 @@
 from datetime import UTC, tzinfo
 from typing import Final
 
-from rich.cells import cell_len
 from textual.reactive import var
 from textual.widgets import Static
 
@@ -14,7 +13,19 @@ from okr_tui.domain.traffic import HOURS, UsageStrip
 from okr_tui.domain.view import KeyView
 from okr_tui.domain.words import moment
 from okr_tui.services.service import Snapshot
-from okr_tui.ui.lines import NOTICE, QUIET, STRONG, WARNING, Line, content, entitle, fit, fit_line, length
+from okr_tui.ui.lines import (
+    NOTICE,
+    QUIET,
+    STRONG,
+    WARNING,
+    Line,
+    cell_width,
+    content,
+    entitle,
+    fit,
+    fit_line,
+    length,
+)
 
 ACCOUNTS: Final = 4
 """Accounts that have a line of their own; the others are one."""
@@ -35,7 +46,7 @@ def strip_lines(snapshot: Snapshot, now: float, zone: tzinfo, width: int) -> lis
         summed = tuple(map(sum, zip(*(each.tokens for each in (strips.pop(), *rest)), strict=True)))
         strips.append(UsageStrip(f"{len(rest) + 1} others", summed))
     named = [(_name(strip, snapshot), strip) for strip in strips]
-    name = min(NAME, max(cell_len(words) for words, _ in named))
+    name = min(NAME, max(cell_width(words) for words, _ in named))
     each = max(1, min(3, (width - name - COUNT - 16) // HOURS))
     most = max(max(strip.tokens) for strip in strips)
     return [_line(words, strip, name, each, most, snapshot, now, zone, width) for words, strip in named]
