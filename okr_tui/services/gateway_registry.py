@@ -21,7 +21,7 @@ FOLDER: Final = "gateways"
 SUFFIX: Final = ".json"
 LOOK_AGAIN_MS: Final = 5_000
 """Milliseconds; a process that is killed changes no file, so that watching alone would miss it."""
-STEP_MS: Final = 1_000
+STEP_MS: Final = 2_000
 """Milliseconds between two wake-ups of the thread that watches."""
 CONNECT_SECONDS: Final = 0.3
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-QUIET_MS = 300
+QUIET_MS = 400
 """How long nothing may change for a burst to be over. The thread that watches wakes up so often."""
-LONGEST_MS = 600
+LONGEST_MS = 800
 # A change that raced with the start of a watch, or on a disk that reports none, is seen at the next look.
 LOOK_AGAIN_MS = 2_000
 RETRY_SECONDS = 0.1
