@@ -126,8 +126,9 @@ class ConversationView(Vertical):
 
     def offer(self, words: str) -> None:
         """Show under the last turn alone which actions it offers."""
-        for turn in self.query(TurnView):
-            turn.offer(words if turn is self.transcript.last else "")
+        last = self.transcript.last
+        for turn in self.transcript.turns:
+            turn.offer(words if turn is last else "")
 
 
 class ConversationViews(Container):

@@ -113,7 +113,7 @@ class Transcript(VerticalScroll):
         self.run_worker(asyncio.to_thread(warm_up), group="markdown", exit_on_error=False)
         self.states.append(state)
         (turn,) = await self._mount([state])
-        turns = list(self.query_children(TurnView))
+        turns = self.turns
         for old in turns[: -self.shown]:
             old.remove()
         self._first = len(self.states) - min(len(turns), self.shown)
@@ -129,7 +129,7 @@ class Transcript(VerticalScroll):
         dropped = {id(each) for each in self.states} - {id(each) for each in kept}
         self.states = kept
         self._first = min(self._first, len(kept))
-        for turn in list(self.query_children(TurnView)):
+        for turn in self.turns:
             if id(turn.state) in dropped:
                 await turn.remove()
 
@@ -180,7 +180,7 @@ class Transcript(VerticalScroll):
         self._loading = True
         bottom = self.virtual_size.height - self.scroll_y
         first = max(0, self._first - self.shown)
-        before = self.query_children(TurnView).first()
+        before = self.turns[0]
         await self._mount(self.states[first : self._first], before=before)
         self._first = first
         await self._update_earlier()
@@ -209,7 +209,7 @@ class Transcript(VerticalScroll):
 
     def watch_unfolded(self) -> None:
         """Show or fold the thoughts of every turn."""
-        for turn in self.query_children(TurnView):
+        for turn in self.turns:
             turn.unfolded = self.unfolded
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -233,10 +233,14 @@ class Transcript(VerticalScroll):
             self.selected = turn or self.selected
 
     @property
+    def turns(self) -> list[TurnView]:
+        """The turns that are drawn, oldest first. A query of Textual's would match style rules for them."""
+        return [child for child in self.children if isinstance(child, TurnView)]
+
+    @property
     def last(self) -> TurnView | None:
         """The newest turn."""
-        turns = self.query_children(TurnView)
-        return turns.last() if turns else None
+        return next(iter(self.turns[-1:]), None)
 
     @property
     def chosen(self) -> TurnView | None:
@@ -263,10 +267,10 @@ class Transcript(VerticalScroll):
         return found.index(index) + 1, len(found)
 
     async def _show_state(self, state: TurnState) -> None:
-        while not any(turn.state is state for turn in self.query_children(TurnView)) and self._first:
+        while not any(turn.state is state for turn in self.turns) and self._first:
             self._loading = False
             await self.show_earlier()
-        for turn in self.query_children(TurnView):
+        for turn in self.turns:
             if turn.state is state:
                 self.selected = turn
                 self.call_after_refresh(self.scroll_to_widget, turn, top=True, animate=False, immediate=True)
@@ -284,7 +288,7 @@ class Transcript(VerticalScroll):
 
     def _step(self, direction: int) -> None:
         """Scroll through the selected turn, then on to the next one."""
-        turns, chosen = list(self.query_children(TurnView)), self.chosen
+        turns, chosen = self.turns, self.chosen
         if chosen is None:
             return
         region, top = chosen.virtual_region, self.scroll_offset.y
@@ -322,8 +326,7 @@ class Transcript(VerticalScroll):
 
     def action_cursor_first(self) -> None:
         """Go to the first turn that is drawn; earlier ones come back."""
-        turns = self.query_children(TurnView)
-        self.selected = turns.first() if turns else None
+        self.selected = next(iter(self.turns), None)
         self.scroll_home(animate=False)
 
     def action_cursor_last(self) -> None:

@@ -116,6 +116,7 @@ class TurnView(Vertical):
         self._status = "waiting"
         self._timer: Timer | None = None
         self._steps: list[AnswerView | ToolLine] = []
+        self._offered = ""
 
     def compose(self) -> ComposeResult:
         """Yield question, head, thoughts, fail-overs, steps of the answer, foot."""
@@ -195,6 +196,9 @@ class TurnView(Vertical):
 
     def offer(self, words: str) -> None:
         """Show under an answer that is not whole what can be done about it; no words hide the line."""
+        if words == self._offered:
+            return
+        self._offered = words
         offers = self.query_one(".offers", Static)
         show_line(offers, ((words, QUIET),))
         offers.display = bool(words)
