@@ -212,7 +212,7 @@ class Background:
         self._announce()
 
 
-COLLECT_RARELY: Final = (5_000, 10, 5)
+COLLECT_RARELY: Final = (5_000, 10, 10)
 
 
 def tune_gc() -> None:
