@@ -25,6 +25,9 @@ PAINTED = ("k16", "model-01", "requests ok")
 """Texts on the screen once keys, models and the last requests are painted."""
 SETTLED = 15.0
 """Seconds until what a start brings is over: the list of models is read, each account's quota too."""
+A_WHILE = 80.0
+"""Seconds until accounts were read again, also where an earlier run has left what it read: for the first
+request to the cloud more is imported."""
 WATCHED = 20.0
 """Seconds of one measurement at rest."""
 TRAFFIC, RATE = 30_000, 200
@@ -81,7 +84,7 @@ def settled(home: Home) -> Iterator[tuple[Home, Program]]:
     """A dashboard that has been open for a while."""
     with started(home.command(), home.environment, home.folder) as program:
         program.shows(*PAINTED)
-        program.read_for(SETTLED)
+        program.read_for(A_WHILE)
         yield home, program
 
 
