@@ -350,7 +350,7 @@ class LivePool:
 
         timer, began = self.timers.start(SHORT, give_up), asyncio.get_running_loop().time()
         try:
-            await self._writer.flush()  # to write shows as well whether others wrote
+            await self._writer.flush()  # a write, too, tells whether others wrote
             if self._caught_up < began:
                 await self._read()
         except StoreError as error:

@@ -68,7 +68,7 @@ STEP: Final = 50_000
 CELLS: Final = 15_000
 """Cells that end a step in any case: they and their documents take thirty megabytes."""
 FEW_CELLS: Final = 500
-"""Cells that end a step where few records are behind, so that it needs no more than a megabyte. Each step
+"""Cells that end a step where few records are behind: more would need memory that Python keeps. Each step
 rewrites the documents of its hour, which matters where a whole log is summed."""
 AT_ONCE: Final = 1000
 """Cells whose documents are written without giving others their turn: a hundredth of a second."""

@@ -41,11 +41,11 @@ class LinesCompositor(Compositor):
         if crop is None or self._changed is None:
             yield from super()._get_renders(crop)
             return
-        open_bands = [found for band in self._changed if (found := common(band, crop))]
+        open_bands = [found for band in self._changed if (found := intersection(band, crop))]
         for widget, (region, clip) in self.visible_widgets.items():
             shown = region.intersection(clip)
             for band in open_bands[:]:
-                if seen := common(shown, band):
+                if seen := intersection(shown, band):
                     lines = Region(shown.x, seen.y, shown.width, seen.height)
                     own = Region(lines.x - region.x, lines.y - region.y, lines.width, lines.height)
                     yield region, lines, widget.render_lines(own)
@@ -55,10 +55,10 @@ class LinesCompositor(Compositor):
                 return
 
 
-def common(one: Region, other: Region) -> Region | None:
-    """Return what two regions share.
+def intersection(one: Region, other: Region) -> Region | None:
+    """Return the part of a region that is in another one.
 
-    Textual's own methods keep the answers to thousands of questions, and of changes few are asked again.
+    Textual's method caches thousands of results, and regions of changes hardly ever come again.
     """
     x, y = max(one.x, other.x), max(one.y, other.y)
     width, height = min(one.right, other.right) - x, min(one.bottom, other.bottom) - y

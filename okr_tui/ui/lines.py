@@ -47,7 +47,7 @@ def one_line(text: str) -> str:
 
 
 def cell_width(text: str) -> int:
-    """Return how many cells a text takes. Rich remembers thousands of texts for it; most need no look-up."""
+    """Return how many cells a text takes. Rich caches each answer; printable ASCII needs no cache."""
     return len(text) if text.isascii() and text.isprintable() else cell_len(text)
 
 
@@ -119,8 +119,8 @@ def content(line: Line) -> Content:
 def segments(words: Content, style: Style, widget: Widget) -> list[Segment]:
     """Return words as a widget draws them over a style.
 
-    Unlike `Visual.to_strips` it wraps nothing, and tells segments of no place: for text that can be selected,
-    that makes a style of its own of each.
+    Unlike `Visual.to_strips` it does not wrap, and gives the segments no offsets: selectable text needs them,
+    and they make every style unique.
     """
     return [
         Segment(text, (style + each).rich_style) for text, each in words.render(style, "", widget._get_style)

@@ -7,6 +7,7 @@ import sys
 import pytest
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widgets import Static
 
 from okr_tui.chat.conversation import ToolRan
 from okr_tui.chat.messages import Finished, ToolResult
@@ -43,6 +44,26 @@ async def test_turns_that_have_ended_are_styled_once(monkeypatch: pytest.MonkeyP
         (shown,) = talk.transcript.query(TurnView)
         assert shown.has_class("-ended")
         assert not [node for node in again if isinstance(node, TurnView)]
+
+
+async def test_the_line_of_offers_is_drawn_where_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with run_transcript() as talk:
+        turn = await talk.ask()
+        drawn: list[str] = []
+        query = TurnView.query_one
+
+        def count(view: TurnView, selector: str, kind: type[Static]) -> Static:
+            drawn.append(selector)
+            return query(view, selector, kind)
+
+        monkeypatch.setattr(TurnView, "query_one", count)
+        turn.offer("")
+        assert drawn == []
+        for _ in range(3):
+            turn.offer("^g continue")
+        assert drawn == [".offers"]
+        turn.offer("")
+        assert drawn == [".offers"] * 2
 
 
 async def test_removal_in_the_midst_is_harmless() -> None:

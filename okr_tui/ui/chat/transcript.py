@@ -240,7 +240,8 @@ class Transcript(VerticalScroll):
     @property
     def last(self) -> TurnView | None:
         """The newest turn."""
-        return next(iter(self.turns[-1:]), None)
+        turns = self.turns
+        return turns[-1] if turns else None
 
     @property
     def chosen(self) -> TurnView | None:
