@@ -22,7 +22,7 @@ class Block:
 
     cause: BlockCause
     since: float
-    until: float | None
+    until: float | None = None
     text: str = ""
     status: int | None = None
     window: str | None = None

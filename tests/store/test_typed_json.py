@@ -3,18 +3,23 @@
 import json
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import Field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from okr_tui.domain.faults import BlockCause
 from okr_tui.domain.fold import fold
 from okr_tui.domain.policy import Policy
 from okr_tui.domain.quota import Balance, Window
 from okr_tui.domain.records import BalanceRead, IdentityRead, Record
+from okr_tui.domain.state import AccountState, Block, PoolState
 from okr_tui.services.log_writer import SNAPSHOTS, KeptState
+from okr_tui.services.model_catalog import KeptModels
 from okr_tui.store.base import _records, decode, decode_rows, encode
 from okr_tui.store.typed_json import FEW, PAGE, StoredJson
 from tests.domain.histories import RECORDS
@@ -78,6 +83,33 @@ def test_every_state(records: list[Record]) -> None:
     assert json.loads(text) == json.loads(SNAPSHOTS.adapter.dump_json(kept, exclude_none=True))
     assert SNAPSHOTS.read(text) == kept
     assert repr(SNAPSHOTS.read(text)) == repr(SNAPSHOTS.adapter.validate_json(text))
+
+
+def test_a_state_with_a_block_that_only_a_fact_lifts_is_read_back() -> None:
+    block = Block(BlockCause.SUSPENDED, since=2.0, until=None, recheck=9.0)
+    kept = KeptState(1, PoolState(accounts={"a": AccountState(blocks={block.cause: block})}))
+    assert SNAPSHOTS.read(SNAPSHOTS.write(kept)) == kept
+
+
+def optional_fields(hint: Any, seen: set[Any]) -> Iterator[tuple[type[Any], Field[Any]]]:
+    """The fields that may be None, of all dataclasses that a type is made of."""
+    for part in get_args(hint):
+        yield from optional_fields(part, seen)
+    if not isinstance(hint, type) or not is_dataclass(hint) or hint in seen:
+        return
+    seen.add(hint)
+    hints = get_type_hints(hint)
+    for field in fields(hint):
+        if type(None) in get_args(hints[field.name]):
+            yield hint, field
+        yield from optional_fields(hints[field.name], seen)
+
+
+@pytest.mark.parametrize("kept", [KeptState, KeptModels, Record])
+def test_a_field_that_may_be_none_and_is_then_left_out_has_that_default(kept: Any) -> None:
+    found = list(optional_fields(kept, set()))
+    assert found
+    assert [(of.__name__, field.name) for of, field in found if field.default is not None] == []
 
 
 @pytest.mark.parametrize("count", [1, FEW])
